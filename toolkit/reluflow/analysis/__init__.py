@@ -1,0 +1,1 @@
+"""The main job: run a tapped model over data, hash, count and measure every switch site."""

@@ -1,0 +1,241 @@
+"""The frozen results of an analysis: what was run on what, and what it showed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from reluflow.data import DataDescription
+from reluflow.graph import SwitchSite
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The analysed model.
+
+    Attributes:
+        path: file name as given, or "<memory>".
+        sha256: of the ONNX file's bytes (external data not included).
+        producer: exporter's name and version, "" when the file does not say.
+        ir_version: ONNX IR version.
+        opset: operator set domain -> version; "" is the default domain.
+        n_nodes: nodes of the main graph.
+        n_parameters: elements of all initializers.
+        size_bytes: ONNX file plus external data.
+        inputs: input name -> "float32 [N, 3, 224, 224]".
+    """
+
+    path: str
+    sha256: str
+    producer: str
+    ir_version: int
+    opset: dict[str, int]
+    n_nodes: int
+    n_parameters: int
+    size_bytes: int
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSummary:
+    """One of the most frequent patterns of a site.
+
+    Attributes:
+        fingerprint: 32 hexadecimal digits.
+        count: samples that showed it.
+        fraction: of all samples of the site, in [0, 1].
+        first_sample: index of the first input that showed it.
+        first_position: which of that input's samples at the site (pixel, row-major).
+        bits: the pattern itself, one character "0" or "1" a unit; "" when the data could not
+            be read a second time.
+    """
+
+    fingerprint: str
+    count: int
+    fraction: float
+    first_sample: int
+    first_position: int
+    bits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReport:
+    """Measures of one switch site (SPEC: measures of a count table).
+
+    Attributes:
+        site: where it is in the graph.
+        units: number of units d.
+        positions: samples that one input contributes (pixels or tokens), 1 for a dense layer;
+            None where it varied from input to input.
+        samples: N, the number of patterns seen, repeats included.
+        patterns: number of distinct patterns.
+        entropy_bits: activation pattern entropy H, in bits.
+        relative_entropy: H / min(d, log2 N), in [0, 1].
+        most_frequent_fraction: share of the commonest pattern, in [0, 1].
+        dead_units: units never active.
+        always_on_units: units always active.
+        mean_active_fraction: share of active units, mean over samples, in [0, 1].
+        unit_active_counts: `(units,)` samples in which each unit was active.
+        nonfinite: pre-activations that were NaN or infinite.
+        table_load: filled share of the counting table's memory, in [0, 1]; with the thesis
+            table its occupancy.
+        spilled_bytes: what the counts had to put on disk, 0 when memory sufficed.
+        top: the most frequent patterns, the commonest first.
+    """
+
+    site: SwitchSite
+    units: int
+    positions: int | None
+    samples: int
+    patterns: int
+    entropy_bits: float
+    relative_entropy: float
+    most_frequent_fraction: float
+    dead_units: int
+    always_on_units: int
+    mean_active_fraction: float
+    unit_active_counts: tuple[int, ...]
+    nonfinite: int
+    table_load: float
+    spilled_bytes: int
+    top: tuple[PatternSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalReport:
+    """Measures of the global pattern: all sites of one input joined (thesis, Definition 3).
+
+    Attributes:
+        available: False where inputs vary in size; `reason` says it.
+        reason: why it is not available, "" otherwise.
+        samples: number of inputs.
+        patterns: number of distinct global patterns.
+        entropy_bits: in bits.
+        most_frequent_fraction: in [0, 1].
+    """
+
+    available: bool
+    reason: str = ""
+    samples: int = 0
+    patterns: int = 0
+    entropy_bits: float = 0.0
+    most_frequent_fraction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """How it was run; the only part that differs between two runs of the same analysis.
+
+    Attributes:
+        started: local time, ISO 8601.
+        seconds: stage -> wall time in seconds ("inference", "hashing", "counting", "total").
+        batch_size: inputs a call.
+        threads: threads of ONNX Runtime and of the hashing.
+        versions: package -> version.
+        machine: processor and system in a few words.
+        peak_memory_bytes: of the process.
+    """
+
+    started: str
+    seconds: dict[str, float]
+    batch_size: int
+    threads: int
+    versions: dict[str, str]
+    machine: str
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatternReport:
+    """Everything one analysis found.
+
+    Attributes:
+        model: the analysed model.
+        data: the data it was run on.
+        hash: how patterns were identified: {"kind": "random-words-128" or "thesis-64",
+            "seed": ..., "table_size": ...}.
+        n_inputs: number of inputs analysed.
+        sites: one a tapped switch site, in graph order.
+        skipped: sites that could not be tapped; `untappable` says why.
+        global_pattern: all sites joined.
+        run: how it was run.
+        notes: sentences the reader should know (non-finite values, spills, skipped inputs).
+    """
+
+    model: ModelDescription
+    data: DataDescription
+    hash: dict[str, Any]
+    n_inputs: int
+    sites: tuple[SiteReport, ...]
+    skipped: tuple[SwitchSite, ...]
+    global_pattern: GlobalReport
+    run: RunDescription
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteComparison:
+    """One site in two models on the same data (SPEC: measures, temperature).
+
+    Attributes:
+        name: the site's name in the first model.
+        other_name: its name in the second.
+        units: number of units d.
+        samples: N.
+        patterns: distinct patterns in the first and in the second.
+        entropy_bits: of the first and of the second, in bits.
+        jaccard: weighted Jaccard index of the two tables, in [0, 1].
+        net_change: (total' - total) / total.
+        born: patterns only in the second, over total of the first.
+        died: patterns only in the first, over total of the first.
+        distance: share D of samples whose pattern differs, in [0, 1].
+        temperature: APT -log2(1 - D); where saturated the bound log2(N).
+        saturated: True when D = 1, so that the temperature is only a lower bound.
+    """
+
+    name: str
+    other_name: str
+    units: int
+    samples: int
+    patterns: tuple[int, int]
+    entropy_bits: tuple[float, float]
+    jaccard: float
+    net_change: float
+    born: float
+    died: float
+    distance: float
+    temperature: float
+    saturated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """Two checkpoints compared on the same data.
+
+    Attributes:
+        first: the first model.
+        second: the second model.
+        data: the data both were run on.
+        n_inputs: number of inputs.
+        sites: one a pair of sites, in graph order.
+        mean_distance: mean of D over the sites, in [0, 1].
+        run: how it was run.
+        notes: sentences the reader should know.
+    """
+
+    first: ModelDescription
+    second: ModelDescription
+    data: DataDescription
+    n_inputs: int
+    sites: tuple[SiteComparison, ...]
+    mean_distance: float
+    run: RunDescription
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
+        return asdict(self)

@@ -1,0 +1,60 @@
+"""What a model wants to be fed, and what was fed: the two records of the data room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Dim = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input of a model.
+
+    Attributes:
+        name: the tensor's name in the graph.
+        dtype: the element type as a numpy dtype.
+        shape: one entry a dimension: a size, the name of a symbolic size, or None
+            where the model says nothing; None as a whole when even the rank is unknown.
+            The first dimension is the batch.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[Dim, ...] | None
+
+    @property
+    def batch_size(self) -> int | None:
+        """The fixed batch size, or None where the model takes any."""
+        first = self.shape[0] if self.shape else None
+        return first if isinstance(first, int) else None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.dtype} of unknown rank"
+        return f"{self.dtype} [{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class DataDescription:
+    """Where the inputs came from, as kept in every result.
+
+    Attributes:
+        kind: "npy", "npz", "idx", "images", "iterator" or "random".
+        source: path or a few words; what a person needs to find the data again.
+        n_samples: number of samples, None while unknown (an iterator).
+        inputs: input name -> "float32 [1, 28, 28]" of one sample.
+        preprocessing: what was done to the raw data, in the order done; empty when nothing.
+        fingerprint: SHA-256 over names, sizes and modification times, or over the seed and
+            shape of random data: it tells a resumed run that the data are the same.
+    """
+
+    kind: str
+    source: str
+    n_samples: int | None
+    inputs: dict[str, str]
+    preprocessing: dict[str, Any]
+    fingerprint: str
