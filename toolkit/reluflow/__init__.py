@@ -1,5 +1,39 @@
-"""reluflow opens the box of ReLU networks, from one file format: ONNX."""
+"""reluflow opens the box of ReLU networks, from one file format: ONNX.
+
+>>> import reluflow
+>>> report = reluflow.analyze("model.onnx", "images.npy", "report")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from reluflow._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from reluflow._api import analyze as analyze
+    from reluflow._api import compare as compare
+    from reluflow.analysis import AnalysisOptions as AnalysisOptions
+    from reluflow.analysis import ComparisonReport as ComparisonReport
+    from reluflow.analysis import PatternReport as PatternReport
+    from reluflow.errors import ReluflowError as ReluflowError
+
+_HOMES = {
+    "analyze": "reluflow._api",
+    "compare": "reluflow._api",
+    "AnalysisOptions": "reluflow.analysis",
+    "ComparisonReport": "reluflow.analysis",
+    "PatternReport": "reluflow.analysis",
+    "ReluflowError": "reluflow.errors",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import reluflow` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'reluflow' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

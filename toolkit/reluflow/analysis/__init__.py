@@ -1,1 +1,37 @@
 """The main job: run a tapped model over data, hash, count and measure every switch site."""
+
+from reluflow.analysis.compare import compare_models
+from reluflow.analysis.describe import describe_model, peak_memory_bytes
+from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.pipeline import Interrupted, Pipeline
+from reluflow.analysis.result import (
+    ComparisonReport,
+    GlobalReport,
+    ModelDescription,
+    PatternReport,
+    PatternSummary,
+    RunDescription,
+    SiteComparison,
+    SiteReport,
+)
+from reluflow.analysis.summarize import Analysis, site_metrics, summarize
+
+__all__ = [
+    "Analysis",
+    "AnalysisOptions",
+    "ComparisonReport",
+    "GlobalReport",
+    "Interrupted",
+    "ModelDescription",
+    "PatternReport",
+    "PatternSummary",
+    "Pipeline",
+    "RunDescription",
+    "SiteComparison",
+    "SiteReport",
+    "compare_models",
+    "describe_model",
+    "peak_memory_bytes",
+    "site_metrics",
+    "summarize",
+]

@@ -44,8 +44,9 @@ class PatternSummary:
         fingerprint: 32 hexadecimal digits.
         count: samples that showed it.
         fraction: of all samples of the site, in [0, 1].
-        first_sample: index of the first input that showed it.
-        first_position: which of that input's samples at the site (pixel, row-major).
+        first_sample: index of the first input that showed it; None where the graph mixes
+            the samples of several inputs.
+        first_position: which of that input's samples at the site (pixel, row-major), or None.
         bits: the pattern itself, one character "0" or "1" a unit; "" when the data could not
             be read a second time.
     """
@@ -53,8 +54,8 @@ class PatternSummary:
     fingerprint: str
     count: int
     fraction: float
-    first_sample: int
-    first_position: int
+    first_sample: int | None
+    first_position: int | None
     bits: str = ""
 
 

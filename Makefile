@@ -1,0 +1,39 @@
+# One command each; every target sets up what it needs in .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find toolkit -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/reluflow demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/hash_throughput.py
+	$(BIN)/python benchmarks/whole_analysis.py
+	$(BIN)/python benchmarks/peak_memory.py
+
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/pip $(SOURCES)
+	$(BIN)/pip install --quiet --constraint constraints.txt --force-reinstall --no-deps .
+	$(BIN)/pip install --quiet --constraint constraints.txt .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-report

@@ -1,0 +1,7 @@
+"""`python -m reluflow` is the command line."""
+
+import sys
+
+from reluflow.cli import main
+
+sys.exit(main())

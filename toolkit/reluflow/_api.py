@@ -1,0 +1,155 @@
+"""The Python face of the main job: load, run, measure, write the report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reluflow.analysis import (
+    Analysis,
+    AnalysisOptions,
+    ComparisonReport,
+    PatternReport,
+    Pipeline,
+    compare_models,
+    site_metrics,
+    summarize,
+)
+from reluflow.data import DataSource, Preprocessing, open_data
+from reluflow.errors import OptionError
+from reluflow.graph import Model, annotate, load
+from reluflow.report import check_target, write_report
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def analyze(
+    model: Any,
+    data: Any,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    options: AnalysisOptions | None = None,
+    preprocessing: Preprocessing | None = None,
+    limit: int | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> PatternReport:
+    """Count the activation patterns of every switch site of a model on some data.
+
+    Args:
+        model: path of an ONNX file, its bytes, or a ModelProto.
+        data: path (.npy, .npz, idx, image folder), array, dictionary of arrays by input name,
+            an iterable of batches, or `reluflow.data.RandomData`.
+        out: directory for the report (page, JSON, Parquet, pictures, annotated model);
+            None writes nothing.
+        options: settings; the defaults serve most models.
+        preprocessing: of images and idx files.
+        limit: analyse the first so many inputs only.
+        resume: go on where an interrupted run with the same `out` stopped.
+        progress: called as progress(stage, inputs done, inputs in all or None).
+
+    Returns:
+        The measures of every site; the same that `out` holds.
+
+    Raises:
+        ReluflowError: bad model, data or options, in one sentence.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"]
+        >>> report = reluflow.analyze("models/fashion_resnet8.onnx", images[:100])
+        >>> len(report.sites)
+        7
+
+    Reference: thesis, sections 2.2 and 3.1.2.
+    """
+    loaded = load(model)
+    source = _open(loaded, data, preprocessing, limit)
+    settings = options or AnalysisOptions()
+    if out is None:
+        if resume:
+            raise OptionError("resume is set without an output directory; name the one to resume.")
+        with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
+            return _run(loaded, source, settings, None, Path(spill), False, progress).report
+    return _analyze_into(Path(out), loaded, source, settings, resume, progress)
+
+
+def compare(
+    first: Any,
+    second: Any,
+    data: Any,
+    *,
+    options: AnalysisOptions | None = None,
+    preprocessing: Preprocessing | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> ComparisonReport:
+    """Compare the activation patterns of two checkpoints on the same data.
+
+    Args:
+        first: the earlier checkpoint, as for `analyze`.
+        second: the later one, with the same switch sites.
+        data: as for `analyze`.
+        options: settings.
+        preprocessing: of images and idx files.
+        limit: use the first so many inputs only.
+        progress: called as progress(stage, inputs done, inputs in all or None).
+
+    Returns:
+        Distance, temperature, Jaccard index, born and died patterns of every site.
+
+    Raises:
+        ReluflowError: bad models, data or options, in one sentence.
+
+    Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
+    """
+    before, after = load(first), load(second)
+    source = _open(before, data, preprocessing, limit)
+    with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
+        settings = options or AnalysisOptions()
+        return compare_models(before, after, source, settings, Path(spill), progress)
+
+
+def _open(
+    model: Model, data: Any, preprocessing: Preprocessing | None, limit: int | None
+) -> DataSource:
+    return open_data(data, model.inputs, preprocessing=preprocessing, limit=limit)
+
+
+def _run(
+    model: Model,
+    source: DataSource,
+    options: AnalysisOptions,
+    folder: Path | None,
+    spill: Path,
+    resume: bool,
+    progress: Progress | None,
+) -> Analysis:
+    pipeline = Pipeline(model, source, options, spill, folder, progress)
+    pipeline.run(resume=resume)
+    return summarize(pipeline)
+
+
+def _analyze_into(
+    out: Path,
+    model: Model,
+    source: DataSource,
+    options: AnalysisOptions,
+    resume: bool,
+    progress: Progress | None,
+) -> PatternReport:
+    check_target(out)
+    folder = out.with_name(out.name + ".partial")
+    analysis = _run(model, source, options, folder, folder / "spill", resume, progress)
+
+    def add_annotated_model(directory: Path) -> None:
+        annotated = annotate(model, site_metrics(analysis.report))
+        annotated.save(directory / "model.annotated.onnx")
+
+    write_report(analysis.report, out, analysis.tables, add_annotated_model)
+    shutil.rmtree(folder, ignore_errors=True)
+    return analysis.report

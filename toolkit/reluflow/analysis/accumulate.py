@@ -1,0 +1,166 @@
+"""What one switch site has shown so far: counts, unit activity, non-finite values."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reluflow.analysis.options import THESIS, AnalysisOptions
+from reluflow.graph import Tap
+from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, unit_words
+
+
+class SiteAccumulator:
+    """Hashes and counts the pre-activations of one tapped site, batch after batch.
+
+    The samples of a site are numbered in the order seen. `segments` maps that number back to
+    the input: a list of (first sample, first input, samples an input), one entry as long as
+    every input shows the site and all have the same size; None where the samples of one
+    input are not adjacent.
+
+    Attributes:
+        tap: the site and the output that shows it.
+        counts: the exact table.
+        samples: patterns seen, repeats included.
+        units: number of units d, 0 before the first batch.
+        active: `(units,)` int64, samples in which each unit was active.
+        nonfinite: NaN and infinite pre-activations.
+        failed: why the site had to be given up, "" while all is well.
+        words: `(units, 2)` uint64, the random words of the hash.
+        seconds: stage -> thread seconds spent.
+    """
+
+    def __init__(self, tap: Tap, options: AnalysisOptions, counts: PatternCounts) -> None:
+        self.tap = tap
+        self.counts = counts
+        self.samples = 0
+        self.units = 0
+        self.active = np.zeros(0, np.int64)
+        self.nonfinite = 0
+        self.failed = ""
+        self.segments: list[tuple[int, int, int]] | None = []
+        self.seconds = {"hashing": 0.0, "counting": 0.0}
+        self._options = options
+        self.words = np.zeros((0, 2), np.uint64)
+
+    def add(
+        self, x: np.ndarray, first_input: int, n_inputs: int, threads: int = 1
+    ) -> np.ndarray | None:
+        """Hash and count one batch.
+
+        Args:
+            x: pre-activations of the batch, any layout with `tap.unit_axis`.
+            first_input: index of the batch's first input.
+            n_inputs: inputs in the batch.
+            threads: of the hashing.
+
+        Returns:
+            `(n_samples, 2)` fingerprints; None where the site failed or did not run.
+        """
+        if self.failed or not x.size or not self._fits(x):
+            return None
+        start = time.perf_counter()
+        prints = fingerprint(
+            x,
+            unit_axis=self.tap.unit_axis,
+            threshold=self.tap.site.threshold,
+            words=self.words,
+            threads=threads,
+        )
+        keys = prints.keys
+        if self._options.hash == THESIS:
+            keys = self._thesis_keys(x)
+        hashed = time.perf_counter()
+        self._note_place(x, len(keys), first_input, n_inputs)
+        self.counts.add(keys, self.samples)
+        self.active += prints.active
+        self.nonfinite += prints.nonfinite
+        self.samples += len(keys)
+        self.seconds["hashing"] += hashed - start
+        self.seconds["counting"] += time.perf_counter() - hashed
+        return keys
+
+    @property
+    def positions(self) -> int | None:
+        """Samples an input, None where that varies or cannot be told."""
+        sizes = {positions for _, _, positions in self.segments or ()}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def locate(self, sample: int) -> tuple[int, int] | None:
+        """Return (input, position in it) of a sample, None where that cannot be told."""
+        if not self.segments:
+            return None
+        at = bisect_right(self.segments, sample, key=lambda segment: segment[0]) - 1
+        first_sample, first_input, positions = self.segments[at]
+        steps, position = divmod(sample - first_sample, positions)
+        return first_input + steps, position
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the counts, ready for JSON."""
+        return {
+            "samples": self.samples,
+            "units": self.units,
+            "active": self.active.tolist(),
+            "nonfinite": self.nonfinite,
+            "failed": self.failed,
+            "segments": self.segments,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        self._set_units(int(state["units"]))
+        self.samples = int(state["samples"])
+        self.active = np.array(state["active"], np.int64)
+        self.nonfinite = int(state["nonfinite"])
+        self.failed = str(state["failed"])
+        segments = state["segments"]
+        self.segments = None if segments is None else [(s, i, p) for s, i, p in segments]
+
+    def _set_units(self, units: int) -> None:
+        self.units = units
+        self.active = np.zeros(units, np.int64)
+        self.words = unit_words(units, self._options.seed)
+
+    def _fits(self, x: np.ndarray) -> bool:
+        axis = self.tap.unit_axis
+        if not -x.ndim <= axis < x.ndim:
+            self.failed = f"its pre-activation has rank {x.ndim}, without an axis {axis}"
+        elif not self.units:
+            self._set_units(x.shape[axis])
+        elif x.shape[axis] != self.units:
+            self.failed = f"its number of units varies ({self.units}, then {x.shape[axis]})"
+        return not self.failed
+
+    def _thesis_keys(self, x: np.ndarray) -> np.ndarray:
+        tap = self.tap
+        hashes = thesis_hash(x, unit_axis=tap.unit_axis, threshold=tap.site.threshold)
+        keys = np.zeros((len(hashes), 2), np.uint64)
+        keys[:, 1] = hashes % self._options.table_size
+        return keys
+
+    def _note_place(self, x: np.ndarray, samples: int, first_input: int, n_inputs: int) -> None:
+        stacked = self.tap.unit_axis != self.tap.site.unit_axis
+        if self.segments is None or (n_inputs > 1 and (stacked or x.shape[0] % n_inputs)):
+            self.segments = None
+        elif not self.segments or self._next() != (first_input, samples // n_inputs):
+            self.segments.append((self.samples, first_input, samples // n_inputs))
+
+    def _next(self) -> tuple[int, int]:
+        first_sample, first_input, positions = (self.segments or [])[-1]
+        return first_input + (self.samples - first_sample) // positions, positions
+
+
+def new_counts(
+    options: AnalysisOptions,
+    tables: int,
+    spill_dir: Path | None,
+    on_spill: Callable[[str], None] | None,
+) -> PatternCounts:
+    """Return an empty table with its share of the memory limit."""
+    share = max(2**20, options.memory_limit_bytes // max(tables, 1))
+    return PatternCounts(share, spill_dir, on_spill)

@@ -1,0 +1,148 @@
+"""An interrupted analysis on disk: complete after every write, or not there at all.
+
+Layout of the folder: `state.json` names the generation that counts, `generation-K/` holds one
+snapshot of each counting table. Runs that tables spilled lie beside them and are never rewritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reluflow.errors import OutputError
+from reluflow.patterns import PatternCounts
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `Checkpoints.load` found.
+
+    Attributes:
+        next_input: index of the first input not yet analysed.
+        sites: one state a site (`SiteAccumulator.state`).
+        extra: whatever else the pipeline keeps.
+        tables: folder with one snapshot a table, `table-000` and so on.
+    """
+
+    next_input: int
+    sites: list[dict[str, Any]]
+    extra: dict[str, Any]
+    tables: Path
+
+
+class Checkpoints:
+    """Writes and reads the checkpoints of one analysis in `folder`."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        self._identity = json.loads(json.dumps(identity))
+        self._generation = 0
+
+    def exists(self) -> bool:
+        """Return whether an interrupted analysis lies here."""
+        return (self.folder / "state.json").is_file()
+
+    def prepare(self) -> None:
+        """Make the empty folder.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the working folder {self.folder}: {error.strerror}; "
+                "choose another output path."
+            ) from error
+
+    def save(
+        self,
+        next_input: int,
+        sites: list[dict[str, Any]],
+        extra: dict[str, Any],
+        tables: Sequence[PatternCounts],
+    ) -> None:
+        """Write a new generation, then let `state.json` name it, then drop the old one.
+
+        Raises:
+            OutputError: the disk is full or not writable; the former checkpoint still holds.
+        """
+        old, self._generation = self._generation, self._generation + 1
+        target = self.folder / f"generation-{self._generation}"
+        state = {
+            "format": _FORMAT,
+            "identity": self._identity,
+            "generation": self._generation,
+            "next_input": next_input,
+            "sites": sites,
+            "extra": extra,
+        }
+        try:
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            for index, table in enumerate(tables):
+                table.snapshot(target / f"table-{index:03d}")
+            temporary = self.folder / "state.json.tmp"
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / "state.json")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the checkpoint in {self.folder}: {error.strerror}; "
+                "free some space and run again with --resume."
+            ) from error
+        shutil.rmtree(self.folder / f"generation-{old}", ignore_errors=True)
+
+    def load(self) -> Checkpoint:
+        """Read the last complete generation.
+
+        Raises:
+            OutputError: nothing to resume, a damaged state, or one of another analysis.
+        """
+        try:
+            state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            generation = int(state["generation"])
+            found = Checkpoint(
+                int(state["next_input"]),
+                list(state["sites"]),
+                dict(state["extra"]),
+                self.folder / f"generation-{generation}",
+            )
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"there is nothing to resume in {self.folder}; run without --resume."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"the checkpoint in {self.folder} cannot be read ({error}); "
+                "delete the folder and run again."
+            ) from error
+        differing = _differences(state.get("identity"), self._identity)
+        if state.get("format") != _FORMAT or differing:
+            raise OutputError(
+                f"the checkpoint in {self.folder} belongs to another analysis (different: "
+                f"{', '.join(differing) or 'format'}); run it with the same settings, "
+                "or without --resume into another folder."
+            )
+        self._generation = generation
+        return found
+
+    def remove(self) -> None:
+        """Delete the folder; what it held is in the finished report."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
+    if not isinstance(found, dict):
+        return ["identity"]
+    return sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))

@@ -1,0 +1,126 @@
+"""Two checkpoints on the same data: distance and temperature, Jaccard, born and died."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from reluflow.analysis.accumulate import SiteAccumulator
+from reluflow.analysis.describe import describe_model, describe_run
+from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.pipeline import Pipeline, Progress
+from reluflow.analysis.result import ComparisonReport, SiteComparison
+from reluflow.data import DataSource
+from reluflow.errors import ModelError
+from reluflow.graph import Model
+from reluflow.patterns import changes, count_different, entropy, weighted_jaccard
+from reluflow.temperature import temperature
+
+
+def compare_models(
+    first: Model,
+    second: Model,
+    source: DataSource,
+    options: AnalysisOptions,
+    spill_dir: Path,
+    progress: Progress | None = None,
+) -> ComparisonReport:
+    """Run two models over the same inputs and compare their patterns site by site.
+
+    Per site: D, the share of samples whose pattern differs (eq. 3.15), APT -log2(1 - D)
+    (Definition 6), the weighted Jaccard index (3.7), net, born and died patterns (3.6).
+
+    Args:
+        first: the earlier checkpoint.
+        second: the later one, with the same switch sites.
+        source: the inputs.
+        options: settings, the same for both.
+        spill_dir: where counting tables go that outgrow their memory.
+        progress: called as progress(stage, inputs done, inputs in all or None).
+
+    Returns:
+        One comparison a site, in graph order.
+
+    Raises:
+        ModelError: the two models do not have the same sites.
+        ReluflowError: as for an analysis.
+    """
+    left = Pipeline(first, source, options, spill_dir / "first", progress=progress)
+    options = replace(options, batch_size=left.batch_size)
+    right = Pipeline(second, source, options, spill_dir / "second")
+    _check_sites(left, right)
+    differing = _run_both(left, right)
+    seconds = {stage: left.seconds[stage] + right.seconds[stage] for stage in left.seconds}
+    sites = [_compare_site(*pair) for pair in zip(left.sites, right.sites, differing, strict=True)]
+    seconds["total"] = time.perf_counter() - left.clock
+    return ComparisonReport(
+        first=describe_model(first),
+        second=describe_model(second),
+        data=replace(source.description, n_samples=left.done),
+        n_inputs=left.done,
+        sites=tuple(sites),
+        mean_distance=sum(site.distance for site in sites) / len(sites),
+        run=describe_run(left.started, seconds, left.batch_size, left.threads),
+        notes=tuple(left.notes),
+    )
+
+
+def _check_sites(left: Pipeline, right: Pipeline) -> None:
+    if len(left.sites) != len(right.sites):
+        raise ModelError(
+            f"the models have {len(left.sites)} and {len(right.sites)} switch sites; "
+            "compare two checkpoints of one network."
+        )
+    for a, b in zip(left.sites, right.sites, strict=True):
+        one, other = a.tap.site, b.tap.site
+        sizes = {one.units, other.units} - {None}
+        if one.op != other.op or len(sizes) > 1:
+            raise ModelError(
+                f"site {one.name} ({one.op}, {one.units} units) stands against {other.name} "
+                f"({other.op}, {other.units} units); compare two checkpoints of one network."
+            )
+
+
+def _run_both(left: Pipeline, right: Pipeline) -> list[int]:
+    """Feed both models the same batches; return the number of differing samples a site."""
+    differing = [0] * len(left.sites)
+    with ThreadPoolExecutor(left.threads) as pool:
+        for feeds in left.batches():
+            pairs = zip(left.step(feeds, pool), right.step(feeds, pool), strict=True)
+            for index, (before, after) in enumerate(pairs):
+                if before is not None and after is not None and before.shape == after.shape:
+                    differing[index] += count_different(before, after)
+                elif before is not None or after is not None:
+                    name = left.sites[index].tap.site.name
+                    raise ModelError(
+                        f"site {name} gives the two models a different number of patterns on "
+                        "the same inputs; compare two checkpoints of one network."
+                    )
+            left.progress("comparing", left.done, left.source.n_samples)
+    return differing
+
+
+def _compare_site(
+    first: SiteAccumulator, second: SiteAccumulator, differing: int
+) -> SiteComparison:
+    before, after = first.counts.finish(), second.counts.finish()
+    change = changes(before, after)
+    share = differing / first.samples
+    apt = temperature(share, first.samples)
+    return SiteComparison(
+        name=first.tap.site.name,
+        other_name=second.tap.site.name,
+        units=first.units,
+        samples=first.samples,
+        patterns=(before.total, after.total),
+        entropy_bits=(entropy(before), entropy(after)),
+        jaccard=weighted_jaccard(before, after),
+        net_change=change.net,
+        born=change.born,
+        died=change.died,
+        distance=share,
+        temperature=apt.bits,
+        saturated=apt.saturated,
+    )

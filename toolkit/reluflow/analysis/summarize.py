@@ -1,0 +1,255 @@
+"""From a finished pipeline to its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reluflow.analysis.accumulate import SiteAccumulator
+from reluflow.analysis.describe import describe_model, describe_run
+from reluflow.analysis.options import THESIS
+from reluflow.analysis.pipeline import Pipeline
+from reluflow.analysis.result import GlobalReport, PatternReport, PatternSummary, SiteReport
+from reluflow.data import DataDescription
+from reluflow.errors import ModelError, ReluflowError
+from reluflow.graph import SwitchSite
+from reluflow.patterns import (
+    CountTable,
+    entropy,
+    fingerprint,
+    most_frequent,
+    relative_entropy,
+    unit_activity,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A finished analysis.
+
+    Attributes:
+        report: what it showed.
+        tables: site name -> exact counts, in graph order; read them before the working folder
+            of the pipeline is removed.
+    """
+
+    report: PatternReport
+    tables: dict[str, CountTable]
+
+
+def site_metrics(report: PatternReport) -> dict[str, dict[str, str]]:
+    """Return site name -> metric -> text, for viewers that show the graph."""
+    return {
+        each.site.name: {
+            "units": str(each.units),
+            "samples": str(each.samples),
+            "patterns": str(each.patterns),
+            "entropy_bits": f"{each.entropy_bits:.4f}",
+            "relative_entropy": f"{each.relative_entropy:.4f}",
+            "most_frequent_fraction": f"{each.most_frequent_fraction:.6f}",
+            "dead_units": str(each.dead_units),
+            "always_on_units": str(each.always_on_units),
+            "mean_active_fraction": f"{each.mean_active_fraction:.4f}",
+            "nonfinite": str(each.nonfinite),
+        }
+        for each in report.sites
+    }
+
+
+def summarize(pipeline: Pipeline) -> Analysis:
+    """Measure all counts and read the most frequent patterns back from the data.
+
+    Args:
+        pipeline: after `run`.
+
+    Returns:
+        The report and the count tables.
+
+    Raises:
+        ModelError: no site ever ran on these data.
+    """
+    start = time.perf_counter()
+    seen = [site for site in pipeline.sites if site.samples and not site.failed]
+    if not seen:
+        raise ModelError("no switch of the model ran on these data; give inputs that reach one.")
+    tables = {site.tap.site.name: site.counts.finish() for site in seen}
+    reports = [_site_report(site, tables[site.tap.site.name], pipeline) for site in seen]
+    measuring = time.perf_counter() - start
+    reports = _with_bits(reports, seen, pipeline)
+    seconds = _seconds(pipeline, measuring, time.perf_counter() - start - measuring)
+    report = PatternReport(
+        model=describe_model(pipeline.model),
+        data=_description(pipeline),
+        hash=pipeline.options.describe_hash(),
+        n_inputs=pipeline.done,
+        sites=tuple(reports),
+        skipped=tuple(pipeline.skipped) + tuple(_given_up(pipeline.sites)),
+        global_pattern=_global_report(pipeline),
+        run=describe_run(pipeline.started, seconds, pipeline.batch_size, pipeline.threads),
+        notes=tuple(_notes(pipeline, reports)),
+    )
+    return Analysis(report, tables)
+
+
+def _site_report(site: SiteAccumulator, table: CountTable, pipeline: Pipeline) -> SiteReport:
+    options = pipeline.options
+    activity = unit_activity(site.active, site.samples)
+    occupancy = table.total / options.table_size
+    return SiteReport(
+        site=replace(site.tap.site, units=site.units),
+        units=site.units,
+        positions=site.positions,
+        samples=site.samples,
+        patterns=table.total,
+        entropy_bits=entropy(table),
+        relative_entropy=relative_entropy(table, site.units),
+        most_frequent_fraction=most_frequent(table),
+        dead_units=int((site.active == 0).sum()),
+        always_on_units=int((site.active == site.samples).sum()),
+        mean_active_fraction=float(activity.fraction.mean()),
+        unit_active_counts=tuple(site.active.tolist()),
+        nonfinite=site.nonfinite,
+        table_load=occupancy if options.hash == THESIS else site.counts.load,
+        spilled_bytes=site.counts.spilled_bytes,
+        top=tuple(_top(site, table, options.top)),
+    )
+
+
+def _top(site: SiteAccumulator, table: CountTable, k: int) -> Iterable[PatternSummary]:
+    keys, counts, first = table.top(k)
+    for (high, low), count, sample in zip(
+        keys.tolist(), counts.tolist(), first.tolist(), strict=True
+    ):
+        place = site.locate(sample)
+        yield PatternSummary(
+            fingerprint=f"{high:016x}{low:016x}",
+            count=count,
+            fraction=count / table.samples,
+            first_sample=None if place is None else place[0],
+            first_position=None if place is None else place[1],
+        )
+
+
+def _with_bits(
+    reports: Sequence[SiteReport], sites: Sequence[SiteAccumulator], pipeline: Pipeline
+) -> list[SiteReport]:
+    """Read the inputs that first showed the top patterns again and write the bits down."""
+    if not pipeline.source.rereadable or pipeline.options.hash == THESIS:
+        return list(reports)
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for index, report in enumerate(reports):
+        for rank, top in enumerate(report.top):
+            if top.first_sample is not None:
+                wanted.setdefault(top.first_sample, []).append((index, rank))
+    bits: dict[tuple[int, int], str] = {}
+    inputs = sorted(wanted)
+    size = pipeline.batch_size
+    for start in range(0, len(inputs), size):
+        chunk = inputs[start : start + size]
+        padded = chunk + chunk[-1:] * (size - len(chunk)) if _fixed(pipeline) else chunk
+        outputs = _run_again(pipeline, padded)
+        for row, sample in enumerate(chunk):
+            for index, rank in wanted[sample]:
+                x = outputs[sites[index].tap.output]
+                bits[index, rank] = _bits(
+                    x, row, len(padded), sites[index], reports[index].top[rank]
+                )
+        pipeline.progress("reading patterns", start + len(chunk), len(inputs))
+    return [
+        replace(
+            report,
+            top=tuple(
+                replace(top, bits=bits.get((index, rank), ""))
+                for rank, top in enumerate(report.top)
+            ),
+        )
+        for index, report in enumerate(reports)
+    ]
+
+
+def _fixed(pipeline: Pipeline) -> bool:
+    return any(spec.batch_size for spec in pipeline.model.inputs)
+
+
+def _run_again(pipeline: Pipeline, inputs: Sequence[int]) -> dict[str, np.ndarray]:
+    try:
+        feeds = pipeline.source.take(inputs)
+        return dict(zip(pipeline.outputs, pipeline.session.run(feeds), strict=True))
+    except ReluflowError:
+        return {}
+
+
+def _bits(
+    outputs: np.ndarray, row: int, n_inputs: int, site: SiteAccumulator, top: PatternSummary
+) -> str:
+    """Return the pattern as "0" and "1", or "" where it is not the one that was counted."""
+    axis, threshold = site.tap.unit_axis, site.tap.site.threshold
+    samples = np.moveaxis(outputs, axis, -1).reshape(n_inputs, -1, site.units)
+    sample = samples[row, top.first_position]
+    high, low = (
+        fingerprint(sample[None], unit_axis=-1, threshold=threshold, words=site.words)
+        .keys[0]
+        .tolist()
+    )
+    if f"{high:016x}{low:016x}" != top.fingerprint:
+        return ""
+    return "".join("01"[int(active)] for active in sample > threshold)
+
+
+def _global_report(pipeline: Pipeline) -> GlobalReport:
+    if pipeline.global_reason:
+        return GlobalReport(False, pipeline.global_reason)
+    table = pipeline.global_counts.finish()
+    return GlobalReport(
+        available=True,
+        samples=table.samples,
+        patterns=table.total,
+        entropy_bits=entropy(table),
+        most_frequent_fraction=most_frequent(table),
+    )
+
+
+def _given_up(sites: Sequence[SiteAccumulator]) -> Iterable[SwitchSite]:
+    for site in sites:
+        if site.failed:
+            yield replace(site.tap.site, untappable=site.failed)
+        elif not site.samples:
+            yield replace(site.tap.site, untappable="it never ran on these data")
+
+
+def _notes(pipeline: Pipeline, reports: Sequence[SiteReport]) -> Iterable[str]:
+    yield from pipeline.notes
+    if pipeline.global_reason:
+        yield f"The global pattern is not available: {pipeline.global_reason}."
+    bad = [report for report in reports if report.nonfinite]
+    if bad:
+        total = sum(report.nonfinite for report in bad)
+        yield (
+            f"{total} pre-activations were NaN or infinite, first at site {bad[0].site.name}; "
+            "a NaN counts as inactive."
+        )
+    spilled = sum(report.spilled_bytes for report in reports)
+    if spilled:
+        yield f"The counts outgrew their memory and put {spilled / 1e6:.1f} MB on disk; they stay exact."
+    if pipeline.options.hash == THESIS:
+        yield "Counted with the thesis' fixed table: patterns that share a slot count as one."
+
+
+def _description(pipeline: Pipeline) -> DataDescription:
+    return replace(pipeline.source.description, n_samples=pipeline.done)
+
+
+def _seconds(pipeline: Pipeline, measuring: float, reading: float) -> dict[str, float]:
+    def share(stage: str) -> float:
+        return sum(site.seconds[stage] for site in pipeline.sites) / pipeline.threads
+
+    stages = pipeline.seconds | {
+        "hashing": share("hashing"),
+        "counting": share("counting"),
+        "measuring": measuring,
+        "reading patterns back": reading,
+    }
+    return stages | {"total": time.perf_counter() - pipeline.clock}

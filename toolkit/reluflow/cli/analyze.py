@@ -1,0 +1,80 @@
+"""`reluflow analyze`: activation patterns of a model on data, as table and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reluflow._api import analyze as run
+from reluflow.analysis import AnalysisOptions
+from reluflow.cli import _options
+from reluflow.cli._progress import progress_bar
+from reluflow.report import print_table, to_json
+
+
+def analyze(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    data: _options.Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Directory for the report.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")
+    ] = False,
+    random: _options.Random = None,
+    seed: _options.Seed = 0,
+    dim: _options.Dims = None,
+    limit: _options.Limit = None,
+    batch_size: _options.BatchSize = None,
+    threads: _options.Threads = None,
+    smooth: _options.Smooth = False,
+    size: _options.Size = None,
+    mean: _options.Mean = None,
+    std: _options.Std = None,
+    channels: _options.Channels = None,
+    hash_kind: Annotated[
+        str, typer.Option("--hash", help="random-words-128 (exact) or thesis-64.")
+    ] = "random-words-128",
+    memory: Annotated[
+        int, typer.Option("--memory", help="MiB for counting before it spills to disk.")
+    ] = 1024,
+    top: Annotated[int, typer.Option("--top", help="Most frequent patterns kept a site.")] = 5,
+    checkpoint_every: Annotated[
+        float, typer.Option("--checkpoint-every", help="Seconds between checkpoints.")
+    ] = 30.0,
+    as_json: _options.Json = False,
+) -> int:
+    """Count the activation patterns of every switch of a model and write a report."""
+    options = AnalysisOptions(
+        batch_size=batch_size,
+        threads=threads,
+        smooth=smooth,
+        hash=hash_kind,
+        memory_limit_bytes=memory * 2**20,
+        top=top,
+        checkpoint_seconds=checkpoint_every,
+    )
+    source = _options.choose_data(data, random, seed, dim)
+    preprocessing = _options.choose_preprocessing(size, mean, std, channels)
+    with progress_bar() as progress:
+        report = run(
+            model,
+            source,
+            out,
+            options=options,
+            preprocessing=preprocessing,
+            limit=limit,
+            resume=resume,
+            progress=progress,
+        )
+    if as_json:
+        print(to_json(report))
+        return 0
+    console = Console()
+    print_table(report, console)
+    if out is not None:
+        console.print(f"Report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,60 @@
+"""`reluflow compare`: what changed between two checkpoints of one network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reluflow._api import compare as run
+from reluflow.analysis import AnalysisOptions
+from reluflow.cli import _options
+from reluflow.cli._progress import progress_bar
+from reluflow.report import check_target, print_table, to_json, write_report
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="ONNX file of the earlier checkpoint.")],
+    second: Annotated[Path, typer.Argument(help="ONNX file of the later checkpoint.")],
+    data: _options.Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Directory for the report.")
+    ] = None,
+    random: _options.Random = None,
+    seed: _options.Seed = 0,
+    dim: _options.Dims = None,
+    limit: _options.Limit = None,
+    batch_size: _options.BatchSize = None,
+    threads: _options.Threads = None,
+    smooth: _options.Smooth = False,
+    size: _options.Size = None,
+    mean: _options.Mean = None,
+    std: _options.Std = None,
+    channels: _options.Channels = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Distance, temperature, Jaccard index, born and died patterns between two checkpoints."""
+    if out is not None:
+        check_target(out)
+    source = _options.choose_data(data, random, seed, dim)
+    preprocessing = _options.choose_preprocessing(size, mean, std, channels)
+    options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)
+    with progress_bar() as progress:
+        report = run(
+            first,
+            second,
+            source,
+            options=options,
+            preprocessing=preprocessing,
+            limit=limit,
+            progress=progress,
+        )
+    if out is not None:
+        write_report(report, out)
+    if as_json:
+        print(to_json(report))
+    else:
+        print_table(report, Console())
+    return 0

@@ -1,0 +1,115 @@
+"""One ONNX Runtime session over a model of the graph room, its errors in one sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.graph import Model
+
+_LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_FATAL_ONLY = 4
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/[^ ]*?/onnxruntime/[^ ]* |\bStatus Message: "
+)
+
+
+class Session:
+    """A model that is ready to run on the CPU.
+
+    Attributes:
+        outputs: names of the outputs that `run` returns, in order.
+    """
+
+    def __init__(self, session: Any, outputs: Sequence[str]) -> None:
+        self._session = session
+        self.outputs = tuple(outputs)
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the model once.
+
+        Args:
+            feeds: input name -> array.
+
+        Returns:
+            One array an output, memory owned by ONNX Runtime (no copy is made).
+
+        Raises:
+            DataError: ONNX Runtime refuses the inputs, or a node fails on them.
+        """
+        try:
+            return list(self._session.run(list(self.outputs), dict(feeds)))
+        except Exception as error:
+            shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
+            raise DataError(
+                f"the model failed on inputs {shapes}: {one_sentence(error)}"
+            ) from error
+
+
+def default_threads() -> int:
+    """Return the number of processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(
+    model: Model,
+    *,
+    outputs: Sequence[str] | None = None,
+    threads: int | None = None,
+    optimisation: str = "all",
+) -> Session:
+    """Open a session on the CPU.
+
+    Args:
+        model: of `reluflow.graph.load` or a rewrite.
+        outputs: names of the outputs to compute; all of the model's by default.
+        threads: intra-op threads; the cores of this process by default.
+        optimisation: ONNX Runtime's graph optimisation: "none", "basic", "extended" or "all".
+
+    Returns:
+        The session.
+
+    Raises:
+        OptionError: an unknown optimisation level or a thread count below 1.
+        ModelError: ONNX Runtime cannot load the model.
+    """
+    if optimisation not in _LEVELS:
+        raise OptionError(
+            f"optimisation is {optimisation!r}; accepted are {', '.join(map(repr, _LEVELS))}."
+        )
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = _LEVELS[optimisation]
+    options.log_severity_level = _FATAL_ONLY
+    if model.base_dir is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(model.base_dir)
+        )
+    try:
+        session = ort.InferenceSession(
+            model.serialize(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        name = model.path or "the model"
+        raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}") from error
+    return Session(session, outputs or [o.name for o in session.get_outputs()])
+
+
+def one_sentence(error: BaseException) -> str:
+    """Return ONNX Runtime's message without codes, source paths and line breaks."""
+    text = " ".join(_NOISE.sub("", str(error)).split())
+    return text[:397] + "..." if len(text) > 400 else text or type(error).__name__
