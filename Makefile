@@ -27,11 +27,10 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/pip $(SOURCES)
-	$(BIN)/pip install --quiet --constraint constraints.txt --force-reinstall --no-deps .
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(VENV)/installed-dev: $(BIN)/pip $(SOURCES)
 	$(BIN)/pip install --quiet --constraint constraints.txt '.[dev]'
 	@touch $@
 

@@ -1,0 +1,77 @@
+"""Whole analysis of ResNet-50 (49 ReLUs, random weights) against plain inference.
+
+Both run the same inputs in ONNX Runtime with the same session options and threads; the analysis
+adds taps, hashing, counting and global patterns. Prints the ratio at batch 1 and batch 8.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from _support import arguments, keep, paired_medians
+from light_models import paths, random_input, with_random_weights
+
+from reluflow.analysis import AnalysisOptions, Pipeline
+from reluflow.data import open_data
+from reluflow.graph import load
+from reluflow.runtime import open_session
+
+
+def measure(batch: int, runs: int, rounds: int) -> dict[str, float]:
+    proto = with_random_weights(paths()["resnet50"], batch=batch)
+    model = load(proto)
+    feeds = random_input(proto, 0)
+    plain = open_session(model)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        source = open_data(feeds, model.inputs)
+        pipeline = Pipeline(model, source, AnalysisOptions(), Path(folder))
+        rng = np.random.default_rng(0)
+        name, x = next(iter(feeds.items()))
+        inputs = [
+            {name: x + rng.standard_normal(x.shape).astype(np.float32)} for _ in range(runs)
+        ]
+
+        def infer() -> None:
+            for each in inputs:
+                plain.run(each)
+
+        def analyse() -> None:
+            for each in inputs:
+                pipeline.step(each, pool)
+
+        infer(), analyse()
+        base, whole, ratio = paired_medians(infer, analyse, rounds)
+        hashing = sum(site.seconds["hashing"] for site in pipeline.sites)
+        counting = sum(site.seconds["counting"] for site in pipeline.sites)
+        calls = runs * (rounds + 1)
+        result = {
+            "batch": batch,
+            "sites": len(pipeline.sites),
+            "plain_ms": 1e3 * base / runs,
+            "analysis_ms": 1e3 * whole / runs,
+            "ratio": ratio,
+            "tapped_inference_ms": 1e3 * pipeline.seconds["inference"] / calls,
+            "hashing_thread_ms": 1e3 * hashing / calls,
+            "counting_thread_ms": 1e3 * counting / calls,
+        }
+    return result
+
+
+def main() -> None:
+    options = arguments(str(__doc__).splitlines()[0], rounds=9)
+    results = [measure(1, 8, options.rounds), measure(8, 2, options.rounds)]
+    for row in results:
+        print(
+            f"ResNet-50, batch {row['batch']}, {row['sites']} sites: plain {row['plain_ms']:.1f} ms, "
+            f"analysis {row['analysis_ms']:.1f} ms, ratio {row['ratio']:.3f} "
+            f"(tapped inference {row['tapped_inference_ms']:.1f}, hashing "
+            f"{row['hashing_thread_ms']:.1f} and counting {row['counting_thread_ms']:.1f} thread-ms)"
+        )
+    keep(options.json, results)
+
+
+if __name__ == "__main__":
+    main()
