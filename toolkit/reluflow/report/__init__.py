@@ -1,0 +1,28 @@
+"""Reports: terminal tables, JSON, Parquet, pictures and one page that works offline.
+
+Imports results and computes nothing but their presentation.
+"""
+
+from reluflow.report.directory import check_report_directory as check_report_directory
+from reluflow.report.directory import write_report as write_report
+from reluflow.report.jsonfile import read_json as read_json
+from reluflow.report.jsonfile import to_json as to_json
+from reluflow.report.jsonfile import write_json as write_json
+from reluflow.report.page import write_html as write_html
+from reluflow.report.parquet import write_patterns_parquet as write_patterns_parquet
+from reluflow.report.pictures import write_pictures as write_pictures
+from reluflow.report.terminal import print_inspection as print_inspection
+from reluflow.report.terminal import print_table as print_table
+
+__all__ = [
+    "check_report_directory",
+    "print_inspection",
+    "print_table",
+    "read_json",
+    "to_json",
+    "write_html",
+    "write_json",
+    "write_patterns_parquet",
+    "write_pictures",
+    "write_report",
+]

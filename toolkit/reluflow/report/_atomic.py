@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reluflow.errors import OutputError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block ends well.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        A path that does not exist yet, in the same folder.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"path {str(target)!r} cannot be written ({error.strerror or error}); "
+            "choose a file in an existing folder that you may write to"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all; a lone surrogate becomes its escape."""
+    with replacing(path) as partial:
+        partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))

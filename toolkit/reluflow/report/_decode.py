@@ -1,0 +1,99 @@
+"""Plain JSON values back into the frozen records, checked field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Any
+
+
+class Mismatch(Exception):
+    """A value is not what its record declares; the text says where."""
+
+
+def decode(kind: Any, value: Any, where: str) -> Any:
+    """Return `value` as the annotated type `kind`.
+
+    Args:
+        kind: a dataclass, `int`, `float`, `str`, `bool`, `Any`, or a union, tuple or dict of them.
+        value: what the JSON file holds.
+        where: path of the value, for the message.
+
+    Returns:
+        The record or value; None becomes NaN where a float is due.
+
+    Raises:
+        Mismatch: the value does not fit.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return _record(kind, value, where)
+    if origin in (typing.Union, types.UnionType):
+        return _first_fit(arguments, value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: decode(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    return _scalar(kind, value, where)
+
+
+def _record(kind: Any, value: Any, where: str) -> Any:
+    """Build one dataclass from a dictionary that has its fields and no others."""
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(value, dict) or set(value) - names:
+        raise Mismatch(f"{where} has unknown fields" if isinstance(value, dict) else _odd(where))
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(required - set(value)):
+        raise Mismatch(f"{where} lacks {missing[0]!r}")
+    return kind(**{k: decode(hints[k], item, f"{where}.{k}") for k, item in value.items()})
+
+
+def _first_fit(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Decode as the first member of a union that fits."""
+    if value is None and type(None) in arguments:
+        return None
+    for member in arguments:
+        try:
+            return decode(member, value, where)
+        except Mismatch:
+            continue
+    raise Mismatch(_odd(where))
+
+
+def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    """Decode `tuple[X, ...]` or a tuple of fixed length."""
+    if not isinstance(value, list):
+        raise Mismatch(_odd(where))
+    if arguments[-1] is Ellipsis:
+        return tuple(decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if len(value) != len(arguments):
+        raise Mismatch(f"{where} has {len(value)} entries, not {len(arguments)}")
+    return tuple(
+        decode(kind, item, f"{where}[{i}]")
+        for i, (kind, item) in enumerate(zip(arguments, value, strict=True))
+    )
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    """Check one string, number or truth value."""
+    if kind is float:
+        if value is None:
+            return math.nan
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise Mismatch(_odd(where))
+
+
+def _odd(where: str) -> str:
+    return f"{where} has an unexpected value"

@@ -1,0 +1,238 @@
+"""Headline sentences: what a reader should see first, by fixed rules from the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reluflow.analysis.result import (
+    ComparisonReport,
+    PatternReport,
+    SiteComparison,
+    SiteReport,
+)
+from reluflow.report._format import count, decimal, percent, plain, plural, shorten
+from reluflow.report._measures import share
+
+_NAMED = 2
+_NAME_WIDTH = 60
+_SATURATED = 0.99
+_DOMINANT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence.
+
+    Attributes:
+        level: "good", "info", "warn" or "bad".
+        text: the sentence.
+    """
+
+    level: str
+    text: str
+
+
+def findings(report: PatternReport) -> tuple[Finding, ...]:
+    """Return the headlines of an analysis, the gravest first.
+
+    Args:
+        report: what `analyze` returned.
+
+    Returns:
+        At least one sentence.
+    """
+    sites = report.sites
+    if not sites:
+        return (Finding("warn", "No switch site of this model could be tapped."), *_skipped(report))
+    found = [
+        *_nonfinite(sites),
+        *_dead(sites),
+        *_always_on(sites),
+        *_dominant(sites),
+        *_skipped(report),
+        *_global(report),
+        *_entropy(sites),
+    ]
+    order = {"bad": 0, "warn": 1, "info": 2, "good": 3}
+    return tuple(sorted(found, key=lambda finding: order[finding.level]))
+
+
+def comparison_findings(report: ComparisonReport) -> tuple[Finding, ...]:
+    """Return the headlines of a comparison.
+
+    Args:
+        report: what `compare` returned.
+
+    Returns:
+        At least one sentence.
+    """
+    sites = report.sites
+    if not sites:
+        return (Finding("warn", "The two models share no switch site that could be compared."),)
+    if all(s.distance == 0 for s in sites):
+        return (
+            Finding("good", "Every sample shows the same pattern in both models, at every site."),
+        )
+    found = [_mean_distance(report), _extremes(sites)]
+    saturated = [s for s in sites if s.saturated]
+    if saturated:
+        found.append(
+            Finding(
+                "warn",
+                f"At {plural(len(saturated), 'site')} every sample changed its pattern: "
+                f"the temperature there is only a lower bound ({_names(saturated)}).",
+            )
+        )
+    before, after = (sum(s.patterns[i] for s in sites) for i in (0, 1))
+    found.append(
+        Finding(
+            "info",
+            f"Distinct patterns over all sites went from {count(before)} to {count(after)} "
+            f"({share(after - before, before) * 100:+.1f} %).",
+        )
+    )
+    return tuple(found)
+
+
+def _names(sites: list[SiteReport] | list[SiteComparison]) -> str:
+    """Return the first names and how many more there are."""
+    names = [_name(s) for s in sites]
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _name(site: SiteReport | SiteComparison) -> str:
+    """Return a site's name, short enough for a sentence."""
+    name = site.site.name if isinstance(site, SiteReport) else site.name
+    return shorten(plain(name), _NAME_WIDTH) or "(a site without a name)"
+
+
+def _nonfinite(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    hit = [s for s in sites if s.nonfinite]
+    if not hit:
+        return []
+    total = sum(s.nonfinite for s in hit)
+    return [
+        Finding(
+            "bad",
+            f"{plural(total, 'pre-activation')} {'was' if total == 1 else 'were'} NaN or infinite, "
+            f"at {plural(len(hit), 'site')}: {_names(hit)}.",
+        )
+    ]
+
+
+def _dead(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    hit = sorted((s for s in sites if s.dead_units), key=lambda s: -share(s.dead_units, s.units))
+    if not hit:
+        return [Finding("good", f"Every one of the {_units(sites)} fires at least once.")]
+    worst = hit[0]
+    text = f"{count(worst.dead_units)} of {plural(worst.units, 'unit')} of {_name(worst)} "
+    text += f"never {'fires' if worst.dead_units == 1 else 'fire'}"
+    if len(hit) > 1:
+        total, units = sum(s.dead_units for s in sites), sum(s.units for s in sites)
+        text += (
+            f"; over the whole model {count(total)} of {count(units)} units are dead "
+            f"({percent(share(total, units))}, at {plural(len(hit), 'site')})"
+        )
+    return [Finding("warn", text + ".")]
+
+
+def _always_on(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    hit = [s for s in sites if s.always_on_units]
+    if not hit:
+        return []
+    total = sum(s.always_on_units for s in hit)
+    linear = "its switch never switches" if total == 1 else "their switches never switch"
+    return [
+        Finding(
+            "warn",
+            f"{plural(total, 'unit')} {'is' if total == 1 else 'are'} always on at "
+            f"{plural(len(hit), 'site')} ({_names(hit)}): {linear}.",
+        )
+    ]
+
+
+def _dominant(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    worst = max(sites, key=lambda s: s.most_frequent_fraction)
+    if worst.samples < 2 or not worst.most_frequent_fraction >= _DOMINANT:
+        return []
+    return [
+        Finding(
+            "warn",
+            f"One single pattern covers {percent(worst.most_frequent_fraction)} of the samples "
+            f"at {_name(worst)}.",
+        )
+    ]
+
+
+def _skipped(report: PatternReport) -> list[Finding]:
+    if not report.skipped:
+        return []
+    n = len(report.skipped)
+    verb = "is" if n == 1 else "are"
+    return [
+        Finding(
+            "warn",
+            f"{plural(n, 'site')} {verb} not in these numbers because the pre-activation "
+            "could not be tapped; the reasons stand below the graph.",
+        )
+    ]
+
+
+def _global(report: PatternReport) -> list[Finding]:
+    whole = report.global_pattern
+    if not whole.available or whole.samples < 2:
+        return []
+    if whole.patterns == whole.samples:
+        text = f"Each of the {count(whole.samples)} inputs has a global pattern of its own."
+    else:
+        text = (
+            f"{count(whole.samples)} inputs share {plural(whole.patterns, 'global pattern')}; "
+            f"the commonest covers {percent(whole.most_frequent_fraction)} of them."
+        )
+    return [Finding("info", text)]
+
+
+def _entropy(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    full = [s for s in sites if s.relative_entropy >= _SATURATED]
+    low = min(sites, key=lambda s: s.relative_entropy)
+    found = []
+    if len(sites) > 1:
+        found.append(
+            Finding(
+                "info",
+                f"{_name(low)} is the least diverse site: its patterns carry "
+                f"{decimal(low.entropy_bits)} bits, {percent(low.relative_entropy)} of the most "
+                "that is possible.",
+            )
+        )
+    if full:
+        found.append(
+            Finding(
+                "info",
+                f"At {plural(len(full), 'site')} the patterns are as diverse as the number of "
+                "samples or units lets them be: more data may tell them further apart.",
+            )
+        )
+    return found
+
+
+def _units(sites: tuple[SiteReport, ...]) -> str:
+    return f"{plural(sum(s.units for s in sites), 'unit')} at {plural(len(sites), 'site')}"
+
+
+def _mean_distance(report: ComparisonReport) -> Finding:
+    return Finding(
+        "info",
+        f"On average over {plural(len(report.sites), 'site')}, {percent(report.mean_distance)} "
+        "of the samples show another pattern in the second model.",
+    )
+
+
+def _extremes(sites: tuple[SiteComparison, ...]) -> Finding:
+    hot, cold = max(sites, key=lambda s: s.distance), min(sites, key=lambda s: s.distance)
+    return Finding(
+        "info",
+        f"{_name(hot)} changed most (D = {percent(hot.distance)}), "
+        f"{_name(cold)} least (D = {percent(cold.distance)}).",
+    )

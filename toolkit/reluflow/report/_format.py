@@ -1,0 +1,143 @@
+"""Numbers and names in the form in which people read them."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "\N{EN DASH}"
+
+
+def plain(text: str) -> str:
+    r"""Return `text` with every unprintable character spelled out.
+
+    Names come from files of unknown origin: control characters could move the
+    cursor of a terminal, and direction marks could show a name that is not there.
+
+    Example:
+        >>> plain("conv\x1b[2J")
+        'conv\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text` in at most `width` characters, cut in the middle.
+
+    Names of sites differ at both ends more often than in the middle.
+
+    Example:
+        >>> shorten("/layer1/layer1.0/relu_1/Relu", 15)
+        '/layer…u_1/Relu'
+    """
+    if len(text) <= width:
+        return text
+    head = max(0, (width - 2) // 2)
+    tail = max(0, width - 1 - head)
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def count(number: int | None) -> str:
+    """Return a whole number with thousands separated.
+
+    Example:
+        >>> count(1234567)
+        '1,234,567'
+    """
+    return MISSING if number is None else f"{number:,}"
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed number of decimals.
+
+    Example:
+        >>> decimal(11.0271)
+        '11.03'
+    """
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """Return a fraction in percent; 0 % and 100 % are printed for exact values only.
+
+    Example:
+        >>> percent(0.1234), percent(0.0), percent(0.00001), percent(0.99999)
+        ('12.3 %', '0 %', '<0.1 %', '>99.9 %')
+    """
+    if not math.isfinite(fraction):
+        return MISSING
+    if fraction in (0, 1):
+        return f"{fraction * 100:.0f} %"
+    step = 10.0**-digits
+    value = fraction * 100
+    if 0 < value < step:
+        return f"<{step:.{digits}f} %"
+    if 100 - step < value < 100:
+        return f">{100 - step:.{digits}f} %"
+    return f"{value:,.{digits}f} %"
+
+
+def size(n_bytes: int) -> str:
+    """Return a number of bytes in binary units.
+
+    Example:
+        >>> size(102_400), size(12)
+        ('100.0 KiB', '12 bytes')
+    """
+    if n_bytes < 1024:
+        return f"{n_bytes} bytes"
+    value = float(n_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a wall time in the unit that suits it.
+
+    Example:
+        >>> duration(0.0123), duration(7.25), duration(754)
+        ('12 ms', '7.2 s', '12 min 34 s')
+    """
+    if not math.isfinite(seconds):
+        return MISSING
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """Return the number and its noun.
+
+    Example:
+        >>> plural(1, "site"), plural(2, "entry", "entries")
+        ('1 site', '2 entries')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def ranges(indices: list[int]) -> list[str]:
+    """Return sorted indices as single numbers and runs.
+
+    Example:
+        >>> len(ranges([1, 4, 5, 6, 9]))
+        3
+    """
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return [str(a) if a == b else f"{a}\N{EN DASH}{b}" for a, b in runs]

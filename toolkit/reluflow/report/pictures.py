@@ -1,0 +1,176 @@
+"""Measures per layer as PNG files, for papers and chats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.report._atomic import replacing
+from reluflow.report._format import plain, shorten
+from reluflow.report._measures import (
+    COMPARISON_MEASURES,
+    SITE_MEASURES,
+    Measure,
+    activity,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+PICTURES = ("measures.png", "heatmap.png", "unit_activity.png", "compare.png")
+_ROW_INCHES = 0.24
+_MAX_INCHES = 90.0
+_DPI = 120
+_QUANTILES = 100
+_INK, _GRID = "#1d2733", "#dfe4ea"
+
+
+def write_pictures(
+    report: PatternReport | ComparisonReport, directory: str | os.PathLike[str]
+) -> tuple[Path, ...]:
+    """Write the report's pictures.
+
+    An analysis gives `measures.png` (bars), `heatmap.png` (sites x measures) and
+    `unit_activity.png` (sites x units, sorted by activity); a comparison `compare.png`.
+    The same report gives the same bytes.
+
+    Args:
+        report: what `analyze` or `compare` returned.
+        directory: an existing folder.
+
+    Returns:
+        The files written; none where the report has no site.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    if not report.sites:
+        return ()
+    folder = Path(directory)
+    if isinstance(report, ComparisonReport):
+        names = [s.name for s in report.sites]
+        return (_save(_bars(names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),)
+    names = [s.site.name for s in report.sites]
+    return (
+        _save(_bars(names, report.sites, SITE_MEASURES), folder / "measures.png"),
+        _save(_heatmap(names, report), folder / "heatmap.png"),
+        _save(_unit_activity(names, report), folder / "unit_activity.png"),
+    )
+
+
+def _bars(names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]) -> Figure:
+    """Draw one panel of horizontal bars a measure, sites from top to bottom."""
+    figure = _figure(2.2 + 2.0 * len(measures), len(names))
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=True):
+        values = np.nan_to_num([measure.value(site) for site in sites], posinf=0, neginf=0)
+        axes.barh(range(len(names)), values, height=0.72, color=measure.color)
+        axes.set_title(measure.title, fontsize=9, loc="left", color=_INK)
+        if measure.unit == "share":
+            axes.set_xlim(0, max(1.0, float(values.max()) * 1.02))
+        if measure.unit in ("share", "signed"):
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.grid(axis="x", color=_GRID, linewidth=0.8)
+        _calm(axes)
+    _name_rows(panels[0], names)
+    return figure
+
+
+def _heatmap(names: list[str], report: PatternReport) -> Figure:
+    """Draw sites x measures, the value written in each cell."""
+    values = np.array([[m.value(s) for m in SITE_MEASURES] for s in report.sites])
+    figure = _figure(9.5, len(names))
+    axes = figure.subplots()
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
+        ink = "white" if value < 0.55 else "black"
+        axes.text(column, row, f"{value:.1%}", ha="center", va="center", fontsize=7, color=ink)
+    axes.set_xticks(range(len(SITE_MEASURES)), [m.title for m in SITE_MEASURES], fontsize=8)
+    axes.xaxis.tick_top()
+    _name_rows(axes, names)
+    _calm(axes)
+    _colorbar(figure, image, "share")
+    return figure
+
+
+def _unit_activity(names: list[str], report: PatternReport) -> Figure:
+    """Draw the sorted activity shares of each site's units, one row a site."""
+    rows = np.zeros((len(names), _QUANTILES))
+    for row, site in zip(rows, report.sites, strict=True):
+        shares = np.sort(activity(site))
+        if shares.size:
+            row[:] = shares[(np.arange(_QUANTILES) * shares.size) // _QUANTILES]
+    figure = _figure(9.5, len(names))
+    axes = figure.subplots()
+    extent = (0.0, 100.0, len(names) - 0.5, -0.5)
+    image = axes.imshow(
+        rows, aspect="auto", cmap="cividis", vmin=0, vmax=1, extent=extent, interpolation="nearest"
+    )
+    axes.set_xlabel("units, from the least to the most active (%)", fontsize=9, color=_INK)
+    _name_rows(axes, names)
+    _calm(axes)
+    _colorbar(figure, image, "samples in which the unit is active")
+    return figure
+
+
+def _figure(width: float, n_rows: int) -> Figure:
+    """Return an empty figure, high enough for its rows."""
+    from matplotlib.figure import Figure
+
+    height = min(_MAX_INCHES, 1.2 + _ROW_INCHES * max(n_rows, 4))
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+
+
+def _name_rows(axes: Axes, names: list[str]) -> None:
+    """Write the sites' names at the rows; only every k-th where they would overlap."""
+    step = max(1, round(len(names) * _ROW_INCHES / _MAX_INCHES))
+    shown = range(0, len(names), step)
+    labels = [_drawable(shorten(plain(names[i]), 32)) for i in shown]
+    axes.set_yticks(list(shown), labels, fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _calm(axes: Axes) -> None:
+    """Take away the frame and the tick marks."""
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=8, colors=_INK)
+    axes.set_axisbelow(True)
+
+
+def _colorbar(figure: Figure, image: Any, label: str) -> None:
+    bar = figure.colorbar(image, fraction=0.04, pad=0.02)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8, colors=_INK)
+    bar.set_label(label, fontsize=8, color=_INK)
+
+
+def _drawable(text: str) -> str:
+    """Replace characters that the shipped font lacks by a box."""
+    from matplotlib.font_manager import findfont, get_font
+
+    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
+    return "".join(c if ord(c) in glyphs else "□" for c in text)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """Write a figure, whole or not at all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_fontfamily("DejaVu Sans")
+    with replacing(path) as partial:
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(partial, metadata={"Software": "reluflow"})
+    return path
