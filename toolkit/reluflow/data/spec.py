@@ -43,13 +43,14 @@ class DataDescription:
     """Where the inputs came from, as kept in every result.
 
     Attributes:
-        kind: "npy", "npz", "idx", "images", "iterator" or "random".
+        kind: "npy", "npz", "idx", "images", "array" (in memory), "iterator" or "random".
         source: path or a few words; what a person needs to find the data again.
         n_samples: number of samples, None while unknown (an iterator).
         inputs: input name -> "float32 [1, 28, 28]" of one sample.
         preprocessing: what was done to the raw data, in the order done; empty when nothing.
-        fingerprint: SHA-256 over names, sizes and modification times, or over the seed and
-            shape of random data: it tells a resumed run that the data are the same.
+        fingerprint: SHA-256 over names, sizes and modification times of files, over the bytes
+            of arrays in memory or over the seed and shape of random data: it tells a resumed
+            run that the data are the same. An iterator's says nothing about its values.
     """
 
     kind: str

@@ -1,0 +1,244 @@
+"""One door to every kind of data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reluflow.data.bytes_to_input import is_image_bytes, prepared
+from reluflow.data.column import ArrayColumn, Column, LimitedColumn
+from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
+from reluflow.data.images import SUFFIXES, ImageColumn, list_images
+from reluflow.data.iterator import IteratorSource, is_batches
+from reluflow.data.npy import MAGIC, npy_column, with_small_float
+from reluflow.data.npz import npz_columns
+from reluflow.data.pixels import DECODE_NOTE
+from reluflow.data.preprocessing import Preprocessing, make_plan
+from reluflow.data.random import RandomColumn, RandomData, random_identity
+from reluflow.data.source import ColumnSource, DataSource, hash_array
+from reluflow.data.spec import InputSpec
+from reluflow.data.validate import check_kind, check_names, check_specs
+from reluflow.data.words import listing, near_names
+from reluflow.errors import DataError, OptionError
+
+_FORMATS = ".npy, .npz, idx, idx.gz or a folder of images"
+
+
+def open_data(
+    source: object,
+    inputs: Sequence[InputSpec],
+    *,
+    preprocessing: Preprocessing | None = None,
+    limit: int | None = None,
+) -> DataSource:
+    """Open data for a model; nothing but headers is read.
+
+    Args:
+        source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array, a dict
+            input name -> array, `RandomData`, or an iterable, iterator or callable of batches
+            (`IteratorSource` says what an item is). A list or tuple is an iterable of batches.
+            Files are told by their first bytes, not by their name.
+        inputs: what the model wants, in its order.
+        preprocessing: for images, and for uint8 arrays that shall become floats. Byte images
+            in idx files are scaled without being asked; other arrays never are.
+        limit: use the first so many samples only.
+
+    Returns:
+        The source; its `description` says what was found and what will be done to it.
+
+    Raises:
+        DataError: the data cannot be read or do not fit the model.
+        OptionError: an option has a value that is not accepted.
+
+    Example:
+        >>> spec = InputSpec("x", np.dtype("float32"), ("N", 3))
+        >>> data = open_data(np.zeros((5, 3), np.float32), [spec])
+        >>> [batch["x"].shape for batch in data.batches(4)]
+        [(4, 3), (1, 3)]
+    """
+    specs = check_specs(inputs)
+    if limit is not None:
+        whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+        if not whole or limit < 1:
+            raise OptionError(f"limit is {limit!r}; give a number of samples of at least 1")
+    if isinstance(source, str | os.PathLike):
+        return _open_path(Path(source).expanduser(), specs, preprocessing, limit)
+    if isinstance(source, np.ndarray):
+        return _open_arrays({"": source}, specs, preprocessing, limit)
+    if isinstance(source, Mapping):
+        return _open_arrays(source, specs, preprocessing, limit)
+    if isinstance(source, RandomData):
+        columns: dict[str, Column] = {s.name: RandomColumn(s, source) for s in specs}
+        words = f"random data, seed {source.seed}"
+        identity = random_identity(source, columns)
+        _refuse(preprocessing, words)
+        return _joined(columns, specs, "random", words, identity, None, limit)
+    if is_batches(source) and not isinstance(source, bytes | bytearray):
+        _refuse(preprocessing, "an iterator")
+        return IteratorSource(source, specs, None if limit is None else int(limit))
+    raise DataError(
+        f"data are a {type(source).__name__}; give a path to {_FORMATS}, an array, "
+        "a dict of arrays or an iterable of batches"
+    )
+
+
+def _refuse(preprocessing: Preprocessing | None, words: str) -> None:
+    if preprocessing is not None:
+        raise OptionError(
+            f"preprocessing was given with {words}, which is fed as it is; leave it out"
+        )
+
+
+def _open_path(
+    path: Path, inputs: tuple[InputSpec, ...], given: Preprocessing | None, limit: int | None
+) -> DataSource:
+    try:
+        head = _head(path)
+        if head is None or (not _is_array_file(head) and path.suffix.lower() in SUFFIXES):
+            return _open_images(path, inputs, given, limit)
+        status = path.stat()
+        identity: dict[str, Any] = {"files": [[path.name, status.st_size, status.st_mtime_ns]]}
+        extra: dict[str, Any] = {}
+        if head.startswith(MAGIC):
+            kind, columns = "npy", _single(npy_column(path), inputs, path)
+        elif head.startswith(b"PK"):
+            found = npz_columns(path, inputs)
+            kind, columns = "npz", found.columns
+            extra = {"ignored": list(found.ignored)} if found.ignored else {}
+        elif head.startswith(GZIP_MAGIC) or is_idx(head):
+            kind, columns = "idx", _single(idx_column(path), inputs, path)
+        else:
+            raise DataError(_unknown(path, head))
+    except OSError as error:
+        raise DataError(
+            f"data '{path}' cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+    return _joined(columns, inputs, kind, str(path), identity, given, limit, extra)
+
+
+def _head(path: Path) -> bytes | None:
+    """Return a file's first bytes, None for a folder."""
+    try:
+        exists = path.exists()
+    except (OSError, ValueError) as error:
+        raise DataError(f"data path {str(path)!r} is no path ({error}); check it") from error
+    if not exists:
+        raise DataError(f"data '{path}' do not exist{near_names(path)}")
+    if path.is_dir():
+        return None
+    if not path.is_file():
+        raise DataError(f"data '{path}' are no regular file; give {_FORMATS}")
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if not head:
+        raise DataError(f"data '{path}' are an empty file; give {_FORMATS}")
+    return head
+
+
+def _is_array_file(head: bytes) -> bool:
+    return head.startswith((MAGIC, b"PK", GZIP_MAGIC)) or is_idx(head)
+
+
+def _unknown(path: Path, head: bytes) -> str:
+    what = "a pickle, which is never opened" if head[:1] == b"\x80" else "of no known format"
+    return f"data '{path}' are {what} (first bytes {head[:8].hex(' ')}); give {_FORMATS}"
+
+
+def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path) -> dict[str, Column]:
+    if len(inputs) > 1:
+        names = listing(spec.name for spec in inputs)
+        raise DataError(
+            f"data '{path}' hold one array, but the model wants {len(inputs)} inputs ({names}); "
+            "give a .npz with an array for each"
+        )
+    return {inputs[0].name: column}
+
+
+def _open_images(
+    path: Path, inputs: tuple[InputSpec, ...], given: Preprocessing | None, limit: int | None
+) -> DataSource:
+    folder = path if path.is_dir() else path.parent
+    paths, others = list_images(path) if path.is_dir() else ([path], 0)
+    if len(inputs) > 1:
+        names = listing(spec.name for spec in inputs)
+        raise DataError(
+            f"images '{path}' can feed one input, but the model wants {len(inputs)} ({names}); "
+            "give a .npz with an array for each"
+        )
+    plan = make_plan(given or Preprocessing(), inputs[0], None)
+    paths = paths[:limit]
+    column = ImageColumn(paths, plan)
+    files = []
+    for image in paths:
+        status = image.stat()
+        name = image.relative_to(folder).as_posix()
+        files.append([name, status.st_size, status.st_mtime_ns])
+    record = {"decode": DECODE_NOTE, **plan.record()}
+    if others:
+        record["ignored"] = [f"{others} files that are no images"]
+    return ColumnSource(
+        {inputs[0].name: column},
+        inputs,
+        kind="images",
+        source=str(path),
+        preprocessing=record,
+        identity={"files": files},
+    )
+
+
+def _open_arrays(
+    arrays: Mapping[Any, Any],
+    inputs: tuple[InputSpec, ...],
+    given: Preprocessing | None,
+    limit: int | None,
+) -> DataSource:
+    named = {str(name): np.asarray(array) for name, array in arrays.items()}
+    if list(named) == [""] and len(inputs) == 1:
+        named = {inputs[0].name: named[""]}
+    elif list(named) == [""]:
+        names = listing(spec.name for spec in inputs)
+        raise DataError(
+            f"data are one array, but the model wants {len(inputs)} inputs ({names}); "
+            "give a dict of arrays by name"
+        )
+    check_names(list(named), inputs, "data have")
+    for name, array in named.items():
+        check_kind(f"data for input '{name}'", array.dtype, array.shape)
+    columns: dict[str, Column] = {name: ArrayColumn(array) for name, array in named.items()}
+    identity = {"bytes": {name: hash_array(array[:limit]) for name, array in named.items()}}
+    return _joined(columns, inputs, "array", "arrays in memory", identity, given, limit)
+
+
+def _joined(
+    columns: Mapping[str, Column],
+    inputs: tuple[InputSpec, ...],
+    kind: str,
+    source: str,
+    identity: object,
+    given: Preprocessing | None,
+    limit: int | None,
+    extra: Mapping[str, Any] | None = None,
+) -> DataSource:
+    """Limit, preprocess and join columns into a source."""
+    records: dict[str, Any] = {}
+    ready: dict[str, Column] = {}
+    for spec in inputs:
+        column = with_small_float(columns[spec.name], spec)
+        column = column if limit is None else LimitedColumn(column, int(limit))
+        if (given is not None or kind == "idx") and is_image_bytes(column, spec):
+            column, plan = prepared(column, spec, given)
+            records[spec.name] = plan.record()
+        ready[spec.name] = column
+    steps = next(iter(records.values())) if len(records) == 1 else records
+    return ColumnSource(
+        ready,
+        inputs,
+        kind=kind,
+        source=source,
+        preprocessing={**steps, **(extra or {})},
+        identity=identity,
+    )

@@ -1,0 +1,55 @@
+"""The words that error sentences of this room share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return an exception's message as one line without a closing full stop.
+
+    Example:
+        >>> first_line(ValueError("no such\nthing."))
+        'no such'
+    """
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip().rstrip(".:;") if lines else ""
+    return text[:160] or type(error).__name__
+
+
+def listing(names: Iterable[str], most: int = 6) -> str:
+    """Quote names for a sentence, the first few of them.
+
+    Example:
+        >>> listing(["x", "y"])
+        "'x', 'y'"
+    """
+    every = list(names)
+    shown = ", ".join(f"'{name}'" for name in every[:most])
+    return shown + (f" and {len(every) - most} more" if len(every) > most else "") or "none"
+
+
+def tensor(dtype: np.dtype[Any], shape: Iterable[object]) -> str:
+    """Write a type and a shape as reports do.
+
+    Example:
+        >>> tensor(np.dtype("float32"), (1, 28, 28))
+        'float32 [1, 28, 28]'
+    """
+    dims = ", ".join("?" if dim is None else str(dim) for dim in shape)
+    return f"{dtype.newbyteorder('=')} [{dims}]"
+
+
+def near_names(path: Path) -> str:
+    """Return a half sentence with files of similar name beside a missing path, "" for none."""
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"; its folder '{path.parent}' does not exist or cannot be read"
+    close = difflib.get_close_matches(path.name, siblings, n=3, cutoff=0.5)
+    return f"; did you mean {listing(close)}?" if close else "; check the path"
