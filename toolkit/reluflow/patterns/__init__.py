@@ -1,0 +1,56 @@
+"""Patterns: hash the pre-activations of a site, count the patterns exactly, measure the counts."""
+
+from reluflow.patterns.count_table import CountTable, merge
+from reluflow.patterns.counts import PatternCounts
+from reluflow.patterns.global_pattern import add_site, global_keys
+from reluflow.patterns.hashing import Fingerprints, fingerprint
+from reluflow.patterns.measures import (
+    Changes,
+    UnitActivity,
+    changes,
+    count_different,
+    entropy,
+    most_frequent,
+    relative_entropy,
+    total,
+    unit_activity,
+    weighted_jaccard,
+)
+from reluflow.patterns.recorder import PatternRecorder, read
+from reluflow.patterns.thesis import (
+    occupancy,
+    thesis_counts,
+    thesis_hash,
+    thesis_keys,
+    thesis_slots,
+)
+from reluflow.patterns.words import DEFAULT_SEED, unit_words
+
+__all__ = [
+    "DEFAULT_SEED",
+    "Changes",
+    "CountTable",
+    "Fingerprints",
+    "PatternCounts",
+    "PatternRecorder",
+    "UnitActivity",
+    "add_site",
+    "changes",
+    "count_different",
+    "entropy",
+    "fingerprint",
+    "global_keys",
+    "merge",
+    "most_frequent",
+    "occupancy",
+    "read",
+    "relative_entropy",
+    "thesis_counts",
+    "thesis_hash",
+    "thesis_keys",
+    "thesis_slots",
+    "total",
+    "unit_activity",
+    "unit_words",
+    "weighted_jaccard",
+]

@@ -1,0 +1,227 @@
+"""Sorted records (key 0, key 1, count, first sample): sorting, merging, files of them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.errors import OutputError
+
+Records = NDArray[np.uint64]
+"""`(n, 4)` uint64, sorted by (key 0, key 1), keys unique."""
+
+RECORD_BYTES = 32
+CHUNK = 1 << 16
+"""Records a chunk: 2 MiB."""
+
+
+@numba.njit(nogil=True, cache=True)
+def _merge_two(a, b, out):  # type: ignore[no-untyped-def]
+    i, j, n = 0, 0, 0
+    while i < a.shape[0] and j < b.shape[0]:
+        same = a[i, 0] == b[j, 0] and a[i, 1] == b[j, 1]
+        a_first = a[i, 0] < b[j, 0] or (a[i, 0] == b[j, 0] and a[i, 1] < b[j, 1])
+        source, k = (a, i) if (same or a_first) else (b, j)
+        for c in range(4):
+            out[n, c] = source[k, c]
+        if same:
+            out[n, 2] += b[j, 2]
+            out[n, 3] = min(a[i, 3], b[j, 3])
+        if same or a_first:
+            i += 1
+        if same or not a_first:
+            j += 1
+        n += 1
+    for k in range(i, a.shape[0]):
+        out[n] = a[k]
+        n += 1
+    for k in range(j, b.shape[0]):
+        out[n] = b[k]
+        n += 1
+    return n
+
+
+@numba.njit(nogil=True, cache=True)
+def upper_bound(records, k0, k1):  # type: ignore[no-untyped-def]
+    """Return how many records have a key at most (k0, k1)."""
+    low, high = 0, records.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        r0, r1 = records[middle, 0], records[middle, 1]
+        if r0 < k0 or (r0 == k0 and r1 <= k1):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def merge_two(a: Records, b: Records) -> Records:
+    """Return the union of two sorted sets of records, counts added, `first` the smaller."""
+    out = np.empty((len(a) + len(b), 4), np.uint64)
+    return out[: _merge_two(a, b, out)]
+
+
+def sort_order(records: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return the order that sorts records by key."""
+    high = np.ascontiguousarray(records[:, 0])
+    order = np.argsort(high)
+    ranked = high[order]
+    if bool((ranked[1:] == ranked[:-1]).any()):
+        order = np.lexsort((records[:, 1], high))
+    return order
+
+
+class Source(Protocol):
+    """Something that gives sorted records, a piece after the other."""
+
+    def read(self, start: int, count: int) -> Records:
+        """Return records `start` to `start + count`, fewer at the end."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySource:
+    """Sorted records in memory."""
+
+    records: Records
+
+    def read(self, start: int, count: int) -> Records:
+        """Return records `start` to `start + count`, fewer at the end."""
+        return self.records[start : start + count]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Sorted records in a file that never changes.
+
+    Attributes:
+        path: the file, `n` records of 32 bytes, little-endian.
+        n: number of records.
+        keep: whatever must outlive the file's use (a temporary directory).
+    """
+
+    path: Path
+    n: int
+    keep: object = field(default=None, compare=False, repr=False)
+
+    def read(self, start: int, count: int) -> Records:
+        """Return records `start` to `start + count`, fewer at the end."""
+        count = max(0, min(count, self.n - start))
+        try:
+            flat = np.fromfile(self.path, dtype="<u8", count=4 * count, offset=RECORD_BYTES * start)
+        except OSError as error:
+            raise OutputError(
+                f"the run file {self.path} of the pattern counts cannot be read ({error}); "
+                "keep the spill directory until the counts are finished, then run again."
+            ) from error
+        if len(flat) != 4 * count:
+            raise OutputError(
+                f"the run file {self.path} of the pattern counts is shorter than its {self.n} "
+                "records; it was cut, so delete the checkpoint and run again."
+            )
+        return flat.astype(np.uint64, copy=False).reshape(-1, 4)
+
+    def __len__(self) -> int:
+        return self.n
+
+
+def chunks(source: Source, size: int = CHUNK) -> Iterator[Records]:
+    """Yield the records of a source in pieces of `size`."""
+    for start in range(0, len(source), size):
+        yield source.read(start, size)
+
+
+def merge_sources(sources: Sequence[Source], size: int = CHUNK) -> Iterator[Records]:
+    """Yield the merged records of sorted sources; at most `size` records of each in memory."""
+    buffers = [source.read(0, size) for source in sources]
+    positions = [len(b) for b in buffers]
+    while True:
+        live = [b for b in buffers if len(b)]
+        if not live:
+            return
+        k0, k1 = min((int(b[-1, 0]), int(b[-1, 1])) for b in live)
+        parts = []
+        for i, source in enumerate(sources):
+            cut = upper_bound(buffers[i], np.uint64(k0), np.uint64(k1)) if len(buffers[i]) else 0
+            parts.append(buffers[i][:cut])
+            buffers[i] = buffers[i][cut:]
+            if not len(buffers[i]) and positions[i] < len(source):
+                buffers[i] = source.read(positions[i], size)
+                positions[i] += len(buffers[i])
+        yield _merge_all([p for p in parts if len(p)])
+
+
+def _merge_all(parts: list[Records]) -> Records:
+    while len(parts) > 1:
+        pairs = [merge_two(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = pairs + parts[2 * len(pairs) :]
+    return parts[0]
+
+
+def write_run(directory: Path, pieces: Iterable[Records], keep: object = None) -> FileSource:
+    """Write records to a new file, synced to disk and renamed into place when complete.
+
+    Raises:
+        OutputError: the directory cannot be written or the disk is full.
+    """
+    path = directory / f"run-{uuid.uuid4().hex}.records"
+    written = 0
+
+    def write(handle: BinaryIO) -> None:
+        nonlocal written
+        for piece in pieces:
+            handle.write(np.ascontiguousarray(piece, dtype="<u8").data)
+            written += len(piece)
+
+    write_atomically(path, write, "the pattern counts")
+    return FileSource(path, written, keep)
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], what: str) -> None:
+    """Write a file under a temporary name, sync it, rename it into place, sync the directory.
+
+    Args:
+        path: the file; its directory is made if missing.
+        write: writes the content to the open file.
+        what: named in the error sentence.
+
+    Raises:
+        OutputError: the file cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            write(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
+        raise OutputError(
+            f"{what} cannot be written to {path.parent} ({error.strerror or error}); "
+            "name a directory on a disk with free space that you may write to."
+        ) from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames inside a directory last through a crash."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,355 @@
+"""Exact counting of patterns in bounded memory: a growing table that spills sorted runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.errors import OptionError, OutputError
+from reluflow.patterns import _table
+from reluflow.patterns._records import (
+    CHUNK,
+    RECORD_BYTES,
+    FileSource,
+    Records,
+    Source,
+    chunks,
+    merge_sources,
+    sort_order,
+    write_atomically,
+    write_run,
+)
+from reluflow.patterns.count_table import CountTable, check_keys
+
+DEFAULT_MEMORY_BYTES = 256 << 20
+
+_SLOT_BUDGET = 2 * RECORD_BYTES
+"""Bytes a slot may cost at the worst moment: the sorted copy in `finish`, the old table while
+growing (half a slot more) both fit."""
+_MIN_SLOTS = 64
+_START_SLOTS = 4096
+_MANIFEST = "counts.json"
+_VERSION = 1
+
+
+class PatternCounts:
+    """A mutable accumulator of pattern counts: exact, mergeable, of bounded memory.
+
+    Patterns are kept in an open-addressing table of 32 bytes a slot that doubles as it fills.
+    At the memory limit the table is sorted and written to a run file, and counting goes on;
+    `finish` merges the runs. Not safe for several threads on one object; the work itself
+    releases the GIL.
+
+    Example:
+        >>> counts = PatternCounts()
+        >>> counts.add(np.array([[5, 0], [2, 0], [5, 0]], np.uint64), first_index=0)
+        >>> counts.finish().count_histogram()[0].tolist()
+        [1, 2]
+
+    Reference: SPEC section 2, counts; thesis eq. 3.3.
+    """
+
+    def __init__(
+        self,
+        memory_limit_bytes: int = DEFAULT_MEMORY_BYTES,
+        spill_dir: Path | None = None,
+        on_spill: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            memory_limit_bytes: most that the table may take, in bytes, growing and sorting
+                included; at least 4096.
+            spill_dir: where run files go; None: a temporary directory, made when needed.
+            on_spill: called with one sentence each time a run is written.
+
+        Raises:
+            OptionError: the limit is too small.
+        """
+        if memory_limit_bytes < _MIN_SLOTS * _SLOT_BUDGET:
+            raise OptionError(
+                f"memory_limit_bytes is {memory_limit_bytes}, but a table needs at least "
+                f"{_MIN_SLOTS * _SLOT_BUDGET}; give it some megabytes."
+            )
+        self._limit = memory_limit_bytes
+        largest = memory_limit_bytes // _SLOT_BUDGET
+        self._max_slots = 1 << (largest.bit_length() - 1)
+        self._spill_dir = spill_dir
+        self._on_spill = on_spill
+        self._temporary: _TemporaryFolder | None = None
+        self._slots = self._new_slots(min(_START_SLOTS, self._max_slots))
+        self._used = 0
+        self._runs: list[FileSource] = []
+        self._spilled_bytes = 0
+        self._samples = 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples counted, repeats included."""
+        return self._samples
+
+    @property
+    def spilled_bytes(self) -> int:
+        """Bytes written to run files so far."""
+        return self._spilled_bytes
+
+    @property
+    def load(self) -> float:
+        """Filled share of the table's slots, in [0, 1]."""
+        return self._used / len(self._slots)
+
+    def add(self, keys: NDArray[np.uint64], first_index: int) -> None:
+        """Count the keys of a batch.
+
+        Args:
+            keys: `(n, 2)` uint64.
+            first_index: global index of the batch's first sample; sample i has
+                `first_index + i`.
+
+        Raises:
+            OptionError: wrong type or shape, or a negative index.
+            OutputError: a run cannot be written.
+        """
+        check_keys(keys)
+        if first_index < 0:
+            raise OptionError(
+                f"first_index is {first_index}, but must be 0 or more; "
+                "give the global index of the first sample."
+            )
+        keys = np.ascontiguousarray(keys)
+        self._insert(
+            lambda slots, used, most, at: _table.insert_keys(
+                slots, used, most, keys, first_index, at
+            ),
+            len(keys),
+        )
+        self._samples += len(keys)
+
+    def merge(self, other: PatternCounts) -> None:
+        """Add the counts of another accumulator, whose samples are others than this one's.
+
+        Run files of the other one are referenced, not copied: they must stay where they are.
+
+        Raises:
+            OutputError: a run cannot be written.
+        """
+        for start in range(0, len(other._slots), CHUNK):
+            slots = other._slots[start : start + CHUNK]
+            self._add_records(slots[slots[:, 2] != 0])
+        self._runs.extend(other._runs)
+        self._spilled_bytes += other._spilled_bytes
+        self._samples += other._samples
+
+    def finish(self) -> CountTable:
+        """Return the counts in canonical order; the accumulator can go on afterwards.
+
+        In memory when nothing was spilled, else merged from the runs into one file, with at
+        most the memory limit held.
+
+        Raises:
+            OutputError: a run cannot be read or the merged file cannot be written.
+        """
+        if not self._runs:
+            n = _table.compact(self._slots)
+            records = self._slots[sort_order(self._slots[:n])]
+            self._refill(records)
+            return CountTable.from_records(records)
+        if self._used:
+            self._spill()
+        if len(self._runs) > 1:
+            # Each buffered record is held about four times: read, cut, merged, written.
+            size = self._limit // (4 * RECORD_BYTES * len(self._runs))
+            size = max(16, min(CHUNK, size))
+            sources: list[Source] = list(self._runs)
+            merged = write_run(self._directory(), merge_sources(sources, size), self._temporary)
+            self._runs = [merged]
+        source = self._runs[0]
+        return CountTable(len(source), self._samples, source)
+
+    def snapshot(self, directory: Path) -> None:
+        """Write a checkpoint: the table as one file, the runs as references to theirs.
+
+        Atomic: a crash leaves the earlier checkpoint of the directory whole. Runs in a
+        temporary directory of this object are linked (or copied) into `directory` once.
+
+        Args:
+            directory: of this accumulator alone; made if missing.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        taken = self._slots[: _table.compact(self._slots)].copy()
+        self._refill(taken)
+        state = write_run(directory, [taken])
+        self._runs = [self._keep_run(run, directory) for run in self._runs]
+        manifest = {
+            "version": _VERSION,
+            "samples": self._samples,
+            "spilled_bytes": self._spilled_bytes,
+            "slots": len(self._slots),
+            "state": {"file": state.path.name, "records": len(state)},
+            "runs": [{"file": str(r.path.resolve()), "records": len(r)} for r in self._runs],
+        }
+        text = json.dumps(manifest, indent=1).encode()
+        write_atomically(directory / _MANIFEST, lambda f: f.write(text), "a checkpoint")
+        keep = {state.path.resolve()} | {run.path.resolve() for run in self._runs}
+        for file in directory.glob("*.records"):
+            if file.resolve() not in keep:
+                file.unlink(missing_ok=True)
+
+    @classmethod
+    def restore(
+        cls,
+        directory: Path,
+        memory_limit_bytes: int = DEFAULT_MEMORY_BYTES,
+        spill_dir: Path | None = None,
+        on_spill: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Return an accumulator as it was at the last `snapshot` into a directory.
+
+        Args:
+            directory: as given to `snapshot`.
+            memory_limit_bytes: as for a new accumulator; may differ from before.
+            spill_dir: as for a new accumulator; may differ from before.
+            on_spill: as for a new accumulator.
+
+        Raises:
+            OutputError: there is no checkpoint, or a file of it is missing or damaged.
+        """
+        manifest = _read_manifest(directory / _MANIFEST)
+        counts = cls(memory_limit_bytes, spill_dir, on_spill)
+        counts._slots = counts._new_slots(min(int(manifest["slots"]), counts._max_slots))
+        counts._runs = [FileSource(Path(r["file"]), r["records"]) for r in manifest["runs"]]
+        state = FileSource(directory / manifest["state"]["file"], manifest["state"]["records"])
+        for source in [state, *counts._runs]:
+            _check_run(source)
+        counts._spilled_bytes = manifest["spilled_bytes"]
+        for piece in chunks(state):
+            counts._add_records(piece)
+        counts._samples = manifest["samples"]
+        return counts
+
+    def _new_slots(self, n: int) -> NDArray[np.uint64]:
+        return np.zeros((n, 4), np.uint64)
+
+    def _max_used(self) -> int:
+        return len(self._slots) * 5 // 8
+
+    def _insert(self, step: Callable[[Any, int, int, int], tuple[int, int]], n: int) -> None:
+        at = 0
+        while True:
+            at, self._used = step(self._slots, self._used, self._max_used(), at)
+            if at >= n:
+                return
+            self._make_room()
+
+    def _add_records(self, records: Records) -> None:
+        self._insert(
+            lambda slots, used, most, at: _table.insert_records(slots, used, most, records, at),
+            len(records),
+        )
+
+    def _make_room(self) -> None:
+        if len(self._slots) >= self._max_slots:
+            self._spill()
+            return
+        old = self._slots
+        self._slots = self._new_slots(2 * len(old))
+        taken = old[: _table.compact(old)]
+        _, self._used = _table.insert_records(self._slots, 0, len(old), taken, 0)
+
+    def _spill(self) -> None:
+        n = _table.compact(self._slots)
+        order = sort_order(self._slots[:n])
+        pieces = (self._slots[order[i : i + CHUNK]] for i in range(0, n, CHUNK))
+        try:
+            run = write_run(self._directory(), pieces, self._temporary)
+        except OutputError:
+            self._refill(self._slots[:n].copy())
+            raise
+        self._runs.append(run)
+        self._spilled_bytes += n * RECORD_BYTES
+        self._slots[:] = 0
+        self._used = 0
+        if self._on_spill is not None:
+            self._on_spill(
+                f"The pattern counts reached their memory limit of {self._limit} bytes, so "
+                f"{n} patterns ({n * RECORD_BYTES} bytes) went to {run.path}; "
+                "the counts stay exact."
+            )
+
+    def _refill(self, records: Records) -> None:
+        self._slots[:] = 0
+        _, self._used = _table.insert_records(self._slots, 0, len(self._slots), records, 0)
+
+    def _directory(self) -> Path:
+        if self._spill_dir is not None:
+            return self._spill_dir
+        if self._temporary is None:
+            try:
+                self._temporary = _TemporaryFolder()
+            except OSError as error:
+                raise OutputError(
+                    f"no temporary directory can be made for the pattern counts ({error}); "
+                    "name one with spill_dir."
+                ) from error
+        return self._temporary.path
+
+    def _keep_run(self, run: FileSource, directory: Path) -> FileSource:
+        if run.keep is None:
+            return run
+        target = directory / run.path.name
+        try:
+            os.link(run.path, target)
+        except OSError:
+            try:
+                shutil.copyfile(run.path, target)
+            except OSError as error:
+                raise OutputError(
+                    f"a checkpoint cannot be written to {directory} ({error}); "
+                    "name a directory on a disk with free space that you may write to."
+                ) from error
+        return FileSource(target, run.n)
+
+
+class _TemporaryFolder:
+    """A temporary directory that goes when the last table that reads from it goes."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="reluflow-counts-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+        if manifest["version"] != _VERSION:
+            raise ValueError(f"its version is {manifest['version']}, not {_VERSION}")
+        return dict(manifest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{path} is no checkpoint of pattern counts ({error}); "
+            "start again without resuming, or name the right directory."
+        ) from error
+
+
+def _check_run(source: FileSource) -> None:
+    try:
+        size = source.path.stat().st_size
+    except OSError:
+        size = -1
+    if size != source.n * RECORD_BYTES:
+        found = "is missing" if size < 0 else f"holds {size} bytes"
+        raise OutputError(
+            f"the run file {source.path} {found}, but the checkpoint needs it with "
+            f"{source.n * RECORD_BYTES} bytes; start again without resuming."
+        )
