@@ -30,9 +30,7 @@ def measure(batch: int, runs: int, rounds: int) -> dict[str, float]:
         pipeline = Pipeline(model, source, AnalysisOptions(), Path(folder))
         rng = np.random.default_rng(0)
         name, x = next(iter(feeds.items()))
-        inputs = [
-            {name: x + rng.standard_normal(x.shape).astype(np.float32)} for _ in range(runs)
-        ]
+        inputs = [{name: x + rng.standard_normal(x.shape).astype(np.float32)} for _ in range(runs)]
 
         def infer() -> None:
             for each in inputs:
