@@ -178,7 +178,7 @@ def test_inputs_of_different_sizes_have_no_global_pattern() -> None:
 
 def test_a_model_without_a_switch_says_so() -> None:
     proto = small_models.model([helper.make_node("Neg", ["x"], ["y"])], {}, {"x": ["N", 3]}, ["y"])
-    with pytest.raises(ModelError, match="no switch .* nothing to analyse"):
+    with pytest.raises(ModelError, match=r"no switch .* nothing to analyse"):
         reluflow.analyze(proto, np.ones((2, 3), np.float32))
 
 
@@ -188,7 +188,7 @@ def test_a_fixed_batch_size_is_kept() -> None:
     report = reluflow.analyze(proto, small_models.integers((20, 4)))
     assert report.run.batch_size == 4
     assert all(top.bits for top in report.sites[0].top)
-    with pytest.raises(OptionError, match="batch_size is 3, .* batches of 4"):
+    with pytest.raises(OptionError, match=r"batch_size is 3, .* batches of 4"):
         reluflow.analyze(
             proto, small_models.integers((20, 4)), options=AnalysisOptions(batch_size=3)
         )

@@ -38,7 +38,7 @@ def test_a_model_that_onnx_runtime_refuses_is_one_sentence() -> None:
     graph = helper.make_graph([node, other], "g", [value("x", 1, [1])], [value("z", 1, [1])])
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("nowhere", 1)]
     proto = helper.make_model(graph, opset_imports=imports, ir_version=9)
-    with pytest.raises(ModelError, match="ONNX Runtime cannot load .*Unheard"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load .*Unheard"):
         open_session(load(proto))
 
 

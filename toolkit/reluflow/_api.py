@@ -22,7 +22,7 @@ from reluflow.analysis import (
 from reluflow.data import DataSource, Preprocessing, open_data
 from reluflow.errors import OptionError
 from reluflow.graph import Model, annotate, load
-from reluflow.report import check_target, write_report
+from reluflow.report import MODEL_NAME, check_report_directory, write_report
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -142,14 +142,12 @@ def _analyze_into(
     resume: bool,
     progress: Progress | None,
 ) -> PatternReport:
-    check_target(out)
+    check_report_directory(out)
     folder = out.with_name(out.name + ".partial")
     analysis = _run(model, source, options, folder, folder / "spill", resume, progress)
 
-    def add_annotated_model(directory: Path) -> None:
-        annotated = annotate(model, site_metrics(analysis.report))
-        annotated.save(directory / "model.annotated.onnx")
-
-    write_report(analysis.report, out, analysis.tables, add_annotated_model)
+    annotated = annotate(model, site_metrics(analysis.report))
+    tables = ((name, table.iter_chunks()) for name, table in analysis.tables.items())
+    write_report(analysis.report, out, tables, {MODEL_NAME: annotated.save})
     shutil.rmtree(folder, ignore_errors=True)
     return analysis.report

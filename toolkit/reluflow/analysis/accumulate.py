@@ -12,7 +12,7 @@ import numpy as np
 
 from reluflow.analysis.options import THESIS, AnalysisOptions
 from reluflow.graph import Tap
-from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, unit_words
+from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, thesis_keys, unit_words
 
 
 class SiteAccumulator:
@@ -139,9 +139,7 @@ class SiteAccumulator:
     def _thesis_keys(self, x: np.ndarray) -> np.ndarray:
         tap = self.tap
         hashes = thesis_hash(x, unit_axis=tap.unit_axis, threshold=tap.site.threshold)
-        keys = np.zeros((len(hashes), 2), np.uint64)
-        keys[:, 1] = hashes % self._options.table_size
-        return keys
+        return thesis_keys(hashes, self._options.table_size)
 
     def _note_place(self, x: np.ndarray, samples: int, first_input: int, n_inputs: int) -> None:
         stacked = self.tap.unit_axis != self.tap.site.unit_axis

@@ -12,7 +12,7 @@ from reluflow._api import compare as run
 from reluflow.analysis import AnalysisOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
-from reluflow.report import check_target, print_table, to_json, write_report
+from reluflow.report import check_report_directory, print_table, to_json, write_report
 
 
 def compare(
@@ -37,7 +37,7 @@ def compare(
 ) -> int:
     """Distance, temperature, Jaccard index, born and died patterns between two checkpoints."""
     if out is not None:
-        check_target(out)
+        check_report_directory(out)
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)

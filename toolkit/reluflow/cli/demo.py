@@ -33,7 +33,10 @@ def demo(
             "run the demo in the root of the repository, or name its models folder."
         )
     with progress_bar() as progress:
-        report = run(models / MODEL, models / IMAGES, out, progress=progress)
+        interrupted = out.with_name(f"{out.name}.partial").exists()
+        report = run(
+            models / MODEL, models / IMAGES, out, resume=interrupted, progress=progress
+        )
     console = Console()
     print_table(report, console)
     console.print(
