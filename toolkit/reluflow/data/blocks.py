@@ -82,6 +82,11 @@ class BlockColumn(Column):
         return as_native(raw, self._stored).reshape(count, *self.shape)
 
     def _failure(self, error: BaseException) -> DataError:
+        if isinstance(error, MemoryError):
+            return DataError(
+                f"{self.label} has samples of {self._sample_bytes} bytes, and a batch of them does "
+                "not fit into memory; use a smaller batch size"
+            )
         reason = first_line(error)
         return DataError(
             f"{self.label} cannot be read to its end ({reason}); "

@@ -22,7 +22,7 @@ from reluflow.data.random import RandomColumn, RandomData, random_identity
 from reluflow.data.source import ColumnSource, DataSource, hash_array
 from reluflow.data.spec import InputSpec
 from reluflow.data.validate import check_kind, check_names, check_specs
-from reluflow.data.words import listing, near_names
+from reluflow.data.words import listing, near_names, tensor
 from reluflow.errors import DataError, OptionError
 
 _FORMATS = ".npy, .npz, idx, idx.gz or a folder of images"
@@ -233,6 +233,12 @@ def _joined(
             column, plan = prepared(column, spec, given)
             records[spec.name] = plan.record()
         ready[spec.name] = column
+    if given is not None and not records:
+        found = listing(f"{name}: {tensor(c.dtype, c.shape)}" for name, c in ready.items())
+        raise OptionError(
+            f"preprocessing was given, but no data are uint8 images ({found} a sample); leave it "
+            "out or give bytes [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
+        )
     steps = next(iter(records.values())) if len(records) == 1 else records
     return ColumnSource(
         ready,

@@ -54,15 +54,15 @@ class DataSource(ABC):
 
         Raises:
             OptionError: a batch size or start that is not accepted.
-            DataError: while iterating, when the data turn out damaged or of wrong shape.
+            DataError: see `check_batch`; while iterating, when the data turn out damaged or of wrong shape.
         """
-        size = check_batch_size(batch_size, self.inputs)
+        self.check_batch(batch_size)
         n_samples = self.n_samples
         if isinstance(start, bool) or not isinstance(start, int | np.integer) or start < 0:
             raise OptionError(f"start is {start!r}; give a sample number of at least 0")
         if n_samples is not None and start > n_samples:
             raise OptionError(f"start is {start}, but the data have only {n_samples} samples")
-        return self._batches(size, int(start))
+        return self._batches(int(batch_size), int(start))
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch size that the model or the number of samples does not allow.
