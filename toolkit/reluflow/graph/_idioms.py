@@ -1,0 +1,204 @@
+"""Spelled-out switches: what exporters write where the operator set lacks the activation."""
+
+from __future__ import annotations
+
+from reluflow.graph._constants import constant, scalar
+from reluflow.graph._index import Node, Scope
+from reluflow.graph._matches import Match
+
+_GREATER = {"Greater", "GreaterOrEqual"}
+_LESS = {"Less", "LessOrEqual"}
+_PASSING = {"Identity", "Cast", "CastLike", "Dropout"}
+
+
+def through(scope: Scope, tensor: str) -> str:
+    """Follow Identity and Cast backwards."""
+    for _ in range(16):
+        node = scope.producer(tensor)
+        if node is None or node.domain or node.op not in _PASSING:
+            break
+        tensor = node.inputs[0]
+    return tensor
+
+
+def same(scope: Scope, left: str, right: str) -> bool:
+    """Tell whether two names carry one value, Identity and Cast aside."""
+    return bool(left) and (left == right or through(scope, left) == through(scope, right))
+
+
+def produced_by(scope: Scope, tensor: str, *ops: str) -> Node | None:
+    """Return the producer where it is one of these ONNX operators."""
+    node = scope.producer(tensor)
+    return node if node is not None and not node.domain and node.op in ops else None
+
+
+def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
+    """Split a binary node's inputs into (variable, constant); None where it is no such pair."""
+    if len(node.inputs) != 2:
+        return None
+    left, right = node.inputs
+    left_known = constant(scope, left) is not None
+    right_known = constant(scope, right) is not None
+    if left_known == right_known:
+        return None
+    return (right, left) if left_known else (left, right)
+
+
+def slope(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
+    """Return the range of a where tensor is a * x, None where it is no multiple of x."""
+    if same(scope, tensor, x):
+        return (1.0, 1.0)
+    node = produced_by(scope, through(scope, tensor), "Mul", "Div", "Neg", "LeakyRelu")
+    if node is None:
+        return None
+    if node.op == "Neg":
+        return (-1.0, -1.0) if same(scope, node.inputs[0], x) else None
+    pair = split_constant(node, scope)
+    if pair is None or not same(scope, pair[0], x):
+        return None
+    if node.op == "Div" and pair[0] != node.inputs[0]:
+        return None
+    values = constant(scope, pair[1])
+    if values is None or values.size == 0 or values.dtype.kind not in "fiuV":
+        return None
+    low, high = float(values.min()), float(values.max())
+    if node.op == "Div":
+        return (1 / high, 1 / low) if low > 0 else None
+    return (low, high)
+
+
+def comparison(scope: Scope, condition: str) -> tuple[str, float, bool] | None:
+    """Read a condition as x > c or x < c.
+
+    Returns:
+        (x, c, True where it says "above"); None where it is no such comparison.
+    """
+    node = produced_by(scope, through(scope, condition), "Not", *_GREATER, *_LESS)
+    if node is None:
+        return None
+    if node.op == "Not":
+        inner = comparison(scope, node.inputs[0])
+        return None if inner is None else (inner[0], inner[1], not inner[2])
+    pair = split_constant(node, scope)
+    threshold = scalar(scope, pair[1]) if pair else None
+    if pair is None or threshold is None:
+        return None
+    return pair[0], threshold, (node.op in _GREATER) == (pair[0] == node.inputs[0])
+
+
+def where(node: Node, scope: Scope) -> Match | None:
+    """`Where(x > c, x, a * x)`, `Where(x < c, constant, x)` and their relatives."""
+    compared = comparison(scope, node.inputs[0])
+    if compared is None:
+        return None
+    x, threshold, above = compared
+    upper, lower = node.inputs[1:] if above else node.inputs[:0:-1]
+    if slope(scope, upper, x) is None:
+        return None
+    if slope(scope, lower, x) is not None or constant(scope, lower) is not None:
+        return Match("Where", x, threshold)
+    if threshold == 0 and _leads_to_exp(scope, lower, x):
+        return Match("Elu", x, smooth=True)
+    return None
+
+
+def _leads_to_exp(scope: Scope, tensor: str, x: str) -> bool:
+    """Tell whether a tensor is constant * (exp(x) - 1), however it is written."""
+    for _ in range(8):
+        node = produced_by(scope, tensor, "Mul", "Sub", "Add", "Div", "Exp", "Elu", *_PASSING)
+        if node is None:
+            return False
+        if node.op in ("Exp", "Elu"):
+            source = produced_by(scope, node.inputs[0], "Min", "Mul", "Div", "Where")
+            names = [node.inputs[0], *(source.inputs if source else ())]
+            return any(same(scope, name, x) for name in names)
+        if node.op in _PASSING:
+            tensor = node.inputs[0]
+            continue
+        pair = split_constant(node, scope)
+        if pair is None:
+            return False
+        tensor = pair[0]
+    return False
+
+
+def masked(node: Node, scope: Scope) -> Match | None:
+    """`Mul(x, Cast(x > c))`."""
+    if len(node.inputs) != 2:
+        return None
+    for mask, value in (node.inputs, node.inputs[::-1]):
+        compared = comparison(scope, mask) if produced_by(scope, mask, *_PASSING) else None
+        if compared and compared[2] and slope(scope, value, compared[0]):
+            return Match("Mul", compared[0], compared[1])
+    return None
+
+
+def maximum(node: Node, scope: Scope) -> Match | None:
+    """`Max(x, 0)` in either order, and `Max(x, a * x)` with 0 <= a < 1."""
+    varying = [name for name in node.inputs if constant(scope, name) is None]
+    if len(varying) == 1 and len(node.inputs) >= 2:
+        bounds = [scalar(scope, name) for name in node.inputs if name != varying[0]]
+        if None in bounds or max(b for b in bounds if b is not None) != 0:
+            return None
+        return Match("Max", _below_minimum(scope, varying[0]))
+    if len(varying) == 2 == len(node.inputs):
+        for x, other in (varying, varying[::-1]):
+            found = slope(scope, other, x)
+            if found is not None and 0 <= found[0] and found[1] < 1:
+                return Match("Max", x)
+    return None
+
+
+def _below_minimum(scope: Scope, tensor: str) -> str:
+    """See through `Min(x, c)` with c > 0: x > 0 exactly where min(x, c) > 0."""
+    node = produced_by(scope, tensor, "Min")
+    pair = split_constant(node, scope) if node else None
+    bound = scalar(scope, pair[1]) if pair else None
+    return pair[0] if pair and bound is not None and bound > 0 else tensor
+
+
+def negated_minimum(node: Node, scope: Scope) -> Match | None:
+    """`Neg(Min(Neg(x), 0))`."""
+    inner = produced_by(scope, node.inputs[0], "Min")
+    pair = split_constant(inner, scope) if inner else None
+    if pair is None or scalar(scope, pair[1]) != 0:
+        return None
+    outer = produced_by(scope, pair[0], "Neg")
+    return Match("Min", outer.inputs[0]) if outer else None
+
+
+def split_relu(node: Node, scope: Scope) -> Match | None:
+    """`Relu(x) + a * Relu(-x)`: a PRelu made of two Relu, which are one switch."""
+    positive = [produced_by(scope, name, "Relu") for name in node.inputs]
+    for relu, other in ((positive[0], node.inputs[1]), (positive[1], node.inputs[0])):
+        mirrored = _scaled_relu(scope, other) if relu else None
+        if relu is None or mirrored is None or mirrored is relu:
+            continue
+        negated = produced_by(scope, mirrored.inputs[0], "Neg", "Mul")
+        found = slope(scope, mirrored.inputs[0], relu.inputs[0]) if negated else None
+        if found == (-1.0, -1.0):
+            return Match("PRelu", relu.inputs[0], absorbs=(relu, mirrored))
+    return None
+
+
+def _scaled_relu(scope: Scope, tensor: str) -> Node | None:
+    for _ in range(3):
+        node = produced_by(scope, tensor, "Relu", "Mul", "Neg")
+        if node is None or node.op == "Relu":
+            return node
+        if node.op == "Neg":
+            tensor = node.inputs[0]
+            continue
+        tensor = next((name for name in node.inputs if constant(scope, name) is None), "")
+    return None
+
+
+IDIOMS = {
+    "Where": where,
+    "Mul": masked,
+    "Max": maximum,
+    "Neg": negated_minimum,
+    "Add": split_relu,
+    "Sub": split_relu,
+}
+"""ONNX operator that ends the idiom -> matcher."""
