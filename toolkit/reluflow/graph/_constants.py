@@ -37,13 +37,36 @@ def constant(scope: Scope, tensor: str, depth: int = _DEPTH) -> np.ndarray | Non
     return home.constants[tensor]
 
 
-def scalar(scope: Scope, tensor: str) -> float | None:
-    """Return the one value that all elements of a constant tensor have, else None."""
+def scalar(scope: Scope, tensor: str, depth: int = _DEPTH) -> float | None:
+    """Return the one value that all elements of a tensor have, else None.
+
+    A constant spread to the size of a tensor that only a run knows (`zeros_like`) counts.
+    """
     value = constant(scope, tensor)
-    if value is None or value.size == 0 or value.dtype.kind in "OSU":
+    if value is None:
+        return _spread(scope, tensor, depth)
+    if value.size == 0 or value.dtype.kind in "OSU":
         return None
     numbers = value.astype(np.float64).ravel()
     return float(numbers[0]) if bool(np.all(numbers == numbers[0])) else None
+
+
+def is_constant(scope: Scope, tensor: str) -> bool:
+    """Tell whether the graph alone decides a tensor's values."""
+    return constant(scope, tensor) is not None or _spread(scope, tensor, _DEPTH) is not None
+
+
+def _spread(scope: Scope, tensor: str, depth: int) -> float | None:
+    """Follow ConstantOfShape and Expand whose size only a run knows."""
+    node = scope.producer(tensor)
+    if node is None or node.domain or depth == 0:
+        return None
+    if node.op == "ConstantOfShape":
+        attribute = node.attribute("value")
+        return float(read_tensor(attribute.t, None).ravel()[0]) if attribute else 0.0
+    if node.op in ("Expand", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "CastLike"):
+        return scalar(scope, node.inputs[0], depth - 1)
+    return None
 
 
 def _evaluate(home: Scope, tensor: str, depth: int) -> np.ndarray | None:
@@ -83,7 +106,7 @@ def _constant_node(node: Node, home: Scope) -> np.ndarray | None:
 
 
 def _cast(node: Node, values: list[_Array]) -> _Array:
-    return values[0].astype(helper.tensor_dtype_to_np_dtype(int(node.number("to", 1))))
+    return np.asarray(values[0], helper.tensor_dtype_to_np_dtype(int(node.number("to", 1))))
 
 
 def _axes(node: Node, values: list[_Array]) -> tuple[int, ...]:
@@ -93,7 +116,7 @@ def _axes(node: Node, values: list[_Array]) -> tuple[int, ...]:
 
 
 def _squeeze(node: Node, values: list[_Array]) -> _Array:
-    return np.squeeze(values[0], axis=_axes(node, values) or None)
+    return np.asarray(np.squeeze(values[0], axis=_axes(node, values) or None))
 
 
 def _unsqueeze(node: Node, values: list[_Array]) -> _Array:
@@ -144,7 +167,7 @@ _RULES: dict[str, Callable[[Node, list[_Array]], _Array | None]] = {
     "Identity": _unary(lambda value: value),
     "Dropout": _unary(lambda value: value),
     "Cast": _cast,
-    "CastLike": lambda node, values: values[0].astype(values[1].dtype),
+    "CastLike": lambda node, values: np.asarray(values[0], values[1].dtype),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Reshape": _reshape,

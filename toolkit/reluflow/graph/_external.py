@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -51,8 +51,8 @@ def walk_graphs(proto: ModelProto) -> Iterator[GraphProto]:
         yield from _subgraphs(function.node)
 
 
-def _subgraphs(nodes: Iterator[NodeProto] | object) -> Iterator[GraphProto]:
-    for node in nodes:  # type: ignore[attr-defined]
+def _subgraphs(nodes: Iterable[NodeProto]) -> Iterator[GraphProto]:
+    for node in nodes:
         for attribute in node.attribute:
             for graph in graphs_of(attribute):
                 yield graph
@@ -68,9 +68,9 @@ def graphs_of(attribute: AttributeProto) -> list[GraphProto]:
     return []
 
 
-def attribute_tensors(nodes: object) -> Iterator[TensorProto]:
+def attribute_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
     """Yield the tensors held by the attributes of some nodes, subgraphs left out."""
-    for node in nodes:  # type: ignore[attr-defined]
+    for node in nodes:
         for attribute in node.attribute:
             if attribute.type == AttributeProto.TENSOR:
                 yield attribute.t

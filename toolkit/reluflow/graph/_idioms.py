@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reluflow.graph._constants import constant, scalar
+import numpy as np
+
+from reluflow.graph._constants import constant, is_constant, scalar
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match
 
@@ -37,8 +39,7 @@ def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
     if len(node.inputs) != 2:
         return None
     left, right = node.inputs
-    left_known = constant(scope, left) is not None
-    right_known = constant(scope, right) is not None
+    left_known, right_known = is_constant(scope, left), is_constant(scope, right)
     if left_known == right_known:
         return None
     return (right, left) if left_known else (left, right)
@@ -46,9 +47,21 @@ def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
 
 def slope(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
     """Return the range of a where tensor is a * x, None where it is no multiple of x."""
-    if same(scope, tensor, x):
-        return (1.0, 1.0)
-    node = produced_by(scope, through(scope, tensor), "Mul", "Div", "Neg", "LeakyRelu")
+    for _ in range(4):
+        if same(scope, tensor, x):
+            return (1.0, 1.0)
+        tensor = through(scope, tensor)
+        added = produced_by(scope, tensor, "Add")  # of zero: paddle's scale
+        pair = split_constant(added, scope) if added else None
+        if pair is None or scalar(scope, pair[1]) != 0:
+            break
+        tensor = pair[0]
+    return _factor(scope, tensor, x)
+
+
+def _factor(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
+    """Return the range of a where one node makes tensor = a * x."""
+    node = produced_by(scope, tensor, "Mul", "Div", "Neg", "LeakyRelu")
     if node is None:
         return None
     if node.op == "Neg":
@@ -58,13 +71,21 @@ def slope(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
         return None
     if node.op == "Div" and pair[0] != node.inputs[0]:
         return None
-    values = constant(scope, pair[1])
-    if values is None or values.size == 0 or values.dtype.kind not in "fiuV":
+    bounds = _bounds(scope, pair[1])
+    if bounds is None or node.op != "Div":
+        return bounds
+    return (1 / bounds[1], 1 / bounds[0]) if bounds[0] > 0 else None
+
+
+def _bounds(scope: Scope, tensor: str) -> tuple[float, float] | None:
+    values = constant(scope, tensor)
+    if values is None:
+        single = scalar(scope, tensor)
+        return None if single is None else (single, single)
+    if values.size == 0 or values.dtype.kind in "OSU":
         return None
-    low, high = float(values.min()), float(values.max())
-    if node.op == "Div":
-        return (1 / high, 1 / low) if low > 0 else None
-    return (low, high)
+    numbers = values.astype(np.float64)
+    return float(numbers.min()), float(numbers.max())
 
 
 def comparison(scope: Scope, condition: str) -> tuple[str, float, bool] | None:
@@ -95,7 +116,8 @@ def where(node: Node, scope: Scope) -> Match | None:
     upper, lower = node.inputs[1:] if above else node.inputs[:0:-1]
     if slope(scope, upper, x) is None:
         return None
-    if slope(scope, lower, x) is not None or constant(scope, lower) is not None:
+    x = upper if same(scope, upper, x) else x
+    if slope(scope, lower, x) is not None or is_constant(scope, lower):
         return Match("Where", x, threshold)
     if threshold == 0 and _leads_to_exp(scope, lower, x):
         return Match("Elu", x, smooth=True)
@@ -135,12 +157,13 @@ def masked(node: Node, scope: Scope) -> Match | None:
 
 def maximum(node: Node, scope: Scope) -> Match | None:
     """`Max(x, 0)` in either order, and `Max(x, a * x)` with 0 <= a < 1."""
-    varying = [name for name in node.inputs if constant(scope, name) is None]
+    varying = [name for name in node.inputs if not is_constant(scope, name)]
     if len(varying) == 1 and len(node.inputs) >= 2:
         bounds = [scalar(scope, name) for name in node.inputs if name != varying[0]]
         if None in bounds or max(b for b in bounds if b is not None) != 0:
             return None
-        return Match("Max", _below_minimum(scope, varying[0]))
+        x = _below_minimum(scope, varying[0])
+        return None if after_switch(scope, x) else Match("Max", x)
     if len(varying) == 2 == len(node.inputs):
         for x, other in (varying, varying[::-1]):
             found = slope(scope, other, x)
@@ -167,29 +190,47 @@ def negated_minimum(node: Node, scope: Scope) -> Match | None:
     return Match("Min", outer.inputs[0]) if outer else None
 
 
+def after_switch(scope: Scope, tensor: str) -> bool:
+    """Tell whether a tensor is a Relu's result: cutting it off at zero again changes nothing."""
+    return produced_by(scope, through(scope, tensor), "Relu") is not None
+
+
 def split_relu(node: Node, scope: Scope) -> Match | None:
-    """`Relu(x) + a * Relu(-x)`: a PRelu made of two Relu, which are one switch."""
-    positive = [produced_by(scope, name, "Relu") for name in node.inputs]
-    for relu, other in ((positive[0], node.inputs[1]), (positive[1], node.inputs[0])):
-        mirrored = _scaled_relu(scope, other) if relu else None
+    """`Relu(x) + a * Relu(-x)`: one switch made of two Relu; the first may be cut off above."""
+    if len(node.inputs) != 2:
+        return None
+    for first, second in (node.inputs, node.inputs[::-1]):
+        relu, mirrored = _capped_relu(scope, first), _scaled_relu(scope, second)
         if relu is None or mirrored is None or mirrored is relu:
             continue
-        negated = produced_by(scope, mirrored.inputs[0], "Neg", "Mul")
-        found = slope(scope, mirrored.inputs[0], relu.inputs[0]) if negated else None
-        if found == (-1.0, -1.0):
+        if slope(scope, mirrored.inputs[0], relu.inputs[0]) == (-1.0, -1.0):
             return Match("PRelu", relu.inputs[0], absorbs=(relu, mirrored))
     return None
 
 
+def _capped_relu(scope: Scope, tensor: str) -> Node | None:
+    """Follow Min, Max and Clip with constants back to a Relu."""
+    for _ in range(4):
+        node = produced_by(scope, through(scope, tensor), "Relu", "Min", "Max", "Clip")
+        if node is None or node.op == "Relu":
+            return node
+        pair = split_constant(node, scope) if node.op != "Clip" else (node.inputs[0], "")
+        if pair is None:
+            return None
+        tensor = pair[0]
+    return None
+
+
 def _scaled_relu(scope: Scope, tensor: str) -> Node | None:
+    """Follow Mul with anything and Neg back to a Relu."""
     for _ in range(3):
-        node = produced_by(scope, tensor, "Relu", "Mul", "Neg")
+        node = produced_by(scope, through(scope, tensor), "Relu", "Mul", "Neg")
         if node is None or node.op == "Relu":
             return node
         if node.op == "Neg":
             tensor = node.inputs[0]
             continue
-        tensor = next((name for name in node.inputs if constant(scope, name) is None), "")
+        tensor = next((name for name in node.inputs if not is_constant(scope, name)), "")
     return None
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reluflow.graph._constants import scalar
+from reluflow.graph._idioms import after_switch
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match, Matcher
 
@@ -39,28 +42,42 @@ def clip_lower(node: Node, scope: Scope) -> float | None:
 
 
 def _clip(node: Node, scope: Scope) -> Match | None:
-    return Match(node.op, node.inputs[0]) if clip_lower(node, scope) == 0 else None
+    if clip_lower(node, scope) != 0 or after_switch(scope, node.inputs[0]):
+        return None
+    return Match(node.op, node.inputs[0])
+
+
+def inside(op: str, node: Node, threshold: float, what: str, smooth: bool = False) -> Match:
+    """Report a comparison inside a fused operator; its result has the units and the shape."""
+    reason = f"{what} inside {node.op}, so the pre-activation is no tensor of the graph"
+    return Match(op, node.outputs[0], threshold, smooth, reason)
 
 
 def _bias_gelu(node: Node, scope: Scope) -> Match:
     if len(node.inputs) < 2 or not node.inputs[1]:
         return _smooth(node, scope)
-    reason = f"{node.op} adds its bias inside, so the pre-activation is no tensor of the graph"
-    return Match(node.op, node.inputs[0], smooth=True, untappable=reason)
+    return inside(node.op, node, 0.0, "the bias is added", smooth=True)
+
+
+_FUSED = {"Relu", "LeakyRelu", "Clip", "HardSigmoid", "ThresholdedRelu"}
+_FUSED_SMOOTH = {"Elu", "Selu", "Softplus", "Celu", "Gelu"}
 
 
 def _fused(node: Node, scope: Scope) -> Match | None:
     """An activation fused into a linear operator by ONNX Runtime's optimizer."""
     kind = node.text("activation", "")
-    parameters = node.attribute("activation_params")
-    alpha = parameters.floats[0] if parameters and parameters.floats else 0.0
-    if kind not in ("Relu", "LeakyRelu", "Clip", "HardSigmoid") or (kind == "Clip" and alpha):
+    found = node.attribute("activation_params")
+    parameters = list(found.floats) if found else []
+    alpha = parameters[0] if parameters else node.number("activation_alpha", 0.0)
+    beta = parameters[1] if len(parameters) > 1 else node.number("activation_beta", 0.0)
+    if kind not in _FUSED | _FUSED_SMOOTH or (kind == "Clip" and alpha != 0):
         return None
-    threshold = 0.0
-    if kind == "HardSigmoid" and parameters and len(parameters.floats) > 1 and alpha > 0:
-        threshold = -parameters.floats[1] / alpha
-    reason = f"{kind} is fused into {node.op}, so the pre-activation is no tensor of the graph"
-    return Match(kind, node.inputs[0], threshold, untappable=reason)
+    threshold = alpha if kind == "ThresholdedRelu" else 0.0
+    if kind == "HardSigmoid" and alpha > 0:
+        threshold = -beta / alpha
+    match = inside(kind, node, threshold, f"{kind} is fused", kind in _FUSED_SMOOTH)
+    plain = [n for n in scope.consumers(match.tensor) if n.op == "ReorderOutput"]
+    return replace(match, tensor=plain[0].outputs[0]) if plain else match
 
 
 DIRECT: dict[tuple[str, str], Matcher] = {
@@ -74,6 +91,7 @@ DIRECT: dict[tuple[str, str], Matcher] = {
     (CONTRIB, "QuickGelu"): _smooth,
     (CONTRIB, "FastGelu"): _bias_gelu,
     (CONTRIB, "BiasGelu"): _bias_gelu,
+    ("com.microsoft.nchwc", "Conv"): _fused,
     (CONTRIB, "FusedConv"): _fused,
     (CONTRIB, "NhwcFusedConv"): _fused,
     (CONTRIB, "FusedGemm"): _fused,

@@ -8,7 +8,7 @@ from reluflow.graph._constants import constant, scalar
 from reluflow.graph._idioms import produced_by
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match, Matcher
-from reluflow.graph._ops import CONTRIB
+from reluflow.graph._ops import CONTRIB, inside
 
 _SMALLEST = {
     TensorProto.UINT8: 0,
@@ -24,6 +24,7 @@ _NONNEGATIVE = {
     "Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "Exp", "Sqrt", "ReduceL1",
     "ReduceL2", "ReduceSumSquare", "ThresholdedRelu",
 }  # fmt: skip
+_KEPT = {"Relu", "PRelu", "LeakyRelu", "Clip", "ThresholdedRelu", "Max", "HardSwish", "HardSigmoid"}
 _KEEPING = {
     "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Reshape", "Transpose",
     "Flatten", "Identity", "Cast", "Squeeze", "Unsqueeze", "Slice", "Concat", "Add", "Mul",
@@ -73,17 +74,29 @@ def quantize(node: Node, scope: Scope) -> Match | None:
     producer = produced_by(scope, node.inputs[0], *_LINEAR)
     if producer is None or not smallest_zero_point(node, scope, 2):
         return None
-    return None if nonnegative(scope, node.inputs[0]) else Match("QuantizeLinear", node.inputs[0])
+    if nonnegative(scope, node.inputs[0]) or _switch_follows(node, scope):
+        return None
+    return Match("QuantizeLinear", node.inputs[0])
+
+
+def _switch_follows(node: Node, scope: Scope) -> bool:
+    """Tell whether the quantiser kept the Relu, so that the Relu is the site."""
+    back = [n for n in scope.consumers(node.outputs[0]) if n.op == "DequantizeLinear"]
+    readers = [reader for n in back for reader in scope.consumers(n.outputs[0])]
+    return bool(readers) and all(not n.domain and n.op in _KEPT for n in readers)
 
 
 def _inside(position: int) -> Matcher:
     """Make the matcher of an operator that quantises its own result."""
 
     def match(node: Node, scope: Scope) -> Match | None:
-        if position >= len(node.inputs) or not smallest_zero_point(node, scope, position):
+        if not smallest_zero_point(node, scope, position):
             return None
-        reason = f"{node.op} cuts off at zero inside; only the quantised result is a tensor"
-        return Match(node.op, node.inputs[0], untappable=reason)
+        if node.op == "QLinearAdd" and all(
+            smallest_zero_point(node, scope, zero) for zero in (2, 5)
+        ):
+            return None  # a sum of values that cannot be negative
+        return inside(node.op, node, 0.0, "values below zero are cut off")
 
     return match
 

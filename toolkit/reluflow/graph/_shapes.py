@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from onnx import GraphProto, ModelProto, TypeProto, shape_inference
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    helper,
+    shape_inference,
+)
 
 from reluflow.data import Dim
+from reluflow.graph._external import walk_graphs
 from reluflow.graph._index import UNKNOWN, TensorType
+
+_SAME_SHAPE = ("", "Identity")
+_LIKE = {
+    ("com.microsoft", "FusedConv"): ("", "Conv"),
+    ("com.microsoft", "FusedGemm"): ("", "Gemm"),
+    ("com.microsoft", "FusedMatMul"): ("", "MatMul"),
+    **{
+        ("com.microsoft", op): _SAME_SHAPE
+        for op in ("Gelu", "QuickGelu", "FastGelu", "BiasGelu", "QLinearAdd", "QLinearLeakyRelu")
+    },
+}
+_FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
 
 
 def infer(proto: ModelProto) -> ModelProto:
     """Return the model with inferred types and shapes; as it is where inference fails.
 
+    Operators without inference of their own (ONNX Runtime's fused ones, scalers of ai.onnx.ml)
+    are read as ONNX operators with the same shapes.
+
     Args:
-        proto: a model without large weights.
+        proto: a model without large weights, changed in place.
     """
+    for graph in walk_graphs(proto):
+        for node in graph.node:
+            _read_as_known(node)
     try:
         return shape_inference.infer_shapes(proto, data_prop=True)
     except Exception:  # of several types; unknown shapes are no error, only less knowledge
@@ -21,6 +48,15 @@ def infer(proto: ModelProto) -> ModelProto:
             return shape_inference.infer_shapes(proto)
         except Exception:
             return proto
+
+
+def _read_as_known(node: NodeProto) -> None:
+    like = _LIKE.get((node.domain, node.op_type))
+    if node.domain == "ai.onnx.ml" and node.op_type in _FLOAT_OUT:
+        like = ("", "Cast")
+        node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    if like is not None:
+        node.domain, node.op_type = like
 
 
 def types_of(graph: GraphProto) -> dict[str, TensorType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reluflow.graph._constants import constant, scalar
+from reluflow.graph._constants import is_constant, scalar
 from reluflow.graph._idioms import produced_by, same, split_constant
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match
@@ -23,7 +23,7 @@ def gate(node: Node, scope: Scope) -> Match | None:
         if step is None:
             return None
         other = _other(step, current)
-        if constant(scope, other) is None:
+        if not is_constant(scope, other):
             return _product(node, scope, other) if step.op == "Mul" else None
         current = step.outputs[0]
     return None
@@ -75,7 +75,7 @@ def _depends_only_on(scope: Scope, tensor: str, x: str, depth: int = 8) -> bool:
     node = produced_by(scope, tensor, *_ELEMENTWISE)
     if node is None:
         return False
-    varying = [name for name in node.inputs if name and constant(scope, name) is None]
+    varying = [name for name in node.inputs if name and not is_constant(scope, name)]
     return bool(varying) and all(_depends_only_on(scope, n, x, depth - 1) for n in varying)
 
 

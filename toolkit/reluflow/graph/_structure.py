@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, inliner
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
 from reluflow.graph._external import graphs_of
 from reluflow.graph._index import Node, Scope
+from reluflow.graph._inline import domain_of, inline_functions
 from reluflow.graph._shapes import infer, types_of
 from reluflow.graph._skeleton import Skeleton, make_skeleton
 
@@ -51,11 +52,6 @@ def _nested(nodes: Sequence[NodeProto]) -> Iterator[NodeProto]:
                 yield from _nested(graph.node)
 
 
-def inline_functions(proto: ModelProto) -> ModelProto:
-    """Inline local functions; those of another opset than the model's stay calls."""
-    return inliner.inline_local_functions(proto) if proto.functions else proto
-
-
 def build_structure(proto: ModelProto, base_dir: Path | None) -> Structure:
     """Build the flat view of a model.
 
@@ -70,7 +66,7 @@ def build_structure(proto: ModelProto, base_dir: Path | None) -> Structure:
         entry = node.metadata_props.add()
         entry.key, entry.value = _TAG, str(tag)
     try:
-        return _aligned(inline_functions(tagged), skeleton, proto, originals, base_dir)
+        return _aligned(inline_functions(_copied(tagged)), skeleton, proto, originals, base_dir)
     except _MisalignedError:  # never seen; then functions are shown, but cannot be tapped
         return _aligned(tagged, skeleton, proto, originals, base_dir)
 
@@ -94,12 +90,14 @@ def _aligned(
     return Structure(main, builder.names)
 
 
+def _copied(proto: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    return copy
+
+
 def _tag(node: NodeProto) -> int:
     return next((int(p.value) for p in reversed(node.metadata_props) if p.key == _TAG), -1)
-
-
-def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
 
 
 class _Builder:
@@ -112,7 +110,7 @@ class _Builder:
         self.base_dir = base_dir
         self.names: dict[tuple[str, str], str] = {}
         self.functions: dict[_Key, FunctionProto] = {
-            (_domain(f.domain), f.name, getattr(f, "overload", "")): f for f in tagged.functions
+            (domain_of(f.domain), f.name, getattr(f, "overload", "")): f for f in tagged.functions
         }
 
     def scope(
@@ -171,7 +169,7 @@ class _Builder:
         return Node(
             proto=proto,
             op=proto.op_type,
-            domain=_domain(proto.domain),
+            domain=domain_of(proto.domain),
             inputs=tuple(proto.input),
             outputs=tuple(proto.output),
             original=proto,
@@ -181,7 +179,7 @@ class _Builder:
         )
 
     def _called(self, node: NodeProto) -> FunctionProto | None:
-        key = (_domain(node.domain), node.op_type, getattr(node, "overload", ""))
+        key = (domain_of(node.domain), node.op_type, getattr(node, "overload", ""))
         return self.functions.get(key)
 
     def _node(self, proto: NodeProto, tagged: NodeProto, path: str, inside: bool) -> Node:
@@ -193,8 +191,8 @@ class _Builder:
             self.names.setdefault((path, name), shown)
         return Node(
             proto=proto,
-            op=proto.op_type,
-            domain=_domain(proto.domain),
+            op=original.op_type,
+            domain=domain_of(original.domain),
             inputs=tuple(proto.input),
             outputs=tuple(proto.output),
             original=original,

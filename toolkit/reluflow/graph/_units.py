@@ -16,7 +16,9 @@ _ELEMENTWISE = {
     "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Elu", "Selu", "Gelu", "Softplus", "Dropout",
     "QuantizeLinear", "DequantizeLinear", "Max", "Min", "Where", "Pow", "Sqrt", "Erf", "Swish",
 }  # fmt: skip
-_CONVOLUTIONS = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv"}
+_CONVOLUTIONS = {
+    "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv", "DeformConv",
+}  # fmt: skip
 _CHANNEL_FIRST = {
     "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization",
     "InstanceNormalization", "LRN", "GroupNormalization", "Resize", "Upsample",
@@ -83,19 +85,25 @@ def _origin(scope: Scope, tensor: str, depth: int) -> _Origin | None:
         return None
     if node.op in _CONVOLUTIONS:
         return _Origin(1, _weight_size(home, node, 3 if node.op == "QLinearConv" else 1))
+    if node.op == "ReorderOutput":  # ONNX Runtime's blocked channels, padded before it
+        return _Origin(1, int(node.number("channels", 0)) or None)
     if node.op in _CHANNEL_FIRST:
         return _Origin(1, None)
     if node.op in _DENSE:
         axis = 0 if node.number("transB", 0) else -1
-        return _Origin(-1, _size(home, node.inputs[1], axis))
+        return _Origin(-1, _size(home, node.inputs[3 if node.op == "QGemm" else 1], axis))
     if node.op in ("MatMul", "MatMulInteger", "QLinearMatMul", "FusedMatMul"):
         return _product(home, node)
     if node.op in _LAYER_NORM or _is_spelled_layer_norm(home, node):
         return _Origin(-1, None)
     if node.op == "Transpose":
         return _transposed(home, node, depth)
+    if node.op in ("Squeeze", "Unsqueeze"):
+        return _squeezed(home, node, depth)
     if node.op == "Reshape":
         return _reshaped(home, node, depth)
+    if node.op == "QLinearAdd":
+        return _origin(home, node.inputs[0], depth - 1) or _origin(home, node.inputs[3], depth - 1)
     if node.op in _ELEMENTWISE:
         return _first_origin(home, node, depth)
     return None
@@ -158,6 +166,35 @@ def _channels_last(perm: tuple[int, ...]) -> _Origin | None:
     return _Origin(-1, None) if rank > 3 and perm == (0, *range(2, rank), 1) else None
 
 
+def _axes(scope: Scope, node: Node) -> tuple[int, ...] | None:
+    axes = node.integers("axes")
+    if axes is None and len(node.inputs) > 1 and node.inputs[1]:
+        value = constant(scope, node.inputs[1])
+        axes = None if value is None else tuple(int(axis) for axis in value.ravel())
+    return axes
+
+
+def _squeezed(scope: Scope, node: Node, depth: int) -> _Origin | None:
+    """Follow the units where axes of size 1 are taken away or put in."""
+    source = _origin(scope, node.inputs[0], depth - 1)
+    axes = _axes(scope, node)
+    wide = node.inputs[0] if node.op == "Squeeze" else node.outputs[0]
+    shape = scope.type_of(wide).shape
+    if source is None or axes is None or shape is None:
+        return None
+    rank = len(shape)
+    removed = {axis % rank for axis in axes}
+    kept = [axis for axis in range(rank) if axis not in removed]
+    if node.op == "Squeeze":
+        wanted = source.axis % rank
+        axis = kept.index(wanted) if wanted in kept else None
+        last = len(kept) - 1
+    else:
+        axis = kept[source.axis] if -len(kept) <= source.axis < len(kept) else None
+        last = rank - 1
+    return None if axis is None else _Origin(-1 if axis == last else axis, source.units)
+
+
 def _reshaped(scope: Scope, node: Node, depth: int) -> _Origin | None:
     """A Reshape keeps features on the last axis when that axis keeps its size."""
     source = _origin(scope, node.inputs[0], depth - 1)
@@ -197,9 +234,6 @@ def _is_spelled_layer_norm(scope: Scope, node: Node) -> bool:
     mean = scope.producer(centred.inputs[1])
     if mean is None or mean.op != "ReduceMean":
         return False
-    axes = mean.integers("axes")
-    if axes is None and len(mean.inputs) > 1:
-        value = constant(scope, mean.inputs[1])
-        axes = None if value is None else tuple(int(axis) for axis in value.ravel())
+    axes = _axes(scope, mean)
     rank = len(scope.type_of(node.outputs[0]).shape or ())
     return axes == (-1,) or (rank > 0 and axes == (rank - 1,))

@@ -133,7 +133,7 @@ class Model:
             ModelError: more than 2 GB, which one protobuf file cannot hold.
         """
         try:
-            return self._proto.SerializeToString()
+            return bytes(self._proto.SerializeToString())
         except Exception as error:  # protobuf's own error type depends on its backend
             raise ModelError(
                 "the model takes more than 2 GB, which one ONNX file cannot hold; "

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from reluflow.errors import ModelError, OptionError
+from reluflow.graph._inline import inline_functions
 from reluflow.graph._skeleton import make_skeleton
-from reluflow.graph._structure import inline_functions
 from reluflow.graph._tap_scopes import NameMaker, Wanted, carry_out, loop_depth, steps
 from reluflow.graph.model import Model
 from reluflow.graph.site import SwitchSite
