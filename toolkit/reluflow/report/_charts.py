@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,18 +14,24 @@ from reluflow.report._palette import cividis, ink
 
 T = TypeVar("T")
 _STOPS = 16
+_LEAST = 0.8
+_NOTHING = 0.01
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 _LEVELS = len(_ALPHABET) ** 2 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar in a plot that is 1 wide a site and 100 high; `y` counts from the top."""
+    """One bar in a plot that is 1 wide a site and 100 high; `y` counts from the top.
+
+    `bound` is True where the value is only a lower bound.
+    """
 
     index: int
     y: float
     height: float
     series: int
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,44 +77,65 @@ def text_of(value: float, unit: str) -> str:
     return decimal(value)
 
 
-def panel(sites: Sequence[T], hint: str, *measures: Measure[T], title: str = "") -> Panel:
+def panel(
+    sites: Sequence[T],
+    hint: str,
+    *measures: Measure[T],
+    title: str = "",
+    spread: str = "",
+    bound: Callable[[T], bool] | None = None,
+) -> Panel:
     """Return the bar chart of one measure, or of several stacked ones.
 
     Args:
-        sites: the sites in graph order.
+        sites: the sites in graph order, at least one.
         hint: what it shows, one line.
-        *measures: from the bottom up.
+        *measures: stacked outwards from zero, negative values downwards.
         title: heading; the measure's own when empty.
+        spread: the values in words; lowest to highest when empty.
+        bound: tells at which sites the value is only a lower bound.
 
     Returns:
         Bars scaled to a round upper end.
     """
     rows = [[_finite(m.value(site)) for m in measures] for site in sites]
-    top, bottom = _ends([sum(row) for row in rows], measures[0].unit)
-    scale = 100 / (top - bottom)
-    bars = []
-    for index, row in enumerate(rows):
-        base = 0.0
-        for series, value in enumerate(row):
-            upper, lower = max(base, base + value), min(base, base + value)
-            if value:
-                height = max((upper - lower) * scale, 0.8)
-                y = min(100 - height, 100 - (upper - bottom) * scale)
-                bars.append(Bar(index, round(y, 2), round(height, 2), series))
-            base += value
     unit = measures[0].unit
+    top, bottom = _ends(
+        max(sum(v for v in row if v > 0) for row in rows),
+        min(sum(v for v in row if v < 0) for row in rows),
+        unit,
+    )
     sums = [sum(row) for row in rows]
     low, high = text_of(min(sums), unit), text_of(max(sums), unit)
     return Panel(
         title=title or measures[0].title,
         hint=hint,
         series=tuple((m.title, m.color_name) for m in measures),
-        bars=tuple(bars),
+        bars=tuple(
+            bar
+            for index, row in enumerate(rows)
+            for bar in _stack(index, row, top, bottom, bound is not None and bound(sites[index]))
+        ),
         top=_end_label(top, unit),
         bottom=_end_label(bottom, unit),
-        zero=round(-bottom * scale, 2),
-        spread=low if low == high else f"{low} to {high}",
+        zero=round(-bottom * 100 / (top - bottom), 2),
+        spread=spread or (low if low == high else f"{low} to {high}"),
     )
+
+
+def _stack(index: int, row: list[float], top: float, bottom: float, bound: bool) -> list[Bar]:
+    """Return the bars of one site, positive values upwards from zero, negative ones downwards."""
+    scale = 100 / (top - bottom)
+    above = below = 0.0
+    bars = []
+    for series, value in enumerate(row):
+        start = above if value > 0 else below + value
+        height = max(abs(value) * scale, _LEAST)
+        y = min(100 - height, 100 - (start + abs(value) - bottom) * scale)
+        if value:
+            bars.append(Bar(index, round(y, 2), round(height, 2), series, bound))
+        above, below = above + max(value, 0.0), below + min(value, 0.0)
+    return bars
 
 
 def heat_row(sites: Sequence[T], measure: Measure[T]) -> list[Cell]:
@@ -158,19 +185,18 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _ends(sums: list[float], unit: str) -> tuple[float, float]:
-    """Return round upper and lower ends of the axis."""
-    highest, lowest = max([0.0, *sums]), min([0.0, *sums])
-    if unit == "signed":
-        return _round_up(max(highest, -lowest / 4)), -_round_up(max(-lowest, highest / 4))
-    top = _round_up(highest)
-    return (min(top, 1.0) if unit == "share" and highest <= 1 else top), 0.0
+def _ends(highest: float, lowest: float, unit: str) -> tuple[float, float]:
+    """Return round upper and lower ends of the axis; a share that fits ends at 1."""
+    top, bottom = _round_up(highest), -_round_up(-lowest)
+    if unit == "share" and highest <= 1:
+        top = min(top, 1.0)
+    return (top if top > bottom else _NOTHING), bottom
 
 
 def _round_up(value: float) -> float:
     """Return the next of 1, 2, 3, 4, 5, 6, 8, 10 times a power of ten."""
     if value <= 0:
-        return 0.01
+        return 0.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(
         step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if value <= step * power * 1.000001

@@ -46,7 +46,7 @@ def model_facts(model: ModelDescription) -> Facts:
         ("Nodes", count(model.n_nodes)),
         ("Parameters", count(model.n_parameters)),
         ("Size", size(model.size_bytes)),
-        *((f"Input {plain(name)}", plain(kind)) for name, kind in model.inputs.items()),
+        *((f"Input “{plain(name)}”", plain(kind)) for name, kind in model.inputs.items()),
     ]
 
 
@@ -58,7 +58,7 @@ def data_facts(data: DataDescription, n_inputs: int) -> Facts:
         ("Source", plain(data.source)),
         ("Kind", plain(data.kind)),
         ("Inputs run", f"{count(n_inputs)}{held}"),
-        *((f"Input {plain(name)}", plain(kind)) for name, kind in data.inputs.items()),
+        *((f"Input “{plain(name)}”", plain(kind)) for name, kind in data.inputs.items()),
         *(steps or [("Preprocessing", "none")]),
         *([("Fingerprint", plain(data.fingerprint))] if data.fingerprint else []),
     ]
@@ -67,8 +67,10 @@ def data_facts(data: DataDescription, n_inputs: int) -> Facts:
 def hash_facts(hash_: Mapping[str, Any]) -> Facts:
     """Return how patterns were identified."""
     kind = str(hash_.get("kind", ""))
-    rest = [(key.replace("_", " ").capitalize(), _value(v)) for key, v in hash_.items()]
-    return [("Pattern hash", plain(_HASHES.get(kind, kind))), *rest[1:]]
+    rest = [
+        (key.replace("_", " ").capitalize(), _value(v)) for key, v in hash_.items() if key != "kind"
+    ]
+    return [("Pattern hash", plain(_HASHES.get(kind, kind))), *rest]
 
 
 def run_facts(run: RunDescription) -> Facts:

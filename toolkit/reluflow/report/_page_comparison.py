@@ -8,11 +8,13 @@ from reluflow.analysis.result import ComparisonReport, SiteComparison
 from reluflow.report._charts import Panel, heat_row, panel, text_of
 from reluflow.report._facts import data_facts, file_name, model_facts
 from reluflow.report._findings import comparison_findings
-from reluflow.report._format import count, decimal, percent, plain, plural
-from reluflow.report._measures import COMPARISON_MEASURES
+from reluflow.report._format import count, decimal, percent, plain, plural, site_name
+from reluflow.report._measures import COMPARISON_MEASURES, GREEN, PINK, Measure
 from reluflow.report._palette import CIVIDIS
 
 _DISTANCE, _TEMPERATURE, _JACCARD, _BORN, _DIED, _NET = COMPARISON_MEASURES
+_NEW: Measure[SiteComparison] = Measure("new", "Born", lambda s: s.born, "signed", GREEN)
+_LOST: Measure[SiteComparison] = Measure("lost", "Died", lambda s: -s.died, "signed", PINK)
 
 
 def comparison_context(report: ComparisonReport) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def comparison_context(report: ComparisonReport) -> dict[str, Any]:
     heat = (_DISTANCE, _JACCARD, _DIED)
     return {
         "kicker": "Comparison of activation patterns",
-        "title": f"{file_name(report.first)} and {file_name(report.second)}",
+        "title": f"{file_name(report.first)} → {file_name(report.second)}",
         "lede": f"{plural(report.n_inputs, 'input')} from {plain(report.data.source)}",
         "tiles": _tiles(report),
         "findings": comparison_findings(report),
@@ -73,16 +75,23 @@ def _tiles(report: ComparisonReport) -> list[tuple[str, str, str]]:
 def _panels(sites: tuple[SiteComparison, ...]) -> list[Panel]:
     if not sites:
         return []
+    born, died = max(s.born for s in sites), max(s.died for s in sites)
     return [
         panel(sites, "Share of the samples whose pattern differs", _DISTANCE),
-        panel(sites, "-log2(1 - D); a lower bound where every sample changed", _TEMPERATURE),
+        panel(
+            sites,
+            "-log2(1 - D); pale where it is only a lower bound",
+            _TEMPERATURE,
+            bound=lambda site: site.saturated,
+        ),
         panel(sites, "Overlap of the two count tables", _JACCARD),
         panel(
             sites,
-            "New and lost patterns, each over the patterns of the first model",
-            _BORN,
-            _DIED,
+            "New patterns above, lost ones below, over the patterns of the first model",
+            _NEW,
+            _LOST,
             title="Born and died",
+            spread=f"up to {percent(born)} born, {percent(died)} died",
         ),
     ]
 
@@ -91,8 +100,8 @@ def _card(site: SiteComparison) -> dict[str, Any]:
     """Return what the graph section tells about a pair of sites."""
     renamed = site.other_name != site.name
     return {
-        "name": plain(site.name) or "(no name)",
-        "other": plain(site.other_name) if renamed else "",
+        "name": site_name(site.name),
+        "other": site_name(site.other_name) if renamed else "",
         "units": plural(site.units, "unit"),
         "distance": round(100 * site.distance, 1) if site.distance > 0 else 0,
         "distance_text": percent(site.distance),
@@ -123,7 +132,7 @@ _HEADINGS = (
 def _row(site: SiteComparison) -> list[tuple[str, float | int | str]]:
     """Return text and sort key of each cell of the table."""
     return [
-        (plain(site.name) or "(no name)", ""),
+        (site_name(site.name), ""),
         (count(site.units), site.units),
         (count(site.samples), site.samples),
         (percent(site.distance), site.distance),
@@ -143,7 +152,7 @@ def _payload(site: SiteComparison) -> dict[str, Any]:
     tip = [text_of(m.value(site), m.unit) for m in COMPARISON_MEASURES]
     tip[1] = apt_text(site)
     return {
-        "name": plain(site.name) or "(no name)",
+        "name": site_name(site.name),
         "sub": plural(site.units, "unit"),
         "tip": tip,
         "units": 0,

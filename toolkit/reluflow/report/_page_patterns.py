@@ -17,7 +17,17 @@ from reluflow.report._charts import (
 )
 from reluflow.report._facts import data_facts, file_name, hash_facts, model_facts
 from reluflow.report._findings import findings
-from reluflow.report._format import count, decimal, percent, plain, plural, ranges, size
+from reluflow.report._format import (
+    count,
+    decimal,
+    percent,
+    plain,
+    plural,
+    ranges,
+    shorten,
+    site_name,
+    size,
+)
 from reluflow.report._measures import (
     SITE_MEASURES,
     activity,
@@ -31,6 +41,7 @@ from reluflow.report.terminal import shape_text
 MAX_DRAWN_UNITS = 4096
 _MAX_RANGES = 400
 _MAX_TOP = 5
+_MAX_NAME = 200
 _ENTROPY, _DISTINCT, _TOP, _ACTIVE, _DEAD, _ON = SITE_MEASURES
 
 
@@ -78,8 +89,8 @@ def _tiles(report: PatternReport) -> list[tuple[str, str, str]]:
     distinct = f"of {count(whole.samples)} inputs" if whole.available else plain(whole.reason)
     return [
         ("Switch sites", count(len(sites)), skipped),
-        ("Units", count(units), f"{_short(samples)} samples seen"),
-        ("Distinct patterns", _short(patterns), "summed over sites"),
+        ("Units", count(units), f"at {plural(len(sites), 'site')}"),
+        ("Distinct patterns", _short(patterns), f"of {_short(samples)} samples"),
         ("Global patterns", count(whole.patterns) if whole.available else "none", distinct),
         ("Dead units", count(dead), f"{percent(share(dead, units))} of all"),
         ("Always-on units", count(on), f"{percent(share(on, units))} of all"),
@@ -99,7 +110,7 @@ def _panels(sites: tuple[SiteReport, ...]) -> list[Panel]:
         return []
     return [
         panel(sites, "How evenly the patterns are used, of the most that is possible", _ENTROPY),
-        panel(sites, "1 means that no two samples are alike", _DISTINCT),
+        panel(sites, "100 % means that no two samples are alike", _DISTINCT),
         panel(sites, "Share of the samples that show the commonest pattern", _TOP),
         panel(sites, "Share of the units that never switch", _DEAD, _ON, title="Stuck units"),
     ]
@@ -111,7 +122,7 @@ def _card(site: SiteReport, n_inputs: int) -> dict[str, Any]:
     dead, on = dead_indices(site), always_on_indices(site)
     badges = [where.scope and f"in {plain(where.scope)}", where.smooth and "smooth"]
     return {
-        "name": plain(where.name) or "(no name)",
+        "name": site_name(where.name),
         "op": plain(where.op),
         "badges": [badge for badge in badges if badge],
         "units": plural(site.units, "unit"),
@@ -140,7 +151,7 @@ def _site_facts(site: SiteReport, n_inputs: int) -> list[tuple[str, str]]:
         ("Samples", f"{count(site.samples)} ({plural(n_inputs, 'input')}, {each} each)"),
         ("Distinct patterns", f"{count(site.patterns)}, {text_of(_DISTINCT.value(site), 'share')}"),
         ("Entropy", f"{decimal(site.entropy_bits)} bits"),
-        ("Pre-activation", plain(where.tensor)),
+        ("Pre-activation", shorten(plain(where.tensor), _MAX_NAME)),
         ("Shape", f"{plain(shape_text(where))}, units on axis {where.unit_axis}"),
         ("Threshold", f"{where.threshold:g}"),
         ("Table load", percent(site.table_load)),
@@ -188,7 +199,7 @@ def _position(site: SiteReport, position: int | None) -> str:
 
 def _skipped(site: SwitchSite) -> dict[str, str]:
     return {
-        "name": plain(site.name) or "(no name)",
+        "name": site_name(site.name),
         "op": plain(site.op),
         "scope": plain(site.scope) or "main graph",
         "reason": plain(site.untappable) or "no reason given",
@@ -214,7 +225,7 @@ _HEADINGS = (
 def _row(site: SiteReport) -> list[tuple[str, float | int | str]]:
     """Return text and sort key of each cell of the table."""
     return [
-        (plain(site.site.name) or "(no name)", ""),
+        (site_name(site.site.name), ""),
         (plain(site.site.op), ""),
         (count(site.units), site.units),
         (count(site.samples), site.samples),
@@ -233,7 +244,7 @@ def _payload(site: SiteReport) -> dict[str, Any]:
     """Return what the page's script needs of a site: hover texts, unit shares, patterns."""
     drawn = site.units <= MAX_DRAWN_UNITS
     return {
-        "name": plain(site.site.name) or "(no name)",
+        "name": site_name(site.site.name),
         "sub": f"{plain(site.site.op)}, {plural(site.units, 'unit')}",
         "tip": [text_of(m.value(site), m.unit) for m in SITE_MEASURES],
         "units": site.units if drawn else 0,

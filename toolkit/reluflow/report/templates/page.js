@@ -89,9 +89,12 @@
 
   // Cells: units of a site, bits of a pattern. Drawn when a site is opened.
   const cell = (i, columns) => `M${i % columns} ${Math.floor(i / columns)}h.88v.88h-.88z`;
-  const columnsOf = (n) => (n <= 64 ? n : n <= 1024 ? 64 : 128);
-  function drawing(n, paths, size) {
-    const columns = columnsOf(n);
+  const columnsOf = (n, place) => {
+    const room = place.clientWidth / 7;
+    const fitting = [128, 64, 32, 16].filter((c) => c <= room && (c < 128 || n > 1024));
+    return Math.min(n, fitting[0] || 16);
+  };
+  function drawing(n, columns, paths, size) {
     const rows = Math.ceil(n / columns);
     const svg = document.createElementNS(svgSpace, "svg");
     svg.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
@@ -123,8 +126,8 @@
       if (!groups.has(color)) groups.set(color, []);
       groups.get(color).push(i);
     }
-    const svg = drawing(site.units, [...groups].map(([color, indices]) => ["style", color, indices]), site.units > 32 ? 12 : 16);
-    const columns = columnsOf(site.units);
+    const columns = columnsOf(site.units, place);
+    const svg = drawing(site.units, columns, [...groups].map(([color, indices]) => ["style", color, indices]), site.units > 32 ? 12 : 16);
     svg.addEventListener("pointermove", (event) => {
       const box = svg.getBoundingClientRect();
       const size = box.width / columns;
@@ -144,7 +147,7 @@
     for (let i = 0; i < site.units; i++) {
       ((parseInt(digits[i >> 2], 16) >> (3 - (i & 3))) & 1 ? on : off).push(i);
     }
-    place.append(drawing(site.units, [["class", "on", on], ["class", "off", off]], site.units > 32 ? 10 : 14));
+    place.append(drawing(site.units, columnsOf(site.units, place), [["class", "on", on], ["class", "off", off]], site.units > 32 ? 10 : 14));
   }
   function draw(item) {
     if (item.dataset.drawn) return;
