@@ -50,10 +50,16 @@ def check_pre_activations(
         return unit_axis % x.ndim, x.dtype.type(threshold)
 
 
+def sample_count(x: NDArray[Any], unit_axis: int) -> int:
+    """Return the number of samples: the product of all sizes but the units'."""
+    return math.prod(x.shape[:unit_axis]) * math.prod(x.shape[unit_axis + 1 :])
+
+
 def contiguous_blocks(x: NDArray[Any], unit_axis: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield (index of the first sample, C-contiguous `(outer, units, inner)` view or copy).
 
-    A contiguous array comes as one view. Any other is copied block by block along its first
+    An array that is contiguous, or would be with its unit axis moved last (channels-last data
+    seen as channels-first), comes as one view. Any other is copied block by block along its first
     sample axis, so that the copy holds `BLOCK_BYTES` or one slice, whichever is larger.
     """
     units = x.shape[unit_axis]
@@ -63,10 +69,14 @@ def contiguous_blocks(x: NDArray[Any], unit_axis: int) -> Iterator[tuple[int, ND
         outer = math.prod(x.shape[:unit_axis])
         yield 0, x.reshape(outer, units, -1)
         return
-    axis = 1 if unit_axis == 0 else 0
+    last = np.moveaxis(x, unit_axis, -1)
+    if last.flags.c_contiguous:
+        yield 0, last.reshape(-1, units, 1)
+        return
     if x.ndim == 1:
         yield 0, np.ascontiguousarray(x).reshape(1, units, 1)
         return
+    axis = 1 if unit_axis == 0 else 0
     slice_bytes = x.nbytes // x.shape[axis]
     step = max(1, BLOCK_BYTES // slice_bytes)
     samples_per_slice = x.size // units // x.shape[axis]

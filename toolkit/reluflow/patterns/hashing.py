@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
 from reluflow.patterns import _kernels
-from reluflow.patterns._layout import check_pre_activations, contiguous_blocks, run_split
+from reluflow.patterns._layout import (
+    check_pre_activations,
+    contiguous_blocks,
+    run_split,
+    sample_count,
+)
 from reluflow.patterns.words import DEFAULT_SEED, unit_words
 
 
@@ -83,19 +88,16 @@ def fingerprint(
             f"words is {words.dtype} {list(words.shape)}, but uint64 [{units}, 2] is wanted; "
             f"make them with unit_words({units})."
         )
-    keys = np.zeros((x.size // units if units else _samples(x, axis), 2), np.uint64)
+    make = np.empty if units else np.zeros
+    keys = make((sample_count(x, axis), 2), np.uint64)
     active = np.zeros(units, np.int64)
     nonfinite = 0
     for first, block in contiguous_blocks(x, axis):
-        n = block.shape[0] * block.shape[2]
-        found = _hash_block(block, words, limit, keys[first : first + n], threads, pool)
-        active += found[0]
-        nonfinite += found[1]
+        part = keys[first : first + block.shape[0] * block.shape[2]]
+        counts, bad = _hash_block(block, words, limit, part, threads, pool)
+        active += counts
+        nonfinite += bad
     return Fingerprints(keys, active, nonfinite)
-
-
-def _samples(x: NDArray[Any], axis: int) -> int:
-    return int(np.prod([size for i, size in enumerate(x.shape) if i != axis]))
 
 
 def _hash_block(
@@ -106,10 +108,33 @@ def _hash_block(
     threads: int,
     pool: ThreadPoolExecutor | None,
 ) -> tuple[NDArray[np.int64], int]:
-    def work(start: int, stop: int) -> tuple[NDArray[np.int64], int]:
-        active = np.zeros(block.shape[1], np.int64)
-        bad = _kernels.hash_planar(block, words, limit, start, stop, keys, active)
-        return active, int(bad)
+    """Fill the keys of one contiguous block; return active counts and non-finite values."""
+    _, units, inner = block.shape
+    flat = block.reshape(-1)
+    lanes = _row_lanes(words) if inner == 1 else _column_lanes(words)
+
+    def work(start: int, stop: int) -> tuple[NDArray[np.int64], bool]:
+        active = np.zeros(units, np.int64)
+        if inner == 1:
+            bad = _kernels.hash_dense(flat, units, lanes, limit, start, stop, keys, active)
+        else:
+            bad = _kernels.hash_planar(flat, units, inner, lanes, limit, start, stop, keys, active)
+        return active, bad
 
     parts = run_split(work, len(keys), threads, pool)
-    return sum((a for a, _ in parts), np.zeros(block.shape[1], np.int64)), sum(b for _, b in parts)
+    suspicious = any(bad for _, bad in parts)
+    nonfinite = int(_kernels.count_nonfinite(flat)) if suspicious else 0
+    return np.sum([counts for counts, _ in parts], axis=0), nonfinite
+
+
+def _column_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the words as `(units, 4)` uint32."""
+    return np.ascontiguousarray(words).view(np.uint32)
+
+
+def _row_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the words as `(groups, 4, 64)` uint32 lanes of 64 units, the last group padded."""
+    groups = -(-len(words) // 64)
+    padded = np.zeros((groups * 64, 4), np.uint32)
+    padded[: len(words)] = _column_lanes(words)
+    return np.ascontiguousarray(padded.reshape(groups, 64, 4).transpose(0, 2, 1))

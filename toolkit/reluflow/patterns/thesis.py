@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
 from reluflow.patterns import _kernels
-from reluflow.patterns._layout import check_pre_activations, contiguous_blocks, run_split
+from reluflow.patterns._layout import (
+    check_pre_activations,
+    contiguous_blocks,
+    run_split,
+    sample_count,
+)
 
 
 def thesis_hash(
@@ -47,8 +52,7 @@ def thesis_hash(
     Reference: thesis 2.2.4, Algorithm 1; SPEC section 2.
     """
     axis, limit = check_pre_activations(x, unit_axis, threshold, threads)
-    n_samples = int(np.prod([size for i, size in enumerate(x.shape) if i != axis]))
-    out = np.full(n_samples, 1610612741, np.int64)
+    out = np.full(sample_count(x, axis), 1610612741, np.int64)
     for first, block in contiguous_blocks(x, axis):
         n = block.shape[0] * block.shape[2]
         part = out[first : first + n]
