@@ -21,7 +21,8 @@ def progress_bar(quiet: bool = False) -> Iterator[Callable[[str, int, int | None
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("loading", total=None)
 
         def update(stage: str, done: int, total: int | None) -> None:
