@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -83,7 +83,6 @@ def panel(
     *measures: Measure[T],
     title: str = "",
     spread: str = "",
-    bound: Callable[[T], bool] | None = None,
 ) -> Panel:
     """Return the bar chart of one measure, or of several stacked ones.
 
@@ -93,7 +92,6 @@ def panel(
         *measures: stacked outwards from zero, negative values downwards.
         title: heading; the measure's own when empty.
         spread: the values in words; lowest to highest when empty.
-        bound: tells at which sites the value is only a lower bound.
 
     Returns:
         Bars scaled to a round upper end.
@@ -114,7 +112,7 @@ def panel(
         bars=tuple(
             bar
             for index, row in enumerate(rows)
-            for bar in _stack(index, row, top, bottom, bound is not None and bound(sites[index]))
+            for bar in _stack(index, row, top, bottom, measures[0].is_bound(sites[index]))
         ),
         top=_end_label(top, unit),
         bottom=_end_label(bottom, unit),
@@ -187,7 +185,7 @@ def _finite(value: float) -> float:
 
 def _ends(highest: float, lowest: float, unit: str) -> tuple[float, float]:
     """Return round upper and lower ends of the axis; a share that fits ends at 1."""
-    top, bottom = _round_up(highest), -_round_up(-lowest)
+    top, bottom = _round_up(highest), 0.0 - _round_up(-lowest)
     if unit == "share" and highest <= 1:
         top = min(top, 1.0)
     return (top if top > bottom else _NOTHING), bottom
@@ -204,5 +202,4 @@ def _round_up(value: float) -> float:
 
 
 def _end_label(value: float, unit: str) -> str:
-    sign = "+" if unit == "signed" and value > 0 else ""
-    return sign + (f"{value * 100:.4g} %" if unit in ("share", "signed") else f"{value:.4g}")
+    return f"{value * 100:.4g} %" if unit in ("share", "signed") else f"{value:.4g}"

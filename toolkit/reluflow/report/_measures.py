@@ -21,6 +21,7 @@ class Measure(Generic[T]):
         value: from a site to its value; a fraction where `unit` is "share".
         unit: "share", "bits", "count" or "signed" (a share that may be negative).
         color: of its bars, `#rrggbb` of the Okabe-Ito palette.
+        bound: tells at which sites the value is only a lower bound; None: nowhere.
     """
 
     key: str
@@ -28,6 +29,11 @@ class Measure(Generic[T]):
     value: Callable[[T], float]
     unit: str
     color: str
+    bound: Callable[[T], bool] | None = None
+
+    def is_bound(self, site: T) -> bool:
+        """Tell whether the value at a site is only a lower bound."""
+        return self.bound is not None and self.bound(site)
 
     @property
     def color_name(self) -> str:
@@ -53,7 +59,14 @@ SITE_MEASURES: tuple[Measure[SiteReport], ...] = (
 
 COMPARISON_MEASURES: tuple[Measure[SiteComparison], ...] = (
     Measure("distance", "Distance D", lambda s: s.distance, "share", RED),
-    Measure("temperature", "Temperature (APT)", lambda s: s.temperature, "bits", ORANGE),
+    Measure(
+        "temperature",
+        "Temperature (APT)",
+        lambda s: s.temperature,
+        "bits",
+        ORANGE,
+        lambda s: s.saturated,
+    ),
     Measure("jaccard", "Weighted Jaccard", lambda s: s.jaccard, "share", BLUE),
     Measure("born", "Born", lambda s: s.born, "share", GREEN),
     Measure("died", "Died", lambda s: s.died, "share", PINK),

@@ -82,12 +82,11 @@ def _panels(sites: tuple[SiteComparison, ...]) -> list[Panel]:
             sites,
             "-log2(1 - D); pale where it is only a lower bound",
             _TEMPERATURE,
-            bound=lambda site: site.saturated,
         ),
         panel(sites, "Overlap of the two count tables", _JACCARD),
         panel(
             sites,
-            "New patterns above, lost ones below, over the patterns of the first model",
+            "New patterns above, lost ones below, per pattern before",
             _NEW,
             _LOST,
             title="Born and died",

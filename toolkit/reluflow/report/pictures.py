@@ -78,18 +78,26 @@ def _bars(
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(title, 2.2 + 2.0 * len(measures), len(names))
-    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for axes, measure in zip(panels, measures, strict=True):
         values = np.nan_to_num([measure.value(site) for site in sites], posinf=0, neginf=0)
-        axes.barh(range(len(names)), values, height=0.72, color=measure.color)
+        bars = axes.barh(range(len(names)), values, height=0.72, color=measure.color)
+        for bar, site in zip(bars, sites, strict=True):
+            if measure.is_bound(site):
+                bar.set(alpha=0.5, hatch="///", edgecolor="white")
         axes.set_title(measure.title, fontsize=9, loc="left", color=_INK)
         if measure.unit == "share":
             axes.set_xlim(0, max(1.0, float(values.max()) * 1.02))
+        if measure.unit == "share" and values.max() <= 1:
+            axes.set_xticks([0, 0.5, 1])
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4))
         if measure.unit in ("share", "signed"):
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x", color=_GRID, linewidth=0.8)
         _calm(axes)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.yaxis.set_visible(axes is panels[0])
     _name_rows(panels[0], names)
     return figure
 
