@@ -27,6 +27,11 @@ INPUTS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, ...]]] = {
     "transformer": (zoo.Transformer, (2, 5, 8)),
     "signal": (zoo.Signal, (2, 1, 64)),
     "smooth": (zoo.Smooth, (2, 3)),
+    "convnext": (zoo.ConvNext, (2, 4, 6, 6)),
+    "mixer": (zoo.Mixer, (2, 5, 8)),
+    "norms": (zoo.Norms, IMAGE),
+    "unet": (zoo.Unet, IMAGE),
+    "volume": (zoo.Volume, (2, 2, 3, 3, 3)),
 }
 DYNAMO = {"cnn": (18, 20, 25), "smooth": (18, 20, 25), "knees": (18, 25), "spelled": (18, 25)}
 SCRIPT = {
@@ -79,6 +84,7 @@ def main() -> None:
 
 def odd_ones() -> None:
     """Export what needs arguments of its own."""
+    torch.manual_seed(0)
     x = torch.randn(2, 3)
     attempt("torch-dynamo-20-thresholds", lambda: by_dynamo(zoo.Thresholds().eval(), (x,), 20))
     zero = zoo.Thresholds(0.0).eval()

@@ -165,6 +165,77 @@ class Smooth(nn.Module):
         return F.relu(self.layers[7](x))
 
 
+class ConvNext(nn.Module):
+    """A block that leaves NCHW for its perceptron: `[N, H, W, C]` behind a MatMul."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.norm, self.up, self.down = nn.LayerNorm(4), nn.Linear(4, 9), nn.Linear(9, 4)
+
+    def forward(self, x):
+        y = self.norm(self.mix(x).permute(0, 2, 3, 1))
+        y = self.down(F.relu(self.up(y))).permute(0, 3, 1, 2)
+        return F.relu(x + y)
+
+
+class Mixer(nn.Module):
+    """An MLP-Mixer block: one perceptron over the tokens, one over the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(8)
+        self.a, self.b = nn.Linear(5, 6), nn.Linear(6, 5)
+        self.c, self.d = nn.Linear(8, 10), nn.Linear(10, 8)
+
+    def forward(self, x):
+        y = self.b(F.relu(self.a(self.norm(x).transpose(1, 2)))).transpose(1, 2)
+        x = x + y
+        return x + self.d(F.relu(self.c(x)))
+
+
+class Norms(nn.Module):
+    """Group and instance normalisation before the switch, which exporters write as Reshapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 5, 1)
+        self.group, self.instance = nn.GroupNorm(2, 6), nn.InstanceNorm2d(5, affine=True)
+
+    def forward(self, x):
+        return F.relu(self.instance(self.b(F.relu(self.group(self.a(x))))))
+
+
+class Unet(nn.Module):
+    """Down, up by a transposed convolution and by resizing, joined; a ReGLU by chunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.deep = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+        self.up, self.join = nn.ConvTranspose2d(5, 6, 2, stride=2), nn.Conv2d(15, 14, 1)
+
+    def forward(self, x):
+        skip = F.relu(self.down(x))
+        deep = F.relu(self.deep(F.max_pool2d(skip, 2)))
+        wide = F.interpolate(deep, scale_factor=2.0, mode="nearest")
+        up = F.relu(self.up(deep))
+        x = F.relu(torch.cat([self.down(x), wide, up], 1))
+        gate, value = self.join(x).chunk(2, 1)
+        return F.relu(gate) * value
+
+
+class Volume(nn.Module):
+    """A 3-D convolution, then a switch behind flattening."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv3d(2, 3, 2), nn.Linear(24, 4)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        return self.fc(F.relu(x.flatten(1) - 0.1))
+
+
 class Cond(nn.Module):
     """A branch on the data, a switch on both sides."""
 
