@@ -55,7 +55,15 @@ def make_site(layer: Layer, n_inputs: int, depth: float, rng: np.random.Generato
     top = make_top(layer, active, samples, patterns, rng)
     shape = ("N", layer.units) if layer.positions == 1 else ("N", layer.units, 7, 7)
     site = SwitchSite(
-        layer.name, layer.op, layer.name + "_in", 0.0, 1, layer.units, shape, layer.scope, layer.smooth
+        layer.name,
+        layer.op,
+        layer.name + "_in",
+        0.0,
+        1,
+        layer.units,
+        shape,
+        layer.scope,
+        layer.smooth,
     )
     return SiteReport(
         site=site,
@@ -138,7 +146,8 @@ def make_run() -> RunDescription:
 def make_report(name: str, layers: list[Layer], n_inputs: int, seed: int = 1) -> PatternReport:
     rng = np.random.default_rng(seed)
     sites = tuple(
-        make_site(layer, n_inputs, i / max(1, len(layers) - 1), rng) for i, layer in enumerate(layers)
+        make_site(layer, n_inputs, i / max(1, len(layers) - 1), rng)
+        for i, layer in enumerate(layers)
     )
     whole = GlobalReport(True, "", n_inputs, n_inputs - n_inputs // 300, 10.9, 4 / n_inputs)
     return PatternReport(
@@ -156,7 +165,9 @@ def make_report(name: str, layers: list[Layer], n_inputs: int, seed: int = 1) ->
 def resnet8() -> PatternReport:
     layers = [Layer("/relu/Relu", 32, 784)]
     for stage, (units, side) in enumerate([(32, 28), (64, 14), (128, 7)]):
-        layers.append(Layer(f"/stage{stage}/relu1/Relu", units, side * side, dead=12 * (stage == 1)))
+        layers.append(
+            Layer(f"/stage{stage}/relu1/Relu", units, side * side, dead=12 * (stage == 1))
+        )
         layers.append(Layer(f"/stage{stage}/relu2/Relu", units, side * side, dead=stage))
     layers.append(Layer("/head/HardSwish", 128, 1, op="HardSwish", always_on=3))
     layers.append(Layer("/head/relu/Relu", 64, 1, dead=5))
@@ -165,7 +176,9 @@ def resnet8() -> PatternReport:
 
 def resnet50() -> PatternReport:
     layers = [Layer("/relu/Relu", 64, 3136)]
-    for stage, (width, blocks, side) in enumerate([(64, 3, 28), (128, 4, 14), (256, 6, 7), (512, 3, 4)]):
+    for stage, (width, blocks, side) in enumerate(
+        [(64, 3, 28), (128, 4, 14), (256, 6, 7), (512, 3, 4)]
+    ):
         for block in range(blocks):
             at = f"/layer{stage + 1}/layer{stage + 1}.{block}"
             for k, units in enumerate([width, width, 4 * width]):
@@ -196,15 +209,32 @@ def hostile() -> PatternReport:
     ]
     report = make_report(HOSTILE, layers, 50)
     sites = list(report.sites)
-    sites[2] = replace(sites[2], positions=None, top=tuple(replace(t, bits="") for t in sites[2].top))
+    sites[2] = replace(
+        sites[2], positions=None, top=tuple(replace(t, bits="") for t in sites[2].top)
+    )
     sites[3] = replace(sites[3], entropy_bits=math.nan, top=())
     odd = DataDescription("iterator", HOSTILE, None, {HOSTILE: HOSTILE}, {HOSTILE: [HOSTILE]}, "")
     skipped = (
-        SwitchSite("loop_relu", "Relu", "t", 0.0, -1, None, None, "loop/body", False, "inside a Loop: " + HOSTILE),
-        SwitchSite(HOSTILE, "Where", "t", 0.5, 1, 4, ("N", None, 4), "", False, "its tensor is a string"),
+        SwitchSite(
+            "loop_relu",
+            "Relu",
+            "t",
+            0.0,
+            -1,
+            None,
+            None,
+            "loop/body",
+            False,
+            "inside a Loop: " + HOSTILE,
+        ),
+        SwitchSite(
+            HOSTILE, "Where", "t", 0.5, 1, 4, ("N", None, 4), "", False, "its tensor is a string"
+        ),
     )
     notes = (f"1,234 values of {HOSTILE} were not finite.", "Counts spilled 12 MiB to disk.")
-    return replace(report, sites=tuple(sites), data=odd, skipped=skipped, notes=notes, hash={"kind": HOSTILE})
+    return replace(
+        report, sites=tuple(sites), data=odd, skipped=skipped, notes=notes, hash={"kind": HOSTILE}
+    )
 
 
 def empty() -> PatternReport:
@@ -239,7 +269,14 @@ def comparison(source: PatternReport | None = None, still: bool = False) -> Comp
     mean = sum(s.distance for s in sites) / max(1, len(sites))
     second = replace(source.model, path="models/epoch_9.onnx", sha256="c4" * 32)
     return ComparisonReport(
-        source.model, second, source.data, source.n_inputs, tuple(sites), mean, make_run(), source.notes
+        source.model,
+        second,
+        source.data,
+        source.n_inputs,
+        tuple(sites),
+        mean,
+        make_run(),
+        source.notes,
     )
 
 
@@ -277,7 +314,9 @@ def tables() -> list[tuple[str, Iterator[tuple[np.ndarray, np.ndarray, np.ndarra
     return make_tables(3)
 
 
-def make_tables(chunks: int) -> list[tuple[str, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]]]:
+def make_tables(
+    chunks: int,
+) -> list[tuple[str, Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]]]:
     """The same 3000 rows of two sites, cut into any number of chunks."""
     result = []
     for k, name in enumerate(["/relu/Relu", HOSTILE]):
@@ -285,7 +324,9 @@ def make_tables(chunks: int) -> list[tuple[str, Iterator[tuple[np.ndarray, np.nd
         keys = rng.integers(0, 2**64, (1500, 2), dtype=np.uint64)
         counts, first = rng.integers(1, 99, 1500), np.arange(1500)
         pieces = zip(
-            np.array_split(keys, chunks), np.array_split(counts, chunks), np.array_split(first, chunks),
+            np.array_split(keys, chunks),
+            np.array_split(counts, chunks),
+            np.array_split(first, chunks),
             strict=True,
         )
         result.append((name, iter(list(pieces))))

@@ -22,7 +22,7 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def shorten(text: str, width: int) -> str:
+def shorten(text: str, width: int, mark: str = "…") -> str:
     """Return `text` in at most `width` characters, cut in the middle.
 
     Names of sites differ at both ends more often than in the middle.
@@ -35,7 +35,7 @@ def shorten(text: str, width: int) -> str:
         return text
     head = max(0, (width - 2) // 2)
     tail = max(0, width - 1 - head)
-    return f"{text[:head]}…{text[len(text) - tail :]}"
+    return f"{text[:head]}{mark}{text[len(text) - tail :]}"
 
 
 def site_name(name: str) -> str:

@@ -180,8 +180,9 @@ def _print(rows: Sequence[T], columns: list[_Column[T]], title: str, console: Co
     }
     widths = {c.title: max(len(t) for t in [c.title, c.total, *cells[c.title]]) for c in columns}
     shown, name_width = _fitting(columns, widths, console.width)
+    mark = "…" if console.encoding.startswith("utf") else "~"
     table = Table(
-        title=Text(_known(shorten(plain(title), console.width), console.encoding)),
+        title=Text(_known(shorten(plain(title), console.width, mark), console.encoding)),
         title_justify="left",
     )
     table.show_footer = bool(rows) and any(c.total for c in columns[1:])
@@ -191,10 +192,11 @@ def _print(rows: Sequence[T], columns: list[_Column[T]], title: str, console: Co
             Text(column.total),
             justify="left" if column.left else "right",
             no_wrap=True,
+            overflow="crop",
         )
     for i in range(len(rows)):
         texts = [cells[c.title][i] for c in shown]
-        table.add_row(Text(shorten(texts[0], name_width)), *(Text(t) for t in texts[1:]))
+        table.add_row(Text(shorten(texts[0], name_width, mark)), *(Text(t) for t in texts[1:]))
     console.print(table)
     hidden = [c.title for c in columns if c not in shown]
     if hidden:
