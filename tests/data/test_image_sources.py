@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -179,6 +181,17 @@ def test_a_truncated_image_is_named(tmp_path, spec, suffix, cut):
     source = open_data(tmp_path, [spec("N", 3, 40, 40)])
     with pytest.raises(DataError, match=rf"image '.*b.{suffix}' cannot be decoded \(.+\); remove"):
         read(source)
+
+
+def test_images_that_are_no_files_are_named(tmp_path, spec):
+    save(tmp_path / "a.png", colour())
+    (tmp_path / "b.png").symlink_to("gone.png")
+    with pytest.raises(DataError, match=r"b.png' cannot be read .No such file.*; remove it or"):
+        open_data(tmp_path, [spec("N", 3, 6, 8)])
+    (tmp_path / "b.png").unlink()
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"b.png' is no regular file; remove it"):
+        open_data(tmp_path, [spec("N", 3, 6, 8)])
 
 
 def test_images_without_a_common_size_are_named(tmp_path, spec):

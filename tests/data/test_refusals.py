@@ -89,6 +89,7 @@ def test_damaged_npy_files(tmp_path):
     for old, new, match in (
         (b"(50, 3)", b"(-5, 3)", r"declare shape \[-5, 3\]; no axis can be negative"),
         (b"(50, 3)", b"(50, x)", "is no readable .npy array"),
+        (b"'<f4'", b"open(", "is no readable .npy array .EOF"),
         (b"'<f4'", b"'<q9'", "is no readable .npy array"),
         (b"\x93NUMPY\x01", b"\x93NUMPY\x03", "format version 3.0 holds records"),
     ):
@@ -114,6 +115,7 @@ def test_files_of_no_known_format(tmp_path):
         (bytes([0, 0, 8, 1, 0, 0, 0, 9, 1, 2]), "promises 9 bytes of elements, 2 are there"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 1, 1, 2]), "promises 1 bytes of elements, 2 are there"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 0]), "zero samples"),
+        (bytes([0, 0, 8, 99, *[0] * 396]), r"have shape \[0(, 0){11}, ...\], so a sample has"),
     ):
         with pytest.raises(DataError, match=match):
             open_data(write(tmp_path / "data.bin", content), [FLAT])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -64,6 +65,31 @@ def list_images(folder: Path) -> tuple[list[Path], int]:
         )
     names.sort(key=lambda name: (natural_key(name), name))
     return [folder / name for name in names], others
+
+
+def identify(paths: Sequence[Path], folder: Path) -> list[list[object]]:
+    """Return name, size in bytes and modification time in nanoseconds of every image.
+
+    Args:
+        paths: the images.
+        folder: names are relative to it.
+
+    Raises:
+        DataError: an image cannot be reached or is no regular file.
+    """
+    files: list[list[object]] = []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(
+                f"image '{path}' cannot be read ({error.strerror}); remove it or mend the link"
+            ) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"image '{path}' is no regular file; remove it from the folder")
+        name = path.relative_to(folder).as_posix()
+        files.append([name, status.st_size, status.st_mtime_ns])
+    return files
 
 
 class ImageColumn(Column):

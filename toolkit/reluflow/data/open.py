@@ -12,7 +12,7 @@ import numpy as np
 from reluflow.data.bytes_to_input import is_image_bytes, prepared
 from reluflow.data.column import ArrayColumn, Column, LimitedColumn
 from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
-from reluflow.data.images import SUFFIXES, ImageColumn, list_images
+from reluflow.data.images import SUFFIXES, ImageColumn, identify, list_images
 from reluflow.data.iterator import IteratorSource, is_batches
 from reluflow.data.npy import MAGIC, npy_column, with_small_float
 from reluflow.data.npz import npz_columns
@@ -172,12 +172,8 @@ def _open_images(
         )
     plan = make_plan(given or Preprocessing(), inputs[0], None)
     paths = paths[:limit]
+    files = identify(paths, folder)
     column = ImageColumn(paths, plan)
-    files = []
-    for image in paths:
-        status = image.stat()
-        name = image.relative_to(folder).as_posix()
-        files.append([name, status.st_size, status.st_mtime_ns])
     record = {"decode": DECODE_NOTE, **plan.record()}
     if others:
         record["ignored"] = [f"{others} files that are no images"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.data.spec import Dim, InputSpec
-from reluflow.data.words import listing, tensor
+from reluflow.data.words import listing, sizes, tensor
 from reluflow.errors import DataError, OptionError
 
 
@@ -110,9 +110,9 @@ def check_kind(what: str, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
     if len(shape) == 0:
         raise DataError(f"{what} are a single number without a batch axis; give shape [N, ...]")
     if any(dim < 0 for dim in shape):
-        raise DataError(f"{what} declare shape {list(shape)}; no axis can be negative")
+        raise DataError(f"{what} declare shape {sizes(shape)}; no axis can be negative")
     if math.prod(shape[1:]) == 0:
-        raise DataError(f"{what} have shape {list(shape)}, so a sample has no elements")
+        raise DataError(f"{what} have shape {sizes(shape)}, so a sample has no elements")
 
 
 def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
@@ -161,9 +161,9 @@ def _shape_hint(wanted: tuple[Dim, ...] | None, shape: Sequence[int]) -> str:
         for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
             if fits(wanted, [have[axis] for axis in order]):
                 return f"move the channel axis with x.transpose{order}"
-    sizes = wanted[1:]
-    if all(isinstance(dim, int) for dim in sizes):
-        numbers = [dim for dim in sizes if isinstance(dim, int)]
+    fixed = wanted[1:]
+    if all(isinstance(dim, int) for dim in fixed):
+        numbers = [dim for dim in fixed if isinstance(dim, int)]
         if math.prod(numbers) == math.prod(have[1:]):
             return f"reshape with x.reshape({', '.join(map(str, [-1, *numbers]))})"
     if rank != len(have):

@@ -41,8 +41,18 @@ def tensor(dtype: np.dtype[Any], shape: Iterable[object]) -> str:
         >>> tensor(np.dtype("float32"), (1, 28, 28))
         'float32 [1, 28, 28]'
     """
-    dims = ", ".join("?" if dim is None else str(dim) for dim in shape)
-    return f"{dtype.newbyteorder('=')} [{dims}]"
+    return f"{dtype.newbyteorder('=')} {sizes(shape)}"
+
+
+def sizes(shape: Iterable[object], most: int = 12) -> str:
+    """Write a shape as reports do, the first few of its axes.
+
+    Example:
+        >>> sizes((None, 28, 28))
+        '[?, 28, 28]'
+    """
+    dims = ["?" if dim is None else str(dim) for dim in shape]
+    return f"[{', '.join(dims[:most])}{', ...' if len(dims) > most else ''}]"
 
 
 def near_names(path: Path) -> str:
