@@ -26,7 +26,9 @@ def active_bits(x: NDArray[Any], unit_axis: int, threshold: float) -> NDArray[np
     Reference: SPEC section 2; thesis, Definition 1 and eq. 3.2.
     """
     rows = np.moveaxis(x, unit_axis, -1)
-    bits: NDArray[np.bool_] = rows > x.dtype.type(threshold)
+    with np.errstate(over="ignore"):
+        limit = x.dtype.type(threshold)
+    bits: NDArray[np.bool_] = rows > limit
     return bits.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns import _kernels
+from reluflow.patterns import _thesis_kernels
 from reluflow.patterns._layout import (
     check_pre_activations,
     contiguous_blocks,
@@ -57,7 +57,7 @@ def thesis_hash(
         n = block.shape[0] * block.shape[2]
         part = out[first : first + n]
         run_split(
-            lambda a, b, block=block, part=part: _kernels.thesis_planar(  # type: ignore[misc]
+            lambda a, b, block=block, part=part: _thesis_kernels.thesis_planar(  # type: ignore[misc]
                 block, limit, a, b, part
             ),
             n,

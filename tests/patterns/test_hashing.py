@@ -1,0 +1,178 @@
+"""The default hash against its numpy reference: shapes, strides, axes, tails, odd values."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reluflow.errors import OptionError
+from reluflow.patterns import fingerprint, unit_words
+from reluflow.patterns import hashing as hashing_module
+from reluflow.patterns._kernels import BUFFER_BITS, hash_dense, hash_planar
+from reluflow.patterns.reference import reference_fingerprint
+
+SPECIAL = [0.0, -0.0, 5e-324, 1e-45, -1e-45, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e308]
+
+
+def filled(shape, dtype, seed, special=0.0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape)
+    odd = rng.random(shape) < special
+    x[odd] = rng.choice(SPECIAL, size=int(odd.sum()))
+    with np.errstate(over="ignore"):
+        return x.astype(dtype)
+
+
+def assert_matches(x, unit_axis, threshold, threads, pool=None):
+    words = unit_words(x.shape[unit_axis])
+    found = fingerprint(x, unit_axis=unit_axis, threshold=threshold, threads=threads, pool=pool)
+    keys, active, nonfinite = reference_fingerprint(x, words, unit_axis, threshold)
+    np.testing.assert_array_equal(found.keys, keys)
+    np.testing.assert_array_equal(found.active, active)
+    assert found.nonfinite == nonfinite
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    shape=st.lists(st.integers(0, 20), min_size=1, max_size=5),
+    data=st.data(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    threshold=st.sampled_from([0.0, -0.0, 0.1, -1.5, 6.0, 1e-45, np.inf, -np.inf, 1e300]),
+    threads=st.sampled_from([1, 2, 3]),
+    special=st.sampled_from([0.0, 0.05, 0.5]),
+)
+def test_random_shapes_axes_strides(shape, data, dtype, threshold, threads, special):
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    steps = data.draw(st.lists(st.sampled_from([1, 1, 2, -1]), min_size=len(shape)))
+    order = data.draw(st.permutations(range(len(shape))))
+    x = filled([s * abs(t) for s, t in zip(shape, steps, strict=False)], dtype, 1, special)
+    x = x[tuple(slice(None, None, t) for t in steps[: len(shape)])].transpose(order)
+    assert_matches(x, axis, threshold, threads)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inner", [2, 9, 15, 16, 17, 31, 33, 48, 49, 57, 63, 64, 65, 127, 196])
+def test_every_tail_of_a_plane(inner, dtype):
+    assert_matches(filled((3, 37, inner), dtype, inner), 1, 0.0, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("units", [1, 2, 7, 8, 15, 16, 63, 64, 65, 127, 128, 130, 1000])
+def test_every_tail_of_a_dense_layer(units, dtype):
+    assert_matches(filled((23, units), dtype, units), 1, 0.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((1, 300, 40, 40), 1),  # larger than the bit buffer: cut into columns
+        ((2, 2100, 9, 9), 1),
+        ((1, 3, 300, 301), 1),
+        ((1, 512), 1),  # batch 1
+        ((5, BUFFER_BITS // 64 + 3), 1),  # one sample larger than a stretch
+        ((9000, 64), 1),  # several stretches
+        ((64, 3000), 0),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_shapes_that_cross_the_buffer(shape, axis, threads):
+    assert_matches(filled(shape, np.float32, 3, 0.001), axis, 0.0, threads)
+
+
+def test_blocks_of_a_large_strided_array(monkeypatch):
+    monkeypatch.setattr("reluflow.patterns._layout.BLOCK_BYTES", 4096)
+    x = filled((12, 10, 9, 14), np.float32, 5, 0.01)[:, :, ::-1, ::2]
+    for axis in range(4):
+        assert_matches(x, axis, 0.0, 2)
+
+
+def test_channels_last_seen_as_channels_first_is_read_in_place():
+    x = filled((4, 6, 5, 33), np.float32, 6)
+    seen = fingerprint(x.transpose(0, 3, 1, 2), unit_axis=1)
+    np.testing.assert_array_equal(seen.keys, fingerprint(x, unit_axis=-1).keys)
+    assert_matches(x.transpose(0, 3, 1, 2), 1, 0.0, 1)
+
+
+def test_unaligned_array():
+    raw = np.zeros(4 * 3 * 40 * 30 + 1, np.uint8)
+    x = raw[1:].view(np.float32).reshape(3, 40, 30)
+    x[...] = filled((3, 40, 30), np.float32, 7)
+    assert_matches(x, 1, 0.0, 2)
+    assert_matches(x, 2, 0.0, 2)
+
+
+def test_threads_and_pool_give_the_same_bits():
+    x = filled((3, 70, 23, 29), np.float32, 8, 0.01)
+    one = fingerprint(x)
+    with ThreadPoolExecutor(2) as pool:
+        for threads in (2, 3, 7):
+            other = fingerprint(x, threads=threads, pool=pool)
+            np.testing.assert_array_equal(one.keys, other.keys)
+            np.testing.assert_array_equal(one.active, other.active)
+            assert one.nonfinite == other.nonfinite
+
+
+def test_nan_is_inactive_infinities_are_compared_all_are_counted():
+    x = np.array([[np.nan, np.inf, -np.inf, 1.0]], np.float32)
+    found = fingerprint(x)
+    assert found.active.tolist() == [0, 1, 0, 1]
+    assert found.nonfinite == 3
+
+
+def test_a_sum_that_overflows_is_no_nonfinite_value():
+    assert fingerprint(np.full((4, 64), 3e38, np.float32)).nonfinite == 0
+
+
+def test_exactly_the_threshold_is_inactive():
+    x = np.array([[0.0, -0.0, 1e-45, 0.1]], np.float32)
+    assert fingerprint(x).active.tolist() == [0, 0, 1, 1]
+    assert fingerprint(x, threshold=-0.0).active.tolist() == [0, 0, 1, 1]
+    assert fingerprint(x, threshold=0.1).active.tolist() == [0, 0, 0, 0]
+
+
+def test_key_is_the_xor_of_the_words():
+    words = unit_words(70, seed=9)
+    found = fingerprint(np.ones((1, 70), np.float32), words=words)
+    np.testing.assert_array_equal(found.keys[0], np.bitwise_xor.reduce(words, axis=0))
+    np.testing.assert_array_equal(
+        found.keys, fingerprint(np.ones((1, 70), np.float32), seed=9).keys
+    )
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_compiled_loops_compare_vectors(dense):
+    fresh = numba.njit((hash_dense if dense else hash_planar).py_func)
+    units, samples = 64, 64
+    x = np.zeros(units * samples, np.float32)
+    lanes = np.zeros((1, 4, 64) if dense else (units, 4), np.uint32)
+    keys, active = np.empty((samples, 2), np.uint64), np.zeros(units, np.int64)
+    sizes = (units,) if dense else (units, samples)
+    fresh(x, *sizes, lanes, np.float32(0), 0, samples, keys, active)
+    assembly = "".join(fresh.inspect_asm().values())
+    assert re.search(r"cmp\w*ps\s|fcmgt\s", assembly)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"x": np.ones((2, 3), np.float16)}, r"x has type float16, but float32 or float64"),
+        ({"x": np.ones((2, 3), ">f4")}, r"x has type >f4"),
+        ({"x": np.ones((2, 3), int)}, r"x has type int64"),
+        ({"unit_axis": 2}, r"unit_axis is 2, but x has rank 2"),
+        ({"x": np.float32(1.0).reshape(())}, r"unit_axis is 1, but x has rank 0"),
+        ({"threshold": float("nan")}, r"threshold is NaN"),
+        ({"threads": 0}, r"threads is 0, but must be at least 1"),
+        ({"words": unit_words(4)}, r"words is uint64 \[4, 2\], but uint64 \[3, 2\]"),
+        ({"words": np.zeros((3, 2))}, r"words is float64 \[3, 2\]"),
+    ],
+)
+def test_refusals(change, match):
+    given_ = {"x": np.ones((2, 3), np.float32), "unit_axis": 1} | change
+    with pytest.raises(OptionError, match=match):
+        hashing_module.fingerprint(given_.pop("x"), **given_)
