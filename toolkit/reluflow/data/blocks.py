@@ -108,13 +108,13 @@ def read_exactly(stream: IO[bytes], n_bytes: int) -> Array:
         EOFError: when the stream ends before.
     """
     raw = np.empty(n_bytes, np.uint8)
+    view = memoryview(raw)
     done = 0
     while done < n_bytes:
-        block = stream.read(min(_BLOCK_BYTES, n_bytes - done))
-        if not block:
+        got = stream.readinto(view[done : done + _BLOCK_BYTES])  # type: ignore[attr-defined]
+        if not got:
             raise EOFError(f"it ends {n_bytes - done} bytes too early")
-        raw[done : done + len(block)] = np.frombuffer(block, np.uint8)
-        done += len(block)
+        done += got
     return raw
 
 

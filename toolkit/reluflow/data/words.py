@@ -17,7 +17,8 @@ def first_line(error: BaseException) -> str:
         >>> first_line(ValueError("no such\nthing."))
         'no such'
     """
-    lines = str(error).strip().splitlines()
+    said = error.args[0] if error.args and isinstance(error.args[0], str) else error
+    lines = str(said).strip().splitlines()
     text = lines[0].strip().rstrip(".:;") if lines else ""
     return text[:160] or type(error).__name__
 
