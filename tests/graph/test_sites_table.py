@@ -19,7 +19,8 @@ ROWS = [
     (
         "clip-constant-nodes",
         17,
-        "a = Constant <value_float = 0.0> () b = Constant <value = float {6.0}> () y = Clip(x, a, b)",
+        "a = Constant <value_float = 0.0> () b = Constant <value = float {6.0}> () "
+        "y = Clip(x, a, b)",
         "Clip",
         "x",
         0,

@@ -50,7 +50,10 @@ def test_graph_input_gets_an_identity(text_model, check_tap):
 
 
 def test_initializer_gets_an_identity(text_model, check_tap):
-    text = "g (float[N,2] x) => (float[N,2] y) <float[1,2] w = {1.0, -1.0}> { r = Relu(w) y = Add(x, r) }"
+    text = (
+        "g (float[N,2] x) => (float[N,2] y) <float[1,2] w = {1.0, -1.0}> "
+        "{ r = Relu(w) y = Add(x, r) }"
+    )
     model = text_model(text)
     result = tapped(model)
     out = check_tap(model, result, {"x": X[:, :2]})
@@ -204,7 +207,10 @@ def test_model_without_inputs_is_refused(text_model):
 
 
 def test_string_input_is_refused(text_model):
-    text = "g (float[N,4] x, string[N] s) => (float[N,4] y, string[N] t) { y = Relu(x) t = Identity(s) }"
+    text = (
+        "g (float[N,4] x, string[N] s) => (float[N,4] y, string[N] t) "
+        "{ y = Relu(x) t = Identity(s) }"
+    )
     model = text_model(text)
     assert model.inputs[1].dtype == object
     with pytest.raises(ModelError, match="input 's' is no tensor of numbers"):

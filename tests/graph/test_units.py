@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reluflow.graph import find_sites
+from reluflow.graph import find_sites, load
 
 ROWS = [
     # id, inputs, body, axis, units
@@ -63,7 +63,8 @@ ROWS = [
     (
         "reshape-to-image-starts-anew",
         "float[N,6] x, float[6,36] w",
-        "a = MatMul(x, w) i = Constant <value_ints = [-1, 4, 3, 3]> () r = Reshape(a, i) y = Relu(r)",
+        "a = MatMul(x, w) i = Constant <value_ints = [-1, 4, 3, 3]> () "
+        "r = Reshape(a, i) y = Relu(r)",
         1,
         4,
     ),
@@ -125,8 +126,6 @@ ROWS = [
     ("inputs", "body", "axis", "units"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
 def test_units(parse, inputs, body, axis, units):
-    from reluflow.graph import load
-
     proto = parse(f"g ({inputs}) => (float[] y) {{ {body} }}")
     if inputs.startswith("float x"):
         proto.graph.input[0].type.tensor_type.ClearField("shape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -16,17 +16,19 @@ from reluflow.graph._external import (
     check_external,
     graphs_of,
     is_external,
+    walk_graphs,
     walk_tensors,
 )
 from reluflow.graph._skeleton import describe, make_skeleton
 
 
-def check_model(proto: ModelProto, base_dir: Path | None, label: str) -> tuple[str, ...]:
+def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple[str, ...]:
     """Check a model; nodes in wrong order are sorted in place.
 
     Args:
         proto: the model.
-        base_dir: folder of its external data.
+        folders: folder of its external data; then those that links may lead into as well,
+            such as the one that the model file itself is linked from.
         label: how to call the model in a sentence.
 
     Returns:
@@ -36,10 +38,11 @@ def check_model(proto: ModelProto, base_dir: Path | None, label: str) -> tuple[s
         ModelError: the model cannot be used; the sentence says why.
     """
     _check_header(proto, label)
-    _check_tensors(proto, base_dir)
+    _check_text(proto, label)
+    _check_tensors(proto, folders)
     notes = _order_nodes(proto.graph, label)
     _check_names(proto.graph, set(), label)
-    _run_checker(proto, base_dir, label)
+    _run_checker(proto, folders[0], label)
     return notes
 
 
@@ -55,6 +58,13 @@ def _check_header(proto: ModelProto, label: str) -> None:
             f"{label} has ONNX IR version {proto.ir_version}; versions 3 to {onnx.IR_VERSION} "
             "are supported by the installed onnx package; update it or export the model again"
         )
+    known = onnx.defs.onnx_opset_version()
+    for entry in proto.opset_import:
+        if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= known:
+            raise ModelError(
+                f"{label} imports opset {entry.version}; opsets 1 to {known} are supported by the "
+                "installed onnx package; update it or export the model again"
+            )
     if not proto.graph.output:
         raise ModelError(f"{label} has no outputs, so nothing in it would run; export it again")
     for group, values in (("input", proto.graph.input), ("output", proto.graph.output)):
@@ -67,7 +77,25 @@ def _check_header(proto: ModelProto, label: str) -> None:
                 )
 
 
-def _check_tensors(proto: ModelProto, base_dir: Path | None) -> None:
+def _check_text(proto: ModelProto, label: str) -> None:
+    """Refuse names that are no text; protobuf then gives bytes instead of a string."""
+    names: list[object] = []
+    for graph in walk_graphs(proto):
+        names += [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+        for node in graph.node:
+            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    broken = next((name for name in names if not isinstance(name, str)), None)
+    if broken is not None:
+        raise ModelError(
+            f"{label} is damaged: the name {broken!r} is not UTF-8 text; export the model again"
+        )
+
+
+def _check_tensors(proto: ModelProto, folders: Sequence[Path]) -> None:
+    if any(not tensor.name for graph in walk_graphs(proto) for tensor in graph.initializer):
+        raise ModelError(
+            "an initializer has no name, so nothing can read it; export the model again"
+        )
     for tensor in walk_tensors(proto):
         if any(dim < 0 for dim in tensor.dims):
             raise ModelError(
@@ -75,7 +103,7 @@ def _check_tensors(proto: ModelProto, base_dir: Path | None) -> None:
                 "sizes >= 0 are accepted; export the model again"
             )
         if is_external(tensor):
-            check_external(tensor, base_dir or Path())
+            check_external(tensor, folders)
         elif tensor.HasField("raw_data"):
             wanted, found = byte_size(tensor), len(tensor.raw_data)
             if wanted is None or wanted != found:

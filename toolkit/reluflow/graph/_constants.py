@@ -160,7 +160,7 @@ def _unary(function: Callable[[_Array], _Array]) -> Callable[[Node, list[_Array]
 
 
 def _divide(left: _Array, right: _Array) -> _Array:
-    return left / right if left.dtype.kind == "f" else left // right
+    return np.asarray(left / right if left.dtype.kind == "f" else left // right)
 
 
 _RULES: dict[str, Callable[[Node, list[_Array]], _Array | None]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -162,18 +162,30 @@ def _check_location(name: str, location: str) -> None:
             )
 
 
-def check_external(tensor: TensorProto, base_dir: Path) -> Path:
-    """Check that a tensor's external data exist and are long enough; return their file.
+def check_external(tensor: TensorProto, folders: Sequence[Path]) -> None:
+    """Check that a tensor's external data exist and are long enough.
+
+    Args:
+        tensor: with external data.
+        folders: the model's folder, then others that a link may lead into.
 
     Raises:
         ModelError: no such file, or it ends before the tensor does.
     """
     part = external_part(tensor)
-    path = base_dir / part.location
+    path = folders[0] / part.location
     if not path.is_file():
+        what = "is no regular file" if path.exists() else "does not exist"
+        what = "is a folder" if path.is_dir() else what
         raise ModelError(
-            f"external data file {str(path)!r} of tensor {tensor.name!r} does not exist; "
+            f"external data file {str(path)!r} of tensor {tensor.name!r} {what}; "
             "put it next to the model"
+        )
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise ModelError(
+            f"external data file {str(path)!r} of tensor {tensor.name!r} is a link to "
+            f"{str(real)!r}, outside the model's folder; copy the file there"
         )
     wanted = byte_size(tensor)
     if wanted is None:
@@ -192,7 +204,6 @@ def check_external(tensor: TensorProto, base_dir: Path) -> Path:
             f"external data file {str(path)!r} has {size} bytes, but tensor {tensor.name!r} "
             f"needs bytes {part.offset} to {part.offset + wanted}; the file is incomplete"
         )
-    return path
 
 
 def read_tensor(tensor: TensorProto, base_dir: Path | None) -> np.ndarray:

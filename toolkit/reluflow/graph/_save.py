@@ -50,7 +50,7 @@ def save_model(
             )
         proto = _place_external(proto, base_dir or Path(), path)
         if _memory_bytes(proto) > limit:
-            proto = _externalise(proto, path)
+            proto = _externalise(proto, path, limit)
         with _appearing(path) as file:
             file.write(proto.SerializeToString())
     except OSError as error:
@@ -138,7 +138,7 @@ def _memory_bytes(proto: ModelProto) -> int:
     )
 
 
-def _externalise(proto: ModelProto, path: Path) -> ModelProto:
+def _externalise(proto: ModelProto, path: Path, limit: int) -> ModelProto:
     """Return a copy whose large raw initializers lie in `<name>.data`, and write that file."""
     copy = ModelProto()
     copy.CopyFrom(proto)
@@ -148,11 +148,12 @@ def _externalise(proto: ModelProto, path: Path) -> ModelProto:
             for tensor in graph.initializer:
                 if tensor.HasField("raw_data") and elements(tensor) > SMALL_ELEMENTS:
                     _move_out(tensor, data_path.name, file.tell, file.write)
-    if _memory_bytes(copy) > PROTOBUF_LIMIT:
-        raise ModelError(
-            "the model keeps more than 2 GB of weights outside its initializers' raw data, "
-            "where they cannot be moved to a file; export it again with external data"
-        )
+        left = _memory_bytes(copy)
+        if left > limit:
+            raise ModelError(
+                f"the model keeps {left} bytes of weights outside its initializers' raw data, "
+                "where they cannot be moved to a file; export it again with external data"
+            )
     return copy
 
 

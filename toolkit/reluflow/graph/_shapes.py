@@ -59,17 +59,33 @@ def _read_as_known(node: NodeProto) -> None:
         node.domain, node.op_type = like
 
 
-def types_of(graph: GraphProto) -> dict[str, TensorType]:
-    """Collect what a graph says of its tensors."""
+def symbols(proto: ModelProto) -> frozenset[str]:
+    """Return the names of sizes that a model itself gives; inference makes up others."""
+    return frozenset(
+        dim.dim_param
+        for graph in walk_graphs(proto)
+        for value in (*graph.input, *graph.output, *graph.value_info)
+        for dim in value.type.tensor_type.shape.dim
+        if dim.dim_param
+    )
+
+
+def types_of(graph: GraphProto, declared: frozenset[str]) -> dict[str, TensorType]:
+    """Collect what a graph says of its tensors.
+
+    Args:
+        graph: after inference.
+        declared: names of sizes that count; others are unknown sizes.
+    """
     known = {t.name: TensorType(t.data_type, tuple(t.dims)) for t in graph.initializer}
     for sparse in graph.sparse_initializer:
         known[sparse.values.name] = TensorType(sparse.values.data_type, tuple(sparse.dims))
     for value in [*graph.value_info, *graph.output, *graph.input]:
-        known.setdefault(value.name, tensor_type(value.type))
+        known.setdefault(value.name, tensor_type(value.type, declared))
     return known
 
 
-def tensor_type(proto: TypeProto) -> TensorType:
+def tensor_type(proto: TypeProto, declared: frozenset[str]) -> TensorType:
     """Translate a type; what is no tensor is unknown."""
     if not proto.HasField("tensor_type"):
         return UNKNOWN
@@ -81,5 +97,5 @@ def tensor_type(proto: TypeProto) -> TensorType:
         if dim.HasField("dim_value"):
             dims.append(dim.dim_value if dim.dim_value >= 0 else None)
         else:
-            dims.append(dim.dim_param or None)
+            dims.append(dim.dim_param if dim.dim_param in declared else None)
     return TensorType(tensor.elem_type, tuple(dims))

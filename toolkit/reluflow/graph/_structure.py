@@ -17,7 +17,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 from reluflow.graph._external import graphs_of
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._inline import domain_of, inline_functions
-from reluflow.graph._shapes import infer, types_of
+from reluflow.graph._shapes import infer, symbols, types_of
 from reluflow.graph._skeleton import Skeleton, make_skeleton
 
 _TAG = "reluflow.tag"
@@ -82,9 +82,9 @@ def _aligned(
     originals: list[NodeProto],
     base_dir: Path | None,
 ) -> Structure:
+    builder = _Builder(skeleton.proto, originals, base_dir, symbols(flat))
     if skeleton.exact:
         flat = infer(flat)
-    builder = _Builder(skeleton.proto, originals, base_dir)
     main = builder.scope(flat.graph, skeleton.proto.graph.node, "", None)
     main.initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
     return Structure(main, builder.names)
@@ -104,10 +104,15 @@ class _Builder:
     """Pairs flat nodes with the file's nodes while it makes scopes."""
 
     def __init__(
-        self, tagged: ModelProto, originals: list[NodeProto], base_dir: Path | None
+        self,
+        tagged: ModelProto,
+        originals: list[NodeProto],
+        base_dir: Path | None,
+        declared: frozenset[str],
     ) -> None:
         self.originals = originals
         self.base_dir = base_dir
+        self.declared = declared
         self.names: dict[tuple[str, str], str] = {}
         self.functions: dict[_Key, FunctionProto] = {
             (domain_of(f.domain), f.name, getattr(f, "overload", "")): f for f in tagged.functions
@@ -129,7 +134,7 @@ class _Builder:
         given = frozenset(value.name for value in graph.input)
         scope = Scope(
             nodes=[node for node, _ in pairs],
-            types=types_of(graph),
+            types=types_of(graph, self.declared),
             parent=parent,
             base_dir=self.base_dir,
             graph=graph,

@@ -40,7 +40,7 @@ def refusal(scope: Scope, tensor: str, opset: int) -> str:
     """
     around = levels(scope)
     loops = 0
-    for level in around:
+    for depth, level in enumerate(around):
         if level.blocked:
             return level.blocked
         owner = level.owner
@@ -48,7 +48,7 @@ def refusal(scope: Scope, tensor: str, opset: int) -> str:
         if kind not in ("If", "Loop", "Scan") or owner is None or not any(owner.outputs):
             where = owner.op if owner is not None else "a function"
             return f"it is inside {where}, whose body cannot get another output"
-        if kind == "If" and any(_is_loop(outer) for outer in around):
+        if kind == "If" and any(_is_loop(outer) for outer in around[depth + 1 :]):
             return "it is inside an If inside a loop: not every iteration runs it"
         if kind == "Scan" and opset < 9:
             return "it is inside a Scan of opset 8, whose outputs are batched differently"

@@ -198,6 +198,8 @@ def _read(path: Path, label: str) -> bytes:
     try:
         if path.is_dir():
             raise ModelError(f"{label} is a folder; give the .onnx file inside it")
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{label} is no regular file; give the path of an .onnx file")
         return path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{label} does not exist; give the path of an .onnx file") from None
@@ -221,18 +223,17 @@ def _diagnose(data: bytes) -> str:
     """Guess what bytes that are not a protobuf are."""
     if data[:1] == b"\x08":  # field 1, the IR version, as every exporter starts
         return f"is not a readable ONNX file: its {len(data)} bytes are truncated or damaged"
-    try:
-        data[:4096].decode("ascii")
-    except UnicodeDecodeError:
-        return "is not an ONNX file: its bytes are no protobuf message"
-    return "is not a binary ONNX file: it is text"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:4096]):
+        return "is not a binary ONNX file: it is text"
+    return "is not an ONNX file: its bytes are no protobuf message"
 
 
 def _checked(proto: ModelProto, path: Path | None, data: bytes | None, label: str) -> Model:
     base_dir = path.parent if path else None
     if base_dir is None and any(is_external(tensor) for tensor in walk_tensors(proto)):
         base_dir = Path.cwd()
-    notes = check_model(proto, base_dir, label)
+    folders = [base_dir or Path(), *([path.resolve().parent] if path else [])]
+    notes = check_model(proto, folders, label)
     return Model(proto, path=path, base_dir=base_dir, data=data, notes=notes)
 
 

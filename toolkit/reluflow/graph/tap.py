@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from reluflow.errors import ModelError, OptionError
+from reluflow.graph._external import walk_graphs
 from reluflow.graph._inline import inline_functions
 from reluflow.graph._skeleton import make_skeleton
 from reluflow.graph._tap_scopes import NameMaker, Wanted, carry_out, loop_depth, steps
@@ -89,7 +90,11 @@ def tap(model: Model, sites: Sequence[SwitchSite]) -> TapResult:
         if site.untappable or located.site.untappable
     )
     able = [(s, f) for s, f in chosen if not (s.untappable or f.site.untappable)]
-    proto = _copy(model, inline=any(_needs_inlining(located) for _, located in able))
+    visible = _visible(model._proto) if model._proto.functions else set()
+    inline = bool(model._proto.functions) and any(
+        located.node.in_function or located.tensor not in visible for _, located in able
+    )
+    proto = _copy(model, inline)
     tapper = _Tapper(proto)
     taps = tuple(
         Tap(site, tapper.output(located), _moved(site.unit_axis, loop_depth(located.scope)))
@@ -122,9 +127,13 @@ def _found(known: dict[str, Located], site: SwitchSite) -> Located:
     return located
 
 
-def _needs_inlining(located: Located) -> bool:
-    producer = located.scope.producer(located.tensor)
-    return located.node.in_function or (producer is not None and producer.in_function)
+def _visible(proto: ModelProto) -> set[str]:
+    """Return the tensors that can be named without inlining any function."""
+    names: set[str] = set()
+    for graph in walk_graphs(proto):
+        names.update(value.name for value in (*graph.input, *graph.initializer))
+        names.update(name for node in graph.node for name in node.output)
+    return names
 
 
 def _moved(axis: int, loops: int) -> int:
