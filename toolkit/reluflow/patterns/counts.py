@@ -165,6 +165,7 @@ class PatternCounts:
             return CountTable.from_records(records)
         if self._used:
             self._spill()
+        self._slots = self._new_slots(_MIN_SLOTS)
         if len(self._runs) > 1:
             # Each buffered record is held about four times: read, cut, merged, written.
             size = self._limit // (4 * RECORD_BYTES * len(self._runs))
