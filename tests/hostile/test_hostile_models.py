@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import hostile_external  # noqa: F401  (adds its cases to the table)
+import hostile_graphs  # noqa: F401
 import hostile_models
 import pytest
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import small_models
+from hostile_graphs import nested
 
 
 @pytest.fixture
@@ -98,8 +99,6 @@ def test_big_endian_and_fortran_data_pass(analysed):
 
 
 def test_nested_branches(worker, tmp_path):
-    from hostile_models import nested
-
     (tmp_path / "model.onnx").write_bytes(nested(12).SerializeToString())
     data = {"x": small_models.integers((1, 4)), "c": np.ones(1, bool)}
     np.savez(tmp_path / "x.npz", **data)

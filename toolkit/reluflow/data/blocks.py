@@ -108,7 +108,7 @@ def read_exactly(stream: IO[bytes], n_bytes: int) -> Array:
         EOFError: when the stream ends before.
     """
     raw = np.empty(n_bytes, np.uint8)
-    view = memoryview(raw)
+    view = raw.data
     done = 0
     while done < n_bytes:
         got = stream.readinto(view[done : done + _BLOCK_BYTES])  # type: ignore[attr-defined]
