@@ -13,6 +13,7 @@ from reluflow.report._facts import stages, when
 from reluflow.report._findings import comparison_findings, findings
 from reluflow.report._format import decimal, percent, ranges
 from reluflow.report._measures import Measure
+from reluflow.report._palette import cividis, ink
 
 
 @pytest.mark.parametrize("room", ["_format", "_measures", "_palette", "_charts"])
@@ -117,6 +118,27 @@ def test_the_stages_fill_the_whole_bar(small_report: PatternReport) -> None:
     overlapping = replace(small_report.run, seconds={"a": 3.0, "b": 3.0, "total": 4.0})
     assert [p.percent for p in stages(overlapping)] == [50, 50]
     assert stages(replace(small_report.run, seconds={})) == []
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_numbers_on_the_heatmap_have_enough_contrast() -> None:
+    for value in [i / 1000 for i in range(1001)] + [math.nan]:
+        bright, dark = sorted([luminance(cividis(value)), luminance(ink(value))], reverse=True)
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, value
+
+
+def test_the_colours_are_those_of_matplotlib() -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
+
+    for i in range(101):
+        expected = colormaps["cividis"](i / 100)[:3]
+        assert to_rgb(cividis(i / 100)) == pytest.approx(expected, abs=0.045)
 
 
 def test_a_date_is_written_out_and_anything_else_left_alone() -> None:

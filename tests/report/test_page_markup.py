@@ -15,7 +15,7 @@ from reluflow.errors import OutputError
 from reluflow.report import write_html
 
 Report = PatternReport | ComparisonReport
-VOID = {"meta", "link", "br", "img", "input", "hr", "path", "rect"}
+VOID = {"wbr", "meta", "link", "br", "img", "input", "hr", "path", "rect"}
 
 
 class Page(HTMLParser):

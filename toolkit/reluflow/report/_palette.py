@@ -8,7 +8,7 @@ CIVIDIS = (
     "#00224e #002e6a #1a386f #32436d #434e6c #535a6d #61656f #6f7073 #7d7c78 "
     "#8c8878 #9b9476 #aba072 #bcae6c #cdbb63 #dec958 #f0d846 #fee838"
 ).split()
-_DARK_UNTIL = 0.5
+_DARK_UNTIL = 0.465
 
 
 def cividis(value: float) -> str:
@@ -28,7 +28,7 @@ def cividis(value: float) -> str:
 
 
 def ink(value: float) -> str:
-    """Return the text colour that stands out on `cividis(value)`."""
+    """Return the text colour that stands out on `cividis(value)`: contrast 4.5 or more."""
     return "#ffffff" if value < _DARK_UNTIL else "#000000"
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from reluflow.analysis.result import ComparisonReport, PatternReport
 from reluflow.report._atomic import write_text
@@ -67,10 +68,23 @@ def _trimmed(text: str) -> str:
 @cache
 def _environment() -> Environment:
     """Return the templates' environment: everything escaped, nothing undefined."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_together,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _together(value: object) -> object:
+    """Keep a number and its percent sign on one line; markup is left as it is."""
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name, escaped, that may wrap after a slash."""
+    return Markup("/<wbr>").join(name.split("/"))

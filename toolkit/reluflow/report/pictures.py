@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -182,10 +183,16 @@ def _colorbar(figure: Figure, image: Any, label: str) -> None:
 
 def _drawable(text: str) -> str:
     """Replace characters that the shipped font lacks by a box."""
+    glyphs = _glyphs()
+    return "".join(c if ord(c) in glyphs else "□" for c in text)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the code points that DejaVu Sans, matplotlib's own font, can draw."""
     from matplotlib.font_manager import findfont, get_font
 
-    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
-    return "".join(c if ord(c) in glyphs else "□" for c in text)
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _save(figure: Figure, path: Path) -> Path:
