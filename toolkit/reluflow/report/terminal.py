@@ -28,7 +28,7 @@ _MARKS = {
     "info": ("-", "cyan"),
     "good": ("+", "green"),
 }
-_NAME_WIDTH = 16
+_NAME_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
