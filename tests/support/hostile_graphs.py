@@ -141,7 +141,7 @@ written(
 )
 written(
     "switch_over_no_units",
-    "no units|zero|elements|unit",
+    "no switch of the model ran|no units",
     """g (float[N,4] x) => (float[N,0] y) <int64[1] a = {2}, int64[1] b = {2}, int64[1] c = {1}>
     { h = Slice(x, a, b, c) y = Relu(h) }""",
 )
