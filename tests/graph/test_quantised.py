@@ -82,7 +82,8 @@ ZERO_POINTS = [
 @pytest.mark.parametrize(("kind", "zero", "switch"), ZERO_POINTS)
 def test_zero_point_decides(text_model, kind, zero, switch):
     text = (
-        f"g (float[N,4] x, float[4,4] w) => (float[N,4] y) <float s = {{0.5}}, {kind} z = {{{zero}}}>"
+        "g (float[N,4] x, float[4,4] w) => (float[N,4] y) "
+        f"<float s = {{0.5}}, {kind} z = {{{zero}}}>"
         " { a = MatMul(x, w) q = QuantizeLinear(a, s, z) y = DequantizeLinear(q, s, z) }"
     )
     sites = find_sites(text_model(text, opset=21, ir=10))
@@ -117,7 +118,8 @@ def test_values_that_cannot_be_negative_are_not_cut_off(text_model, body):
 def test_kept_relu_is_the_only_site(text_model):
     text = (
         "g (float[N,4] x, float[4,4] w) => (float[N,4] y) <float s = {0.5}, uint8 z = {0}>"
-        " { a = MatMul(x, w) q = QuantizeLinear(a, s, z) d = DequantizeLinear(q, s, z) y = Relu(d) }"
+        " { a = MatMul(x, w) q = QuantizeLinear(a, s, z) d = DequantizeLinear(q, s, z)"
+        " y = Relu(d) }"
     )
     assert [(site.op, site.tensor) for site in find_sites(text_model(text))] == [("Relu", "d")]
 

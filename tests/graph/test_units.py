@@ -113,6 +113,21 @@ ROWS = [
         8,
     ),
     (
+        "slice-of-pixels",
+        "float[N,3,H,W] x, float[5,3,3,3] w, int64[2] e",
+        "a = Conv(x, w) i = Constant <value_ints = [0, 0]> () j = Constant <value_ints = [2, 3]> ()"
+        " s = Slice(a, i, e, j) y = Relu(s)",
+        1,
+        5,
+    ),
+    (
+        "concat-of-channels",
+        "float[N,3,9,9] x, float[5,3,3,3] w, float[2,3,3,3] v",
+        "a = Conv(x, w) b = Conv(x, v) c = Concat <axis = 1> (a, b) y = Relu(c)",
+        1,
+        7,
+    ),
+    (
         "batch-norm-after-conv",
         "float[N,3,9,9] x, float[5,3,3,3] w, float[5] b",
         "a = Conv(x, w) n = BatchNormalization(a, b, b, b, b) y = Relu(n)",

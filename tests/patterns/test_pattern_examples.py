@@ -7,12 +7,10 @@ import importlib
 
 import pytest
 
+MODULES = "count_table counts global_pattern hashing measures recorder thesis words".split()
 
-@pytest.mark.parametrize(
-    "name",
-    ["count_table", "counts", "global_pattern", "hashing", "measures", "recorder"]
-    + ["thesis", "words"],
-)
+
+@pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
     found = doctest.testmod(importlib.import_module(f"reluflow.patterns.{name}"))
     assert found.attempted > 0

@@ -20,6 +20,7 @@ from reluflow.graph._external import (
     walk_tensors,
 )
 from reluflow.graph._skeleton import describe, make_skeleton
+from reluflow.graph._text import first_broken_name
 
 
 def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple[str, ...]:
@@ -37,8 +38,12 @@ def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple
     Raises:
         ModelError: the model cannot be used; the sentence says why.
     """
+    broken = first_broken_name(proto)
+    if broken is not None:
+        raise ModelError(
+            f"{label} is damaged: the name {broken!r} is not UTF-8 text; export the model again"
+        )
     _check_header(proto, label)
-    _check_text(proto, label)
     _check_tensors(proto, folders)
     notes = _order_nodes(proto.graph, label)
     _check_names(proto.graph, set(), label)
@@ -75,20 +80,6 @@ def _check_header(proto: ModelProto, label: str) -> None:
                     f"{label} lists the {group} {name!r} twice; names must be unique; "
                     "export the model again"
                 )
-
-
-def _check_text(proto: ModelProto, label: str) -> None:
-    """Refuse names that are no text; protobuf then gives bytes instead of a string."""
-    names: list[object] = []
-    for graph in walk_graphs(proto):
-        names += [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
-        for node in graph.node:
-            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
-    broken = next((name for name in names if not isinstance(name, str)), None)
-    if broken is not None:
-        raise ModelError(
-            f"{label} is damaged: the name {broken!r} is not UTF-8 text; export the model again"
-        )
 
 
 def _check_tensors(proto: ModelProto, folders: Sequence[Path]) -> None:

@@ -100,6 +100,8 @@ def _origin(scope: Scope, tensor: str, depth: int) -> _Origin | None:
         return _transposed(home, node, depth)
     if node.op in ("Squeeze", "Unsqueeze"):
         return _squeezed(home, node, depth)
+    if node.op in ("Slice", "Concat"):
+        return _cut_or_joined(home, node, depth)
     if node.op == "Reshape":
         return _reshaped(home, node, depth)
     if node.op == "QLinearAdd":
@@ -193,6 +195,22 @@ def _squeezed(scope: Scope, node: Node, depth: int) -> _Origin | None:
         axis = kept[source.axis] if -len(kept) <= source.axis < len(kept) else None
         last = rank - 1
     return None if axis is None else _Origin(-1 if axis == last else axis, source.units)
+
+
+def _cut_or_joined(scope: Scope, node: Node, depth: int) -> _Origin | None:
+    """Slice and Concat keep the axis of the units; along another axis also their number."""
+    source = _origin(scope, node.inputs[0], depth - 1)
+    if source is None:
+        return None
+    if node.op == "Concat":
+        axes: tuple[int, ...] | None = (int(node.number("axis", 0)),)
+    elif len(node.inputs) > 3:
+        value = constant(scope, node.inputs[3])
+        axes = None if value is None else tuple(int(axis) for axis in value.ravel())
+    else:
+        axes = node.integers("axes")
+    same_axis = axes is None or any(axis < 0 or axis == source.axis for axis in axes)
+    return _Origin(source.axis, None if same_axis or source.axis < 0 else source.units)
 
 
 def _reshaped(scope: Scope, node: Node, depth: int) -> _Origin | None:

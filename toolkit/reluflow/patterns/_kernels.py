@@ -154,15 +154,15 @@ def make_hash_columns(vectors: int) -> Any:
     Its arguments: address of the bits, bit position of unit 0 of the first sample, bits from
     one unit to the next, number of units, address of the `(units, 4)` uint32 words, a mask of
     the samples that count, address of the `(units,)` int64 active counts, address of the
-    `(16 * vectors, 2)` uint64 keys, address from which
-    `LINES_AHEAD` cache lines a unit are prefetched.
+    `(16 * vectors, 2)` uint64 keys, address of what comes
+    next and bytes from one unit of it to the next: `LINES_AHEAD` cache lines each are prefetched.
     """
 
     def hash_columns(  # type: ignore[no-untyped-def]
-        typingctx, bits, position, row_bits, units, words, live, active, keys, ahead
+        typingctx, bits, position, row_bits, units, words, live, active, keys, ahead, stride
     ):
         p, n = types.uintp, types.intp
-        signature = types.void(p, n, n, n, p, types.uint64, p, p, p)
+        signature = types.void(p, n, n, n, p, types.uint64, p, p, p, n)
 
         def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
             _emit_columns(_Emit(builder), vectors, *args)
@@ -185,6 +185,7 @@ def _emit_columns(
     active: Any,
     keys: Any,
     ahead: Any,
+    stride: Any,
 ) -> None:
     b = e.builder
     nothing = ir.Constant(_LANE, [0] * _WIDTH)
@@ -193,7 +194,8 @@ def _emit_columns(
         found = e.bits64(bits, b.add(position, b.mul(loop.index, row_bits)))
         found = b.and_(found, live)
         for line in range(LINES_AHEAD):
-            e.prefetch(b.add(e.at(ahead, loop.index, 64 * LINES_AHEAD), _I64(64 * line)))
+            place = b.add(ahead, b.mul(loop.index, stride))
+            e.prefetch(b.add(place, _I64(64 * line)))
         masks = e.masks(found, vectors)
         for k in range(LANES):
             place = b.add(e.at(words, loop.index, 4 * LANES), _I64(4 * k))
@@ -329,34 +331,47 @@ def hash_planar(x, units, inner, words, threshold, start, stop, keys, active):  
                 begin = plane + u * inner + first
                 bad |= _pack(x, begin, count, threshold, bits, u * row_bits // 64)
         sample += count
-        begin = x.size
-        if sample < stop:
-            begin = sample // inner * units * inner + sample % inner
         part = keys[sample - count : sample]
-        _columns(bits, row_bits, count, words, active, part, spare, _address(x, begin))
+        begin = sample // inner * units * inner + sample % inner if sample < stop else x.size
+        _columns(
+            bits,
+            row_bits,
+            count,
+            words,
+            active,
+            part,
+            spare,
+            _address(x, begin),
+            0 if whole else inner * x.itemsize,
+        )
     return bad
 
 
 @numba.njit(nogil=True, cache=True)
-def _columns(bits, row_bits, count, words, active, keys, spare, ahead):  # type: ignore[no-untyped-def]
+def _columns(bits, row_bits, count, words, active, keys, spare, ahead, stride):  # type: ignore[no-untyped-def]
     units = words.shape[0]
     b, w, a = bits.ctypes.data, words.ctypes.data, active.ctypes.data
     out = spare.ctypes.data
+    line = 64 * LINES_AHEAD
+    step = line
+    if stride == 0:  # what comes next is one piece, else rows
+        stride, step = line, line * units
+    ahead -= np.uintp(step)
     for p in range(0, count, 64):
         n = min(64, count - p)
-        ahead += np.uintp(64 * LINES_AHEAD * units)
+        ahead += np.uintp(step)
         live = ~np.uint64(0) >> np.uint64(64 - n)
         if n == 64:
-            _columns_4(b, p, row_bits, units, w, live, a, _address(keys, 2 * p), ahead)
+            _columns_4(b, p, row_bits, units, w, live, a, _address(keys, 2 * p), ahead, stride)
             continue
         if n > 48:
-            _columns_4(b, p, row_bits, units, w, live, a, out, ahead)
+            _columns_4(b, p, row_bits, units, w, live, a, out, ahead, stride)
         elif n > 32:
-            _columns_3(b, p, row_bits, units, w, live, a, out, ahead)
+            _columns_3(b, p, row_bits, units, w, live, a, out, ahead, stride)
         elif n > 16:
-            _columns_2(b, p, row_bits, units, w, live, a, out, ahead)
+            _columns_2(b, p, row_bits, units, w, live, a, out, ahead, stride)
         else:
-            _columns_1(b, p, row_bits, units, w, live, a, out, ahead)
+            _columns_1(b, p, row_bits, units, w, live, a, out, ahead, stride)
         keys[p : p + n] = spare[:n]
 
 
