@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reluflow.errors import OptionError
@@ -18,6 +18,11 @@ from reluflow.patterns._kernels import BUFFER_BITS, hash_dense, hash_planar
 from reluflow.patterns.reference import reference_fingerprint
 
 SPECIAL = [0.0, -0.0, 5e-324, 1e-45, -1e-45, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e308]
+
+
+@pytest.fixture(autouse=True)
+def split_small_arrays(monkeypatch):
+    monkeypatch.setattr("reluflow.patterns._layout.RANGE_BYTES", 64)
 
 
 def filled(shape, dtype, seed, special=0.0):
@@ -38,7 +43,11 @@ def assert_matches(x, unit_axis, threshold, threads, pool=None):
     assert found.nonfinite == nonfinite
 
 
-@settings(max_examples=150, deadline=None)
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     shape=st.lists(st.integers(0, 20), min_size=1, max_size=5),
     data=st.data(),

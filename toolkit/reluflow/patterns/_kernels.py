@@ -226,14 +226,16 @@ def make_hash_rows(samples: int) -> Any:
     Its arguments: address of the bits, bit position of the first sample, bits a sample, number
     of groups of 64 units (the last one padded), address of the `(groups, 4, 64)` uint32 words
     (zero where padded), address of the `(groups * 64,)` int32 active counts, address of the
-    `(samples, 4)` uint32 keys.
+    `(samples, 4)` uint32 keys, the number 1 (from
+    memory: as a constant LLVM would count in two steps), address of what comes next:
+    `LINES_AHEAD` cache lines a sample and group are prefetched.
     """
 
     def hash_rows(  # type: ignore[no-untyped-def]
-        typingctx, bits, position, row_bits, groups, words, active, keys
+        typingctx, bits, position, row_bits, groups, words, active, keys, one, ahead
     ):
         p, n = types.uintp, types.intp
-        signature = types.void(p, n, n, n, p, p, p)
+        signature = types.void(p, n, n, n, p, p, p, types.int32, p)
 
         def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
             _emit_rows(_Emit(builder), samples, *args)
@@ -254,12 +256,18 @@ def _emit_rows(
     words: Any,
     active: Any,
     keys: Any,
+    one: Any,
+    ahead: Any,
 ) -> None:
     b = e.builder
     nothing = ir.Constant(_LANE, [0] * _WIDTH)
+    ones = e.splat(one, _WIDTH)
     lanes = [[e.variable(nothing) for _ in range(LANES)] for _ in range(samples)]
     with cgutils.for_range(b, groups, intp=_I64) as loop:
         group = b.mul(loop.index, _I64(64))
+        for line in range(LINES_AHEAD * samples):
+            place = e.at(ahead, loop.index, 64 * LINES_AHEAD * samples)
+            e.prefetch(b.add(place, _I64(64 * line)))
         masks = [
             e.masks(e.bits64(bits, b.add(b.add(position, b.mul(row_bits, _I64(s))), group)), 4)
             for s in range(samples)
@@ -273,7 +281,7 @@ def _emit_rows(
             place = b.add(e.at(active, group, 4), _I64(64 * t))
             count = e.load(place, _LANE, 4)
             for s in range(samples):
-                count = b.sub(count, b.sext(masks[s][t], _LANE))
+                count = b.select(masks[s][t], b.add(count, ones), count)
             e.store(count, place, 4)
     for s in range(samples):
         for k in range(LANES):
@@ -382,16 +390,20 @@ def hash_dense(x, units, words, threshold, start, stop, keys, active):  # type: 
     step = max(64, BUFFER_BITS // units)
     bits = np.zeros((step * units + 63) // 64 + groups + 2, np.uint64)
     counts = np.zeros(groups * 64, np.int32)
+    one = np.ones(1, np.int32)
     b, w, c = bits.ctypes.data, words.ctypes.data, counts.ctypes.data
     bad = False
     for begin in range(start, stop, step):
         n = min(step, stop - begin)
         bad |= _pack(x, begin * units, n * units, threshold, bits, 0)
+        ahead = _address(x, min(begin + step, stop) * units)
         for s in range(0, n - 3, 4):
-            _rows_4(b, s * units, units, groups, w, c, _address(keys, 2 * (begin + s)))
+            out = _address(keys, 2 * (begin + s))
+            at = ahead + np.uintp(64 * LINES_AHEAD * s * groups)
+            _rows_4(b, s * units, units, groups, w, c, out, one[0], at)
         for s in range(n - n % 4, n):
-            # The last sample's padding would read stale bits: they meet zero words only.
-            _rows_1(b, s * units, units, groups, w, c, _address(keys, 2 * (begin + s)))
+            out = _address(keys, 2 * (begin + s))
+            _rows_1(b, s * units, units, groups, w, c, out, one[0], ahead)
         for u in range(units):
             active[u] += counts[u]
         counts[:] = 0

@@ -15,6 +15,9 @@ from reluflow.errors import OptionError
 BLOCK_BYTES = 4 << 20
 """A non-contiguous array is copied in blocks of about this many bytes (at least one slice)."""
 
+RANGE_BYTES = 1 << 19
+"""Least work for a thread: it hashes in about 20 microseconds, what handing it over costs."""
+
 _ACCEPTED = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -88,16 +91,22 @@ def contiguous_blocks(x: NDArray[Any], unit_axis: int) -> Iterator[tuple[int, ND
 
 
 def run_split(
-    work: Callable[[int, int], Any], n: int, threads: int, pool: ThreadPoolExecutor | None
+    work: Callable[[int, int], Any],
+    n: int,
+    n_bytes: int,
+    threads: int,
+    pool: ThreadPoolExecutor | None,
 ) -> list[Any]:
-    """Run `work(start, stop)` over `threads` ranges that cover `range(n)`, results in order.
+    """Run `work(start, stop)` over up to `threads` ranges that cover `range(n)`, results in order.
 
     Args:
         work: releases the GIL while it runs.
         n: number of samples.
-        threads: number of ranges.
+        n_bytes: size of their pre-activations: a range has at least `RANGE_BYTES`.
+        threads: most ranges.
         pool: where the ranges run; None: a pool of their own.
     """
+    threads = max(1, min(threads, n_bytes // RANGE_BYTES))
     step = -(-n // threads)
     step += -step % 16
     ranges = [(begin, min(n, begin + step)) for begin in range(0, n, max(step, 1))]

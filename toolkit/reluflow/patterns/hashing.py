@@ -121,7 +121,7 @@ def _hash_block(
             bad = _kernels.hash_planar(flat, units, inner, lanes, limit, start, stop, keys, active)
         return active, bad
 
-    parts = run_split(work, len(keys), threads, pool)
+    parts = run_split(work, len(keys), block.nbytes, threads, pool)
     suspicious = any(bad for _, bad in parts)
     nonfinite = int(_kernels.count_nonfinite(flat)) if suspicious else 0
     return np.sum([counts for counts, _ in parts], axis=0), nonfinite

@@ -61,6 +61,7 @@ def thesis_hash(
                 block, limit, a, b, part
             ),
             n,
+            block.nbytes,
             threads,
             pool,
         )
