@@ -26,7 +26,7 @@ READ_ERRORS = (
     ValueError,
     MemoryError,
 )
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 22
 
 
 class BlockColumn(Column):
