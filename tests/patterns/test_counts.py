@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reluflow.errors import OptionError, OutputError
 from reluflow.patterns import CountTable, PatternCounts, merge
+from reluflow.patterns._records import sort_order
 
 SMALL = 4096
 """The least memory a table can have: 64 slots."""
@@ -287,3 +288,16 @@ def test_refusals():
         counts.add(np.zeros(4, np.uint64), 0)
     with pytest.raises(OptionError, match=r"first_index is -1, but must be 0 or more"):
         counts.add(np.zeros((3, 2), np.uint64), -1)
+
+
+@pytest.mark.parametrize("kinds", ["random", "crowded", "ties"])
+def test_sorting(kinds):
+    rng = np.random.default_rng(18)
+    records = rng.integers(0, 2**64, (5000, 4), dtype=np.uint64)
+    if kinds == "crowded":
+        records[:, 0] >>= np.uint64(50)
+    if kinds == "ties":
+        records[:, 0] = np.repeat(records[::20, 0], 20)
+    expected = np.lexsort((records[:, 1], records[:, 0]))
+    np.testing.assert_array_equal(sort_order(records), expected)
+    assert len(sort_order(records[:0])) == 0

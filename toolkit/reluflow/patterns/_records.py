@@ -22,6 +22,8 @@ RECORD_BYTES = 32
 CHUNK = 1 << 16
 """Records a chunk: 2 MiB."""
 
+_BUCKET = 128
+
 
 @numba.njit(nogil=True, cache=True)
 def _merge_two(a, b, out):  # type: ignore[no-untyped-def]
@@ -69,14 +71,52 @@ def merge_two(a: Records, b: Records) -> Records:
     return out[: _merge_two(a, b, out)]
 
 
+@numba.njit(nogil=True, cache=True)
+def _bucket_order(records, bits, order):  # type: ignore[no-untyped-def]
+    """Sort by the first `bits` bits of the key, then each bucket by insertion.
+
+    Return False, with `order` unusable, when the keys crowd into few buckets.
+    """
+    n = records.shape[0]
+    shift = np.uint64(64 - bits)
+    ends = np.zeros((1 << bits) + 1, np.int64)
+    for i in range(n):
+        ends[np.int64(records[i, 0] >> shift) + 1] += 1
+    if ends.max() > _BUCKET:
+        return False
+    for k in range(1, ends.shape[0]):
+        ends[k] += ends[k - 1]
+    high = np.empty(n, np.uint64)
+    for i in range(n):
+        k0 = records[i, 0]
+        bucket = np.int64(k0 >> shift)
+        at = ends[bucket]
+        ends[bucket] += 1
+        high[at] = k0
+        order[at] = i
+    begin = 0
+    for bucket in range(1 << bits):
+        end = ends[bucket]
+        for i in range(begin + 1, end):
+            k0, index = high[i], order[i]
+            j = i - 1
+            while j >= begin and (
+                high[j] > k0 or (high[j] == k0 and records[order[j], 1] > records[index, 1])
+            ):
+                high[j + 1], order[j + 1] = high[j], order[j]
+                j -= 1
+            high[j + 1], order[j + 1] = k0, index
+        begin = end
+    return True
+
+
 def sort_order(records: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Return the order that sorts records by key."""
-    high = np.ascontiguousarray(records[:, 0])
-    order = np.argsort(high)
-    ranked = high[order]
-    if bool((ranked[1:] == ranked[:-1]).any()):
-        order = np.lexsort((records[:, 1], high))
-    return order
+    """Return the order that sorts records by key, keys unique."""
+    order = np.empty(len(records), np.intp)
+    bits = max(1, len(records).bit_length() - 3)
+    if _bucket_order(records, bits, order):
+        return order
+    return np.lexsort((records[:, 1], records[:, 0]))
 
 
 class Source(Protocol):
