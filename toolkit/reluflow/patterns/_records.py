@@ -95,8 +95,8 @@ def _bucket_order(records, bits, order):  # type: ignore[no-untyped-def]
         high[at] = k0
         order[at] = i
     begin = 0
-    for bucket in range(1 << bits):
-        end = ends[bucket]
+    for k in range(1 << bits):
+        end = ends[k]
         for i in range(begin + 1, end):
             k0, index = high[i], order[i]
             j = i - 1
