@@ -16,6 +16,7 @@ from reluflow.analysis import (
     PatternReport,
     Pipeline,
     compare_models,
+    holds_checkpoint,
     site_metrics,
     summarize,
 )
@@ -145,7 +146,13 @@ def _analyze_into(
 ) -> PatternReport:
     check_report_directory(out)
     folder = out.with_name(out.name + ".partial")
-    analysis = _run(model, source, options, folder, folder / "spill", resume, progress)
+    fresh = not folder.exists()
+    try:
+        analysis = _run(model, source, options, folder, folder / "spill", resume, progress)
+    except Exception:
+        if fresh and not holds_checkpoint(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
     annotated = annotate(model, site_metrics(analysis.report))
     tables = ((name, table.iter_chunks()) for name, table in analysis.tables.items())

@@ -1,5 +1,6 @@
 """The main job: run a tapped model over data, hash, count and measure every switch site."""
 
+from reluflow.analysis.checkpoint import holds_checkpoint
 from reluflow.analysis.compare import compare_models
 from reluflow.analysis.describe import describe_model, peak_memory_bytes
 from reluflow.analysis.options import AnalysisOptions
@@ -31,6 +32,7 @@ __all__ = [
     "SiteReport",
     "compare_models",
     "describe_model",
+    "holds_checkpoint",
     "peak_memory_bytes",
     "site_metrics",
     "summarize",

@@ -60,7 +60,7 @@ class SiteAccumulator:
         Returns:
             `(n_samples, 2)` fingerprints; None where the site failed or did not run.
         """
-        if self.failed or not x.size or not self._fits(x):
+        if self.failed or not self._fits(x) or not x.size:
             return None
         start = time.perf_counter()
         prints = fingerprint(
@@ -128,6 +128,8 @@ class SiteAccumulator:
         axis = self.tap.unit_axis
         if not -x.ndim <= axis < x.ndim:
             self.failed = f"its pre-activation has rank {x.ndim}, without an axis {axis}"
+        elif not x.shape[axis]:
+            self.failed = "it has no units"
         elif not self.units:
             self._set_units(x.shape[axis])
         elif x.shape[axis] != self.units:

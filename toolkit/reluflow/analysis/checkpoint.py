@@ -18,6 +18,7 @@ from reluflow.errors import OutputError
 from reluflow.patterns import PatternCounts
 
 _FORMAT = 1
+_STATE = "state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,6 @@ class Checkpoints:
         self.folder = folder
         self._identity = json.loads(json.dumps(identity))
         self._generation = 0
-
-    def exists(self) -> bool:
-        """Return whether an interrupted analysis lies here."""
-        return (self.folder / "state.json").is_file()
 
     def prepare(self) -> None:
         """Make the empty folder.
@@ -90,12 +87,12 @@ class Checkpoints:
             target.mkdir(parents=True)
             for index, table in enumerate(tables):
                 table.snapshot(target / f"table-{index:03d}")
-            temporary = self.folder / "state.json.tmp"
+            temporary = self.folder / f"{_STATE}.tmp"
             with open(temporary, "w", encoding="utf-8") as file:
                 json.dump(state, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self.folder / "state.json")
+            os.replace(temporary, self.folder / _STATE)
         except OSError as error:
             raise OutputError(
                 f"cannot write the checkpoint in {self.folder}: {error.strerror}; "
@@ -110,7 +107,7 @@ class Checkpoints:
             OutputError: nothing to resume, a damaged state, or one of another analysis.
         """
         try:
-            state = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
             generation = int(state["generation"])
             found = Checkpoint(
                 int(state["next_input"]),
@@ -140,6 +137,11 @@ class Checkpoints:
     def remove(self) -> None:
         """Delete the folder; what it held is in the finished report."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Return whether an interrupted analysis lies in a folder."""
+    return (folder / _STATE).is_file()
 
 
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:

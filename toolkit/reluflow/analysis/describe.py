@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 
 from reluflow._version import __version__
 from reluflow.analysis.result import ModelDescription, RunDescription
@@ -47,9 +48,17 @@ def describe_run(
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident set of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Return the largest resident set of this process so far, in bytes.
+
+    Linux' own counter is read where there is one: what `getrusage` says is inherited from the
+    parent process when a program starts.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:

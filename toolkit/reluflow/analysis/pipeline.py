@@ -15,7 +15,7 @@ import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size
-from reluflow.analysis.checkpoint import Checkpoints
+from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.options import AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
@@ -58,7 +58,7 @@ class Pipeline:
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.clock = time.perf_counter()
         self.threads = options.threads or default_threads()
-        self.notes: list[str] = []
+        self.notes = list(model.notes)
         self.done = 0
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
@@ -122,7 +122,7 @@ class Pipeline:
 
     def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
         if not resume:
-            if checkpoints.exists():
+            if holds_checkpoint(checkpoints.folder):
                 raise OutputError(
                     f"an interrupted analysis lies in {checkpoints.folder}; "
                     "go on with --resume, or delete the folder to start again."

@@ -36,6 +36,9 @@ Std = Annotated[str | None, typer.Option("--std", help="Deviation per channel.")
 Channels = Annotated[
     str | None, typer.Option("--channels", help="Channel order of images: rgb, bgr or gray.")
 ]
+Layout = Annotated[
+    str | None, typer.Option("--layout", help="Layout of images: nchw or nhwc, where unclear.")
+]
 
 
 def choose_data(data: str | None, random: int | None, seed: int, dims: list[str] | None) -> Any:
@@ -55,7 +58,11 @@ def choose_data(data: str | None, random: int | None, seed: int, dims: list[str]
 
 
 def choose_preprocessing(
-    size: str | None, mean: str | None, std: str | None, channels: str | None
+    size: str | None,
+    mean: str | None,
+    std: str | None,
+    channels: str | None,
+    layout: str | None,
 ) -> Preprocessing | None:
     """Return the preprocessing of images, None where no option asks for one."""
     given: dict[str, Any] = {}
@@ -67,6 +74,8 @@ def choose_preprocessing(
         given["std"] = _numbers("--std", std)
     if channels is not None:
         given["channel_order"] = channels
+    if layout is not None:
+        given["layout"] = layout
     return Preprocessing(**given) if given else None
 
 

@@ -35,6 +35,7 @@ def analyze(
     mean: _options.Mean = None,
     std: _options.Std = None,
     channels: _options.Channels = None,
+    layout: _options.Layout = None,
     hash_kind: Annotated[
         str, typer.Option("--hash", help="random-words-128 (exact) or thesis-64.")
     ] = "random-words-128",
@@ -58,7 +59,7 @@ def analyze(
         checkpoint_seconds=checkpoint_every,
     )
     source = _options.choose_data(data, random, seed, dim)
-    preprocessing = _options.choose_preprocessing(size, mean, std, channels)
+    preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     with progress_bar() as progress:
         report = run(
             model,

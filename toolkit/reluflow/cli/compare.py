@@ -33,13 +33,14 @@ def compare(
     mean: _options.Mean = None,
     std: _options.Std = None,
     channels: _options.Channels = None,
+    layout: _options.Layout = None,
     as_json: _options.Json = False,
 ) -> int:
     """Distance, temperature, Jaccard index, born and died patterns between two checkpoints."""
     if out is not None:
         check_report_directory(out)
     source = _options.choose_data(data, random, seed, dim)
-    preprocessing = _options.choose_preprocessing(size, mean, std, channels)
+    preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)
     with progress_bar() as progress:
         report = run(

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from reluflow._api import analyze as run
+from reluflow.analysis import holds_checkpoint
 from reluflow.cli._progress import progress_bar
 from reluflow.errors import ModelError
 from reluflow.report import print_table
@@ -33,7 +34,7 @@ def demo(
             "run the demo in the root of the repository, or name its models folder."
         )
     with progress_bar() as progress:
-        interrupted = out.with_name(f"{out.name}.partial").exists()
+        interrupted = holds_checkpoint(out.with_name(f"{out.name}.partial"))
         report = run(models / MODEL, models / IMAGES, out, resume=interrupted, progress=progress)
     console = Console()
     print_table(report, console)

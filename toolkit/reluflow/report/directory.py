@@ -45,8 +45,14 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
             f"directory {str(target)!r} cannot be created because {str(parent)!r} is not "
             "writable; choose another place"
         )
-    if not (target.exists() or target.is_symlink()):
+    try:
+        target.lstat()
+    except FileNotFoundError:
         return
+    except OSError as error:
+        raise OutputError(
+            f"directory {str(target)!r} cannot be used ({error.strerror}); choose another place"
+        ) from error
     if not target.is_dir():
         raise OutputError(
             f"directory {str(target)!r} is a file; give a new directory or a former report"
