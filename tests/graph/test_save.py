@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from reluflow.errors import ModelError, OutputError
-from reluflow.graph import _save, find_sites, load, tap
+from reluflow.graph import Model, _save, find_sites, load, tap
+from reluflow.graph import model as model_module
 
 RNG = np.random.default_rng(2)
 X = RNG.standard_normal((2, 64)).astype(np.float32)
@@ -148,9 +149,25 @@ def test_places_that_cannot_be_written(tmp_path):
         model.save(tmp_path / "no" / "m.onnx")
     with pytest.raises(OutputError, match="it is a folder; give the path of a file"):
         model.save(tmp_path)
-    with pytest.raises(OutputError, match="cannot write '.*': File name too long"):
+    with pytest.raises(OutputError, match=r"cannot write '.*': File name too long"):
         model.save(tmp_path / ("m" * 300))
     assert os.listdir(tmp_path) == []
+
+
+def test_too_large_for_one_file_is_still_described(monkeypatch):
+    monkeypatch.setattr(model_module, "PROTOBUF_LIMIT", 100)  # as if 32 KB were too much
+    first, second = load(dense(weights("w"))), load(dense(weights("w")))
+    first, second = (tap(m, find_sites(m)).model for m in (first, second))
+    assert first.size_bytes == 2 * 64 * 64 * 4
+    assert len(first.sha256) == 64 and first.sha256 != second.sha256
+
+
+@pytest.mark.slow
+def test_more_than_two_gigabytes_do_not_fit_one_file():
+    proto = dense(weights("w"))
+    proto.graph.initializer[0].raw_data = bytes(2**31)
+    with pytest.raises(ModelError, match="takes more than 2 GB"):
+        Model(proto).serialize()
 
 
 EXTERNAL = {
@@ -196,7 +213,7 @@ def test_link_out_of_the_folder_is_refused(tmp_path):
     (inside / "w.bin").symlink_to(tmp_path / "w.bin")
     path = inside / "m.onnx"
     path.write_bytes(dense(external("w", "w.bin")).SerializeToString())
-    with pytest.raises(ModelError, match="is a link to .* outside the model's folder"):
+    with pytest.raises(ModelError, match=r"is a link to .* outside the model's folder"):
         load(path)
 
 

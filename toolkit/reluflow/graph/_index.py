@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper
+from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from reluflow.data import Dim
 
@@ -91,7 +91,13 @@ class Scope:
         branch: the attribute that holds it ("then_branch", "body").
         blocked: why nothing inside can be tapped, "" where it can.
         base_dir: folder of external data.
-        graph: the flat graph, None for a function's body.
+        initializers: name -> tensor; of the main graph also the large ones.
+        inputs: names given from outside.
+        inner: id of a node -> the scopes of its subgraphs.
+        constants: values found so far.
+        origins: unit axes and units found so far.
+        producers: tensor -> node.
+        readers: tensor -> nodes of this graph.
     """
 
     nodes: list[Node]
@@ -101,12 +107,11 @@ class Scope:
     branch: str = ""
     blocked: str = ""
     base_dir: Path | None = None
-    graph: GraphProto | None = None
     initializers: dict[str, TensorProto] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()
-    outputs: tuple[str, ...] = ()
     inner: dict[int, list[Scope]] = field(default_factory=dict)
     constants: dict[str, np.ndarray | None] = field(default_factory=dict)
+    origins: dict[str, tuple[int, int | None] | None] = field(default_factory=dict)
     producers: dict[str, Node] = field(default_factory=dict)
     readers: dict[str, list[Node]] = field(default_factory=dict)
 

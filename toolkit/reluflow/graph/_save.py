@@ -49,7 +49,7 @@ def save_model(
                 "make it first"
             )
         proto = _place_external(proto, base_dir or Path(), path)
-        if _memory_bytes(proto) > limit:
+        if memory_bytes(proto) > limit:
             proto = _externalise(proto, path, limit)
         with _appearing(path) as file:
             file.write(proto.SerializeToString())
@@ -130,7 +130,8 @@ def _candidates(path: Path, location: str) -> Iterator[str]:
         number += 1
 
 
-def _memory_bytes(proto: ModelProto) -> int:
+def memory_bytes(proto: ModelProto) -> int:
+    """Return about how many bytes the tensors inside a protobuf take, external ones not."""
     return sum(
         len(tensor.raw_data) if tensor.HasField("raw_data") else 8 * elements(tensor)
         for tensor in walk_tensors(proto)
@@ -148,7 +149,7 @@ def _externalise(proto: ModelProto, path: Path, limit: int) -> ModelProto:
             for tensor in graph.initializer:
                 if tensor.HasField("raw_data") and elements(tensor) > SMALL_ELEMENTS:
                     _move_out(tensor, data_path.name, file.tell, file.write)
-        left = _memory_bytes(copy)
+        left = memory_bytes(copy)
         if left > limit:
             raise ModelError(
                 f"the model keeps {left} bytes of weights outside its initializers' raw data, "

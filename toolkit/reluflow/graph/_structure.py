@@ -137,10 +137,8 @@ class _Builder:
             types=types_of(graph, self.declared),
             parent=parent,
             base_dir=self.base_dir,
-            graph=graph,
             initializers={tensor.name: tensor for tensor in graph.initializer},
             inputs=given | {sparse.values.name for sparse in graph.sparse_initializer},
-            outputs=tuple(value.name for value in graph.output),
         )
         for node, tagged in pairs:
             self._inner_scopes(scope, node, tagged)

@@ -28,7 +28,7 @@ _LAYER_NORM = {
     "LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization",
     "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "Softmax",
 }  # fmt: skip
-_DEPTH = 24
+_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,20 @@ def _axis(origin: _Origin | None, rank: int | None) -> int:
 
 
 def _origin(scope: Scope, tensor: str, depth: int) -> _Origin | None:
-    """Walk back to the node that gave the tensor its units."""
+    """Walk back to the node that gave the tensor its units; every tensor is walked once."""
     node = scope.producer(tensor)
     home = scope.home(tensor)
     if node is None or home is None or depth == 0:
         return None
+    if tensor not in home.origins:
+        found = _origin_of(home, node, depth)
+        home.origins[tensor] = None if found is None else (found.axis, found.units)
+    known = home.origins[tensor]
+    return None if known is None else _Origin(*known)
+
+
+def _origin_of(home: Scope, node: Node, depth: int) -> _Origin | None:
+    """Judge the node that produced a tensor."""
     if node.op in _CONVOLUTIONS:
         return _Origin(1, _weight_size(home, node, 3 if node.op == "QLinearConv" else 1))
     if node.op == "ReorderOutput":  # ONNX Runtime's blocked channels, padded before it

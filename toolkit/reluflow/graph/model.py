@@ -16,7 +16,8 @@ from reluflow.data import Dim, InputSpec
 from reluflow.errors import ModelError
 from reluflow.graph._check import check_model
 from reluflow.graph._external import elements, external_part, is_external, walk_graphs, walk_tensors
-from reluflow.graph._save import save_model
+from reluflow.graph._save import PROTOBUF_LIMIT, memory_bytes, save_model
+from reluflow.graph._skeleton import make_skeleton
 
 
 class Model:
@@ -96,8 +97,11 @@ class Model:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the ONNX file's bytes, external data not included."""
-        return self._digest or hashlib.sha256(self.serialize()).hexdigest()
+        """SHA-256 of the ONNX file's bytes, external data not included.
+
+        Of a model in memory that is too large for one file: of its structure and its weights.
+        """
+        return self._digest or _digest(self)
 
     @property
     def n_nodes(self) -> int:
@@ -116,7 +120,10 @@ class Model:
     @cached_property
     def size_bytes(self) -> int:
         """Bytes of the ONNX file and of its external data files."""
-        own = self._file_bytes if self._file_bytes is not None else len(self.serialize())
+        own = self._file_bytes
+        if own is None:
+            own = memory_bytes(self._proto)
+            own = len(self.serialize()) if own < PROTOBUF_LIMIT else own
         return own + sum(path.stat().st_size for path in self.external_files)
 
     @cached_property
@@ -130,14 +137,14 @@ class Model:
         """Return the bytes of the ONNX file; external data are not part of them.
 
         Raises:
-            ModelError: more than 2 GB, which one protobuf file cannot hold.
+            ModelError: it takes more than 2 GB, which one protobuf file cannot hold.
         """
         try:
             return bytes(self._proto.SerializeToString())
         except Exception as error:  # protobuf's own error type depends on its backend
             raise ModelError(
                 "the model takes more than 2 GB, which one ONNX file cannot hold; "
-                "use save, which puts the weights in a file of their own"
+                "use save, which puts weights in a file of their own"
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -192,6 +199,17 @@ def load(source: str | os.PathLike[str] | bytes | ModelProto) -> Model:
     label = f"model {str(path)!r}"
     data = _read(path, label)
     return _checked(_parse(data, label), path, data, label)
+
+
+def _digest(model: Model) -> str:
+    if memory_bytes(model._proto) < PROTOBUF_LIMIT:
+        return hashlib.sha256(model.serialize()).hexdigest()
+    digest = hashlib.sha256(
+        make_skeleton(model._proto, model.base_dir).proto.SerializeToString(deterministic=True)
+    )
+    for tensor in walk_tensors(model._proto):
+        digest.update(tensor.raw_data if tensor.HasField("raw_data") else b"")
+    return digest.hexdigest()
 
 
 def _read(path: Path, label: str) -> bytes:

@@ -100,6 +100,7 @@ def tap(model: Model, sites: Sequence[SwitchSite]) -> TapResult:
         Tap(site, tapper.output(located), _moved(site.unit_axis, loop_depth(located.scope)))
         for site, located in able
     )
+    tapper.finish()
     return TapResult(Model(proto, base_dir=model.base_dir, notes=model.notes), taps, refused)
 
 
@@ -175,6 +176,14 @@ class _Tapper:
             self.done[key] = self._expose(located)
         return self.done[key]
 
+    def finish(self) -> None:
+        """Take what outputs now say of their types out of the list of inner tensors."""
+        infos = self.proto.graph.value_info
+        kept = [value.SerializeToString() for value in infos if value.name not in self.outputs]
+        if len(kept) < len(infos):
+            del infos[:]
+            infos.extend(map(ValueInfoProto.FromString, kept))
+
     def _expose(self, located: Located) -> str:
         scope, tensor = located.scope, located.tensor
         known = scope.type_of(tensor)
@@ -190,11 +199,6 @@ class _Tapper:
             name = self.names.fresh(tensor)
             node.output.append(name)
             graph.node.append(node)
-        kept = [value for value in graph.value_info if value.name != name]
-        if len(kept) < len(graph.value_info):
-            copies = [ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
-            del graph.value_info[:]
-            graph.value_info.extend(copies)
         graph.output.append(helper.make_tensor_value_info(name, elem_type, known.shape))
         self.outputs.add(name)
         return name
