@@ -185,3 +185,14 @@ def test_refusals(change, match):
     given_ = {"x": np.ones((2, 3), np.float32), "unit_axis": 1} | change
     with pytest.raises(OptionError, match=match):
         hashing_module.fingerprint(given_.pop("x"), **given_)
+
+
+def test_read_only_and_mapped_arrays(tmp_path):
+    x = filled((3, 70, 9), np.float32, 9, 0.01)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for axis in (1, 2):
+        expected = fingerprint(x, unit_axis=axis)
+        found = fingerprint(mapped, unit_axis=axis, threads=2)
+        np.testing.assert_array_equal(found.keys, expected.keys)
+        assert found.nonfinite == expected.nonfinite > 0
