@@ -133,7 +133,7 @@ def test_spills_are_announced_once_each_and_counted(tmp_path):
     runs = list(tmp_path.glob("run-*.records"))
     assert len(said) == len(runs) > 3
     assert counts.spilled_bytes == sum(f.stat().st_size for f in runs)
-    assert "4096 bytes" in said[0] and "stay exact" in said[0]
+    assert "spill to" in said[0] and "stay exact" in said[0]
     assert 0.0 < counts.load <= 0.625
 
 
@@ -301,3 +301,15 @@ def test_sorting(kinds):
     expected = np.lexsort((records[:, 1], records[:, 0]))
     np.testing.assert_array_equal(sort_order(records), expected)
     assert len(sort_order(records[:0])) == 0
+
+
+def test_a_table_spills_when_told_to_and_stays_exact(tmp_path: Path) -> None:
+    keys = random_keys(9000, 9000, 8)
+    counts = PatternCounts(1 << 22, tmp_path)
+    counts.add(keys[:6000], 0)
+    grown = counts.nbytes
+    counts.spill()
+    assert counts.nbytes < grown
+    assert counts.spilled_bytes == CountTable.from_keys(keys[:6000]).total * 32
+    counts.add(keys[6000:], 6000)
+    assert counts.finish() == CountTable.from_keys(keys)

@@ -79,12 +79,13 @@ class Pipeline:
             "options": options.identity() | {"batch_size": self.batch_size},
         }
         self._spill_dir = spill_dir
+        self._announced = False
         self.checkpoints = Checkpoints(folder, identity) if folder else None
         self.sites = [
-            SiteAccumulator(each, options, self._counts(index, len(tapped.taps)))
+            SiteAccumulator(each, options, self._counts(index))
             for index, each in enumerate(tapped.taps)
         ]
-        self.global_counts = self._counts(len(self.sites), len(tapped.taps))
+        self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
 
     def run(self, *, resume: bool = False) -> None:
@@ -117,8 +118,7 @@ class Pipeline:
         if self.checkpoints is not None:
             states = [site.state() for site in self.sites]
             extra = {"global_reason": self.global_reason, "notes": self.notes}
-            tables = [site.counts for site in self.sites] + [self.global_counts]
-            self.checkpoints.save(self.done, states, extra, tables)
+            self.checkpoints.save(self.done, states, extra, self._tables())
 
     def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
         if not resume:
@@ -133,21 +133,35 @@ class Pipeline:
         self.done = found.next_input
         for index, (site, state) in enumerate(zip(self.sites, found.sites, strict=True)):
             site.set_state(state)
-            site.counts = self._counts(index, len(self.sites), found.tables)
-        self.global_counts = self._counts(len(self.sites), len(self.sites), found.tables)
+            site.counts = self._counts(index, found.tables)
+        self.global_counts = self._counts(len(self.sites), found.tables)
         self.global_reason = found.extra["global_reason"]
         self.notes = list(found.extra["notes"])
 
-    def _counts(self, index: int, tables: int, restore_from: Path | None = None) -> PatternCounts:
-        limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // (tables + 1))
+    def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
+        limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2)
         spill = self._spill_dir / f"table-{index:03d}"
         if restore_from is None:
             return PatternCounts(limit, spill, self._announce)
         found = restore_from / f"table-{index:03d}"
         return PatternCounts.restore(found, limit, spill, self._announce)
 
+    def _tables(self) -> list[PatternCounts]:
+        return [site.counts for site in self.sites] + [self.global_counts]
+
+    def _share_memory(self) -> None:
+        """Let the largest tables spill until all together keep the limit, or their fair share."""
+        tables, limit = self._tables(), self.options.memory_limit_bytes
+        while sum(table.nbytes for table in tables) > limit:
+            largest = max(tables, key=lambda table: table.nbytes)
+            if largest.nbytes <= max(_SMALLEST_TABLE_BYTES, limit // len(tables)):
+                return
+            largest.spill()
+
     def _announce(self, sentence: str) -> None:
-        self.progress(sentence, self.done, self.source.n_samples)
+        if not self._announced:
+            self.progress(sentence, self.done, self.source.n_samples)
+        self._announced = True
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield the batches from the first input not yet analysed on."""
@@ -184,6 +198,7 @@ class Pipeline:
             )
         )
         self._add_global(keys, n_inputs)
+        self._share_memory()
         self.done += n_inputs
         return keys
 

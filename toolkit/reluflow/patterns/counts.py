@@ -107,6 +107,21 @@ class PatternCounts:
         """Filled share of the table's slots, in [0, 1]."""
         return self._used / len(self._slots)
 
+    @property
+    def nbytes(self) -> int:
+        """Most that the table may take at its present size, in bytes, sorting included."""
+        return len(self._slots) * _SLOT_BUDGET
+
+    def spill(self) -> None:
+        """Put what is in the table on disk and shrink it, so that others have the memory.
+
+        Raises:
+            OutputError: a run cannot be written; nothing is lost.
+        """
+        if self._used:
+            self._spill()
+        self._slots = self._new_slots(min(_START_SLOTS, self._max_slots))
+
     def add(self, keys: NDArray[np.uint64], first_index: int) -> None:
         """Count the keys of a batch.
 
@@ -283,9 +298,8 @@ class PatternCounts:
         self._used = 0
         if self._on_spill is not None:
             self._on_spill(
-                f"The pattern counts reached their memory limit of {self._limit} bytes, so "
-                f"{n} patterns ({n * RECORD_BYTES} bytes) went to {run.path}; "
-                "the counts stay exact."
+                f"The pattern counts reached their memory limit, so {n} patterns "
+                f"({n * RECORD_BYTES} bytes) spill to {run.path}; the counts stay exact."
             )
 
     def _refill(self, records: Records) -> None:
