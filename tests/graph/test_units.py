@@ -160,3 +160,11 @@ def test_weight_on_the_left_has_its_rows_as_units(text_model):
 def test_units_unknown_to_the_graph(text_model):
     (site,) = find_sites(text_model("g (float[N,C,H,W] x) => (float[N,C,H,W] y) { y = Relu(x) }"))
     assert (site.unit_axis, site.units, site.shape) == (1, None, ("N", "C", "H", "W"))
+
+
+def test_transpose_that_is_not_valid_is_left_to_the_runtime(parse):
+    text = (
+        "g (float[N,3,9,9] x, float[5,3,3,3] w) => (float[] y) "
+        "{ a = Conv(x, w) t = Transpose <perm = [0, 2, 3, 7]> (a) y = Relu(t) }"
+    )
+    assert len(find_sites(load(parse(text)))) == 1

@@ -165,6 +165,8 @@ def _transposed(scope: Scope, node: Node, depth: int) -> _Origin | None:
     if rank is None or rank < 3:
         return None
     perm = perm or tuple(reversed(range(rank)))
+    if sorted(perm) != list(range(rank)):
+        return None  # not valid; ONNX Runtime says so
     if source is None:
         return _channels_last(perm)
     axis = perm.index(source.axis % rank)
@@ -191,7 +193,7 @@ def _squeezed(scope: Scope, node: Node, depth: int) -> _Origin | None:
     axes = _axes(scope, node)
     wide = node.inputs[0] if node.op == "Squeeze" else node.outputs[0]
     shape = scope.type_of(wide).shape
-    if source is None or axes is None or shape is None:
+    if source is None or axes is None or not shape:
         return None
     rank = len(shape)
     removed = {axis % rank for axis in axes}
