@@ -227,3 +227,10 @@ def test_all_models_shipped_with_onnx_load():
     assert len(names) >= 9
     for name in names:
         assert find_sites(load(os.path.join(folder, name)))
+
+
+def test_values_that_do_not_fit_their_size():
+    zero = TensorProto(name="zero", data_type=TensorProto.FLOAT, float_data=[0.0, 0.0])
+    clip = helper.make_node("Clip", ["x", "zero"], ["y"])
+    with pytest.raises(ModelError, match=r"tensor 'zero' .* holds values that do not fit"):
+        find_sites(load(build([clip], initializers=[zero])))

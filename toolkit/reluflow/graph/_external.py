@@ -207,10 +207,19 @@ def check_external(tensor: TensorProto, folders: Sequence[Path]) -> None:
 
 
 def read_tensor(tensor: TensorProto, base_dir: Path | None) -> np.ndarray:
-    """Return a tensor's values, from its external file if need be."""
-    if not is_external(tensor):
-        return numpy_helper.to_array(tensor)
-    return numpy_helper.to_array(with_data(tensor, base_dir))
+    """Return a tensor's values, from its external file if need be.
+
+    Raises:
+        ModelError: its values do not fit its type and size.
+    """
+    whole = with_data(tensor, base_dir) if is_external(tensor) else tensor
+    try:
+        return numpy_helper.to_array(whole)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"tensor {tensor.name!r} of element type {tensor.data_type} and size "
+            f"{list(tensor.dims)} holds values that do not fit; export the model again"
+        ) from error
 
 
 def with_data(tensor: TensorProto, base_dir: Path | None) -> TensorProto:
