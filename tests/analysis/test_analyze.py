@@ -136,6 +136,55 @@ def test_non_finite_values_are_counted_and_reported() -> None:
     assert "NaN or infinite, first at site relu0" in report.notes[0]
 
 
+@pytest.mark.parametrize("proto", [small_models.dense(), small_models.convolutional()])
+def test_looking_behind_a_relu_shows_the_same_bits(proto: onnx.ModelProto) -> None:
+    shape = [d.dim_value or 40 for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    x = small_models.integers(tuple(shape))
+    behind = reluflow.analyze(proto, x)
+    before = reluflow.analyze(proto, x, options=AnalysisOptions(behind=False))
+    assert before.sites == behind.sites
+
+
+def fused_models() -> dict[str, onnx.ModelProto]:
+    def conv(channels: int, kernel: int, group: int = 1, residual: bool = False) -> onnx.ModelProto:
+        shape = (channels, channels // group, kernel, kernel)
+        weights = {"w": np.random.default_rng(0).standard_normal(shape).astype("f4")}
+        half = [kernel // 2] * 4
+        nodes = [helper.make_node("Conv", ["x", "w"], ["p"], pads=half, group=group)]
+        if residual:
+            nodes.append(helper.make_node("Add", ["p", "x"], ["q"]))
+        last = nodes[-1].output[0]
+        nodes.append(helper.make_node("Relu", [last], ["y"]))
+        sizes: list[int | str] = ["N", channels, 9, 9]
+        return small_models.model(nodes, weights, {"x": sizes}, {"y": sizes})
+
+    return {
+        "wide": conv(32, 3),
+        "pointwise": conv(16, 1),
+        "odd": conv(5, 3),
+        "depthwise": conv(16, 3, 16),
+        "residual": conv(16, 3, residual=True),
+    }
+
+
+@pytest.mark.parametrize("name", fused_models())
+@pytest.mark.parametrize("optimisation", ["none", "basic", "extended", "all"])
+def test_nan_and_infinity_pass_a_relu_fused_or_not(name: str, optimisation: str) -> None:
+    x = np.random.default_rng(1).standard_normal((3, 32, 9, 9)).astype(np.float32)
+    proto = fused_models()[name]
+    x = x[:, : proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value].copy()
+    x[0, 0, 4, 4], x[1, 0, 0, 0] = np.nan, np.inf
+    found = []
+    for behind in (True, False):
+        options = AnalysisOptions(behind=behind, optimisation=optimisation)
+        found.append(reluflow.analyze(proto, x, options=options).sites[0])
+    nan_only = AnalysisOptions(optimisation=optimisation)
+    x[1, 0, 0, 0] = 0
+    assert 0 < reluflow.analyze(proto, x, options=nan_only).sites[0].nonfinite
+    assert 0 < found[0].nonfinite <= found[1].nonfinite
+    assert found[0].top == found[1].top
+
+
 def branching() -> onnx.ModelProto:
     def branch(name: str, node: onnx.NodeProto) -> onnx.GraphProto:
         value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, ["N", 3])

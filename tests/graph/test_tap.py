@@ -229,3 +229,29 @@ def test_quantised_leaky_relu_compares_with_the_zero_point(text_model, check_tap
     x = np.array([[0, 7, 8, 255]], np.uint8)
     out = check_tap(model, result, {"x": x})
     np.testing.assert_array_equal(out[result.taps[0].output] > 7, x > 7)
+
+
+def test_a_tap_behind_a_plain_relu_shows_its_result_and_the_same_bits():
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,4] x) => (float[N,4] y) {
+            a = Relu(x) b = LeakyRelu(a) c = Add(b, x) y = Relu(c) }"""
+    )
+    model = load(proto)
+    result = tap(model, find_sites(model), behind=True)
+    assert [(t.site.op, t.output, t.behind) for t in result.taps] == [
+        ("Relu", "a", True),
+        ("LeakyRelu", "a", False),
+        ("Relu", "y", True),
+    ]
+    assert result.model.outputs == ("y", "a")
+
+
+def test_a_float16_relu_is_never_looked_at_from_behind():
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float16[N,4] x) => (float16[N,4] y) { y = Relu(x) }"""
+    )
+    model = load(proto)
+    (only,) = tap(model, find_sites(model), behind=True).taps
+    assert not only.behind

@@ -1,4 +1,4 @@
-"""How many inputs go through the model at once."""
+"""How many inputs go through the model at once, and which thread sees which site."""
 
 from __future__ import annotations
 
@@ -47,3 +47,26 @@ def _bytes_per_input(site: SwitchSite) -> int:
     if site.shape is None:
         return 4 * _UNKNOWN_DIM**3
     return 4 * math.prod(d if isinstance(d, int) else _UNKNOWN_DIM for d in site.shape[1:])
+
+
+def share_out(sizes: Sequence[int], groups: int) -> list[list[int]]:
+    """Share out jobs so that every group has about the same to do: largest first.
+
+    Args:
+        sizes: cost of each job.
+        groups: most groups to make.
+
+    Returns:
+        The indices of the jobs of each group; no group is empty.
+
+    Example:
+        >>> share_out([5, 1, 4, 2], 2)
+        [[0, 1], [2, 3]]
+    """
+    shares: list[list[int]] = [[] for _ in range(min(groups, len(sizes)))]
+    loads = [0] * len(shares)
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        lightest = loads.index(min(loads))
+        shares[lightest].append(index)
+        loads[lightest] += sizes[index]
+    return [sorted(share) for share in shares]

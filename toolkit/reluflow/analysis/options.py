@@ -26,6 +26,8 @@ class AnalysisOptions:
         table_size: slots of the thesis' table.
         memory_limit_bytes: all counting tables together; beyond it they spill to disk.
         top: most frequent patterns kept a site.
+        behind: look at a plain Relu behind the switch, where its bits are the same, so that
+            ONNX Runtime can fuse it; False looks at every pre-activation itself.
         optimisation: ONNX Runtime's graph optimisation level.
         checkpoint_seconds: time between two checkpoints, seconds.
     """
@@ -38,6 +40,7 @@ class AnalysisOptions:
     table_size: int = 30_000
     memory_limit_bytes: int = 2**30
     top: int = 5
+    behind: bool = True
     optimisation: str = "all"
     checkpoint_seconds: float = 30.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -14,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
-from reluflow.analysis.batching import choose_batch_size
+from reluflow.analysis.batching import choose_batch_size, share_out
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.options import AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import Model, TapResult, find_sites, tap
-from reluflow.patterns import PatternCounts, global_keys
+from reluflow.patterns import PatternCounts, add_site
 from reluflow.runtime import default_threads, open_session
 
 Progress = Callable[[str, int, int | None], None]
@@ -62,7 +63,7 @@ class Pipeline:
         self.done = 0
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
-        tapped = tap_all(model, smooth=options.smooth)
+        tapped = tap_all(model, options)
         self.skipped = list(tapped.refused)
         self.outputs = tuple(dict.fromkeys(each.output for each in tapped.taps))
         self.batch_size = choose_batch_size(model, [t.site for t in tapped.taps], options)
@@ -190,29 +191,40 @@ class Pipeline:
         start = time.perf_counter()
         outputs = dict(zip(self.outputs, self.session.run(feeds), strict=True))
         self.seconds["inference"] += time.perf_counter() - start
-        within = max(1, self.threads // len(self.sites))
-        keys = list(
-            pool.map(
-                lambda site: site.add(outputs[site.tap.output], self.done, n_inputs, within),
-                self.sites,
-            )
-        )
-        self._add_global(keys, n_inputs)
+        keys, joined = self._observe(outputs, n_inputs, pool)
+        if not self.global_reason:
+            self.global_counts.add(joined, self.done)
         self._share_memory()
         self.done += n_inputs
         return keys
 
-    def _add_global(self, per_site: list[np.ndarray | None], n_inputs: int) -> None:
-        if self.global_reason:
-            return
-        shaped = []
-        for index, (site, keys) in enumerate(zip(self.sites, per_site, strict=True)):
-            if keys is None or site.positions is None:
+    def _observe(
+        self, outputs: dict[str, np.ndarray], n_inputs: int, pool: ThreadPoolExecutor
+    ) -> tuple[list[np.ndarray | None], np.ndarray]:
+        """Hash and count all sites, shared out by size among the threads.
+
+        Returns the keys of each site and the global keys `(n_inputs, 2)`.
+        """
+        keys: list[np.ndarray | None] = [None] * len(self.sites)
+        within = max(1, self.threads // len(self.sites))
+
+        def work(indices: list[int]) -> np.ndarray:
+            joined = np.zeros((n_inputs, 2), np.uint64)
+            for index in indices:
+                site = self.sites[index]
+                found = site.add(outputs[site.tap.output], self.done, n_inputs, within)
+                keys[index] = found
+                if found is not None and site.positions is not None:
+                    add_site(joined, index, found)
+            return joined
+
+        sizes = [outputs[site.tap.output].size for site in self.sites]
+        joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(sizes, self.threads)))
+        for site, found in zip(self.sites, keys, strict=True):
+            if not self.global_reason and (found is None or site.positions is None):
                 name = site.tap.site.name
                 self.global_reason = f"inputs differ in how many patterns they have at site {name}"
-                return
-            shaped.append((index, keys.reshape(n_inputs, site.positions, 2)))
-        self.global_counts.add(global_keys(shaped, n_inputs), self.done)
+        return keys, joined
 
     def _interrupt(self) -> None:
         self.save()
@@ -226,18 +238,18 @@ class Pipeline:
         raise Interrupted(f"interrupted {done}; {kept}.")
 
 
-def tap_all(model: Model, *, smooth: bool = False) -> TapResult:
+def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
     """Find and tap every switch site of a model.
 
     Raises:
         ModelError: the model has no switch, or none that can be seen.
     """
-    sites = find_sites(model, smooth=smooth)
+    sites = find_sites(model, smooth=options.smooth)
     name = model.path or "the model"
     if not sites:
-        more = "" if smooth else "; smooth activations (Gelu, Silu, ...) count with --smooth"
+        more = "" if options.smooth else "; --smooth counts smooth ones (Gelu, Silu, ...) too"
         raise ModelError(f"{name} has no switch (ReLU or a relative), nothing to analyse{more}.")
-    tapped = tap(model, sites)
+    tapped = tap(model, sites, behind=options.behind)
     if not tapped.taps:
         raise ModelError(
             f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}."

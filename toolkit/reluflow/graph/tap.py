@@ -27,6 +27,8 @@ class Tap:
     Attributes:
         site: the site.
         output: name of the model output; sites on one tensor share it.
+        behind: True where the output is the switch's result, which is above the threshold
+            exactly where the pre-activation is.
         unit_axis: axis of that output that enumerates the units; the site's own, moved by
             one where a loop stacks its iterations in front.
     """
@@ -34,6 +36,7 @@ class Tap:
     site: SwitchSite
     output: str
     unit_axis: int
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class TapResult:
     refused: tuple[SwitchSite, ...]
 
 
-def tap(model: Model, sites: Sequence[SwitchSite]) -> TapResult:
+def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> TapResult:
     """Make the pre-activations of some sites outputs of a copy of the model.
 
     Taps deliver float32 or float64: other types are cast, which keeps every comparison with
@@ -62,6 +65,9 @@ def tap(model: Model, sites: Sequence[SwitchSite]) -> TapResult:
     Args:
         model: the model, not changed.
         sites: of this model, from `find_sites`.
+        behind: tap a float32 Relu or Clip(0, .) of the main graph behind the switch, so that
+            a runtime may still fuse it with the node before. The bits are the same, and NaN
+            and +infinity stay visible; -infinity does not.
 
     Returns:
         The tapped model, the taps and the sites refused.
@@ -96,10 +102,7 @@ def tap(model: Model, sites: Sequence[SwitchSite]) -> TapResult:
     )
     proto = _copy(model, inline)
     tapper = _Tapper(proto)
-    taps = tuple(
-        Tap(site, tapper.output(located), _moved(site.unit_axis, loop_depth(located.scope)))
-        for site, located in able
-    )
+    taps = tuple(tapper.tap(site, located, behind) for site, located in able)
     tapper.finish()
     return TapResult(Model(proto, base_dir=model.base_dir, notes=model.notes), taps, refused)
 
@@ -137,6 +140,20 @@ def _visible(proto: ModelProto) -> set[str]:
     return names
 
 
+def _same_behind(located: Located) -> bool:
+    """Tell whether the switch's result is positive exactly where its input is."""
+    node, scope = located.node, located.scope
+    return (
+        scope.parent is None
+        and not node.in_function
+        and located.site.op == node.op
+        and node.op in ("Relu", "Clip")
+        and located.site.threshold == 0.0
+        and scope.type_of(located.tensor).elem_type == TensorProto.FLOAT
+        and scope.type_of(node.outputs[0]).elem_type == TensorProto.FLOAT
+    )
+
+
 def _moved(axis: int, loops: int) -> int:
     return axis + loops if axis >= 0 else axis
 
@@ -169,12 +186,15 @@ class _Tapper:
         self.opset = next((e.version for e in proto.opset_import if e.domain in ("", "ai.onnx")), 1)
         self.outputs = {value.name for value in proto.graph.output}
 
-    def output(self, located: Located) -> str:
-        """Return the output that shows a site's pre-activation; make it if need be."""
-        key = (id(located.scope), located.tensor)
+    def tap(self, site: SwitchSite, located: Located, behind: bool) -> Tap:
+        """Return the tap of a site; make its output if need be."""
+        behind = behind and _same_behind(located)
+        tensor = located.node.outputs[0] if behind else located.tensor
+        key = (id(located.scope), tensor)
         if key not in self.done:
-            self.done[key] = self._expose(located)
-        return self.done[key]
+            self.done[key] = self._expose(replace(located, tensor=tensor))
+        axis = _moved(site.unit_axis, loop_depth(located.scope))
+        return Tap(site, self.done[key], axis, behind)
 
     def finish(self) -> None:
         """Take what outputs now say of their types out of the list of inner tensors."""

@@ -37,6 +37,9 @@ _SLOT_BUDGET = 2 * RECORD_BYTES
 growing (half a slot more) both fit."""
 _MIN_SLOTS = 64
 _START_SLOTS = 4096
+_QUICK_GROWTH = 4
+_QUICK_UNTIL = 1 << 16
+"""Small tables grow faster: their memory is little and each growth inserts all again."""
 _MANIFEST = "counts.json"
 _VERSION = 1
 
@@ -279,7 +282,8 @@ class PatternCounts:
             self._spill()
             return
         old = self._slots
-        self._slots = self._new_slots(2 * len(old))
+        factor = _QUICK_GROWTH if len(old) < _QUICK_UNTIL else 2
+        self._slots = self._new_slots(min(factor * len(old), self._max_slots))
         taken = old[: _table.compact(old)]
         _, self._used = _table.insert_records(self._slots, 0, len(old), taken, 0)
 

@@ -124,7 +124,10 @@ def _hash_block(
     parts = run_split(work, len(keys), block.nbytes, threads, pool)
     suspicious = any(bad for _, bad in parts)
     nonfinite = int(_kernels.count_nonfinite(flat)) if suspicious else 0
-    return np.sum([counts for counts, _ in parts], axis=0), nonfinite
+    counts = parts[0][0]
+    for others, _ in parts[1:]:
+        counts += others
+    return counts, nonfinite
 
 
 def _column_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
