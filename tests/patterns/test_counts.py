@@ -303,7 +303,7 @@ def test_sorting(kinds):
     assert len(sort_order(records[:0])) == 0
 
 
-def test_a_table_spills_when_told_to_and_stays_exact(tmp_path: Path) -> None:
+def test_a_table_spills_when_told_to_and_stays_exact(tmp_path):
     keys = random_keys(9000, 9000, 8)
     counts = PatternCounts(1 << 22, tmp_path)
     counts.add(keys[:6000], 0)
