@@ -12,6 +12,9 @@ from reluflow.analysis.options import THESIS, AnalysisOptions
 from reluflow.graph import Tap
 from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, thesis_keys, unit_words
 
+_COUNT_COST = 200
+"""Counting one pattern takes as long as hashing so many pre-activations."""
+
 
 class SiteAccumulator:
     """Hashes and counts the pre-activations of one tapped site, batch after batch.
@@ -82,6 +85,10 @@ class SiteAccumulator:
         self.seconds["hashing"] += hashed - start
         self.seconds["counting"] += time.perf_counter() - hashed
         return keys
+
+    def cost(self, x: np.ndarray) -> int:
+        """Return about how long a batch takes, in pre-activations hashed."""
+        return x.size + _COUNT_COST * (x.size // max(self.units, 1))
 
     @property
     def positions(self) -> int | None:

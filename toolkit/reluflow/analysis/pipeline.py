@@ -218,8 +218,8 @@ class Pipeline:
                     add_site(joined, index, found)
             return joined
 
-        sizes = [outputs[site.tap.output].size for site in self.sites]
-        joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(sizes, self.threads)))
+        costs = [site.cost(outputs[site.tap.output]) for site in self.sites]
+        joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
         for site, found in zip(self.sites, keys, strict=True):
             if not self.global_reason and (found is None or site.positions is None):
                 name = site.tap.site.name

@@ -95,8 +95,8 @@ def open_session(
     options.inter_op_num_threads = 1
     options.graph_optimization_level = _LEVELS[optimisation]
     options.log_severity_level = _FATAL_ONLY
-    # A spinning pool would fight the hashing threads for the cores between two runs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Between two runs a spinning pool would fight the hashing threads for the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if model.base_dir is not None:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(model.base_dir)
