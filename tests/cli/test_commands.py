@@ -43,6 +43,22 @@ def test_analyze_prints_a_table_and_writes_a_report(
     assert metrics["reluflow.patterns"] == str(report["sites"][0]["patterns"])
 
 
+def test_a_model_with_external_weights_is_analysed_twice_into_one_report(
+    model: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "external" / "m.onnx"
+    large.parent.mkdir()
+    onnx.save(onnx.load(model), large, save_as_external_data=True, location="w", size_threshold=0)
+    argv = ["analyze", str(large), "--random", "9", "--out", str(tmp_path / "r")]
+    assert main(argv) == 0
+    assert main(argv) == 0
+    onnx.load(large)
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert "its weights stay in w" in report["notes"][-1]
+    annotated = onnx.load(tmp_path / "r" / "model_with_metrics.onnx", load_external_data=False)
+    assert any(node.metadata_props for node in annotated.graph.node)
+
+
 def test_analyze_prints_json_without_a_directory(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

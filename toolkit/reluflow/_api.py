@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +156,28 @@ def _analyze_into(
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
-    annotated = annotate(model, site_metrics(analysis.report))
+    report = _with_weights_note(analysis.report, model)
     tables = ((name, table.iter_chunks()) for name, table in analysis.tables.items())
-    write_report(analysis.report, out, tables, {MODEL_NAME: annotated.save})
+    write_report(report, out, tables, {MODEL_NAME: partial(_write_annotated, model, report)})
     shutil.rmtree(folder, ignore_errors=True)
-    return analysis.report
+    return report
+
+
+def _with_weights_note(report: PatternReport, model: Model) -> PatternReport:
+    if not model.external_files:
+        return report
+    names = ", ".join(path.name for path in model.external_files)
+    note = (
+        f"{MODEL_NAME} shows the measures in a viewer; its weights stay in {names}: "
+        "to run it, put it beside the original model."
+    )
+    return replace(report, notes=(*report.notes, note))
+
+
+def _write_annotated(model: Model, report: PatternReport, path: Path) -> None:
+    """Write the model with its measures; weights in other files are not copied."""
+    annotated = annotate(model, site_metrics(report))
+    if model.external_files:
+        path.write_bytes(annotated.serialize())
+    else:
+        annotated.save(path)

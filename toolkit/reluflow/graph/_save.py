@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
@@ -23,6 +24,7 @@ from reluflow.graph._external import (
     walk_tensors,
 )
 
+_PIECE = 2**22
 PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes that one protobuf file may take, with room for its own framing."""
 
@@ -102,7 +104,10 @@ def _place_external(proto: ModelProto, base: Path, path: Path) -> ModelProto:
 
 
 def _place(source: Path, path: Path, location: str) -> str:
-    """Link or copy one data file next to `path`; return the location it got."""
+    """Copy one data file next to `path`; return the location it got.
+
+    A hard link would be cheaper, but ONNX refuses data files that have several names.
+    """
     for candidate in _candidates(path, location):
         target = path.parent / candidate
         if target.exists():
@@ -110,14 +115,37 @@ def _place(source: Path, path: Path, location: str) -> str:
                 return candidate
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source.resolve(), target)
-        except OSError:
-            with _appearing(target) as file, open(source, "rb") as original:
-                shutil.copyfileobj(original, file, 2**22)
-            shutil.copystat(source, target)
+        with _appearing(target) as file, open(source, "rb") as original:
+            _copy_with_holes(original, file)
+        shutil.copystat(source, target)
         return candidate
     raise AssertionError("unreachable: candidates never end")
+
+
+def _copy_with_holes(original: IO[bytes], file: IO[bytes]) -> None:
+    """Copy a file; what takes no room on disk in the original takes none in the copy."""
+    size = os.fstat(original.fileno()).st_size
+    at = 0
+    while at < size:
+        at, end = _next_data(original.fileno(), at, size)
+        original.seek(at)
+        file.seek(at)
+        while at < end and (piece := original.read(min(_PIECE, end - at))):
+            at += file.write(piece)
+        if at < end:
+            break
+    file.truncate(size)
+
+
+def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
+    """Return where data start and end from a position on; (size, size) behind the last."""
+    if not hasattr(os, "SEEK_DATA"):
+        return at, size
+    try:
+        start = os.lseek(descriptor, at, os.SEEK_DATA)
+        return start, os.lseek(descriptor, start, os.SEEK_HOLE)
+    except OSError as error:
+        return (size, size) if error.errno == errno.ENXIO else (at, size)
 
 
 def _candidates(path: Path, location: str) -> Iterator[str]:

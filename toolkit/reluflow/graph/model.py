@@ -150,8 +150,8 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model; the file appears whole or not at all.
 
-        External data files are hard-linked or copied next to it when it goes to another
-        folder. A model beyond 2 GB gets its weights put into `<name>.data`.
+        External data files are copied next to it when it goes to another folder. A model
+        beyond 2 GB gets its weights put into `<name>.data`.
 
         Args:
             path: file to write; an existing one is replaced.
