@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx  # noqa: TID251  # a recipe runs outside the toolkit
+import onnx
 import onnxruntime
 
 _STATISTICS = ("running_mean", "running_var")

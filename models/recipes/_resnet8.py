@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import onnx  # noqa: TID251  # a recipe runs outside the toolkit
-import torch  # noqa: TID251
+import onnx
+import torch  # noqa: TID251  # a recipe runs outside the toolkit
 from torch import Tensor, nn  # noqa: TID251
 
 WIDTHS = (16, 32, 64)

@@ -122,8 +122,9 @@ rate was still rising; it is there to be compared with the final state.
 
 * Input `image`: float32 `[N, 1, 28, 28]`, the grey value over 255, so in [0, 1]; N is free.
   No other preprocessing: the first batch normalisation does the rest.
-* Output `logits`: float32 `[N, 10]`, in the order {classes}.
-* Opset {final.opset}, IR version {final.ir_version}, {final.n_parameters:,} trained parameters,
+* Output `logits`: float32 `[N, 10]`, in the order
+  {classes}.
+* Opset {final.opset}, IR version {final.ir_version}, {final.n_parameters:,} trained parameters
   and {final.n_statistics:,} running means and variances.
 
 {nodes}
@@ -145,10 +146,10 @@ shipped.
 | --- | --- |
 {settings}
 
-Made with {versions}, Python {python}, {machine}, {threads} threads of torch on the CPU. The
-same versions, processor and thread count give the same weights; elsewhere the order of
-floating-point sums differs, and with it the last digits, the hashes and, slightly, the
-accuracy.
+Made with {versions}, Python {python}, on the CPU
+({machine}) with {threads} threads. The same versions, processor and thread count give the same
+weights; elsewhere the order of floating-point sums differs, and with it the last digits, the
+hashes and, slightly, the accuracy.
 
 ## Licence
 

@@ -18,7 +18,7 @@ def pre_activations(proto: onnx.ModelProto, names: list[str], x: np.ndarray) -> 
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     del copy.graph.output[:]
-    copy.graph.output.extend(helper.make_tensor_value_info(n, 1, None) for n in names)
+    copy.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in names)
     session = ort.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(names, {"x": x})
 
@@ -138,7 +138,7 @@ def test_non_finite_values_are_counted_and_reported() -> None:
 
 def branching() -> onnx.ModelProto:
     def branch(name: str, node: onnx.NodeProto) -> onnx.GraphProto:
-        value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None)
+        value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, ["N", 3])
         return helper.make_graph([node], name, [], [value])
 
     nodes = [
@@ -154,7 +154,7 @@ def branching() -> onnx.ModelProto:
             else_branch=branch("e", helper.make_node("Neg", ["a"], ["ey"])),
         ),
     ]
-    return small_models.model(nodes, {"zero": np.zeros((), "f4")}, {"x": ["N", 3]}, ["y"])
+    return small_models.model(nodes, {"zero": np.zeros((), "f4")}, {"x": ["N", 3]}, {"y": ["N", 3]})
 
 
 def test_a_branch_that_never_ran_is_told_apart() -> None:
@@ -177,7 +177,9 @@ def test_inputs_of_different_sizes_have_no_global_pattern() -> None:
 
 
 def test_a_model_without_a_switch_says_so() -> None:
-    proto = small_models.model([helper.make_node("Neg", ["x"], ["y"])], {}, {"x": ["N", 3]}, ["y"])
+    proto = small_models.model(
+        [helper.make_node("Neg", ["x"], ["y"])], {}, {"x": ["N", 3]}, {"y": ["N", 3]}
+    )
     with pytest.raises(ModelError, match=r"no switch .* nothing to analyse"):
         reluflow.analyze(proto, np.ones((2, 3), np.float32))
 

@@ -35,8 +35,8 @@ def test_analyze_prints_a_table_and_writes_a_report(
     assert main(argv) == 0
     assert "relu0" in capsys.readouterr().out
     names = {path.name for path in out.iterdir()}
-    assert {"report.html", "report.json", "patterns.parquet", "model.annotated.onnx"} <= names
-    annotated = onnx.load(out / "model.annotated.onnx")
+    assert {"report.html", "report.json", "patterns.parquet", "model_with_metrics.onnx"} <= names
+    annotated = onnx.load(out / "model_with_metrics.onnx")
     relu = next(node for node in annotated.graph.node if node.name == "relu0")
     metrics = {entry.key: entry.value for entry in relu.metadata_props}
     report = json.loads((out / "report.json").read_text())

@@ -20,7 +20,7 @@ This file knows nothing of reluflow. It derives each list in two ways that must 
 Run it to write the JSON anew: `python tests/conformance/derive_light_sites.py`.
 """
 
-# ruff: noqa: RUF005, TID251  -- plain protobuf reading on purpose
+# ruff: noqa: RUF005
 from __future__ import annotations
 
 import json

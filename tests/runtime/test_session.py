@@ -18,7 +18,7 @@ def test_a_session_runs_the_model() -> None:
 
 def test_outputs_are_chosen_by_name_and_order() -> None:
     proto = small_models.dense()
-    proto.graph.output.append(helper.make_tensor_value_info("pre0", 1, None))
+    proto.graph.output.append(helper.make_tensor_value_info("pre0", 1, ["N", 6]))
     session = open_session(load(proto), outputs=["pre0", "pre2"], optimisation="none")
     first, second = session.run({"x": small_models.integers((2, 4))})
     assert (first.shape, second.shape) == ((2, 6), (2, 3))

@@ -6,7 +6,6 @@ ConstantOfShape node that fills it with 0.02. Such a network gives a constant an
 file, so it knows neither pytest nor reluflow.
 """
 
-# ruff: noqa: TID251  -- a helper of tests reads ONNX files directly
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -14,14 +14,14 @@ def model(
     nodes: list[onnx.NodeProto],
     weights: dict[str, np.ndarray],
     inputs: dict[str, list[int | str]],
-    outputs: list[str],
+    outputs: dict[str, list[int | str]],
 ) -> onnx.ModelProto:
-    """Return a checked model with float inputs and outputs of unknown shape."""
+    """Return a checked model with float inputs and outputs."""
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     proto = helper.make_model(
@@ -49,7 +49,7 @@ def dense(seed: int = 0, units: int = 6, features: int = 4, shift: int = 0) -> o
         if layer < 2:
             nodes.append(helper.make_node("Relu", [last], [f"act{layer}"], name=f"relu{layer}"))
             last = f"act{layer}"
-    return model(nodes, weights, {"x": ["N", features]}, ["pre2"])
+    return model(nodes, weights, {"x": ["N", features]}, {"pre2": ["N", 3]})
 
 
 def convolutional(seed: int = 0, size: int | str = 5) -> onnx.ModelProto:
@@ -65,7 +65,7 @@ def convolutional(seed: int = 0, size: int | str = 5) -> onnx.ModelProto:
         helper.make_node("Conv", ["act0", "w1"], ["pre1"], name="conv1", strides=[2, 2]),
         helper.make_node("Relu", ["pre1"], ["y"], name="relu1"),
     ]
-    return model(nodes, weights, {"x": ["N", 2, size, size]}, ["y"])
+    return model(nodes, weights, {"x": ["N", 2, size, size]}, {"y": ["N", 7, "A", "B"]})
 
 
 def integers(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

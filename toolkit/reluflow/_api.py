@@ -22,7 +22,8 @@ from reluflow.analysis import (
 from reluflow.data import DataSource, Preprocessing, open_data
 from reluflow.errors import OptionError
 from reluflow.graph import Model, annotate, load
-from reluflow.report import MODEL_NAME, check_report_directory, write_report
+from reluflow.report import check_report_directory, write_report
+from reluflow.report.directory import MODEL_NAME
 
 Progress = Callable[[str, int, int | None], None]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,14 +149,3 @@ class SiteAccumulator:
     def _next(self) -> tuple[int, int]:
         first_sample, first_input, positions = (self.segments or [])[-1]
         return first_input + (self.samples - first_sample) // positions, positions
-
-
-def new_counts(
-    options: AnalysisOptions,
-    tables: int,
-    spill_dir: Path | None,
-    on_spill: Callable[[str], None] | None,
-) -> PatternCounts:
-    """Return an empty table with its share of the memory limit."""
-    share = max(2**20, options.memory_limit_bytes // max(tables, 1))
-    return PatternCounts(share, spill_dir, on_spill)

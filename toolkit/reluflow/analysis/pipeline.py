@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reluflow.analysis.accumulate import SiteAccumulator, new_counts
+from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size
 from reluflow.analysis.checkpoint import Checkpoints
 from reluflow.analysis.options import AnalysisOptions
@@ -24,6 +24,7 @@ from reluflow.patterns import PatternCounts, global_keys
 from reluflow.runtime import default_threads, open_session
 
 Progress = Callable[[str, int, int | None], None]
+_SMALLEST_TABLE_BYTES = 2**18
 
 
 class Interrupted(ReluflowError):
@@ -138,13 +139,12 @@ class Pipeline:
         self.notes = list(found.extra["notes"])
 
     def _counts(self, index: int, tables: int, restore_from: Path | None = None) -> PatternCounts:
+        limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // (tables + 1))
         spill = self._spill_dir / f"table-{index:03d}"
-        counts = new_counts(self.options, tables + 1, spill, self._announce)
         if restore_from is None:
-            return counts
-        return PatternCounts.restore(
-            restore_from / f"table-{index:03d}", counts.memory_limit_bytes, spill, self._announce
-        )
+            return PatternCounts(limit, spill, self._announce)
+        found = restore_from / f"table-{index:03d}"
+        return PatternCounts.restore(found, limit, spill, self._announce)
 
     def _announce(self, sentence: str) -> None:
         self.progress(sentence, self.done, self.source.n_samples)

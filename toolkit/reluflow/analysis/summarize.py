@@ -6,20 +6,18 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.describe import describe_model, describe_run
 from reluflow.analysis.options import THESIS
 from reluflow.analysis.pipeline import Pipeline
+from reluflow.analysis.readback import hexadecimal, read_back
 from reluflow.analysis.result import GlobalReport, PatternReport, PatternSummary, SiteReport
 from reluflow.data import DataDescription
-from reluflow.errors import ModelError, ReluflowError
+from reluflow.errors import ModelError
 from reluflow.graph import SwitchSite
 from reluflow.patterns import (
     CountTable,
     entropy,
-    fingerprint,
     most_frequent,
     relative_entropy,
     unit_activity,
@@ -78,7 +76,7 @@ def summarize(pipeline: Pipeline) -> Analysis:
     tables = {site.tap.site.name: site.counts.finish() for site in seen}
     reports = [_site_report(site, tables[site.tap.site.name], pipeline) for site in seen]
     measuring = time.perf_counter() - start
-    reports = _with_bits(reports, seen, pipeline)
+    reports = read_back(reports, seen, pipeline)
     seconds = _seconds(pipeline, measuring, time.perf_counter() - start - measuring)
     report = PatternReport(
         model=describe_model(pipeline.model),
@@ -125,78 +123,12 @@ def _top(site: SiteAccumulator, table: CountTable, k: int) -> Iterable[PatternSu
     ):
         place = site.locate(sample)
         yield PatternSummary(
-            fingerprint=f"{high:016x}{low:016x}",
+            fingerprint=hexadecimal(high, low),
             count=count,
             fraction=count / table.samples,
             first_sample=None if place is None else place[0],
             first_position=None if place is None else place[1],
         )
-
-
-def _with_bits(
-    reports: Sequence[SiteReport], sites: Sequence[SiteAccumulator], pipeline: Pipeline
-) -> list[SiteReport]:
-    """Read the inputs that first showed the top patterns again and write the bits down."""
-    if not pipeline.source.rereadable or pipeline.options.hash == THESIS:
-        return list(reports)
-    wanted: dict[int, list[tuple[int, int]]] = {}
-    for index, report in enumerate(reports):
-        for rank, top in enumerate(report.top):
-            if top.first_sample is not None:
-                wanted.setdefault(top.first_sample, []).append((index, rank))
-    bits: dict[tuple[int, int], str] = {}
-    inputs = sorted(wanted)
-    size = pipeline.batch_size
-    for start in range(0, len(inputs), size):
-        chunk = inputs[start : start + size]
-        padded = chunk + chunk[-1:] * (size - len(chunk)) if _fixed(pipeline) else chunk
-        outputs = _run_again(pipeline, padded)
-        for row, sample in enumerate(chunk):
-            for index, rank in wanted[sample]:
-                x = outputs[sites[index].tap.output]
-                bits[index, rank] = _bits(
-                    x, row, len(padded), sites[index], reports[index].top[rank]
-                )
-        pipeline.progress("reading patterns", start + len(chunk), len(inputs))
-    return [
-        replace(
-            report,
-            top=tuple(
-                replace(top, bits=bits.get((index, rank), ""))
-                for rank, top in enumerate(report.top)
-            ),
-        )
-        for index, report in enumerate(reports)
-    ]
-
-
-def _fixed(pipeline: Pipeline) -> bool:
-    return any(spec.batch_size for spec in pipeline.model.inputs)
-
-
-def _run_again(pipeline: Pipeline, inputs: Sequence[int]) -> dict[str, np.ndarray]:
-    try:
-        feeds = pipeline.source.take(inputs)
-        return dict(zip(pipeline.outputs, pipeline.session.run(feeds), strict=True))
-    except ReluflowError:
-        return {}
-
-
-def _bits(
-    outputs: np.ndarray, row: int, n_inputs: int, site: SiteAccumulator, top: PatternSummary
-) -> str:
-    """Return the pattern as "0" and "1", or "" where it is not the one that was counted."""
-    axis, threshold = site.tap.unit_axis, site.tap.site.threshold
-    samples = np.moveaxis(outputs, axis, -1).reshape(n_inputs, -1, site.units)
-    sample = samples[row, top.first_position]
-    high, low = (
-        fingerprint(sample[None], unit_axis=-1, threshold=threshold, words=site.words)
-        .keys[0]
-        .tolist()
-    )
-    if f"{high:016x}{low:016x}" != top.fingerprint:
-        return ""
-    return "".join("01"[int(active)] for active in sample > threshold)
 
 
 def _global_report(pipeline: Pipeline) -> GlobalReport:
@@ -233,7 +165,10 @@ def _notes(pipeline: Pipeline, reports: Sequence[SiteReport]) -> Iterable[str]:
         )
     spilled = sum(report.spilled_bytes for report in reports)
     if spilled:
-        yield f"The counts outgrew their memory and put {spilled / 1e6:.1f} MB on disk; they stay exact."
+        yield (
+            f"The counts outgrew their memory and put {spilled / 1e6:.1f} MB on disk; "
+            "they stay exact."
+        )
     if pipeline.options.hash == THESIS:
         yield "Counted with the thesis' fixed table: patterns that share a slot count as one."
 

@@ -27,7 +27,7 @@ app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
     version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version."),
 ) -> None:

@@ -34,9 +34,7 @@ def demo(
         )
     with progress_bar() as progress:
         interrupted = out.with_name(f"{out.name}.partial").exists()
-        report = run(
-            models / MODEL, models / IMAGES, out, resume=interrupted, progress=progress
-        )
+        report = run(models / MODEL, models / IMAGES, out, resume=interrupted, progress=progress)
     console = Console()
     print_table(report, console)
     console.print(

@@ -115,7 +115,8 @@ def _open_path(
             raise DataError(_unknown(path, head))
     except OSError as error:
         raise DataError(
-            f"data '{path}' cannot be read ({error.strerror or error}); check its permissions"
+            f"data '{path}' cannot be read ({error.strerror or error}); "
+            "check the path and its permissions"
         ) from error
     return _joined(columns, inputs, kind, str(path), identity, given, limit, extra)
 
@@ -123,11 +124,11 @@ def _open_path(
 def _head(path: Path) -> bytes | None:
     """Return a file's first bytes, None for a folder."""
     try:
-        exists = path.exists()
-    except (OSError, ValueError) as error:
-        raise DataError(f"data path {str(path)!r} is no path ({error}); check it") from error
-    if not exists:
-        raise DataError(f"data '{path}' do not exist{near_names(path)}")
+        path.stat()
+    except ValueError as error:
+        raise DataError(f"data {str(path)!r} is no path ({error}); check it") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"data '{path}' do not exist{near_names(path)}") from error
     if path.is_dir():
         return None
     if not path.is_file():

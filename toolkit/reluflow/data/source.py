@@ -54,7 +54,8 @@ class DataSource(ABC):
 
         Raises:
             OptionError: a batch size or start that is not accepted.
-            DataError: see `check_batch`; while iterating, when the data turn out damaged or of wrong shape.
+            DataError: see `check_batch`; while iterating, when the data turn out damaged or of
+                wrong shape.
         """
         self.check_batch(batch_size)
         n_samples = self.n_samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from reluflow.analysis.result import (
@@ -195,9 +196,10 @@ def _global(report: PatternReport) -> list[Finding]:
 
 def _entropy(sites: tuple[SiteReport, ...]) -> list[Finding]:
     full = [s for s in sites if s.relative_entropy >= _SATURATED]
-    low = min(sites, key=lambda s: s.relative_entropy)
+    known = [s for s in sites if math.isfinite(s.entropy_bits + s.relative_entropy)]
     found = []
-    if len(sites) > 1:
+    if len(known) > 1:
+        low = min(known, key=lambda s: s.relative_entropy)
         found.append(
             Finding(
                 "info",

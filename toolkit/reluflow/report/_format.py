@@ -38,6 +38,16 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - tail :]}"
 
 
+def site_name(name: str) -> str:
+    """Return a site's name for a page: printable, never empty, at most 120 characters.
+
+    Example:
+        >>> site_name("")
+        '(no name)'
+    """
+    return shorten(plain(name), 120) or "(no name)"
+
+
 def count(number: int | None) -> str:
     """Return a whole number with thousands separated.
 

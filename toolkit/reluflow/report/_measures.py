@@ -29,8 +29,14 @@ class Measure(Generic[T]):
     unit: str
     color: str
 
+    @property
+    def color_name(self) -> str:
+        """The colour as the page's style sheet calls it."""
+        return _COLOR_NAMES[self.color]
+
 
 BLUE, ORANGE, RED, GREEN, PINK = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7"
+_COLOR_NAMES = {BLUE: "blue", ORANGE: "orange", RED: "red", GREEN: "green", PINK: "pink"}
 
 SITE_MEASURES: tuple[Measure[SiteReport], ...] = (
     Measure("relative_entropy", "Relative entropy", lambda s: s.relative_entropy, "share", BLUE),

@@ -11,13 +11,15 @@ import numpy as np
 
 from reluflow.analysis.result import ComparisonReport, PatternReport
 from reluflow.report._atomic import replacing
-from reluflow.report._format import plain, shorten
+from reluflow.report._facts import file_name
+from reluflow.report._format import percent, plain, plural, shorten
 from reluflow.report._measures import (
     COMPARISON_MEASURES,
     SITE_MEASURES,
     Measure,
     activity,
 )
+from reluflow.report._palette import ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,18 +58,26 @@ def write_pictures(
     folder = Path(directory)
     if isinstance(report, ComparisonReport):
         names = [s.name for s in report.sites]
-        return (_save(_bars(names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),)
+        title = f"{file_name(report.first)} → {file_name(report.second)}"
+        return (
+            _save(_bars(title, names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),
+        )
+    title = f"{file_name(report.model)}, {plural(report.n_inputs, 'input')}"
     names = [s.site.name for s in report.sites]
     return (
-        _save(_bars(names, report.sites, SITE_MEASURES), folder / "measures.png"),
-        _save(_heatmap(names, report), folder / "heatmap.png"),
-        _save(_unit_activity(names, report), folder / "unit_activity.png"),
+        _save(_bars(title, names, report.sites, SITE_MEASURES), folder / "measures.png"),
+        _save(_heatmap(title, names, report), folder / "heatmap.png"),
+        _save(_unit_activity(title, names, report), folder / "unit_activity.png"),
     )
 
 
-def _bars(names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]) -> Figure:
+def _bars(
+    title: str, names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]
+) -> Figure:
     """Draw one panel of horizontal bars a measure, sites from top to bottom."""
-    figure = _figure(2.2 + 2.0 * len(measures), len(names))
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(title, 2.2 + 2.0 * len(measures), len(names))
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for axes, measure in zip(panels, measures, strict=True):
         values = np.nan_to_num([measure.value(site) for site in sites], posinf=0, neginf=0)
@@ -77,23 +87,29 @@ def _bars(names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]) 
             axes.set_xlim(0, max(1.0, float(values.max()) * 1.02))
         if measure.unit in ("share", "signed"):
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x", color=_GRID, linewidth=0.8)
         _calm(axes)
     _name_rows(panels[0], names)
     return figure
 
 
-def _heatmap(names: list[str], report: PatternReport) -> Figure:
+def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     """Draw sites x measures, the value written in each cell."""
     values = np.array([[m.value(s) for m in SITE_MEASURES] for s in report.sites])
-    figure = _figure(9.5, len(names))
+    figure = _figure(title, 9.5, len(names))
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*values.shape):
-        value = values[row, column]
-        ink = "white" if value < 0.55 else "black"
-        axes.text(column, row, f"{value:.1%}", ha="center", va="center", fontsize=7, color=ink)
-    axes.set_xticks(range(len(SITE_MEASURES)), [m.title for m in SITE_MEASURES], fontsize=8)
+        value = float(values[row, column])
+        label = axes.text(column, row, percent(value), ha="center", va="center", fontsize=7)
+        label.set_color(ink(value))
+        label.set_in_layout(False)
+    axes.set_xticks(
+        range(len(SITE_MEASURES)),
+        [m.title.replace(" ", "\n", 1) for m in SITE_MEASURES],
+        fontsize=8,
+    )
     axes.xaxis.tick_top()
     _name_rows(axes, names)
     _calm(axes)
@@ -101,14 +117,14 @@ def _heatmap(names: list[str], report: PatternReport) -> Figure:
     return figure
 
 
-def _unit_activity(names: list[str], report: PatternReport) -> Figure:
+def _unit_activity(title: str, names: list[str], report: PatternReport) -> Figure:
     """Draw the sorted activity shares of each site's units, one row a site."""
     rows = np.zeros((len(names), _QUANTILES))
     for row, site in zip(rows, report.sites, strict=True):
         shares = np.sort(activity(site))
         if shares.size:
             row[:] = shares[(np.arange(_QUANTILES) * shares.size) // _QUANTILES]
-    figure = _figure(9.5, len(names))
+    figure = _figure(title, 9.5, len(names))
     axes = figure.subplots()
     extent = (0.0, 100.0, len(names) - 0.5, -0.5)
     image = axes.imshow(
@@ -121,12 +137,15 @@ def _unit_activity(names: list[str], report: PatternReport) -> Figure:
     return figure
 
 
-def _figure(width: float, n_rows: int) -> Figure:
-    """Return an empty figure, high enough for its rows."""
+def _figure(title: str, width: float, n_rows: int) -> Figure:
+    """Return a figure with a title, high enough for its rows."""
     from matplotlib.figure import Figure
 
-    height = min(_MAX_INCHES, 1.2 + _ROW_INCHES * max(n_rows, 4))
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    height = min(_MAX_INCHES, 1.5 + _ROW_INCHES * max(n_rows, 4))
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    heading = _drawable(shorten(plain(title), 90))
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=11, fontweight="bold", color=_INK)
+    return figure
 
 
 def _name_rows(axes: Axes, names: list[str]) -> None:

@@ -4,7 +4,6 @@ Exporters write the author's folders into stack traces. They say nothing about t
 they go; nothing else of an exporter's output is changed.
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,10 +1,9 @@
 """Recipe: jax 0.10.2, flax 0.12.8 (nnx) and jax2onnx 0.17.1.
 
-    pip install jax==0.10.2 flax==0.12.8 jax2onnx==0.17.1
-    python jax_export.py
+pip install jax==0.10.2 flax==0.12.8 jax2onnx==0.17.1
+python jax_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import jax

@@ -1,10 +1,9 @@
 """Recipe: tensorflow-cpu 2.21.0, Keras 3.15.1 and tf2onnx 1.17.0 (images are NHWC).
 
-    pip install tensorflow-cpu==2.21.0 tf2onnx==1.17.0
-    python keras_export.py
+pip install tensorflow-cpu==2.21.0 tf2onnx==1.17.0
+python keras_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import os

@@ -6,7 +6,6 @@ They rewrite files that torch_export.py made, so run that one first.
     python ort_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import logging

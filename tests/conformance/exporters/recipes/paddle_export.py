@@ -1,10 +1,9 @@
 """Recipe: paddlepaddle 3.3.1 and paddle2onnx 2.1.0.
 
-    pip install paddlepaddle==3.3.1 paddle2onnx==2.1.0
-    python paddle_export.py
+pip install paddlepaddle==3.3.1 paddle2onnx==2.1.0
+python paddle_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import os
@@ -73,9 +72,7 @@ def main() -> None:
     nets = {"cnn": (Cnn(), [None, 3, 6, 6]), "spelled": (Spelled(), [None, 3])}
     for name, (net, shape) in nets.items():
         for opset in (11, 13, 16):
-            attempt(
-                f"paddle-{opset}-{name}", lambda n=net, s=shape, o=opset: export(n, s, o)
-            )
+            attempt(f"paddle-{opset}-{name}", lambda n=net, s=shape, o=opset: export(n, s, o))
 
 
 if __name__ == "__main__":

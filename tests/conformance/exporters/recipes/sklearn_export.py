@@ -1,10 +1,9 @@
 """Recipe: scikit-learn 1.9.1 and skl2onnx 1.20.0.
 
-    pip install scikit-learn==1.9.1 skl2onnx==1.20.0
-    python sklearn_export.py
+pip install scikit-learn==1.9.1 skl2onnx==1.20.0
+python sklearn_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import warnings
@@ -24,7 +23,9 @@ def main() -> None:
     x, y = make_classification(120, 6, n_classes=3, n_informative=4, random_state=0)
     x = x.astype(np.float32)
     options = {"max_iter": 30, "random_state": 0}
-    classifier = make_pipeline(StandardScaler(), MLPClassifier(hidden_layer_sizes=(7, 5), **options)).fit(x, y)
+    classifier = make_pipeline(
+        StandardScaler(), MLPClassifier(hidden_layer_sizes=(7, 5), **options)
+    ).fit(x, y)
     regressor = MLPRegressor(hidden_layer_sizes=(8,), **options).fit(x, y.astype(np.float32))
     tanh = MLPRegressor(hidden_layer_sizes=(4,), activation="tanh", **options).fit(x, y)
     binary = MLPClassifier(hidden_layer_sizes=(4,), **options).fit(x, y > 0)

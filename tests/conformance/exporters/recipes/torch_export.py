@@ -1,15 +1,15 @@
 """Recipe: torch 2.13.0 (CPU) and onnxscript 0.7.2, the dynamo and the TorchScript exporter.
 
-    pip install torch==2.13.0 onnxscript==0.7.2 onnx
-    python torch_export.py
+pip install torch==2.13.0 onnxscript==0.7.2 onnx
+python torch_export.py
 """
 
-# ruff: noqa: TID251
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import onnx
 import torch
@@ -71,9 +71,9 @@ def main() -> None:
     for name in INPUTS:
         net, x = module(name)
         for opset in DYNAMO.get(name, (20,)):
-            attempt(f"torch-dynamo-{opset}-{name}", lambda o=opset: by_dynamo(net, (x,), o))
+            attempt(f"torch-dynamo-{opset}-{name}", partial(by_dynamo, net, (x,), opset))
         for opset in SCRIPT.get(name, (17,)):
-            attempt(f"torch-script-{opset}-{name}", lambda o=opset: by_script(net, (x,), o))
+            attempt(f"torch-script-{opset}-{name}", partial(by_script, net, (x,), opset))
     odd_ones()
 
 

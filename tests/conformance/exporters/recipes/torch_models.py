@@ -1,7 +1,8 @@
 """The small torch modules that both torch exporters are run on."""
 
-# ruff: noqa: TID251
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -60,9 +61,7 @@ class Knees(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [3, 4, 5, 6, 7, 8]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.prelu = nn.PReLU(6)
 
     def forward(self, x):
@@ -80,9 +79,7 @@ class Spelled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [3, 4, 5, 6, 7, 8]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x):
         x = self.layers[0](x).clamp(min=0)
@@ -155,9 +152,7 @@ class Smooth(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [3, 4, 5, 6, 7, 8, 9, 10, 4]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x):
         x = F.gelu(self.layers[0](x))

@@ -1,0 +1,85 @@
+"""Types and shapes, as far as the graph tells them; never an error."""
+
+from __future__ import annotations
+
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    helper,
+    shape_inference,
+)
+
+from reluflow.data import Dim
+from reluflow.graph._external import walk_graphs
+from reluflow.graph._index import UNKNOWN, TensorType
+
+_SAME_SHAPE = ("", "Identity")
+_LIKE = {
+    ("com.microsoft", "FusedConv"): ("", "Conv"),
+    ("com.microsoft", "FusedGemm"): ("", "Gemm"),
+    ("com.microsoft", "FusedMatMul"): ("", "MatMul"),
+    **{
+        ("com.microsoft", op): _SAME_SHAPE
+        for op in ("Gelu", "QuickGelu", "FastGelu", "BiasGelu", "QLinearAdd", "QLinearLeakyRelu")
+    },
+}
+_FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
+
+
+def infer(proto: ModelProto) -> ModelProto:
+    """Return the model with inferred types and shapes; as it is where inference fails.
+
+    Operators without inference of their own (ONNX Runtime's fused ones, scalers of ai.onnx.ml)
+    are read as ONNX operators with the same shapes.
+
+    Args:
+        proto: a model without large weights, changed in place.
+    """
+    for graph in walk_graphs(proto):
+        for node in graph.node:
+            _read_as_known(node)
+    try:
+        return shape_inference.infer_shapes(proto, data_prop=True)
+    except Exception:  # of several types; unknown shapes are no error, only less knowledge
+        try:
+            return shape_inference.infer_shapes(proto)
+        except Exception:
+            return proto
+
+
+def _read_as_known(node: NodeProto) -> None:
+    like = _LIKE.get((node.domain, node.op_type))
+    if node.domain == "ai.onnx.ml" and node.op_type in _FLOAT_OUT:
+        like = ("", "Cast")
+        node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    if like is not None:
+        node.domain, node.op_type = like
+
+
+def types_of(graph: GraphProto) -> dict[str, TensorType]:
+    """Collect what a graph says of its tensors."""
+    known = {t.name: TensorType(t.data_type, tuple(t.dims)) for t in graph.initializer}
+    for sparse in graph.sparse_initializer:
+        known[sparse.values.name] = TensorType(sparse.values.data_type, tuple(sparse.dims))
+    for value in [*graph.value_info, *graph.output, *graph.input]:
+        known.setdefault(value.name, tensor_type(value.type))
+    return known
+
+
+def tensor_type(proto: TypeProto) -> TensorType:
+    """Translate a type; what is no tensor is unknown."""
+    if not proto.HasField("tensor_type"):
+        return UNKNOWN
+    tensor = proto.tensor_type
+    if not tensor.HasField("shape"):
+        return TensorType(tensor.elem_type, None)
+    dims: list[Dim] = []
+    for dim in tensor.shape.dim:
+        if dim.HasField("dim_value"):
+            dims.append(dim.dim_value if dim.dim_value >= 0 else None)
+        else:
+            dims.append(dim.dim_param or None)
+    return TensorType(tensor.elem_type, tuple(dims))

@@ -1,0 +1,161 @@
+"""Everything that the template of a comparison needs, ready to be written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reluflow.analysis.result import ComparisonReport, SiteComparison
+from reluflow.report._charts import Panel, heat_row, panel, text_of
+from reluflow.report._facts import data_facts, file_name, model_facts
+from reluflow.report._findings import comparison_findings
+from reluflow.report._format import count, decimal, percent, plain, plural, site_name
+from reluflow.report._measures import COMPARISON_MEASURES, GREEN, PINK, Measure
+from reluflow.report._palette import CIVIDIS
+
+_DISTANCE, _TEMPERATURE, _JACCARD, _BORN, _DIED, _NET = COMPARISON_MEASURES
+_NEW: Measure[SiteComparison] = Measure("new", "Born", lambda s: s.born, "signed", GREEN)
+_LOST: Measure[SiteComparison] = Measure("lost", "Died", lambda s: -s.died, "signed", PINK)
+
+
+def comparison_context(report: ComparisonReport) -> dict[str, Any]:
+    """Return the variables of `comparison.html.j2`.
+
+    Args:
+        report: what `compare` returned.
+
+    Returns:
+        Texts, numbers and records; the template escapes them.
+    """
+    heat = (_DISTANCE, _JACCARD, _DIED)
+    return {
+        "kicker": "Comparison of activation patterns",
+        "title": f"{file_name(report.first)} → {file_name(report.second)}",
+        "lede": f"{plural(report.n_inputs, 'input')} from {plain(report.data.source)}",
+        "tiles": _tiles(report),
+        "findings": comparison_findings(report),
+        "panels": _panels(report.sites),
+        "heat": [(m.title, heat_row(report.sites, m)) for m in heat],
+        "columns": [],
+        "cards": [_card(site) for site in report.sites],
+        "headings": _HEADINGS,
+        "rows": [_row(site) for site in report.sites],
+        "fact_groups": [
+            ("First model", model_facts(report.first)),
+            ("Second model", model_facts(report.second)),
+            ("Data", data_facts(report.data, report.n_inputs)),
+        ],
+        "payload": {
+            "ramp": CIVIDIS,
+            "labels": [m.title for m in COMPARISON_MEASURES],
+            "sites": [_payload(site) for site in report.sites],
+        },
+    }
+
+
+def apt_text(site: SiteComparison) -> str:
+    """Return the temperature, marked where it is only a lower bound."""
+    return ("≥ " if site.saturated else "") + decimal(site.temperature)
+
+
+def _tiles(report: ComparisonReport) -> list[tuple[str, str, str]]:
+    sites = report.sites
+    before, after = (sum(s.patterns[i] for s in sites) for i in (0, 1))
+    jaccard = sum(s.jaccard for s in sites) / len(sites) if sites else 0.0
+    saturated = sum(s.saturated for s in sites)
+    return [
+        ("Sites compared", count(len(sites)), plural(report.n_inputs, "input")),
+        ("Mean distance D", percent(report.mean_distance), "share of samples changed"),
+        ("Mean Jaccard", decimal(jaccard, 3), "1 means the same counts"),
+        ("Patterns before", count(before), "summed over sites"),
+        ("Patterns after", count(after), "summed over sites"),
+        ("Saturated sites", count(saturated), "every sample changed"),
+    ]
+
+
+def _panels(sites: tuple[SiteComparison, ...]) -> list[Panel]:
+    if not sites:
+        return []
+    born, died = max(s.born for s in sites), max(s.died for s in sites)
+    return [
+        panel(sites, "Share of the samples whose pattern differs", _DISTANCE),
+        panel(
+            sites,
+            "-log2(1 - D); pale where it is only a lower bound",
+            _TEMPERATURE,
+            bound=lambda site: site.saturated,
+        ),
+        panel(sites, "Overlap of the two count tables", _JACCARD),
+        panel(
+            sites,
+            "New patterns above, lost ones below, over the patterns of the first model",
+            _NEW,
+            _LOST,
+            title="Born and died",
+            spread=f"up to {percent(born)} born, {percent(died)} died",
+        ),
+    ]
+
+
+def _card(site: SiteComparison) -> dict[str, Any]:
+    """Return what the graph section tells about a pair of sites."""
+    renamed = site.other_name != site.name
+    return {
+        "name": site_name(site.name),
+        "other": site_name(site.other_name) if renamed else "",
+        "units": plural(site.units, "unit"),
+        "distance": round(100 * site.distance, 1) if site.distance > 0 else 0,
+        "distance_text": percent(site.distance),
+        "apt": apt_text(site),
+        "saturated": site.saturated,
+        "patterns": " → ".join(map(count, site.patterns)),
+        "net": text_of(site.net_change, "signed"),
+    }
+
+
+_HEADINGS = (
+    ("Site", "text"),
+    ("Units", "number"),
+    ("Samples", "number"),
+    ("D", "number"),
+    ("APT", "number"),
+    ("Jaccard", "number"),
+    ("Born", "number"),
+    ("Died", "number"),
+    ("Net change", "number"),
+    ("Patterns before", "number"),
+    ("Patterns after", "number"),
+    ("Entropy before", "number"),
+    ("Entropy after", "number"),
+)
+
+
+def _row(site: SiteComparison) -> list[tuple[str, float | int | str]]:
+    """Return text and sort key of each cell of the table."""
+    return [
+        (site_name(site.name), ""),
+        (count(site.units), site.units),
+        (count(site.samples), site.samples),
+        (percent(site.distance), site.distance),
+        (apt_text(site), site.temperature),
+        (decimal(site.jaccard, 3), site.jaccard),
+        (percent(site.born), site.born),
+        (percent(site.died), site.died),
+        (text_of(site.net_change, "signed"), site.net_change),
+        (count(site.patterns[0]), site.patterns[0]),
+        (count(site.patterns[1]), site.patterns[1]),
+        (decimal(site.entropy_bits[0]), site.entropy_bits[0]),
+        (decimal(site.entropy_bits[1]), site.entropy_bits[1]),
+    ]
+
+
+def _payload(site: SiteComparison) -> dict[str, Any]:
+    tip = [text_of(m.value(site), m.unit) for m in COMPARISON_MEASURES]
+    tip[1] = apt_text(site)
+    return {
+        "name": site_name(site.name),
+        "sub": plural(site.units, "unit"),
+        "tip": tip,
+        "units": 0,
+        "shares": "",
+        "bits": [],
+    }
