@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,6 +121,7 @@ def take_patches(x: NDArray[np.int16], window: Window) -> NDArray[np.int16]:
     """
     around = [(0, 0), (0, 0), *zip(window.begin, window.end, strict=True)]
     padded = np.pad(x, around)
+    pixels = math.prod(window.output)
     taps = []
     for tap in itertools.product(*(range(k) for k in window.kernel)):
         cut = [
@@ -128,5 +130,5 @@ def take_patches(x: NDArray[np.int16], window: Window) -> NDArray[np.int16]:
                 tap, window.dilations, window.output, window.strides, strict=True
             )
         ]
-        taps.append(padded[(slice(None), slice(None), *cut)].reshape(*x.shape[:2], -1))
+        taps.append(padded[(slice(None), slice(None), *cut)].reshape(*x.shape[:2], pixels))
     return np.stack(taps, axis=2)

@@ -30,8 +30,8 @@ def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDA
     share = probability16(code) / 65536
     if sampler == "nearest":
         share = draws(code, n, "nearest") / n
-    mean: NDArray[np.float64] = code.sign * np.ldexp(1.0 + share, code.exponent)
-    return mean
+    magnitude: NDArray[np.float64] = np.ldexp(1.0 + share, code.exponent)
+    return code.sign * magnitude
 
 
 def weight_variance(

@@ -219,15 +219,13 @@ def _pair_up(array: NDArray[np.int16], axis: int) -> NDArray[np.int16]:
 
     Entry 2 (c T + t) + h is channel 2 c + h at tap t; an odd last channel pairs with zeros.
     """
-    front, (channels, taps), rest = (
-        array.shape[:axis],
-        array.shape[axis:][:2],
-        array.shape[axis:][2:],
-    )
+    front, rest = array.shape[:axis], array.shape[axis + 2 :]
+    channels, taps = array.shape[axis : axis + 2]
+    even = channels + channels % 2
     missing = [(0, 0)] * array.ndim
     missing[axis] = (0, channels % 2)
-    even = np.pad(array, missing).reshape(*front, -(-channels // 2), 2, taps, *rest)
-    return even.swapaxes(axis + 1, axis + 2).reshape(*front, -1, *rest)
+    pairs = np.pad(array, missing).reshape(*front, even // 2, 2, taps, *rest)
+    return pairs.swapaxes(axis + 1, axis + 2).reshape(*front, even * taps, *rest)
 
 
 def _multiply(
@@ -236,7 +234,8 @@ def _multiply(
     """Return `(M, N * pixels)` sums of `(N, C, taps, pixels)` patches with sampled weights."""
     n, channels, taps, pixels = patches.shape
     split = patches.reshape(n, group, channels // group, taps, pixels)
-    x = np.moveaxis(_pair_up(split, axis=2), 0, 2).reshape(group, -1, n * pixels)
+    paired = np.moveaxis(_pair_up(split, axis=2), 0, 2)
+    x = paired.reshape(*paired.shape[:2], n * pixels)
     if sampling.draws == "run":
         return _add_blocks(sampling.weights(code, group, None), x)
     columns = [
@@ -253,4 +252,4 @@ def _add_blocks(w: NDArray[np.float64], integers: NDArray[np.int16]) -> NDArray[
     for start in range(width, x.shape[1], width):
         block = w[:, :, start : start + width] @ x[:, start : start + width]
         total = total + block.astype(np.float32)
-    return total.reshape(-1, x.shape[2])
+    return total.reshape(w.shape[0] * w.shape[1], x.shape[2])
