@@ -77,17 +77,15 @@ def test_the_runs_own_exponent_never_saturates_and_errs_by_half_a_step(
             assert abs(Fraction(value) * Fraction(2) ** f - whole) <= Fraction(1, 2)
 
 
-@pytest.mark.parametrize(
-    ("x_bits", "exponent", "message"),
-    [
-        (1, None, "x_bits=1 is out of range: give a whole number 2 to 16"),
-        (17, 0, "x_bits=17 is out of range"),
-        (12, 101, "x_exponent=101 is out of range: give a whole number -100 to 100"),
-    ],
-)
-def test_options_out_of_range_are_refused(x_bits: int, exponent: int, message: str) -> None:
+@pytest.mark.parametrize(("given", "used"), [(101, 100), (-300, -100), (-100, -100), (7, 7)])
+def test_a_fixed_exponent_is_clamped_too(given: int, used: int) -> None:
+    assert quantise_activation(np.zeros(1, np.float32), 12, given)[1] == used
+
+
+@pytest.mark.parametrize("x_bits", [1, 17])
+def test_a_width_out_of_range_is_refused(x_bits: int) -> None:
+    message = f"x_bits={x_bits} is out of range: give a whole number 2 to 16"
     with pytest.raises(OptionError, match=message):
-        quantise_activation(np.zeros(1, np.float32), x_bits, exponent)
-    if exponent != 101:
-        with pytest.raises(OptionError, match=message):
-            activation_exponent(np.zeros(1, np.float32), x_bits)
+        quantise_activation(np.zeros(1, np.float32), x_bits, 0)
+    with pytest.raises(OptionError, match=message):
+        activation_exponent(np.zeros(1, np.float32), x_bits)

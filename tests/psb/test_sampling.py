@@ -87,6 +87,13 @@ def test_draws_lie_between_0_and_n_and_integers_fit_fifteen_bits(n: int, sampler
     assert w.max() <= 2**14 and w.min() >= 1
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_power_of_two_is_exact_in_every_draw(sampler: str) -> None:
+    code = encode(np.full((1, 20_000), -4.0), p_bits=16)
+    assert not draws(code, 64, sampler, seed=2).any()
+    assert (sampled_weights(code, 64, sampler, seed=2) == -4).all()
+
+
 def test_no_samples_means_64_nearest() -> None:
     code = all_words(8)
     for sampler in SAMPLERS:

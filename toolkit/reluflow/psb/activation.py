@@ -38,6 +38,10 @@ def activation_exponent(x: NDArray[np.float32], x_bits: int = 12) -> int:
     f = x_bits - 1 - exponent
     if math.ldexp(mantissa, x_bits - 1) > (1 << (x_bits - 1)) - 1:
         f -= 1
+    return _clamped(f)
+
+
+def _clamped(f: int) -> int:
     return max(-MAX_EXPONENT, min(MAX_EXPONENT, f))
 
 
@@ -51,14 +55,15 @@ def quantise_activation(
     Args:
         x: float32, any shape.
         x_bits: bits of the fixed-point numbers, sign included, 2 to 16.
-        exponent: f, -100 to 100; None takes it from the tensor's largest finite magnitude.
+        exponent: f, clamped to -100..100; None takes it from the tensor's largest finite
+            magnitude.
 
     Returns:
         int16 shaped like `x`, f, and how many values were clamped (infinities included,
         NaN not).
 
     Raises:
-        OptionError: x_bits or exponent is out of range.
+        OptionError: x_bits is out of range.
 
     Example:
         >>> quantise_activation(np.array([0.5, -1.0, np.inf], np.float32), 4)
@@ -67,11 +72,9 @@ def quantise_activation(
     Reference: docs/psb-ops.md, activations; SPEC section 7.
     """
     check_range("x_bits", x_bits, 2, 16)
-    if exponent is None:
-        exponent = activation_exponent(x, x_bits)
-    check_range("x_exponent", exponent, -MAX_EXPONENT, MAX_EXPONENT)
+    f = activation_exponent(x, x_bits) if exponent is None else _clamped(int(exponent))
     limit = (1 << (x_bits - 1)) - 1
-    rounded = np.rint(np.ldexp(x.astype(np.float64), exponent))
+    rounded = np.rint(np.ldexp(x.astype(np.float64), f))
     rounded[np.isnan(rounded)] = 0
     saturated = int(np.count_nonzero(np.abs(rounded) > limit))
-    return np.clip(rounded, -limit, limit).astype(np.int16), int(exponent), saturated
+    return np.clip(rounded, -limit, limit).astype(np.int16), f, saturated

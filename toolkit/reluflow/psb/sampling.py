@@ -58,7 +58,9 @@ def draws(
     elif sampler == "systematic":
         k = (n * p16 + _one_half_word_each(p16.size, seed, stream, position)) >> 16
     else:
-        k = draw_bits(code, n, "binomial", seed, stream, position).sum(axis=1)
+        k = np.zeros(p16.size, np.int64)
+        for t in range(n):
+            k += _bernoulli(p16, t, seed, stream, position)
     return k.reshape(code.shape)
 
 
@@ -92,13 +94,17 @@ def draw_bits(
         k = draws(code, n, sampler, seed, stream, position).reshape(-1, 1)
         return np.arange(n) < k
     p16 = probability16(code).reshape(-1)
-    first = np.arange(p16.size, dtype=np.uint32) * np.uint32(32)
-    bits = np.empty((p16.size, n), np.bool_)
-    for t in range(0, n, 2):
-        r = random_bits32(first + np.uint32(t >> 1), seed, stream, position)
-        bits[:, t] = (r & 0xFFFF) < p16
-        bits[:, t + 1 : t + 2] = ((r >> np.uint32(16)) < p16)[:, None]
-    return bits
+    columns = [_bernoulli(p16, t, seed, stream, position) for t in range(n)]
+    return np.stack(columns, axis=1)
+
+
+def _bernoulli(
+    p16: NDArray[np.int64], t: int, seed: int, stream: int, position: int | None
+) -> NDArray[np.bool_]:
+    """Return draw t of every weight: half t & 1 of R(32 i + (t >> 1)) is below p."""
+    counter = np.arange(p16.size, dtype=np.uint32) * np.uint32(32) + np.uint32(t >> 1)
+    word = random_bits32(counter, seed, stream, position)
+    return ((word >> np.uint32(16 * (t & 1))) & 0xFFFF) < p16
 
 
 def _one_half_word_each(
