@@ -1,0 +1,184 @@
+#include "conv.h"
+
+#include <algorithm>
+
+#include "activations.h"
+#include "gemm.h"
+#include "packed_input.h"
+#include "per_product.h"
+
+namespace reluflow {
+
+namespace {
+
+constexpr int64_t kPackedBytes = 1 << 20;  // images that are packed at once: about a second cache
+
+/// Images [first, first + count), packed.
+struct Batch {
+  const int32_t* packed;
+  int64_t first;
+  int64_t count;
+};
+
+struct TileWork {
+  const ConvRun& run;
+  const PackedLayout& layout;
+  const int64_t* taps;  // byte offsets
+  const int16_t* weights;
+  int f;
+
+  /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
+  void chunk(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end) const {
+    const int64_t pixels = run.shape.pixels();
+    GemmInput in;
+    in.count = static_cast<int>(end - begin);
+    in.taps = taps;
+    in.pairs = run.weights.lanes().shape().pairs();
+    const int64_t group_at = block.group * layout.group_pairs() * run.shape.plane();
+    for (int64_t v = begin; v < end; ++v) {
+      const int64_t at = v / pixels * layout.image() + group_at + layout.window(v % pixels);
+      in.pixels[v - begin] = reinterpret_cast<const char*>(batch.packed + at);
+    }
+    alignas(64) float sums[kChunkPixels * kTileLanes];
+    gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
+    store(batch, block, begin, end, sums);
+  }
+
+  void store(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end,
+             const float* sums) const {
+    const int64_t pixels = run.shape.pixels();
+    const Epilogue epilogue(block, run.precision, f, run.emax, run.bias);
+    StoreArgs s = epilogue.args(run.psb, block.lanes, run.bias != nullptr);
+    s.stride = pixels;
+    for (int64_t v = begin; v < end;) {
+      const int64_t image = v / pixels;
+      const int64_t stop = std::min(end, (image + 1) * pixels);
+      s.sums = sums + (v - begin) * kTileLanes;
+      s.pixels = static_cast<int>(stop - v);
+      s.out = run.y + ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+      run.kernels.store_planar(s);
+      v = stop;
+    }
+  }
+};
+
+/// Chunks of whole tiles, as equal as they can be.
+void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
+  const int64_t windows = batch.count * work.run.shape.pixels();
+  const int64_t tile = work.run.kernels.tile_pixels;
+  const size_t tiles = static_cast<size_t>((windows + tile - 1) / tile);
+  const size_t per_chunk = static_cast<size_t>(56 / tile);
+  const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
+  const std::vector<OutputBlock>& blocks = work.run.weights.lanes().blocks();
+  auto item = [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
+    const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
+    work.chunk(batch, blocks[i / split.pieces], begin, std::min(end, windows));
+  };
+  parallel_for(runner, split.pieces * blocks.size(), item);
+}
+
+struct DepthwiseWork {
+  const ConvRun& run;
+  const PackedLayout& layout;
+  const int64_t* taps;  // pixel offsets
+  const int16_t* weights;
+  int f;
+
+  /// Output rows [begin, end) of output channel m of one image of the batch.
+  void rows(const Batch& batch, int64_t image, int64_t m, int64_t begin, int64_t end) const {
+    const ConvShape& shape = run.shape;
+    const int64_t group = m / (run.conv.outputs / run.conv.group);
+    const Scale scale = channel_scale(run.emax[m], run.precision, f);
+    DepthwiseArgs d;
+    d.taps = taps;
+    d.n_taps = run.conv.taps();
+    d.weights = weights + m * d.n_taps;
+    d.step = shape.window_step[1];
+    d.width = shape.output[1];
+    d.scale_a = scale.a;
+    d.scale_b = scale.b;
+    d.bias = run.bias ? run.bias + m : nullptr;
+    d.clips = run.psb.activation != Activation::kNone;
+    d.low = run.psb.low();
+    d.high = run.psb.high();
+    for (int64_t row = begin; row < end; ++row) {
+      d.row = batch.packed + image * layout.image() + group * shape.plane() +
+              row * shape.window_step[0] * shape.packed[1];
+      d.out = run.y + ((batch.first + image) * run.conv.outputs + m) * shape.pixels() +
+              row * shape.output[1];
+      run.kernels.depthwise_row(d);
+    }
+  }
+};
+
+void run_depthwise(Runner& runner, const DepthwiseWork& work, const Batch& batch) {
+  const int64_t height = work.run.shape.output[0];
+  const int64_t outputs = work.run.conv.outputs;
+  const int64_t rows = batch.count * outputs * height;
+  const Split split(static_cast<size_t>(rows),
+                    static_cast<size_t>(rows * work.run.shape.output[1] / 8192 + 1));
+  auto item = [&](size_t i) {
+    int64_t at = static_cast<int64_t>(split.begin(i));
+    const int64_t end = static_cast<int64_t>(split.end(i));
+    while (at < end) {
+      const int64_t channel = at / height;
+      const int64_t stop = std::min(end, (channel + 1) * height);
+      work.rows(batch, channel / outputs, channel % outputs, at % height,
+                at % height + stop - at);
+      at = stop;
+    }
+  };
+  parallel_for(runner, split.pieces, item);
+}
+
+void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
+                     const std::vector<int64_t>& offsets, int f, const Batch& batch) {
+  const int64_t pixels = run.shape.pixels();
+  const ProductRun products{run.psb, run.weights.code(), run.precision, f, run.emax, run.bias,
+                            {run.conv.group, run.conv.outputs / run.conv.group,
+                             run.conv.group_inputs, run.conv.taps()}};
+  auto item = [&](size_t i) {
+    const int64_t v = static_cast<int64_t>(i);
+    const int64_t image = v / pixels;
+    const int32_t* x = batch.packed + image * layout.image() + layout.window(v % pixels);
+    float* y = run.y + (batch.first + image) * run.conv.outputs * pixels + v % pixels;
+    position(products, batch.first * pixels + v, x, offsets.data(),
+             layout.group_pairs() * run.shape.plane(), y, pixels);
+  };
+  parallel_for(runner, static_cast<size_t>(batch.count * pixels), item);
+}
+
+}  // namespace
+
+Status run_conv(Runner& runner, const ConvRun& run) {
+  const PackedLayout layout{run.conv, run.shape};
+  if (run.shape.batch == 0) return {};
+  const int64_t count = run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
+  const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
+  const std::vector<int64_t> offsets = layout.pair_offsets();
+  std::vector<int64_t> bytes = offsets;
+  for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
+  const int64_t fitting = kPackedBytes / (layout.image() * static_cast<int64_t>(sizeof(int32_t)));
+  const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
+  const Scratch<int32_t> packed(runner, static_cast<size_t>(at_once * layout.image()));
+  if (!packed) return Status("memory for the packed input is missing; give a smaller batch.");
+  std::shared_ptr<const WeightSet> set;
+  const bool per_product = run.weights.path() == Path::kPerProduct;
+  if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  for (int64_t first = 0; first < run.shape.batch; first += at_once) {
+    const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
+    pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
+                packed.data());
+    if (per_product) {
+      run_per_product(runner, run, layout, offsets, f, batch);
+    } else if (run.weights.path() == Path::kDepthwise) {
+      run_depthwise(runner, {run, layout, offsets.data(), set->weights.data(), f}, batch);
+    } else {
+      run_tiles(runner, {run, layout, bytes.data(), set->weights.data(), f}, batch);
+    }
+  }
+  return {};
+}
+
+}  // namespace reluflow
