@@ -33,7 +33,12 @@ int activation_exponent(Runner& runner, const Kernels& kernels, const PsbSpec& s
   return exponent_of(*std::max_element(best, best + kPieces), spec.limit());
 }
 
-float power_of_two(int e) { return std::ldexp(1.0f, e); }
+float power_of_two(int e) {
+  const uint32_t bits = static_cast<uint32_t>(e + 127) << 23;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
 
 Scale split_scale(int e) {
   const int first = std::clamp(e, -126, 127);

@@ -25,10 +25,11 @@ struct TileWork {
   const PackedLayout& layout;
   const int64_t* taps;  // byte offsets
   const int16_t* weights;
-  int f;
+  const Epilogue* epilogues;  // one a block
 
   /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
-  void chunk(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end) const {
+  void chunk(const Batch& batch, size_t number, int64_t begin, int64_t end) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[number];
     const int64_t pixels = run.shape.pixels();
     GemmInput in;
     in.count = static_cast<int>(end - begin);
@@ -39,16 +40,18 @@ struct TileWork {
       const int64_t at = v / pixels * layout.image() + group_at + layout.window(v % pixels);
       in.pixels[v - begin] = reinterpret_cast<const char*>(batch.packed + at);
     }
-    alignas(64) float sums[kChunkPixels * kTileLanes];
+    alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
+    StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
+    s.sums = sums;
     gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
-    store(batch, block, begin, end, sums);
+    store(batch, block, begin, end, s);
   }
 
+  /// Writes the part of a chunk that lies in each image.
   void store(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end,
-             const float* sums) const {
+             StoreArgs s) const {
     const int64_t pixels = run.shape.pixels();
-    const Epilogue epilogue(block, run.precision, f, run.emax, run.bias);
-    StoreArgs s = epilogue.args(run.psb, block.lanes, run.bias != nullptr);
+    const float* sums = s.sums;
     s.stride = pixels;
     for (int64_t v = begin; v < end;) {
       const int64_t image = v / pixels;
@@ -67,15 +70,15 @@ void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
   const int64_t windows = batch.count * work.run.shape.pixels();
   const int64_t tile = work.run.kernels.tile_pixels;
   const size_t tiles = static_cast<size_t>((windows + tile - 1) / tile);
-  const size_t per_chunk = static_cast<size_t>(56 / tile);
+  const size_t per_chunk = static_cast<size_t>(63 / tile);
   const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
-  const std::vector<OutputBlock>& blocks = work.run.weights.lanes().blocks();
+  const size_t blocks = work.run.weights.lanes().blocks().size();
   auto item = [&](size_t i) {
     const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
     const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
-    work.chunk(batch, blocks[i / split.pieces], begin, std::min(end, windows));
+    work.chunk(batch, i / split.pieces, begin, std::min(end, windows));
   };
-  parallel_for(runner, split.pieces * blocks.size(), item);
+  parallel_for(runner, split.pieces * blocks, item);
 }
 
 struct DepthwiseWork {
@@ -149,9 +152,26 @@ void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& lay
   parallel_for(runner, static_cast<size_t>(batch.count * pixels), item);
 }
 
+/// A convolution whose rows join without a gap is one with a single long row.
+ConvShape joined(const ConvSpec& conv, ConvShape shape) {
+  if (conv.taps() != 1) return shape;
+  for (int axis = 0; axis < 2; ++axis) {
+    if (shape.pack_step[axis] != 1 || shape.packed[axis] != shape.input[axis]) return shape;
+  }
+  const int64_t pixels = shape.input[0] * shape.input[1];
+  for (int64_t* size : {shape.input, shape.output, shape.packed}) {
+    size[0] = 1;
+    size[1] = pixels;
+  }
+  return shape;
+}
+
 }  // namespace
 
-Status run_conv(Runner& runner, const ConvRun& run) {
+Status run_conv(Runner& runner, const ConvRun& given) {
+  const ConvShape shape = joined(given.conv, given.shape);
+  const ConvRun run{given.psb,       given.conv, shape,      given.kernels, given.weights,
+                    given.precision, given.x,    given.emax, given.bias,    given.y};
   const PackedLayout layout{run.conv, run.shape};
   if (run.shape.batch == 0) return {};
   const int64_t count = run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
@@ -166,6 +186,8 @@ Status run_conv(Runner& runner, const ConvRun& run) {
   std::shared_ptr<const WeightSet> set;
   const bool per_product = run.weights.path() == Path::kPerProduct;
   if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
+                                                         run.precision, f, run.emax, run.bias);
   for (int64_t first = 0; first < run.shape.batch; first += at_once) {
     const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
     pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
@@ -175,7 +197,7 @@ Status run_conv(Runner& runner, const ConvRun& run) {
     } else if (run.weights.path() == Path::kDepthwise) {
       run_depthwise(runner, {run, layout, offsets.data(), set->weights.data(), f}, batch);
     } else {
-      run_tiles(runner, {run, layout, bytes.data(), set->weights.data(), f}, batch);
+      run_tiles(runner, {run, layout, bytes.data(), set->weights.data(), epilogues.data()}, batch);
     }
   }
   return {};

@@ -62,15 +62,20 @@ void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& 
   }
 }
 
-Epilogue::Epilogue(const OutputBlock& block, const Precision& precision, int f,
-                   const int8_t* emax, const float* bias_values)
-    : scale_a(), scale_b(), bias() {
-  for (int lane = 0; lane < block.lanes; ++lane) {
-    const Scale scale = channel_scale(emax[block.first + lane], precision, f);
-    scale_a[lane] = scale.a;
-    scale_b[lane] = scale.b;
-    if (bias_values) bias[lane] = bias_values[block.first + lane];
+std::vector<Epilogue> make_epilogues(const std::vector<OutputBlock>& blocks,
+                                     const Precision& precision, int f, const int8_t* emax,
+                                     const float* bias) {
+  std::vector<Epilogue> epilogues(blocks.size());
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    for (int lane = 0; lane < blocks[b].lanes; ++lane) {
+      const int64_t channel = blocks[b].first + lane;
+      const Scale scale = channel_scale(emax[channel], precision, f);
+      epilogues[b].scale_a[lane] = scale.a;
+      epilogues[b].scale_b[lane] = scale.b;
+      if (bias) epilogues[b].bias[lane] = bias[channel];
+    }
   }
+  return epilogues;
 }
 
 StoreArgs Epilogue::args(const PsbSpec& spec, int lanes, bool with_bias) const {

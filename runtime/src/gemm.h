@@ -3,6 +3,7 @@
 #define RELUFLOW_GEMM_H
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels.h"
 #include "lanes.h"
@@ -20,20 +21,23 @@ struct GemmInput {
   int64_t pairs;
 };
 
-/// Adds up all blocks of a chunk. `sums` is `[kChunkPixels][kTileLanes]`.
+/// Adds up all blocks of a chunk. `sums` is `[kChunkPixels + kSpareRows][kTileLanes]`.
 void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,
                 const int16_t* weights, float* sums);
 
-/// Scale, bias and activation of the lanes of one block, ready for StoreArgs.
-struct Epilogue {
-  alignas(64) float scale_a[kTileLanes];
-  alignas(64) float scale_b[kTileLanes];
-  alignas(64) float bias[kTileLanes];
+/// Scale and bias of the lanes of one block, ready for StoreArgs.
+struct alignas(64) Epilogue {
+  float scale_a[kTileLanes] = {};
+  float scale_b[kTileLanes] = {};
+  float bias[kTileLanes] = {};
 
-  Epilogue(const OutputBlock& block, const Precision& precision, int f, const int8_t* emax,
-           const float* bias_values);
   StoreArgs args(const PsbSpec& spec, int lanes, bool with_bias) const;
 };
+
+/// The epilogue of every block; `bias` may be null.
+std::vector<Epilogue> make_epilogues(const std::vector<OutputBlock>& blocks,
+                                     const Precision& precision, int f, const int8_t* emax,
+                                     const float* bias);
 
 }  // namespace reluflow
 

@@ -9,6 +9,9 @@ namespace reluflow {
 namespace {
 
 #include "kernels_common.inc"
+#include "avx512_draw.inc"
+#include "avx512_rows.inc"
+#include "avx512_store.inc"
 
 // The accumulators are named variables and the product is inline assembly on purpose: g++ 12 keeps
 // arrays of vectors in memory, and puts a register copy around every _mm512_dpwssd_epi32.
@@ -108,10 +111,10 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = {"avx512vnni",        7,
-                                common_max_abs_bits, common_pack_row,
-                                avx512_tile,         common_store_planar,
-                                common_store_rows,   common_draw,
-                                common_depthwise_row, common_hash,
+                                common_max_abs_bits, avx512_pack_row,
+                                avx512_tile,         avx512_store_planar,
+                                common_store_rows,   avx512_draw,
+                                avx512_depthwise_row, common_hash,
                                 common_hash_rows};
   return table;
 }

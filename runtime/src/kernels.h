@@ -13,6 +13,8 @@ constexpr int kTileLanes = 64;   ///< output channels in one tile
 constexpr int kMaxPixels = 8;    ///< pixels in one tile, at most
 constexpr int kBlockPairs = 64;  ///< pairs whose sum is one exact integer
 
+constexpr int kSpareRows = 16;   ///< rows behind a tile's sums that a store may read
+
 /// Where a tile's sums go.
 enum TileMode : int {
   kTileRaw = 0,    ///< int32 sums are stored
@@ -32,7 +34,7 @@ struct TileArgs {
 
 /// Scales sums, adds the bias, applies the activation, writes the result.
 struct StoreArgs {
-  const float* sums;  ///< [pixels][kTileLanes]
+  const float* sums;  ///< [pixels][kTileLanes], and kSpareRows more rows that may be read
   int pixels;
   int lanes;             ///< valid ones of kTileLanes
   const float* scale_a;  ///< [kTileLanes], power of two

@@ -34,9 +34,10 @@ struct RowWork {
   const int32_t* packed;
   const int64_t* taps;
   const int16_t* weights;
-  int f;
+  const Epilogue* epilogues;  // one a block
 
-  void chunk(const OutputBlock& block, int64_t begin, int64_t end) const {
+  void chunk(size_t number, int64_t begin, int64_t end) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[number];
     const int64_t pairs = (run.inner + 1) / 2;
     GemmInput in;
     in.count = static_cast<int>(end - begin);
@@ -45,10 +46,9 @@ struct RowWork {
     for (int64_t r = begin; r < end; ++r) {
       in.pixels[r - begin] = reinterpret_cast<const char*>(packed + r * pairs);
     }
-    alignas(64) float sums[kChunkPixels * kTileLanes];
+    alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
-    const Epilogue epilogue(block, run.precision, f, run.emax, run.bias);
-    StoreArgs s = epilogue.args(run.psb, block.lanes, run.bias != nullptr);
+    StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
     s.pixels = in.count;
     s.stride = run.psb.channels;
@@ -61,15 +61,15 @@ void run_chunks(Runner& runner, const RowWork& work) {
   const int64_t tile = work.run.kernels.tile_pixels;
   const int64_t rows = work.run.rows;
   const size_t tiles = static_cast<size_t>((rows + tile - 1) / tile);
-  const size_t per_chunk = static_cast<size_t>(56 / tile);
+  const size_t per_chunk = static_cast<size_t>(63 / tile);
   const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
-  const std::vector<OutputBlock>& blocks = work.run.weights.lanes().blocks();
+  const size_t blocks = work.run.weights.lanes().blocks().size();
   auto item = [&](size_t i) {
     const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
     const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
-    work.chunk(blocks[i / split.pieces], begin, std::min(end, rows));
+    work.chunk(i / split.pieces, begin, std::min(end, rows));
   };
-  parallel_for(runner, split.pieces * blocks.size(), item);
+  parallel_for(runner, split.pieces * blocks, item);
 }
 
 }  // namespace
@@ -98,7 +98,10 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
     return {};
   }
   const auto set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
-  run_chunks(runner, {run, packed.data(), offsets.data(), set->weights.data(), f});
+  const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
+                                                         run.precision, f, run.emax, run.bias);
+  run_chunks(runner,
+             {run, packed.data(), offsets.data(), set->weights.data(), epilogues.data()});
   return {};
 }
 
