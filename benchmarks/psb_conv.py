@@ -1,6 +1,6 @@
 """PsbConv against ONNX Runtime's float Conv: medians of interleaved pairs, printed as ratios.
 
-Usage: python benchmarks/psb_conv.py [--threads 2 1] [--samples 1 4 16 64] [--pairs 40] [--only TEXT]
+Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table.
 
 `float / psb` above 1 means that PsbConv is faster. `redraw` is the time of a run that draws new
 weights over that of a run that keeps them, minus 1.
@@ -111,7 +111,7 @@ def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> None:
             times.append(
                 (
                     seconds(lambda: plain.run(None, {"x": x})),
-                    seconds(lambda: native.run(None, feeds)),
+                    seconds(lambda feeds=feeds: native.run(None, feeds)),
                     seconds(lambda fresh=fresh: native.run(None, fresh)),
                 )
             )

@@ -1,5 +1,6 @@
 """ONNX models of one reluflow operator, and sessions over them, for tests."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,18 @@ from reluflow.psb import PsbCode, pack
 from reluflow.runtime.library import register
 
 DOMAIN = "ai.reluflow"
+
+
+def _supported_kernels() -> list[str]:
+    """Return the names that RELUFLOW_KERNEL accepts on this processor, from its feature flags."""
+    flags = ""
+    if Path("/proc/cpuinfo").is_file():
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    vectors = {"avx2": "avx2", "avx512vnni": "avx512_vnni"}
+    return ["portable", *(name for name, flag in vectors.items() if flag in flags)]
+
+
+KERNELS = _supported_kernels()
 
 
 def one_node(
@@ -75,3 +88,14 @@ def run_psb(
     """Run a `psb_node` model once."""
     given = {"x": x, "samples": np.array(samples, "i8"), "seed": np.array(seed, "i8")}
     return session.run(None, given | feeds)[0]
+
+
+def assert_same_bits(got: np.ndarray, want: np.ndarray) -> None:
+    """Fail unless both arrays are float32 of one shape and the same bits."""
+    assert got.dtype == want.dtype == np.float32
+    assert got.shape == want.shape
+    different = np.flatnonzero(got.reshape(-1).view(np.uint32) != want.reshape(-1).view(np.uint32))
+    if different.size:
+        i = different[0]
+        first = f"{got.reshape(-1)[i]!r} is not {want.reshape(-1)[i]!r} at {i}"
+        raise AssertionError(f"{different.size} of {got.size} differ, first {first}")

@@ -47,7 +47,7 @@ def register(session_options: Any) -> None:
     """Add the operators of the domain `ai.reluflow` to a session's options.
 
     Args:
-        session_options: an `onnxruntime.SessionOptions`; each takes the library once.
+        session_options: an `onnxruntime.SessionOptions`.
 
     Raises:
         OptionError: the library is missing, or ONNX Runtime refuses it.
