@@ -1,4 +1,4 @@
-"""Nodes that give each channel one factor and one shift: BatchNormalization, Mul, Add and the like."""
+"""Nodes with one factor and one shift a channel: BatchNormalization, Mul, Add and the like."""
 
 from __future__ import annotations
 

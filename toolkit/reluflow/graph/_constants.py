@@ -100,7 +100,8 @@ def apply_rule(node: Node, values: list[_Array]) -> _Array | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            return rule(node, values)
+            result: _Array | None = rule(node, values)
+            return result
     except (ValueError, TypeError, IndexError, KeyError, OverflowError):
         return None
 
@@ -128,7 +129,7 @@ def _axes(node: Node, values: list[_Array]) -> tuple[int, ...]:
 
 
 def _transpose(node: Node, values: list[_Array]) -> _Array:
-    return np.transpose(values[0], node.integers("perm"))
+    return np.asarray(np.transpose(values[0], node.integers("perm")))
 
 
 def _squeeze(node: Node, values: list[_Array]) -> _Array:
@@ -176,7 +177,7 @@ def _unary(function: Callable[[_Array], _Array]) -> Callable[[Node, list[_Array]
 
 
 def _divide(left: _Array, right: _Array) -> _Array:
-    return left / right if left.dtype.kind == "f" else left // right
+    return np.asarray(left / right if left.dtype.kind == "f" else left // right)
 
 
 _RULES: dict[str, Callable[[Node, list[_Array]], _Array | None]] = {

@@ -1,13 +1,14 @@
-"""A model's main graph while it is rewritten: who makes a tensor, who reads it, what is constant."""
+"""A main graph while it is rewritten: who makes a tensor, who reads it, what is constant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from reluflow.data import Dim
 from reluflow.graph._constants import apply_rule, has_rule
 from reluflow.graph._copy import OWN_DOMAIN, copy_proto
 from reluflow.graph._external import graphs_of, read_tensor
@@ -195,6 +196,13 @@ class Editor:
         value = helper.make_tensor_value_info(free, tensor.data_type, list(default.shape))
         self.proto.graph.input.append(value)
         return free
+
+    def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
+        """Write down type and shape of a tensor, unless the model has them."""
+        described = [*self.proto.graph.value_info, *self.proto.graph.output]
+        if all(value.name != tensor for value in described):
+            value = helper.make_tensor_value_info(tensor, elem_type, shape)
+            self.proto.graph.value_info.append(value)
 
     def raise_ir(self, version: int) -> None:
         """Raise the IR version; weights that old versions list as inputs become constants."""

@@ -39,12 +39,14 @@ class Linear:
     @property
     def op(self) -> str:
         """The operator's name."""
-        return self.node.op_type
+        op: str = self.node.op_type
+        return op
 
     @property
     def output(self) -> str:
         """The tensor that holds the result, bias included."""
-        return (self.add or self.node).output[0]
+        output: str = (self.add or self.node).output[0]
+        return output
 
     @property
     def transposed(self) -> bool:
@@ -54,16 +56,18 @@ class Linear:
     @property
     def n_outputs(self) -> int:
         """Number of output channels."""
+        shape: tuple[int, ...] = self.weight.shape
         if self.op == "ConvTranspose":
-            return self.weight.shape[1] * self.group
-        return self.weight.shape[0 if self.transposed else -1]
+            return shape[1] * self.group
+        return shape[0 if self.transposed else -1]
 
     @property
     def n_inputs(self) -> int:
         """Number of input channels."""
+        shape: tuple[int, ...] = self.weight.shape
         if self.op == "Conv":
-            return self.weight.shape[1] * self.group
-        return self.weight.shape[1 if self.transposed else 0]
+            return shape[1] * self.group
+        return shape[1 if self.transposed else 0]
 
     def along_outputs(self, values: F64) -> F64:
         """Shape `(outputs,)` numbers so that they multiply the weights of each output."""
@@ -89,10 +93,10 @@ class Linear:
 
     def through(self, shift: F64) -> F64:
         """Return what a constant `(inputs,)` input gives at each output, borders left out."""
-        spread = self.alpha * self.weight.astype(np.float64) * self.along_inputs(shift)
+        spread: F64 = self.alpha * self.weight.astype(np.float64) * self.along_inputs(shift)
         if self.op == "Conv" or self.transposed:
-            return spread.reshape(len(spread), -1).sum(axis=1)
-        return spread.sum(axis=0)
+            spread = spread.reshape(len(spread), -1).T
+        return np.asarray(spread.sum(axis=0), np.float64)
 
 
 def read_linear(editor: Editor, node: NodeProto) -> Linear | str:

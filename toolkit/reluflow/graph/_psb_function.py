@@ -121,6 +121,19 @@ _ACTIVATIONS = f"""
     x_int = Clip(x_round, no_limit, limit)
 """
 
+_EIGHTH_NAMES = ", ".join(f"part_{bit}" for bit in range(8))
+_EIGHTHS = "    part_shape = Constant <value_ints: ints = [0, -1, 1]> ()" + "".join(
+    f"""
+    by_{bit} = Constant <value = uint8 {{{bit}}}> ()
+    shifted_{bit} = BitShift <direction: string = "RIGHT"> (W, by_{bit})
+    bit_{bit} = Mod(shifted_{bit}, two_u8)
+    float_{bit} = Cast <to: int = 1> (bit_{bit})
+    words_{bit} = MatMul(words, float_{bit})
+    part_{bit} = Reshape(words_{bit}, part_shape)"""
+    for bit in range(8)
+)
+"""One bit of every byte at a time: all at once would take 4 bytes for each bit."""
+
 _WEIGHTS = f"""
     columns = Constant <value_ints: ints = [21]> ()
     planes_shape = Shape(W)
@@ -130,16 +143,11 @@ _WEIGHTS = f"""
     table_shape = Constant <value_ints: ints = [3, 21]> ()
     table = Reshape(coefficients, table_shape)
     words = Slice(table, start, columns, v1)
-    bytes_shape = Constant <value_ints: ints = [0, -1, 1]> ()
-    bytes = Reshape(W, bytes_shape)
-    shifts = Constant <value = uint8[1, 1, 8] {{0, 1, 2, 3, 4, 5, 6, 7}}> ()
     two_u8 = Constant <value = uint8 {{2}}> ()
-    shifted = BitShift <direction: string = "RIGHT"> (bytes, shifts)
-    bit = Mod(shifted, two_u8)
-    bit_shape = Constant <value_ints: ints = [0, -1]> ()
-    bit_rows = Reshape(bit, bit_shape)
-    bit_floats = Cast <to: int = 1> (bit_rows)
-    parts = MatMul(words, bit_floats)
+{_EIGHTHS}
+    by_bit = Concat <axis: int = 2> ({_EIGHTH_NAMES})
+    parts_shape = Constant <value_ints: ints = [0, -1]> ()
+    parts = Reshape(by_bit, parts_shape)
     w_shape = Constant <value_ints: ints = @weight_shape> ()
     n_weights = ReduceProd <keepdims: int = 1> (w_shape)
     fields = Slice(parts, v0, n_weights, v1)
