@@ -7,55 +7,39 @@
 
 namespace reluflow {
 
-namespace {
-
-/// The packed columns [begin, end) that lie on input columns, and the first of these.
-struct Columns {
-  int64_t begin;
-  int64_t end;
-  int64_t input;
-};
-
-Columns inner_columns(const ConvShape& shape) {
+RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit)
+    : kernels_(kernels),
+      layout_(layout),
+      scale_(power_of_two(f)),
+      limit_(static_cast<float>(limit)) {
+  const ConvShape& shape = layout.shape;
   const int64_t step = shape.pack_step[1];
   const int64_t pad = shape.begin[1];
-  const int64_t begin = std::min((pad + step - 1) / step, shape.packed[1]);
-  const int64_t last = (shape.input[1] + pad + step - 1) / step;
-  return {begin, std::max(begin, std::min(last, shape.packed[1])), begin * step - pad};
+  begin_ = std::min((pad + step - 1) / step, shape.packed[1]);
+  end_ = std::max(begin_, std::min((shape.input[1] + pad + step - 1) / step, shape.packed[1]));
+  input_ = begin_ * step - pad;
 }
 
-struct Packing {
-  const Kernels& kernels;
-  const PackedLayout& layout;
-  Columns columns;
-  float scale;
-  float limit;
-
-  /// One row of one channel pair of an image.
-  void row(const float* image, int64_t plane, int64_t row, int32_t* out) const {
-    const ConvShape& shape = layout.shape;
-    const int64_t width = shape.packed[1];
-    const int64_t in_row = row * shape.pack_step[0] - shape.begin[0];
-    if (in_row < 0 || in_row >= shape.input[0]) {
-      std::memset(out, 0, sizeof(int32_t) * static_cast<size_t>(width));
-      return;
-    }
-    const int64_t group = plane / layout.group_pairs();
-    const int64_t within = plane % layout.group_pairs() * 2;
-    const int64_t channel = group * layout.conv.group_inputs + within;
-    const int64_t size = shape.input[0] * shape.input[1];
-    const float* a = image + channel * size + in_row * shape.input[1] + columns.input;
-    const float* b = within + 1 < layout.conv.group_inputs ? a + size : nullptr;
-    for (int64_t c = 0; c < columns.begin; ++c) out[c] = 0;
-    if (columns.end > columns.begin) {
-      kernels.pack_row(a, b, columns.end - columns.begin, shape.pack_step[1], scale, limit,
-                       out + columns.begin);
-    }
-    for (int64_t c = columns.end; c < width; ++c) out[c] = 0;
+void RowPacker::row(const float* image, int64_t plane, int64_t row, int32_t* out) const {
+  const ConvShape& shape = layout_.shape;
+  const int64_t width = shape.packed[1];
+  const int64_t in_row = row * shape.pack_step[0] - shape.begin[0];
+  if (in_row < 0 || in_row >= shape.input[0]) {
+    std::memset(out, 0, sizeof(int32_t) * static_cast<size_t>(width));
+    return;
   }
-};
-
-}  // namespace
+  const int64_t group = plane / layout_.group_pairs();
+  const int64_t within = plane % layout_.group_pairs() * 2;
+  const int64_t channel = group * layout_.conv.group_inputs + within;
+  const int64_t size = shape.input[0] * shape.input[1];
+  for (int64_t c = 0; c < begin_; ++c) out[c] = 0;
+  if (end_ > begin_) {
+    const float* a = image + channel * size + in_row * shape.input[1] + input_;
+    const float* b = within + 1 < layout_.conv.group_inputs ? a + size : nullptr;
+    kernels_.pack_row(a, b, end_ - begin_, shape.pack_step[1], scale_, limit_, out + begin_);
+  }
+  for (int64_t c = end_; c < width; ++c) out[c] = 0;
+}
 
 std::vector<int64_t> PackedLayout::pair_offsets() const {
   std::vector<int64_t> offsets;
@@ -74,8 +58,7 @@ std::vector<int64_t> PackedLayout::pair_offsets() const {
 void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
                  int64_t first, int64_t count, int f, int limit, int32_t* out) {
   const ConvShape& shape = layout.shape;
-  const Packing packing{kernels, layout, inner_columns(shape), power_of_two(f),
-                        static_cast<float>(limit)};
+  const RowPacker packer(kernels, layout, f, limit);
   const int64_t image_size = layout.conv.inputs() * shape.input[0] * shape.input[1];
   const int64_t rows = count * layout.planes() * shape.packed[0];
   const Split split(static_cast<size_t>(rows),
@@ -85,7 +68,7 @@ void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& lay
       const int64_t at = static_cast<int64_t>(r);
       const int64_t plane = at / shape.packed[0];
       const float* image = x + (first + plane / layout.planes()) * image_size;
-      packing.row(image, plane % layout.planes(), at % shape.packed[0], out + at * shape.packed[1]);
+      packer.row(image, plane % layout.planes(), at % shape.packed[0], out + at * shape.packed[1]);
     }
   };
   parallel_for(runner, split.pieces, work);

@@ -29,6 +29,24 @@ struct PackedLayout {
   std::vector<int64_t> pair_offsets() const;
 };
 
+/// Quantises rows of packed planes.
+class RowPacker {
+ public:
+  RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit);
+
+  /// Packs one row of plane number `plane` of an image.
+  void row(const float* image, int64_t plane, int64_t row, int32_t* out) const;
+
+ private:
+  const Kernels& kernels_;
+  const PackedLayout& layout_;
+  int64_t begin_;  // packed columns [begin_, end_) lie on input columns
+  int64_t end_;
+  int64_t input_;  // the first of these
+  float scale_;
+  float limit_;
+};
+
 /// Quantises and packs images [first, first + count) of `x`.
 void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
                  int64_t first, int64_t count, int f, int limit, int32_t* out);
