@@ -8,43 +8,70 @@ products in the sum; bias and activation come on top as in the contract.
 
 from __future__ import annotations
 
-from functools import cache
+import math
+import string
+from collections.abc import Collection
+from itertools import product
 
-from onnx import FunctionProto, parser
+from onnx import FunctionProto, helper, parser
 
 from reluflow.graph._copy import OWN_DOMAIN
 
 PSB_CONV, PSB_MATMUL = "PsbConv", "PsbMatMul"
+_SHARED = "PsbParts"
 FROM_THE_RUN = -1000
 """Default of `x_exponent` in the function: the node does not give one."""
 
 MIN_OPSET = 13
 MIN_IR = 8
-_LOW, _HIGH = -126, 127
+_LOW = -128
 
 
-def psb_function(op: str, opset: int) -> FunctionProto:
-    """Return the function of an operator.
+def psb_functions(ops: Collection[str], opset: int) -> list[FunctionProto]:
+    """Return the functions of some operators, and the one that they share.
 
     Args:
-        op: "PsbConv" or "PsbMatMul".
+        ops: "PsbConv", "PsbMatMul" or both.
         opset: the model's version of ONNX's own operators, from 13 on.
     """
-    return parser.parse_function(_text(op, opset))
+    functions = [parser.parse_function(_text(op, opset)) for op in sorted(ops)]
+    functions.append(parser.parse_function(_shared_text(opset)))
+    for function in functions:
+        _shorten(function)
+        for name, value in (("clip_min", -math.inf), ("clip_max", math.inf)):
+            if function.name != _SHARED:  # the text form has no infinities
+                function.attribute_proto.append(helper.make_attribute(name, value))
+    return functions
 
 
-@cache
+def _shorten(function: FunctionProto) -> None:
+    """Give inner tensors names of one or two letters: the body is part of every file."""
+    outer = {*function.input, *function.output}
+    letters = string.ascii_letters
+    free = (name for name in [*letters, *map("".join, product(letters, letters))])
+    fresh = (name for name in free if name not in outer)
+    short: dict[str, str] = {}
+    for node in function.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name and name not in outer:
+                    if name not in short:
+                        short[name] = next(fresh)
+                    names[position] = short[name]
+
+
 def _text(op: str, opset: int) -> str:
-    own = "strides, dilations, pads, group, auto_pad, " if op == PSB_CONV else ""
-    last = _CONV if op == PSB_CONV else _MATMUL
+    own = ", strides, dilations, pads, group, auto_pad" if op == PSB_CONV else ""
     return f"""
-<domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}]>
+<domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}, "{OWN_DOMAIN}" : 1]>
 {op}
-<weight_shape, p_bits, sampler, draws, stream, activation, clip_min, clip_max,
- {own}x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
+<weight_shape, p_bits, sampler, draws, stream, activation{own},
+ x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
 (X, W, emax, B, samples, seed) => (Y)
 {{
-{_CONSTANTS}{_ACTIVATIONS}{_WEIGHTS}{_SCALE}{last}
+    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <weight_shape: ints = @weight_shape,
+        x_bits: int = @x_bits, x_exponent: int = @x_exponent> (X, W, emax, samples)
+{_CONV if op == PSB_CONV else _MATMUL}
     low = Constant <value_float: float = @clip_min> ()
     high = Constant <value_float: float = @clip_max> ()
     biased = Add(scaled, bias)
@@ -52,19 +79,30 @@ def _text(op: str, opset: int) -> str:
 }}"""
 
 
+def _shared_text(opset: int) -> str:
+    return f"""
+<domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}]>
+{_SHARED}
+<weight_shape, x_bits, x_exponent>
+(X, W, emax, samples) => (x_int, w, scale_first, scale_second)
+{{
+{_CONSTANTS}{_ACTIVATIONS}{_WEIGHTS}{_SCALE}
+}}"""
+
+
 def _floats(values: list[float]) -> str:
     return "[" + ", ".join(repr(value) for value in values) + "]"
 
 
-_POWERS = _floats([2.0**k for k in range(_LOW, _HIGH + 1)])
+_FAR = ", ".join(repr(2.0**k) for k in range(_LOW, 128, 16))
+_NEAR = ", ".join(repr(2.0**k) for k in range(16))
 _SHIFTS = _floats([0.0, *(2.0 ** (v - 15) for v in range(1, 16))])
 _COEFFICIENTS = ", ".join(
-    [
-        *(repr(2.0**b) for b in range(16)), "0.0, 0.0, 0.0, 0.0, 0.0",
-        *["0.0"] * 16, "1.0, 2.0, 4.0, 8.0, 0.0",
-        *["0.0"] * 20, "1.0",
-    ]
-)  # fmt: skip
+    str(1 << (row - first) if first <= row < first + size else 0)
+    for first, size in ((0, 8), (8, 8), (16, 4), (20, 1))
+    for row in range(21)
+)
+"""What bit plane i of 21 adds to the low and the high byte of p16, to the nibble, to the sign."""
 
 _CONSTANTS = f"""
     zero = Constant <value_float: float = 0.0> ()
@@ -76,8 +114,11 @@ _CONSTANTS = f"""
     i2 = Constant <value_int: int = 2> ()
     v0 = Constant <value_ints: ints = [0]> ()
     v1 = Constant <value_ints: ints = [1]> ()
-    v2 = Constant <value_ints: ints = [2]> ()
-    powers = Constant <value_floats: floats = {_POWERS}> ()
+    far = Constant <value = float[16, 1] {{{_FAR}}}> ()
+    near = Constant <value = float[1, 16] {{{_NEAR}}}> ()
+    all_powers = Mul(far, near)
+    all_of_it = Constant <value_ints: ints = [-1]> ()
+    powers = Reshape(all_powers, all_of_it)
     first = Constant <value_int: int = {-_LOW}> ()
 """
 
@@ -93,7 +134,6 @@ _ACTIVATIONS = f"""
     x_bad = Or(x_nan, x_inf)
     x_finite = Where(x_bad, zero, X)
     x_abs = Abs(x_finite)
-    all_of_it = Constant <value_ints: ints = [-1]> ()
     x_flat = Reshape(x_abs, all_of_it)
     x_some = Concat <axis: int = 0> (x_flat, zeros)
     x_max = ReduceMax <keepdims: int = 0> (x_some)
@@ -121,39 +161,34 @@ _ACTIVATIONS = f"""
     x_int = Clip(x_round, no_limit, limit)
 """
 
-_EIGHTH_NAMES = ", ".join(f"part_{bit}" for bit in range(8))
-_EIGHTHS = "    part_shape = Constant <value_ints: ints = [0, -1, 1]> ()" + "".join(
-    f"""
-    by_{bit} = Constant <value = uint8 {{{bit}}}> ()
-    shifted_{bit} = BitShift <direction: string = "RIGHT"> (W, by_{bit})
-    bit_{bit} = Mod(shifted_{bit}, two_u8)
-    float_{bit} = Cast <to: int = 1> (bit_{bit})
-    words_{bit} = MatMul(words, float_{bit})
-    part_{bit} = Reshape(words_{bit}, part_shape)"""
-    for bit in range(8)
-)
-"""One bit of every byte at a time: all at once would take 4 bytes for each bit."""
-
 _WEIGHTS = f"""
     columns = Constant <value_ints: ints = [21]> ()
     planes_shape = Shape(W)
     rows = Slice(planes_shape, v0, v1)
     start = Sub(columns, rows)
-    coefficients = Constant <value_floats: floats = [{_COEFFICIENTS}]> ()
-    table_shape = Constant <value_ints: ints = [3, 21]> ()
-    table = Reshape(coefficients, table_shape)
+    table = Constant <value = uint8[4, 21] {{{_COEFFICIENTS}}}> ()
     words = Slice(table, start, columns, v1)
+    bytes_shape = Constant <value_ints: ints = [0, -1, 1]> ()
+    bytes = Reshape(W, bytes_shape)
+    shifts = Constant <value = uint8[1, 1, 8] {{0, 1, 2, 3, 4, 5, 6, 7}}> ()
     two_u8 = Constant <value = uint8 {{2}}> ()
-{_EIGHTHS}
-    by_bit = Concat <axis: int = 2> ({_EIGHTH_NAMES})
-    parts_shape = Constant <value_ints: ints = [0, -1]> ()
-    parts = Reshape(by_bit, parts_shape)
+    shifted = BitShift <direction: string = "RIGHT"> (bytes, shifts)
+    bit = Mod(shifted, two_u8)
+    bit_shape = Constant <value_ints: ints = [0, -1]> ()
+    bit_rows = Reshape(bit, bit_shape)
+    parts = MatMulInteger(words, bit_rows)
     w_shape = Constant <value_ints: ints = @weight_shape> ()
     n_weights = ReduceProd <keepdims: int = 1> (w_shape)
     fields = Slice(parts, v0, n_weights, v1)
-    p16 = Gather <axis: int = 0> (fields, i0)
-    nibble = Gather <axis: int = 0> (fields, i1)
-    negative = Gather <axis: int = 0> (fields, i2)
+    numbers = Cast <to: int = 1> (fields)
+    p_low = Gather <axis: int = 0> (numbers, i0)
+    p_high = Gather <axis: int = 0> (numbers, i1)
+    byte = Constant <value_float: float = 256.0> ()
+    p_high_up = Mul(p_high, byte)
+    p16 = Add(p_low, p_high_up)
+    nibble = Gather <axis: int = 0> (numbers, i2)
+    i3 = Constant <value_int: int = 3> ()
+    negative = Gather <axis: int = 0> (numbers, i3)
     most = Constant <value_int: int = 64> ()
     nearest = Equal(samples, i0)
     n_int = Where(nearest, most, samples)
@@ -195,6 +230,7 @@ _SCALE = """
 """
 
 _CONV = """
+    v2 = Constant <value_ints: ints = [2]> ()
     x_shape = Shape(X)
     x_rank = Shape(x_shape)
     n_spatial = Sub(x_rank, v2)

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from reluflow.graph._copy import OWN_DOMAIN
 from reluflow.graph._edit import Editor, name_of
-from reluflow.graph._psb_function import MIN_IR, psb_function
+from reluflow.graph._psb_function import MIN_IR, psb_functions
 from reluflow.graph._psb_read import Multiply
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.psb import encode, pack
@@ -45,7 +45,7 @@ class PsbWriter:
         narrow = found.dtype == np.float16
         x = self._widened(found) if narrow else found.x
         name = name_of(found.node)
-        inputs = [x, *self._constants(found, name), self.samples, self.seed]
+        inputs = [x, *self._constants(found), self.samples, self.seed]
         made = editor.fresh(output, "float32") if narrow else output
         node = helper.make_node(
             found.op, inputs, [made], name=name, domain=OWN_DOMAIN, **self._attributes(found)
@@ -71,30 +71,34 @@ class PsbWriter:
             self._wide[found.x] = wide
         return self._wide[found.x]
 
-    def _constants(self, found: Multiply, name: str) -> list[str]:
+    def _constants(self, found: Multiply) -> list[str]:
         options = self.options
         planes, emax = _encoded(found, options, options.seed + self._stream)
+        stem = f"psb{self._stream}"
         parts: dict[str, np.ndarray] = {
             "planes": planes,
-            "exponents": emax,
+            "emax": emax,
             "bias": found.bias.astype(np.float32),
         }
-        return [self.editor.add_initializer(name, what, part) for what, part in parts.items()]
+        return [self.editor.add_initializer(stem, what, part) for what, part in parts.items()]
 
     def _attributes(self, found: Multiply) -> dict[str, Any]:
         options = self.options
         attributes: dict[str, Any] = {
             "weight_shape": list(found.weights.shape),
             "p_bits": options.p_bits,
-            "sampler": options.sampler,
-            "draws": options.draws,
             "stream": self._stream,
-            "x_bits": options.x_bits,
-            "activation": found.activation,
-            "clip_min": found.bounds[0],
-            "clip_max": found.bounds[1],
             **found.attributes,
         }
+        others = {
+            "sampler": (options.sampler, "systematic"),
+            "draws": (options.draws, "run"),
+            "x_bits": (options.x_bits, 12),
+            "activation": (found.activation, "none"),
+            "clip_min": (found.bounds[0], -np.inf),
+            "clip_max": (found.bounds[1], np.inf),
+        }
+        attributes |= {key: value for key, (value, usual) in others.items() if value != usual}
         if found.x in options.x_exponents:
             attributes["x_exponent"] = int(options.x_exponents[found.x])
         return attributes
@@ -102,8 +106,7 @@ class PsbWriter:
     def finish(self) -> None:
         """Add the functions and the operator set of what was written."""
         proto = self.editor.proto
-        for op in sorted(self._ops):
-            proto.functions.append(psb_function(op, self.editor.opset))
+        proto.functions.extend(psb_functions(self._ops, self.editor.opset))
         proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, 1))
 
 

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from reluflow.deployment import Evaluation, PsbDescription
 from reluflow.graph import PsbResult
-from reluflow.report._format import count, decimal, percent, plain, plural, size
+from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
 
 _SHOWN = 20
+_NAME = 26
 
 
 def print_psb_description(model: PsbDescription, console: Console) -> None:
@@ -20,7 +21,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         model: of `describe_psb`.
         console: where to print.
     """
-    titles = ("layer", "op", "weights", "zeros", "bits/weight", "shift-adds", "then")
+    titles = ("layer", "weights", "zeros", "bits", "shift-adds", "then")
     title = f"{plain(model.path or 'the model')}: {plural(len(model.layers), 'layer')}"
     table = _table(title, titles)
     for layer in model.layers:
@@ -28,7 +29,12 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         adds = count(layer.shift_adds)
         bits = decimal(layer.bits_per_weight)
         table.add_row(
-            plain(layer.name), layer.op, count(layer.weights), share, bits, adds, layer.activation
+            shorten(plain(layer.name), _NAME),
+            count(layer.weights),
+            share,
+            bits,
+            adds,
+            layer.activation,
         )
     console.print(table)
     zeros = percent(model.zeros / model.weights)
