@@ -46,7 +46,6 @@ std::vector<uint64_t> unit_words(int64_t units, uint64_t seed) {
 
 void run_hash(Runner& runner, const HashRun& run) {
   std::fill(run.active, run.active + run.units, 0);
-  std::fill(run.keys, run.keys + 2 * run.outer * run.inner, uint64_t{0});
   std::atomic<int64_t> nonfinite{0};
   // A row of samples that lie side by side: the inner axis, or everything when it has length 1.
   const int64_t row = run.inner == 1 ? run.outer : run.inner;

@@ -11,6 +11,7 @@ namespace {
 #include "kernels_common.inc"
 #include "avx512_draw.inc"
 #include "avx512_rows.inc"
+#include "avx512_hash.inc"
 #include "avx512_store.inc"
 
 // The accumulators are named variables and the product is inline assembly on purpose: g++ 12 keeps
@@ -114,8 +115,8 @@ const Kernels& avx512vnni_kernels() {
                                 common_max_abs_bits, avx512_pack_row,
                                 avx512_tile,         avx512_store_planar,
                                 common_store_rows,   avx512_draw,
-                                avx512_depthwise_row, common_hash,
-                                common_hash_rows};
+                                avx512_depthwise_row, avx512_hash,
+                                avx512_hash_rows};
   return table;
 }
 

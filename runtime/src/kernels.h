@@ -94,7 +94,7 @@ struct HashArgs {
   int64_t* active;   ///< [units], added to
   int64_t nonfinite; ///< result
 };
-constexpr int kHashSamples = 512;
+constexpr int kHashSamples = 1024;
 
 struct Kernels {
   const char* name;
