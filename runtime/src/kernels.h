@@ -49,8 +49,8 @@ struct StoreArgs {
 
 /// Draws the weights of 16 output channels in the order of the tiles.
 struct DrawArgs {
-  const uint16_t* p16;        ///< [q / 2][16][2]
-  const uint8_t* sign_shift;  ///< [q / 2][16][2]
+  const uint16_t* p16;        ///< [q / 2][16][2]; without sign_shift its low byte is that
+  const uint8_t* sign_shift;  ///< [q / 2][16][2], or null when p has at most 8 bits
   uint32_t first_weight;      ///< number of lane 0's first weight
   int64_t per_channel;        ///< Q
   int64_t taps;               ///< T

@@ -72,8 +72,14 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
     }
   }
   p16_ = Aligned<uint16_t>(lane_blocks_.size() * static_cast<size_t>(code_stride_));
-  sign_shift_ = Aligned<uint8_t>(p16_.size());
-  std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
+  // A probability of at most 8 bits leaves the low byte of its word free.
+  joined_ = spec.p_bits <= 8;
+  if (joined_) {
+    std::fill(p16_.data(), p16_.data() + p16_.size(), uint16_t{kZeroShift});
+  } else {
+    sign_shift_ = Aligned<uint8_t>(p16_.size());
+    std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
+  }
   for (size_t i = 0; i < lane_blocks_.size(); ++i) fill(code, i, lanes_of[i]);
 }
 
@@ -83,8 +89,9 @@ void LaneCode::fill(const WeightCode& code, size_t lane_block, int lanes) {
     const int64_t from = (lane_blocks_[lane_block].first + lane) * per_channel_;
     for (int64_t q = 0; q < per_channel_; ++q) {
       const size_t to = base + static_cast<size_t>((q / 2 * kLanes + lane) * 2 + q % 2);
-      p16_[to] = code.p16[static_cast<size_t>(from + q)];
-      sign_shift_[to] = code.sign_shift[static_cast<size_t>(from + q)];
+      const size_t i = static_cast<size_t>(from + q);
+      p16_[to] = static_cast<uint16_t>(code.p16[i] | (joined_ ? code.sign_shift[i] : 0));
+      if (!joined_) sign_shift_[to] = code.sign_shift[i];
     }
   }
 }
@@ -100,7 +107,7 @@ void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& pre
     const size_t code_at = item / static_cast<size_t>(steps) * static_cast<size_t>(code_stride_);
     DrawArgs args;
     args.p16 = p16_.data() + code_at;
-    args.sign_shift = sign_shift_.data() + code_at;
+    args.sign_shift = joined_ ? nullptr : sign_shift_.data() + code_at;
     args.first_weight = static_cast<uint32_t>(block.first * per_channel_);
     args.per_channel = per_channel_;
     args.taps = shape_.taps;

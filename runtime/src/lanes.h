@@ -63,6 +63,7 @@ class LaneCode {
   int64_t sampled_size_ = 0;
   std::vector<OutputBlock> blocks_;
   std::vector<LaneBlock> lane_blocks_;
+  bool joined_ = false;  // sign and shift are the low byte of p16_
   Aligned<uint16_t> p16_;
   Aligned<uint8_t> sign_shift_;
 };
