@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-STAGES = ("analysing", "comparing", "reading patterns")
+STAGES = ("analysing", "comparing", "reading patterns", "measuring")
 
 
 @contextmanager

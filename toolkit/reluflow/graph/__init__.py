@@ -1,9 +1,44 @@
 """The only room that knows ONNX: load, find switch sites, rewrite, save."""
 
 from reluflow.graph.annotate import annotate
+from reluflow.graph.bake import bake_samples
+from reluflow.graph.expose import expose
+from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.model import Model, load
+from reluflow.graph.prune import Pruned, PruneResult, prune
+from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
+from reluflow.graph.psb_options import PsbOptions
+from reluflow.graph.refused import Refused
 from reluflow.graph.site import SwitchSite
 from reluflow.graph.sites import find_sites
 from reluflow.graph.tap import Tap, TapResult, tap
+from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
 
-__all__ = ["Model", "SwitchSite", "Tap", "TapResult", "annotate", "find_sites", "load", "tap"]
+__all__ = [
+    "ConvertedNode",
+    "FoldResult",
+    "Folded",
+    "Model",
+    "PruneResult",
+    "Pruned",
+    "PsbNode",
+    "PsbOptions",
+    "PsbResult",
+    "Refused",
+    "Succession",
+    "SwitchSite",
+    "Tap",
+    "TapResult",
+    "annotate",
+    "bake_samples",
+    "expose",
+    "find_psb",
+    "find_sites",
+    "find_successions",
+    "fold_batchnorm",
+    "load",
+    "prune",
+    "psb_inputs",
+    "tap",
+    "to_psb",
+]

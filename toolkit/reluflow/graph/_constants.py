@@ -78,19 +78,32 @@ def _evaluate(home: Scope, tensor: str, depth: int) -> np.ndarray | None:
         return None
     if node.op == "Constant":
         return _constant_node(node, home)
-    rule = _RULES.get(node.op)
-    if rule is None:
+    if node.op not in _RULES:
         return None
     values = [constant(home, name, depth - 1) for name in node.inputs if name]
     known = [value for value in values if value is not None]
     if len(known) < len(values) or sum(value.size for value in known) > MAX_ELEMENTS:
         return None
+    result = apply_rule(node, known)
+    return result if result is None or result.size <= MAX_ELEMENTS else None
+
+
+def has_rule(op: str) -> bool:
+    """Tell whether `apply_rule` knows an operator of ONNX's own domain."""
+    return op in _RULES
+
+
+def apply_rule(node: Node, values: list[_Array]) -> _Array | None:
+    """Return what a node of ONNX's own domain makes of known inputs, None where no rule tells."""
+    rule = _RULES.get(node.op)
+    if rule is None:
+        return None
     try:
         with np.errstate(all="ignore"):
-            result = rule(node, known)
+            result: _Array | None = rule(node, values)
+            return result
     except (ValueError, TypeError, IndexError, KeyError, OverflowError):
         return None
-    return result if result is None or result.size <= MAX_ELEMENTS else None
 
 
 def _constant_node(node: Node, home: Scope) -> np.ndarray | None:
@@ -113,6 +126,10 @@ def _axes(node: Node, values: list[_Array]) -> tuple[int, ...]:
     if len(values) > 1:
         return tuple(int(axis) for axis in values[1].ravel())
     return node.integers("axes") or ()
+
+
+def _transpose(node: Node, values: list[_Array]) -> _Array:
+    return np.asarray(np.transpose(values[0], node.integers("perm")))
 
 
 def _squeeze(node: Node, values: list[_Array]) -> _Array:
@@ -168,6 +185,7 @@ _RULES: dict[str, Callable[[Node, list[_Array]], _Array | None]] = {
     "Dropout": _unary(lambda value: value),
     "Cast": _cast,
     "CastLike": lambda node, values: np.asarray(values[0], values[1].dtype),
+    "Transpose": _transpose,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Reshape": _reshape,

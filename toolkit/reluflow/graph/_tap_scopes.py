@@ -90,9 +90,9 @@ class NameMaker:
             self.taken.update(value.name for value in (*graph.input, *graph.output))
             self.taken.update(tensor.name for tensor in graph.initializer)
 
-    def fresh(self, tensor: str) -> str:
+    def fresh(self, tensor: str, what: str = "pre_activation") -> str:
         """Return a new name that tells the tensor it stands for."""
-        stem = f"{tensor}/pre_activation"
+        stem = f"{tensor}/{what}"
         name, number = stem, 1
         while name in self.taken:
             number += 1

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from reluflow.errors import ModelError, OptionError
+from reluflow.graph._copy import copy_proto
 from reluflow.graph._external import walk_graphs
-from reluflow.graph._inline import inline_functions
-from reluflow.graph._skeleton import make_skeleton
 from reluflow.graph._tap_scopes import NameMaker, Wanted, carry_out, loop_depth, steps
 from reluflow.graph.model import Model
 from reluflow.graph.site import SwitchSite
@@ -100,7 +99,7 @@ def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> T
     inline = bool(model._proto.functions) and any(
         located.node.in_function or located.tensor not in visible for _, located in able
     )
-    proto = _copy(model, inline)
+    proto = copy_proto(model, inline)
     tapper = _Tapper(proto)
     taps = tuple(tapper.tap(site, located, behind) for site, located in able)
     tapper.finish()
@@ -156,24 +155,6 @@ def _same_behind(located: Located) -> bool:
 
 def _moved(axis: int, loops: int) -> int:
     return axis + loops if axis >= 0 else axis
-
-
-def _copy(model: Model, inline: bool) -> ModelProto:
-    """Copy the model; inlining sees no weights, so it works at any size."""
-    proto = ModelProto()
-    proto.CopyFrom(model._proto)
-    if not inline:
-        return proto
-    skeleton = make_skeleton(proto, model.base_dir)
-    flat = inline_functions(skeleton.proto if skeleton.exact else proto)
-    for field in ("node", "value_info"):
-        del getattr(proto.graph, field)[:]
-        getattr(proto.graph, field).extend(getattr(flat.graph, field))
-    del proto.functions[:]
-    proto.functions.extend(flat.functions)
-    del proto.opset_import[:]
-    proto.opset_import.extend(flat.opset_import)
-    return proto
 
 
 class _Tapper:

@@ -11,15 +11,23 @@ from reluflow.report.jsonfile import write_json as write_json
 from reluflow.report.page import write_html as write_html
 from reluflow.report.parquet import write_patterns_parquet as write_patterns_parquet
 from reluflow.report.pictures import write_pictures as write_pictures
+from reluflow.report.psb_page import write_evaluation as write_evaluation
+from reluflow.report.psb_terminal import print_conversion as print_conversion
+from reluflow.report.psb_terminal import print_evaluation as print_evaluation
+from reluflow.report.psb_terminal import print_psb_description as print_psb_description
 from reluflow.report.terminal import print_inspection as print_inspection
 from reluflow.report.terminal import print_table as print_table
 
 __all__ = [
     "check_report_directory",
+    "print_conversion",
+    "print_evaluation",
     "print_inspection",
+    "print_psb_description",
     "print_table",
     "read_json",
     "to_json",
+    "write_evaluation",
     "write_html",
     "write_json",
     "write_patterns_parquet",

@@ -1,5 +1,14 @@
 """Opens ONNX Runtime sessions; the only room that knows onnxruntime."""
 
-from reluflow.runtime.session import Session, default_threads, open_session
+from reluflow.runtime.library import get_library_path
+from reluflow.runtime.session import Session, default_threads, has_library, open_session
+from reluflow.runtime.static_int8 import static_int8
 
-__all__ = ["Session", "default_threads", "open_session"]
+__all__ = [
+    "Session",
+    "default_threads",
+    "get_library_path",
+    "has_library",
+    "open_session",
+    "static_int8",
+]

@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model
+from reluflow.runtime.library import get_library_path, register
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -20,9 +21,19 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _FATAL_ONLY = 4
+OWN_DOMAIN = "ai.reluflow"
 _NOISE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/[^ ]*?/onnxruntime/[^ ]* |\bStatus Message: "
 )
+
+
+def has_library() -> bool:
+    """Tell whether the native library is installed or named."""
+    try:
+        get_library_path()
+    except OptionError:
+        return False
+    return True
 
 
 class Session:
@@ -68,6 +79,7 @@ def open_session(
     outputs: Sequence[str] | None = None,
     threads: int | None = None,
     optimisation: str = "all",
+    library: bool | None = None,
 ) -> Session:
     """Open a session on the CPU.
 
@@ -76,12 +88,16 @@ def open_session(
         outputs: names of the outputs to compute; all of the model's by default.
         threads: intra-op threads; the cores of this process by default.
         optimisation: ONNX Runtime's graph optimisation: "none", "basic", "extended" or "all".
+        library: run operators of the domain `ai.reluflow` natively: True, never (False), or
+            by default where the model has some and the library is there. Without it their
+            model-local functions run.
 
     Returns:
         The session.
 
     Raises:
-        OptionError: an unknown optimisation level or a thread count below 1.
+        OptionError: an unknown optimisation level, a thread count below 1, or the native
+            library was asked for and is missing.
         ModelError: ONNX Runtime cannot load the model.
     """
     if optimisation not in _LEVELS:
@@ -97,6 +113,8 @@ def open_session(
     options.log_severity_level = _FATAL_ONLY
     # Between two runs a spinning pool would fight the hashing threads for the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if library or (library is None and OWN_DOMAIN in model.opset and has_library()):
+        register(options)
     if model.base_dir is not None:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(model.base_dir)

@@ -1,0 +1,238 @@
+#include "conv.h"
+
+#include <algorithm>
+
+#include "activations.h"
+#include "gemm.h"
+#include "packed_input.h"
+#include "per_product.h"
+
+namespace reluflow {
+
+namespace {
+
+constexpr int64_t kPackedBytes = 1 << 20;  // images that are packed at once: about a second cache
+
+/// Images [first, first + count), packed.
+struct Batch {
+  const int32_t* packed;
+  int64_t first;
+  int64_t count;
+};
+
+struct TileWork {
+  const ConvRun& run;
+  const PackedLayout& layout;
+  const int64_t* taps;  // byte offsets
+  const int16_t* weights;
+  const Epilogue* epilogues;  // one a block
+
+  /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
+  void chunk(const Batch& batch, size_t number, int64_t begin, int64_t end) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[number];
+    const int64_t pixels = run.shape.pixels();
+    GemmInput in;
+    in.count = static_cast<int>(end - begin);
+    in.taps = taps;
+    in.pairs = run.weights.lanes().shape().pairs();
+    const int64_t group_at = block.group * layout.group_pairs() * run.shape.plane();
+    for (int64_t v = begin; v < end; ++v) {
+      const int64_t at = v / pixels * layout.image() + group_at + layout.window(v % pixels);
+      in.pixels[v - begin] = reinterpret_cast<const char*>(batch.packed + at);
+    }
+    alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
+    StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
+    s.sums = sums;
+    gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
+    store(batch, block, begin, end, s);
+  }
+
+  /// Writes the part of a chunk that lies in each image.
+  void store(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end,
+             StoreArgs s) const {
+    const int64_t pixels = run.shape.pixels();
+    const float* sums = s.sums;
+    s.stride = pixels;
+    for (int64_t v = begin; v < end;) {
+      const int64_t image = v / pixels;
+      const int64_t stop = std::min(end, (image + 1) * pixels);
+      s.sums = sums + (v - begin) * kTileLanes;
+      s.pixels = static_cast<int>(stop - v);
+      s.out = run.y + ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+      run.kernels.store_planar(s);
+      v = stop;
+    }
+  }
+};
+
+/// Chunks of whole tiles, as equal as they can be.
+void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
+  const int64_t windows = batch.count * work.run.shape.pixels();
+  const int64_t tile = work.run.kernels.tile_pixels;
+  const size_t tiles = static_cast<size_t>((windows + tile - 1) / tile);
+  const size_t per_chunk = static_cast<size_t>(63 / tile);
+  const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
+  const size_t blocks = work.run.weights.lanes().blocks().size();
+  auto item = [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
+    const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
+    work.chunk(batch, i / split.pieces, begin, std::min(end, windows));
+  };
+  parallel_for(runner, split.pieces * blocks, item);
+}
+
+constexpr int64_t kBandPixels = 8192;  // packed pixels of a depthwise band, within a first cache
+
+/// Packed rows that one output row needs.
+int64_t row_span(const ConvSpec& conv) { return conv.dilations[0] * (conv.kernel[0] - 1) + 1; }
+
+/// Output rows of a band: as many as fit, at least one.
+int64_t band_rows(const ConvRun& run) {
+  const int64_t spare = kBandPixels / run.shape.packed[1] - row_span(run.conv);
+  return spare < 0 ? 1 : spare / run.shape.window_step[0] + 1;
+}
+
+struct DepthwiseWork {
+  const ConvRun& run;
+  const PackedLayout& layout;
+  const RowPacker& packer;
+  const int64_t* taps;  // pixel offsets
+  const int16_t* weights;
+  int f;
+
+  /// Output rows [begin, end) of output channel m of an image, by way of `packed`.
+  void band(int64_t image, int64_t m, int64_t begin, int64_t end, int32_t* packed) const {
+    const ConvShape& shape = run.shape;
+    const int64_t group = m / (run.conv.outputs / run.conv.group);
+    const int64_t pitch = shape.packed[1];
+    const int64_t first = begin * shape.window_step[0];
+    const float* x = run.x + image * run.conv.inputs() * shape.input[0] * shape.input[1];
+    for (int64_t r = 0; r < (end - 1 - begin) * shape.window_step[0] + row_span(run.conv); ++r) {
+      packer.row(x, group, first + r, packed + r * pitch);
+    }
+    DepthwiseArgs d = args(m);
+    for (int64_t row = begin; row < end; ++row) {
+      d.row = packed + (row * shape.window_step[0] - first) * pitch;
+      d.out = run.y + (image * run.conv.outputs + m) * shape.pixels() + row * shape.output[1];
+      run.kernels.depthwise_row(d);
+    }
+  }
+
+  DepthwiseArgs args(int64_t m) const {
+    const Scale scale = channel_scale(run.emax[m], run.precision, f);
+    DepthwiseArgs d{};
+    d.taps = taps;
+    d.n_taps = run.conv.taps();
+    d.weights = weights + m * d.n_taps;
+    d.step = run.shape.window_step[1];
+    d.width = run.shape.output[1];
+    d.scale_a = scale.a;
+    d.scale_b = scale.b;
+    d.bias = run.bias ? run.bias + m : nullptr;
+    d.clips = run.psb.activation != Activation::kNone;
+    d.low = run.psb.low();
+    d.high = run.psb.high();
+    return d;
+  }
+};
+
+/// Packs and sums band by band, so that packed pixels never leave the first cache.
+Status run_depthwise(Runner& runner, const DepthwiseWork& work) {
+  const ConvShape& shape = work.run.shape;
+  const int64_t outputs = work.run.conv.outputs;
+  const Split bands(static_cast<size_t>(shape.output[0]),
+                    static_cast<size_t>((shape.output[0] - 1) / band_rows(work.run) + 1));
+  const size_t all = static_cast<size_t>(shape.batch * outputs) * bands.pieces;
+  const size_t pixels = static_cast<size_t>(shape.pixels()) / bands.pieces + 1;
+  // Rows that are too long for the band get memory of their own, one piece a range.
+  const int64_t needed = row_span(work.run.conv) * shape.packed[1];
+  const bool is_long = needed > kBandPixels;
+  const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);
+  const Scratch<int32_t> rows(
+      runner, is_long ? split.pieces * static_cast<size_t>(needed) : size_t{0});
+  if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
+  auto item = [&](size_t i) {
+    alignas(64) int32_t band[kBandPixels];
+    int32_t* packed = is_long ? rows.data() + i * static_cast<size_t>(needed) : band;
+    for (size_t at = split.begin(i); at < split.end(i); ++at) {
+      const int64_t channel = static_cast<int64_t>(at / bands.pieces);
+      const size_t b = at % bands.pieces;
+      work.band(channel / outputs, channel % outputs, static_cast<int64_t>(bands.begin(b)),
+                static_cast<int64_t>(bands.end(b)), packed);
+    }
+  };
+  parallel_for(runner, split.pieces, item);
+  return {};
+}
+
+void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
+                     const std::vector<int64_t>& offsets, int f, const Batch& batch) {
+  const int64_t pixels = run.shape.pixels();
+  const ProductRun products{run.psb, run.weights.code(), run.precision, f, run.emax, run.bias,
+                            {run.conv.group, run.conv.outputs / run.conv.group,
+                             run.conv.group_inputs, run.conv.taps()}};
+  auto item = [&](size_t i) {
+    const int64_t v = static_cast<int64_t>(i);
+    const int64_t image = v / pixels;
+    const int32_t* x = batch.packed + image * layout.image() + layout.window(v % pixels);
+    float* y = run.y + (batch.first + image) * run.conv.outputs * pixels + v % pixels;
+    position(products, batch.first * pixels + v, x, offsets.data(),
+             layout.group_pairs() * run.shape.plane(), y, pixels);
+  };
+  parallel_for(runner, static_cast<size_t>(batch.count * pixels), item);
+}
+
+/// A convolution whose rows join without a gap is one with a single long row.
+ConvShape joined(const ConvSpec& conv, ConvShape shape) {
+  if (conv.taps() != 1) return shape;
+  for (int axis = 0; axis < 2; ++axis) {
+    if (shape.pack_step[axis] != 1 || shape.packed[axis] != shape.input[axis]) return shape;
+  }
+  const int64_t pixels = shape.input[0] * shape.input[1];
+  for (int64_t* size : {shape.input, shape.output, shape.packed}) {
+    size[0] = 1;
+    size[1] = pixels;
+  }
+  return shape;
+}
+
+}  // namespace
+
+Status run_conv(Runner& runner, const ConvRun& given) {
+  const ConvShape shape = joined(given.conv, given.shape);
+  const ConvRun run{given.psb,       given.conv, shape,      given.kernels, given.weights,
+                    given.precision, given.x,    given.emax, given.bias,    given.y};
+  const PackedLayout layout{run.conv, run.shape};
+  if (run.shape.batch == 0) return {};
+  const int64_t count = run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
+  const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
+  const std::vector<int64_t> offsets = layout.pair_offsets();
+  const bool per_product = run.weights.path() == Path::kPerProduct;
+  std::shared_ptr<const WeightSet> set;
+  if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  if (run.weights.path() == Path::kDepthwise) {
+    const RowPacker packer(run.kernels, layout, f, run.psb.limit());
+    return run_depthwise(runner, {run, layout, packer, offsets.data(), set->weights.data(), f});
+  }
+  std::vector<int64_t> bytes = offsets;
+  for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
+  const int64_t fitting = kPackedBytes / (layout.image() * static_cast<int64_t>(sizeof(int32_t)));
+  const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
+  const Scratch<int32_t> packed(runner, static_cast<size_t>(at_once * layout.image()));
+  if (!packed) return Status("memory for the packed input is missing; give a smaller batch.");
+  const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
+                                                         run.precision, f, run.emax, run.bias);
+  for (int64_t first = 0; first < run.shape.batch; first += at_once) {
+    const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
+    pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
+                packed.data());
+    if (per_product) {
+      run_per_product(runner, run, layout, offsets, f, batch);
+    } else {
+      run_tiles(runner, {run, layout, bytes.data(), set->weights.data(), epilogues.data()}, batch);
+    }
+  }
+  return {};
+}
+
+}  // namespace reluflow

@@ -1,0 +1,34 @@
+// PsbConv without its host: numbers in, numbers out.
+#ifndef RELUFLOW_CONV_H
+#define RELUFLOW_CONV_H
+
+#include <cstdint>
+
+#include "conv_shape.h"
+#include "kernels.h"
+#include "psb_spec.h"
+#include "runner.h"
+#include "weights.h"
+
+namespace reluflow {
+
+/// One run of a convolution.
+struct ConvRun {
+  const PsbSpec& psb;
+  const ConvSpec& conv;
+  const ConvShape& shape;
+  const Kernels& kernels;
+  Weights& weights;
+  Precision precision;
+  const float* x;      ///< [batch, inputs, spatial...]
+  const int8_t* emax;  ///< [outputs]
+  const float* bias;   ///< [outputs] or null
+  float* y;            ///< [batch, outputs, spatial...]
+};
+
+/// Computes `y`.
+Status run_conv(Runner& runner, const ConvRun& run);
+
+}  // namespace reluflow
+
+#endif

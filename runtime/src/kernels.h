@@ -1,0 +1,122 @@
+// The inner loops, one table of function pointers per instruction set.
+//
+// A kernel never allocates, never throws and knows nothing of ONNX. All tables give the same bits.
+#ifndef RELUFLOW_KERNELS_H
+#define RELUFLOW_KERNELS_H
+
+#include <cstdint>
+
+namespace reluflow {
+
+constexpr int kLanes = 16;       ///< output channels in one vector
+constexpr int kTileLanes = 64;   ///< output channels in one tile
+constexpr int kMaxPixels = 8;    ///< pixels in one tile, at most
+constexpr int kBlockPairs = 64;  ///< pairs whose sum is one exact integer
+
+constexpr int kSpareRows = 16;   ///< rows behind a tile's sums that a store may read
+
+/// Where a tile's sums go.
+enum TileMode : int {
+  kTileRaw = 0,    ///< int32 sums are stored
+  kTileFirst = 1,  ///< sums are converted to float32 and stored
+  kTileAdd = 2     ///< sums are converted to float32 and added to what is there
+};
+
+/// sum over pairs of x[pixel][pair] . w[pair][lane], for `pixels` x (16 * vectors) lanes.
+struct TileArgs {
+  const char* const* pixels;  ///< first byte of each pixel; a pixel's pairs lie at `taps`
+  const int64_t* taps;        ///< byte offset of each pair
+  const int16_t* weights;     ///< [pairs][16 * vectors][2]
+  int64_t pairs;
+  int mode;
+  void* out;  ///< [pixels][kTileLanes] float or int32
+};
+
+/// Scales sums, adds the bias, applies the activation, writes the result.
+struct StoreArgs {
+  const float* sums;  ///< [pixels][kTileLanes], and kSpareRows more rows that may be read
+  int pixels;
+  int lanes;             ///< valid ones of kTileLanes
+  const float* scale_a;  ///< [kTileLanes], power of two
+  const float* scale_b;  ///< [kTileLanes], the rest of it where one float cannot hold it
+  const float* bias;     ///< [kTileLanes] or null
+  int clips;             ///< whether low and high apply
+  float low;
+  float high;
+  float* out;
+  int64_t stride;  ///< elements from one lane (planar) or pixel (rows) to the next
+};
+
+/// Draws the weights of 16 output channels in the order of the tiles.
+struct DrawArgs {
+  const uint16_t* p16;        ///< [q / 2][16][2]; without sign_shift its low byte is that
+  const uint8_t* sign_shift;  ///< [q / 2][16][2], or null when p has at most 8 bits
+  uint32_t first_weight;      ///< number of lane 0's first weight
+  int64_t per_channel;        ///< Q
+  int64_t taps;               ///< T
+  int64_t channels;           ///< input channels of the group
+  int64_t pair_begin;         ///< channel pairs [pair_begin, pair_end)
+  int64_t pair_end;
+  int log2_n;
+  int sampler;  ///< 0 systematic, 1 binomial, 2 nearest
+  uint32_t key_a;
+  uint32_t key_b;
+  int16_t* out;    ///< pair 0 of this lane block
+  int64_t stride;  ///< int16 elements from one pair to the next
+};
+
+/// One output row of a depthwise channel.
+struct DepthwiseArgs {
+  const int32_t* row;    ///< first input pixel of the row
+  const int64_t* taps;   ///< offset of each tap in pixels
+  const int16_t* weights;
+  int64_t n_taps;
+  int64_t step;  ///< input pixels from one output pixel to the next
+  int64_t width;
+  float scale_a;
+  float scale_b;
+  const float* bias;  ///< one value or null
+  int clips;
+  float low;
+  float high;
+  float* out;
+};
+
+/// Fingerprints of `samples` neighbouring samples.
+struct HashArgs {
+  const float* x;        ///< unit 0 of the first sample
+  int64_t unit_stride;   ///< elements from one unit to the next
+  int64_t units;
+  int64_t samples;       ///< at most kHashSamples
+  const uint64_t* words; ///< [units][2]
+  float threshold;
+  uint64_t* keys;    ///< [samples][2]
+  int64_t* active;   ///< [units], added to
+  int64_t nonfinite; ///< result
+};
+constexpr int kHashSamples = 1024;
+
+struct Kernels {
+  const char* name;
+  int tile_pixels;
+  /// Largest bit pattern of |x| among the finite values.
+  uint32_t (*max_abs_bits)(const float* x, int64_t n);
+  /// out[i] = quantised a[i * step] in the low half and b[i * step] (0 if null) in the high half.
+  void (*pack_row)(const float* a, const float* b, int64_t n, int64_t step, float scale,
+                   float limit, int32_t* out);
+  void (*tile)(int pixels, int vectors, const TileArgs& args);
+  void (*store_planar)(const StoreArgs& args);
+  void (*store_rows)(const StoreArgs& args);
+  void (*draw)(const DrawArgs& args);
+  void (*depthwise_row)(const DepthwiseArgs& args);
+  void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
+  void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
+};
+
+const Kernels& portable_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512vnni_kernels();
+
+}  // namespace reluflow
+
+#endif

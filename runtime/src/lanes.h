@@ -1,0 +1,76 @@
+// The weight code in the order of the tiles: 16 output channels side by side.
+#ifndef RELUFLOW_LANES_H
+#define RELUFLOW_LANES_H
+
+#include <cstdint>
+#include <vector>
+
+#include "aligned.h"
+#include "kernels.h"
+#include "psb_spec.h"
+#include "runner.h"
+#include "weight_code.h"
+
+namespace reluflow {
+
+/// How the weights of a node are grouped: a Conv's groups, or one group for a MatMul.
+struct LaneShape {
+  int64_t groups = 1;
+  int64_t group_outputs = 0;  ///< output channels of a group
+  int64_t group_inputs = 0;   ///< input channels of a group
+  int64_t taps = 1;           ///< T
+
+  int64_t pairs() const { return (group_inputs + 1) / 2 * taps; }
+};
+
+/// Up to 64 output channels of one group, the width of a tile.
+struct OutputBlock {
+  int64_t group;
+  int64_t first;  ///< output channel number of lane 0
+  int lanes;      ///< valid lanes
+  int vectors;    ///< vectors of 16 lanes
+  int64_t weights;  ///< where its sampled weights start, in int16 elements
+  int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less on the wide path
+};
+
+/// The code of all weights, ready to be drawn into tiles.
+class LaneCode {
+ public:
+  LaneCode() = default;
+  LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape);
+
+  const std::vector<OutputBlock>& blocks() const { return blocks_; }
+  const LaneShape& shape() const { return shape_; }
+  /// int16 elements of one sampled set.
+  int64_t sampled_size() const { return sampled_size_; }
+
+  /// Draws all weights; `out` holds `sampled_size()` elements.
+  void draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,
+            int16_t* out) const;
+
+ private:
+  struct LaneBlock {
+    int64_t first;   // output channel of lane 0
+    int64_t out;     // int16 offset of its pair 0
+    int64_t stride;  // int16 elements from pair to pair
+  };
+
+  void fill(const WeightCode& code, size_t lane_block, int lanes);
+
+  LaneShape shape_;
+  int64_t per_channel_ = 0;
+  int64_t code_stride_ = 0;  // elements of one lane block
+  int64_t sampled_size_ = 0;
+  std::vector<OutputBlock> blocks_;
+  std::vector<LaneBlock> lane_blocks_;
+  bool joined_ = false;  // sign and shift are the low byte of p16_
+  Aligned<uint16_t> p16_;
+  Aligned<uint8_t> sign_shift_;
+};
+
+/// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs.
+int safe_sub_pairs(const WeightCode& code, int64_t channel, const LaneShape& shape, int limit);
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,33 @@
+// PsbMatMul without its host: numbers in, numbers out.
+#ifndef RELUFLOW_MATMUL_H
+#define RELUFLOW_MATMUL_H
+
+#include <cstdint>
+
+#include "kernels.h"
+#include "psb_spec.h"
+#include "runner.h"
+#include "weights.h"
+
+namespace reluflow {
+
+/// One run of a product A W^T, W stored as [columns, inner].
+struct MatMulRun {
+  const PsbSpec& psb;
+  const Kernels& kernels;
+  Weights& weights;
+  Precision precision;
+  int64_t rows;
+  int64_t inner;
+  const float* a;      ///< [rows, inner]
+  const int8_t* emax;  ///< [columns]
+  const float* bias;   ///< [columns] or null
+  float* y;            ///< [rows, columns]
+};
+
+/// Computes `y`.
+Status run_matmul(Runner& runner, const MatMulRun& run);
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,31 @@
+// The operator PatternHash.
+#ifndef RELUFLOW_OP_PATTERN_HASH_H
+#define RELUFLOW_OP_PATTERN_HASH_H
+
+#include <memory>
+
+#include "kernels.h"
+#include "op_adapter.h"
+
+namespace reluflow {
+
+class PatternHash {
+ public:
+  static constexpr const char* kName = "PatternHash";
+  static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired}};
+  static constexpr Port kOutputs[] = {
+      {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired}};
+
+  static Status create(const NodeInfo& info, std::unique_ptr<PatternHash>* out);
+  Status compute(Call& call) const;
+
+ private:
+  float threshold_ = 0.0f;
+  int64_t unit_axis_ = 1;
+  uint64_t seed_ = 20250731;
+  const Kernels* kernels_ = nullptr;
+};
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,45 @@
+#include "op_psb_matmul.h"
+
+#include "conv_shape.h"
+#include "matmul.h"
+
+namespace reluflow {
+
+Status PsbMatMul::create(const NodeInfo& info, std::unique_ptr<PsbMatMul>* out) {
+  std::vector<int64_t> shape;
+  RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &shape));
+  constexpr int64_t kMost = int64_t{1} << 31;
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] >= kMost || shape[1] >= kMost) {
+    return Status("weight_shape is " + text_of(shape) +
+                  ", but [N, K] with sizes of at least 1 is wanted; convert the model again.");
+  }
+  auto made = std::make_unique<PsbMatMul>();
+  made->inner_ = shape[1];
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, {1, shape[0], shape[1], 1}, false));
+  *out = std::move(made);
+  return {};
+}
+
+Status PsbMatMul::compute(Call& call) const {
+  std::optional<Tensor> a;
+  RELUFLOW_RETURN_IF_BAD(call.input(kX, &a));
+  if (!a) return Status("A is missing; give float32 values.");
+  RELUFLOW_RETURN_IF_BAD(check_float(*a, "A"));
+  if (a->dims.empty() || a->dims.back() != inner_) {
+    return Status("A has shape " + text_of(a->dims) + ", but [..., " + std::to_string(inner_) +
+                  "] is wanted; give an input that fits weight_shape.");
+  }
+  PsbInputs in;
+  RELUFLOW_RETURN_IF_BAD(node_.open(call, &in));
+  std::vector<int64_t> dims = a->dims;
+  dims.back() = node_.spec().channels;
+  void* y = nullptr;
+  RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  return run_matmul(call, {node_.spec(), node_.kernels(), *in.weights, in.precision,
+                           a->count() / inner_, inner_, a->as<const float>(),
+                           in.emax.as<const int8_t>(),
+                           in.bias ? in.bias->as<const float>() : nullptr,
+                           static_cast<float*>(y)});
+}
+
+}  // namespace reluflow

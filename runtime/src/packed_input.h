@@ -1,0 +1,56 @@
+// Quantised images in the layout of the tiles: one int32 holds two channels of a pixel.
+#ifndef RELUFLOW_PACKED_INPUT_H
+#define RELUFLOW_PACKED_INPUT_H
+
+#include <cstdint>
+#include <vector>
+
+#include "conv_shape.h"
+#include "kernels.h"
+#include "runner.h"
+
+namespace reluflow {
+
+/// Geometry of packed images: [image][group][channel pair][row][column], padding included.
+struct PackedLayout {
+  const ConvSpec& conv;
+  const ConvShape& shape;
+
+  int64_t group_pairs() const { return (conv.group_inputs + 1) / 2; }
+  int64_t planes() const { return conv.group * group_pairs(); }
+  int64_t image() const { return planes() * shape.plane(); }
+
+  /// Pixel number of window `pixel` inside its plane.
+  int64_t window(int64_t pixel) const {
+    return pixel / shape.output[1] * shape.window_step[0] * shape.packed[1] +
+           pixel % shape.output[1] * shape.window_step[1];
+  }
+  /// Pixel offset of every pair of a group, in the order of pairs.
+  std::vector<int64_t> pair_offsets() const;
+};
+
+/// Quantises rows of packed planes.
+class RowPacker {
+ public:
+  RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit);
+
+  /// Packs one row of plane number `plane` of an image.
+  void row(const float* image, int64_t plane, int64_t row, int32_t* out) const;
+
+ private:
+  const Kernels& kernels_;
+  const PackedLayout& layout_;
+  int64_t begin_;  // packed columns [begin_, end_) lie on input columns
+  int64_t end_;
+  int64_t input_;  // the first of these
+  float scale_;
+  float limit_;
+};
+
+/// Quantises and packs images [first, first + count) of `x`.
+void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
+                 int64_t first, int64_t count, int f, int limit, int32_t* out);
+
+}  // namespace reluflow
+
+#endif

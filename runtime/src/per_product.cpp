@@ -1,0 +1,54 @@
+#include "per_product.h"
+
+#include <algorithm>
+
+#include "activations.h"
+
+namespace reluflow {
+
+namespace {
+
+/// x . w' of one pair at the position of `key`.
+int64_t pair_product(const ProductRun& run, int64_t channel, int64_t pair, int32_t x, Key key) {
+  const LaneShape& shape = run.shape;
+  const int64_t c = 2 * (pair / shape.taps);
+  const int64_t first = channel * run.psb.weights_per_channel + pair % shape.taps;
+  const int16_t low = static_cast<int16_t>(x & 0xffff);
+  const int16_t high = static_cast<int16_t>(static_cast<uint32_t>(x) >> 16);
+  int64_t sum = int64_t{low} * draw_weight(run.code, first + c * shape.taps, run.precision, key);
+  if (c + 1 < shape.group_inputs) {
+    sum += int64_t{high} * draw_weight(run.code, first + (c + 1) * shape.taps, run.precision, key);
+  }
+  return sum;
+}
+
+float finish(const ProductRun& run, int64_t channel, float sum) {
+  const Scale scale = channel_scale(run.emax[channel], run.precision, run.f);
+  float y = sum * scale.a * scale.b;
+  if (run.bias) y += run.bias[channel];
+  if (run.psb.activation == Activation::kNone) return y;
+  y = y < run.psb.low() ? run.psb.low() : y;
+  return y > run.psb.high() ? run.psb.high() : y;
+}
+
+}  // namespace
+
+void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t* offsets,
+              int64_t group_stride, float* y, int64_t y_stride) {
+  const Key key = at_position(make_key(run.precision.seed, run.psb.stream),
+                              static_cast<uint32_t>(static_cast<uint64_t>(v)));
+  const int64_t pairs = run.shape.pairs();
+  for (int64_t m = 0; m < run.psb.channels; ++m) {
+    const int32_t* from = x + m / run.shape.group_outputs * group_stride;
+    float sum = 0.0f;
+    for (int64_t begin = 0; begin < pairs; begin += kBlockPairs) {
+      const int64_t end = std::min<int64_t>(pairs, begin + kBlockPairs);
+      int64_t exact = 0;
+      for (int64_t p = begin; p < end; ++p) exact += pair_product(run, m, p, from[offsets[p]], key);
+      sum = begin == 0 ? static_cast<float>(exact) : sum + static_cast<float>(exact);
+    }
+    y[m * y_stride] = finish(run, m, sum);
+  }
+}
+
+}  // namespace reluflow

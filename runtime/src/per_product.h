@@ -1,0 +1,32 @@
+// Every product with its own draws: what a multiplier-free circuit would do. Slow, and plain.
+#ifndef RELUFLOW_PER_PRODUCT_H
+#define RELUFLOW_PER_PRODUCT_H
+
+#include <cstdint>
+
+#include "lanes.h"
+#include "psb_spec.h"
+#include "weight_code.h"
+
+namespace reluflow {
+
+struct ProductRun {
+  const PsbSpec& psb;
+  const WeightCode& code;
+  Precision precision;
+  int f;
+  const int8_t* emax;
+  const float* bias;  ///< or null
+  LaneShape shape;
+};
+
+/// All output channels at output position `v`.
+///
+/// `x` is the window's first packed pixel of group 0, `offsets` that of each pair from there,
+/// `group_stride` from one group to the next. Channel m goes to `y[m * y_stride]`.
+void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t* offsets,
+              int64_t group_stride, float* y, int64_t y_stride);
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,56 @@
+// What PsbConv and PsbMatMul share as nodes: attributes, weights and run-time inputs.
+#ifndef RELUFLOW_PSB_NODE_H
+#define RELUFLOW_PSB_NODE_H
+
+#include <memory>
+#include <optional>
+
+#include "cpu.h"
+#include "host.h"
+#include "psb_spec.h"
+#include "weights.h"
+
+namespace reluflow {
+
+/// Inputs of a PSB node, by number.
+enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kRegion };
+
+/// The weights, exponents and bias of one run, and how they are sampled.
+struct PsbInputs {
+  Weights* weights = nullptr;
+  std::unique_ptr<Weights> own;  ///< where W is no constant, unpacked for this run
+  Tensor emax;
+  std::optional<Tensor> bias;
+  Precision precision;
+};
+
+/// The part of a node that is fixed when its kernel is created.
+class PsbNode {
+ public:
+  /// Reads the common attributes; `spec.channels` and `weights_per_channel` come from `dims`.
+  Status create(const NodeInfo& info, const std::vector<int64_t>& dims, const LaneShape& shape,
+                bool depthwise_allowed);
+
+  /// Reads and checks all inputs but X.
+  Status open(Call& call, PsbInputs* out) const;
+
+  const PsbSpec& spec() const { return spec_; }
+  const Kernels& kernels() const { return *kernels_; }
+
+ private:
+  Status read_attributes(const NodeInfo& info);
+  Status make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const;
+
+  PsbSpec spec_;
+  LaneShape shape_;
+  bool depthwise_allowed_ = false;
+  const Kernels* kernels_ = nullptr;
+  std::unique_ptr<Weights> weights_;  // where W is constant; its cache guards itself
+};
+
+/// Refuses anything but float32.
+Status check_float(const Tensor& tensor, const char* name);
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,47 @@
+// The weights of a node: the code in every order its kernels want, and the drawn sets.
+#ifndef RELUFLOW_WEIGHTS_H
+#define RELUFLOW_WEIGHTS_H
+
+#include <memory>
+
+#include "kernels.h"
+#include "lanes.h"
+#include "psb_spec.h"
+#include "runner.h"
+#include "weight_cache.h"
+#include "weight_code.h"
+
+namespace reluflow {
+
+/// How a node's products are summed.
+enum class Path {
+  kTiles,       ///< tiles of 64 output channels
+  kDepthwise,   ///< one input channel a group
+  kPerProduct,  ///< every product draws its own bits
+};
+
+/// Everything that is known about a node's weights before it runs.
+class Weights {
+ public:
+  /// Unpacks `planes`, whose size has been checked.
+  static Status make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
+                     bool depthwise_allowed, std::unique_ptr<Weights>* out);
+
+  Path path() const { return path_; }
+  const LaneCode& lanes() const { return lanes_; }
+  const WeightCode& code() const { return code_; }
+
+  /// The sampled weights of one run: tiles, or C order on the depthwise path.
+  std::shared_ptr<const WeightSet> sample(Runner& runner, const Kernels& kernels,
+                                          const PsbSpec& spec, const Precision& precision);
+
+ private:
+  Path path_ = Path::kTiles;
+  WeightCode code_;  // empty on the tile path
+  LaneCode lanes_;   // empty on the others
+  WeightCache cache_;
+};
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,255 @@
+// Whole convolutions against the plain meaning, for every table and number of threads.
+#include "conv.h"
+
+#include "activations.h"
+#include "check.h"
+#include "support.h"
+
+using namespace reluflow;
+
+namespace {
+
+struct Row {
+  int64_t batch, group, group_inputs, group_outputs;
+  int64_t input[2], kernel[2], stride[2], dilation[2], begin[2], end[2];
+  int x_bits;
+};
+
+// A new shape is a new row.
+const Row kRows[] = {
+    {1, 1, 3, 5, {9, 8}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {2, 1, 64, 64, {7, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 1, 5, 130, {6, 11}, {3, 2}, {2, 1}, {1, 2}, {0, 2}, {1, 0}, 12},
+    {3, 1, 17, 16, {5, 5}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, 12},
+    {1, 1, 8, 9, {7, 9}, {1, 1}, {2, 3}, {1, 1}, {1, 0}, {0, 1}, 12},
+    {1, 1, 8, 9, {7, 9}, {3, 1}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 4, 2, 3, {6, 6}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 8},
+    {2, 8, 1, 1, {9, 40}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 8, 1, 2, {9, 9}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 2, 1, 40, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 3, 1, 1, {11, 11}, {9, 9}, {1, 1}, {1, 1}, {4, 4}, {4, 4}, 16},
+    {1, 1, 40, 20, {4, 4}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 16},
+    {1, 1, 3, 64, {17, 17}, {7, 7}, {2, 2}, {1, 1}, {3, 3}, {3, 3}, 12},
+    {1, 1, 300, 33, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, 12},
+    {1, 2, 1, 1, {3, 3000}, {3, 3}, {1, 2}, {1, 1}, {1, 1}, {1, 1}, 12},  // rows longer than a band
+    {1, 2, 1, 1, {150, 150}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},  // several bands
+    {2, 1, 6, 4, {1, 30}, {1, 5}, {1, 2}, {1, 3}, {0, 4}, {0, 4}, 12},
+};
+
+struct Node {
+  PsbSpec psb;
+  ConvSpec conv;
+  ConvShape shape;
+  std::vector<uint8_t> planes;
+  std::vector<float> x;
+  std::vector<float> bias;
+  std::vector<int8_t> emax;
+
+  Node(const Row& row, std::mt19937& rng) {
+    conv.group = row.group;
+    conv.group_inputs = row.group_inputs;
+    conv.outputs = row.group * row.group_outputs;
+    for (int i = 0; i < 2; ++i) {
+      conv.kernel[i] = row.kernel[i];
+      conv.strides[i] = row.stride[i];
+      conv.dilations[i] = row.dilation[i];
+      conv.pads_begin[i] = row.begin[i];
+      conv.pads_end[i] = row.end[i];
+    }
+    psb.channels = conv.outputs;
+    psb.weights_per_channel = row.group_inputs * conv.taps();
+    psb.p_bits = rng() % 2 ? 4 : 16;
+    psb.stream = rng() % 50;
+    psb.x_bits = row.x_bits;
+    psb.activation = static_cast<Activation>(rng() % 3);
+    psb.clip_min = -0.5f;
+    psb.clip_max = 4.0f;
+    planes = test::random_planes(psb, rng, row.x_bits == 16 ? 13 : 1);
+    const int64_t inputs = conv.inputs();
+    x = test::random_floats(static_cast<size_t>(row.batch * inputs * row.input[0] * row.input[1]), rng);
+    bias = test::random_floats(static_cast<size_t>(conv.outputs), rng);
+    for (int64_t m = 0; m < conv.outputs; ++m) emax.push_back(static_cast<int8_t>(rng() % 5) - 2);
+    const Status placed =
+        place_windows(conv, {row.batch, inputs, row.input[0], row.input[1]}, &shape);
+    if (!placed.ok()) check::fail(__FILE__, __LINE__, placed.message());
+  }
+
+  LaneShape lanes() const {
+    return {conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
+  }
+};
+
+/// One output by the plain meaning.
+float plain_output(const Node& node, const WeightCode& code, const Precision& precision, int f,
+                   int64_t image, int64_t m, int64_t oy, int64_t ox) {
+  const ConvSpec& conv = node.conv;
+  const int64_t group = m / (conv.outputs / conv.group);
+  const int64_t v = (image * node.shape.output[0] + oy) * node.shape.output[1] + ox;
+  Key key = make_key(precision.seed, node.psb.stream);
+  if (node.psb.per_product) key = at_position(key, static_cast<uint32_t>(v));
+  test::BlockSum sum;
+  for (int64_t c = 0; c < conv.group_inputs; c += 2) {
+    for (int64_t t = 0; t < conv.taps(); ++t) {
+      const int64_t iy = oy * conv.strides[0] + t / conv.kernel[1] * conv.dilations[0] - node.shape.begin[0];
+      const int64_t ix = ox * conv.strides[1] + t % conv.kernel[1] * conv.dilations[1] - node.shape.begin[1];
+      for (int64_t h = c; h < c + 2 && h < conv.group_inputs; ++h) {
+        if (iy < 0 || ix < 0 || iy >= node.shape.input[0] || ix >= node.shape.input[1]) continue;
+        const int64_t channel = image * conv.inputs() + group * conv.group_inputs + h;
+        const size_t at = static_cast<size_t>((channel * node.shape.input[0] + iy) * node.shape.input[1] + ix);
+        const int64_t i = m * node.psb.weights_per_channel + h * conv.taps() + t;
+        sum.add(int64_t{test::quantised(node.x[at], f, node.psb.limit())} *
+                draw_weight(code, i, precision, key));
+      }
+      sum.end_of_pair();
+    }
+  }
+  const size_t channel = static_cast<size_t>(m);
+  return sum.scaled(node.emax[channel] - 13 - f, &node.bias[channel], node.psb);
+}
+
+std::vector<float> plain_conv(const Node& node, const Precision& precision) {
+  WeightCode code;
+  const Status status = unpack_planes(node.planes.data(), node.psb, &code);
+  CHECK(status.ok());
+  test::Threads runner(1);
+  const int f = activation_exponent(runner, portable_kernels(), node.psb, node.x.data(),
+                                    static_cast<int64_t>(node.x.size()));
+  std::vector<float> y;
+  for (int64_t n = 0; n < node.shape.batch; ++n) {
+    for (int64_t m = 0; m < node.conv.outputs; ++m) {
+      for (int64_t oy = 0; oy < node.shape.output[0]; ++oy) {
+        for (int64_t ox = 0; ox < node.shape.output[1]; ++ox) {
+          y.push_back(plain_output(node, code, precision, f, n, m, oy, ox));
+        }
+      }
+    }
+  }
+  return y;
+}
+
+std::vector<float> native_conv(const Node& node, const Precision& precision, const Kernels& kernels,
+                               int threads, Weights& weights) {
+  test::Threads runner(threads);
+  std::vector<float> y(static_cast<size_t>(node.shape.batch * node.conv.outputs * node.shape.pixels()));
+  const Status status =
+      run_conv(runner, {node.psb, node.conv, node.shape, kernels, weights, precision, node.x.data(),
+                        node.emax.data(), node.bias.data(), y.data()});
+  CHECK(status.ok());
+  return y;
+}
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace
+
+TEST(every_row_is_equal_to_the_bit) {
+  std::mt19937 rng(1);
+  for (size_t r = 0; r < std::size(kRows); ++r) {
+    const Node node(kRows[r], rng);
+    std::unique_ptr<Weights> weights;
+    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    for (const Sampler sampler : {Sampler::kSystematic, Sampler::kBinomial, Sampler::kNearest}) {
+      const Precision precision{static_cast<int>(rng() % 7), sampler, rng()};
+      const std::vector<float> want = plain_conv(node, precision);
+      for (const Kernels* k : test::tables()) {
+        for (const int threads : {1, 3}) {
+          CHECK_EQ_AT(same(native_conv(node, precision, *k, threads, *weights), want), true,
+                      "row " + std::to_string(r) + " " + k->name);
+        }
+      }
+    }
+  }
+}
+
+TEST(draws_per_product_are_equal_to_the_bit) {
+  std::mt19937 rng(2);
+  for (size_t r = 0; r < std::size(kRows); ++r) {
+    if (kRows[r].group_inputs > 20) continue;
+    Node node(kRows[r], rng);
+    node.psb.per_product = true;
+    std::unique_ptr<Weights> weights;
+    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    const Precision precision{2, Sampler::kSystematic, 5};
+    CHECK_EQ_AT(same(native_conv(node, precision, portable_kernels(), 2, *weights),
+                     plain_conv(node, precision)),
+                true, "row " + std::to_string(r));
+  }
+}
+
+TEST(rows_take_every_path) {
+  std::mt19937 rng(1);
+  bool depthwise = false;
+  bool wide = false;
+  bool narrow = false;
+  for (const Row& row : kRows) {
+    const Node node(row, rng);
+    std::unique_ptr<Weights> weights;
+    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    depthwise = depthwise || weights->path() == Path::kDepthwise;
+    for (const OutputBlock& block : weights->lanes().blocks()) {
+      (block.sub_pairs < kBlockPairs ? wide : narrow) = true;
+    }
+  }
+  CHECK(depthwise);
+  CHECK(wide);
+  CHECK(narrow);
+}
+
+TEST(one_node_runs_in_several_threads_at_once) {
+  std::mt19937 rng(3);
+  const Node node(kRows[1], rng);
+  std::unique_ptr<Weights> weights;
+  CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+  std::vector<std::vector<float>> want;
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    want.push_back(plain_conv(node, {2, Sampler::kSystematic, seed}));
+  }
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> pool;
+  for (int t = 0; t < 4; ++t) {
+    pool.emplace_back([&, t] {
+      for (int i = 0; i < 30; ++i) {
+        const uint64_t seed = static_cast<uint64_t>((i + t) % 3);
+        const std::vector<float> y = native_conv(node, {2, Sampler::kSystematic, seed},
+                                                 *test::tables().back(), 1, *weights);
+        wrong += !same(y, want[seed]);
+      }
+    });
+  }
+  for (std::thread& t : pool) t.join();
+  CHECK_EQ(wrong.load(), 0);
+}
+
+TEST(an_input_that_is_too_small_is_refused) {
+  ConvSpec conv;
+  conv.group_inputs = 1;
+  conv.kernel[1] = 5;
+  ConvShape shape;
+  CHECK_HAS(place_windows(conv, {1, 1, 4, 4}, &shape).message(),
+            "X has 4 pixels along a spatial axis, but with its padding at least 5");
+  CHECK_HAS(place_windows(conv, {1, 2, 4, 9}, &shape).message(), "X has shape [1, 2, 4, 9]");
+}
+
+TEST(automatic_padding_is_that_of_onnx) {
+  ConvSpec conv;
+  conv.group_inputs = 1;
+  conv.kernel[0] = conv.kernel[1] = 4;
+  conv.strides[0] = conv.strides[1] = 2;
+  ConvShape shape;
+  conv.auto_pad = AutoPad::kSameUpper;
+  CHECK(place_windows(conv, {1, 1, 7, 8}, &shape).ok());
+  CHECK_EQ(shape.output[0], 4);
+  CHECK_EQ(shape.begin[0], 1);  // 3 pixels: 1 in front
+  CHECK_EQ(shape.begin[1], 1);
+  conv.auto_pad = AutoPad::kSameLower;
+  CHECK(place_windows(conv, {1, 1, 7, 8}, &shape).ok());
+  CHECK_EQ(shape.begin[0], 2);
+  conv.auto_pad = AutoPad::kValid;
+  conv.pads_begin[0] = 9;
+  CHECK(place_windows(conv, {1, 1, 7, 8}, &shape).ok());
+  CHECK_EQ(shape.output[0], 2);
+}
+
+CHECK_MAIN

@@ -1,0 +1,183 @@
+// The operators through the C ABI: what a host sees, refusals above all.
+#include <functional>
+
+#include "check.h"
+#include "fake_host.h"
+#include "hash.h"
+#include "support.h"
+
+using namespace reluflow;
+
+namespace {
+
+/// The library registers its operators once a process: one host serves all cases.
+fake::Host& host() {
+  static fake::Host instance;
+  static const std::string refusal = instance.load();
+  CHECK_EQ(refusal, "");
+  return instance;
+}
+
+/// A working PsbConv of 3 x 3 taps on [1, 2, 4, 4], which cases then spoil.
+struct ConvNode {
+  fake::Value x = fake::value(abi::kFloat, {1, 2, 4, 4}, std::vector<float>(32, 0.5f));
+  fake::Value w = fake::value(abi::kUint8, {13, 7}, std::vector<uint8_t>(91, 0));
+  fake::Value emax = fake::value(abi::kInt8, {3}, std::vector<int8_t>{0, 1, -1});
+  fake::Value b = fake::value(abi::kFloat, {3}, std::vector<float>{1, 2, -3});
+  fake::Value samples = fake::value(abi::kInt64, {}, std::vector<int64_t>{4});
+  fake::Value seed = fake::value(abi::kInt64, {1}, std::vector<int64_t>{7});
+  fake::Node node;
+  std::vector<fake::Value> outputs;
+
+  ConvNode() {
+    node.lists["weight_shape"] = {3, 2, 3, 3};
+    node.ints["p_bits"] = 8;
+    node.inputs = {&x, &w, &emax, &b, &samples, &seed};
+    node.constant = {false, true, true, true, false, false};
+  }
+  std::string run() { return host().run("PsbConv", node, &outputs); }
+};
+
+std::string refusal(const std::function<void(ConvNode&)>& spoil) {
+  ConvNode conv;
+  spoil(conv);
+  const std::string message = conv.run();
+  ConvNode good;
+  CHECK_EQ(good.run(), "");
+  return message;
+}
+
+}  // namespace
+
+TEST(an_old_host_is_refused_in_one_sentence) {
+  fake::Host old;
+  old.newest_api = 16;
+  CHECK_HAS(old.load(), "needs ONNX Runtime 1.17 or newer, but this is 1.0.fake");
+}
+
+TEST(zero_weights_give_the_bias) {
+  for (const bool constant : {true, false}) {
+    ConvNode conv;
+    conv.node.constant[1] = constant;
+    conv.node.strings["activation"] = "relu";
+    CHECK_EQ(conv.run(), "");
+    CHECK(conv.outputs[0].dims == (std::vector<int64_t>{1, 3, 2, 2}));
+    const float* y = reinterpret_cast<const float*>(conv.outputs[0].bytes.data());
+    for (int i = 0; i < 12; ++i) CHECK_EQ(y[i], i < 4 ? 1.0f : i < 8 ? 2.0f : 0.0f);
+  }
+}
+
+TEST(bias_and_region_may_be_left_out) {
+  ConvNode conv;
+  conv.node.inputs[3] = nullptr;
+  conv.node.inputs.push_back(nullptr);
+  conv.node.constant.push_back(false);
+  CHECK_EQ(conv.run(), "");
+  CHECK_EQ(*reinterpret_cast<const float*>(conv.outputs[0].bytes.data()), 0.0f);
+}
+
+TEST(wrong_attributes_are_refused) {
+  using C = ConvNode;
+  CHECK_HAS(refusal([](C& c) { c.node.strings["sampler"] = "dice"; }),
+            "PsbConv: sampler is \"dice\", but one of systematic, binomial, nearest is accepted");
+  CHECK_HAS(refusal([](C& c) { c.node.strings["draws"] = "never"; }), "draws is \"never\"");
+  CHECK_HAS(refusal([](C& c) { c.node.strings["activation"] = "elu"; }), "activation is \"elu\"");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["p_bits"] = 5; }), "p_bits is 5, but 1, 2, 3, 4, 6, 8");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["x_bits"] = 17; }), "x_bits is 17, but 2 to 16");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["x_exponent"] = -101; }), "x_exponent is -101, but -100");
+  CHECK_HAS(refusal([](C& c) { c.node.floats["stream"] = 1; }), "attribute stream cannot be read");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["group"] = 2; }), "group is 2, but a divisor of the 3");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["group"] = 0; }), "group is 0");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["strides"] = {1}; }), "strides is [1], but 2 whole");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["dilations"] = {0, 1}; }), "dilations is [0, 1]");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["pads"] = {1, 1, 1, -1}; }), "pads is [1, 1, 1, -1]");
+  CHECK_HAS(refusal([](C& c) { c.node.strings["auto_pad"] = "SAME"; }), "auto_pad is \"SAME\"");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {3, 2}; }), "weight_shape is [3, 2]");
+  CHECK_HAS(refusal([](C& c) { c.node.lists.clear(); }), "weight_shape is []");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {1 << 30, 1 << 30, 1 << 30, 4}; }),
+            "weight_shape is [");
+}
+
+TEST(wrong_inputs_are_refused) {
+  using C = ConvNode;
+  CHECK_HAS(refusal([](C& c) { c.w.dims = {13, 6}; }), "W has shape [13, 6], but [13, 7] is wanted");
+  CHECK_HAS(refusal([](C& c) {
+              c.node.constant[1] = false;
+              c.w.dims = {12, 7};
+            }),
+            "W has shape [12, 7], but [13, 7] is wanted");
+  CHECK_HAS(refusal([](C& c) { c.w.bytes[90] = 255; }), "bits set behind its last weight");
+  CHECK_HAS(refusal([](C& c) { c.emax.dims = {4}; }), "emax has shape [4], but [3] is wanted");
+  CHECK_HAS(refusal([](C& c) { c.b.dims = {1, 3}; }), "B has shape [1, 3], but [3] is wanted");
+  CHECK_HAS(refusal([](C& c) { c.x.dims = {1, 4, 2, 4}; }), "X has shape [1, 4, 2, 4]");
+  CHECK_HAS(refusal([](C& c) { c.x.dims = {1, 2, 16}; }), "X has shape [1, 2, 16], but rank 4");
+  CHECK_HAS(refusal([](C& c) { c.x.dims = {1, 2, 2, 8}; }), "X has 2 pixels along a spatial axis");
+  CHECK_HAS(refusal([](C& c) { c.x.type = abi::kUint8; }), "X is not float32");
+  CHECK_HAS(refusal([](C& c) { c.samples.bytes[0] = 5; }), "samples is 5, but 1, 2, 4");
+  CHECK_HAS(refusal([](C& c) { c.samples.bytes.assign(8, 255); }), "samples is -1");
+  CHECK_HAS(refusal([](C& c) { c.seed.dims = {2}; }), "seed has shape [2], but one number");
+  CHECK_HAS(refusal([](C& c) {
+              c.node.inputs.push_back(&c.b);
+              c.node.constant.push_back(false);
+            }),
+            "region is given, but is not used yet");
+}
+
+TEST(an_unknown_kernel_is_refused) {
+  setenv("RELUFLOW_KERNEL", "abacus", 1);
+  ConvNode conv;
+  CHECK_HAS(conv.run(), "RELUFLOW_KERNEL is abacus, but portable, avx2 and avx512vnni");
+  for (const Kernels* k : test::tables()) {
+    setenv("RELUFLOW_KERNEL", k->name, 1);
+    CHECK_EQ(conv.run(), "");
+  }
+  unsetenv("RELUFLOW_KERNEL");
+}
+
+TEST(a_product_has_its_shape_and_refusals) {
+  fake::Value a = fake::value(abi::kFloat, {2, 1, 3}, std::vector<float>(6, 1.0f));
+  // One weight of 1.0 a row: p_bits 1, q 0, nibble 15 at weights 0 and 3.
+  fake::Value w = fake::value(abi::kUint8, {6, 1}, std::vector<uint8_t>{0, 9, 9, 9, 9, 0});
+  fake::Value emax = fake::value(abi::kInt8, {2}, std::vector<int8_t>{0, 1});
+  fake::Value scalar = fake::value(abi::kInt64, {}, std::vector<int64_t>{1});
+  fake::Node node;
+  node.lists["weight_shape"] = {2, 3};
+  node.ints["p_bits"] = 1;
+  node.inputs = {&a, &w, &emax, nullptr, &scalar, &scalar};
+  node.constant = {false, true, true, false, false, false};
+  std::vector<fake::Value> out;
+  CHECK_EQ(host().run("PsbMatMul", node, &out), "");
+  CHECK(out[0].dims == (std::vector<int64_t>{2, 1, 2}));
+  CHECK_EQ(reinterpret_cast<const float*>(out[0].bytes.data())[3], 2.0f);
+  a.dims = {2, 3, 1};
+  CHECK_HAS(host().run("PsbMatMul", node, &out), "A has shape [2, 3, 1], but [..., 3] is wanted");
+  node.lists["weight_shape"] = {2, 3, 1};
+  CHECK_HAS(host().run("PsbMatMul", node, &out), "weight_shape is [2, 3, 1], but [N, K]");
+}
+
+TEST(fingerprints_have_their_shapes_and_refusals) {
+  fake::Value x = fake::value(abi::kFloat, {2, 3, 2}, std::vector<float>{1, -1, 2, 2, -1, 0, -1, 1, 0, 0, 3, 1});
+  fake::Node node;
+  node.inputs = {&x};
+  node.constant = {false};
+  node.ints["seed"] = 3;
+  std::vector<fake::Value> out;
+  CHECK_EQ(host().run("PatternHash", node, &out), "");
+  CHECK(out[0].dims == (std::vector<int64_t>{2, 2, 2}));
+  const std::vector<uint64_t> words = unit_words(3, 3);
+  const uint64_t* keys = reinterpret_cast<const uint64_t*>(out[0].bytes.data());
+  CHECK_EQ(keys[0], words[0] ^ words[2]);
+  CHECK_EQ(keys[7], words[1] ^ words[5]);
+  CHECK(out[2].dims.empty());
+  node.ints["unit_axis"] = 3;
+  CHECK_HAS(host().run("PatternHash", node, &out), "unit_axis is 3, but X has shape [2, 3, 2]");
+  node.ints["unit_axis"] = -3;
+  CHECK_EQ(host().run("PatternHash", node, &out), "");
+  CHECK(out[0].dims == (std::vector<int64_t>{3, 2, 2}));
+  node.floats["threshold"] = std::nanf("");
+  CHECK_HAS(host().run("PatternHash", node, &out), "threshold is NaN");
+}
+
+TEST(nothing_is_left_behind) { CHECK_EQ(fake::alive(), 0); }
+
+CHECK_MAIN

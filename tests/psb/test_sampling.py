@@ -1,0 +1,231 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reluflow.errors import OptionError
+from reluflow.psb import (
+    PsbCode,
+    decode,
+    draw_bits,
+    draws,
+    encode,
+    integer_weights,
+    random_bits32,
+    sampled_weights,
+    weight_mean,
+    weight_variance,
+)
+
+SAMPLES = [1, 2, 4, 8, 16, 32, 64]
+SAMPLERS = ["systematic", "binomial", "nearest"]
+
+
+def all_words(p_bits: int, channels: int = 1, seed: int = 0) -> PsbCode:
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 1 << (5 + p_bits), (channels, 333), np.uint32)
+    return PsbCode(words, rng.integers(-128, 128, channels).astype(np.int8), p_bits)
+
+
+def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, position):
+    """The contract word by word, one weight after the other."""
+
+    def half(counter: int, odd: int) -> int:
+        word = random_bits32(np.array([counter % 2**32], np.uint32), seed, stream, position)[0]
+        return int(word) >> 16 if odd else int(word) & 0xFFFF
+
+    out = []
+    for i, q in enumerate(code.q.reshape(-1).tolist()):
+        p16 = q << (16 - code.p_bits)
+        if sampler == "nearest":
+            out.append((n * p16 + 2**15) >> 16)
+        elif sampler == "systematic":
+            out.append((n * p16 + half(i >> 1, i & 1)) >> 16)
+        else:
+            out.append(sum(half(i * 32 + (t >> 1), t & 1) < p16 for t in range(n)))
+    return out
+
+
+@given(
+    st.sampled_from(SAMPLES),
+    st.sampled_from(SAMPLERS),
+    st.sampled_from([1, 2, 3, 4, 6, 8, 16]),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 2**32 - 1),
+    st.one_of(st.none(), st.integers(0, 2**31)),
+)
+def test_draws_and_integers_are_those_of_the_contract(
+    n: int, sampler: str, p_bits: int, seed: int, stream: int, position: int | None
+) -> None:
+    code = PsbCode(all_words(p_bits).words[:, :9], np.zeros(1, np.int8), p_bits)
+    k = draws(code, n, sampler, seed, stream, position)
+    assert k.reshape(-1).tolist() == literal_draws(code, n, sampler, seed, stream, position)
+    d = 13 - int(math.log2(n))
+    expected = []
+    for s, nib, count in zip(code.sign[0].tolist(), code.nibble[0].tolist(), k[0], strict=True):
+        j = 15 - nib
+        total = n + int(count)
+        size = total << (d - j) if j <= d else (total + (1 << (j - d - 1))) >> (j - d)
+        expected.append(s * size)
+    w = integer_weights(code, n, sampler, seed, stream, position)
+    assert (w.dtype, w[0].tolist()) == (np.int16, expected)
+    bits = draw_bits(code, n, sampler, seed, stream, position)
+    assert bits.shape == (9, n)
+    assert bits.sum(axis=1).tolist() == k[0].tolist()
+
+
+@pytest.mark.parametrize("n", SAMPLES)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_draws_lie_between_0_and_n_and_integers_fit_fifteen_bits(n: int, sampler: str) -> None:
+    words = np.concatenate([np.full(300, 0xFFFF | 15 << 16), np.arange(300) | 1 << 16])
+    code = PsbCode(words.astype(np.uint32)[None], np.zeros(1, np.int8), 16)
+    k = draws(code, n, sampler, seed=5)
+    w = integer_weights(code, n, sampler, seed=5)
+    assert 0 <= k.min() and k.max() <= n
+    assert w.max() <= 2**14 and w.min() >= 1
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_power_of_two_is_exact_in_every_draw(sampler: str) -> None:
+    code = encode(np.full((1, 20_000), -4.0), p_bits=16)
+    assert not draws(code, 64, sampler, seed=2).any()
+    assert (sampled_weights(code, 64, sampler, seed=2) == -4).all()
+
+
+def test_no_samples_means_64_nearest() -> None:
+    code = all_words(8)
+    for sampler in SAMPLERS:
+        np.testing.assert_array_equal(draws(code, 0, sampler, 1), draws(code, 64, "nearest", 2))
+        np.testing.assert_array_equal(
+            integer_weights(code, 0, sampler, 1), integer_weights(code, 64, "nearest", 2)
+        )
+
+
+def test_a_seed_decides_all_draws_and_another_seed_or_stream_changes_them() -> None:
+    code = all_words(8)
+    for sampler in ("systematic", "binomial"):
+        first = draws(code, 16, sampler, 7, 3)
+        np.testing.assert_array_equal(draws(code, 16, sampler, 7, 3), first)
+        for other in ((8, 3, None), (7, 4, None), (7, 3, 0), (7, 3, 1)):
+            assert (draws(code, 16, sampler, *other) != first).any()
+
+
+def test_sampled_weights_are_the_integers_scaled() -> None:
+    code = encode(np.array([[1.5, -3.0, 0.0], [0.25, 1.75, -1.0]]), p_bits=4)
+    np.testing.assert_array_equal(sampled_weights(code, 4), decode(code))
+    np.testing.assert_array_equal(sampled_weights(code, 4), weight_mean(code, 4))
+
+
+# Statistics. Every check below compares a mean of N independent terms with its formula, at 6.1
+# standard deviations: about 1e-9 a check and, with fewer than 1000 checks, 1e-6 for the file.
+SIGMAS = 6.1
+COUNT = 1 << 14
+Q = np.array([5, 64, 77, 128, 155, 200, 251])
+
+
+def repeated_code() -> PsbCode:
+    """Seven channels, each one weight many times, of several exponents and signs."""
+    words = (15 - np.arange(7)) << 8 | Q | (np.arange(7) % 2) << 12
+    tiled = np.repeat(words.astype(np.uint32)[:, None], COUNT, axis=1)
+    return PsbCode(tiled, np.array([0, 3, -2, 0, 1, 5, -7], np.int8), 8)
+
+
+def central_moments(n: int, sampler: str) -> tuple[np.ndarray, np.ndarray]:
+    """Variance and fourth central moment of k for the seven probabilities."""
+    p = Q / 256
+    if sampler == "binomial":
+        v = p * (1 - p)
+        return n * v, n * v * (1 + 3 * (n - 2) * v)
+    g = n * p % 1
+    v = g * (1 - g)
+    return v, v * (1 - 3 * v)
+
+
+@pytest.mark.parametrize("n", SAMPLES)
+@pytest.mark.parametrize("sampler", ["systematic", "binomial"])
+@pytest.mark.parametrize("over", ["weights", "positions", "seeds"])
+def test_mean_and_variance_are_those_of_the_formula(n: int, sampler: str, over: str) -> None:
+    code = repeated_code()
+    if over == "weights":
+        k = draws(code, n, sampler, seed=11, stream=2)
+    else:
+        one = PsbCode(code.words[:, :1], code.emax, 8)
+        where = [(11, 2, v) for v in range(512)] if over == "positions" else None
+        keys = where or [(seed, 2, None) for seed in range(512)]
+        k = np.concatenate([draws(one, n, sampler, *key) for key in keys], axis=1)
+    variance, fourth = central_moments(n, sampler)
+    deviation = k - (n * Q / 256)[:, None]
+    count = k.shape[1]
+    slack = 1e-9
+    assert (np.abs(deviation.mean(axis=1)) <= SIGMAS * np.sqrt(variance / count) + slack).all()
+    spread = (deviation**2).mean(axis=1) - variance
+    assert (np.abs(spread) <= SIGMAS * np.sqrt((fourth - variance**2) / count) + slack).all()
+    scale = np.ldexp(1.0 / n, code.exponent[:, 0])
+    np.testing.assert_allclose(weight_variance(code, n, sampler)[:, 0], variance * scale**2)
+    np.testing.assert_allclose(weight_mean(code, n, sampler), decode(code))
+
+
+@pytest.mark.parametrize("sampler", ["systematic", "binomial"])
+def test_draws_of_different_weights_do_not_correlate(sampler: str) -> None:
+    code = PsbCode(np.full((1, COUNT), 15 << 8 | 128, np.uint32), np.zeros(1, np.int8), 8)
+    n = 1 if sampler == "systematic" else 16
+    k = draws(code, n, sampler, seed=4)[0].astype(np.float64)
+    for lag in (1, 2, 3, 16, 32):
+        found = np.corrcoef(k[:-lag], k[lag:])[0, 1]
+        assert abs(found) < SIGMAS / np.sqrt(COUNT - lag), lag
+
+
+@pytest.mark.parametrize("n", SAMPLES)
+def test_variances_keep_the_bounds_of_the_thesis(n: int) -> None:
+    words = np.arange(256, dtype=np.uint32)[None] | 15 << 8
+    code = PsbCode(words, np.zeros(1, np.int8), 8)
+    mean = weight_mean(code, n, "binomial")
+    binomial = weight_variance(code, n, "binomial")
+    systematic = weight_variance(code, n, "systematic")
+    assert (binomial <= mean**2 / (8 * n) + 1e-15).all()
+    # The bound is met at p = 1/3: 85/256 comes close.
+    assert binomial[0, 85] / mean[0, 85] ** 2 == pytest.approx(1 / (8 * n), rel=1e-4)
+    assert (systematic <= 1 / (4 * n**2)).all()
+    assert (systematic <= binomial + 1e-15).all()
+    assert not weight_variance(code, n, "nearest").any()
+
+
+@pytest.mark.parametrize("n", SAMPLES)
+def test_nearest_is_within_half_a_step_and_its_mean_is_its_value(n: int) -> None:
+    words = np.arange(256, dtype=np.uint32)[None] | 15 << 8
+    code = PsbCode(words, np.zeros(1, np.int8), 8)
+    mean = weight_mean(code, n, "nearest")
+    assert (np.abs(mean - decode(code)) <= 0.5 / n).all()
+    np.testing.assert_array_equal(mean, sampled_weights(code, n, "nearest"))
+
+
+@pytest.mark.parametrize("n", SAMPLES)
+def test_rounding_of_far_smaller_weights_is_half_a_unit_at_most(n: int) -> None:
+    code = all_words(16)
+    kept = code.nibble > 0
+    k = draws(code, n, "systematic", seed=1)
+    exact = code.sign * np.ldexp(1 + k / n, code.exponent)
+    error = np.abs(sampled_weights(code, n, "systematic", seed=1) - exact)
+    assert (error[kept] <= np.ldexp(1.0, int(code.emax[0]) - 14)).all()
+    near = kept & (15 - code.nibble <= 13 - math.log2(n))
+    assert near.any() and not error[near].any()
+
+
+def test_moments_of_a_zero_weight_are_zero() -> None:
+    code = encode(np.array([[0.0, 1.3]]), p_bits=8)
+    for sampler in SAMPLERS:
+        assert weight_mean(code, 4, sampler)[0, 0] == 0
+        assert weight_variance(code, 4, sampler)[0, 0] == 0
+
+
+@pytest.mark.parametrize("samples", [-1, 3, 128])
+def test_a_number_of_samples_that_is_not_a_power_of_two_to_64_is_refused(samples: int) -> None:
+    with pytest.raises(OptionError, match=f"samples={samples} is not known: give one of 0, 1, 2"):
+        integer_weights(all_words(4), samples)
+
+
+def test_an_unknown_sampler_is_refused() -> None:
+    with pytest.raises(OptionError, match="sampler='gauss' is not known: give one of 'systematic'"):
+        draws(all_words(4), 4, "gauss")

@@ -1,0 +1,193 @@
+"""`reluflow psb`: convert a model to stochastic shift-adds, measure it, look at it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reluflow.cli import _options
+from reluflow.cli._progress import progress_bar
+from reluflow.data import open_data
+from reluflow.deployment import (
+    EvaluationOptions,
+    calibrate,
+    describe_psb,
+    evaluate,
+    read_labels,
+)
+from reluflow.errors import ModelError, OptionError
+from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
+from reluflow.report import (
+    print_conversion,
+    print_evaluation,
+    print_psb_description,
+    write_evaluation,
+)
+
+app = typer.Typer(
+    name="psb",
+    help="Stochastic shift-adds: convert any model, choose its precision at each run.",
+    no_args_is_help=True,
+)
+
+Bits = Annotated[int, typer.Option("--p-bits", help="Bits of a probability: 1-4, 6, 8 or 16.")]
+Sampler = Annotated[str, typer.Option("--sampler", help="systematic, binomial or nearest.")]
+Draws = Annotated[str, typer.Option("--draws", help="One draw a weight and run, or product.")]
+Prune = Annotated[float, typer.Option("--prune", help="Share of the weights to set to 0.")]
+Scope = Annotated[str, typer.Option("--prune-scope", help="Share of each tensor, or global.")]
+_DEFAULT = PsbOptions()
+
+
+@app.command("convert")
+def convert(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    p_bits: Bits = _DEFAULT.p_bits,
+    sampler: Sampler = _DEFAULT.sampler,
+    draws: Draws = _DEFAULT.draws,
+    prune: Prune = 0.0,
+    prune_scope: Scope = _DEFAULT.prune_scope,
+    small: Annotated[
+        str, typer.Option("--small", help="Tiny weights become zero, smallest or random.")
+    ] = _DEFAULT.small_weights,
+    x_bits: Annotated[int, typer.Option("--x-bits", help="Bits of an activation.")] = 12,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Node that stays in floating point.")
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option("--calibrate", help="Data that fix the activations' exponents.")
+    ] = None,
+    limit: _options.Limit = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
+    as_json: _options.Json = False,
+) -> int:
+    """Convert the multiplications of a model to stochastic shift-adds."""
+    loaded = load(model)
+    options = PsbOptions(
+        p_bits=p_bits,
+        sampler=sampler,
+        draws=draws,
+        prune=prune,
+        prune_scope=prune_scope,
+        small_weights=small,
+        x_bits=x_bits,
+        exclude=tuple(exclude or ()),
+        seed=seed,
+    )
+    if calibration is not None:
+        source = open_data(Path(calibration), loaded.inputs, limit=limit)
+        options = replace(options, x_exponents=calibrate(loaded, source, options=options))
+    result = to_psb(loaded, options)
+    if not result.converted:
+        reasons = "; ".join(f"{node.node}: {node.reason}" for node in result.refused[:3])
+        raise ModelError(
+            f"model {str(model)!r} has nothing to convert ({reasons or 'no linear operator'}); "
+            "give a model with Conv, Gemm or MatMul of constant weights"
+        )
+    result.model.save(out)
+    written = load(out)
+    description = describe_psb(written)
+    if as_json:
+        refused = [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused]
+        print(
+            json.dumps(
+                {**description.to_dict(), "refused": refused, "notes": result.notes}, indent=2
+            )
+        )
+        return 0
+    print_conversion(result, description, Console())
+    return 0
+
+
+@app.command("eval")
+def evaluate_model(
+    model: Annotated[Path, typer.Argument(help="Converted model, or a float one to convert.")],
+    data: _options.Data = None,
+    samples: Annotated[
+        str, typer.Option("--samples", help="Numbers of samples, with commas between.")
+    ] = "1,2,4,8,16,32,64",
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Class numbers, .npz or .npy; --data's own.")
+    ] = None,
+    label_name: Annotated[
+        str, typer.Option("--label-name", help="Array of an .npz with the class numbers.")
+    ] = "label",
+    float_model: Annotated[
+        Path | None, typer.Option("--float", help="The model that it was converted from.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Compare with static int8.")] = False,
+    sensitivity: Annotated[
+        int | None, typer.Option("--sensitivity", help="Try each layer alone at so many samples.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Seeds that error bars are made of.")] = 5,
+    p_bits: Bits = _DEFAULT.p_bits,
+    sampler: Sampler = _DEFAULT.sampler,
+    prune: Prune = 0.0,
+    limit: _options.Limit = None,
+    batch_size: _options.BatchSize = None,
+    threads: _options.Threads = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for page, plot and JSON.")
+    ] = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Measure accuracy against the number of samples, beside float and int8."""
+    if data is None:
+        raise OptionError("give the inputs with --data PATH.")
+    options = EvaluationOptions(
+        samples=_samples(samples),
+        seeds=seeds,
+        int8=int8,
+        sensitivity=sensitivity,
+        batch_size=batch_size,
+        threads=threads,
+    )
+    loaded = load(model)
+    reference: Model | None = load(float_model) if float_model else None
+    if not find_psb(loaded):
+        reference = reference or loaded
+        wanted = PsbOptions(p_bits=p_bits, sampler=sampler, prune=prune)
+        loaded = to_psb(loaded, wanted).model
+    source = open_data(Path(data), loaded.inputs, limit=limit)
+    answers = labels or (Path(data) if Path(data).suffix == ".npz" else None)
+    right = None if answers is None else read_labels(answers, label_name, limit)
+    with progress_bar() as progress:
+        result = evaluate(
+            loaded, source, right, float_model=reference, options=options, progress=progress
+        )
+    if out is not None:
+        write_evaluation(result, out)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2))
+        return 0
+    console = Console()
+    print_evaluation(result, console)
+    if out is not None:
+        console.print(f"Report: {out / 'psb.html'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+@app.command("inspect")
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Converted model.")],
+    as_json: _options.Json = False,
+) -> int:
+    """Show what a converted model stores and how much it computes."""
+    description = describe_psb(load(model))
+    if as_json:
+        print(json.dumps(description.to_dict(), indent=2))
+    else:
+        print_psb_description(description, Console())
+    return 0
+
+
+def _samples(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise OptionError(f"--samples is {text!r}; give whole numbers, e.g. 1,4,16.") from None

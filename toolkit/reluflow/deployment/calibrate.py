@@ -1,0 +1,56 @@
+"""Fixing the exponents of activations by data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.deployment._run import batch_size
+from reluflow.graph import Model, PsbOptions, expose, fold_batchnorm, to_psb
+from reluflow.psb import activation_exponent
+from reluflow.runtime import open_session
+
+
+def calibrate(
+    model: Model,
+    source: DataSource,
+    *,
+    options: PsbOptions | None = None,
+    size: int | None = None,
+    threads: int | None = None,
+) -> dict[str, int]:
+    """Return the exponent of every tensor that PSB operators would multiply.
+
+    f is the largest whole number with max |x| 2^f <= 2^(x_bits - 1) - 1 over all inputs, so
+    that none of them saturates. Larger values of later inputs do.
+
+    Args:
+        model: the float model.
+        source: inputs that stand for those to come.
+        options: of the conversion; `x_bits` and what is converted matter.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+
+    Returns:
+        Tensor name -> f, for `PsbOptions.x_exponents`.
+
+    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    """
+    options = options or PsbOptions()
+    tensors = dict.fromkeys(node.x for node in to_psb(model, options).converted)
+    inputs = {spec.name for spec in model.inputs}
+    inner = [tensor for tensor in tensors if tensor not in inputs]
+    session = open_session(
+        expose(fold_batchnorm(model).model, inner), outputs=inner or None, threads=threads
+    )
+    largest = dict.fromkeys(tensors, 0.0)
+    for batch in source.batches(batch_size(source, size)):
+        found = dict(zip(session.outputs, session.run(batch), strict=True)) | batch
+        for tensor in tensors:
+            values = np.abs(found[tensor])
+            top = float(np.max(values, where=np.isfinite(values), initial=0.0))
+            largest[tensor] = max(largest[tensor], top)
+    return {
+        tensor: activation_exponent(np.array([top], np.float32), options.x_bits)
+        for tensor, top in largest.items()
+    }

@@ -1,0 +1,255 @@
+"""The PSB operators as model-local functions: standard operators only, nearest mode.
+
+The body does what docs/psb-ops.md says, but for the sum: a float32 Conv or MatMul of the same
+whole numbers, rounded in the order that the runtime adds in. |error| of one output is at most
+gamma = (k + 4) 2^-24 / (1 - (k + 4) 2^-24) times sum |x_int w'| in units of the last scale, k
+products in the sum; bias and activation come on top as in the contract.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Collection
+from itertools import product
+
+from onnx import FunctionProto, helper, parser
+
+from reluflow.graph._copy import OWN_DOMAIN
+
+PSB_CONV, PSB_MATMUL = "PsbConv", "PsbMatMul"
+_SHARED = "PsbParts"
+FROM_THE_RUN = -1000
+"""Default of `x_exponent` in the function: the node does not give one."""
+
+MIN_OPSET = 13
+MIN_IR = 8
+_LOW = -128
+
+
+def psb_functions(ops: Collection[str], opset: int) -> list[FunctionProto]:
+    """Return the functions of some operators, and the one that they share.
+
+    Args:
+        ops: "PsbConv", "PsbMatMul" or both.
+        opset: the model's version of ONNX's own operators, from 13 on.
+    """
+    functions = [parser.parse_function(_text(op, opset)) for op in sorted(ops)]
+    functions.append(parser.parse_function(_shared_text(opset)))
+    for function in functions:
+        _shorten(function)
+        for name, value in (("clip_min", -math.inf), ("clip_max", math.inf)):
+            if function.name != _SHARED:  # the text form has no infinities
+                function.attribute_proto.append(helper.make_attribute(name, value))
+    return functions
+
+
+def _shorten(function: FunctionProto) -> None:
+    """Give inner tensors names of one or two letters: the body is part of every file."""
+    outer = {*function.input, *function.output}
+    letters = string.ascii_letters
+    free = (name for name in [*letters, *map("".join, product(letters, letters))])
+    fresh = (name for name in free if name not in outer)
+    short: dict[str, str] = {}
+    for node in function.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name and name not in outer:
+                    if name not in short:
+                        short[name] = next(fresh)
+                    names[position] = short[name]
+
+
+def _text(op: str, opset: int) -> str:
+    own = ", strides, dilations, pads, group, auto_pad" if op == PSB_CONV else ""
+    return f"""
+<domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}, "{OWN_DOMAIN}" : 1]>
+{op}
+<weight_shape, p_bits, sampler, draws, stream, activation{own},
+ x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
+(X, W, emax, B, samples, seed) => (Y)
+{{
+    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <weight_shape: ints = @weight_shape,
+        x_bits: int = @x_bits, x_exponent: int = @x_exponent> (X, W, emax, samples)
+{_CONV if op == PSB_CONV else _MATMUL}
+    low = Constant <value_float: float = @clip_min> ()
+    high = Constant <value_float: float = @clip_max> ()
+    biased = Add(scaled, bias)
+    Y = Clip(biased, low, high)
+}}"""
+
+
+def _shared_text(opset: int) -> str:
+    return f"""
+<domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}]>
+{_SHARED}
+<weight_shape, x_bits, x_exponent>
+(X, W, emax, samples) => (x_int, w, scale_first, scale_second)
+{{
+{_CONSTANTS}{_ACTIVATIONS}{_WEIGHTS}{_SCALE}
+}}"""
+
+
+def _floats(values: list[float]) -> str:
+    return "[" + ", ".join(repr(value) for value in values) + "]"
+
+
+_FAR = ", ".join(repr(2.0**k) for k in range(_LOW, 128, 16))
+_NEAR = ", ".join(repr(2.0**k) for k in range(16))
+_SHIFTS = _floats([0.0, *(2.0 ** (v - 15) for v in range(1, 16))])
+_COEFFICIENTS = ", ".join(
+    str(1 << (row - first) if first <= row < first + size else 0)
+    for first, size in ((0, 8), (8, 8), (16, 4), (20, 1))
+    for row in range(21)
+)
+"""What bit plane i of 21 adds to the low and the high byte of p16, to the nibble, to the sign."""
+
+_CONSTANTS = f"""
+    zero = Constant <value_float: float = 0.0> ()
+    zeros = Constant <value_floats: floats = [0.0]> ()
+    half = Constant <value_float: float = 0.5> ()
+    one = Constant <value_float: float = 1.0> ()
+    i0 = Constant <value_int: int = 0> ()
+    i1 = Constant <value_int: int = 1> ()
+    i2 = Constant <value_int: int = 2> ()
+    v0 = Constant <value_ints: ints = [0]> ()
+    v1 = Constant <value_ints: ints = [1]> ()
+    far = Constant <value = float[16, 1] {{{_FAR}}}> ()
+    near = Constant <value = float[1, 16] {{{_NEAR}}}> ()
+    all_powers = Mul(far, near)
+    all_of_it = Constant <value_ints: ints = [-1]> ()
+    powers = Reshape(all_powers, all_of_it)
+    first = Constant <value_int: int = {-_LOW}> ()
+"""
+
+_ACTIVATIONS = f"""
+    bits = Constant <value_int: int = @x_bits> ()
+    bits_first = Add(bits, first)
+    limit_place = Sub(bits_first, i1)
+    limit_next = Gather(powers, limit_place)
+    limit = Sub(limit_next, one)
+    no_limit = Neg(limit)
+    x_nan = IsNaN(X)
+    x_inf = IsInf(X)
+    x_bad = Or(x_nan, x_inf)
+    x_finite = Where(x_bad, zero, X)
+    x_abs = Abs(x_finite)
+    x_flat = Reshape(x_abs, all_of_it)
+    x_some = Concat <axis: int = 0> (x_flat, zeros)
+    x_max = ReduceMax <keepdims: int = 0> (x_some)
+    x_scaled = Mul(x_max, powers)
+    x_over = Greater(x_scaled, limit)
+    x_fits = Not(x_over)
+    x_fits_i = Cast <to: int = 7> (x_fits)
+    n_fitting = ReduceSum <keepdims: int = 0> (x_fits_i)
+    behind = Constant <value_int: int = {1 - _LOW}> ()
+    f_any = Sub(n_fitting, behind)
+    f_lowest = Constant <value_int: int = -100> ()
+    f_highest = Constant <value_int: int = 100> ()
+    f_low = Max(f_any, f_lowest)
+    f_high = Min(f_low, f_highest)
+    x_empty = Equal(x_max, zero)
+    f_run = Where(x_empty, i0, f_high)
+    f_given = Constant <value_int: int = @x_exponent> ()
+    f_absent = Less(f_given, f_lowest)
+    f = Where(f_absent, f_run, f_given)
+    f_place = Add(f, first)
+    x_factor = Gather(powers, f_place)
+    x_number = Where(x_nan, zero, X)
+    x_up = Mul(x_number, x_factor)
+    x_round = Round(x_up)
+    x_int = Clip(x_round, no_limit, limit)
+"""
+
+_WEIGHTS = f"""
+    columns = Constant <value_ints: ints = [21]> ()
+    planes_shape = Shape(W)
+    rows = Slice(planes_shape, v0, v1)
+    start = Sub(columns, rows)
+    table = Constant <value = uint8[4, 21] {{{_COEFFICIENTS}}}> ()
+    words = Slice(table, start, columns, v1)
+    bytes_shape = Constant <value_ints: ints = [0, -1, 1]> ()
+    bytes = Reshape(W, bytes_shape)
+    shifts = Constant <value = uint8[1, 1, 8] {{0, 1, 2, 3, 4, 5, 6, 7}}> ()
+    two_u8 = Constant <value = uint8 {{2}}> ()
+    shifted = BitShift <direction: string = "RIGHT"> (bytes, shifts)
+    bit = Mod(shifted, two_u8)
+    bit_shape = Constant <value_ints: ints = [0, -1]> ()
+    bit_rows = Reshape(bit, bit_shape)
+    parts = MatMulInteger(words, bit_rows)
+    w_shape = Constant <value_ints: ints = @weight_shape> ()
+    n_weights = ReduceProd <keepdims: int = 1> (w_shape)
+    fields = Slice(parts, v0, n_weights, v1)
+    numbers = Cast <to: int = 1> (fields)
+    p_low = Gather <axis: int = 0> (numbers, i0)
+    p_high = Gather <axis: int = 0> (numbers, i1)
+    byte = Constant <value_float: float = 256.0> ()
+    p_high_up = Mul(p_high, byte)
+    p16 = Add(p_low, p_high_up)
+    nibble = Gather <axis: int = 0> (numbers, i2)
+    i3 = Constant <value_int: int = 3> ()
+    negative = Gather <axis: int = 0> (numbers, i3)
+    most = Constant <value_int: int = 64> ()
+    nearest = Equal(samples, i0)
+    n_int = Where(nearest, most, samples)
+    n = Cast <to: int = 1> (n_int)
+    p_n = Mul(n, p16)
+    p_half = Constant <value_float: float = 32768.0> ()
+    p_full = Constant <value_float: float = 65536.0> ()
+    p_up = Add(p_n, p_half)
+    p_share = Div(p_up, p_full)
+    k = Floor(p_share)
+    count = Add(n, k)
+    scale_n = Constant <value_float: float = 8192.0> ()
+    unit = Div(scale_n, n)
+    magnitude = Mul(count, unit)
+    shift_table = Constant <value_floats: floats = {_SHIFTS}> ()
+    nibble_int = Cast <to: int = 7> (nibble)
+    shift = Gather(shift_table, nibble_int)
+    shifted_down = Mul(magnitude, shift)
+    with_half = Add(shifted_down, half)
+    whole = Floor(with_half)
+    minus_two = Constant <value_float: float = -2.0> ()
+    sign_part = Mul(negative, minus_two)
+    sign = Add(sign_part, one)
+    signed = Mul(whole, sign)
+    w = Reshape(signed, w_shape)
+"""
+
+_SCALE = """
+    emax_int = Cast <to: int = 7> (emax)
+    d = Constant <value_int: int = 13> ()
+    e_minus_d = Sub(emax_int, d)
+    e = Sub(e_minus_d, f)
+    e_first = Div(e, i2)
+    e_second = Sub(e, e_first)
+    first_place = Add(e_first, first)
+    second_place = Add(e_second, first)
+    scale_first = Gather(powers, first_place)
+    scale_second = Gather(powers, second_place)
+"""
+
+_CONV = """
+    v2 = Constant <value_ints: ints = [2]> ()
+    x_shape = Shape(X)
+    x_rank = Shape(x_shape)
+    n_spatial = Sub(x_rank, v2)
+    ones = ConstantOfShape <value = int64[1] {1}> (n_spatial)
+    channel_axis = Constant <value_ints: ints = [1, -1]> ()
+    channel_shape = Concat <axis: int = 0> (channel_axis, ones)
+    scale_one = Reshape(scale_first, channel_shape)
+    scale_two = Reshape(scale_second, channel_shape)
+    bias = Reshape(B, channel_shape)
+    sum = Conv <strides: ints = @strides, dilations: ints = @dilations, pads: ints = @pads,
+        group: int = @group, auto_pad: string = @auto_pad> (x_int, w)
+    half_scaled = Mul(sum, scale_one)
+    scaled = Mul(half_scaled, scale_two)
+"""
+
+_MATMUL = """
+    w_columns = Transpose <perm: ints = [1, 0]> (w)
+    sum = MatMul(x_int, w_columns)
+    half_scaled = Mul(sum, scale_first)
+    scaled = Mul(half_scaled, scale_second)
+    bias = Identity(B)
+"""

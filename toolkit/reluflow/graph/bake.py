@@ -1,0 +1,63 @@
+"""Drawing the samples of a converted model once and for all."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from reluflow.errors import ModelError
+from reluflow.graph._edit import Editor, attribute, name_of
+from reluflow.graph.model import Model
+from reluflow.graph.psb_nodes import code_of, is_psb
+from reluflow.psb import PsbCode, draws, pack
+
+_P_BITS = 16
+
+
+def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
+    """Return a converted model whose weights are what one run would draw.
+
+    Every probability becomes k / n in 16 bits and the sampler "nearest", which gives back
+    exactly k: the new model gives, without any random bits and without the native library,
+    what the old one gives with it for the same samples and seed.
+
+    Args:
+        model: a converted model, not changed.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        seed: of the run.
+
+    Raises:
+        ModelError: a node draws samples for every product, which no fixed weights can give.
+        OptionError: samples is not among the accepted numbers.
+
+    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
+    """
+    editor = Editor(model)
+    nodes = [node for node in editor.nodes if is_psb(node)]
+    count = editor.add_initializer("samples", "baked", np.array(samples or 64, np.int64))
+    for node in nodes:
+        if attribute(node, "draws", "run") != "run":
+            raise ModelError(
+                f"node {name_of(node)!r} draws samples for every product, which cannot be baked; "
+                "convert the model with draws='run'"
+            )
+        _bake(editor, node, samples, seed)
+        editor.set_input(node, 4, count)
+    return editor.finish()
+
+
+def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
+    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    assert planes is not None and emax is not None
+    code = code_of(node, planes, emax)
+    sampler = str(attribute(node, "sampler", "systematic"))
+    k = draws(code, samples, sampler, seed, int(str(attribute(node, "stream", 0))))
+    q = np.minimum(k * ((1 << _P_BITS) // (samples or 64)), (1 << _P_BITS) - 1)
+    high = code.words >> code.p_bits
+    words = ((high << np.uint32(_P_BITS)) | q.astype(np.uint32)).astype(np.uint32)
+    words[code.nibble == 0] = 0
+    editor.put_constant(node, 1, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
+    for entry in [a for a in node.attribute if a.name in ("p_bits", "sampler")]:
+        node.attribute.remove(entry)
+    node.attribute.append(helper.make_attribute("p_bits", _P_BITS))
+    node.attribute.append(helper.make_attribute("sampler", "nearest"))

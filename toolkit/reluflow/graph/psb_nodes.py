@@ -1,0 +1,220 @@
+"""What a converted model holds: its PSB operators, and multiplications without a switch between."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import NodeProto, numpy_helper
+
+from reluflow.errors import ModelError
+from reluflow.graph._copy import OWN_DOMAIN
+from reluflow.graph._edit import Editor, attribute, name_of
+from reluflow.graph._index import TensorType
+from reluflow.graph._inline import domain_of
+from reluflow.graph._psb_function import PSB_CONV, PSB_MATMUL
+from reluflow.graph._shapes import types_of
+from reluflow.graph.model import Model
+from reluflow.psb import PsbCode, unpack
+
+_THROUGH = {
+    *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
+    *("Add", "Sub", "Sum", "Mean", "Neg", "Concat", "Split", "Slice", "Gather", "Pad", "Expand"),
+    *("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "MaxPool", "GlobalMaxPool"),
+    *("Resize", "Upsample", "DepthToSpace", "SpaceToDepth", "Tile", "BatchNormalization", "Conv"),
+    *("ConvTranspose", "Gemm"),
+}
+"""Operators that pass noise on: linear ones, and maxima, which compare noise with noise."""
+_FACTORS = ("Mul", "Div", "MatMul")
+
+
+@dataclass(frozen=True, slots=True)
+class PsbNode:
+    """One PSB operator of a model.
+
+    Attributes:
+        name: the node's name, else its output's.
+        op: "PsbConv" or "PsbMatMul".
+        x: the tensor that it multiplies.
+        output: the tensor that it makes.
+        weight_shape: as stored, output channels first.
+        p_bits: bits of a probability.
+        sampler: "systematic", "binomial" or "nearest".
+        draws: "run" or "product".
+        stream: number of the node in the model, part of the key of its random bits.
+        x_bits: bits of a fixed-point activation.
+        x_exponent: the calibrated f, None: taken from each run.
+        activation: "none", "relu" or "clip".
+        zeros: weights that are 0.
+        stored_bytes: bytes of bit planes and exponents.
+        positions: outputs a channel for one input of the model; None where shapes do not tell.
+    """
+
+    name: str
+    op: str
+    x: str
+    output: str
+    weight_shape: tuple[int, ...]
+    p_bits: int
+    sampler: str
+    draws: str
+    stream: int
+    x_bits: int
+    x_exponent: int | None
+    activation: str
+    zeros: int
+    stored_bytes: int
+    positions: int | None
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, zeros included."""
+        return math.prod(self.weight_shape)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits a weight, exponents and padding included."""
+        return 8 * self.stored_bytes / self.weights
+
+    def shift_adds(self, samples: int) -> int | None:
+        """Return the shift-adds for one input of the model; 0 samples count as 64."""
+        if self.positions is None:
+            return None
+        return (samples or 64) * (self.weights - self.zeros) * self.positions
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Two stochastic multiplications without a switch between.
+
+    Attributes:
+        first: name of the PSB operator in front.
+        second: name of the one behind it.
+        through: operators on the shortest way from one to the other, in order.
+    """
+
+    first: str
+    second: str
+    through: tuple[str, ...]
+
+
+def find_psb(model: Model) -> tuple[PsbNode, ...]:
+    """Return the PSB operators of a model's main graph, in graph order.
+
+    Args:
+        model: a converted model; any other has none.
+    """
+    initializers = {t.name: t for t in model._proto.graph.initializer}
+    types = types_of(model._proto.graph)
+    nodes = [node for node in model._proto.graph.node if is_psb(node)]
+    found = []
+    for node in nodes:
+        planes, emax = [numpy_helper.to_array(initializers[name]) for name in node.input[1:3]]
+        found.append(_describe(node, planes, emax, types))
+    return tuple(found)
+
+
+def psb_inputs(model: Model) -> tuple[str, str]:
+    """Return the names of a converted model's inputs for the number of samples and the seed.
+
+    Raises:
+        ModelError: the model has no PSB operator.
+    """
+    for node in model._proto.graph.node:
+        if is_psb(node):
+            return str(node.input[4]), str(node.input[5])
+    raise ModelError("the model has no PSB operator; convert it with to_psb first")
+
+
+def is_psb(node: NodeProto) -> bool:
+    """Tell whether a node is a PSB operator."""
+    return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL)
+
+
+def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
+    """Return the weight code that a node's constants hold."""
+    return unpack(planes, _weight_shape(node), emax, len(planes) - 5)
+
+
+def _weight_shape(node: NodeProto) -> tuple[int, ...]:
+    return tuple(attribute(node, "weight_shape"))  # type: ignore[arg-type]
+
+
+def _describe(
+    node: NodeProto, planes: np.ndarray, emax: np.ndarray, types: dict[str, TensorType]
+) -> PsbNode:
+    exponent = attribute(node, "x_exponent")
+    shape, p_bits = _weight_shape(node), len(planes) - 5
+    nonzero = np.bitwise_or.reduce(planes[p_bits : p_bits + 4], axis=0)
+    return PsbNode(
+        name=name_of(node),
+        op=node.op_type,
+        x=node.input[0],
+        output=node.output[0],
+        weight_shape=shape,
+        p_bits=p_bits,
+        sampler=str(attribute(node, "sampler", "systematic")),
+        draws=str(attribute(node, "draws", "run")),
+        stream=int(str(attribute(node, "stream", 0))),
+        x_bits=int(str(attribute(node, "x_bits", 12))),
+        x_exponent=None if exponent is None else int(str(exponent)),
+        activation=str(attribute(node, "activation", "none")),
+        zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
+        stored_bytes=planes.size + emax.size,
+        positions=_positions(node, types.get(node.output[0])),
+    )
+
+
+def _positions(node: NodeProto, known: TensorType | None) -> int | None:
+    if known is None or known.shape is None:
+        return None
+    sizes = known.shape[2:] if node.op_type == PSB_CONV else known.shape[1:-1]
+    numbers = [size for size in sizes if isinstance(size, int)]
+    return math.prod(numbers) if len(numbers) == len(sizes) else None
+
+
+def find_successions(model: Model) -> tuple[Succession, ...]:
+    """Return every pair of PSB operators with no switch on some way from one to the other.
+
+    Noise of the first is then multiplied by the noise of the second, as the thesis warns of
+    batch normalisation after additions.
+
+    Args:
+        model: a converted model.
+
+    Reference: thesis 4.2.3, Fig. 4.3; SPEC section 7.
+    """
+    editor = Editor(model)
+    found = []
+    for node in editor.nodes:
+        if is_psb(node) and attribute(node, "activation", "none") == "none":
+            found += _reached(editor, node)
+    return tuple(found)
+
+
+def _reached(editor: Editor, first: NodeProto) -> list[Succession]:
+    """Walk forwards from one operator, breadth first, until switches end all ways."""
+    found: dict[str, Succession] = {}
+    seen = {first.output[0]}
+    queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], ())]
+    for tensor, way in queue:
+        for reader in editor.readers(tensor):
+            if is_psb(reader):
+                name = name_of(reader)
+                found.setdefault(name, Succession(name_of(first), name, way))
+            elif _passes(editor, reader, tensor):
+                fresh = [name for name in reader.output if name not in seen]
+                seen.update(fresh)
+                queue += [(name, (*way, reader.op_type)) for name in fresh]
+    return list(found.values())
+
+
+def _passes(editor: Editor, node: NodeProto, tensor: str) -> bool:
+    """Tell whether a node passes noise of a tensor on without a switch."""
+    if domain_of(node.domain):
+        return False
+    if node.op_type in _FACTORS:
+        others = [name for name in node.input if name != tensor]
+        return all(editor.constant(name) is not None for name in others) and bool(others)
+    return node.op_type in _THROUGH and tensor in node.input

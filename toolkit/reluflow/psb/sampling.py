@@ -1,0 +1,186 @@
+"""Draw the sampled weights of a code, as the small integers that the operators multiply by."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.psb._check import resolve_samples
+from reluflow.psb.codec import PsbCode
+from reluflow.psb.random_bits import random_bits32
+
+SCALE_BITS = 13
+"""An integer weight w' stands for w' 2^(emax - 13): D + log2 n is 13 for every n."""
+
+
+def probability16(code: PsbCode) -> NDArray[np.int64]:
+    """Return the probabilities in units of 2^-16, in the stored shape: q << (16 - P)."""
+    return code.q << (16 - code.p_bits)
+
+
+def draws(
+    code: PsbCode,
+    samples: int,
+    sampler: str = "systematic",
+    seed: int = 0,
+    stream: int = 0,
+    position: int | None = None,
+) -> NDArray[np.int64]:
+    """Return k of every weight, in 0..n: how many of its n samples took the larger shift.
+
+    nearest: round(n p); systematic: floor(n p + u), u in [0, 1); binomial: B(n, p).
+
+    Args:
+        code: the weight code.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        sampler: "systematic", "binomial" or "nearest".
+        seed: of the run, any int64.
+        stream: number of the node in the model.
+        position: flat output position for draws per product, None for draws per run.
+
+    Returns:
+        int64 in the stored shape.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> draws(encode(np.array([1.0, 1.5, 1.75]), p_bits=4), samples=4).tolist()
+        [0, 2, 3]
+
+    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8; SPEC section 7, samplers.
+    """
+    n, _, sampler = resolve_samples(samples, sampler)
+    p16 = probability16(code).reshape(-1)
+    if sampler == "nearest":
+        k = (n * p16 + (1 << 15)) >> 16
+    elif sampler == "systematic":
+        k = (n * p16 + _one_half_word_each(p16.size, seed, stream, position)) >> 16
+    else:
+        k = np.zeros(p16.size, np.int64)
+        for t in range(n):
+            k += _bernoulli(p16, t, seed, stream, position)
+    return k.reshape(code.shape)
+
+
+def draw_bits(
+    code: PsbCode,
+    samples: int,
+    sampler: str = "systematic",
+    seed: int = 0,
+    stream: int = 0,
+    position: int | None = None,
+) -> NDArray[np.bool_]:
+    """Return the n single samples B_p of every weight, `(n_weights, n)`; `draws` is their sum.
+
+    The binomial sampler draws them; the others know k only, and its ones come first.
+
+    Args:
+        code: the weight code.
+        samples: n, as in `draws`.
+        sampler: as in `draws`.
+        seed: as in `draws`.
+        stream: as in `draws`.
+        position: as in `draws`.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Reference: thesis eq. 4.4 and 4.9.
+    """
+    n, _, sampler = resolve_samples(samples, sampler)
+    if sampler != "binomial":
+        k = draws(code, n, sampler, seed, stream, position).reshape(-1, 1)
+        return np.arange(n) < k
+    p16 = probability16(code).reshape(-1)
+    columns = [_bernoulli(p16, t, seed, stream, position) for t in range(n)]
+    return np.stack(columns, axis=1)
+
+
+def _bernoulli(
+    p16: NDArray[np.int64], t: int, seed: int, stream: int, position: int | None
+) -> NDArray[np.bool_]:
+    """Return draw t of every weight: half t & 1 of R(32 i + (t >> 1)) is below p."""
+    counter = np.arange(p16.size, dtype=np.uint32) * np.uint32(32) + np.uint32(t >> 1)
+    word = random_bits32(counter, seed, stream, position)
+    return ((word >> np.uint32(16 * (t & 1))) & 0xFFFF) < p16
+
+
+def _one_half_word_each(
+    count: int, seed: int, stream: int, position: int | None
+) -> NDArray[np.int64]:
+    """Return 16 random bits for each weight: low half of R(i >> 1) for even i, else high."""
+    words = random_bits32(np.arange(-(-count // 2), dtype=np.uint32), seed, stream, position)
+    halves = np.stack([words & 0xFFFF, words >> np.uint32(16)], axis=1)
+    return halves.reshape(-1)[:count].astype(np.int64)
+
+
+def integer_weights(
+    code: PsbCode,
+    samples: int,
+    sampler: str = "systematic",
+    seed: int = 0,
+    stream: int = 0,
+    position: int | None = None,
+) -> NDArray[np.int16]:
+    """Return the sampled weights w', |w'| <= 2^14; the value is w' 2^(emax - 13).
+
+    w' = s ((n + k) << (D - j)), D = 13 - log2 n; for j > D the right shift rounds half up.
+
+    Args:
+        code: the weight code.
+        samples: n, as in `draws`.
+        sampler: as in `draws`.
+        seed: as in `draws`.
+        stream: as in `draws`.
+        position: as in `draws`.
+
+    Returns:
+        int16 in the stored shape.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> integer_weights(encode(np.array([[1.0, -1.5]]), p_bits=4), samples=4).tolist()
+        [[8192, -12288]]
+
+    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
+    """
+    n, log2_n, _ = resolve_samples(samples, sampler)
+    count = n + draws(code, samples, sampler, seed, stream, position)
+    shift = (SCALE_BITS - log2_n) - (15 - code.nibble)
+    right = np.maximum(-shift, 0)
+    half = (1 << right) >> 1
+    magnitude = ((count << np.maximum(shift, 0)) + half) >> right
+    return (code.sign * magnitude).astype(np.int16)
+
+
+def sampled_weights(
+    code: PsbCode,
+    samples: int,
+    sampler: str = "systematic",
+    seed: int = 0,
+    stream: int = 0,
+    position: int | None = None,
+) -> NDArray[np.float64]:
+    """Return the values that a run multiplies by, w' 2^(emax - 13), in the stored shape.
+
+    Args:
+        code: the weight code.
+        samples: n, as in `draws`.
+        sampler: as in `draws`.
+        seed: as in `draws`.
+        stream: as in `draws`.
+        position: as in `draws`.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Reference: docs/psb-ops.md, sampled weight.
+    """
+    w = integer_weights(code, samples, sampler, seed, stream, position).astype(np.float64)
+    emax = code.emax.astype(np.int64).reshape(-1, *[1] * (w.ndim - 1))
+    return np.ldexp(w, emax - SCALE_BITS)
