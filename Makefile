@@ -2,14 +2,14 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find toolkit -type f -not -name '*.pyc' 2>/dev/null) pyproject.toml constraints.txt
+SOURCES := $(shell find toolkit runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-native lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
 
-test: lint
+test: lint test-native
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed-dev
@@ -17,10 +17,17 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The operators without Python, under the address and undefined-behaviour sanitizers.
+test-native:
+	cmake -S runtime -B build/sanitized -DRELUFLOW_SANITIZE=address,undefined >/dev/null
+	cmake --build build/sanitized -j 2
+	ctest --test-dir build/sanitized --output-on-failure
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/hash_throughput.py
 	$(BIN)/python benchmarks/whole_analysis.py
 	$(BIN)/python benchmarks/peak_memory.py
+	$(BIN)/python benchmarks/psb_conv.py
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }

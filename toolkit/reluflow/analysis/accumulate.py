@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from reluflow.analysis.options import THESIS, AnalysisOptions
-from reluflow.graph import Tap
+from reluflow.graph import HashedTap, Tap
 from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, thesis_keys, unit_words
 
 _COUNT_COST = 200
 """Counting one pattern takes as long as hashing so many pre-activations."""
+
+_Found = tuple[np.ndarray, np.ndarray, int, int]
+"""Keys `(n, 2)`, active counts `(units,)`, non-finite values, size of the first axis."""
 
 
 class SiteAccumulator:
@@ -26,6 +30,7 @@ class SiteAccumulator:
 
     Attributes:
         tap: the site and the output that shows it.
+        hashed: the outputs that show it where the model hashes itself.
         counts: the exact table.
         samples: patterns seen, repeats included.
         units: number of units d, 0 before the first batch.
@@ -36,8 +41,15 @@ class SiteAccumulator:
         seconds: stage -> thread seconds spent.
     """
 
-    def __init__(self, tap: Tap, options: AnalysisOptions, counts: PatternCounts) -> None:
+    def __init__(
+        self,
+        tap: Tap,
+        options: AnalysisOptions,
+        counts: PatternCounts,
+        hashed: HashedTap | None = None,
+    ) -> None:
         self.tap = tap
+        self.hashed = hashed
         self.counts = counts
         self.samples = 0
         self.units = 0
@@ -50,12 +62,13 @@ class SiteAccumulator:
         self.words = np.zeros((0, 2), np.uint64)
 
     def add(
-        self, x: np.ndarray, first_input: int, n_inputs: int, threads: int = 1
+        self, outputs: Mapping[str, np.ndarray], first_input: int, n_inputs: int, threads: int = 1
     ) -> np.ndarray | None:
-        """Hash and count one batch.
+        """Hash what the model did not hash itself, and count one batch.
 
         Args:
-            x: pre-activations of the batch, any layout with `tap.unit_axis`.
+            outputs: of the run; pre-activations of any layout with `tap.unit_axis`, or what
+                `hashed` names.
             first_input: index of the batch's first input.
             n_inputs: inputs in the batch.
             threads: of the hashing.
@@ -63,32 +76,55 @@ class SiteAccumulator:
         Returns:
             `(n_samples, 2)` fingerprints; None where the site failed or did not run.
         """
-        if self.failed or not self._fits(x) or not x.size:
-            return None
         start = time.perf_counter()
-        prints = fingerprint(
-            x,
-            unit_axis=self.tap.unit_axis,
-            threshold=self.tap.site.threshold,
-            words=self.words,
-            threads=threads,
+        found = (
+            self._read(outputs) if self.hashed else self._hash(outputs[self.tap.output], threads)
         )
-        keys = prints.keys
-        if self._options.hash == THESIS:
-            keys = self._thesis_keys(x)
+        if found is None:
+            return None
+        keys, active, nonfinite, leading = found
         hashed = time.perf_counter()
-        self._note_place(x, len(keys), first_input, n_inputs)
+        self._note_place(leading, len(keys), first_input, n_inputs)
         self.counts.add(keys, self.samples)
-        self.active += prints.active
-        self.nonfinite += prints.nonfinite
+        self.active += active
+        self.nonfinite += nonfinite
         self.samples += len(keys)
         self.seconds["hashing"] += hashed - start
         self.seconds["counting"] += time.perf_counter() - hashed
         return keys
 
-    def cost(self, x: np.ndarray) -> int:
+    def cost(self, outputs: Mapping[str, np.ndarray]) -> int:
         """Return about how long a batch takes, in pre-activations hashed."""
-        return x.size + _COUNT_COST * (x.size // max(self.units, 1))
+        if self.hashed:
+            return _COUNT_COST * outputs[self.hashed.keys].size // 2
+        size = outputs[self.tap.output].size
+        return size + _COUNT_COST * (size // max(self.units, 1))
+
+    def _hash(self, x: np.ndarray, threads: int) -> _Found | None:
+        axis = self.tap.unit_axis
+        if not -x.ndim <= axis < x.ndim:
+            self.failed = f"its pre-activation has rank {x.ndim}, without an axis {axis}"
+            return None
+        if not self._fits(x.shape[axis]) or not x.size:
+            return None
+        threshold = self.tap.site.threshold
+        found = fingerprint(
+            x, unit_axis=axis, threshold=threshold, words=self.words, threads=threads
+        )
+        keys = found.keys
+        if self._options.hash == THESIS:
+            hashes = thesis_hash(x, unit_axis=axis, threshold=threshold)
+            keys = thesis_keys(hashes, self._options.table_size)
+        return keys, found.active, found.nonfinite, x.shape[0]
+
+    def _read(self, outputs: Mapping[str, np.ndarray]) -> _Found | None:
+        assert self.hashed is not None
+        keys, active = outputs[self.hashed.keys], outputs[self.hashed.active]
+        if not self._fits(len(active)) or not keys.size:
+            return None
+        leading = keys.shape[0] if keys.ndim > 1 else 1
+        nonfinite = int(outputs[self.hashed.nonfinite])
+        return keys.view(np.uint64).reshape(-1, 2), active, nonfinite, leading
 
     @property
     def positions(self) -> int | None:
@@ -131,26 +167,20 @@ class SiteAccumulator:
         self.active = np.zeros(units, np.int64)
         self.words = unit_words(units, self._options.seed)
 
-    def _fits(self, x: np.ndarray) -> bool:
-        axis = self.tap.unit_axis
-        if not -x.ndim <= axis < x.ndim:
-            self.failed = f"its pre-activation has rank {x.ndim}, without an axis {axis}"
-        elif not x.shape[axis]:
+    def _fits(self, units: int) -> bool:
+        if self.failed:
+            return False
+        if not units:
             self.failed = "it has no units"
         elif not self.units:
-            self._set_units(x.shape[axis])
-        elif x.shape[axis] != self.units:
-            self.failed = f"its number of units varies ({self.units}, then {x.shape[axis]})"
+            self._set_units(units)
+        elif units != self.units:
+            self.failed = f"its number of units varies ({self.units}, then {units})"
         return not self.failed
 
-    def _thesis_keys(self, x: np.ndarray) -> np.ndarray:
-        tap = self.tap
-        hashes = thesis_hash(x, unit_axis=tap.unit_axis, threshold=tap.site.threshold)
-        return thesis_keys(hashes, self._options.table_size)
-
-    def _note_place(self, x: np.ndarray, samples: int, first_input: int, n_inputs: int) -> None:
+    def _note_place(self, leading: int, samples: int, first_input: int, n_inputs: int) -> None:
         stacked = self.tap.unit_axis != self.tap.site.unit_axis
-        if self.segments is None or (n_inputs > 1 and (stacked or x.shape[0] % n_inputs)):
+        if self.segments is None or (n_inputs > 1 and (stacked or leading % n_inputs)):
             self.segments = None
         elif not self.segments or self._next() != (first_input, samples // n_inputs):
             self.segments.append((self.samples, first_input, samples // n_inputs))

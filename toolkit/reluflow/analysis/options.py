@@ -28,6 +28,8 @@ class AnalysisOptions:
         top: most frequent patterns kept a site.
         behind: look at a plain Relu behind the switch, where its bits are the same, so that
             ONNX Runtime can fuse it; False looks at every pre-activation itself.
+        native: hash inside the model with the native library: True, never (False), or where
+            the library is there (None). The results are the same bit for bit.
         optimisation: ONNX Runtime's graph optimisation level.
         checkpoint_seconds: time between two checkpoints, seconds.
     """
@@ -41,6 +43,7 @@ class AnalysisOptions:
     memory_limit_bytes: int = 2**30
     top: int = 5
     behind: bool = True
+    native: bool | None = None
     optimisation: str = "all"
     checkpoint_seconds: float = 30.0
 
@@ -75,5 +78,5 @@ class AnalysisOptions:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share with the interrupted one."""
-        free = ("checkpoint_seconds", "top", "memory_limit_bytes")
+        free = ("checkpoint_seconds", "top", "memory_limit_bytes", "native")
         return {k: v for k, v in asdict(self).items() if k not in free}

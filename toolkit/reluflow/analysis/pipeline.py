@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,12 +17,12 @@ import numpy as np
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size, share_out
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
-from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
-from reluflow.graph import Model, TapResult, find_sites, tap
+from reluflow.graph import HashedTap, Model, Tap, TapResult, find_sites, hash_taps, tap
 from reluflow.patterns import PatternCounts, add_site
-from reluflow.runtime import default_threads, open_session
+from reluflow.runtime import Session, default_threads, open_session, use_library
 
 Progress = Callable[[str, int, int | None], None]
 _SMALLEST_TABLE_BYTES = 2**18
@@ -63,17 +63,18 @@ class Pipeline:
         self.done = 0
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
-        tapped = tap_all(model, options)
+        tapped = self.tapped = tap_all(model, options)
         self.skipped = list(tapped.refused)
-        self.outputs = tuple(dict.fromkeys(each.output for each in tapped.taps))
         self.batch_size = choose_batch_size(model, [t.site for t in tapped.taps], options)
         source.check_batch(self.batch_size)
-        self.session = open_session(
-            tapped.model,
-            outputs=self.outputs,
-            threads=self.threads,
-            optimisation=options.optimisation,
-        )
+        hashed: Sequence[HashedTap | None] = [None] * len(tapped.taps)
+        self.hashes_itself = options.hash == RANDOM_WORDS and use_library(options.native)
+        if self.hashes_itself:
+            rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=options.seed)
+            hashed = rewritten.hashed
+            self.session = self._open(rewritten.model, _outputs(tapped.taps, hashed))
+        else:
+            self.session = self.open_tapped()
         identity = {
             "model": model.sha256,
             "data": source.description.fingerprint,
@@ -83,11 +84,23 @@ class Pipeline:
         self._announced = False
         self.checkpoints = Checkpoints(folder, identity) if folder else None
         self.sites = [
-            SiteAccumulator(each, options, self._counts(index))
+            SiteAccumulator(each, options, self._counts(index), hashed[index])
             for index, each in enumerate(tapped.taps)
         ]
         self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
+
+    def open_tapped(self) -> Session:
+        """Open a session that shows the pre-activations themselves."""
+        return self._open(self.tapped.model, _outputs(self.tapped.taps, ()))
+
+    def _open(self, model: Model, outputs: Sequence[str]) -> Session:
+        return open_session(
+            model,
+            outputs=outputs,
+            threads=self.threads,
+            optimisation=self.options.optimisation,
+        )
 
     def run(self, *, resume: bool = False) -> None:
         """Analyse all inputs that are left.
@@ -189,7 +202,7 @@ class Pipeline:
         """
         n_inputs = len(next(iter(feeds.values())))
         start = time.perf_counter()
-        outputs = dict(zip(self.outputs, self.session.run(feeds), strict=True))
+        outputs = dict(zip(self.session.outputs, self.session.run(feeds), strict=True))
         self.seconds["inference"] += time.perf_counter() - start
         keys, joined = self._observe(outputs, n_inputs, pool)
         if not self.global_reason:
@@ -212,13 +225,13 @@ class Pipeline:
             joined = np.zeros((n_inputs, 2), np.uint64)
             for index in indices:
                 site = self.sites[index]
-                found = site.add(outputs[site.tap.output], self.done, n_inputs, within)
+                found = site.add(outputs, self.done, n_inputs, within)
                 keys[index] = found
                 if found is not None and site.positions is not None:
                     add_site(joined, index, found)
             return joined
 
-        costs = [site.cost(outputs[site.tap.output]) for site in self.sites]
+        costs = [site.cost(outputs) for site in self.sites]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
         for site, found in zip(self.sites, keys, strict=True):
             if not self.global_reason and (found is None or site.positions is None):
@@ -255,6 +268,15 @@ def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
             f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}."
         )
     return tapped
+
+
+def _outputs(taps: Sequence[Tap], hashed: Sequence[HashedTap | None]) -> list[str]:
+    """Return the outputs that show all taps, each once."""
+    names: list[str] = []
+    for index, each in enumerate(taps):
+        found = hashed[index] if hashed else None
+        names += [found.keys, found.active, found.nonfinite] if found else [each.output]
+    return list(dict.fromkeys(names))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from reluflow.graph.annotate import annotate
 from reluflow.graph.bake import bake_samples
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
+from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.model import Model, load
 from reluflow.graph.prune import Pruned, PruneResult, prune
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
@@ -18,6 +19,8 @@ __all__ = [
     "ConvertedNode",
     "FoldResult",
     "Folded",
+    "HashTapsResult",
+    "HashedTap",
     "Model",
     "PruneResult",
     "Pruned",
@@ -36,6 +39,7 @@ __all__ = [
     "find_sites",
     "find_successions",
     "fold_batchnorm",
+    "hash_taps",
     "load",
     "prune",
     "psb_inputs",

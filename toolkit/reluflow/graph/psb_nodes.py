@@ -106,7 +106,7 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
         model: a converted model; any other has none.
     """
     initializers = {t.name: t for t in model._proto.graph.initializer}
-    types = types_of(model._proto.graph)
+    types = types_of(model._proto.graph, frozenset())
     nodes = [node for node in model._proto.graph.node if is_psb(node)]
     found = []
     for node in nodes:

@@ -1,7 +1,13 @@
 """Opens ONNX Runtime sessions; the only room that knows onnxruntime."""
 
 from reluflow.runtime.library import get_library_path
-from reluflow.runtime.session import Session, default_threads, has_library, open_session
+from reluflow.runtime.session import (
+    Session,
+    default_threads,
+    has_library,
+    open_session,
+    use_library,
+)
 from reluflow.runtime.static_int8 import static_int8
 
 __all__ = [
@@ -11,4 +17,5 @@ __all__ = [
     "has_library",
     "open_session",
     "static_int8",
+    "use_library",
 ]

@@ -27,6 +27,17 @@ _NOISE = re.compile(
 )
 
 
+def use_library(wanted: bool | None) -> bool:
+    """Return whether to run natively: as wanted, or where the library is there (None).
+
+    Raises:
+        OptionError: the library is wanted and missing.
+    """
+    if wanted:
+        get_library_path()
+    return has_library() if wanted is None else wanted
+
+
 def has_library() -> bool:
     """Tell whether the native library is installed or named."""
     try:
