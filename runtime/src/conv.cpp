@@ -208,11 +208,11 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   const std::vector<int64_t> offsets = layout.pair_offsets();
   const bool per_product = run.weights.path() == Path::kPerProduct;
-  std::shared_ptr<const WeightSet> set;
+  WeightCache::Lease set;
   if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
   if (run.weights.path() == Path::kDepthwise) {
     const RowPacker packer(run.kernels, layout, f, run.psb.limit());
-    return run_depthwise(runner, {run, layout, packer, offsets.data(), set->weights.data(), f});
+    return run_depthwise(runner, {run, layout, packer, offsets.data(), set.weights(), f});
   }
   std::vector<int64_t> bytes = offsets;
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
@@ -229,7 +229,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
     if (per_product) {
       run_per_product(runner, run, layout, offsets, f, batch);
     } else {
-      run_tiles(runner, {run, layout, bytes.data(), set->weights.data(), epilogues.data()}, batch);
+      run_tiles(runner, {run, layout, bytes.data(), set.weights(), epilogues.data()}, batch);
     }
   }
   return {};

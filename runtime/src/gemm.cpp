@@ -12,7 +12,7 @@ namespace {
 void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputBlock& block,
                 bool first, float* sums) {
   alignas(64) int32_t raw[kMaxPixels * kTileLanes];
-  double exact[kMaxPixels * kTileLanes];
+  alignas(64) double exact[kMaxPixels * kTileLanes];
   const int lanes = block.vectors * kLanes;
   const int64_t end = args.pairs;
   args.mode = kTileRaw;
@@ -22,20 +22,9 @@ void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputB
     kernels.tile(pixels, block.vectors, args);
     args.taps += args.pairs;
     args.weights += args.pairs * 2 * lanes;
-    for (int p = 0; p < pixels; ++p) {
-      for (int lane = 0; lane < lanes; ++lane) {
-        const int at = p * kTileLanes + lane;
-        exact[at] = done == 0 ? raw[at] : exact[at] + raw[at];
-      }
-    }
+    kernels.widen(raw, pixels, lanes, done == 0, exact);
   }
-  for (int p = 0; p < pixels; ++p) {
-    for (int lane = 0; lane < lanes; ++lane) {
-      const int at = p * kTileLanes + lane;
-      const float sum = static_cast<float>(exact[at]);
-      sums[at] = first ? sum : sums[at] + sum;
-    }
-  }
+  kernels.narrow(exact, pixels, lanes, first, sums);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ void avx2_tile(int pixels, int vectors, const TileArgs& args) {
 const Kernels& avx2_kernels() {
   static const Kernels table = {"avx2",              6,
                                 common_max_abs_bits, common_pack_row,
-                                avx2_tile,           common_store_planar,
+                                avx2_tile, common_widen, common_narrow,           common_store_planar,
                                 common_store_rows,   common_draw,
                                 common_depthwise_row, common_hash,
                                 common_hash_rows};

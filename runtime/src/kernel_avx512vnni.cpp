@@ -113,7 +113,7 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = {"avx512vnni",        7,
                                 common_max_abs_bits, avx512_pack_row,
-                                avx512_tile,         avx512_store_planar,
+                                avx512_tile, common_widen, common_narrow,         avx512_store_planar,
                                 common_store_rows,   avx512_draw,
                                 avx512_depthwise_row, avx512_hash,
                                 avx512_hash_rows};

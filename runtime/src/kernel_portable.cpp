@@ -36,7 +36,7 @@ void portable_tile(int pixels, int vectors, const TileArgs& args) {
 const Kernels& portable_kernels() {
   static const Kernels table = {"portable",          4,
                                 common_max_abs_bits, common_pack_row,
-                                portable_tile,       common_store_planar,
+                                portable_tile, common_widen, common_narrow,       common_store_planar,
                                 common_store_rows,   common_draw,
                                 common_depthwise_row, common_hash,
                                 common_hash_rows};

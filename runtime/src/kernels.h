@@ -105,6 +105,10 @@ struct Kernels {
   void (*pack_row)(const float* a, const float* b, int64_t n, int64_t step, float scale,
                    float limit, int32_t* out);
   void (*tile)(int pixels, int vectors, const TileArgs& args);
+  /// exact[i] = or += raw[i], for `pixels` rows of `lanes`.
+  void (*widen)(const int32_t* raw, int pixels, int lanes, bool first, double* exact);
+  /// sums[i] = or += exact[i] rounded to float32.
+  void (*narrow)(const double* exact, int pixels, int lanes, bool first, float* sums);
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);

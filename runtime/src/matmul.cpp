@@ -101,7 +101,7 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
   const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
                                                          run.precision, f, run.emax, run.bias);
   run_chunks(runner,
-             {run, packed.data(), offsets.data(), set->weights.data(), epilogues.data()});
+             {run, packed.data(), offsets.data(), set.weights(), epilogues.data()});
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "aligned.h"
 #include "psb_spec.h"
@@ -19,11 +20,40 @@ struct WeightSet {
 /// The last set drawn by a node; safe to use from several runs at once.
 class WeightCache {
  public:
-  /// The set of `precision`, or null when it has to be drawn.
-  std::shared_ptr<const WeightSet> find(const Precision& precision) {
+  /// Keeps a set from being drawn over. References are counted and dropped under the cache's lock,
+  /// so that whoever takes a set back sees its readers done.
+  class Lease {
+   public:
+    Lease() = default;
+    Lease(Lease&& other) = default;
+    Lease& operator=(Lease&& other) {
+      std::swap(cache_, other.cache_);
+      std::swap(set_, other.set_);
+      return *this;
+    }
+    ~Lease() {
+      if (!set_) return;
+      const std::lock_guard<std::mutex> lock(cache_->mutex_);
+      set_.reset();
+    }
+
+    explicit operator bool() const { return set_ != nullptr; }
+    const int16_t* weights() const { return set_->weights.data(); }
+
+   private:
+    friend class WeightCache;
+    Lease(WeightCache* cache, std::shared_ptr<const WeightSet> set)
+        : cache_(cache), set_(std::move(set)) {}
+
+    WeightCache* cache_ = nullptr;
+    std::shared_ptr<const WeightSet> set_;
+  };
+
+  /// The set of `precision`, or nothing when it has to be drawn.
+  Lease find(const Precision& precision) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (current_ && current_->precision == precision) return current_;
-    return nullptr;
+    if (current_ && current_->precision == precision) return Lease(this, current_);
+    return Lease();
   }
 
   /// A set to draw into: the kept one when no other run uses it, else a new one.
@@ -36,9 +66,10 @@ class WeightCache {
   }
 
   /// Keeps a set that was drawn.
-  void put(std::shared_ptr<WeightSet> set) {
+  Lease put(std::shared_ptr<WeightSet> set) {
     const std::lock_guard<std::mutex> lock(mutex_);
     current_ = std::move(set);
+    return Lease(this, current_);
   }
 
  private:

@@ -42,8 +42,8 @@ Status Weights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape
   return {};
 }
 
-std::shared_ptr<const WeightSet> Weights::sample(Runner& runner, const Kernels& kernels,
-                                                 const PsbSpec& spec, const Precision& precision) {
+WeightCache::Lease Weights::sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
+                                   const Precision& precision) {
   if (auto kept = cache_.find(precision)) return kept;
   const bool tiles = path_ == Path::kTiles;
   auto set = cache_.take(tiles ? lanes_.sampled_size() : static_cast<int64_t>(code_.p16.size()));
@@ -54,8 +54,7 @@ std::shared_ptr<const WeightSet> Weights::sample(Runner& runner, const Kernels& 
   } else {
     draw_in_order(runner, code_, precision, key, set->weights.data());
   }
-  cache_.put(set);
-  return set;
+  return cache_.put(std::move(set));
 }
 
 }  // namespace reluflow

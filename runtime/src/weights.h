@@ -32,8 +32,8 @@ class Weights {
   const WeightCode& code() const { return code_; }
 
   /// The sampled weights of one run: tiles, or C order on the depthwise path.
-  std::shared_ptr<const WeightSet> sample(Runner& runner, const Kernels& kernels,
-                                          const PsbSpec& spec, const Precision& precision);
+  WeightCache::Lease sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
+                            const Precision& precision);
 
  private:
   Path path_ = Path::kTiles;

@@ -43,6 +43,7 @@ class EvaluationOptions:
         batch_size: inputs a run; the model's own, or 64.
         threads: of ONNX Runtime; all by default.
         metric: the name that results show.
+        native: run the native library: True, never (False), or by default where it is there.
     """
 
     samples: tuple[int, ...] = SAMPLES
@@ -52,6 +53,7 @@ class EvaluationOptions:
     batch_size: int | None = None
     threads: int | None = None
     metric: str = "accuracy"
+    native: bool | None = None
 
     def __post_init__(self) -> None:
         wanted = (*self.samples, *([] if self.sensitivity is None else [self.sensitivity]))
@@ -113,7 +115,7 @@ def evaluate(
         exact = bench.score(outputs)
         if options.int8:
             int8 = static_int8(fold_batchnorm(float_model).model, bench.sample())
-    runner = _Runner(model, options.threads)
+    runner = _Runner(model, options)
     seeds = tuple(range(options.seeds))
     nearest = bench.point(runner, 0, seeds[:1])
     points = tuple(bench.point(runner, n, seeds) for n in sorted(set(options.samples)))
@@ -139,7 +141,7 @@ def evaluate(
 def _notes(native: bool) -> tuple[str, ...]:
     if native:
         return ()
-    return ("The native library is missing: the draws were baked into the weights for each run.",)
+    return ("The native library did not run: the draws were baked into the weights for each run.",)
 
 
 def _check(
@@ -169,11 +171,13 @@ def _check(
 class _Runner:
     """Runs a converted model for any number of samples and seed."""
 
-    def __init__(self, model: Model, threads: int | None) -> None:
+    def __init__(self, model: Model, options: EvaluationOptions) -> None:
         self.model = model
-        self.threads = threads
-        self.native = has_library()
-        self._session = open_session(model, threads=threads) if self.native else None
+        self.threads = options.threads
+        self.native = has_library() if options.native is None else options.native
+        self._session = (
+            open_session(model, threads=self.threads, library=True) if self.native else None
+        )
 
     def at(self, samples: int, seed: int) -> tuple[Session, dict[str, np.ndarray]]:
         """Return a session and the inputs that choose precision and seed."""
@@ -184,7 +188,7 @@ class _Runner:
                 names[1]: np.array(seed, np.int64),
             }
         baked = bake_samples(self.model, samples, seed)
-        return open_session(baked, threads=self.threads), {}
+        return open_session(baked, threads=self.threads, library=False), {}
 
 
 class _Bench:
@@ -259,6 +263,6 @@ def _sensitivity(
     for name in names:
         others = tuple(other for other in names if other != name)
         single = to_psb(float_model, replace(like, exclude=others)).model
-        runner = _Runner(single, bench.options.threads)
+        runner = _Runner(single, bench.options)
         point = bench.point(runner, samples, tuple(range(bench.options.seeds)))
         yield LayerSensitivity(name, point, exact - point.mean)

@@ -198,10 +198,15 @@ class Editor:
         return free
 
     def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
-        """Write down type and shape of a tensor, unless the model has them."""
+        """Write down type and shape of a tensor where the model does not tell them."""
         described = [*self.proto.graph.value_info, *self.proto.graph.output]
-        if all(value.name != tensor for value in described):
-            value = helper.make_tensor_value_info(tensor, elem_type, shape)
+        value = helper.make_tensor_value_info(tensor, elem_type, shape)
+        told = [other for other in described if other.name == tensor]
+        for other in told:
+            old = other.type.tensor_type.shape.dim
+            if any(not dim.HasField("dim_value") for dim in old) or len(old) != len(shape):
+                other.CopyFrom(value)
+        if not told:
             self.proto.graph.value_info.append(value)
 
     def raise_ir(self, version: int) -> None:

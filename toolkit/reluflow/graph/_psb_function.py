@@ -69,7 +69,8 @@ def _text(op: str, opset: int) -> str:
  x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
 (X, W, emax, B, samples, seed) => (Y)
 {{
-    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <weight_shape: ints = @weight_shape,
+    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <
+        weight_shape: ints = @weight_shape,
         x_bits: int = @x_bits, x_exponent: int = @x_exponent> (X, W, emax, samples)
 {_CONV if op == PSB_CONV else _MATMUL}
     low = Constant <value_float: float = @clip_min> ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +24,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         console: where to print.
     """
     titles = ("layer", "weights", "zeros", "bits", "shift-adds", "then")
-    title = f"{plain(model.path or 'the model')}: {plural(len(model.layers), 'layer')}"
+    title = f"{_file(model)}: {plural(len(model.layers), 'layer')}"
     table = _table(title, titles)
     for layer in model.layers:
         share = percent(layer.zeros / layer.weights)
@@ -76,8 +78,7 @@ def print_evaluation(result: Evaluation, console: Console) -> None:
         result: of `evaluate`.
         console: where to print.
     """
-    model = plain(result.psb.path or "the model")
-    title = f"{result.metric} of {model} on {plural(result.n_inputs, 'input')}"
+    title = f"{result.metric} of {_file(result.psb)} on {plural(result.n_inputs, 'input')}"
     table = _table(title, ("samples", result.metric, "std", "loss"))
     rows = [(str(p.samples), p.mean, decimal(100 * p.std)) for p in result.points]
     rows.append(("nearest", result.nearest, ""))
@@ -107,6 +108,10 @@ def _print_sensitivity(result: Evaluation, console: Console) -> None:
         mean, std = f"{100 * row.point.mean:.2f} %", decimal(100 * row.point.std)
         table.add_row(plain(row.name), mean, std, _points(row.loss))
     console.print(table)
+
+
+def _file(model: PsbDescription) -> str:
+    return plain(Path(model.path).name) if model.path else "the model"
 
 
 def _points(share: float) -> str:

@@ -1,0 +1,359 @@
+"""Conversion: what becomes a PSB operator, what stays and why, and that outputs are kept."""
+
+from pathlib import Path
+
+import light_models
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from rewriting import N, build, close, norm, ops, run, weights
+
+from reluflow import psb
+from reluflow.errors import ModelError, OptionError
+from reluflow.graph import (
+    Model,
+    PsbOptions,
+    bake_samples,
+    expose,
+    find_psb,
+    find_sites,
+    find_successions,
+    load,
+    psb_inputs,
+    to_psb,
+)
+from reluflow.runtime import open_session
+
+FULL = PsbOptions(p_bits=16, x_bits=16)
+NEAREST = 0.04
+"""Largest difference in nearest mode, as a share of the largest output: p is read in 64ths, so a
+weight is wrong by at most 2^-7 of itself; errors of many layers add up like noise."""
+MODELS = Path(__file__).parents[2] / "models"
+IMAGE = (2, 4, 6, 5)
+
+
+def conv(w: tuple[int, ...] = (8, 4, 3, 3), **attributes: object) -> Model:
+    node = N("Conv", ["x", "w", "c"], ["y"], name="conv", **attributes)
+    x = (2, w[1] * attributes.get("group", 1), *(6, 5, 4)[: len(w) - 2])
+    return build([node], {"w": weights(*w), "c": weights(w[0])}, x)
+
+
+CONVS = {
+    "padded": {"pads": [1, 0, 2, 1], "strides": [2, 1]},
+    "dilated": {"dilations": [2, 1], "pads": [2, 1, 2, 1]},
+    "same": {"strides": [2, 2], "auto_pad": "SAME_LOWER"},
+    "grouped": {"w": (6, 2, 3, 3), "group": 2, "auto_pad": "VALID"},
+    "depthwise": {"w": (4, 1, 3, 3), "group": 4, "kernel_shape": [3, 3]},
+    "1-D": {"w": (6, 4, 3), "pads": [1, 1]},
+}
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_convolutions_agree_with_the_oracle(name: str) -> None:
+    model = conv(**CONVS[name])
+    result = to_psb(model, PsbOptions(p_bits=4))
+    assert ops(result.model) == ["PsbConv"] and not result.refused
+    assert [type(node.was) and node.was for node in result.converted] == ["Conv"]
+    x = weights(*model.inputs[0].shape, scale=3)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model._proto.graph.initializer}
+    window = {k: v for k, v in CONVS[name].items() if k not in ("w", "kernel_shape")}
+    oracle = psb.conv(
+        x,
+        psb.encode(constants["w"], p_bits=4),
+        constants["c"],
+        samples=4,
+        sampler="nearest",
+        **window,
+    )
+    four = np.array(4, np.int64)
+    assert close(run(result.model, x, samples=four)[0], oracle, 1e-6)
+
+
+DENSE = {
+    "gemm": (N("Gemm", ["x", "w", "c"], ["y"], name="g"), (4, 5), (5,)),
+    "gemm with factors": (
+        N("Gemm", ["x", "w", "c"], ["y"], name="g", transB=1, alpha=0.3, beta=3.0),
+        (5, 4),
+        (1, 5),
+    ),
+    "gemm without bias": (N("Gemm", ["x", "w"], ["y"], name="g"), (4, 5), (5,)),
+    "matmul": (N("MatMul", ["x", "w"], ["y"], name="g"), (4, 5), (5,)),
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_dense_operators_keep_the_outputs(name: str) -> None:
+    node, w, c = DENSE[name]
+    constants = {"w": weights(*w), "c": weights(*c)}
+    used = {key: constants[key] for key in constants if key in node.input}
+    model = build([node], used, ("N", 4))
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["PsbMatMul"] and result.converted[0].psb.positions == 1
+    x = weights(7, 4)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_the_add_behind_a_matmul_and_the_activation_are_taken_over() -> None:
+    nodes = [
+        N("MatMul", ["x", "w"], ["p"], name="mm"),
+        N("Add", ["p", "c"], ["h"], name="add"),
+        N("Clip", ["h", "low", "high"], ["y"], name="clip"),
+    ]
+    bounds = {"low": np.array(0, np.float32), "high": np.array(1.5, np.float32)}
+    model = build(nodes, {"w": weights(4, 5), "c": weights(5)} | bounds, (2, 3, 4))
+    result = to_psb(model, FULL)
+    node = result.converted[0]
+    assert (node.merged, node.psb.activation, node.psb.positions) == (("add", "clip"), "clip", 3)
+    x = weights(2, 3, 4, scale=3)
+    y = run(result.model, x)[0]
+    assert y.min() == 0 and y.max() == 1.5 and close(run(model, x)[0], y, NEAREST)
+    apart = to_psb(model, PsbOptions(fuse=False)).model
+    assert ops(apart) == ["PsbMatMul", "Clip"]
+
+
+def test_an_activation_with_computed_bounds_or_other_readers_stays() -> None:
+    high = N("ReduceMax", ["x"], ["high"], keepdims=0)
+    nodes = [high, N("Conv", ["x", "w"], ["h"]), N("Clip", ["h", "", "high"], ["y"])]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE)
+    assert ops(to_psb(model).model) == ["ReduceMax", "PsbConv", "Clip"]
+    nodes = [N("Conv", ["x", "w"], ["h"]), N("Relu", ["h"], ["y"])]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, outputs=("y", "h"))
+    assert ops(to_psb(model).model) == ["PsbConv", "Relu"]
+
+
+@pytest.mark.parametrize("x", [IMAGE, (2, 4, 7)])
+def test_a_normalisation_that_stays_becomes_a_multiply_add(x: tuple[int, ...]) -> None:
+    bn, constants = norm("x", "h", 4)
+    model = build([bn, N("Relu", ["h"], ["y"])], constants, x)
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["PsbConv"]
+    assert result.converted[0].was == "BatchNormalization"
+    assert result.converted[0].psb.weight_shape == (4, *[1] * (len(x) - 1))
+    data = weights(*x)
+    assert close(run(model, data)[0], run(result.model, data)[0], NEAREST)
+    left = to_psb(model, PsbOptions(norms=False))
+    assert "left in floating point" in left.refused[0].reason and not left.converted
+
+
+def one(model: Model, options: PsbOptions | None = None) -> str:
+    """Return the one reason why a model is not converted."""
+    result = to_psb(model, options)
+    assert not result.converted and result.model is model
+    (found,) = result.refused
+    return found.reason
+
+
+def test_each_node_left_alone_tells_its_reason() -> None:
+    bn, constants = norm("x", "y", 4)
+    w = {"w": weights(4, 4)}
+    reasons = {
+        "2 axes; as a PSB multiply-add it needs 3 or 4": build([bn], constants, ("N", 4)),
+        "it has 3 spatial axes; 1 and 2 are accepted": conv((4, 4, 2, 2, 2)),
+        "there is no PSB operator for ConvTranspose": build(
+            [N("ConvTranspose", ["x", "w"], ["y"])], {"w": weights(4, 4, 3, 3)}, IMAGE
+        ),
+        "it transposes its input": build([N("Gemm", ["x", "w"], ["y"], transA=1)], w, (4, 4)),
+        "weights 'x' are computed": build([N("MatMul", ["x", "x"], ["y"])], {}, (4, 4)),
+        "its constant is the left factor": build([N("MatMul", ["w", "x"], ["y"])], w, (4, 4)),
+        "weights 'w' have 3 axes; 2 are accepted": build(
+            [N("MatMul", ["x", "w"], ["y"])], {"w": weights(2, 4, 4)}, (2, 4, 4)
+        ),
+        "bias 'c' has shape": build(
+            [N("Gemm", ["x", "w", "c"], ["y"])], w | {"c": weights(4, 1)}, (4, 4)
+        ),
+        "its numbers are float64": build(
+            [N("MatMul", ["x", "w"], ["y"])], {"w": weights(4, 4)}, (4, 4), dtype=np.float64
+        ),
+        "its weights hold NaN": build(
+            [N("MatMul", ["x", "w"], ["y"])], {"w": weights(4, 4) * np.float32(np.nan)}, (4, 4)
+        ),
+    }
+    for reason, model in reasons.items():
+        assert reason in one(model)
+    assert one(conv(), PsbOptions(exclude=("conv",))) == "it is excluded"
+
+
+def test_nodes_in_subgraphs_are_listed() -> None:
+    typed = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("t", "e")]
+    branch = helper.make_graph([N("MatMul", ["x", "w"], ["t"])], "then", [], typed[:1])
+    other = helper.make_graph([N("Relu", ["x"], ["e"])], "else", [], typed[1:])
+    node = N("If", ["c"], ["y"], then_branch=branch, else_branch=other)
+    model = build([node], {"w": weights(4, 4), "c": np.array(True)}, (4, 4))
+    assert one(model) == "it stands in a subgraph (If, Loop or Scan)"
+
+
+def test_float16_models_get_casts() -> None:
+    nodes = [N("Conv", ["x", "w"], ["h"]), N("Relu", ["h"], ["y"])]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, dtype=np.float16)
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["Cast", "PsbConv", "Cast"]
+    x = weights(*IMAGE).astype(np.float16)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_inputs_for_samples_and_seed_get_free_names_and_defaults() -> None:
+    node = N("Gemm", ["x", "samples", "seed"], ["y"])
+    model = build([node], {"samples": weights(4, 5), "seed": weights(5)}, ("N", 4))
+    result = to_psb(model)
+    assert (result.samples, result.seed) == ("samples_2", "seed_2") == psb_inputs(result.model)
+    assert [spec.name for spec in result.model.inputs] == ["x"]
+
+
+def test_old_models_are_raised_and_keep_weights_constant() -> None:
+    nodes = [N("Conv", ["x", "w"], ["h"]), N("Clip", ["h"], ["y"], min=0.0, max=1.0)]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, opset=9, ir=3)
+    result = to_psb(model, FULL)
+    assert "raised from 9 to 13" in result.notes[0]
+    assert (result.model.ir_version, result.model.opset[""]) == (8, 13)
+    assert [value.name for value in result.model._proto.graph.input] == ["x", "samples", "seed"]
+    assert result.converted[0].psb.activation == "clip"
+    x = weights(*IMAGE)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_an_opset_that_cannot_be_raised_is_one_sentence() -> None:
+    nodes = [N("Pad", ["x"], ["h"], paddings=[0] * 8), N("Conv", ["h", "w"], ["y"])]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, opset=1)
+    with pytest.raises(ModelError, match=r"opset 1 and cannot be converted to 13"):
+        to_psb(model)
+
+
+def test_bad_options_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"p_bits is 5; accepted are 1, 2, 3, 4, 6, 8, 16"):
+        PsbOptions(p_bits=5)
+    with pytest.raises(OptionError, match=r"prune is 1; give a share"):
+        PsbOptions(prune=1)
+    with pytest.raises(OptionError, match=r"x_bits is 17; give a whole number from 2 to 16"):
+        PsbOptions(x_bits=17)
+    with pytest.raises(OptionError, match=r"x_exponents\['x'\] is 101"):
+        PsbOptions(x_exponents={"x": 101})
+    with pytest.raises(OptionError, match=r"exclude names 'nobody', which is no node"):
+        to_psb(conv(), PsbOptions(exclude=("nobody",)))
+    with pytest.raises(ModelError, match=r"holds PSB operators already"):
+        to_psb(to_psb(conv()).model)
+    with pytest.raises(ModelError, match=r"has no PSB operator; convert it"):
+        psb_inputs(conv())
+
+
+def test_pruned_weights_are_stored_as_zeros_and_exponents_as_attributes() -> None:
+    options = PsbOptions(p_bits=3, prune=0.5, x_exponents={"x": 7}, sampler="binomial")
+    node = to_psb(conv((8, 4, 3, 3)), options).converted[0].psb
+    assert node.zeros >= node.weights // 2
+    assert (node.x_exponent, node.sampler, node.p_bits) == (7, "binomial", 3)
+    assert node.bits_per_weight == 8 + 8 * 8 / 288
+    assert node.shift_adds(4) == 4 * (288 - node.zeros) * 4 * 3
+
+
+def test_rows_written_a_few_at_a_time_are_those_of_the_whole(monkeypatch) -> None:
+    model = conv((21, 4, 3, 3))
+    whole = to_psb(model).model
+    monkeypatch.setattr("reluflow.graph._psb_write._AT_ONCE", 1)
+    assert to_psb(model).model.serialize() == whole.serialize()
+
+
+def residual(switch_between: bool) -> Model:
+    bn, constants = norm("s", "b", 4)
+    nodes = [
+        N("Conv", ["x", "w"], ["h"], name="first"),
+        N("Add", ["h", "x"], ["s"], name="add"),
+        bn,
+        N("Relu", ["b"], ["r"]),
+        N("Conv", ["r" if switch_between else "s", "v"], ["y"], name="last"),
+    ]
+    tensors = {"w": weights(4, 4, 1, 1), "v": weights(4, 4, 1, 1)}
+    return build(nodes, tensors | constants, IMAGE)
+
+
+def test_successions_without_a_switch_are_found() -> None:
+    found = {(s.first, s.second, s.through) for s in to_psb(residual(True)).successions}
+    assert found == {("first", "bn", ("Add",))}
+    found = {(s.first, s.second, s.through) for s in to_psb(residual(False)).successions}
+    assert found == {("first", "bn", ("Add",)), ("first", "last", ("Add",))}
+    assert find_successions(residual(False)) == ()
+
+
+@pytest.mark.parametrize("sampler", ["systematic", "binomial", "nearest"])
+@pytest.mark.parametrize("samples", [0, 1, 2, 16, 64])
+def test_baked_samples_are_the_draws_of_the_run(sampler: str, samples: int) -> None:
+    model = to_psb(conv((8, 4, 3, 3)), PsbOptions(p_bits=8, sampler=sampler)).model
+    code, planes = (_code(m) for m in (model, bake_samples(model, samples, seed=9)))
+    drawn = psb.integer_weights(code, samples, sampler, 9, 0)
+    assert np.array_equal(psb.integer_weights(planes, samples or 64, "nearest"), drawn)
+    x = weights(*IMAGE)
+    y = run(bake_samples(model, samples, 9), x)[0]
+    bias = onnx.numpy_helper.to_array(model._proto.graph.initializer[-1])
+    oracle = psb.conv(x, code, bias, samples=samples, sampler=sampler, seed=9)
+    assert close(y, oracle, 1e-6)
+
+
+def _code(model: Model) -> psb.PsbCode:
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model._proto.graph.initializer}
+    node = model._proto.graph.node[0]
+    shape = find_psb(model)[0].weight_shape
+    planes = constants[node.input[1]]
+    return psb.unpack(planes, shape, constants[node.input[2]], len(planes) - 5)
+
+
+def test_draws_per_product_cannot_be_baked() -> None:
+    model = to_psb(conv(), PsbOptions(draws="product")).model
+    with pytest.raises(ModelError, match=r"node 'conv' draws samples for every product"):
+        bake_samples(model, 4)
+
+
+def test_tensors_become_outputs() -> None:
+    model = residual(True)
+    x = weights(*IMAGE)
+    y, s, r = run(expose(model, ["s", "r", "s"]), x)
+    assert np.array_equal(y, run(model, x)[0])
+    assert s.shape == r.shape == IMAGE and r.min() == 0
+    with pytest.raises(OptionError, match=r"tensors name 'nobody'"):
+        expose(model, ["nobody"])
+
+
+def test_a_saved_model_is_read_back_and_its_sites_are_found(tmp_path) -> None:
+    result = to_psb(load(MODELS / "fashion_resnet8.onnx"))
+    result.model.save(tmp_path / "p.onnx")
+    read = load(tmp_path / "p.onnx")
+    assert find_psb(read) == find_psb(result.model)
+    assert len(find_psb(read)) == 10
+    assert sum(site.op == "Relu" for site in find_sites(read)) >= 3
+
+
+def test_the_shipped_model_keeps_its_answers_at_full_precision() -> None:
+    model = load(MODELS / "fashion_resnet8.onnx")
+    images = np.load(MODELS / "fashion_mnist_test_2000.npz")["image"][:200]
+    result = to_psb(model, FULL)
+    assert len(result.converted) == 10 and not result.refused and not result.successions
+    before, after = (
+        open_session(m, threads=1, optimisation="none", library=False).run({"image": images})[0]
+        for m in (model, result.model)
+    )
+    assert close(before, after, NEAREST)
+    assert np.mean(before.argmax(1) == after.argmax(1)) >= 0.99
+
+
+def test_eight_stored_bits_take_little_space() -> None:
+    model = load(MODELS / "fashion_resnet8.onnx")
+    assert to_psb(model, PsbOptions(p_bits=3)).model.size_bytes <= 0.28 * model.size_bytes
+
+
+LARGE = ("bvlc_alexnet", "vgg19", "zfnet512")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in light_models.paths()],
+)
+def test_the_light_models_keep_their_outputs(name: str) -> None:
+    proto = light_models.with_random_weights(light_models.paths()[name])
+    model, x = load(proto), light_models.random_input(proto)
+    result = to_psb(model, FULL)
+    assert not result.refused
+    assert not {"Conv", "Gemm", "BatchNormalization"} & set(ops(result.model))
+    onnx.checker.check_model(result.model._proto)
+    before, after = (
+        open_session(m, threads=2, optimisation="none", library=False).run(x)[0]
+        for m in (model, result.model)
+    )
+    assert close(before, after, NEAREST)
