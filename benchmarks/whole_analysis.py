@@ -1,7 +1,8 @@
 """Whole analysis of ResNet-50 (49 ReLUs, random weights) against plain inference.
 
 Both run the same inputs in ONNX Runtime with the same session options and threads; the analysis
-adds taps, hashing, counting and global patterns. Prints the ratio at batch 1 and batch 8.
+adds taps, hashing, counting and global patterns. Prints the ratio at batch 1 and batch 8, with
+hashing by numba and, where the native library is there, inside the graph.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from light_models import paths, random_input, with_random_weights
 from reluflow.analysis import AnalysisOptions, Pipeline
 from reluflow.data import open_data
 from reluflow.graph import load
-from reluflow.runtime import open_session
+from reluflow.runtime import has_library, open_session
 
 
-def measure(batch: int, runs: int, rounds: int) -> dict[str, float]:
+def measure(batch: int, native: bool, runs: int, rounds: int) -> dict[str, float]:
     proto = with_random_weights(paths()["resnet50"], batch=batch)
     model = load(proto)
     feeds = random_input(proto, 0)
     plain = open_session(model)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         source = open_data(feeds, model.inputs)
-        pipeline = Pipeline(model, source, AnalysisOptions(), Path(folder))
+        pipeline = Pipeline(model, source, AnalysisOptions(native=native), Path(folder))
         rng = np.random.default_rng(0)
         name, x = next(iter(feeds.items()))
         inputs = [{name: x + rng.standard_normal(x.shape).astype(np.float32)} for _ in range(runs)]
@@ -50,6 +51,7 @@ def measure(batch: int, runs: int, rounds: int) -> dict[str, float]:
         calls = runs * rounds
         result = {
             "batch": batch,
+            "native": native,
             "sites": len(pipeline.sites),
             "plain_ms": 1e3 * base / runs,
             "analysis_ms": 1e3 * whole / runs,
@@ -63,10 +65,15 @@ def measure(batch: int, runs: int, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     options = arguments(str(__doc__).splitlines()[0], rounds=9)
-    results = [measure(1, 8, options.rounds), measure(8, 2, options.rounds)]
+    results = [
+        measure(batch, native, runs, options.rounds)
+        for native in ([False, True] if has_library() else [False])
+        for batch, runs in ((1, 8), (8, 2))
+    ]
     for row in results:
         print(
-            f"ResNet-50, batch {row['batch']}, {row['sites']} sites: "
+            f"ResNet-50, {'hashed in the graph' if row['native'] else 'hashed by numba'}, "
+            f"batch {row['batch']}, {row['sites']} sites: "
             f"plain {row['plain_ms']:.1f} ms, analysis {row['analysis_ms']:.1f} ms, "
             f"ratio {row['ratio']:.3f} (tapped inference {row['tapped_inference_ms']:.1f} ms, "
             f"hashing {row['hashing_thread_ms']:.1f} and counting "
