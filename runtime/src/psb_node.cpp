@@ -45,9 +45,7 @@ Status read_scalar(Call& call, size_t index, const char* name, int64_t* out) {
   return {};
 }
 
-bool is_p_bits(int64_t v) {
-  return (v >= 1 && v <= 4) || v == 6 || v == 8 || v == 16;
-}
+bool is_p_bits(int64_t v) { return (v >= 1 && v <= 4) || v == 6 || v == 8 || v == 16; }
 
 }  // namespace
 
@@ -114,8 +112,7 @@ Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
 }
 
 Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
-  RELUFLOW_RETURN_IF_BAD(
-      check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
+  RELUFLOW_RETURN_IF_BAD(check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
   return Weights::make(planes.as<const uint8_t>(), spec_, shape_, depthwise_allowed_, out);
 }
 
