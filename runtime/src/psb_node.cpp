@@ -1,5 +1,7 @@
 #include "psb_node.h"
 
+#include <algorithm>
+
 #include "conv_shape.h"
 
 namespace reluflow {
@@ -65,13 +67,10 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
   RELUFLOW_RETURN_IF_BAD(info.read("x_exponent", &x_exponent, &spec_.calibrated));
   if (!is_p_bits(p_bits)) return out_of_range("p_bits", p_bits, "1, 2, 3, 4, 6, 8 or 16");
   if (x_bits < 2 || x_bits > 16) return out_of_range("x_bits", x_bits, "2 to 16");
-  if (x_exponent < -100 || x_exponent > 100) {
-    return out_of_range("x_exponent", x_exponent, "-100 to 100");
-  }
   spec_.p_bits = static_cast<int>(p_bits);
   spec_.x_bits = static_cast<int>(x_bits);
   spec_.stream = static_cast<uint32_t>(stream);
-  spec_.x_exponent = static_cast<int>(x_exponent);
+  spec_.x_exponent = static_cast<int>(std::clamp<int64_t>(x_exponent, -100, 100));
 
   std::string sampler = "systematic";
   std::string draws = "run";
