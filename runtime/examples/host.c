@@ -82,7 +82,7 @@ static int read_input(Host *host, const char *path) {
   file = fopen(path, "rb");
   got = file == NULL ? 0 : fread(host->x, sizeof(float), host->count + 1, file);
   if (file != NULL) fclose(file);
-  if (got != host->count) return complain("read", path, "it is no file of one input's float32");
+  if (got != host->count) return complain("read", path, "it is no file of one float32 input");
   return 0;
 }
 

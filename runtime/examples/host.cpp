@@ -1,7 +1,6 @@
 // Runs a PSB-converted model at four precisions with plain ONNX Runtime, in C++17.
 //
 //   host_cpp LIBONNXRUNTIME LIBRELUFLOW MODEL INPUT
-//
 // INPUT holds one input of the model as raw float32. Every line of the output is one run:
 // the number of samples (0 is nearest mode), then the model's first output.
 #include <cstdio>
@@ -23,8 +22,8 @@ using Owned = std::unique_ptr<T, void (*)(T*)>;
 template <class T>
 struct Out {
   explicit Out(Owned<T>& taker) : owner(taker) {}
-  ~Out() { owner.reset(made); }
   operator T**() { return &made; }
+  ~Out() { owner.reset(made); }
   Owned<T>& owner;
   T* made = nullptr;
 };
@@ -38,7 +37,7 @@ class Host {
   Host(const OrtApi* api, const std::string& library, const std::string& model) : api_(api) {
     void* handle = nullptr;  // the library must outlive the session: never closed
     check(api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "host_cpp", Out(env_)), "start");
-    check(api->CreateSessionOptions(out(options_)), "start");
+    check(api->CreateSessionOptions(Out(options_)), "start");
     check(api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, Out(memory_)), "start");
     check(api->RegisterCustomOpsLibrary(options_.get(), library.c_str(), &handle),
           "load the library '" + library + "'");
@@ -55,20 +54,18 @@ class Host {
                            ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
     const auto n = tensor(&samples, sizeof samples, {}, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
     const auto s = tensor(&seed, sizeof seed, {}, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
-    const char* names[] = {input_.c_str(), "samples", "seed"};
+    const char* names[] = {input_.c_str(), "samples", "seed", output_.c_str()};
     const OrtValue* inputs[] = {in.get(), n.get(), s.get()};
-    const char* output = output_.c_str();
     Owned<OrtValue> y{nullptr, api_->ReleaseValue};
-    check(api_->Run(session_.get(), nullptr, names, inputs, 3, &output, 1, Out(y)),
+    check(api_->Run(session_.get(), nullptr, names, inputs, 3, names + 3, 1, Out(y)),
           "compute with " + std::to_string(samples) + " samples");
     Owned<OrtTensorTypeAndShapeInfo> info{nullptr, api_->ReleaseTensorTypeAndShapeInfo};
     size_t count = 0;
-    void* data = nullptr;
+    float* data = nullptr;
     check(api_->GetTensorTypeAndShape(y.get(), Out(info)), "read the output");
     check(api_->GetTensorShapeElementCount(info.get(), &count), "read the output");
-    check(api_->GetTensorMutableData(y.get(), &data), "read the output");
-    const float* first = static_cast<const float*>(data);
-    return {first, first + count};
+    check(api_->GetTensorMutableData(y.get(), reinterpret_cast<void**>(&data)), "read the output");
+    return {data, data + count};
   }
 
   /// Reads one input of the model from a file of raw float32.
@@ -76,11 +73,10 @@ class Host {
     std::ifstream file(path, std::ios::binary);
     size_t count = 1;
     for (int64_t d : dims_) count *= static_cast<size_t>(d);
+    const auto n_bytes = static_cast<std::streamsize>(count * sizeof(float));
     std::vector<float> x(count + 1);  // one more, to notice a longer file
-    file.read(reinterpret_cast<char*>(x.data()), static_cast<long>(x.size() * sizeof(float)));
-    if (static_cast<size_t>(file.gcount()) != count * sizeof(float)) {
-      fail("read '" + path + "'", "it is no file of one input's float32");
-    }
+    file.read(reinterpret_cast<char*>(x.data()), n_bytes + 1);
+    if (file.gcount() != n_bytes) fail("read '" + path + "'", "it is no file of one float32 input");
     x.resize(count);
     return x;
   }
@@ -91,15 +87,13 @@ class Host {
     if (status != nullptr) fail(doing, api_->GetErrorMessage(status));
   }
 
-  template <class Get>
-  std::string name(Get get) const {
+  std::string name(decltype(OrtApi::SessionGetInputName) get) const {
     OrtAllocator* allocator = nullptr;  // ONNX Runtime's own, not released
     char* text = nullptr;
     check(api_->GetAllocatorWithDefaultOptions(&allocator), "read a name");
     check(get(session_.get(), 0, allocator, &text), "read a name");
-    const std::string copy(text);
-    check(api_->AllocatorFree(allocator, text), "read a name");
-    return copy;
+    const auto free = [&](char* name) { (void)api_->AllocatorFree(allocator, name); };
+    return std::unique_ptr<char, decltype(free)>(text, free).get();
   }
 
   std::vector<int64_t> input_shape() const {
@@ -120,8 +114,7 @@ class Host {
                          ONNXTensorElementDataType type) const {
     Owned<OrtValue> value{nullptr, api_->ReleaseValue};
     check(api_->CreateTensorWithDataAsOrtValue(memory_.get(), data, n_bytes, dims.data(),
-                                               dims.size(), type, Out(value)),
-          "make an input");
+                                               dims.size(), type, Out(value)), "make an input");
     return value;
   }
 
@@ -133,7 +126,6 @@ class Host {
   std::string input_, output_;  // names
   std::vector<int64_t> dims_;
 };
-
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -144,11 +136,11 @@ int main(int argc, char** argv) try {
   const Host host(api, argv[2], argv[3]);
   std::vector<float> x = host.read(argv[4]);
   for (int64_t samples : {1, 4, 16, 0}) {
+    const std::vector<float> values = host.run(x, samples, 7);
     std::printf("samples %d:", static_cast<int>(samples));
-    for (float y : host.run(x, samples, 7)) std::printf(" %.9g", y);  // nine digits: exact
+    for (float y : values) std::printf(" %.9g", y);  // nine digits tell float32 apart
     std::putchar('\n');
   }
-  return 0;
 } catch (const std::exception& error) {
   std::string line = error.what();
   for (char& c : line) c = c == '\n' ? ' ' : c;
