@@ -30,21 +30,34 @@ struct TileWork {
   /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
   void chunk(const Batch& batch, size_t number, int64_t begin, int64_t end) const {
     const OutputBlock& block = run.weights.lanes().blocks()[number];
-    const int64_t pixels = run.shape.pixels();
     GemmInput in;
-    in.count = static_cast<int>(end - begin);
     in.taps = taps;
     in.pairs = run.weights.lanes().shape().pairs();
-    const int64_t group_at = block.group * layout.group_pairs() * run.shape.plane();
-    for (int64_t v = begin; v < end; ++v) {
-      const int64_t at = v / pixels * layout.image() + group_at + layout.window(v % pixels);
-      in.pixels[v - begin] = reinterpret_cast<const char*>(batch.packed + at);
-    }
+    place(batch.packed + block.group * layout.group_pairs() * run.shape.plane(), begin, end, &in);
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
     gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
     store(batch, block, begin, end, s);
+  }
+
+  /// Where the windows [begin, end) start, from the packed first image of their group on.
+  void place(const int32_t* packed, int64_t begin, int64_t end, GemmInput* in) const {
+    const ConvShape& shape = run.shape;
+    int64_t image = begin / shape.pixels();
+    int64_t row = begin % shape.pixels() / shape.output[1];
+    int64_t column = begin % shape.output[1];
+    in->count = static_cast<int>(end - begin);
+    for (int i = 0; i < in->count; ++i) {
+      const int64_t at = image * layout.image() + row * shape.window_step[0] * shape.packed[1] +
+                         column * shape.window_step[1];
+      in->pixels[i] = reinterpret_cast<const char*>(packed + at);
+      if (++column < shape.output[1]) continue;
+      column = 0;
+      if (++row < shape.output[0]) continue;
+      row = 0;
+      ++image;
+    }
   }
 
   /// Writes the part of a chunk that lies in each image.
@@ -58,7 +71,8 @@ struct TileWork {
       const int64_t stop = std::min(end, (image + 1) * pixels);
       s.sums = sums + (v - begin) * kTileLanes;
       s.pixels = static_cast<int>(stop - v);
-      s.out = run.y + ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+      s.out =
+          run.y + ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
       run.kernels.store_planar(s);
       v = stop;
     }
@@ -148,8 +162,8 @@ Status run_depthwise(Runner& runner, const DepthwiseWork& work) {
   const int64_t needed = row_span(work.run.conv) * shape.packed[1];
   const bool is_long = needed > kBandPixels;
   const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);
-  const Scratch<int32_t> rows(
-      runner, is_long ? split.pieces * static_cast<size_t>(needed) : size_t{0});
+  const Scratch<int32_t> rows(runner,
+                              is_long ? split.pieces * static_cast<size_t>(needed) : size_t{0});
   if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
   auto item = [&](size_t i) {
     alignas(64) int32_t band[kBandPixels];
@@ -168,9 +182,14 @@ Status run_depthwise(Runner& runner, const DepthwiseWork& work) {
 void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
                      const std::vector<int64_t>& offsets, int f, const Batch& batch) {
   const int64_t pixels = run.shape.pixels();
-  const ProductRun products{run.psb, run.weights.code(), run.precision, f, run.emax, run.bias,
-                            {run.conv.group, run.conv.outputs / run.conv.group,
-                             run.conv.group_inputs, run.conv.taps()}};
+  const ProductRun products{
+      run.psb,
+      run.weights.code(),
+      run.precision,
+      f,
+      run.emax,
+      run.bias,
+      {run.conv.group, run.conv.outputs / run.conv.group, run.conv.group_inputs, run.conv.taps()}};
   auto item = [&](size_t i) {
     const int64_t v = static_cast<int64_t>(i);
     const int64_t image = v / pixels;
@@ -204,7 +223,8 @@ Status run_conv(Runner& runner, const ConvRun& given) {
                     given.precision, given.x,    given.emax, given.bias,    given.y};
   const PackedLayout layout{run.conv, run.shape};
   if (run.shape.batch == 0) return {};
-  const int64_t count = run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
+  const int64_t count =
+      run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   const std::vector<int64_t> offsets = layout.pair_offsets();
   const bool per_product = run.weights.path() == Path::kPerProduct;
@@ -220,8 +240,8 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
   const Scratch<int32_t> packed(runner, static_cast<size_t>(at_once * layout.image()));
   if (!packed) return Status("memory for the packed input is missing; give a smaller batch.");
-  const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
-                                                         run.precision, f, run.emax, run.bias);
+  const std::vector<Epilogue> epilogues =
+      make_epilogues(run.weights.lanes().blocks(), run.precision, f, run.emax, run.bias);
   for (int64_t first = 0; first < run.shape.batch; first += at_once) {
     const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
     pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),

@@ -15,7 +15,8 @@ void padding_of(const ConvSpec& spec, int axis, int64_t size, int64_t* begin, in
   if (spec.auto_pad == AutoPad::kValid) return;
   const int64_t stride = spec.strides[axis];
   const int64_t span = spec.dilations[axis] * (spec.kernel[axis] - 1) + 1;
-  const int64_t total = std::max<int64_t>(0, ((size + stride - 1) / stride - 1) * stride + span - size);
+  const int64_t total =
+      std::max<int64_t>(0, ((size + stride - 1) / stride - 1) * stride + span - size);
   *begin = spec.auto_pad == AutoPad::kSameUpper ? total / 2 : total - total / 2;
   *end = total - *begin;
 }

@@ -77,8 +77,8 @@ Status NodeInfo::constant(size_t index, const OrtValue** out) const {
   if (index >= count) return {};
   int is_constant = 0;
   const OrtValue* value = nullptr;
-  RELUFLOW_RETURN_IF_BAD(take_status(
-      api_, abi::get(api_, abi::kConstantInput)(info_, index, &is_constant, &value)));
+  RELUFLOW_RETURN_IF_BAD(
+      take_status(api_, abi::get(api_, abi::kConstantInput)(info_, index, &is_constant, &value)));
   if (is_constant) *out = value;
   return {};
 }

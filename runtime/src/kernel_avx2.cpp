@@ -26,24 +26,24 @@ inline __m256i dot(__m256i sum, __m256i w, __m256i x) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(w, x));
 }
 
-#define RELUFLOW_ROW_ZERO(p)                  \
-  __m256i a##p = _mm256_setzero_si256();      \
-  __m256i b##p = _mm256_setzero_si256();      \
+#define RELUFLOW_ROW_ZERO(p)             \
+  __m256i a##p = _mm256_setzero_si256(); \
+  __m256i b##p = _mm256_setzero_si256(); \
   const char* x##p = t.pixels[P > p ? p : 0]
 
-#define RELUFLOW_ROW_DOT(p)                                                               \
-  if constexpr (P > p) {                                                                  \
-    int32_t bits;                                                                         \
-    __builtin_memcpy(&bits, x##p + at, sizeof bits);                                      \
-    const __m256i x = _mm256_set1_epi32(bits);                                            \
-    a##p = dot(a##p, wa, x);                                                              \
-    b##p = dot(b##p, wb, x);                                                              \
+#define RELUFLOW_ROW_DOT(p)                          \
+  if constexpr (P > p) {                             \
+    int32_t bits;                                    \
+    __builtin_memcpy(&bits, x##p + at, sizeof bits); \
+    const __m256i x = _mm256_set1_epi32(bits);       \
+    a##p = dot(a##p, wa, x);                         \
+    b##p = dot(b##p, wb, x);                         \
   }
 
-#define RELUFLOW_ROW_OUT(p)             \
-  if constexpr (P > p) {                \
-    flush(t, p, 16 * v, a##p);          \
-    flush(t, p, 16 * v + 8, b##p);      \
+#define RELUFLOW_ROW_OUT(p)        \
+  if constexpr (P > p) {           \
+    flush(t, p, 16 * v, a##p);     \
+    flush(t, p, 16 * v + 8, b##p); \
   }
 
 /// P pixels times 16 output channels, number v of the tile: 12 sums, 2 weights, 2 in flight.
@@ -76,20 +76,31 @@ void tile16(const TileArgs& t, int v, int vectors) {
 }
 
 void avx2_tile(int pixels, int vectors, const TileArgs& args) {
-  static constexpr void (*kTiles[6])(const TileArgs&, int, int) = {
-      tile16<1>, tile16<2>, tile16<3>, tile16<4>, tile16<5>, tile16<6>};
+  static constexpr void (*kTiles[6])(const TileArgs&, int, int) = {tile16<1>, tile16<2>, tile16<3>,
+                                                                   tile16<4>, tile16<5>, tile16<6>};
   for (int v = 0; v < vectors; ++v) kTiles[pixels - 1](args, v, vectors);
 }
 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static const Kernels table = {"avx2",              6,
-                                common_max_abs_bits, common_pack_row,
-                                avx2_tile, common_widen, common_narrow,           common_store_planar,
-                                common_store_rows,   common_draw,
-                                common_depthwise_row, common_hash,
-                                common_hash_rows};
+  static const Kernels table = [] {
+    Kernels k{};
+    k.name = "avx2";
+    k.tile_pixels = 6;
+    k.max_abs_bits = common_max_abs_bits;
+    k.pack_row = common_pack_row;
+    k.tile = avx2_tile;
+    k.widen = common_widen;
+    k.narrow = common_narrow;
+    k.store_planar = common_store_planar;
+    k.store_rows = common_store_rows;
+    k.draw = common_draw;
+    k.depthwise_row = common_depthwise_row;
+    k.hash = common_hash;
+    k.hash_rows = common_hash_rows;
+    return k;
+  }();
   return table;
 }
 

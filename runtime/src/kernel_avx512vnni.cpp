@@ -9,37 +9,41 @@ namespace reluflow {
 namespace {
 
 #include "kernels_common.inc"
-#include "avx512_draw.inc"
+
 #include "avx512_rows.inc"
+
+#include "avx512_draw.inc"
 #include "avx512_hash.inc"
 #include "avx512_store.inc"
 
 // The accumulators are named variables and the product is inline assembly on purpose: g++ 12 keeps
 // arrays of vectors in memory, and puts a register copy around every _mm512_dpwssd_epi32.
-#define RELUFLOW_DOT(sum, w, x) \
-  asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*reinterpret_cast<const int32_t*>(x)))
+#define RELUFLOW_DOT(sum, w, x)      \
+  asm("vpdpwssd %2%{1to16%}, %1, %0" \
+      : "+v"(sum)                    \
+      : "v"(w), "m"(*reinterpret_cast<const int32_t*>(x)))
 
-#define RELUFLOW_ROW_ZERO(p)              \
+#define RELUFLOW_ROW_ZERO(p)                \
   __m512i s##p##0 = _mm512_setzero_si512(); \
   __m512i s##p##1 = _mm512_setzero_si512(); \
   __m512i s##p##2 = _mm512_setzero_si512(); \
   __m512i s##p##3 = _mm512_setzero_si512()
 
-#define RELUFLOW_ROW_DOT(p)                          \
-  if constexpr (P > p) {                             \
-    const char* x = x##p + at;                       \
-    RELUFLOW_DOT(s##p##0, w0, x);                    \
+#define RELUFLOW_ROW_DOT(p)                            \
+  if constexpr (P > p) {                               \
+    const char* x = x##p + at;                         \
+    RELUFLOW_DOT(s##p##0, w0, x);                      \
     if constexpr (V > 1) RELUFLOW_DOT(s##p##1, w1, x); \
     if constexpr (V > 2) RELUFLOW_DOT(s##p##2, w2, x); \
     if constexpr (V > 3) RELUFLOW_DOT(s##p##3, w3, x); \
   }
 
-#define RELUFLOW_ROW_OUT(p)                                        \
-  if constexpr (P > p) {                                           \
-    flush(t, p, 0, s##p##0);                                       \
-    if constexpr (V > 1) flush(t, p, 1, s##p##1);                  \
-    if constexpr (V > 2) flush(t, p, 2, s##p##2);                  \
-    if constexpr (V > 3) flush(t, p, 3, s##p##3);                  \
+#define RELUFLOW_ROW_OUT(p)                       \
+  if constexpr (P > p) {                          \
+    flush(t, p, 0, s##p##0);                      \
+    if constexpr (V > 1) flush(t, p, 1, s##p##1); \
+    if constexpr (V > 2) flush(t, p, 2, s##p##2); \
+    if constexpr (V > 3) flush(t, p, 3, s##p##3); \
   }
 
 __attribute__((always_inline)) inline void flush(const TileArgs& t, int p, int v, __m512i sum) {
@@ -111,12 +115,23 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 }  // namespace
 
 const Kernels& avx512vnni_kernels() {
-  static const Kernels table = {"avx512vnni",        7,
-                                common_max_abs_bits, avx512_pack_row,
-                                avx512_tile, common_widen, common_narrow,         avx512_store_planar,
-                                common_store_rows,   avx512_draw,
-                                avx512_depthwise_row, avx512_hash,
-                                avx512_hash_rows};
+  static const Kernels table = [] {
+    Kernels k{};
+    k.name = "avx512vnni";
+    k.tile_pixels = 7;
+    k.max_abs_bits = common_max_abs_bits;
+    k.pack_row = avx512_pack_row;
+    k.tile = avx512_tile;
+    k.widen = common_widen;
+    k.narrow = common_narrow;
+    k.store_planar = avx512_store_planar;
+    k.store_rows = common_store_rows;
+    k.draw = avx512_draw;
+    k.depthwise_row = avx512_depthwise_row;
+    k.hash = avx512_hash;
+    k.hash_rows = avx512_hash_rows;
+    return k;
+  }();
   return table;
 }
 

@@ -13,7 +13,7 @@ constexpr int kTileLanes = 64;   ///< output channels in one tile
 constexpr int kMaxPixels = 8;    ///< pixels in one tile, at most
 constexpr int kBlockPairs = 64;  ///< pairs whose sum is one exact integer
 
-constexpr int kSpareRows = 16;   ///< rows behind a tile's sums that a store may read
+constexpr int kSpareRows = 16;  ///< rows behind a tile's sums that a store may read
 
 /// Where a tile's sums go.
 enum TileMode : int {
@@ -67,8 +67,8 @@ struct DrawArgs {
 
 /// One output row of a depthwise channel.
 struct DepthwiseArgs {
-  const int32_t* row;    ///< first input pixel of the row
-  const int64_t* taps;   ///< offset of each tap in pixels
+  const int32_t* row;   ///< first input pixel of the row
+  const int64_t* taps;  ///< offset of each tap in pixels
   const int16_t* weights;
   int64_t n_taps;
   int64_t step;  ///< input pixels from one output pixel to the next
@@ -84,15 +84,15 @@ struct DepthwiseArgs {
 
 /// Fingerprints of `samples` neighbouring samples.
 struct HashArgs {
-  const float* x;        ///< unit 0 of the first sample
-  int64_t unit_stride;   ///< elements from one unit to the next
+  const float* x;       ///< unit 0 of the first sample
+  int64_t unit_stride;  ///< elements from one unit to the next
   int64_t units;
-  int64_t samples;       ///< at most kHashSamples
-  const uint64_t* words; ///< [units][2]
+  int64_t samples;        ///< at most kHashSamples
+  const uint64_t* words;  ///< [units][2]
   float threshold;
-  uint64_t* keys;    ///< [samples][2]
-  int64_t* active;   ///< [units], added to
-  int64_t nonfinite; ///< result
+  uint64_t* keys;     ///< [samples][2]
+  int64_t* active;    ///< [units], added to
+  int64_t nonfinite;  ///< result
 };
 constexpr int kHashSamples = 1024;
 

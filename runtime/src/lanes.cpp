@@ -29,7 +29,8 @@ int safe_sub_pairs(const WeightCode& code, int64_t channel, const LaneShape& sha
   std::vector<int64_t> bounds(kBlockPairs);
   for (int64_t begin = 0; begin < pairs && safe > 2; begin += kBlockPairs) {
     const int64_t count = std::min<int64_t>(kBlockPairs, pairs - begin);
-    for (int64_t p = 0; p < count; ++p) bounds[static_cast<size_t>(p)] = pair_bound(code, channel, shape, begin + p);
+    for (int64_t p = 0; p < count; ++p)
+      bounds[static_cast<size_t>(p)] = pair_bound(code, channel, shape, begin + p);
     for (int64_t start = 0; start < count && safe > 2;) {
       const int64_t end = std::min<int64_t>(count, start + safe);
       int64_t sum = 0;
@@ -59,8 +60,8 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
       block.weights = sampled_size_;
       block.sub_pairs = kBlockPairs;
       for (int lane = 0; lane < block.lanes; ++lane) {
-        block.sub_pairs = std::min(
-            block.sub_pairs, safe_sub_pairs(code, block.first + lane, shape, spec.limit()));
+        block.sub_pairs = std::min(block.sub_pairs,
+                                   safe_sub_pairs(code, block.first + lane, shape, spec.limit()));
       }
       const int64_t stride = int64_t{2} * kLanes * block.vectors;
       for (int v = 0; v < block.vectors; ++v) {

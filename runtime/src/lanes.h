@@ -26,9 +26,9 @@ struct LaneShape {
 /// Up to 64 output channels of one group, the width of a tile.
 struct OutputBlock {
   int64_t group;
-  int64_t first;  ///< output channel number of lane 0
-  int lanes;      ///< valid lanes
-  int vectors;    ///< vectors of 16 lanes
+  int64_t first;    ///< output channel number of lane 0
+  int lanes;        ///< valid lanes
+  int vectors;      ///< vectors of 16 lanes
   int64_t weights;  ///< where its sampled weights start, in int16 elements
   int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less on the wide path
 };

@@ -15,7 +15,8 @@ void pack_rows(Runner& runner, const MatMulRun& run, int f, int32_t* out) {
   const int64_t pairs = (run.inner + 1) / 2;
   const float scale = power_of_two(f);
   const float limit = static_cast<float>(run.psb.limit());
-  const Split split(static_cast<size_t>(run.rows), static_cast<size_t>(run.rows * pairs / 8192 + 1));
+  const Split split(static_cast<size_t>(run.rows),
+                    static_cast<size_t>(run.rows * pairs / 8192 + 1));
   auto work = [&](size_t item) {
     for (size_t r = split.begin(item); r < split.end(item); ++r) {
       const float* a = run.a + static_cast<int64_t>(r) * run.inner;
@@ -76,8 +77,7 @@ void run_chunks(Runner& runner, const RowWork& work) {
 
 Status run_matmul(Runner& runner, const MatMulRun& run) {
   if (run.rows == 0) return {};
-  const int f =
-      activation_exponent(runner, run.kernels, run.psb, run.a, run.rows * run.inner);
+  const int f = activation_exponent(runner, run.kernels, run.psb, run.a, run.rows * run.inner);
   const int64_t pairs = (run.inner + 1) / 2;
   const Scratch<int32_t> packed(runner, static_cast<size_t>(run.rows * pairs));
   if (!packed) return Status("memory for the packed input is missing; give fewer rows.");
@@ -87,8 +87,13 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
   for (int64_t p = 0; p < pairs; ++p) offsets[static_cast<size_t>(p)] = p * unit;
   pack_rows(runner, run, f, packed.data());
   if (per_product) {
-    const ProductRun products{run.psb,  run.weights.code(), run.precision, f, run.emax,
-                              run.bias, {1, run.psb.channels, run.inner, 1}};
+    const ProductRun products{run.psb,
+                              run.weights.code(),
+                              run.precision,
+                              f,
+                              run.emax,
+                              run.bias,
+                              {1, run.psb.channels, run.inner, 1}};
     auto item = [&](size_t r) {
       const int64_t row = static_cast<int64_t>(r);
       position(products, row, packed.data() + row * pairs, offsets.data(), 0,
@@ -98,10 +103,9 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
     return {};
   }
   const auto set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
-  const std::vector<Epilogue> epilogues = make_epilogues(run.weights.lanes().blocks(),
-                                                         run.precision, f, run.emax, run.bias);
-  run_chunks(runner,
-             {run, packed.data(), offsets.data(), set.weights(), epilogues.data()});
+  const std::vector<Epilogue> epilogues =
+      make_epilogues(run.weights.lanes().blocks(), run.precision, f, run.emax, run.bias);
+  run_chunks(runner, {run, packed.data(), offsets.data(), set.weights(), epilogues.data()});
   return {};
 }
 

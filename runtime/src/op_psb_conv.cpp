@@ -21,10 +21,14 @@ Status read_list(const NodeInfo& info, const char* name, size_t count, int64_t l
 Status read_auto_pad(const NodeInfo& info, AutoPad* out) {
   std::string name = "NOTSET";
   RELUFLOW_RETURN_IF_BAD(info.read("auto_pad", &name));
-  if (name == "NOTSET" || name.empty()) *out = AutoPad::kNotSet;
-  else if (name == "VALID") *out = AutoPad::kValid;
-  else if (name == "SAME_UPPER") *out = AutoPad::kSameUpper;
-  else if (name == "SAME_LOWER") *out = AutoPad::kSameLower;
+  if (name == "NOTSET" || name.empty())
+    *out = AutoPad::kNotSet;
+  else if (name == "VALID")
+    *out = AutoPad::kValid;
+  else if (name == "SAME_UPPER")
+    *out = AutoPad::kSameUpper;
+  else if (name == "SAME_LOWER")
+    *out = AutoPad::kSameLower;
   else
     return Status("auto_pad is \"" + name +
                   "\", but NOTSET, VALID, SAME_UPPER and SAME_LOWER are accepted; convert the "
@@ -55,7 +59,8 @@ Status PsbConv::read_windows(const NodeInfo& info, const std::vector<int64_t>& w
   RELUFLOW_RETURN_IF_BAD(info.read("group", &conv_.group));
   if (conv_.group < 1 || conv_.outputs % conv_.group != 0) {
     return Status("group is " + std::to_string(conv_.group) + ", but a divisor of the " +
-                  std::to_string(conv_.outputs) + " output channels is wanted; convert the model "
+                  std::to_string(conv_.outputs) +
+                  " output channels is wanted; convert the model "
                   "again.");
   }
   const size_t rank = static_cast<size_t>(conv_.spatial_rank);

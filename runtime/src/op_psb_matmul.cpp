@@ -35,11 +35,10 @@ Status PsbMatMul::compute(Call& call) const {
   dims.back() = node_.spec().channels;
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  return run_matmul(call, {node_.spec(), node_.kernels(), *in.weights, in.precision,
-                           a->count() / inner_, inner_, a->as<const float>(),
-                           in.emax.as<const int8_t>(),
-                           in.bias ? in.bias->as<const float>() : nullptr,
-                           static_cast<float*>(y)});
+  return run_matmul(
+      call, {node_.spec(), node_.kernels(), *in.weights, in.precision, a->count() / inner_, inner_,
+             a->as<const float>(), in.emax.as<const int8_t>(),
+             in.bias ? in.bias->as<const float>() : nullptr, static_cast<float*>(y)});
 }
 
 }  // namespace reluflow

@@ -1,5 +1,7 @@
 #include "psb_node.h"
 
+#include <algorithm>
+
 #include "conv_shape.h"
 
 namespace reluflow {
@@ -45,9 +47,7 @@ Status read_scalar(Call& call, size_t index, const char* name, int64_t* out) {
   return {};
 }
 
-bool is_p_bits(int64_t v) {
-  return (v >= 1 && v <= 4) || v == 6 || v == 8 || v == 16;
-}
+bool is_p_bits(int64_t v) { return (v >= 1 && v <= 4) || v == 6 || v == 8 || v == 16; }
 
 }  // namespace
 
@@ -67,13 +67,10 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
   RELUFLOW_RETURN_IF_BAD(info.read("x_exponent", &x_exponent, &spec_.calibrated));
   if (!is_p_bits(p_bits)) return out_of_range("p_bits", p_bits, "1, 2, 3, 4, 6, 8 or 16");
   if (x_bits < 2 || x_bits > 16) return out_of_range("x_bits", x_bits, "2 to 16");
-  if (x_exponent < -100 || x_exponent > 100) {
-    return out_of_range("x_exponent", x_exponent, "-100 to 100");
-  }
   spec_.p_bits = static_cast<int>(p_bits);
   spec_.x_bits = static_cast<int>(x_bits);
   spec_.stream = static_cast<uint32_t>(stream);
-  spec_.x_exponent = static_cast<int>(x_exponent);
+  spec_.x_exponent = static_cast<int>(std::clamp<int64_t>(x_exponent, -100, 100));
 
   std::string sampler = "systematic";
   std::string draws = "run";
@@ -114,8 +111,7 @@ Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
 }
 
 Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
-  RELUFLOW_RETURN_IF_BAD(
-      check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
+  RELUFLOW_RETURN_IF_BAD(check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
   return Weights::make(planes.as<const uint8_t>(), spec_, shape_, depthwise_allowed_, out);
 }
 

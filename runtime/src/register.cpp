@@ -40,8 +40,9 @@ Status shared_domain(const OrtApi* api, OrtCustomOpDomain** out) {
 OrtStatus* refuse_old_host(const OrtApiBase* base) {
   const OrtApi* oldest = base->GetApi(1);
   if (oldest == nullptr) return nullptr;
-  const std::string message = std::string("reluflow needs ONNX Runtime 1.17 or newer, but this is ") +
-                              base->GetVersionString() + "; install a newer one.";
+  const std::string message =
+      std::string("reluflow needs ONNX Runtime 1.17 or newer, but this is ") +
+      base->GetVersionString() + "; install a newer one.";
   return abi::get(oldest, abi::kCreateStatus)(abi::kNotImplemented, message.c_str());
 }
 
@@ -64,7 +65,7 @@ extern "C" RELUFLOW_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* optio
   return give_status(api, guarded([&]() -> Status {
                        OrtCustomOpDomain* domain = nullptr;
                        RELUFLOW_RETURN_IF_BAD(shared_domain(api, &domain));
-                       return take_status(
-                           api, abi::get(api, abi::kAddCustomOpDomain)(options, domain));
+                       return take_status(api,
+                                          abi::get(api, abi::kAddCustomOpDomain)(options, domain));
                      }));
 }

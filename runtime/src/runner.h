@@ -60,7 +60,9 @@ struct Split {
   size_t pieces;
 
   Split(size_t total_, size_t wanted) : total(total_), pieces(wanted < total_ ? wanted : total_) {}
-  size_t begin(size_t i) const { return total / pieces * i + (i < total % pieces ? i : total % pieces); }
+  size_t begin(size_t i) const {
+    return total / pieces * i + (i < total % pieces ? i : total % pieces);
+  }
   size_t end(size_t i) const { return begin(i + 1); }
 };
 

@@ -23,8 +23,8 @@ class [[nodiscard]] Status {
 }  // namespace reluflow
 
 /// Returns the status of an expression to the caller unless all is well.
-#define RELUFLOW_RETURN_IF_BAD(expression)                            \
-  do {                                                                \
+#define RELUFLOW_RETURN_IF_BAD(expression)                                        \
+  do {                                                                            \
     if (::reluflow::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 

@@ -54,21 +54,21 @@ inline int run_all() {
 
 }  // namespace check
 
-#define TEST(name)                                            \
-  static void name();                                         \
+#define TEST(name)                                             \
+  static void name();                                          \
   static const check::Registrar registrar_##name(#name, name); \
   static void name()
 
-#define CHECK(condition) \
-  do {                   \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
     if (!(condition)) check::fail(__FILE__, __LINE__, "not true: " #condition); \
   } while (false)
 #define CHECK_EQ(a, b) check::equal((a), (b), #a " == " #b, "", __FILE__, __LINE__)
 #define CHECK_EQ_AT(a, b, where) check::equal((a), (b), #a " == " #b, (where), __FILE__, __LINE__)
-#define CHECK_HAS(text, part)                                                              \
-  do {                                                                                     \
-    const std::string text_ = (text);                                                      \
-    if (text_.find(part) == std::string::npos)                                             \
+#define CHECK_HAS(text, part)                                                                   \
+  do {                                                                                          \
+    const std::string text_ = (text);                                                           \
+    if (text_.find(part) == std::string::npos)                                                  \
       check::fail(__FILE__, __LINE__, "\"" + text_ + "\" does not contain \"" + (part) + "\""); \
   } while (false)
 

@@ -114,7 +114,8 @@ OrtStatus* allocator_free(OrtAllocator*, void* memory) {
 }
 
 OrtStatus* absent(const char* name) {
-  return create_status(1, (std::string("No attribute with name:'") + name + "' is defined.").c_str());
+  return create_status(1,
+                       (std::string("No attribute with name:'") + name + "' is defined.").c_str());
 }
 template <class Map, class T>
 OrtStatus* attribute(const Map& map, const Node& node, const char* name, T* out) {
@@ -253,8 +254,8 @@ std::string Host::run(const std::string& name, const Node& node, std::vector<Val
   for (const OrtCustomOp* op : ops) {
     if (op->GetName(op) != name) continue;
     void* kernel = nullptr;
-    const std::string refusal =
-        message_of(op->CreateKernelV2(op, get_api(1), reinterpret_cast<const OrtKernelInfo*>(&node), &kernel));
+    const std::string refusal = message_of(
+        op->CreateKernelV2(op, get_api(1), reinterpret_cast<const OrtKernelInfo*>(&node), &kernel));
     if (!refusal.empty()) return refusal;
     Context context{&node, outputs};
     const std::string failure =

@@ -1,8 +1,7 @@
-#include "activations.h"
-
 #include <cmath>
 #include <limits>
 
+#include "activations.h"
 #include "check.h"
 #include "support.h"
 

@@ -1,8 +1,7 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
-#include "conv.h"
-
 #include "activations.h"
 #include "check.h"
+#include "conv.h"
 #include "support.h"
 
 using namespace reluflow;
@@ -66,7 +65,8 @@ struct Node {
     psb.clip_max = 4.0f;
     planes = test::random_planes(psb, rng, row.x_bits == 16 ? 13 : 1);
     const int64_t inputs = conv.inputs();
-    x = test::random_floats(static_cast<size_t>(row.batch * inputs * row.input[0] * row.input[1]), rng);
+    x = test::random_floats(static_cast<size_t>(row.batch * inputs * row.input[0] * row.input[1]),
+                            rng);
     bias = test::random_floats(static_cast<size_t>(conv.outputs), rng);
     for (int64_t m = 0; m < conv.outputs; ++m) emax.push_back(static_cast<int8_t>(rng() % 5) - 2);
     const Status placed =
@@ -90,12 +90,15 @@ float plain_output(const Node& node, const WeightCode& code, const Precision& pr
   test::BlockSum sum;
   for (int64_t c = 0; c < conv.group_inputs; c += 2) {
     for (int64_t t = 0; t < conv.taps(); ++t) {
-      const int64_t iy = oy * conv.strides[0] + t / conv.kernel[1] * conv.dilations[0] - node.shape.begin[0];
-      const int64_t ix = ox * conv.strides[1] + t % conv.kernel[1] * conv.dilations[1] - node.shape.begin[1];
+      const int64_t iy =
+          oy * conv.strides[0] + t / conv.kernel[1] * conv.dilations[0] - node.shape.begin[0];
+      const int64_t ix =
+          ox * conv.strides[1] + t % conv.kernel[1] * conv.dilations[1] - node.shape.begin[1];
       for (int64_t h = c; h < c + 2 && h < conv.group_inputs; ++h) {
         if (iy < 0 || ix < 0 || iy >= node.shape.input[0] || ix >= node.shape.input[1]) continue;
         const int64_t channel = image * conv.inputs() + group * conv.group_inputs + h;
-        const size_t at = static_cast<size_t>((channel * node.shape.input[0] + iy) * node.shape.input[1] + ix);
+        const size_t at =
+            static_cast<size_t>((channel * node.shape.input[0] + iy) * node.shape.input[1] + ix);
         const int64_t i = m * node.psb.weights_per_channel + h * conv.taps() + t;
         sum.add(int64_t{test::quantised(node.x[at], f, node.psb.limit())} *
                 draw_weight(code, i, precision, key));
@@ -130,7 +133,8 @@ std::vector<float> plain_conv(const Node& node, const Precision& precision) {
 std::vector<float> native_conv(const Node& node, const Precision& precision, const Kernels& kernels,
                                int threads, Weights& weights) {
   test::Threads runner(threads);
-  std::vector<float> y(static_cast<size_t>(node.shape.batch * node.conv.outputs * node.shape.pixels()));
+  std::vector<float> y(
+      static_cast<size_t>(node.shape.batch * node.conv.outputs * node.shape.pixels()));
   const Status status =
       run_conv(runner, {node.psb, node.conv, node.shape, kernels, weights, precision, node.x.data(),
                         node.emax.data(), node.bias.data(), y.data()});
@@ -212,8 +216,8 @@ TEST(one_node_runs_in_several_threads_at_once) {
     pool.emplace_back([&, t] {
       for (int i = 0; i < 30; ++i) {
         const uint64_t seed = static_cast<uint64_t>((i + t) % 3);
-        const std::vector<float> y = native_conv(node, {2, Sampler::kSystematic, seed},
-                                                 *test::tables().back(), 1, *weights);
+        const std::vector<float> y =
+            native_conv(node, {2, Sampler::kSystematic, seed}, *test::tables().back(), 1, *weights);
         wrong += !same(y, want[seed]);
       }
     });

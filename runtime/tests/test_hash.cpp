@@ -1,8 +1,7 @@
-#include "hash.h"
-
 #include <limits>
 
 #include "check.h"
+#include "hash.h"
 #include "support.h"
 
 using namespace reluflow;
@@ -15,9 +14,9 @@ TEST(words_are_splitmix64) {
 
 TEST(fingerprints_agree_with_the_plain_meaning) {
   std::mt19937 rng(1);
-  const int64_t shapes[][3] = {{1, 1, 1},   {3, 5, 1},  {700, 33, 1}, {2, 3, 5},   {1, 70, 600},
-                               {2, 64, 49}, {5, 0, 3},  {0, 4, 2},    {2, 513, 1}, {1, 9, 1037},
-                               {4, 17, 16}, {600, 1, 1}};
+  const int64_t shapes[][3] = {{1, 1, 1},    {3, 5, 1},    {700, 33, 1}, {2, 3, 5},
+                               {1, 70, 600}, {2, 64, 49},  {5, 0, 3},    {0, 4, 2},
+                               {2, 513, 1},  {1, 9, 1037}, {4, 17, 16},  {600, 1, 1}};
   for (const auto& [outer, units, inner] : shapes) {
     const size_t samples = static_cast<size_t>(outer * inner);
     std::vector<float> x = test::random_floats(samples * static_cast<size_t>(units), rng);
@@ -39,7 +38,8 @@ TEST(fingerprints_agree_with_the_plain_meaning) {
           if (!(v > 0.25f)) continue;
           ++want_active[static_cast<size_t>(u)];
           for (size_t h = 0; h < 2; ++h) {
-            want[2 * static_cast<size_t>(o * inner + i) + h] ^= words[2 * static_cast<size_t>(u) + h];
+            want[2 * static_cast<size_t>(o * inner + i) + h] ^=
+                words[2 * static_cast<size_t>(u) + h];
           }
         }
       }

@@ -1,10 +1,9 @@
 // Every table against the portable one, over sizes, tails, misalignment and odd values.
-#include "kernels.h"
-
 #include <limits>
 
 #include "aligned.h"
 #include "check.h"
+#include "kernels.h"
 #include "support.h"
 
 using namespace reluflow;
@@ -17,8 +16,8 @@ std::vector<float> odd_values(size_t count, std::mt19937& rng) {
   std::vector<float> x = test::random_floats(count, rng);
   const float inf = std::numeric_limits<float>::infinity();
   for (size_t i = 0; i < count; i += 7) {
-    const float odd[] = {inf, -inf, std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 0.5f,
-                         1.5f, std::numeric_limits<float>::denorm_min(), 1e38f, -2.5f};
+    const float odd[] = {inf,  -inf, std::numeric_limits<float>::quiet_NaN(),  0.0f,  -0.0f,
+                         0.5f, 1.5f, std::numeric_limits<float>::denorm_min(), 1e38f, -2.5f};
     x[i] = odd[rng() % 10];
   }
   return x;
@@ -36,7 +35,8 @@ TEST(max_abs_bits_agree) {
   for (const Kernels* k : test::tables()) {
     for (int64_t n = 0; n < 100; ++n) {
       const std::vector<float> x = odd_values(static_cast<size_t>(n) + 1, rng);
-      CHECK_EQ_AT(k->max_abs_bits(x.data() + 1, n), plain().max_abs_bits(x.data() + 1, n), at(*k, n));
+      CHECK_EQ_AT(k->max_abs_bits(x.data() + 1, n), plain().max_abs_bits(x.data() + 1, n),
+                  at(*k, n));
     }
   }
 }
@@ -58,7 +58,8 @@ TEST(packed_rows_agree_with_the_plain_meaning) {
             const int32_t got = out[static_cast<size_t>(i)];
             CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), test::quantised(a[from], f, 2047),
                         at(*k, n, step, i));
-            CHECK_EQ_AT(got >> 16, both ? test::quantised(b[from], f, 2047) : 0, at(*k, n, step, i));
+            CHECK_EQ_AT(got >> 16, both ? test::quantised(b[from], f, 2047) : 0,
+                        at(*k, n, step, i));
           }
         }
       }
@@ -73,9 +74,11 @@ TEST(tiles_agree) {
       for (int vectors = 1; vectors <= 4; ++vectors) {
         for (const int64_t pairs : {1, 2, 63, 64}) {
           std::vector<int32_t> x(400);
-          for (int32_t& v : x) v = static_cast<int32_t>((rng() & 0x0fff0fff) ^ (rng() & 0xf000f000));
+          for (int32_t& v : x)
+            v = static_cast<int32_t>((rng() & 0x0fff0fff) ^ (rng() & 0xf000f000));
           Aligned<int16_t> w(static_cast<size_t>(pairs * vectors * 32));
-          for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<int16_t>(static_cast<int>(rng() % 1025) - 512);
+          for (size_t i = 0; i < w.size(); ++i)
+            w[i] = static_cast<int16_t>(static_cast<int>(rng() % 1025) - 512);
           std::vector<int64_t> taps(static_cast<size_t>(pairs));
           for (int64_t& t : taps) t = static_cast<int64_t>(rng() % 300) * 4;
           const char* from[kMaxPixels];
@@ -83,11 +86,13 @@ TEST(tiles_agree) {
           for (const int mode : {kTileRaw, kTileFirst, kTileAdd}) {
             Aligned<float> got(kMaxPixels * kTileLanes);
             Aligned<float> want(kMaxPixels * kTileLanes);
-            for (size_t i = 0; i < got.size(); ++i) got[i] = want[i] = static_cast<float>(rng() % 999);
+            for (size_t i = 0; i < got.size(); ++i)
+              got[i] = want[i] = static_cast<float>(rng() % 999);
             k->tile(pixels, vectors, {from, taps.data(), w.data(), pairs, mode, got.data()});
             for (int p = 0; p < pixels; ++p) {
-              plain().tile(1, vectors, {from + p, taps.data(), w.data(), pairs, mode,
-                                        want.data() + p * kTileLanes});
+              plain().tile(
+                  1, vectors,
+                  {from + p, taps.data(), w.data(), pairs, mode, want.data() + p * kTileLanes});
             }
             CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0,
                         at(*k, pixels, vectors, pairs));
@@ -115,8 +120,8 @@ TEST(stores_agree) {
         }
         bias[0] = std::numeric_limits<float>::quiet_NaN();
         for (const int choice : {0, 1, 2, 3}) {
-          StoreArgs s{sums.data(), pixels, lanes, a, b, choice & 1 ? bias : nullptr, choice & 2, -3.0f,
-                      6.0f, nullptr, 0};
+          StoreArgs s{sums.data(), pixels, lanes, a,       b, choice & 1 ? bias : nullptr,
+                      choice & 2,  -3.0f,  6.0f,  nullptr, 0};
           std::vector<float> got(4096, -77.0f);
           std::vector<float> want(4096, -77.0f);
           for (const bool planar : {true, false}) {
@@ -148,7 +153,8 @@ TEST(draws_agree_with_the_plain_meaning) {
         const LaneShape shape{1, 37, channels, taps};
         const LaneCode lanes(code, spec, shape);
         test::Threads runner(2);
-        for (const Sampler sampler : {Sampler::kSystematic, Sampler::kBinomial, Sampler::kNearest}) {
+        for (const Sampler sampler :
+             {Sampler::kSystematic, Sampler::kBinomial, Sampler::kNearest}) {
           const Precision precision{static_cast<int>(rng() % 7), sampler, rng()};
           const Key key = make_key(precision.seed, 3);
           Aligned<int16_t> out(static_cast<size_t>(lanes.sampled_size()));
@@ -158,7 +164,8 @@ TEST(draws_agree_with_the_plain_meaning) {
               for (int64_t t = 0; t < taps; ++t) {
                 const size_t to = static_cast<size_t>(((c / 2 * taps + t) * 48 + m) * 2 + c % 2);
                 const int64_t i = (m * channels + c) * taps + t;
-                CHECK_EQ_AT(int{out[to]}, draw_weight(code, i, precision, key), at(*k, taps, channels, i));
+                CHECK_EQ_AT(int{out[to]}, draw_weight(code, i, precision, key),
+                            at(*k, taps, channels, i));
               }
             }
           }
@@ -181,7 +188,8 @@ TEST(depthwise_rows_agree) {
         const float bias = 0.25f;
         std::vector<float> got(static_cast<size_t>(width));
         std::vector<float> want(got.size());
-        DepthwiseArgs d{row.data(), taps, w, 3, step, width, 0.5f, 1.0f, &bias, 1, 0.0f, 9e9f, got.data()};
+        DepthwiseArgs d{row.data(), taps,  w, 3,    step, width,     0.5f,
+                        1.0f,       &bias, 1, 0.0f, 9e9f, got.data()};
         k->depthwise_row(d);
         d.out = want.data();
         plain().depthwise_row(d);

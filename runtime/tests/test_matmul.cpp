@@ -1,14 +1,14 @@
-#include "matmul.h"
-
 #include "activations.h"
 #include "check.h"
+#include "matmul.h"
 #include "support.h"
 
 using namespace reluflow;
 
 TEST(products_are_equal_to_the_bit) {
   std::mt19937 rng(1);
-  const int64_t shapes[][3] = {{1, 1, 1}, {1, 7, 3}, {5, 128, 64}, {70, 129, 65}, {9, 400, 17}, {2, 1, 4}};
+  const int64_t shapes[][3] = {{1, 1, 1},     {1, 7, 3},    {5, 128, 64},
+                               {70, 129, 65}, {9, 400, 17}, {2, 1, 4}};
   for (const auto& [rows, inner, columns] : shapes) {
     for (const bool per_product : {false, true}) {
       PsbSpec spec;
@@ -35,8 +35,9 @@ TEST(products_are_equal_to_the_bit) {
         for (int64_t m = 0; m < columns; ++m) {
           test::BlockSum sum;
           for (int64_t k = 0; k < inner; ++k) {
-            sum.add(int64_t{test::quantised(a[static_cast<size_t>(r * inner + k)], f, spec.limit())} *
-                    draw_weight(code, m * inner + k, precision, key));
+            sum.add(
+                int64_t{test::quantised(a[static_cast<size_t>(r * inner + k)], f, spec.limit())} *
+                draw_weight(code, m * inner + k, precision, key));
             if (k % 2) sum.end_of_pair();
           }
           if (inner % 2) sum.end_of_pair();
@@ -46,7 +47,8 @@ TEST(products_are_equal_to_the_bit) {
       for (const Kernels* k : test::tables()) {
         std::vector<float> y(want.size());
         CHECK(run_matmul(runner, {spec, *k, *weights, precision, rows, inner, a.data(), emax.data(),
-                                  bias.data(), y.data()}).ok());
+                                  bias.data(), y.data()})
+                  .ok());
         CHECK_EQ_AT(std::memcmp(y.data(), want.data(), y.size() * 4), 0,
                     std::string(k->name) + " " + std::to_string(inner));
       }

@@ -1,8 +1,7 @@
-#include "weight_code.h"
-
 #include "check.h"
 #include "lanes.h"
 #include "support.h"
+#include "weight_code.h"
 
 using namespace reluflow;
 
@@ -103,7 +102,8 @@ TEST(the_bound_covers_every_draw) {
     for (int log2_n = 0; log2_n <= 6; ++log2_n) {
       for (uint64_t seed = 0; seed < 20; ++seed) {
         const Precision precision{log2_n, Sampler::kSystematic, seed};
-        CHECK(draw_weight(code, 0, precision, make_key(seed, 0)) <= weight_bound(code.sign_shift[0]));
+        CHECK(draw_weight(code, 0, precision, make_key(seed, 0)) <=
+              weight_bound(code.sign_shift[0]));
       }
     }
   }

@@ -21,6 +21,7 @@ from reluflow.graph import (
     find_successions,
     load,
     psb_inputs,
+    tap,
     to_psb,
 )
 from reluflow.runtime import open_session
@@ -318,6 +319,21 @@ def test_a_saved_model_is_read_back_and_its_sites_are_found(tmp_path) -> None:
     assert find_psb(read) == find_psb(result.model)
     assert len(find_psb(read)) == 10
     assert sum(site.op == "Relu" for site in find_sites(read)) >= 3
+
+
+def test_sites_of_a_converted_model_can_be_tapped() -> None:
+    model = to_psb(load(MODELS / "fashion_resnet8.onnx"), FULL).model
+    images = np.load(MODELS / "fashion_mnist_test_2000.npz")["image"][:8]
+    sites = [site for site in find_sites(model) if not site.untappable]
+    tapped = tap(model, sites).model
+    assert len(sites) == 7  # four of them are fused into a PsbConv
+    for each in (model, tapped):
+        onnx.checker.check_model(each._proto)
+    before, after = (
+        open_session(m, threads=1, optimisation="none", library=False).run({"image": images})
+        for m in (model, tapped)
+    )
+    assert close(before[0], after[0], 1e-3)  # a rounding may move an activation by one step
 
 
 def test_the_shipped_model_keeps_its_answers_at_full_precision() -> None:

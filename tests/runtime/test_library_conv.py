@@ -100,6 +100,8 @@ def test_draws_per_product_are_equal_to_the_bit(
         {"activation": "clip", "clip_min": 0.0, "clip_max": 6.0},
         {"activation": "clip", "clip_min": -0.5, "clip_max": 0.25, "x_exponent": 9},
         {"activation": "clip", "clip_max": 0.0},
+        {"x_exponent": 101},
+        {"x_exponent": -(2**40)},
     ],
     ids=str,
 )

@@ -126,11 +126,13 @@ constexpr Slot<void(Info*)> kReleaseTensorTypeAndShapeInfo{99};
 // API version 5
 constexpr Slot<void(OrtAllocator*)> kReleaseAllocator{132};
 // API version 8
-constexpr Slot<OrtStatus*(const OrtKernelInfo*, const char*, int64_t*, size_t*)> kAttributeInts{163};
+constexpr Slot<OrtStatus*(const OrtKernelInfo*, const char*, int64_t*, size_t*)> kAttributeInts{
+    163};
 // API version 14
 constexpr Slot<OrtStatus*(const OrtKernelInfo*, size_t*)> kInfoInputCount{230};
 // API version 15
-constexpr Slot<OrtStatus*(const OrtKernelInfo*, size_t, int*, const OrtValue**)> kConstantInput{249};
+constexpr Slot<OrtStatus*(const OrtKernelInfo*, size_t, int*, const OrtValue**)> kConstantInput{
+    249};
 constexpr Slot<OrtStatus*(const OrtKernelContext*, const OrtMemoryInfo*, OrtAllocator**)>
     kContextAllocator{253};
 // API version 17

@@ -29,7 +29,22 @@ def inline_functions(proto: ModelProto) -> ModelProto:
     local = {domain_of(function.domain) for function in proto.functions}
     for function in proto.functions:
         _align(function, model, local)
+    _spell_out_defaults(proto)
     return inliner.inline_local_functions(proto)
+
+
+def _spell_out_defaults(proto: ModelProto) -> None:
+    """Give calls the defaults of attributes they leave out: ONNX's inliner forgets them."""
+    defaults = {
+        (domain_of(f.domain), f.name, getattr(f, "overload", "")): f.attribute_proto
+        for f in proto.functions
+        if f.attribute_proto
+    }
+    bodies = [proto.graph.node, *(function.node for function in proto.functions)]
+    for node in (node for body in bodies for node in _all_nodes(body)) if defaults else ():
+        key = (domain_of(node.domain), node.op_type, getattr(node, "overload", ""))
+        given = {attribute.name for attribute in node.attribute}
+        node.attribute.extend(a for a in defaults.get(key, ()) if a.name not in given)
 
 
 def _align(function: FunctionProto, model: dict[str, int], local: set[str]) -> None:
