@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from reluflow.analysis import ComparisonReport as ComparisonReport
     from reluflow.analysis import PatternReport as PatternReport
     from reluflow.errors import ReluflowError as ReluflowError
+    from reluflow.runtime import get_library_path as get_library_path
 
 _HOMES = {
     "analyze": "reluflow._api",
     "compare": "reluflow._api",
+    "get_library_path": "reluflow.runtime",
     "AnalysisOptions": "reluflow.analysis",
     "ComparisonReport": "reluflow.analysis",
     "PatternReport": "reluflow.analysis",
