@@ -28,7 +28,8 @@ def draws(
 ) -> NDArray[np.int64]:
     """Return k of every weight, in 0..n: how many of its n samples took the larger shift.
 
-    nearest: round(n p); systematic: floor(n p + u), u in [0, 1); binomial: B(n, p).
+    nearest: round(n p); systematic: floor(n p + u), u uniform in [0, 1) and carried along the
+    channel; binomial: B(n, p).
 
     Args:
         code: the weight code.
@@ -56,7 +57,7 @@ def draws(
     if sampler == "nearest":
         k = (n * p16 + (1 << 15)) >> 16
     elif sampler == "systematic":
-        k = (n * p16 + _one_half_word_each(p16.size, seed, stream, position)) >> 16
+        k = (n * p16 + _carried_offsets(code, n, seed, stream, position)) >> 16
     else:
         k = np.zeros(p16.size, np.int64)
         for t in range(n):
@@ -107,13 +108,38 @@ def _bernoulli(
     return ((word >> np.uint32(16 * (t & 1))) & 0xFFFF) < p16
 
 
-def _one_half_word_each(
-    count: int, seed: int, stream: int, position: int | None
+def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
+    """Return c of every weight: the probabilities before it in its channel, summed mod 2^16.
+
+    The weights of a channel stand in order of exponent and sign, then of their index, so that
+    what a draw rounds away is made up by the next weight of the same size.
+
+    Args:
+        code: the weight code.
+
+    Returns:
+        int64 `(channels, weights per channel)`, in units of 2^-16.
+
+    Reference: docs/psb-ops.md, sampled weight (systematic).
+    """
+    channels = code.shape[0]
+    p16 = probability16(code).reshape(channels, -1)
+    kind = (code.words >> np.uint32(code.p_bits)).reshape(channels, -1)
+    kind = ((kind & 15) << 1) | (kind >> 4)
+    order = np.argsort(kind, axis=1, kind="stable")
+    ordered = np.take_along_axis(p16, order, axis=1)
+    carried = np.empty_like(p16)
+    np.put_along_axis(carried, order, np.cumsum(ordered, axis=1) - ordered, axis=1)
+    return carried & 0xFFFF
+
+
+def _carried_offsets(
+    code: PsbCode, n: int, seed: int, stream: int, position: int | None
 ) -> NDArray[np.int64]:
-    """Return 16 random bits for each weight: low half of R(i >> 1) for even i, else high."""
-    words = random_bits32(np.arange(-(-count // 2), dtype=np.uint32), seed, stream, position)
-    halves = np.stack([words & 0xFFFF, words >> np.uint32(16)], axis=1)
-    return halves.reshape(-1)[:count].astype(np.int64)
+    """Return r of every weight, flat: (U + n c) mod 2^16 with one U a channel."""
+    channels = np.arange(code.shape[0], dtype=np.uint32)
+    u = random_bits32(channels, seed, stream, position).astype(np.int64) & 0xFFFF
+    return ((u[:, None] + n * carried_probability16(code)) & 0xFFFF).reshape(-1)
 
 
 def integer_weights(
