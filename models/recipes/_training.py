@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID251  # a recipe runs outside the toolkit
-from _resnet8 import ResNet8
 from torch import Tensor, nn  # noqa: TID251
 
 
@@ -65,18 +65,26 @@ class Trainer:
 
     Args:
         settings: what decides the weights.
+        build: makes the network with fresh weights; called once the seed is set.
         images: float32 `(n, 1, 28, 28)` in [0, 1].
         labels: int64 `(n,)`.
         work_dir: where the checkpoints lie.
     """
 
-    def __init__(self, settings: Settings, images: Tensor, labels: Tensor, work_dir: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[], nn.Module],
+        images: Tensor,
+        labels: Tensor,
+        work_dir: Path,
+    ) -> None:
         self.settings = settings
         self.images, self.labels = images, labels
         self.work_dir = work_dir
         self.n_steps = len(images) // settings.batch_size
         torch.manual_seed(settings.seed)
-        self.model = ResNet8().to(memory_format=torch.channels_last)
+        self.model = build().to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=settings.max_lr,
