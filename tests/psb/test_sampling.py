@@ -29,6 +29,24 @@ def all_words(p_bits: int, channels: int = 1, seed: int = 0) -> PsbCode:
     return PsbCode(words, rng.integers(-128, 128, channels).astype(np.int8), p_bits)
 
 
+def literal_carry(code: PsbCode) -> list[int]:
+    """For each weight the sum of the p16 before it, in order of exponent, sign and index."""
+    q = code.q.reshape(code.shape[0], -1).tolist()
+    nibble = code.nibble.reshape(code.shape[0], -1).tolist()
+    sign = (code.words >> (code.p_bits + 4)).reshape(code.shape[0], -1).tolist()
+    out = []
+    for channel in range(code.shape[0]):
+        carried = [0] * len(q[channel])
+        total = 0
+        for i in sorted(
+            range(len(carried)), key=lambda i: (2 * nibble[channel][i] + sign[channel][i], i)
+        ):
+            carried[i] = total % 2**16
+            total += q[channel][i] << (16 - code.p_bits)
+        out += carried
+    return out
+
+
 def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, position):
     """The contract word by word, one weight after the other."""
 
@@ -37,12 +55,15 @@ def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, p
         return int(word) >> 16 if odd else int(word) & 0xFFFF
 
     out = []
+    carried = literal_carry(code)
+    per_channel = code.words.size // code.shape[0]
     for i, q in enumerate(code.q.reshape(-1).tolist()):
         p16 = q << (16 - code.p_bits)
         if sampler == "nearest":
             out.append((n * p16 + 2**15) >> 16)
         elif sampler == "systematic":
-            out.append((n * p16 + half(i >> 1, i & 1)) >> 16)
+            r = (half(i // per_channel, 0) + n * carried[i]) % 2**16
+            out.append((n * p16 + r) >> 16)
         else:
             out.append(sum(half(i * 32 + (t >> 1), t & 1) < p16 for t in range(n)))
     return out
@@ -59,7 +80,7 @@ def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, p
 def test_draws_and_integers_are_those_of_the_contract(
     n: int, sampler: str, p_bits: int, seed: int, stream: int, position: int | None
 ) -> None:
-    code = PsbCode(all_words(p_bits).words[:, :9], np.zeros(1, np.int8), p_bits)
+    code = PsbCode(all_words(p_bits, 3).words[:, :9], np.zeros(3, np.int8), p_bits)
     k = draws(code, n, sampler, seed, stream, position)
     assert k.reshape(-1).tolist() == literal_draws(code, n, sampler, seed, stream, position)
     d = 13 - int(math.log2(n))
@@ -72,8 +93,8 @@ def test_draws_and_integers_are_those_of_the_contract(
     w = integer_weights(code, n, sampler, seed, stream, position)
     assert (w.dtype, w[0].tolist()) == (np.int16, expected)
     bits = draw_bits(code, n, sampler, seed, stream, position)
-    assert bits.shape == (9, n)
-    assert bits.sum(axis=1).tolist() == k[0].tolist()
+    assert bits.shape == (27, n)
+    assert bits.sum(axis=1).tolist() == k.reshape(-1).tolist()
 
 
 @pytest.mark.parametrize("n", SAMPLES)
@@ -167,14 +188,35 @@ def test_mean_and_variance_are_those_of_the_formula(n: int, sampler: str, over: 
     np.testing.assert_allclose(weight_mean(code, n, sampler), decode(code))
 
 
-@pytest.mark.parametrize("sampler", ["systematic", "binomial"])
-def test_draws_of_different_weights_do_not_correlate(sampler: str) -> None:
+def test_binomial_draws_of_different_weights_do_not_correlate() -> None:
     code = PsbCode(np.full((1, COUNT), 15 << 8 | 128, np.uint32), np.zeros(1, np.int8), 8)
-    n = 1 if sampler == "systematic" else 16
-    k = draws(code, n, sampler, seed=4)[0].astype(np.float64)
+    k = draws(code, 16, "binomial", seed=4)[0].astype(np.float64)
     for lag in (1, 2, 3, 16, 32):
         found = np.corrcoef(k[:-lag], k[lag:])[0, 1]
         assert abs(found) < SIGMAS / np.sqrt(COUNT - lag), lag
+
+
+def test_systematic_draws_of_different_channels_do_not_correlate() -> None:
+    code = PsbCode(np.full((COUNT, 1), 15 << 8 | 128, np.uint32), np.zeros(COUNT, np.int8), 8)
+    k = draws(code, 1, "systematic", seed=4)[:, 0].astype(np.float64)
+    for lag in (1, 2, 3, 16, 32):
+        found = np.corrcoef(k[:-lag], k[lag:])[0, 1]
+        assert abs(found) < SIGMAS / np.sqrt(COUNT - lag), lag
+
+
+@given(st.sampled_from(SAMPLES), st.sampled_from([3, 8, 16]), st.integers(0, 2**32), st.data())
+def test_systematic_draws_of_any_run_of_equal_size_miss_their_sum_by_less_than_one(
+    n: int, p_bits: int, seed: int, data: st.DataObject
+) -> None:
+    code = all_words(p_bits, 2)
+    k = draws(code, n, "systematic", seed).reshape(2, -1)
+    channel = data.draw(st.integers(0, 1))
+    kind = (code.words >> np.uint32(p_bits)).reshape(2, -1)[channel]
+    same = np.flatnonzero(kind == data.draw(st.sampled_from(sorted(set(kind.tolist())))))
+    first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(same))] * 2)))
+    run = same[first:last]
+    wanted = n * code.q.reshape(2, -1)[channel][run].sum() / 2**p_bits
+    assert abs(k[channel][run].sum() - wanted) < 1
 
 
 @pytest.mark.parametrize("n", SAMPLES)
