@@ -49,7 +49,7 @@ struct StoreArgs {
 
 /// Draws the weights of up to 64 output channels, stored in the order of the tiles.
 struct DrawArgs {
-  const uint16_t* p16;        ///< [pairs][16 * vectors][2]; without `carried` its low byte is c >> 8
+  const uint16_t* p16;        ///< [pairs][16 * vectors][2]; low byte: c >> 8 if carried is null
   const uint16_t* carried;    ///< c in the same order, or null when p has at most 8 bits
   const uint8_t* sign_shift;  ///< in the same order
   uint32_t first_channel;     ///< number of lane 0

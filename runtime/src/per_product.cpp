@@ -46,7 +46,9 @@ void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t*
     for (int64_t begin = 0; begin < pairs; begin += kBlockPairs) {
       const int64_t end = std::min<int64_t>(pairs, begin + kBlockPairs);
       int64_t exact = 0;
-      for (int64_t p = begin; p < end; ++p) exact += pair_product(run, draw, m, p, from[offsets[p]]);
+      for (int64_t p = begin; p < end; ++p) {
+        exact += pair_product(run, draw, m, p, from[offsets[p]]);
+      }
       sum = begin == 0 ? static_cast<float>(exact) : sum + static_cast<float>(exact);
     }
     y[m * y_stride] = finish(run, m, sum);
