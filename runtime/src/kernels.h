@@ -47,22 +47,22 @@ struct StoreArgs {
   int64_t stride;  ///< elements from one lane (planar) or pixel (rows) to the next
 };
 
-/// Draws the weights of 16 output channels in the order of the tiles.
+/// Draws the weights of up to 64 output channels, stored in the order of the tiles.
 struct DrawArgs {
-  const uint16_t* p16;        ///< [q / 2][16][2]; without sign_shift its low byte is that
-  const uint8_t* sign_shift;  ///< [q / 2][16][2], or null when p has at most 8 bits
-  uint32_t first_weight;      ///< number of lane 0's first weight
+  const uint16_t* p16;        ///< [pairs][16 * vectors][2]; low byte: c >> 8 if carried is null
+  const uint16_t* carried;    ///< c in the same order, or null when p has at most 8 bits
+  const uint8_t* sign_shift;  ///< in the same order
+  uint32_t first_channel;     ///< number of lane 0
   int64_t per_channel;        ///< Q
   int64_t taps;               ///< T
-  int64_t channels;           ///< input channels of the group
-  int64_t pair_begin;         ///< channel pairs [pair_begin, pair_end)
+  int vectors;
+  int64_t pair_begin;  ///< pairs [pair_begin, pair_end)
   int64_t pair_end;
   int log2_n;
   int sampler;  ///< 0 systematic, 1 binomial, 2 nearest
   uint32_t key_a;
   uint32_t key_b;
-  int16_t* out;    ///< pair 0 of this lane block
-  int64_t stride;  ///< int16 elements from one pair to the next
+  int16_t* out;  ///< pair 0, in the same order
 };
 
 /// One output row of a depthwise channel.

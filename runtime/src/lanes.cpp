@@ -48,8 +48,6 @@ int safe_sub_pairs(const WeightCode& code, int64_t channel, const LaneShape& sha
 
 LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape)
     : shape_(shape), per_channel_(spec.weights_per_channel) {
-  code_stride_ = (per_channel_ + 1) / 2 * 2 * kLanes;
-  std::vector<int> lanes_of;
   for (int64_t group = 0; group < shape.groups; ++group) {
     for (int64_t at = 0; at < shape.group_outputs; at += kTileLanes) {
       OutputBlock block;
@@ -63,67 +61,60 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
         block.sub_pairs = std::min(block.sub_pairs,
                                    safe_sub_pairs(code, block.first + lane, shape, spec.limit()));
       }
-      const int64_t stride = int64_t{2} * kLanes * block.vectors;
-      for (int v = 0; v < block.vectors; ++v) {
-        lane_blocks_.push_back({block.first + v * kLanes, sampled_size_ + v * 2 * kLanes, stride});
-        lanes_of.push_back(std::min(kLanes, block.lanes - v * kLanes));
-      }
-      sampled_size_ += stride * shape.pairs();
+      sampled_size_ += int64_t{2} * kLanes * block.vectors * shape.pairs();
       blocks_.push_back(block);
     }
   }
-  p16_ = Aligned<uint16_t>(lane_blocks_.size() * static_cast<size_t>(code_stride_));
-  // A probability of at most 8 bits leaves the low byte of its word free.
+  // A probability of at most 8 bits leaves the low byte of its word, and of c, free.
   joined_ = spec.p_bits <= 8;
-  if (joined_) {
-    std::fill(p16_.data(), p16_.data() + p16_.size(), uint16_t{kZeroShift});
-  } else {
-    sign_shift_ = Aligned<uint8_t>(p16_.size());
-    std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
-  }
-  for (size_t i = 0; i < lane_blocks_.size(); ++i) fill(code, i, lanes_of[i]);
+  p16_ = Aligned<uint16_t>(static_cast<size_t>(sampled_size_));
+  if (!joined_) carried_ = Aligned<uint16_t>(p16_.size());
+  sign_shift_ = Aligned<uint8_t>(p16_.size());
+  std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
+  for (const OutputBlock& block : blocks_) fill(code, block);
 }
 
-void LaneCode::fill(const WeightCode& code, size_t lane_block, int lanes) {
-  const size_t base = lane_block * static_cast<size_t>(code_stride_);
-  for (int lane = 0; lane < lanes; ++lane) {
-    const int64_t from = (lane_blocks_[lane_block].first + lane) * per_channel_;
-    for (int64_t q = 0; q < per_channel_; ++q) {
-      const size_t to = base + static_cast<size_t>((q / 2 * kLanes + lane) * 2 + q % 2);
-      const size_t i = static_cast<size_t>(from + q);
-      p16_[to] = static_cast<uint16_t>(code.p16[i] | (joined_ ? code.sign_shift[i] : 0));
-      if (!joined_) sign_shift_[to] = code.sign_shift[i];
+void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
+  for (int lane = 0; lane < block.lanes; ++lane) {
+    size_t i = static_cast<size_t>((block.first + lane) * per_channel_);
+    for (int64_t c = 0; c < shape_.group_inputs; ++c) {
+      for (int64_t t = 0; t < shape_.taps; ++t, ++i) {
+        const int64_t pair = c / 2 * shape_.taps + t;
+        const size_t to = static_cast<size_t>(
+            block.weights + (pair * block.vectors * kLanes + lane) * 2 + c % 2);
+        p16_[to] = static_cast<uint16_t>(code.p16[i] | (joined_ ? code.carried[i] >> 8 : 0));
+        if (!joined_) carried_[to] = code.carried[i];
+        sign_shift_[to] = code.sign_shift[i];
+      }
     }
   }
 }
 
 void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,
                     int16_t* out) const {
-  constexpr int64_t kPairsPerItem = 256;  // 8192 weights
-  const int64_t channel_pairs = (shape_.group_inputs + 1) / 2;
-  const int64_t step = std::max<int64_t>(1, kPairsPerItem / shape_.taps);
-  const int64_t steps = (channel_pairs + step - 1) / step;
+  constexpr int64_t kPairsPerItem = 128;  // up to 16384 weights
+  const int64_t pairs = shape_.pairs();
+  const size_t steps = static_cast<size_t>((pairs + kPairsPerItem - 1) / kPairsPerItem);
   auto work = [&](size_t item) {
-    const LaneBlock& block = lane_blocks_[item / static_cast<size_t>(steps)];
-    const size_t code_at = item / static_cast<size_t>(steps) * static_cast<size_t>(code_stride_);
+    const OutputBlock& block = blocks_[item / steps];
     DrawArgs args;
-    args.p16 = p16_.data() + code_at;
-    args.sign_shift = joined_ ? nullptr : sign_shift_.data() + code_at;
-    args.first_weight = static_cast<uint32_t>(block.first * per_channel_);
+    args.p16 = p16_.data() + block.weights;
+    args.carried = joined_ ? nullptr : carried_.data() + block.weights;
+    args.sign_shift = sign_shift_.data() + block.weights;
+    args.first_channel = static_cast<uint32_t>(block.first);
     args.per_channel = per_channel_;
     args.taps = shape_.taps;
-    args.channels = shape_.group_inputs;
-    args.pair_begin = static_cast<int64_t>(item) % steps * step;
-    args.pair_end = std::min(channel_pairs, args.pair_begin + step);
+    args.vectors = block.vectors;
+    args.pair_begin = static_cast<int64_t>(item % steps) * kPairsPerItem;
+    args.pair_end = std::min(pairs, args.pair_begin + kPairsPerItem);
     args.log2_n = precision.log2_n;
     args.sampler = sampler_number(precision.sampler);
     args.key_a = key.a;
     args.key_b = key.b;
-    args.out = out + block.out;
-    args.stride = block.stride;
+    args.out = out + block.weights;
     kernels.draw(args);
   };
-  parallel_for(runner, lane_blocks_.size() * static_cast<size_t>(steps), work);
+  parallel_for(runner, blocks_.size() * steps, work);
 }
 
 }  // namespace reluflow

@@ -1,4 +1,4 @@
-// The weight code in the order of the tiles: 16 output channels side by side.
+// The weight code in the order of the tiles: up to 64 output channels side by side.
 #ifndef RELUFLOW_LANES_H
 #define RELUFLOW_LANES_H
 
@@ -49,22 +49,16 @@ class LaneCode {
             int16_t* out) const;
 
  private:
-  struct LaneBlock {
-    int64_t first;   // output channel of lane 0
-    int64_t out;     // int16 offset of its pair 0
-    int64_t stride;  // int16 elements from pair to pair
-  };
-
-  void fill(const WeightCode& code, size_t lane_block, int lanes);
+  void fill(const WeightCode& code, const OutputBlock& block);
 
   LaneShape shape_;
   int64_t per_channel_ = 0;
-  int64_t code_stride_ = 0;  // elements of one lane block
   int64_t sampled_size_ = 0;
   std::vector<OutputBlock> blocks_;
-  std::vector<LaneBlock> lane_blocks_;
-  bool joined_ = false;  // sign and shift are the low byte of p16_
+  // In the order of the sampled weights.
+  bool joined_ = false;  // c >> 8 is the low byte of p16_
   Aligned<uint16_t> p16_;
+  Aligned<uint16_t> carried_;
   Aligned<uint8_t> sign_shift_;
 };
 

@@ -38,6 +38,11 @@ static inline uint32_t random_bits(Key key, uint32_t c) {
   return lowbias(lowbias(c ^ key.a) + key.b);
 }
 
+/// 16 random bits that all systematic draws of a channel share.
+static inline uint32_t channel_offset(Key key, uint32_t channel) {
+  return random_bits(key, channel) & 0xffffu;
+}
+
 }  // namespace reluflow
 
 #endif

@@ -18,18 +18,43 @@ constexpr int kZeroShift = 15;       ///< the shift that makes a weight with p =
 ///
 /// A weight of 0 is stored as p = 0 with shift 15: 2^13 >> 15 rounds to 0 for every n.
 struct WeightCode {
+  int64_t per_channel = 0;
   std::vector<uint16_t> p16;
+  std::vector<uint16_t> carried;  ///< c: the p16 before it in its channel, summed mod 2^16
   std::vector<uint8_t> sign_shift;
 };
 
 /// Unpacks `planes`, `uint8 [5 + p_bits, ceil(count / 8)]`.
 Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out);
 
-/// How many of the n draws of weight `i` are one: docs/psb-ops.md, "Sampled weight".
-uint32_t draw_count(uint16_t p16, uint32_t i, const Precision& precision, Key key);
+/// The sampled weights of one channel: docs/psb-ops.md, "Sampled weight".
+class ChannelDraw {
+ public:
+  ChannelDraw(const WeightCode& code, int64_t channel, const Precision& precision, Key key)
+      : code_(code),
+        precision_(precision),
+        key_(key),
+        offset_(precision.sampler == Sampler::kSystematic
+                    ? channel_offset(key, static_cast<uint32_t>(channel))
+                    : 0) {}
 
-/// The sampled weight w' of weight `i` as an integer, |w'| <= 2^14.
-int draw_weight(const WeightCode& code, int64_t i, const Precision& precision, Key key);
+  /// How many of the n draws of weight `i`, numbered over all channels, are one.
+  uint32_t count(int64_t i) const;
+
+  /// The sampled weight w' of weight `i` as an integer, |w'| <= 2^14.
+  int weight(int64_t i) const;
+
+ private:
+  const WeightCode& code_;
+  Precision precision_;
+  Key key_;
+  uint32_t offset_;
+};
+
+/// The sampled weight w' of weight `i`, drawn alone.
+inline int draw_weight(const WeightCode& code, int64_t i, const Precision& precision, Key key) {
+  return ChannelDraw(code, i / code.per_channel, precision, key).weight(i);
+}
 
 /// A bound of |w'| over all draws and all n.
 inline int64_t weight_bound(uint8_t sign_shift) {

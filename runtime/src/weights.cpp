@@ -15,10 +15,16 @@ bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneSh
 
 void draw_in_order(Runner& runner, const WeightCode& code, const Precision& precision, Key key,
                    int16_t* out) {
-  const Split split(code.p16.size(), code.p16.size() / 1024 + 1);
+  const size_t channels = code.p16.size() / static_cast<size_t>(code.per_channel);
+  const Split split(channels, code.p16.size() / 1024 + 1);
   auto work = [&](size_t item) {
-    for (size_t i = split.begin(item); i < split.end(item); ++i) {
-      out[i] = static_cast<int16_t>(draw_weight(code, static_cast<int64_t>(i), precision, key));
+    for (size_t m = split.begin(item); m < split.end(item); ++m) {
+      const int64_t channel = static_cast<int64_t>(m);
+      const ChannelDraw draw(code, channel, precision, key);
+      const int64_t end = (channel + 1) * code.per_channel;
+      for (int64_t i = channel * code.per_channel; i < end; ++i) {
+        out[i] = static_cast<int16_t>(draw.weight(i));
+      }
     }
   };
   parallel_for(runner, split.pieces, work);

@@ -71,6 +71,36 @@ inline std::vector<uint8_t> random_planes(const reluflow::PsbSpec& spec, std::mt
   return planes;
 }
 
+/// The words of all weights in their planes.
+inline std::vector<uint32_t> words_of(const std::vector<uint8_t>& planes,
+                                      const reluflow::PsbSpec& spec) {
+  const size_t count = static_cast<size_t>(spec.count());
+  const size_t stride = (count + 7) / 8;
+  std::vector<uint32_t> words(count, 0);
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t b = 0; b < static_cast<size_t>(spec.p_bits + 5); ++b) {
+      words[i] |= ((planes[b * stride + i / 8] >> (i % 8)) & 1u) << b;
+    }
+  }
+  return words;
+}
+
+/// The plain meaning of c: p16 summed over the weights of the channel that stand before weight i.
+inline int carried(const std::vector<uint32_t>& words, const reluflow::PsbSpec& spec, size_t i) {
+  auto kind = [&](size_t at) {
+    const uint32_t word = words[at] >> spec.p_bits;
+    return (word & 15u) * 2 + (word >> 4);
+  };
+  const size_t per_channel = static_cast<size_t>(spec.weights_per_channel);
+  const size_t first = i / per_channel * per_channel;
+  uint32_t sum = 0;
+  for (size_t at = first; at < first + per_channel; ++at) {
+    if (kind(at) > kind(i) || (kind(at) == kind(i) && at >= i)) continue;
+    sum += (words[at] & ((1u << spec.p_bits) - 1u)) << (16 - spec.p_bits);
+  }
+  return static_cast<int>(sum & 0xffffu);
+}
+
 inline std::vector<float> random_floats(size_t count, std::mt19937& rng) {
   std::normal_distribution<float> normal;
   std::vector<float> values(count);

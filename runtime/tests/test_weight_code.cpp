@@ -36,7 +36,9 @@ TEST(bits_behind_the_last_weight_are_refused) {
 
 TEST(a_zero_weight_stays_zero_for_every_n) {
   WeightCode code;
+  code.per_channel = 1;
   code.p16 = {0};
+  code.carried = {0};
   code.sign_shift = {kZeroShift};
   for (int log2_n = 0; log2_n <= 6; ++log2_n) {
     for (const Sampler sampler : {Sampler::kNearest, Sampler::kSystematic, Sampler::kBinomial}) {
@@ -66,15 +68,79 @@ TEST(random_bits_are_those_of_the_contract) {
   CHECK_EQ(at_position(key, 4).a, lowbias(key.a ^ (5u * 0xc2b2ae35u)));
 }
 
+TEST(probabilities_are_carried_in_order_of_size_and_sign) {
+  // Two channels of 40 weights; in each, every c is the sum over all weights that stand before.
+  std::mt19937 rng(8);
+  for (const int p_bits : {1, 4, 8, 16}) {
+    const PsbSpec spec = spec_of(2, 40, p_bits);
+    const std::vector<uint8_t> planes = test::random_planes(spec, rng, 10);
+    const std::vector<uint32_t> words = test::words_of(planes, spec);
+    WeightCode code;
+    CHECK(unpack_planes(planes.data(), spec, &code).ok());
+    for (size_t i = 0; i < 80; ++i) {
+      if (((words[i] >> p_bits) & 15u) == 0) continue;
+      CHECK_EQ_AT(int{code.carried[i]}, test::carried(words, spec, i), std::to_string(i));
+    }
+  }
+}
+
+TEST(channels_share_one_offset) {
+  // n = 4, p = 1/2 and 1/4 of one size, then 3/4 of the next size: c = 0, 1/2 and 3/4.
+  WeightCode code;
+  const PsbSpec spec = spec_of(1, 3, 4);
+  // q = 8, 4, 12: bit 2 of weights 1 and 2, bit 3 of weights 0 and 2; nibbles 7, 7, 15.
+  const std::vector<uint8_t> planes = {0, 0, 6, 5, 7, 7, 7, 4, 0};
+  CHECK(unpack_planes(planes.data(), spec, &code).ok());
+  CHECK_EQ(int{code.carried[0]}, 0);
+  CHECK_EQ(int{code.carried[1]}, 0x8000);
+  CHECK_EQ(int{code.carried[2]}, 0xc000);
+  const Key key = make_key(3, 1);
+  for (int log2_n = 0; log2_n <= 6; ++log2_n) {
+    const uint32_t u = random_bits(key, 0) & 0xffffu;
+    const ChannelDraw draw(code, 0, {log2_n, Sampler::kSystematic, 3}, key);
+    for (int64_t i = 0; i < 3; ++i) {
+      const uint32_t n = 1u << log2_n;
+      const uint32_t r = (u + n * code.carried[static_cast<size_t>(i)]) % 65536u;
+      CHECK_EQ(draw.count(i), (n * code.p16[static_cast<size_t>(i)] + r) / 65536u);
+    }
+  }
+}
+
+TEST(sums_of_systematic_draws_miss_their_mean_by_less_than_one) {
+  WeightCode code;
+  code.per_channel = 500;
+  code.sign_shift.assign(500, 3);
+  uint16_t before = 0;
+  for (int i = 0; i < 500; ++i) {
+    code.p16.push_back(static_cast<uint16_t>(i * 7919));
+    code.carried.push_back(before);
+    before = static_cast<uint16_t>(before + code.p16.back());
+  }
+  for (int log2_n = 0; log2_n <= 6; ++log2_n) {
+    const ChannelDraw draw(code, 0, {log2_n, Sampler::kSystematic, 9}, make_key(9, 2));
+    double miss = 0;
+    for (int64_t i = 0; i < 500; ++i) {
+      miss += draw.count(i) - (1 << log2_n) * (code.p16[static_cast<size_t>(i)] / 65536.0);
+      CHECK(std::abs(miss) < 1);
+    }
+  }
+}
+
 TEST(mean_of_the_draws_is_n_p) {
   // Variance of the mean of 2^14 draws is below n / 4 / 2^14: six sigma of it is the margin.
+  WeightCode code;
+  code.per_channel = 1;
+  code.p16.assign(16384, 19661);
+  code.carried.assign(16384, 0);
+  code.sign_shift.assign(16384, 0);
   for (const Sampler sampler : {Sampler::kSystematic, Sampler::kBinomial}) {
     for (int log2_n = 0; log2_n <= 6; ++log2_n) {
       const Precision precision{log2_n, sampler, 9};
-      const uint16_t p16 = 19661;
       double sum = 0;
-      for (uint32_t i = 0; i < 16384; ++i) sum += draw_count(p16, i, precision, make_key(9, 2));
-      const double want = precision.n() * (p16 / 65536.0);
+      for (int64_t i = 0; i < 16384; ++i) {
+        sum += ChannelDraw(code, i, precision, make_key(9, 2)).count(i);
+      }
+      const double want = precision.n() * (19661 / 65536.0);
       const double margin = 6 * std::sqrt(precision.n() / 4.0 / 16384.0);
       CHECK(std::abs(sum / 16384 - want) < margin);
     }
@@ -97,7 +163,9 @@ TEST(sub_blocks_are_short_enough_and_not_shorter) {
 TEST(the_bound_covers_every_draw) {
   for (int j = 0; j <= 15; ++j) {
     WeightCode code;
+    code.per_channel = 1;
     code.p16 = {static_cast<uint16_t>(j == 15 ? 0 : 65535)};
+    code.carried = {0};
     code.sign_shift = {static_cast<uint8_t>(j)};
     for (int log2_n = 0; log2_n <= 6; ++log2_n) {
       for (uint64_t seed = 0; seed < 20; ++seed) {
