@@ -124,9 +124,9 @@ def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
     """
     channels = code.shape[0]
     p16 = probability16(code).reshape(channels, -1)
-    kind = (code.words >> np.uint32(code.p_bits)).reshape(channels, -1)
-    kind = ((kind & 15) << 1) | (kind >> 4)
-    order = np.argsort(kind, axis=1, kind="stable")
+    high = (code.words >> np.uint32(code.p_bits)).reshape(channels, -1)
+    size_and_sign = ((high & 15) << 1) | (high >> 4)
+    order = np.argsort(size_and_sign, axis=1, kind="stable")
     ordered = np.take_along_axis(p16, order, axis=1)
     carried = np.empty_like(p16)
     np.put_along_axis(carried, order, np.cumsum(ordered, axis=1) - ordered, axis=1)
