@@ -28,6 +28,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/whole_analysis.py
 	$(BIN)/python benchmarks/peak_memory.py
 	$(BIN)/python benchmarks/psb_conv.py
+	$(BIN)/python benchmarks/psb_accuracy.py
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }
