@@ -84,23 +84,7 @@ void avx2_tile(int pixels, int vectors, const TileArgs& args) {
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static const Kernels table = [] {
-    Kernels k{};
-    k.name = "avx2";
-    k.tile_pixels = 6;
-    k.max_abs_bits = common_max_abs_bits;
-    k.pack_row = common_pack_row;
-    k.tile = avx2_tile;
-    k.widen = common_widen;
-    k.narrow = common_narrow;
-    k.store_planar = common_store_planar;
-    k.store_rows = common_store_rows;
-    k.draw = common_draw;
-    k.depthwise_row = common_depthwise_row;
-    k.hash = common_hash;
-    k.hash_rows = common_hash_rows;
-    return k;
-  }();
+  static const Kernels table = common_kernels("avx2", 6, avx2_tile);
   return table;
 }
 

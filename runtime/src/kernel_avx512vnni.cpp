@@ -116,16 +116,9 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = [] {
-    Kernels k{};
-    k.name = "avx512vnni";
-    k.tile_pixels = 7;
-    k.max_abs_bits = common_max_abs_bits;
+    Kernels k = common_kernels("avx512vnni", 7, avx512_tile);
     k.pack_row = avx512_pack_row;
-    k.tile = avx512_tile;
-    k.widen = common_widen;
-    k.narrow = common_narrow;
     k.store_planar = avx512_store_planar;
-    k.store_rows = common_store_rows;
     k.draw = avx512_draw;
     k.depthwise_row = avx512_depthwise_row;
     k.hash = avx512_hash;

@@ -34,23 +34,7 @@ void portable_tile(int pixels, int vectors, const TileArgs& args) {
 }  // namespace
 
 const Kernels& portable_kernels() {
-  static const Kernels table = [] {
-    Kernels k{};
-    k.name = "portable";
-    k.tile_pixels = 4;
-    k.max_abs_bits = common_max_abs_bits;
-    k.pack_row = common_pack_row;
-    k.tile = portable_tile;
-    k.widen = common_widen;
-    k.narrow = common_narrow;
-    k.store_planar = common_store_planar;
-    k.store_rows = common_store_rows;
-    k.draw = common_draw;
-    k.depthwise_row = common_depthwise_row;
-    k.hash = common_hash;
-    k.hash_rows = common_hash_rows;
-    return k;
-  }();
+  static const Kernels table = common_kernels("portable", 4, portable_tile);
   return table;
 }
 

@@ -101,7 +101,7 @@ class Editor:
             return None
         if filled:
             return _filled(node, known[0])
-        return apply_rule(_as_node(node), known)
+        return apply_rule(Node.made(node), known)
 
     def _constant_node(self, node: NodeProto) -> np.ndarray | None:
         for attribute in node.attribute:
@@ -292,20 +292,6 @@ def _keep(field: object, flags: list[bool]) -> None:
     for index in reversed(range(len(flags))):
         if not flags[index]:
             del field[index]  # type: ignore[attr-defined]
-
-
-def _as_node(proto: NodeProto) -> Node:
-    return Node(
-        proto=proto,
-        op=proto.op_type,
-        domain=domain_of(proto.domain),
-        inputs=tuple(proto.input),
-        outputs=tuple(proto.output),
-        original=proto,
-        scope="",
-        tag=-1,
-        in_function=False,
-    )
 
 
 def _filled(node: NodeProto, shape: np.ndarray) -> np.ndarray:

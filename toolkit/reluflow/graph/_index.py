@@ -10,6 +10,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from reluflow.data import Dim
+from reluflow.graph._inline import domain_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,21 @@ class Node:
     scope: str
     tag: int
     in_function: bool
+
+    @classmethod
+    def made(cls, proto: NodeProto, scope: str = "", in_function: bool = False) -> Node:
+        """Return a node that a rewrite made: it stands in no file and is its own original."""
+        return cls(
+            proto=proto,
+            op=proto.op_type,
+            domain=domain_of(proto.domain),
+            inputs=tuple(proto.input),
+            outputs=tuple(proto.output),
+            original=proto,
+            scope=scope,
+            tag=-1,
+            in_function=in_function,
+        )
 
     @property
     def name(self) -> str:

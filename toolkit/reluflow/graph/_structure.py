@@ -151,7 +151,7 @@ class _Builder:
         for tagged in source:
             while flat and _tag(flat[0]) < 0:  # made by the inliner itself
                 made = flat.popleft()
-                yield self._made(made, path, inside), made
+                yield Node.made(made, path, inside), made
             function = self._called(tagged)
             if function is not None and not function.node:
                 continue
@@ -166,20 +166,7 @@ class _Builder:
                 raise _MisalignedError
         while flat and _tag(flat[0]) < 0:
             made = flat.popleft()
-            yield self._made(made, path, inside), made
-
-    def _made(self, proto: NodeProto, path: str, inside: bool) -> Node:
-        return Node(
-            proto=proto,
-            op=proto.op_type,
-            domain=domain_of(proto.domain),
-            inputs=tuple(proto.input),
-            outputs=tuple(proto.output),
-            original=proto,
-            scope=path,
-            tag=-1,
-            in_function=inside,
-        )
+            yield Node.made(made, path, inside), made
 
     def _called(self, node: NodeProto) -> FunctionProto | None:
         key = (domain_of(node.domain), node.op_type, getattr(node, "overload", ""))

@@ -20,6 +20,16 @@ def _home(k0, k1, shift):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
+def _home_shift(slots):  # type: ignore[no-untyped-def]
+    shift = np.uint64(64)
+    size = slots.shape[0]
+    while size > 1:
+        size >>= 1
+        shift -= np.uint64(1)
+    return shift
+
+
+@numba.njit(inline="always")
 def _find(slots, k0, k1, i, mask):  # type: ignore[no-untyped-def]
     while slots[i, 2] != 0 and (slots[i, 0] != k0 or slots[i, 1] != k1):
         i = (i + 1) & mask
@@ -35,11 +45,7 @@ def insert_keys(slots, used, max_used, keys, first_index, start):  # type: ignor
     """
     n = keys.shape[0]
     mask = np.int64(slots.shape[0] - 1)
-    shift = np.uint64(64)
-    size = slots.shape[0]
-    while size > 1:
-        size >>= 1
-        shift -= np.uint64(1)
+    shift = _home_shift(slots)
     homes = np.empty(_BATCH, np.int64)
     touched = np.uint64(0)
     pos = start
@@ -74,11 +80,7 @@ def insert_keys(slots, used, max_used, keys, first_index, start):  # type: ignor
 def insert_records(slots, used, max_used, records, start):  # type: ignore[no-untyped-def]
     """Add `records[start:]` with their counts until `max_used` are taken; (next, used)."""
     mask = np.int64(slots.shape[0] - 1)
-    shift = np.uint64(64)
-    size = slots.shape[0]
-    while size > 1:
-        size >>= 1
-        shift -= np.uint64(1)
+    shift = _home_shift(slots)
     pos = start
     while pos < records.shape[0] and used < max_used:
         k0, k1 = records[pos, 0], records[pos, 1]
