@@ -6,6 +6,7 @@ from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.model import Model, load
+from reluflow.graph.program import Operation, Program, read_program
 from reluflow.graph.prune import Pruned, PruneResult, prune
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb_options import PsbOptions
@@ -22,6 +23,8 @@ __all__ = [
     "HashTapsResult",
     "HashedTap",
     "Model",
+    "Operation",
+    "Program",
     "PruneResult",
     "Pruned",
     "PsbNode",
@@ -43,6 +46,7 @@ __all__ = [
     "load",
     "prune",
     "psb_inputs",
+    "read_program",
     "tap",
     "to_psb",
 ]
