@@ -119,7 +119,8 @@ def _gemm(step: Operation, x: Any, opset: int) -> Tensor:
     if len(x) < 3 or x[2] is None:
         return y
     beta = float(_attribute(step, "beta", 1.0))
-    return y + (x[2] if beta == 1.0 else beta * x[2])
+    y = y + (x[2] if beta == 1.0 else beta * x[2])
+    return y
 
 
 def _max_pool(step: Operation, x: Any, opset: int) -> Tensor:
