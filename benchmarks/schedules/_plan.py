@@ -1,0 +1,76 @@
+"""Which runs are made: the search for rates on the validation images, then the final runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from _schedules import BASELINES
+from _tasks import EPOCHS, NETWORKS
+from _training import Run
+
+SEARCH_EPOCHS = {"f1": 3, "f1_bn": 3, "resnet8": 2}
+SEARCH_RATES = {
+    "f1": (0.01, 0.03, 0.1, 0.3),
+    "f1_bn": (0.03, 0.1, 0.3, 1.0),
+    "resnet8": (0.03, 0.1, 0.3, 1.0),
+}
+SEARCH_SEED = 100  # of none of the final runs
+SEEDS = (0, 1, 2)
+TRACED_SEED = 0
+
+
+def search(_: Path) -> list[Run]:
+    """The grid of rates for each baseline and network, with short training."""
+    return [
+        Run(network, schedule, rate, SEARCH_EPOCHS[network], SEARCH_SEED)
+        for network in NETWORKS
+        for schedule in BASELINES
+        for rate in SEARCH_RATES[network]
+    ]
+
+
+def baselines(folder: Path) -> list[Run]:
+    """The final runs of each baseline with the rate that the search found; waits for those."""
+    chosen = best_rates(records(folder))
+    return [
+        _final(network, schedule, chosen[network, schedule], seed)
+        for seed in SEEDS
+        for network in NETWORKS
+        for schedule in BASELINES
+        if (network, schedule) in chosen
+    ]
+
+
+def _final(network: str, schedule: str, rate: float, seed: int) -> Run:
+    return Run(network, schedule, rate, EPOCHS[network], seed, trace=seed == TRACED_SEED, test=True)
+
+
+STAGES = {"search": search, "baselines": baselines}
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Reads what the runs wrote, in the order of their names."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def best_rates(found: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """Returns the rate of the best validation accuracy per network and baseline.
+
+    A network and baseline is left out until its whole grid is there.
+    """
+    accuracies: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(dict)
+    for record in found:
+        run = record["run"]
+        if run["test"] or run["schedule"] not in BASELINES:
+            continue
+        rates = accuracies[run["network"], run["schedule"]]
+        rates.setdefault(run["rate"], []).append(record["validation_accuracy"])
+    return {
+        key: max(rates, key=lambda rate, of=rates: mean(of[rate]))
+        for key, rates in accuracies.items()
+        if set(rates) >= set(SEARCH_RATES[key[0]])
+    }
