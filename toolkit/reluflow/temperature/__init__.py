@@ -5,6 +5,7 @@ from reluflow.temperature.controller import ActCool
 from reluflow.temperature.distance import Temperature, distance, temperature
 from reluflow.temperature.fit import TransitionFit, fit_transition
 from reluflow.temperature.options import ActCoolOptions
+from reluflow.temperature.phase_diagram import PhaseDiagram
 from reluflow.temperature.schedule import (
     CyclicSchedule,
     PowerSchedule,
@@ -12,6 +13,8 @@ from reluflow.temperature.schedule import (
     Schedule,
     schedule_from_dict,
 )
+from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
+from reluflow.temperature.theorem import Theorem1Check, check_theorem_1
 from reluflow.temperature.transition import (
     ArctanTransition,
     ErfTransition,
@@ -28,15 +31,21 @@ __all__ = [
     "DivergenceError",
     "ErfTransition",
     "LogNormal",
+    "PhaseDiagram",
     "PowerSchedule",
     "ProbabilitySchedule",
     "Schedule",
+    "Sensitivity",
     "Temperature",
+    "Theorem1Check",
     "Transition",
     "TransitionFit",
+    "check_theorem_1",
+    "default_rates",
     "distance",
     "fit_transition",
     "schedule_from_dict",
+    "sweep",
     "temperature",
     "transition_from_dict",
 ]

@@ -218,6 +218,7 @@ def fit(
         `(mu, sigma)`, or None where no rate changes some patterns and not all.
     """
     resolution = 0.0 if samples is None else _LEAST_COUNT / samples
+    middle: float | None = None
     if not is_first:
         remeasure(prober, mu, sigma, options)
     if is_first or not usable(prober.points, resolution):
@@ -230,5 +231,6 @@ def fit(
         reach_bounds(prober, options)
         halve(prober, resolution)
     bracket = prober.bracket()
-    middle = None if bracket is None else sum(bracket) / 2
+    if bracket is not None:
+        middle = sum(bracket) / 2
     return solve(usable(prober.points, resolution), middle, sigma)

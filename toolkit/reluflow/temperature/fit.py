@@ -16,6 +16,7 @@ from reluflow.temperature.transition import MODELS, Floats, LogNormal, Transitio
 EXTREME = 1e-10
 """D closer to 0 or 1 than this says nothing about the transition."""
 _RCOND = 1e-10
+_REACH = 30.0
 _UNIT_STARTS = (1.0, 8.0, 64.0, 512.0, 4096.0)
 
 
@@ -141,10 +142,8 @@ def _fit_distance(
         _starts(rate, measured, inner, is_log_normal),
         key=lambda start: float(np.sum(residuals(start) ** 2)),
     )
-    centre = starts[0]
-    lower, upper = centre - 40.0, centre + 40.0
     found = [
-        optimize.least_squares(residuals, start, bounds=(lower - 40, upper + 40), x_scale=1.0)
+        optimize.least_squares(residuals, start, bounds=(start - _REACH, start + _REACH))
         for start in starts[:2]
     ]
     best = min(found, key=lambda result: float(result.cost))
