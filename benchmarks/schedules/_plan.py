@@ -12,13 +12,19 @@ from _schedules import BASELINES
 from _tasks import EPOCHS, NETWORKS
 from _training import Run
 
-SEARCH_EPOCHS = {"f1": 3, "f1_bn": 3, "resnet8": 2}
+SEARCH_EPOCHS = {"f1": 3, "f1_bn": 2, "resnet8": 2}
 SEARCH_RATES = {
-    "f1": (0.01, 0.03, 0.1, 0.3),
-    "f1_bn": (0.03, 0.1, 0.3, 1.0),
-    "resnet8": (0.03, 0.1, 0.3, 1.0),
+    "f1": (0.03, 0.1, 0.3),
+    "f1_bn": (0.03, 0.1, 0.3),
+    "resnet8": (0.1, 0.3, 1.0),
 }
 SEARCH_SEED = 100  # of none of the final runs
+TEMPERATURES = tuple(
+    {"start": start, "gamma": gamma}
+    for start, gamma in ((8.0, 1.0), (6.0, 2.0), (4.0, 2.0), (6.0, 1.0), (4.0, 1.0), (3.17, 4.0))
+)
+INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
+INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 SEEDS = (0, 1, 2)
 TRACED_SEED = 0
 
@@ -45,11 +51,41 @@ def baselines(folder: Path) -> list[Run]:
     ]
 
 
+def tuning(_: Path) -> list[Run]:
+    """Short runs of ActCoolLR, from which its default temperatures were chosen."""
+    return [
+        Run(network, "actcool", INITIAL_RATE, SEARCH_EPOCHS[network], SEARCH_SEED, options=options)
+        for network in NETWORKS
+        for options in TEMPERATURES
+    ]
+
+
+def actcool(_: Path) -> list[Run]:
+    """The final runs of ActCoolLR with default parameters."""
+    return [
+        _final(network, "actcool", INITIAL_RATE, seed) for seed in SEEDS for network in NETWORKS
+    ]
+
+
+def initial(_: Path) -> list[Run]:
+    """Short runs of ActCoolLR with default parameters from very different initial rates."""
+    return [
+        Run("f1", "actcool", rate, SEARCH_EPOCHS["f1"], SEARCH_SEED, trace=True)
+        for rate in INITIAL_RATES
+    ]
+
+
 def _final(network: str, schedule: str, rate: float, seed: int) -> Run:
     return Run(network, schedule, rate, EPOCHS[network], seed, trace=seed == TRACED_SEED, test=True)
 
 
-STAGES = {"search": search, "baselines": baselines}
+STAGES = {
+    "search": search,
+    "baselines": baselines,
+    "tuning": tuning,
+    "actcool": actcool,
+    "initial": initial,
+}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -127,7 +127,11 @@ def probing_cost(scheduler: Any) -> dict[str, int]:
     controller = controller_of(scheduler)
     if controller is None:
         return {}
-    return {"fits": controller.n_fits, "measurements": controller.n_measurements}
+    return {
+        "fits": controller.n_fits,
+        "measurements": controller.n_measurements,
+        "forward_passes": scheduler.forward_passes,
+    }
 
 
 class _Tracer:

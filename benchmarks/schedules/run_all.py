@@ -1,6 +1,6 @@
 """Makes all runs of some stages that are not there yet; start it twice to use two cores.
 
-Example: `python benchmarks/schedules/run_all.py search baselines`
+Example: `run_all.py search baselines`
 
 A run that another process has claimed is left to it; the claim of a dead process is void.
 """

@@ -1,6 +1,6 @@
 """Trains one network with one schedule and writes one JSON file.
 
-Example: `python benchmarks/schedules/run_one.py --network f1 --schedule cosine --rate 0.1 --epochs 3`
+Example: `run_one.py --network f1 --schedule cosine --rate 0.1 --epochs 3`
 """
 
 from __future__ import annotations
