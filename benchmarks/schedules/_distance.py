@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch  # noqa: TID251  # a benchmark of the torch bridge
-from torch import Tensor, nn  # noqa: TID251
+import torch  # a benchmark of the torch bridge
+from torch import Tensor, nn
 
 
 @torch.no_grad()

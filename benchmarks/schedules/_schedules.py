@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn, optim  # noqa: TID251  # a benchmark of the torch bridge
-from torch.optim import lr_scheduler  # noqa: TID251
+from torch import nn, optim  # a benchmark of the torch bridge
+from torch.optim import lr_scheduler
 
 BASELINES = ("step", "onecycle", "cosine")
 NAMES = (*BASELINES, "actcool")
@@ -52,9 +52,8 @@ def make(
 def _actcool(
     optimizer: optim.Optimizer, model: nn.Module, total_steps: int, options: dict[str, Any]
 ) -> Any:
-    from reluflow_torch import ActCoolLR
-
     from reluflow.temperature import PowerSchedule
+    from reluflow_torch import ActCoolLR
 
     if not options:
         return ActCoolLR(optimizer, model, total_steps=total_steps)

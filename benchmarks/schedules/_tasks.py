@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch  # noqa: TID251  # a benchmark of the torch bridge
-from torch import Tensor, nn  # noqa: TID251
+import torch  # a benchmark of the torch bridge
+from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "models" / "recipes"))
 from _fashion_mnist import DEBIAN_FOLDER, load_fashion_mnist

@@ -7,11 +7,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch  # noqa: TID251  # a benchmark of the torch bridge
+import torch  # a benchmark of the torch bridge
 from _distance import StepDistance
 from _schedules import make
 from _tasks import Split, build
-from torch import Tensor, nn  # noqa: TID251
+from torch import Tensor, nn
 
 BATCH_SIZE = 128
 N_TRACED = 120  # steps whose rate and D are kept

@@ -13,10 +13,10 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import torch  # noqa: TID251  # a benchmark of the torch bridge
+import torch  # a benchmark of the torch bridge
 from _distance import patterns
 from _tasks import NETWORKS, Split, build, load
-from torch import nn  # noqa: TID251
+from torch import nn
 
 from reluflow.temperature import fit_transition
 

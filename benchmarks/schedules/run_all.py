@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-import torch  # noqa: TID251  # a benchmark of the torch bridge
+import torch  # a benchmark of the torch bridge
 from _plan import STAGES
 from _training import Run
 from run_one import perform

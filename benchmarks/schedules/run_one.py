@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-import torch  # noqa: TID251  # a benchmark of the torch bridge
+import torch  # a benchmark of the torch bridge
 from _schedules import NAMES
 from _tasks import NETWORKS, Split, load
 from _training import Run, train
