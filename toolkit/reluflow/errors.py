@@ -25,3 +25,7 @@ class OptionError(ReluflowError):
 
 class OutputError(ReluflowError):
     """A result cannot be written or read back."""
+
+
+class DivergenceError(ReluflowError):
+    """The training runs away: no learning rate in range gives the wanted temperature."""

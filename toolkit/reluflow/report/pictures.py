@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from reluflow.analysis.result import ComparisonReport, PatternReport
-from reluflow.report._atomic import replacing
+from reluflow.report._canvas import GRID, INK, calm, drawable, save, titled
 from reluflow.report._facts import file_name
 from reluflow.report._format import percent, plain, plural, shorten
 from reluflow.report._measures import (
@@ -30,9 +29,7 @@ T = TypeVar("T")
 PICTURES = ("measures.png", "heatmap.png", "unit_activity.png", "compare.png")
 _ROW_INCHES = 0.24
 _MAX_INCHES = 90.0
-_DPI = 120
 _QUANTILES = 100
-_INK, _GRID = "#1d2733", "#dfe4ea"
 
 
 def write_pictures(
@@ -61,14 +58,14 @@ def write_pictures(
         names = [s.name for s in report.sites]
         title = f"{file_name(report.first)} → {file_name(report.second)}"
         return (
-            _save(_bars(title, names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),
+            save(_bars(title, names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),
         )
     title = f"{file_name(report.model)}, {plural(report.n_inputs, 'input')}"
     names = [s.site.name for s in report.sites]
     return (
-        _save(_bars(title, names, report.sites, SITE_MEASURES), folder / "measures.png"),
-        _save(_heatmap(title, names, report), folder / "heatmap.png"),
-        _save(_unit_activity(title, names, report), folder / "unit_activity.png"),
+        save(_bars(title, names, report.sites, SITE_MEASURES), folder / "measures.png"),
+        save(_heatmap(title, names, report), folder / "heatmap.png"),
+        save(_unit_activity(title, names, report), folder / "unit_activity.png"),
     )
 
 
@@ -78,7 +75,7 @@ def _bars(
     """Draw one panel of horizontal bars a measure, sites from top to bottom."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(title, 2.2 + 2.0 * len(measures), len(names))
+    figure = _tall(title, 2.2 + 2.0 * len(measures), len(names))
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for axes, measure in zip(panels, measures, strict=True):
         values = np.nan_to_num([measure.value(site) for site in sites], posinf=0, neginf=0)
@@ -86,7 +83,7 @@ def _bars(
         for bar, site in zip(bars, sites, strict=True):
             if measure.is_bound(site):
                 bar.set(alpha=0.5, hatch="///", edgecolor="white")
-        axes.set_title(measure.title, fontsize=9, loc="left", color=_INK)
+        axes.set_title(measure.title, fontsize=9, loc="left", color=INK)
         if measure.unit == "share":
             axes.set_xlim(0, max(1.0, float(values.max()) * 1.02))
         if measure.unit == "share" and values.max() <= 1:
@@ -95,8 +92,8 @@ def _bars(
             axes.xaxis.set_major_locator(MaxNLocator(4))
         if measure.unit in ("share", "signed"):
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.grid(axis="x", color=_GRID, linewidth=0.8)
-        _calm(axes)
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        calm(axes)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.yaxis.set_visible(axes is panels[0])
     _name_rows(panels[0], names)
@@ -106,7 +103,7 @@ def _bars(
 def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     """Draw sites x measures, the value written in each cell."""
     values = np.array([[m.value(s) for m in SITE_MEASURES] for s in report.sites])
-    figure = _figure(title, 9.5, len(names))
+    figure = _tall(title, 9.5, len(names))
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*values.shape):
@@ -121,7 +118,7 @@ def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     )
     axes.xaxis.tick_top()
     _name_rows(axes, names)
-    _calm(axes)
+    calm(axes)
     _colorbar(figure, image, "share")
     return figure
 
@@ -133,78 +130,36 @@ def _unit_activity(title: str, names: list[str], report: PatternReport) -> Figur
         shares = np.sort(activity(site))
         if shares.size:
             row[:] = shares[(np.arange(_QUANTILES) * shares.size) // _QUANTILES]
-    figure = _figure(title, 9.5, len(names))
+    figure = _tall(title, 9.5, len(names))
     axes = figure.subplots()
     extent = (0.0, 100.0, len(names) - 0.5, -0.5)
     image = axes.imshow(
         rows, aspect="auto", cmap="cividis", vmin=0, vmax=1, extent=extent, interpolation="nearest"
     )
-    axes.set_xlabel("units, from the least to the most active (%)", fontsize=9, color=_INK)
+    axes.set_xlabel("units, from the least to the most active (%)", fontsize=9, color=INK)
     _name_rows(axes, names)
-    _calm(axes)
+    calm(axes)
     _colorbar(figure, image, "samples in which the unit is active")
     return figure
 
 
-def _figure(title: str, width: float, n_rows: int) -> Figure:
+def _tall(title: str, width: float, n_rows: int) -> Figure:
     """Return a figure with a title, high enough for its rows."""
-    from matplotlib.figure import Figure
-
-    height = min(_MAX_INCHES, 1.5 + _ROW_INCHES * max(n_rows, 4))
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
-    heading = _drawable(shorten(plain(title), 90))
-    figure.suptitle(heading, x=0.01, ha="left", fontsize=11, fontweight="bold", color=_INK)
-    return figure
+    return titled(title, width, min(_MAX_INCHES, 1.5 + _ROW_INCHES * max(n_rows, 4)))
 
 
 def _name_rows(axes: Axes, names: list[str]) -> None:
     """Write the sites' names at the rows; only every k-th where they would overlap."""
     step = max(1, round(len(names) * _ROW_INCHES / _MAX_INCHES))
     shown = range(0, len(names), step)
-    labels = [_drawable(shorten(plain(names[i]), 32)) for i in shown]
+    labels = [drawable(shorten(plain(names[i]), 32)) for i in shown]
     axes.set_yticks(list(shown), labels, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
-
-
-def _calm(axes: Axes) -> None:
-    """Take away the frame and the tick marks."""
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelsize=8, colors=_INK)
-    axes.set_axisbelow(True)
 
 
 def _colorbar(figure: Figure, image: Any, label: str) -> None:
     bar = figure.colorbar(image, fraction=0.04, pad=0.02)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8, colors=_INK)
-    bar.set_label(label, fontsize=8, color=_INK)
-
-
-def _drawable(text: str) -> str:
-    """Replace characters that the shipped font lacks by a box."""
-    glyphs = _glyphs()
-    return "".join(c if ord(c) in glyphs else "□" for c in text)
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """Return the code points that DejaVu Sans, matplotlib's own font, can draw."""
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    """Write a figure, whole or not at all."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        text.set_parse_math(False)
-        text.set_fontfamily("DejaVu Sans")
-    with replacing(path) as partial:
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(partial, metadata={"Software": "reluflow"})
-    return path
+    bar.ax.tick_params(length=0, labelsize=8, colors=INK)
+    bar.set_label(label, fontsize=8, color=INK)

@@ -1,5 +1,51 @@
 """How many activation patterns change from one state of a network to the next."""
 
+from reluflow.errors import DivergenceError
+from reluflow.temperature.controller import ActCool
 from reluflow.temperature.distance import Temperature, distance, temperature
+from reluflow.temperature.fit import TransitionFit, fit_transition
+from reluflow.temperature.options import ActCoolOptions
+from reluflow.temperature.phase_diagram import PhaseDiagram
+from reluflow.temperature.schedule import (
+    CyclicSchedule,
+    PowerSchedule,
+    ProbabilitySchedule,
+    Schedule,
+    schedule_from_dict,
+)
+from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
+from reluflow.temperature.theorem import Theorem1Check, check_theorem_1
+from reluflow.temperature.transition import (
+    ArctanTransition,
+    ErfTransition,
+    LogNormal,
+    Transition,
+    transition_from_dict,
+)
 
-__all__ = ["Temperature", "distance", "temperature"]
+__all__ = [
+    "ActCool",
+    "ActCoolOptions",
+    "ArctanTransition",
+    "CyclicSchedule",
+    "DivergenceError",
+    "ErfTransition",
+    "LogNormal",
+    "PhaseDiagram",
+    "PowerSchedule",
+    "ProbabilitySchedule",
+    "Schedule",
+    "Sensitivity",
+    "Temperature",
+    "Theorem1Check",
+    "Transition",
+    "TransitionFit",
+    "check_theorem_1",
+    "default_rates",
+    "distance",
+    "fit_transition",
+    "schedule_from_dict",
+    "sweep",
+    "temperature",
+    "transition_from_dict",
+]

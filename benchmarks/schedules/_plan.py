@@ -1,0 +1,112 @@
+"""Which runs are made: the search for rates on the validation images, then the final runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from _schedules import BASELINES
+from _tasks import EPOCHS, NETWORKS
+from _training import Run
+
+SEARCH_EPOCHS = {"f1": 3, "f1_bn": 2, "resnet8": 2}
+SEARCH_RATES = {
+    "f1": (0.03, 0.1, 0.3),
+    "f1_bn": (0.03, 0.1, 0.3),
+    "resnet8": (0.1, 0.3, 1.0),
+}
+SEARCH_SEED = 100  # of none of the final runs
+TEMPERATURES = tuple(
+    {"start": start, "gamma": gamma}
+    for start, gamma in ((8.0, 1.0), (6.0, 2.0), (4.0, 2.0), (6.0, 1.0), (4.0, 1.0), (3.17, 4.0))
+)
+INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
+INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+SEEDS = (0, 1, 2)
+TRACED_SEED = 0
+
+
+def search(_: Path) -> list[Run]:
+    """The grid of rates for each baseline and network, with short training."""
+    return [
+        Run(network, schedule, rate, SEARCH_EPOCHS[network], SEARCH_SEED)
+        for network in NETWORKS
+        for schedule in BASELINES
+        for rate in SEARCH_RATES[network]
+    ]
+
+
+def baselines(folder: Path) -> list[Run]:
+    """The final runs of each baseline with the rate that the search found; waits for those."""
+    chosen = best_rates(records(folder))
+    return [
+        _final(network, schedule, chosen[network, schedule], seed)
+        for seed in SEEDS
+        for network in NETWORKS
+        for schedule in BASELINES
+        if (network, schedule) in chosen
+    ]
+
+
+def tuning(_: Path) -> list[Run]:
+    """Short runs of ActCoolLR, from which its default temperatures were chosen."""
+    return [
+        Run(network, "actcool", INITIAL_RATE, SEARCH_EPOCHS[network], SEARCH_SEED, options=options)
+        for network in NETWORKS
+        for options in TEMPERATURES
+    ]
+
+
+def actcool(_: Path) -> list[Run]:
+    """The final runs of ActCoolLR with default parameters."""
+    return [
+        _final(network, "actcool", INITIAL_RATE, seed) for seed in SEEDS for network in NETWORKS
+    ]
+
+
+def initial(_: Path) -> list[Run]:
+    """Short runs of ActCoolLR with default parameters from very different initial rates."""
+    return [
+        Run("f1", "actcool", rate, SEARCH_EPOCHS["f1"], SEARCH_SEED, trace=True)
+        for rate in INITIAL_RATES
+    ]
+
+
+def _final(network: str, schedule: str, rate: float, seed: int) -> Run:
+    return Run(network, schedule, rate, EPOCHS[network], seed, trace=seed == TRACED_SEED, test=True)
+
+
+STAGES = {
+    "search": search,
+    "baselines": baselines,
+    "tuning": tuning,
+    "actcool": actcool,
+    "initial": initial,
+}
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Reads what the runs wrote, in the order of their names."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def best_rates(found: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """Returns the rate of the best validation accuracy per network and baseline.
+
+    A network and baseline is left out until its whole grid is there.
+    """
+    accuracies: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(dict)
+    for record in found:
+        run = record["run"]
+        if run["test"] or run["schedule"] not in BASELINES:
+            continue
+        rates = accuracies[run["network"], run["schedule"]]
+        rates.setdefault(run["rate"], []).append(record["validation_accuracy"])
+    return {
+        key: max(rates, key=lambda rate, of=rates: mean(of[rate]))
+        for key, rates in accuracies.items()
+        if set(rates) >= set(SEARCH_RATES[key[0]])
+    }

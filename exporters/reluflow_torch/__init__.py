@@ -1,0 +1,19 @@
+"""reluflow for torch: patterns of a running model, and a scheduler steered by their change."""
+
+from reluflow_torch.distance import Distances, SiteDistance, distances
+from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SitePattern
+from reluflow_torch.probe import Batch, StepProbe
+from reluflow_torch.scheduler import ActCoolLR
+
+__all__ = [
+    "MAX_SAMPLES",
+    "ActCoolLR",
+    "Batch",
+    "Distances",
+    "PatternCapture",
+    "Patterns",
+    "SiteDistance",
+    "SitePattern",
+    "StepProbe",
+    "distances",
+]

@@ -1,0 +1,71 @@
+"""Watch the training passes of a model: the batch of the last one, and its patterns if wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from reluflow_torch._hooks import WeakHook
+from reluflow_torch._snapshot import RandomState
+from reluflow_torch._unwrap import called_module, is_compiled
+from reluflow_torch.patterns import PatternCapture, Patterns
+from reluflow_torch.probe import Batch, StepProbe, device_of
+
+
+class TrainingPasses:
+    """Remember the last pass in training mode and with gradients.
+
+    Args:
+        model: the module that the training loop calls.
+        probe: whose passes are not training passes; makes the captures.
+        is_wanted: asked before each pass whether its patterns are wanted.
+
+    Attributes:
+        batch: inputs of the last training pass; None before the first.
+        patterns: its patterns; None where they were not wanted or the model is compiled.
+        random: random generators at its start; None where patterns were not wanted.
+    """
+
+    def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
+        self.batch: Batch | None = None
+        self.patterns: Patterns | None = None
+        self.random: RandomState | None = None
+        self._model = called_module(model)
+        self._probe = probe
+        self._is_wanted = is_wanted
+        self._capture: PatternCapture | None = None
+        self._handles = [
+            self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
+            self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
+        ]
+
+    def forget(self) -> None:
+        """Drop the patterns: the weights have moved on."""
+        self.patterns = self.random = None
+
+    def close(self) -> None:
+        """Stop watching."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        is_training = module.training and torch.is_grad_enabled()
+        if module is not self._model or self._probe.is_running or not is_training:
+            return
+        device = device_of(module)
+        self.forget()
+        self.batch = Batch.now(args, kwargs, device)
+        if self._is_wanted():
+            self.random = RandomState(device)
+            if not is_compiled(module):
+                self._capture = self._probe.capture()
+                self._capture.__enter__()
+
+    def _end(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+        if module is self._model and self._capture is not None and not self._probe.is_running:
+            capture, self._capture = self._capture, None
+            capture.__exit__(None, None, None)
+            self.patterns = capture.patterns

@@ -1,0 +1,68 @@
+"""Choose the samples of a pre-activation: every pixel is one, a bounded number is kept."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0.6180339887498949
+
+
+def sample_units(x: Tensor, unit_axis: int, max_samples: int) -> Tensor:
+    """Return the pre-activations of at most about `max_samples` samples.
+
+    The choice spreads over all images and all positions (multiples of the golden ratio
+    modulo the number of pixels) and depends on the shape alone.
+
+    Args:
+        x: pre-activations of any rank above 0; `channels_last` memory is read as it lies.
+        unit_axis: 1 for channels of images and signals, -1 for features on the last axis.
+        max_samples: bound on the samples; never less than one of each image is kept.
+
+    Returns:
+        `(rows, units)` or `(images, units, pixels)`: units are on axis 1.
+
+    Example:
+        >>> sample_units(torch.zeros(2, 3, 8, 8), 1, 32).shape
+        torch.Size([2, 3, 16])
+    """
+    if x.dim() <= 2 or unit_axis == -1:
+        return _some_rows(x.reshape(-1, x.shape[-1]), max_samples)
+    images, units = x.shape[:2]
+    pixels = x[0, 0].numel()
+    if x.dim() == 4 and x.stride(1) == 1 and units > 1:
+        rows = x.permute(0, 2, 3, 1).reshape(-1, units)
+        kept = _positions(images, pixels, max_samples, x.device)
+        if kept is None:
+            return rows
+        starts = torch.arange(0, images * pixels, pixels, device=x.device)
+        return rows.index_select(0, (kept + starts[:, None]).flatten())
+    flat = x.flatten(2)
+    kept = _positions(images, pixels, max_samples, x.device)
+    if kept is None:
+        return flat
+    return flat.gather(2, kept[:, None, :].expand(images, units, kept.shape[1]))
+
+
+def _some_rows(rows: Tensor, max_samples: int) -> Tensor:
+    if len(rows) <= max_samples:
+        return rows
+    kept = _spread(1, len(rows), max_samples, str(rows.device))
+    return rows.index_select(0, kept[0])
+
+
+def _positions(images: int, pixels: int, max_samples: int, device: torch.device) -> Tensor | None:
+    """Return `(images, kept)` pixel indices, None where all pixels are kept."""
+    kept = max(1, max_samples // images)
+    return None if kept >= pixels else _spread(images, pixels, kept, str(device))
+
+
+@lru_cache(maxsize=256)
+def _spread(images: int, size: int, kept: int, device: str) -> Tensor:
+    """Return `(images, kept)` distinct indices below `size` per image, the same every time."""
+    order = (torch.arange(size, dtype=torch.float64) * _GOLDEN).frac().argsort()
+    starts = ((torch.arange(images, dtype=torch.float64) * _GOLDEN).frac() * size).long()
+    index = (starts[:, None] + torch.arange(kept)) % size
+    return order[index].to(device)

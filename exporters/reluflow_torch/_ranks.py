@@ -1,0 +1,29 @@
+"""Agree on a number over all processes of a distributed training."""
+
+from __future__ import annotations
+
+import torch
+from torch import distributed
+
+
+def number_of_ranks() -> int:
+    """Return the number of processes that train together; 1 without torch.distributed."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return 1
+
+
+def mean_over_ranks(value: float, device: torch.device) -> float:
+    """Return the mean of a value over all ranks, the same on each of them bit for bit.
+
+    Args:
+        value: this process' value.
+        device: the model's: NCCL wants its tensors there.
+    """
+    ranks = number_of_ranks()
+    if ranks == 1:
+        return value
+    is_nccl = distributed.get_backend() == "nccl"
+    total = torch.tensor(value, dtype=torch.float64, device=device if is_nccl else "cpu")
+    distributed.all_reduce(total)
+    return float(total) / ranks

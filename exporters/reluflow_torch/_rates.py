@@ -1,0 +1,41 @@
+"""Learning rates of param groups: read, write, and their ratios."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from reluflow.errors import OptionError
+
+
+def read_rates(optimizer: Optimizer, key: str = "lr") -> list[float]:
+    """Return the rate of every group as a plain number."""
+    return [float(group[key]) for group in optimizer.param_groups]
+
+
+def set_rates(optimizer: Optimizer, rates: list[float]) -> None:
+    """Write the rate of every group, into the tensor where it is one."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def rate_ratios(rates: list[float]) -> list[float]:
+    """Return each rate over the largest: 1 for the group that leads, 0 for a frozen one.
+
+    Raises:
+        OptionError: no rate is above 0.
+
+    Example:
+        >>> rate_ratios([0.1, 0.05])
+        [1.0, 0.5]
+    """
+    largest = max(rates)
+    if not largest > 0.0:
+        raise OptionError(
+            f"the param groups have the learning rates {rates}, but their ratios are kept and "
+            "one must lead; give at least one group an lr above 0."
+        )
+    return [rate / largest for rate in rates]

@@ -1,0 +1,182 @@
+"""Catch the binary activation patterns of every switch site while a model runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from reluflow.errors import OptionError
+from reluflow_torch._modules import ModuleStack
+from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
+from reluflow_torch._pixels import sample_units
+
+MAX_SAMPLES = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SitePattern:
+    """The pattern of the samples of one switch site in one forward pass.
+
+    Attributes:
+        name: path of the module and, from the second call on, `#2`, `#3` ...; a functional
+            ReLU adds `/relu` to the path of the module that calls it.
+        op: the operator, such as `relu`.
+        bits: `(rows, units)` or `(rows, units, pixels)` bool on the model's device: whether
+            a pre-activation lies above the threshold.
+        nans: how many of these pre-activations were NaN, a tensor of one int64.
+        population: number of samples at the site, before the choice.
+    """
+
+    name: str
+    op: str
+    bits: Tensor
+    nans: Tensor
+    population: int
+
+    @property
+    def units(self) -> int:
+        """Number of units d."""
+        return self.bits.shape[1]
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that were kept."""
+        return self.bits.numel() // max(1, self.units)
+
+
+class Patterns(Mapping[str, SitePattern]):
+    """The patterns of one forward pass by site name, in the order of the calls."""
+
+    def __init__(self, sites: Mapping[str, SitePattern]) -> None:
+        self._sites = dict(sites)
+
+    def __getitem__(self, name: str) -> SitePattern:
+        return self._sites[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+
+class PatternCapture(TorchDispatchMode):
+    """Catch the patterns of all switch sites that run inside the `with` block.
+
+    Works below autograd, so modules, functions, Tensor methods and in-place forms look
+    alike, and what the model computes stays the same bit for bit. Nothing is copied to the
+    host. Compiled graphs hide their operators: run them eagerly, as the scheduler does.
+
+    Args:
+        model: names the sites.
+        max_samples: bound on the samples (rows or pixels) kept per site; which ones depends
+            on the shape alone. A distance D then has the standard error sqrt(D(1 - D)/n),
+            more where pixels of an image change together.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too (threshold 0).
+
+    Raises:
+        OptionError: `max_samples` below 1.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> with PatternCapture(model) as capture:
+        ...     _ = model(torch.ones(4, 2))
+        >>> [(site.name, site.samples, site.units) for site in capture.patterns.values()]
+        [('1', 4, 3)]
+
+    Reference: SPEC sections 1 and 2.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, max_samples: int = MAX_SAMPLES, smooth: bool = False
+    ) -> None:
+        if max_samples < 1:
+            raise OptionError(
+                f"max_samples is {max_samples}, but a distance wants at least 1 sample; "
+                "give a positive number, such as 4096."
+            )
+        super().__init__()
+        self._stack = ModuleStack(model)
+        self._max_samples = max_samples
+        self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
+        self._sites: dict[str, SitePattern] = {}
+        self._calls: Counter[str] = Counter()
+        self._axes: dict[int, int] = {}
+        self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
+
+    @property
+    def patterns(self) -> Patterns:
+        """What was caught so far."""
+        return Patterns(self._sites)
+
+    def __enter__(self) -> PatternCapture:
+        self._stack.attach()
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._stack.detach()
+        self._compared.clear()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Look at the arguments of a switch before it runs, as it may overwrite them."""
+        kwargs = kwargs or {}
+        rule = self._rules.get(func)
+        if rule is not None:
+            found = rule(args, kwargs)
+            if found is not None:
+                self._keep(func, *found)
+        elif func is _WHERE:
+            self._keep_where(func, args)
+        result = func(*args, **kwargs)
+        axis = UNIT_AXIS.get(func)
+        if axis is not None:
+            made = result[0] if isinstance(result, tuple | list) else result
+            self._axes[made.numel()] = axis
+        elif func in _COMPARISONS:
+            x, threshold = args[0], args[1]
+            if x.is_floating_point():
+                self._compared[id(result)] = (result, x, float(threshold))
+        return result
+
+    def _keep_where(self, func: Any, args: tuple[Any, ...]) -> None:
+        """Keep `where(x > t, x, ...)`, the spelled-out form; other choices are no switch."""
+        mask, x, threshold = self._compared.get(id(args[0]), (None, None, 0.0))
+        if mask is args[0] and x is not None and any(x is value for value in args[1:3]):
+            self._keep(func, x, threshold)
+
+    def _keep(self, func: Any, x: Tensor, threshold: float) -> None:
+        if x.dim() == 0 or x.numel() == 0 or not x.is_floating_point():
+            return
+        op = func.overloadpacket.__name__.strip("_")
+        base = self._stack.name(op)
+        self._calls[base] += 1
+        call = self._calls[base]
+        name = base if call == 1 else f"{base}#{call}"
+        axis = self._axes.get(x.numel(), 1 if x.dim() > 2 else -1)
+        values = sample_units(x, axis, self._max_samples)
+        population = x.numel() // values.shape[1]
+        self._sites[name] = SitePattern(
+            name, op, values > threshold, values.isnan().sum(), population
+        )
+
+
+_WHERE = torch.ops.aten.where.self
+_COMPARISONS = frozenset(
+    getattr(torch.ops.aten, name).Scalar for name in ("gt", "ge", "lt", "le")
+)

@@ -1,0 +1,219 @@
+"""What would one optimizer step change? Try it, look, and put everything back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from reluflow.errors import DataError, OptionError
+from reluflow_torch._rates import set_rates
+from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
+from reluflow_torch.distance import Distances, distances
+from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The inputs of one forward pass and the conditions it ran under.
+
+    Attributes:
+        args: positional arguments of the model.
+        kwargs: its keyword arguments.
+        autocast: device type, whether autocast was on there, its type of numbers.
+        versions: how often each tensor had been written to, to notice later writes.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    autocast: tuple[tuple[str, bool, torch.dtype], ...] = ()
+    versions: tuple[int, ...] = ()
+
+    @classmethod
+    def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device) -> Batch:
+        """Return the inputs of a pass that starts now."""
+        kinds = dict.fromkeys((device.type, "cpu"))
+        autocast = tuple(
+            (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+            for kind in kinds
+        )
+        return cls(args, kwargs, autocast, _versions(args, kwargs))
+
+    def check_unchanged(self) -> None:
+        """Refuse a batch whose tensors were overwritten since the pass.
+
+        Raises:
+            DataError: one was.
+        """
+        if _versions(self.args, self.kwargs) != self.versions:
+            raise DataError(
+                "the input of the model was changed in place after the forward pass that used "
+                "it, so the pass cannot be repeated; write into a copy of the batch instead."
+            )
+
+
+def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(
+        value._version
+        for value in (*args, *kwargs.values())
+        if isinstance(value, Tensor) and not value.is_inference()
+    )
+
+
+class StepProbe:
+    """Measure D of hypothetical steps of an optimizer on one batch.
+
+    Parameters, gradients, optimizer state, buffers, training flags and random generators
+    are put back bit for bit after every measurement; Python attributes that a module sets
+    in its forward pass are not.
+
+    Args:
+        model: an eager module; wrappers of `torch.compile` and DDP taken off.
+        optimizer: whose own `step` is tried, so momentum, weight decay and clipping count.
+        ratios: rate of each param group as a multiple of the rate that is tried; None:
+            all 1.
+        max_samples: bound on samples per site.
+        smooth: whether smooth activations are sites too.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> x = torch.ones(4, 2)
+        >>> model(x).sum().backward()
+        >>> probe = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> with probe.measuring(x) as measure:
+        ...     (measure(1e-6).mean, measure(1e3).mean)
+        (0.0, 1.0)
+
+    Reference: SPEC section 5, hypothetical probe.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        ratios: list[float] | None = None,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+    ) -> None:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise OptionError(
+                "optimizer is LBFGS, whose step runs the model many times, but a probe wants "
+                "one step for one gradient; use SGD, AdamW or another first-order optimizer."
+            )
+        self.ratios = ratios if ratios is not None else [1.0] * len(optimizer.param_groups)
+        self.forward_passes = 0
+        self.is_running = False
+        self.model = model
+        self._optimizer = optimizer
+        self._max_samples = max_samples
+        self._smooth = smooth
+        self._buffers = BufferSnapshot(model)
+        self._step = StepSnapshot(optimizer)
+
+    def capture(self) -> PatternCapture:
+        """Return a context that catches the patterns of the passes inside it."""
+        return PatternCapture(self.model, max_samples=self._max_samples, smooth=self._smooth)
+
+    def patterns(self, batch: Batch, random: RandomState | None = None) -> Patterns:
+        """Run the model once more as in training, without gradients or lasting effects.
+
+        Args:
+            batch: what to run it on.
+            random: state of the generators to start from; None: the present one.
+
+        Returns:
+            The patterns of all sites.
+
+        Raises:
+            DataError: the batch was overwritten since.
+        """
+        batch.check_unchanged()
+        device = device_of(self.model)
+        now = RandomState(device)
+        self._buffers.save()
+        if random is not None:
+            random.restore()
+        self.is_running = True
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(torch.no_grad())
+                if "torch._dynamo" in sys.modules:
+                    stack.enter_context(torch.compiler.set_stance("force_eager"))
+                for kind, enabled, dtype in batch.autocast:
+                    stack.enter_context(
+                        torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
+                    )
+                capture = stack.enter_context(self.capture())
+                self.model(*batch.args, **batch.kwargs)
+        finally:
+            self.is_running = False
+            self._buffers.restore()
+            now.restore()
+        self.forward_passes += 1
+        return capture.patterns
+
+    @contextmanager
+    def measuring(
+        self,
+        *args: Any,
+        batch: Batch | None = None,
+        before: Patterns | None = None,
+        random: RandomState | None = None,
+        step_kwargs: dict[str, Any] | None = None,
+    ) -> Iterator[Callable[[float], Distances]]:
+        """Give `measure(rate)`; all measurements inside share one snapshot.
+
+        Args:
+            *args: inputs of the model, where `batch` is not given.
+            batch: inputs and conditions of the pass that made the gradients.
+            before: patterns of the present weights; None: one more pass finds them.
+            random: generators at the start of that pass.
+            step_kwargs: keyword arguments for the optimizer's step.
+
+        Yields:
+            A function from a rate to the distances of a step with it.
+        """
+        used = batch if batch is not None else Batch.now(args, {}, device_of(self.model))
+        state: list[Patterns] = [before] if before is not None else []
+
+        def measure(rate: float) -> Distances:
+            now = RandomState(device_of(self.model))
+            if not state:
+                state.append(self.patterns(used, random))
+            if not saved:
+                self._step.save()
+                saved.append(True)
+            try:
+                set_rates(self._optimizer, [rate * ratio for ratio in self.ratios])
+                bare_step(self._optimizer)(self._optimizer, **(step_kwargs or {}))
+                return distances(state[0], self.patterns(used, random or now))
+            finally:
+                self._step.restore()
+                now.restore()
+
+        saved: list[bool] = []
+        yield measure
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter or buffer; the CPU where it has none."""
+    for tensor in model.parameters():
+        return tensor.device
+    for tensor in model.buffers():
+        return tensor.device
+    return torch.device("cpu")
+
+
+def bare_step(optimizer: Optimizer) -> Callable[..., Any]:
+    """Return the optimizer's step without the hooks that torch and others hang on it."""
+    step = type(optimizer).step
+    if getattr(step, "hooked", False) and hasattr(step, "__wrapped__"):
+        return step.__wrapped__  # type: ignore[no-any-return]
+    return step

@@ -1,0 +1,363 @@
+"""ActCoolLR: a learning rate scheduler that follows what one step changes (thesis 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from reluflow.errors import DataError, DivergenceError, OptionError
+from reluflow.temperature import ActCool, ActCoolOptions, PowerSchedule, Schedule
+from reluflow_torch._follow import TrainingPasses
+from reluflow_torch._hooks import WeakHook
+from reluflow_torch._ranks import mean_over_ranks, number_of_ranks
+from reluflow_torch._rates import rate_ratios, read_rates, set_rates
+from reluflow_torch._unwrap import bare_optimizer, eager_module
+from reluflow_torch.distance import Distances
+from reluflow_torch.distance import distances as compare
+from reluflow_torch.patterns import MAX_SAMPLES, Patterns
+from reluflow_torch.probe import Batch, StepProbe, device_of
+
+STATE_VERSION = 1
+
+
+class ActCoolLR(LRScheduler):
+    """Keep the activation pattern temperature of a training on a schedule.
+
+    Use it like any scheduler of torch: `optimizer.step(); scheduler.step()`. At every
+    optimizer step it sets the rate at which, by its model, the wanted share of activation
+    patterns changes. Every 8th step it measures what the step did, with one more forward
+    pass; at the start and where its model fails it tries a few hypothetical steps first and
+    takes them back bit for bit. The optimizer's own `lr` sets the ratios between param
+    groups, not the size of the rates.
+
+    Time is the number of `scheduler.step()` calls, by batch or by epoch as you like.
+
+    Args:
+        optimizer: any with one gradient a step: SGD, AdamW, ...; not LBFGS.
+        model: the module that the training loop calls, compiled or in DDP as it is there.
+        total_steps: number of `scheduler.step()` calls in the whole training; None: the
+            temperature stays at its start until `extend` names a number, or `progress`
+            tells the time.
+        schedule: progress in [0, 1] to temperature in bits; `PowerSchedule()` by default.
+        options: settings of the controller.
+        progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
+            trainings that end by epoch, by clock or by budget.
+        max_samples: bound on samples per switch site of one measurement.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        controller: replaces the one made of `schedule` and `options`.
+
+    Attributes:
+        controller: the `ActCool` that decides; its mu, sigma, n_fits may be read any time.
+        total_steps: see above.
+        distances: what the latest measured step changed, per site; None before the first.
+        n_probes: number of steps measured.
+
+    Raises:
+        OptionError: an argument makes no sense, or LBFGS or DataParallel is given.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10)
+        >>> for _ in range(10):
+        ...     optimizer.zero_grad()
+        ...     model(torch.randn(32, 4)).square().mean().backward()
+        ...     _ = optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.progress
+        1.0
+
+    Reference: SPEC section 6; thesis 3.3.2 and A.4.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: nn.Module,
+        total_steps: int | None = None,
+        *,
+        schedule: Schedule | None = None,
+        options: ActCoolOptions | None = None,
+        progress: Callable[[int], float] | None = None,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+        controller: ActCool | None = None,
+    ) -> None:
+        if total_steps is not None and progress is not None:
+            raise OptionError(
+                f"total_steps is {total_steps} and progress is given too, but one alone tells "
+                "the time; leave one of them out."
+            )
+        if controller is not None and (schedule is not None or options is not None):
+            raise OptionError(
+                "controller is given together with schedule or options, which it has already; "
+                "give them to the controller."
+            )
+        _check_total(total_steps)
+        bare = bare_optimizer(optimizer)
+        self.total_steps = total_steps
+        self._progress = progress
+        self._ratios = rate_ratios(read_rates(bare))
+        self._probe = StepProbe(
+            eager_module(model), bare, ratios=self._ratios, max_samples=max_samples, smooth=smooth
+        )
+        first = max(read_rates(bare))
+        self.controller = controller or ActCool(
+            schedule or PowerSchedule(), options, initial_rate=min(max(first, 1e-8), 1e8)
+        )
+        self.distances: Distances | None = None
+        self.n_probes = 0
+        self._rates: list[float] = []
+        self._written: list[float] = []
+        self._is_fresh = True
+        self._is_leading = True
+        self._probed: tuple[Batch, Patterns] | None = None
+        self._passes = TrainingPasses(model, self._probe, self._is_measurement_due)
+        self._handles = [
+            bare.register_step_pre_hook(WeakHook(self, "_before_step")),
+            bare.register_step_post_hook(WeakHook(self, "_after_step")),
+        ]
+        super().__init__(bare)
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, a fraction in [0, 1]."""
+        steps = max(0, self.last_epoch)
+        if self._progress is not None:
+            return float(self._progress(steps))
+        return 0.0 if self.total_steps is None else min(1.0, steps / self.total_steps)
+
+    @property
+    def temperature(self) -> float:
+        """Temperature in bits that the schedule wants now."""
+        return self.controller.wanted_temperature(self.progress)
+
+    @property
+    def forward_passes(self) -> int:
+        """Number of forward passes made beside those of the training."""
+        return self._probe.forward_passes
+
+    def extend(self, total_steps: int) -> None:
+        """Set a new number of total steps: a budget found late, lengthened or cut.
+
+        Args:
+            total_steps: of the whole training, those already made included.
+
+        Raises:
+            OptionError: it is not positive.
+        """
+        _check_total(total_steps)
+        self.total_steps = total_steps
+
+    def close(self) -> None:
+        """Let go of the optimizer and the model; the last rates stay."""
+        for handle in self._handles:
+            handle.remove()
+        self._passes.close()
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rates in use; the coming ones are found at the coming optimizer step."""
+        if self._rates:
+            return list(self._rates)
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        super()._update_lr(epoch)  # type: ignore[no-untyped-call]
+        self._written = read_rates(self.optimizer)
+        self._is_fresh = self._is_leading = True
+
+    def _is_measurement_due(self) -> bool:
+        is_due = self.controller.fit_due or self.controller.will_want_distance
+        return self._leads() and is_due
+
+    def _leads(self) -> bool:
+        """Tell whether the rates are ours: in SequentialLR another scheduler may have a turn."""
+        return self.last_epoch >= 0 and self._is_leading
+
+    def _before_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Set the rates of the step that is about to be taken."""
+        self._check_hand_over()
+        if not self._leads():
+            return None
+        replaced = _run_closure(args, kwargs)
+        if not _is_overflow(optimizer):
+            self._set_coming_rates()
+        return replaced
+
+    def _check_hand_over(self) -> None:
+        if not self._leads() or read_rates(self.optimizer) == self._written:
+            return
+        if self._is_fresh:
+            raise OptionError(
+                f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
+                f"{self._written}: someone else sets them too; put ActCoolLR last in a "
+                "ChainedScheduler, or join schedulers by SequentialLR."
+            )
+        self._is_leading = False
+
+    def _set_coming_rates(self) -> None:
+        controller = self.controller
+        self._add_new_groups()
+        if self._is_measurement_due():
+            self._look_before()
+        with self._probe.measuring(
+            batch=self._passes.batch, before=self._passes.patterns, random=self._passes.random
+        ) as measure:
+            rate = controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+        self._rates = [rate * ratio for ratio in self._ratios]
+        set_rates(self.optimizer, self._rates)
+        self._written = read_rates(self.optimizer)
+        self._is_fresh = False
+        batch, patterns = self._passes.batch, self._passes.patterns
+        if controller.wants_distance and batch is not None and patterns is not None:
+            self._probed = batch, patterns
+
+    def _look_before(self) -> None:
+        """See that the patterns of the present weights are there, and that there are any."""
+        passes = self._passes
+        if passes.batch is None:
+            raise DataError(
+                "ActCoolLR has seen no forward pass of its model in train() mode and with "
+                "gradients before optimizer.step(); give it the very module that the training "
+                "loop calls, and compile or wrap that module first."
+            )
+        if passes.patterns is None:
+            passes.patterns = self._probe.patterns(passes.batch, passes.random)
+        if not passes.patterns:
+            raise OptionError(
+                f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
+                "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
+            )
+        if self.controller.samples is None:
+            samples = sum(site.samples for site in passes.patterns.values())
+            self.controller.samples = samples * number_of_ranks()
+
+    def _agree(self, distances: Distances) -> float:
+        return mean_over_ranks(distances.mean, device_of(self._probe.model))
+
+    def _after_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Measure what the step has changed, where the controller wants to know."""
+        if self._probed is not None:
+            (batch, before), self._probed = self._probed, None
+            after = self._probe.patterns(batch, self._passes.random)
+            self.distances = compare(before, after)
+            self.n_probes += 1
+            if self._agree_on(self.distances.nans):
+                raise DivergenceError(
+                    f"{self.distances.nans} pre-activations are NaN after step {self.last_epoch} "
+                    f"with rate {self.controller.rate}: the training has diverged; start again "
+                    "from the last checkpoint with a lower start temperature."
+                )
+            self.controller.observe(self._agree(self.distances))
+        self._passes.forget()
+
+    def _agree_on(self, count: int) -> bool:
+        return mean_over_ranks(float(count), device_of(self._probe.model)) > 0
+
+    def _add_new_groups(self) -> None:
+        """Give groups that were added to the optimizer their ratio to the rate in use."""
+        groups = self.optimizer.param_groups
+        for group in groups[len(self._ratios) :]:
+            leader = self._rates[self._ratios.index(1.0)] if self._rates else max(self._written)
+            self._ratios.append(float(group["lr"]) / leader)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the coming rates depend on, plain values ready for JSON.
+
+        A `progress` callable and a schedule that is a plain function are not in it: give the
+        same ones again.
+        """
+        return {
+            "version": STATE_VERSION,
+            "controller": self.controller.state_dict(),
+            "total_steps": self.total_steps,
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "_last_lr": [float(rate) for rate in self._last_lr],
+            "base_lrs": [float(rate) for rate in self.base_lrs],
+            "ratios": list(self._ratios),
+            "rates": list(self._rates),
+            "written": list(self._written),
+            "is_fresh": self._is_fresh,
+            "is_leading": self._is_leading,
+            "n_probes": self.n_probes,
+            "forward_passes": self._probe.forward_passes,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state: the coming rates are those of the scheduler that gave it.
+
+        Load model and optimizer too, and torch's random state where the model draws.
+
+        Args:
+            state_dict: what `state_dict` returned, also after JSON.
+
+        Raises:
+            DataError: another version, or a field is missing.
+        """
+        if state_dict.get("version") != STATE_VERSION:
+            raise DataError(
+                f"state_dict has version {state_dict.get('version')!r}; this reluflow reads "
+                f"version {STATE_VERSION}: load it with the release that saved it."
+            )
+        missing = sorted(self.state_dict().keys() - state_dict.keys())
+        if missing:
+            raise DataError(f"state_dict lacks {', '.join(missing)}; give a whole state_dict().")
+        self.controller.load_state_dict(state_dict["controller"])
+        self.total_steps = state_dict["total_steps"]
+        self.last_epoch = state_dict["last_epoch"]
+        self._step_count = state_dict["_step_count"]
+        self._last_lr = list(state_dict["_last_lr"])
+        self.base_lrs = list(state_dict["base_lrs"])
+        self._ratios[:] = state_dict["ratios"]
+        self._rates = list(state_dict["rates"])
+        self._written = list(state_dict["written"])
+        self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
+        self.n_probes = state_dict["n_probes"]
+        self._probe.forward_passes = state_dict["forward_passes"]
+
+    def __repr__(self) -> str:
+        total = "?" if self.total_steps is None else self.total_steps
+        rate = "not set" if self.controller.rate is None else f"{self.controller.rate:.4g}"
+        return (
+            f"ActCoolLR(step {self.last_epoch} of {total}, {self.temperature:.3g} bits wanted, "
+            f"rate {rate}, mu {self.controller.mu:.3g}, sigma {self.controller.sigma:.3g}, "
+            f"{self.controller.n_fits} fits, {self.n_probes} probes)"
+        )
+
+
+def _check_total(total_steps: int | None) -> None:
+    if total_steps is not None and total_steps < 1:
+        raise OptionError(
+            f"total_steps is {total_steps}, but counts the calls of scheduler.step(); give a "
+            "whole number from 1 on, or None."
+        )
+
+
+def _run_closure(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Run a closure given to `optimizer.step` early: the batch and gradients come from it."""
+    closure = args[1] if len(args) > 1 else kwargs.get("closure")
+    if not callable(closure):
+        return None
+    with torch.enable_grad():
+        loss = closure()
+    rest = {name: value for name, value in kwargs.items() if name != "closure"}
+    return (args[0], *args[2:]), {**rest, "closure": lambda: loss}
+
+
+def _is_overflow(optimizer: Optimizer) -> bool:
+    """Tell whether a fused optimizer under GradScaler is about to skip this step."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)

@@ -1,0 +1,182 @@
+"""Temperature schedules: from the progress of a training to the wanted temperature in bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from reluflow.errors import OptionError
+
+Schedule = Callable[[float], float]
+"""Takes the progress in [0, 1], gives the temperature in bits, from 0 on."""
+
+DEFAULT_START_BITS = 6.0
+DEFAULT_GAMMA = 1.0
+DEFAULT_PEAK = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSchedule:
+    """T(p) = start (1 - p^gamma), a gamma above 1 stays hot for longer (SPEC 6).
+
+    With `printed`, T(p) = start (1 - p)^gamma as eq. 3.45 prints it: it cools faster with gamma.
+
+    Attributes:
+        start: temperature at the start, bits.
+        gamma: how the curve bends, above 0; 1 is a straight line.
+        printed: use the form of eq. 3.45.
+
+    Example:
+        >>> PowerSchedule(start=4.0, gamma=2.0)(0.5), PowerSchedule(4.0, 2.0, printed=True)(0.5)
+        (3.0, 1.0)
+    """
+
+    start: float = DEFAULT_START_BITS
+    gamma: float = DEFAULT_GAMMA
+    printed: bool = False
+
+    name: ClassVar[str] = "power"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            OptionError: with the option, its value and what is accepted.
+        """
+        _check_positive("start", self.start, "bits")
+        _check_positive("gamma", self.gamma)
+
+    def __call__(self, progress: float) -> float:
+        """Return the temperature in bits at `progress`, a fraction in [0, 1]."""
+        if self.printed:
+            return float(self.start * (1.0 - progress) ** self.gamma)
+        return float(self.start * (1.0 - progress**self.gamma))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and settings, ready for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbabilitySchedule:
+    """D falls in a straight line: D(p) = peak (1 - p), T = -log2(1 - D) (A.4, step 5).
+
+    Attributes:
+        peak: D at the start, a fraction in (0, 1).
+
+    Example:
+        >>> ProbabilitySchedule(peak=0.75)(0.0)
+        2.0
+    """
+
+    peak: float = DEFAULT_PEAK
+
+    name: ClassVar[str] = "probability"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            OptionError: peak outside (0, 1).
+        """
+        if not 0.0 < self.peak < 1.0:
+            raise OptionError(f"peak is {self.peak}; give a fraction above 0 and below 1.")
+
+    def __call__(self, progress: float) -> float:
+        """Return the temperature in bits at `progress`, a fraction in [0, 1]."""
+        return -math.log1p(-self.peak * (1.0 - progress)) / math.log(2.0) + 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and settings, ready for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class CyclicSchedule:
+    """Cools again and again: `cycles` power curves, each `decay` times as hot as the last.
+
+    T(p) = start decay^c (1 - x^gamma) with c the number of finished cycles and x the
+    progress within the running one. Section 3.3.2 names cyclic temperatures as future work.
+
+    Attributes:
+        start: temperature at the start of the first cycle, bits.
+        gamma: how each curve bends, above 0.
+        cycles: number of cycles, from 1 on.
+        decay: heat of each start relative to the one before, in (0, 1].
+
+    Example:
+        >>> schedule = CyclicSchedule(start=4.0, gamma=1.0, cycles=2, decay=0.5)
+        >>> [schedule(progress) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        [4.0, 2.0, 2.0, 1.0, 0.0]
+    """
+
+    start: float = DEFAULT_START_BITS
+    gamma: float = DEFAULT_GAMMA
+    cycles: int = 3
+    decay: float = 1.0
+
+    name: ClassVar[str] = "cyclic"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            OptionError: with the option, its value and what is accepted.
+        """
+        _check_positive("start", self.start, "bits")
+        _check_positive("gamma", self.gamma)
+        if self.cycles < 1:
+            raise OptionError(f"cycles is {self.cycles}; give a whole number from 1 on.")
+        if not 0.0 < self.decay <= 1.0:
+            raise OptionError(f"decay is {self.decay}; give a fraction above 0, 1 at most.")
+
+    def __call__(self, progress: float) -> float:
+        """Return the temperature in bits at `progress`, a fraction in [0, 1]."""
+        finished = min(int(progress * self.cycles), self.cycles - 1)
+        within = progress * self.cycles - finished
+        return float(self.start * self.decay**finished * (1.0 - within**self.gamma))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and settings, ready for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+
+SCHEDULES: dict[str, type[PowerSchedule] | type[ProbabilitySchedule] | type[CyclicSchedule]] = {
+    "power": PowerSchedule,
+    "probability": ProbabilitySchedule,
+    "cyclic": CyclicSchedule,
+}
+
+
+def schedule_from_dict(values: dict[str, Any]) -> Schedule:
+    """Return the schedule that `to_dict` described.
+
+    Args:
+        values: `name` and the settings.
+
+    Raises:
+        OptionError: an unknown name or setting.
+
+    Example:
+        >>> schedule_from_dict({"name": "power", "start": 3.0, "gamma": 2.0})
+        PowerSchedule(start=3.0, gamma=2.0, printed=False)
+    """
+    settings = dict(values)
+    name = settings.pop("name", None)
+    if name not in SCHEDULES:
+        raise OptionError(f"schedule is {name!r}; accepted are {', '.join(SCHEDULES)}.")
+    try:
+        return SCHEDULES[name](**settings)
+    except TypeError:
+        raise OptionError(
+            f"schedule {name!r} has settings {sorted(settings)}; "
+            f"accepted are {', '.join(SCHEDULES[name].__dataclass_fields__)}."
+        ) from None
+
+
+def _check_positive(name: str, value: float, unit: str = "") -> None:
+    if not (math.isfinite(value) and value > 0):
+        kind = f"{unit} above 0" if unit else "a number above 0"
+        raise OptionError(f"{name} is {value}; give {kind}.")
