@@ -71,8 +71,10 @@ struct TileWork {
       const int64_t stop = std::min(end, (image + 1) * pixels);
       s.sums = sums + (v - begin) * kTileLanes;
       s.pixels = static_cast<int>(stop - v);
-      s.out =
-          run.y + ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+      const int64_t at =
+          ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+      s.out = run.y + at;
+      s.z = run.z ? run.z + at : nullptr;
       run.kernels.store_planar(s);
       v = stop;
     }
@@ -127,9 +129,16 @@ struct DepthwiseWork {
     DepthwiseArgs d = args(m);
     for (int64_t row = begin; row < end; ++row) {
       d.row = packed + (row * shape.window_step[0] - first) * pitch;
-      d.out = run.y + (image * run.conv.outputs + m) * shape.pixels() + row * shape.output[1];
+      const int64_t at = (image * run.conv.outputs + m) * shape.pixels() + row * shape.output[1];
+      d.out = run.y + at;
       run.kernels.depthwise_row(d);
+      if (run.z) add(run.z + at, d);
     }
+  }
+
+  /// Adds z to a finished row, whose activation has been left to here.
+  void add(const float* z, const DepthwiseArgs& d) const {
+    run.kernels.add_row(z, d.width, run.psb.clips(), d.low, d.high, d.out);
   }
 
   DepthwiseArgs args(int64_t m) const {
@@ -143,7 +152,7 @@ struct DepthwiseWork {
     d.scale_a = scale.a;
     d.scale_b = scale.b;
     d.bias = run.bias ? run.bias + m : nullptr;
-    d.clips = run.psb.activation != Activation::kNone;
+    d.clips = run.psb.clips() && !run.z;
     d.low = run.psb.low();
     d.high = run.psb.high();
     return d;
@@ -194,9 +203,10 @@ void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& lay
     const int64_t v = static_cast<int64_t>(i);
     const int64_t image = v / pixels;
     const int32_t* x = batch.packed + image * layout.image() + layout.window(v % pixels);
-    float* y = run.y + (batch.first + image) * run.conv.outputs * pixels + v % pixels;
+    const int64_t at = (batch.first + image) * run.conv.outputs * pixels + v % pixels;
     position(products, batch.first * pixels + v, x, offsets.data(),
-             layout.group_pairs() * run.shape.plane(), y, pixels);
+             layout.group_pairs() * run.shape.plane(),
+             {run.y + at, run.z ? run.z + at : nullptr, pixels});
   };
   parallel_for(runner, static_cast<size_t>(batch.count * pixels), item);
 }
@@ -219,8 +229,9 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
 
 Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvShape shape = joined(given.conv, given.shape);
-  const ConvRun run{given.psb,       given.conv, shape,      given.kernels, given.weights,
-                    given.precision, given.x,    given.emax, given.bias,    given.y};
+  const ConvRun run{given.psb,     given.conv,      shape,   given.kernels,
+                    given.weights, given.precision, given.x, given.emax,
+                    given.bias,    given.y,         given.z};
   const PackedLayout layout{run.conv, run.shape};
   if (run.shape.batch == 0) return {};
   const int64_t count =

@@ -20,10 +20,11 @@ struct ConvRun {
   const Kernels& kernels;
   Weights& weights;
   Precision precision;
-  const float* x;      ///< [batch, inputs, spatial...]
-  const int8_t* emax;  ///< [outputs]
-  const float* bias;   ///< [outputs] or null
-  float* y;            ///< [batch, outputs, spatial...]
+  const float* x;            ///< [batch, inputs, spatial...]
+  const int8_t* emax;        ///< [outputs]
+  const float* bias;         ///< [outputs] or null
+  float* y;                  ///< [batch, outputs, spatial...]
+  const float* z = nullptr;  ///< like y, added before the activation, or null
 };
 
 /// Computes `y`.

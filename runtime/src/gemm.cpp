@@ -73,7 +73,7 @@ StoreArgs Epilogue::args(const PsbSpec& spec, int lanes, bool with_bias) const {
   s.scale_a = scale_a;
   s.scale_b = scale_b;
   s.bias = with_bias ? bias : nullptr;
-  s.clips = spec.activation != Activation::kNone;
+  s.clips = spec.clips();
   s.low = spec.low();
   s.high = spec.high();
   return s;

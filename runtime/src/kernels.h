@@ -32,7 +32,7 @@ struct TileArgs {
   void* out;  ///< [pixels][kTileLanes] float or int32
 };
 
-/// Scales sums, adds the bias, applies the activation, writes the result.
+/// Scales sums, adds the bias and z, applies the activation, writes the result.
 struct StoreArgs {
   const float* sums;  ///< [pixels][kTileLanes], and kSpareRows more rows that may be read
   int pixels;
@@ -43,6 +43,7 @@ struct StoreArgs {
   int clips;             ///< whether low and high apply
   float low;
   float high;
+  const float* z;  ///< laid out like out, or null
   float* out;
   int64_t stride;  ///< elements from one lane (planar) or pixel (rows) to the next
 };
@@ -113,6 +114,8 @@ struct Kernels {
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
   void (*depthwise_row)(const DepthwiseArgs& args);
+  /// out[i] = out[i] + z[i], clipped if `clips`.
+  void (*add_row)(const float* z, int64_t n, int clips, float low, float high, float* out);
   void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
   void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
 };

@@ -53,7 +53,9 @@ struct RowWork {
     s.sums = sums;
     s.pixels = in.count;
     s.stride = run.psb.channels;
-    s.out = run.y + begin * s.stride + block.first;
+    const int64_t at = begin * s.stride + block.first;
+    s.out = run.y + at;
+    s.z = run.z ? run.z + at : nullptr;
     run.kernels.store_rows(s);
   }
 };
@@ -96,8 +98,9 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
                               {1, run.psb.channels, run.inner, 1}};
     auto item = [&](size_t r) {
       const int64_t row = static_cast<int64_t>(r);
+      const int64_t at = row * run.psb.channels;
       position(products, row, packed.data() + row * pairs, offsets.data(), 0,
-               run.y + row * run.psb.channels, 1);
+               {run.y + at, run.z ? run.z + at : nullptr, 1});
     };
     parallel_for(runner, static_cast<size_t>(run.rows), item);
     return {};

@@ -19,10 +19,11 @@ struct MatMulRun {
   Precision precision;
   int64_t rows;
   int64_t inner;
-  const float* a;      ///< [rows, inner]
-  const int8_t* emax;  ///< [columns]
-  const float* bias;   ///< [columns] or null
-  float* y;            ///< [rows, columns]
+  const float* a;            ///< [rows, inner]
+  const int8_t* emax;        ///< [columns]
+  const float* bias;         ///< [columns] or null
+  float* y;                  ///< [rows, columns]
+  const float* z = nullptr;  ///< like y, added before the activation, or null
 };
 
 /// Computes `y`.

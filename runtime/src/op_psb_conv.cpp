@@ -96,7 +96,7 @@ Status PsbConv::create(const NodeInfo& info, std::unique_ptr<PsbConv>* out) {
 
 Status PsbConv::compute(Call& call) const {
   std::optional<Tensor> region;
-  RELUFLOW_RETURN_IF_BAD(call.input(kRegion, &region));
+  RELUFLOW_RETURN_IF_BAD(call.input(kFurther, &region));
   if (region) return Status("region is given, but is not used yet; leave it out.");
   std::optional<Tensor> x;
   RELUFLOW_RETURN_IF_BAD(call.input(kX, &x));
@@ -108,11 +108,14 @@ Status PsbConv::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(node_.open(call, &in));
   std::vector<int64_t> dims = {shape.batch, conv_.outputs, shape.output[0], shape.output[1]};
   if (conv_.spatial_rank == 1) dims.erase(dims.begin() + 2);
+  const float* z = nullptr;
+  RELUFLOW_RETURN_IF_BAD(open_z(call, kFurther + 1, dims, &z));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  return run_conv(call, {node_.spec(), conv_, shape, node_.kernels(), *in.weights, in.precision,
-                         x->as<const float>(), in.emax.as<const int8_t>(),
-                         in.bias ? in.bias->as<const float>() : nullptr, static_cast<float*>(y)});
+  return run_conv(call,
+                  {node_.spec(), conv_, shape, node_.kernels(), *in.weights, in.precision,
+                   x->as<const float>(), in.emax.as<const int8_t>(),
+                   in.bias ? in.bias->as<const float>() : nullptr, static_cast<float*>(y), z});
 }
 
 }  // namespace reluflow

@@ -14,10 +14,10 @@ class PsbConv {
  public:
   static constexpr const char* kName = "PsbConv";
   static constexpr Port kInputs[] = {
-      {abi::kFloat, abi::kRequired},    {abi::kUint8, abi::kRequired},
-      {abi::kInt8, abi::kRequired},     {abi::kFloat, abi::kOptional},
-      {abi::kInt64, abi::kRequired},    {abi::kInt64, abi::kRequired},
-      {abi::kUndefined, abi::kOptional}};
+      {abi::kFloat, abi::kRequired},     {abi::kUint8, abi::kRequired},
+      {abi::kInt8, abi::kRequired},      {abi::kFloat, abi::kOptional},
+      {abi::kInt64, abi::kRequired},     {abi::kInt64, abi::kRequired},
+      {abi::kUndefined, abi::kOptional}, {abi::kFloat, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<PsbConv>* out);

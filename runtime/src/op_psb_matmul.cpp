@@ -33,12 +33,14 @@ Status PsbMatMul::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(node_.open(call, &in));
   std::vector<int64_t> dims = a->dims;
   dims.back() = node_.spec().channels;
+  const float* z = nullptr;
+  RELUFLOW_RETURN_IF_BAD(open_z(call, kFurther, dims, &z));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
   return run_matmul(
       call, {node_.spec(), node_.kernels(), *in.weights, in.precision, a->count() / inner_, inner_,
              a->as<const float>(), in.emax.as<const int8_t>(),
-             in.bias ? in.bias->as<const float>() : nullptr, static_cast<float*>(y)});
+             in.bias ? in.bias->as<const float>() : nullptr, static_cast<float*>(y), z});
 }
 
 }  // namespace reluflow

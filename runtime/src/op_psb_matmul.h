@@ -14,7 +14,8 @@ class PsbMatMul {
   static constexpr const char* kName = "PsbMatMul";
   static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired}, {abi::kUint8, abi::kRequired},
                                      {abi::kInt8, abi::kRequired},  {abi::kFloat, abi::kOptional},
-                                     {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired}};
+                                     {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired},
+                                     {abi::kFloat, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<PsbMatMul>* out);

@@ -23,11 +23,12 @@ int64_t pair_product(const ProductRun& run, const ChannelDraw& draw, int64_t cha
   return sum;
 }
 
-float finish(const ProductRun& run, int64_t channel, float sum) {
+float finish(const ProductRun& run, int64_t channel, float sum, const float* z) {
   const Scale scale = channel_scale(run.emax[channel], run.precision, run.f);
   float y = sum * scale.a * scale.b;
   if (run.bias) y += run.bias[channel];
-  if (run.psb.activation == Activation::kNone) return y;
+  if (z) y += *z;
+  if (!run.psb.clips()) return y;
   y = y < run.psb.low() ? run.psb.low() : y;
   return y > run.psb.high() ? run.psb.high() : y;
 }
@@ -35,7 +36,7 @@ float finish(const ProductRun& run, int64_t channel, float sum) {
 }  // namespace
 
 void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t* offsets,
-              int64_t group_stride, float* y, int64_t y_stride) {
+              int64_t group_stride, const ProductOutput& out) {
   const Key key = at_position(make_key(run.precision.seed, run.psb.stream),
                               static_cast<uint32_t>(static_cast<uint64_t>(v)));
   const int64_t pairs = run.shape.pairs();
@@ -51,7 +52,8 @@ void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t*
       }
       sum = begin == 0 ? static_cast<float>(exact) : sum + static_cast<float>(exact);
     }
-    y[m * y_stride] = finish(run, m, sum);
+    const int64_t at = m * out.stride;
+    out.y[at] = finish(run, m, sum, out.z ? out.z + at : nullptr);
   }
 }
 

@@ -20,12 +20,19 @@ struct ProductRun {
   LaneShape shape;
 };
 
+/// Where the outputs of a position go: channel m to `y[m * stride]`.
+struct ProductOutput {
+  float* y;
+  const float* z;  ///< added before the activation, or null
+  int64_t stride;
+};
+
 /// All output channels at output position `v`.
 ///
 /// `x` is the window's first packed pixel of group 0, `offsets` that of each pair from there,
-/// `group_stride` from one group to the next. Channel m goes to `y[m * y_stride]`.
+/// `group_stride` from one group to the next.
 void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t* offsets,
-              int64_t group_stride, float* y, int64_t y_stride);
+              int64_t group_stride, const ProductOutput& out);
 
 }  // namespace reluflow
 

@@ -56,6 +56,19 @@ Status check_float(const Tensor& tensor, const char* name) {
   return Status(std::string(name) + " is not float32; cast it.");
 }
 
+Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const float** out) {
+  std::optional<Tensor> z;
+  RELUFLOW_RETURN_IF_BAD(call.input(index, &z));
+  if (!z) return {};
+  RELUFLOW_RETURN_IF_BAD(check_float(*z, "Z"));
+  if (z->dims != dims) {
+    return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
+                  ", is wanted; give a Z that needs no broadcasting.");
+  }
+  *out = z->as<const float>();
+  return {};
+}
+
 Status PsbNode::read_attributes(const NodeInfo& info) {
   int64_t p_bits = spec_.p_bits;
   int64_t x_bits = spec_.x_bits;

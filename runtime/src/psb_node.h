@@ -12,8 +12,8 @@
 
 namespace reluflow {
 
-/// Inputs of a PSB node, by number.
-enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kRegion };
+/// Inputs of both PSB nodes, by number. PsbConv goes on with `region` and Z, PsbMatMul with Z.
+enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kFurther };
 
 /// The weights, exponents and bias of one run, and how they are sampled.
 struct PsbInputs {
@@ -50,6 +50,9 @@ class PsbNode {
 
 /// Refuses anything but float32.
 Status check_float(const Tensor& tensor, const char* name);
+
+/// Reads the optional input Z, number `index`: values like those of Y, whose shape is `dims`.
+Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const float** out);
 
 }  // namespace reluflow
 

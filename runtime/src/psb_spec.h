@@ -33,6 +33,7 @@ struct PsbSpec {
   float high() const {
     return activation == Activation::kRelu ? std::numeric_limits<float>::infinity() : clip_max;
   }
+  bool clips() const { return activation != Activation::kNone; }
   int limit() const { return (1 << (x_bits - 1)) - 1; }
 };
 

@@ -121,10 +121,11 @@ class BlockSum {
   void end_of_pair() {
     if (++pairs_ == 64) close();
   }
-  float scaled(int exponent, const float* bias, const reluflow::PsbSpec& spec) {
+  float scaled(int exponent, const float* bias, const float* z, const reluflow::PsbSpec& spec) {
     if (pairs_ > 0) close();
     float y = static_cast<float>(std::ldexp(static_cast<double>(total_), exponent));
     if (bias) y += *bias;
+    if (z) y += *z;
     if (spec.activation == reluflow::Activation::kNone) return y;
     if (y < spec.low()) return spec.low();
     return y > spec.high() ? spec.high() : y;

@@ -42,6 +42,7 @@ struct Node {
   std::vector<uint8_t> planes;
   std::vector<float> x;
   std::vector<float> bias;
+  std::vector<float> z;  // empty in every other node
   std::vector<int8_t> emax;
 
   Node(const Row& row, std::mt19937& rng) {
@@ -72,6 +73,11 @@ struct Node {
     const Status placed =
         place_windows(conv, {row.batch, inputs, row.input[0], row.input[1]}, &shape);
     if (!placed.ok()) check::fail(__FILE__, __LINE__, placed.message());
+    if (rng() % 2) z = test::random_floats(output_size(), rng);
+  }
+
+  size_t output_size() const {
+    return static_cast<size_t>(shape.batch * conv.outputs * shape.pixels());
   }
 
   LaneShape lanes() const {
@@ -81,7 +87,7 @@ struct Node {
 
 /// One output by the plain meaning.
 float plain_output(const Node& node, const WeightCode& code, const Precision& precision, int f,
-                   int64_t image, int64_t m, int64_t oy, int64_t ox) {
+                   int64_t image, int64_t m, int64_t oy, int64_t ox, const float* z) {
   const ConvSpec& conv = node.conv;
   const int64_t group = m / (conv.outputs / conv.group);
   const int64_t v = (image * node.shape.output[0] + oy) * node.shape.output[1] + ox;
@@ -107,7 +113,7 @@ float plain_output(const Node& node, const WeightCode& code, const Precision& pr
     }
   }
   const size_t channel = static_cast<size_t>(m);
-  return sum.scaled(node.emax[channel] - 13 - f, &node.bias[channel], node.psb);
+  return sum.scaled(node.emax[channel] - 13 - f, &node.bias[channel], z, node.psb);
 }
 
 std::vector<float> plain_conv(const Node& node, const Precision& precision) {
@@ -122,7 +128,8 @@ std::vector<float> plain_conv(const Node& node, const Precision& precision) {
     for (int64_t m = 0; m < node.conv.outputs; ++m) {
       for (int64_t oy = 0; oy < node.shape.output[0]; ++oy) {
         for (int64_t ox = 0; ox < node.shape.output[1]; ++ox) {
-          y.push_back(plain_output(node, code, precision, f, n, m, oy, ox));
+          const float* z = node.z.empty() ? nullptr : &node.z[y.size()];
+          y.push_back(plain_output(node, code, precision, f, n, m, oy, ox, z));
         }
       }
     }
@@ -133,11 +140,11 @@ std::vector<float> plain_conv(const Node& node, const Precision& precision) {
 std::vector<float> native_conv(const Node& node, const Precision& precision, const Kernels& kernels,
                                int threads, Weights& weights) {
   test::Threads runner(threads);
-  std::vector<float> y(
-      static_cast<size_t>(node.shape.batch * node.conv.outputs * node.shape.pixels()));
+  std::vector<float> y(node.output_size());
   const Status status =
       run_conv(runner, {node.psb, node.conv, node.shape, kernels, weights, precision, node.x.data(),
-                        node.emax.data(), node.bias.data(), y.data()});
+                        node.emax.data(), node.bias.data(), y.data(),
+                        node.z.empty() ? nullptr : node.z.data()});
   CHECK(status.ok());
   return y;
 }

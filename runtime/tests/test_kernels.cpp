@@ -118,10 +118,20 @@ TEST(stores_agree) {
           b[i] = rng() % 9 ? 1.0f : 0.5f;
           bias[i] = static_cast<float>(rng() % 100) / 8 - 6;
         }
-        bias[0] = std::numeric_limits<float>::quiet_NaN();
-        for (const int choice : {0, 1, 2, 3}) {
-          StoreArgs s{sums.data(), pixels, lanes, a,       b, choice & 1 ? bias : nullptr,
-                      choice & 2,  -3.0f,  6.0f,  nullptr, 0};
+        bias[2] = std::numeric_limits<float>::infinity();
+        const std::vector<float> z = odd_values(4096, rng);
+        for (const int choice : {0, 1, 2, 3, 4, 7}) {
+          StoreArgs s{};
+          s.sums = sums.data();
+          s.pixels = pixels;
+          s.lanes = lanes;
+          s.scale_a = a;
+          s.scale_b = b;
+          s.bias = choice & 1 ? bias : nullptr;
+          s.clips = choice & 2;
+          s.low = -3.0f;
+          s.high = 6.0f;
+          s.z = choice & 4 ? z.data() : nullptr;
           std::vector<float> got(4096, -77.0f);
           std::vector<float> want(4096, -77.0f);
           for (const bool planar : {true, false}) {
@@ -194,6 +204,27 @@ TEST(depthwise_rows_agree) {
         d.out = want.data();
         plain().depthwise_row(d);
         CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0, at(*k, width, step));
+      }
+    }
+  }
+}
+
+TEST(added_rows_agree) {
+  std::mt19937 rng(7);
+  for (const Kernels* k : test::tables()) {
+    for (int64_t n = 1; n < 70; ++n) {
+      const std::vector<float> z = test::random_floats(static_cast<size_t>(n), rng);
+      const std::vector<float> y = odd_values(z.size(), rng);
+      for (const int clips : {0, 1}) {
+        std::vector<float> got = y;
+        std::vector<float> want = y;
+        k->add_row(z.data(), n, clips, -0.5f, 6.0f, got.data());
+        for (size_t i = 0; i < y.size(); ++i) {
+          want[i] = y[i] + z[i];
+          if (clips && want[i] < -0.5f) want[i] = -0.5f;
+          if (clips && want[i] > 6.0f) want[i] = 6.0f;
+        }
+        CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0, at(*k, n, clips));
       }
     }
   }

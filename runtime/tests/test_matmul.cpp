@@ -20,6 +20,8 @@ TEST(products_are_equal_to_the_bit) {
       const std::vector<uint8_t> planes = test::random_planes(spec, rng);
       const std::vector<float> a = test::random_floats(static_cast<size_t>(rows * inner), rng);
       const std::vector<float> bias = test::random_floats(static_cast<size_t>(columns), rng);
+      const std::vector<float> z = test::random_floats(static_cast<size_t>(rows * columns), rng);
+      const bool with_z = rng() % 2;
       const std::vector<int8_t> emax(static_cast<size_t>(columns), -3);
       const Precision precision{static_cast<int>(rng() % 7), Sampler::kSystematic, 11};
       std::unique_ptr<Weights> weights;
@@ -41,13 +43,14 @@ TEST(products_are_equal_to_the_bit) {
             if (k % 2) sum.end_of_pair();
           }
           if (inner % 2) sum.end_of_pair();
-          want.push_back(sum.scaled(-3 - 13 - f, &bias[static_cast<size_t>(m)], spec));
+          want.push_back(sum.scaled(-3 - 13 - f, &bias[static_cast<size_t>(m)],
+                                    with_z ? &z[want.size()] : nullptr, spec));
         }
       }
       for (const Kernels* k : test::tables()) {
         std::vector<float> y(want.size());
         CHECK(run_matmul(runner, {spec, *k, *weights, precision, rows, inner, a.data(), emax.data(),
-                                  bias.data(), y.data()})
+                                  bias.data(), y.data(), with_z ? z.data() : nullptr})
                   .ok());
         CHECK_EQ_AT(std::memcmp(y.data(), want.data(), y.size() * 4), 0,
                     std::string(k->name) + " " + std::to_string(inner));

@@ -76,6 +76,21 @@ TEST(bias_and_region_may_be_left_out) {
   CHECK_EQ(*reinterpret_cast<const float*>(conv.outputs[0].bytes.data()), 0.0f);
 }
 
+TEST(z_is_added_before_the_activation) {
+  ConvNode conv;
+  conv.node.strings["activation"] = "relu";
+  fake::Value z = fake::value(abi::kFloat, {1, 3, 2, 2}, std::vector<float>(12, -1.5f));
+  conv.node.inputs.insert(conv.node.inputs.end(), {nullptr, &z});
+  conv.node.constant.insert(conv.node.constant.end(), {false, false});
+  CHECK_EQ(conv.run(), "");
+  const float* y = reinterpret_cast<const float*>(conv.outputs[0].bytes.data());
+  for (int i = 0; i < 12; ++i) CHECK_EQ(y[i], i / 4 == 1 ? 0.5f : 0.0f);
+  z.dims = {1, 3, 4, 1};
+  CHECK_HAS(conv.run(), "Z has shape [1, 3, 4, 1], but that of Y, [1, 3, 2, 2], is wanted");
+  z.type = abi::kUint8;
+  CHECK_HAS(conv.run(), "Z is not float32");
+}
+
 TEST(wrong_attributes_are_refused) {
   using C = ConvNode;
   CHECK_HAS(refusal([](C& c) { c.node.strings["sampler"] = "dice"; }),
@@ -149,6 +164,14 @@ TEST(a_product_has_its_shape_and_refusals) {
   CHECK_EQ(host().run("PsbMatMul", node, &out), "");
   CHECK(out[0].dims == (std::vector<int64_t>{2, 1, 2}));
   CHECK_EQ(reinterpret_cast<const float*>(out[0].bytes.data())[3], 2.0f);
+  fake::Value z = fake::value(abi::kFloat, {2, 1, 2}, std::vector<float>{0, 0, 0, 0.5f});
+  node.inputs.push_back(&z);
+  node.constant.push_back(false);
+  CHECK_EQ(host().run("PsbMatMul", node, &out), "");
+  CHECK_EQ(reinterpret_cast<const float*>(out[0].bytes.data())[3], 2.5f);
+  z.dims = {2, 2};
+  CHECK_HAS(host().run("PsbMatMul", node, &out), "Z has shape [2, 2], but that of Y, [2, 1, 2]");
+  node.inputs.pop_back();
   a.dims = {2, 3, 1};
   CHECK_HAS(host().run("PsbMatMul", node, &out), "A has shape [2, 3, 1], but [..., 3] is wanted");
   node.lists["weight_shape"] = {2, 3, 1};

@@ -30,10 +30,12 @@ def literal_sum(products: dict[int, int]) -> np.float32:
     return total
 
 
-def literal_output(total: np.float32, power: int, bias, activation: str) -> np.float32:
+def literal_output(total: np.float32, power: int, bias, z, activation: str) -> np.float32:
     y = round_float32(Fraction(float(total)) * Fraction(2) ** power)
     if bias is not None:
         y = np.float32(y + bias)
+    if z is not None:
+        y = np.float32(y + z)
     if activation == "relu":
         y = np.float32(0) if y < 0 else y
     if activation == "clip":
@@ -41,7 +43,9 @@ def literal_output(total: np.float32, power: int, bias, activation: str) -> np.f
     return y
 
 
-def literal_conv(x, code, bias, *, group, strides, dilations, pads, f, x_bits, activation, **how):
+def literal_conv(
+    x, code, bias, z=None, *, group, strides, dilations, pads, f, x_bits, activation, **how
+):
     x_int, f, _ = quantise_activation(x, x_bits, f)
     m, per_group, *kernel = code.shape
     spatial = x.shape[2:]
@@ -71,9 +75,10 @@ def literal_conv(x, code, bias, *, group, strides, dilations, pads, f, x_bits, a
                 value = int(x_int[(n, source, *at)]) if inside else 0
                 products[pair] = products.get(pair, 0) + value * int(w[(channel, c, *tap)])
             one_bias = None if bias is None else bias[channel]
+            one_z = None if z is None else z[(n, channel, *where)]
             power = int(code.emax[channel]) - 13 - f
             y[(n, channel, *where)] = literal_output(
-                literal_sum(products), power, one_bias, activation
+                literal_sum(products), power, one_bias, one_z, activation
             )
     return y
 
@@ -125,6 +130,9 @@ def test_conv_has_the_bits_of_the_contract(case) -> None:
     found = conv(x, code, bias, x_exponent=f, clip_min=-1.5, clip_max=2.25, **options)
     assert found.flags.c_contiguous
     assert_same_bits(found, literal_conv(x, code, bias, f=f, **options))
+    z = np.random.default_rng(x.size).normal(size=found.shape).astype(np.float32)
+    found = conv(x, code, bias, z, x_exponent=f, clip_min=-1.5, clip_max=2.25, **options)
+    assert_same_bits(found, literal_conv(x, code, bias, z, f=f, **options))
 
 
 @pytest.mark.parametrize("shape", [(2, 31, 3, 3), (2, 45, 3, 1), (3, 129, 1, 1)])
@@ -150,17 +158,19 @@ def test_matmul_is_a_convolution_of_one_pixel_a_row(
     code = encode(rng.normal(size=(k, n)), p_bits=8, channel_axis=1)
     x = rng.normal(size=(2, rows, k)).astype(np.float32)
     bias = rng.normal(size=n).astype(np.float32)
+    z = rng.normal(size=(2, rows, n)).astype(np.float32) if seed % 2 else None
     how = {"samples": 4, "seed": seed, "stream": 3, "draws": "product" if product else "run"}
-    found = matmul(x, code, bias, x_bits=16, activation="relu", **how)
+    found = matmul(x, code, bias, z, x_bits=16, activation="relu", **how)
     as_conv = PsbCode(code.words[:, :, None], code.emax, 8)
     image = x.reshape(-1, k, 1)
-    expected = conv(image, as_conv, bias, x_bits=16, activation="relu", **how)
+    flat_z = None if z is None else z.reshape(-1, n, 1)
+    expected = conv(image, as_conv, bias, flat_z, x_bits=16, activation="relu", **how)
     assert found.shape == (2, rows, n)
     assert_same_bits(found, expected.reshape(found.shape))
     if rows == 1:
         expected = literal_conv(
-            image, as_conv, bias, f=None, x_bits=16, activation="relu", sampler="systematic",
-            group=1, strides=[1], dilations=[1], pads=[0, 0], **how,
+            image, as_conv, bias, flat_z, f=None, x_bits=16, activation="relu",
+            sampler="systematic", group=1, strides=[1], dilations=[1], pads=[0, 0], **how,
         )  # fmt: skip
         assert_same_bits(found, expected.reshape(found.shape))
 
@@ -283,6 +293,18 @@ def test_what_does_not_fit_a_convolution_is_refused(change, error, message: str)
     options = {**GOOD, "code": code, "samples": 4, **change}
     with pytest.raises(error, match=message):
         conv(options.pop("x"), options.pop("code"), options.pop("bias"), **options)
+
+
+def test_a_z_of_another_shape_or_type_is_refused() -> None:
+    code = encode(np.ones((4, 2, 1, 1)), p_bits=4)
+    x = np.ones((1, 2, 3, 3), np.float32)
+    with pytest.raises(DataError, match=r"z is float32 \(1, 4, 1, 1\): .* float32 \(1, 4, 3, 3\)"):
+        conv(x, code, z=np.ones((1, 4, 1, 1), np.float32), samples=1)
+    with pytest.raises(DataError, match=r"z is float64 \(1, 4, 3, 3\): it is added to the output"):
+        conv(x, code, z=np.ones((1, 4, 3, 3)), samples=1)
+    with pytest.raises(DataError, match=r"z is float32 \(4,\): .* float32 \(2, 4\)"):
+        matrix = encode(np.ones((4, 3)), p_bits=4)
+        matmul(np.ones((2, 3), np.float32), matrix, z=np.ones(4, np.float32), samples=1)
 
 
 def test_what_does_not_fit_a_matrix_product_is_refused() -> None:

@@ -118,6 +118,24 @@ def test_fused_activations_are_equal_to_the_bit(
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("row", range(len(ROWS)), ids=IDS)
+def test_an_added_z_is_equal_to_the_bit(
+    row: int, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELUFLOW_KERNEL", kernel)
+    x, code, bias, attributes = made(row, p_bits=4)
+    draws = "product" if row in (1, 10) else "run"
+    for activation in ("none", "relu", "clip"):
+        options = attributes | {"activation": activation, "clip_max": 0.5, "draws": draws}
+        model = psb_node("PsbConv", code, bias, rank=x.ndim, z=True, **options)
+        without = conv(x, code, bias, samples=4, seed=2, **options)
+        z = np.random.default_rng(row).standard_normal(without.shape).astype(np.float32)
+        want = conv(x, code, bias, z, samples=4, seed=2, **options)
+        assert (want != without).any()
+        assert_same_bits(run_psb(open_native(model, row % 2 + 1), x, 4, 2, z=z), want)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("scale", [0.0, 1e-42, 1e-30, 1.0, 3e38])
 def test_odd_activations_are_equal_to_the_bit(
     scale: float, kernel: str, monkeypatch: pytest.MonkeyPatch

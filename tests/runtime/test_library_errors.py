@@ -1,5 +1,6 @@
 """What ONNX Runtime says when a node of ours is fed or made wrongly; the session lives on."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,20 @@ def test_a_region_is_refused_until_it_is_used() -> None:
     session = open_native(model.SerializeToString())
     with pytest.raises(Exception, match="region is given, but is not used yet; leave it out"):
         run_psb(session, X, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (2, 4, 4, 4), (1, 4, 4, 5)])
+def test_a_z_of_another_shape_is_one_sentence_and_the_session_lives_on(
+    shape: tuple[int, ...],
+) -> None:
+    session = open_native(psb_node("PsbConv", CODE, rank=4, z=True))
+    z = RNG.standard_normal((1, 4, 4, 4)).astype(np.float32)
+    wrong = re.escape(str(list(shape)))
+    sentence = rf"Z has shape {wrong}, but that of Y, \[1, 4, 4, 4\], is wanted"
+    with pytest.raises(Exception, match=sentence) as caught:
+        run_psb(session, X, 4, z=np.zeros(shape, np.float32))
+    assert "\n" not in str(caught.value).strip()
+    assert_same_bits(run_psb(session, X, 4, 1, z=z), conv(X, CODE, z=z, samples=4, seed=1))
 
 
 def test_an_unknown_kernel_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ def test_products_are_equal_to_the_bit(
     a = rng.standard_normal(shape).astype(np.float32)
     code = encode(rng.standard_normal((columns, shape[-1])), p_bits=8)
     bias = rng.standard_normal(columns).astype(np.float32) if row % 2 else None
+    z = rng.standard_normal((*shape[:-1], columns)).astype(np.float32) if row % 3 else None
+    feeds = {} if z is None else {"z": z}
     for sampler in ("systematic", "binomial", "nearest"):
         for draws in ("run", "product"):
             options = {
@@ -39,7 +41,8 @@ def test_products_are_equal_to_the_bit(
                 "activation": "relu" if row % 3 else "none",
                 "x_bits": 16 if row == 2 else 12,
             }
-            session = open_native(psb_node("PsbMatMul", code, bias, rank=a.ndim, **options), 2)
+            model = psb_node("PsbMatMul", code, bias, rank=a.ndim, z=z is not None, **options)
+            session = open_native(model, 2)
             for n in (0, 2, 64) if draws == "run" else (2,):
-                want = matmul(a, code, bias, samples=n, seed=5, **options)
-                assert_same_bits(run_psb(session, a, n, 5), want)
+                want = matmul(a, code, bias, z, samples=n, seed=5, **options)
+                assert_same_bits(run_psb(session, a, n, 5, **feeds), want)

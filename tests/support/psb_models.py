@@ -53,10 +53,14 @@ def psb_node(
     *,
     rank: int,
     constant: bool = True,
+    z: bool = False,
     x_type: int = TensorProto.FLOAT,
     **attributes: Any,
 ) -> bytes:
-    """Return a model of one PsbConv or PsbMatMul; W and emax are inputs if not `constant`."""
+    """Return a model of one PsbConv or PsbMatMul; W and emax are inputs if not `constant`.
+
+    With `z` the result is added to what is fed as "z".
+    """
     weights = {"w": pack(code), "emax": code.emax}
     constants = dict(weights) if constant else {}
     scalar: tuple[int, list[Any]] = (TensorProto.INT64, [])
@@ -67,6 +71,9 @@ def psb_node(
     if bias is not None:
         constants["b"] = bias
     order = ["x", "w", "emax", "" if bias is None else "b", "samples", "seed"]
+    if z:
+        inputs["z"] = (TensorProto.FLOAT, [f"z{i}" for i in range(rank)])
+        order += ["", "z"] if op == "PsbConv" else ["z"]
     given = {k: v for k, v in attributes.items() if v is not None}
     given = {"weight_shape": list(code.shape), "p_bits": code.p_bits} | given
     return one_node(op, inputs, constants, order, {"y": TensorProto.FLOAT}, given)

@@ -53,14 +53,20 @@ class _Output:
     clip_max: float
 
     def apply(
-        self, total: NDArray[np.float32], emax: NDArray[np.int8], f: int
+        self,
+        total: NDArray[np.float32],
+        emax: NDArray[np.int8],
+        f: int,
+        z: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        """Return `(channels, positions)` outputs of the summed blocks: scale, bias, activation."""
+        """Return `(channels, positions)` outputs of the summed blocks."""
         power = emax.astype(np.int64)[:, None] - SCALE_BITS - f
         with np.errstate(over="ignore", invalid="ignore"):
             y = np.ldexp(total.astype(np.float64), power).astype(np.float32)
             if self.bias is not None:
                 y = y + self.bias[:, None]
+            if z is not None:
+                y = y + z
         if self.activation == "none":
             return y
         low, high = (0.0, np.inf) if self.activation == "relu" else (self.clip_min, self.clip_max)
@@ -72,6 +78,7 @@ def conv(
     x: NDArray[np.float32],
     code: PsbCode,
     bias: NDArray[np.float32] | None = None,
+    z: NDArray[np.float32] | None = None,
     *,
     samples: int,
     seed: int = 0,
@@ -91,12 +98,13 @@ def conv(
 ) -> NDArray[np.float32]:
     """Return PsbConv's output `(N, M, spatial...)`.
 
-    y = act(2^(emax - 13 - f) sum x_int w' + bias), the sum in blocks of 64 channel pairs.
+    y = act(2^(emax - 13 - f) sum x_int w' + bias + z), the sum in blocks of 64 channel pairs.
 
     Args:
         x: `(N, C, L)` or `(N, C, H, W)` float32.
         code: of the weights `(M, C / group, k...)`.
         bias: `(M,)` float32 or None.
+        z: float32 of the output's shape, added behind the bias, or None.
         samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
         seed: of the run, any int64.
         stream: number of the node in the model.
@@ -115,7 +123,7 @@ def conv(
 
     Raises:
         OptionError: an option or attribute is not accepted.
-        DataError: x or bias does not fit the weights.
+        DataError: x, bias or z does not fit the weights.
 
     Reference: docs/psb-ops.md, sum; thesis eq. 4.8 and 4.9.
     """
@@ -133,10 +141,11 @@ def conv(
         )
     window = place_window(x.shape[2:], code.shape[2:], strides, dilations, pads, auto_pad)
     output = _output(code, bias, activation, clip_min, clip_max)
+    added = _flat_z(z, (len(x), code.shape[0], *window.output), 1)
     x_int, f, _ = quantise_activation(x, x_bits, x_exponent)
     patches = take_patches(x_int, window)
     y = _multiply(patches, code, group, _sampling(samples, sampler, seed, stream, draws))
-    y = output.apply(y, code.emax, f)
+    y = output.apply(y, code.emax, f, added)
     return np.moveaxis(y.reshape(code.shape[0], len(x), *window.output), 0, 1).copy()
 
 
@@ -144,6 +153,7 @@ def matmul(
     x: NDArray[np.float32],
     code: PsbCode,
     bias: NDArray[np.float32] | None = None,
+    z: NDArray[np.float32] | None = None,
     *,
     samples: int,
     seed: int = 0,
@@ -158,12 +168,13 @@ def matmul(
 ) -> NDArray[np.float32]:
     """Return PsbMatMul's output `(..., N)`.
 
-    y = act(2^(emax - 13 - f) sum x_int w' + bias), the sum in blocks of 64 pairs of rows.
+    y = act(2^(emax - 13 - f) sum x_int w' + bias + z), the sum in blocks of 64 pairs of rows.
 
     Args:
         x: `(..., K)` float32.
         code: of the weights stored as `(N, K)`.
         bias: `(N,)` float32 or None.
+        z: `(..., N)` float32, added behind the bias, or None.
         samples: as in `conv`, like all the options below.
         seed: of the run.
         stream: number of the node.
@@ -177,7 +188,7 @@ def matmul(
 
     Raises:
         OptionError: an option is not accepted.
-        DataError: x or bias does not fit the weights.
+        DataError: x, bias or z does not fit the weights.
 
     Reference: docs/psb-ops.md, sum; thesis eq. 4.8 and 4.9.
     """
@@ -188,10 +199,11 @@ def matmul(
             f"x is {x.dtype} {x.shape}: weights {code.shape} need float32 [..., {code.shape[1]}]"
         )
     output = _output(code, bias, activation, clip_min, clip_max)
+    added = _flat_z(z, (*x.shape[:-1], code.shape[0]), x.ndim - 1)
     x_int, f, _ = quantise_activation(x, x_bits, x_exponent)
     patches = x_int.reshape(1, -1, code.shape[1]).transpose(0, 2, 1)[:, :, None, :]
     y = _multiply(patches, code, 1, _sampling(samples, sampler, seed, stream, draws))
-    return output.apply(y, code.emax, f).T.reshape(*x.shape[:-1], code.shape[0]).copy()
+    return output.apply(y, code.emax, f, added).T.reshape(*x.shape[:-1], code.shape[0]).copy()
 
 
 def _sampling(samples: int, sampler: str, seed: int, stream: int, draws: str) -> _Sampling:
@@ -212,6 +224,20 @@ def _output(
             f"bias is {bias.dtype} {bias.shape}: weights {code.shape} need float32 {code.shape[:1]}"
         )
     return _Output(bias, activation, clip_min, clip_max)
+
+
+def _flat_z(
+    z: NDArray[np.float32] | None, shape: tuple[int, ...], axis: int
+) -> NDArray[np.float32] | None:
+    """Return z as `(channels, positions)`; its channels lie along `axis`."""
+    if z is None:
+        return None
+    if z.dtype != np.float32 or z.shape != shape:
+        raise DataError(
+            f"z is {z.dtype} {z.shape}: it is added to the output and needs its shape, "
+            f"float32 {shape}"
+        )
+    return np.moveaxis(z, axis, 0).reshape(shape[axis], -1)
 
 
 def _pair_up(array: NDArray[np.int16], axis: int) -> NDArray[np.int16]:
