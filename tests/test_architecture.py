@@ -25,6 +25,9 @@ ROOMS = [
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 FRAMEWORKS = {"torch", "jax", "keras", "tensorflow", "sklearn"}
+BRIDGES = sorted(
+    path for path in (Path(__file__).parents[1] / "exporters").iterdir() if path.is_dir()
+)
 
 
 def imported(path: Path) -> set[str]:
@@ -62,3 +65,20 @@ def test_each_library_stays_in_its_room(path: Path) -> None:
         assert not tops & {"onnx", "onnx_graphsurgeon"}
     if room_of(path) != "runtime":
         assert "onnxruntime" not in tops
+
+
+@pytest.mark.parametrize("bridge", BRIDGES, ids=lambda path: path.name)
+def test_a_bridge_knows_its_framework_and_no_other_bridge(bridge: Path) -> None:
+    own = bridge.name.removeprefix("reluflow_")
+    others = {path.name for path in BRIDGES} - {bridge.name}
+    for path in bridge.rglob("*.py"):
+        tops = {name.split(".")[0] for name in imported(path)}
+        assert not tops & (FRAMEWORKS - {own}), path
+        assert not tops & (others | {"onnx", "onnxruntime", "onnx_graphsurgeon"}), path
+
+
+def test_the_toolkit_knows_no_bridge() -> None:
+    names = {bridge.name for bridge in BRIDGES}
+    assert names
+    for path in FILES:
+        assert not {name.split(".")[0] for name in imported(path)} & names, path

@@ -67,7 +67,7 @@ class Patterns(Mapping[str, SitePattern]):
         return len(self._sites)
 
 
-class PatternCapture(TorchDispatchMode):
+class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Catch the patterns of all switch sites that run inside the `with` block.
 
     Works below autograd, so modules, functions, Tensor methods and in-place forms look
@@ -102,7 +102,7 @@ class PatternCapture(TorchDispatchMode):
                 f"max_samples is {max_samples}, but a distance wants at least 1 sample; "
                 "give a positive number, such as 4096."
             )
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._stack = ModuleStack(model)
         self._max_samples = max_samples
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
@@ -118,7 +118,7 @@ class PatternCapture(TorchDispatchMode):
 
     def __enter__(self) -> PatternCapture:
         self._stack.attach()
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
@@ -127,7 +127,7 @@ class PatternCapture(TorchDispatchMode):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
         self._stack.detach()
         self._compared.clear()
 
@@ -177,6 +177,4 @@ class PatternCapture(TorchDispatchMode):
 
 
 _WHERE = torch.ops.aten.where.self
-_COMPARISONS = frozenset(
-    getattr(torch.ops.aten, name).Scalar for name in ("gt", "ge", "lt", "le")
-)
+_COMPARISONS = frozenset(getattr(torch.ops.aten, name).Scalar for name in ("gt", "ge", "lt", "le"))

@@ -204,16 +204,11 @@ class StepProbe:
 
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's first parameter or buffer; the CPU where it has none."""
-    for tensor in model.parameters():
-        return tensor.device
-    for tensor in model.buffers():
-        return tensor.device
-    return torch.device("cpu")
+    first: Tensor | None = next(model.parameters(), next(model.buffers(), None))
+    return torch.device("cpu") if first is None else first.device
 
 
 def bare_step(optimizer: Optimizer) -> Callable[..., Any]:
     """Return the optimizer's step without the hooks that torch and others hang on it."""
-    step = type(optimizer).step
-    if getattr(step, "hooked", False) and hasattr(step, "__wrapped__"):
-        return step.__wrapped__  # type: ignore[no-any-return]
-    return step
+    step: Callable[..., Any] = type(optimizer).step
+    return getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step

@@ -168,7 +168,7 @@ class ActCoolLR(LRScheduler):
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        super()._update_lr(epoch)  # type: ignore[no-untyped-call]
+        super()._update_lr(epoch)
         self._written = read_rates(self.optimizer)
         self._is_fresh = self._is_leading = True
 
