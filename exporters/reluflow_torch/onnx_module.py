@@ -92,6 +92,7 @@ class OnnxModule(nn.Module):
         self._read_constants(program)
         keys = _unique(step.name for step in program.operations)
         modules = [OnnxStep(step, program.opset) for step in program.operations]
+        self._nodes = dict(zip(keys, (step.name for step in program.operations), strict=True))
         self.steps = nn.ModuleDict(dict(zip(keys, modules, strict=True)))
         self._frees = _last_uses(program)
 
@@ -145,6 +146,15 @@ class OnnxModule(nn.Module):
             return values[name]
         stored: Tensor = getattr(self.weights, self._tensors[name])
         return stored
+
+    def node_of(self, site: str) -> str:
+        """Return the name in the file of the node that a switch site of this module is.
+
+        Args:
+            site: a name that `PatternCapture` or `sensitivity` gave.
+        """
+        key = site.removeprefix("steps.").split("/")[0].split("#")[0]
+        return self._nodes.get(key, site)
 
     def logits(self) -> OnnxModule:
         """Return self without a Softmax at its end, so that a cross entropy can follow.

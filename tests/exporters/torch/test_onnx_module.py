@@ -9,10 +9,10 @@ import onnx.parser
 import onnxruntime as ort
 import pytest
 import torch
-from reluflow_torch import from_onnx
 
 from reluflow.errors import ModelError
 from reluflow.graph import load
+from reluflow_torch import from_onnx
 
 EXPORTED = Path(__file__).parents[2] / "conformance" / "exporters"
 LIGHT = ("resnet50", "shufflenet", "squeezenet", "densenet121", "inception_v1")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from reluflow.cli import analyze, compare, demo, inspect, psb
+from reluflow.cli import analyze, compare, demo, inspect, psb, sensitivity
 from reluflow.errors import ReluflowError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app.command("inspect")(inspect.inspect)
 app.command("analyze")(analyze.analyze)
 app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.add_typer(psb.app)
 
 

@@ -3,7 +3,7 @@
 from reluflow.deployment.calibrate import calibrate
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.evaluate import EvaluationOptions, evaluate
-from reluflow.deployment.labels import accuracy, read_labels
+from reluflow.deployment.labels import accuracy, read_labels, read_targets
 from reluflow.deployment.result import (
     Evaluation,
     LayerCost,
@@ -24,4 +24,5 @@ __all__ = [
     "describe_psb",
     "evaluate",
     "read_labels",
+    "read_targets",
 ]

@@ -41,6 +41,32 @@ def read_labels(
     return array[:limit].astype(np.int64)
 
 
+def read_targets(
+    path: str | os.PathLike[str], name: str = "label", limit: int | None = None
+) -> NDArray[np.float32]:
+    """Read numbers that a model shall give, for a loss other than that of classes.
+
+    Args:
+        path: .npz with an array of that name, or .npy.
+        name: of the array in an .npz.
+        limit: the first so many inputs only.
+
+    Returns:
+        `(n, ...)` targets.
+
+    Raises:
+        DataError: no such file or array, or it does not hold finite numbers.
+    """
+    file = Path(path)
+    array = _numpy(file, name)
+    if array.ndim < 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise DataError(
+            f"targets of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
+            "first axis over the inputs"
+        )
+    return array[:limit].astype(np.float32)
+
+
 def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if len(shape) != 1 or dtype.kind not in "iu":
         raise DataError(

@@ -18,6 +18,8 @@ from reluflow.report.psb_terminal import print_conversion as print_conversion
 from reluflow.report.psb_terminal import print_evaluation as print_evaluation
 from reluflow.report.psb_terminal import print_psb_description as print_psb_description
 from reluflow.report.schedules import save_schedules as save_schedules
+from reluflow.report.sensitivity import print_sensitivity as print_sensitivity
+from reluflow.report.sensitivity import write_sensitivity as write_sensitivity
 from reluflow.report.terminal import print_inspection as print_inspection
 from reluflow.report.terminal import print_table as print_table
 from reluflow.report.transitions import save_transitions as save_transitions
@@ -28,6 +30,7 @@ __all__ = [
     "print_evaluation",
     "print_inspection",
     "print_psb_description",
+    "print_sensitivity",
     "print_table",
     "read_json",
     "save_layer_time",
@@ -41,4 +44,5 @@ __all__ = [
     "write_patterns_parquet",
     "write_pictures",
     "write_report",
+    "write_sensitivity",
 ]

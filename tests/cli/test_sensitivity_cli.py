@@ -1,0 +1,113 @@
+"""`reluflow sensitivity` as its user runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper, save
+
+from reluflow.cli import main
+
+RNG = np.random.default_rng(3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small classifier with a softmax at its end, and inputs with labels."""
+    made = tmp_path_factory.mktemp("sensitivity")
+    weights = {"w0": (5, 24), "w1": (24, 24), "w2": (24, 4)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "relu/one"),
+        helper.make_node("MatMul", ["b", "w1"], ["c"], "second"),
+        helper.make_node("Relu", ["c"], ["d"], "relu/two"),
+        helper.make_node("MatMul", ["d", "w2"], ["e"], "third"),
+        helper.make_node("Softmax", ["e"], ["y"], "softmax", axis=-1),
+    ]
+    arrays = [
+        numpy_helper.from_array(
+            RNG.normal(size=shape).astype(np.float32) * (2 / shape[0]) ** 0.5, name
+        )
+        for name, shape in weights.items()
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
+        arrays,
+    )
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        made / "net.onnx",
+    )
+    np.savez(
+        made / "data.npz",
+        x=RNG.normal(size=(200, 5)).astype(np.float32),
+        label=RNG.integers(0, 4, 200),
+    )
+    np.save(made / "targets.npy", RNG.normal(size=(200, 4)))
+    np.save(made / "few.npy", RNG.integers(0, 4, 7))
+    return made
+
+
+def run(folder: Path, *more: str) -> int:
+    return main(
+        ["sensitivity", str(folder / "net.onnx"), "--data", str(folder / "data.npz"), *more]
+    )
+
+
+def test_json_has_the_sweep_and_the_fits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--rates", "1e-4:1e3:15", "--batches", "2", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["sites"] == ["relu/one", "relu/two"]
+    assert len(result["rates"]) == 15
+    assert result["mean"][0] < 0.1 and result["mean"][-1] > 0.9
+    assert {fit["model"]["name"] for fit in result["fits"]} == {"log-normal", "erf", "arctan"}
+
+
+def test_table_and_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "report"
+    more = ["--optimizer", "adamw", "--rates", "1e-5:10:12", "--out", str(out)]
+    assert run(folder, *more) == 0
+    shown = capsys.readouterr().out
+    assert "relu/two" in shown and "log-normal: mu" in shown
+    assert sorted(path.name for path in out.iterdir()) == ["sensitivity.json", "sensitivity.png"]
+
+
+def test_another_loss_changes_the_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rates = ["--rates", "1e-2:1:5", "--json"]
+    assert run(folder, *rates) == 0
+    classes = json.loads(capsys.readouterr().out)
+    assert run(folder, "--loss", "mse", "--labels", str(folder / "targets.npy"), *rates) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] != classes["mean"]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--rates", "1:2"], "--rates is '1:2'; give FIRST:LAST:COUNT"),
+        (["--rates", "2:1:5"], "the first above 0"),
+        (["--loss", "hinge"], "--loss is 'hinge'; accepted are cross-entropy, mse"),
+        (["--optimizer", "lbfgs"], "--optimizer is 'lbfgs'; accepted are sgd, adamw"),
+        (["--batches", "0"], "--batches is 0"),
+        (["--labels", "FOLDER/few.npy"], "there are 7 labels for 200 inputs"),
+        (["--labels", "FOLDER/none.npy"], "cannot be read"),
+        (["--label-name", "y"], "holds no array 'y'"),
+        (["--out", "FOLDER/net.onnx/x"], "cannot be made"),
+    ],
+)
+def test_bad_usage_is_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], more: list[str], sentence: str
+) -> None:
+    given = [part.replace("FOLDER", str(folder)) for part in more]
+    assert run(folder, "--rates", "1e-2:1:3", *given) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_data_must_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sensitivity", str(folder / "net.onnx")]) == 2
+    assert "--data PATH" in capsys.readouterr().err
