@@ -115,7 +115,7 @@ def measure_layout(
 
 def torch_algorithm_2(x: np.ndarray[Any, Any]) -> Callable[[], Any]:
     """Return Algorithms 1 and 2 of the thesis in torch, on `(N, C, H, W)` pre-activations."""
-    import torch  # noqa: TID251
+    import torch
 
     torch.set_num_threads(THREADS)
     tensor = torch.from_numpy(x)

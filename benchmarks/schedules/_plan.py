@@ -14,8 +14,8 @@ from _training import Run
 
 SEARCH_EPOCHS = {"f1": 3, "f1_bn": 2, "resnet8": 2}
 SEARCH_RATES = {
-    "f1": (0.03, 0.1, 0.3),
-    "f1_bn": (0.03, 0.1, 0.3),
+    "f1": (0.01, 0.03, 0.1, 0.3),
+    "f1_bn": (0.01, 0.03, 0.1, 0.3),
     "resnet8": (0.1, 0.3, 1.0),
 }
 SEARCH_SEED = 100  # of none of the final runs

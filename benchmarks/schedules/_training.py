@@ -13,6 +13,8 @@ from _schedules import make
 from _tasks import Split, build
 from torch import Tensor, nn
 
+from reluflow.errors import DivergenceError
+
 BATCH_SIZE = 128
 N_TRACED = 120  # steps whose rate and D are kept
 
@@ -62,7 +64,11 @@ def train(run: Run, data: dict[str, Split]) -> dict[str, Any]:
     for epoch in range(run.epochs):
         started = time.perf_counter()
         order = torch.randperm(len(data["train"].images), generator=generator)
-        loss = _epoch(model, optimizer, scheduler, data["train"], order, tracer)
+        try:
+            loss = _epoch(model, optimizer, scheduler, data["train"], order, tracer)
+        except DivergenceError as error:
+            print(run.name, error, flush=True)
+            loss = math.nan
         row = {
             "epoch": epoch + 1,
             "loss": loss,

@@ -41,6 +41,11 @@ class TrainingPasses:
             self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
             self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
         ]
+        self._compiled_call = self._model._compiled_call_impl
+        if self._compiled_call is not None:  # compiled in place: its hooks are in the graph
+            self._model._compiled_call_impl = _watched(
+                WeakHook(self, "_begin"), self._model, self._compiled_call
+            )
 
     def forget(self) -> None:
         """Drop the patterns: the weights have moved on."""
@@ -50,6 +55,8 @@ class TrainingPasses:
         """Stop watching."""
         for handle in self._handles:
             handle.remove()
+        if self._compiled_call is not None:
+            self._model._compiled_call_impl = self._compiled_call
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         is_training = module.training and torch.is_grad_enabled()
@@ -59,7 +66,7 @@ class TrainingPasses:
         self.forget()
         self.batch = Batch.now(args, kwargs, device)
         if self._is_wanted():
-            self.random = RandomState(device)
+            self.random = self._probe.random_state()
             if not is_compiled(module):
                 self._capture = self._probe.capture()
                 self._capture.__enter__()
@@ -69,3 +76,15 @@ class TrainingPasses:
             capture, self._capture = self._capture, None
             capture.__exit__(None, None, None)
             self.patterns = capture.patterns
+
+
+def _watched(
+    begin: Callable[..., Any], module: nn.Module, call: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a compiled call that tells of its batch before it starts."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        begin(module, args, kwargs)
+        return call(*args, **kwargs)
+
+    return watched

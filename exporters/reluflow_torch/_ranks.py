@@ -13,6 +13,13 @@ def number_of_ranks() -> int:
     return 1
 
 
+def rank() -> int:
+    """Return the number of this process among those that train together; 0 for the first."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank()
+    return 0
+
+
 def mean_over_ranks(value: float, device: torch.device) -> float:
     """Return the mean of a value over all ranks, the same on each of them bit for bit.
 

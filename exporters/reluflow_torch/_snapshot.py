@@ -16,28 +16,42 @@ _PLAIN = (int, float, bool, str, bytes, type(None), complex)
 
 
 class RandomState:
-    """The random generators that a forward pass may use: torch's, Python's and numpy's.
+    """The random generators that a forward pass may use, torch's and the host's.
 
     Args:
         device: the model's; its generator is remembered beside the CPU's.
+        with_host: whether Python's and numpy's global generators are remembered too; numpy's
+            takes longer than all the rest.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, with_host: bool = True) -> None:
         self._device = device
         self._cpu = torch.get_rng_state()
         self._accelerator = None
         if device.type != "cpu" and hasattr(torch, device.type):
             self._accelerator = getattr(torch, device.type).get_rng_state(device)
-        self._python = random.getstate()
-        self._numpy = np.random.get_state()
+        self._host = _host_state() if with_host else None
 
     def restore(self) -> None:
-        """Set all generators back."""
+        """Set the generators back."""
         torch.set_rng_state(self._cpu)
         if self._accelerator is not None:
             getattr(torch, self._device.type).set_rng_state(self._accelerator, self._device)
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)
+        if self._host is not None:
+            random.setstate(self._host[0])
+            np.random.set_state(self._host[1])
+
+    def host_has_moved(self) -> bool:
+        """Tell whether Python's or numpy's generator was drawn from since."""
+        if self._host is None:
+            return False
+        now = _host_state()
+        is_same = np.array_equal(now[1][1], self._host[1][1]) and now[1][2:] == self._host[1][2:]
+        return not is_same or now[0] != self._host[0]
+
+
+def _host_state() -> tuple[Any, tuple[Any, ...]]:
+    return random.getstate(), tuple(np.random.get_state())
 
 
 class TensorStore:

@@ -22,7 +22,8 @@ class SiteDistance:
         name: the site.
         changed: number of samples whose pattern differs.
         samples: number of samples n that were compared.
-        nans: number of NaN pre-activations in the second pass.
+        nans: number of NaN pre-activations in the second pass; 1 for any number where the
+            passes did not count them.
     """
 
     name: str
@@ -86,33 +87,45 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
 
     Example:
         >>> bits = torch.tensor([[True, False], [True, True]])
-        >>> none = torch.tensor(0)
-        >>> a = SitePattern("relu", "relu", bits, none, 2)
-        >>> b = SitePattern("relu", "relu", bits[:1].expand(2, 2), none, 2)
+        >>> a = SitePattern("relu", "relu", bits, torch.tensor(0), 2)
+        >>> b = SitePattern("relu", "relu", bits[:1].expand(2, 2), torch.tensor(0), 2)
         >>> distances({"relu": a}, {"relu": b}).mean
         0.5
     """
-    pairs = [
-        (site, after[name])
-        for name, site in before.items()
-        if name in after and _size(after[name].bits) == _size(site.bits)
-    ]
+    pairs = _pairs(list(before.values()), list(after.values()))
     if not pairs:
         raise DataError(
             f"the passes have the switch sites {sorted(before)} and {sorted(after)}, none in "
             "common; record both on the same batch with the same model."
         )
-    counts = [_changed(a.bits, b.bits) for a, b in pairs] + [b.nans for _, b in pairs]
-    home = counts[0].device
-    values = torch.stack([count.to(home) for count in counts]).tolist()
+    home = pairs[0][0].bits.device
+    changed = [_changed(a.bits, b.bits) for a, b in pairs]
+    counts = [value.to(home, torch.float64) for value in (*changed, *(b.nans for _, b in pairs))]
+    values = torch.stack(counts).tolist()
     return Distances(
         tuple(
-            SiteDistance(a.name, changed, a.samples, nans)
-            for (a, _), changed, nans in zip(
+            SiteDistance(a.name, int(count), a.samples, int(nans))
+            for (a, _), count, nans in zip(
                 pairs, values[: len(pairs)], values[len(pairs) :], strict=True
             )
         )
     )
+
+
+def _pairs(
+    before: list[SitePattern], after: list[SitePattern]
+) -> list[tuple[SitePattern, SitePattern]]:
+    """Match sites by their order where the passes went the same way, else by name."""
+    if len(before) == len(after):
+        pairs = list(zip(before, after, strict=True))
+        if all(a.op == b.op and _size(a.bits) == _size(b.bits) for a, b in pairs):
+            return pairs
+    named = {site.name: site for site in after}
+    return [
+        (site, named[site.name])
+        for site in before
+        if site.name in named and _size(named[site.name].bits) == _size(site.bits)
+    ]
 
 
 def _size(bits: Tensor) -> tuple[int, int]:
@@ -125,6 +138,10 @@ def _rows(bits: Tensor) -> Tensor:
 
 
 def _changed(a: Tensor, b: Tensor) -> Tensor:
+    """Return in how many samples the patterns differ."""
     if a.dim() != b.dim():
         a, b = _rows(a), _rows(b)
-    return (a != b).any(1).sum()
+    unequal = a != b
+    if a.dim() == 2 and a.shape[1] % 8 == 0:  # eight units at once: much quicker on a CPU
+        return unequal.view(torch.int64).amax(1).count_nonzero()
+    return unequal.view(torch.uint8).amax(1).count_nonzero()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -30,7 +30,8 @@ class SitePattern:
         op: the operator, such as `relu`.
         bits: `(rows, units)` or `(rows, units, pixels)` bool on the model's device: whether
             a pre-activation lies above the threshold.
-        nans: how many of these pre-activations were NaN, a tensor of one int64.
+        nans: how many of these pre-activations were NaN, a tensor of one number; 1 for any
+            number where they are not counted.
         population: number of samples at the site, before the choice.
     """
 
@@ -54,8 +55,8 @@ class SitePattern:
 class Patterns(Mapping[str, SitePattern]):
     """The patterns of one forward pass by site name, in the order of the calls."""
 
-    def __init__(self, sites: Mapping[str, SitePattern]) -> None:
-        self._sites = dict(sites)
+    def __init__(self, sites: Iterable[SitePattern]) -> None:
+        self._sites = {site.name: site for site in sites}
 
     def __getitem__(self, name: str) -> SitePattern:
         return self._sites[name]
@@ -65,6 +66,28 @@ class Patterns(Mapping[str, SitePattern]):
 
     def __len__(self) -> int:
         return len(self._sites)
+
+
+class SiteNames:
+    """Names of the sites of a model, kept by the order in which their operators ran."""
+
+    def __init__(self) -> None:
+        self.are_wanted = True
+        self._known: dict[tuple[tuple[str, int], ...], tuple[str, ...]] = {}
+
+    def name(self, sites: Sequence[SitePattern], *, is_named: bool) -> list[SitePattern]:
+        """Return the sites with their names: learns from those that have them, helps the rest.
+
+        Where a model takes a way that was not seen before, the next pass is asked for names.
+        """
+        way = tuple((site.op, site.units) for site in sites)
+        if is_named:
+            self._known[way] = tuple(site.name for site in sites)
+        names = self._known.get(way)
+        self.are_wanted = names is None
+        if names is None:
+            return list(sites)
+        return [replace(site, name=name) for site, name in zip(sites, names, strict=True)]
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -80,6 +103,10 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             on the shape alone. A distance D then has the standard error sqrt(D(1 - D)/n),
             more where pixels of an image change together.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too (threshold 0).
+        count_nans: whether to count NaNs exactly or only to tell whether there are any, which
+            is quicker (infinities of both signs at one site count as NaN then).
+        names: names found by earlier captures of the same model; saves following its modules
+            at every pass. None: names are found anew.
 
     Raises:
         OptionError: `max_samples` below 1.
@@ -95,7 +122,13 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(
-        self, model: nn.Module, *, max_samples: int = MAX_SAMPLES, smooth: bool = False
+        self,
+        model: nn.Module,
+        *,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+        count_nans: bool = True,
+        names: SiteNames | None = None,
     ) -> None:
         if max_samples < 1:
             raise OptionError(
@@ -103,10 +136,12 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 "give a positive number, such as 4096."
             )
         super().__init__()  # type: ignore[no-untyped-call]
-        self._stack = ModuleStack(model)
+        self._names = SiteNames() if names is None else names
+        self._stack = ModuleStack(model) if self._names.are_wanted else None
         self._max_samples = max_samples
+        self._count_nans = count_nans
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
-        self._sites: dict[str, SitePattern] = {}
+        self._sites: list[SitePattern] = []
         self._calls: Counter[str] = Counter()
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
@@ -114,10 +149,11 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @property
     def patterns(self) -> Patterns:
         """What was caught so far."""
-        return Patterns(self._sites)
+        return Patterns(self._names.name(self._sites, is_named=self._stack is not None))
 
     def __enter__(self) -> PatternCapture:
-        self._stack.attach()
+        if self._stack is not None:
+            self._stack.attach()
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -128,7 +164,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        self._stack.detach()
+        if self._stack is not None:
+            self._stack.detach()
         self._compared.clear()
 
     def __torch_dispatch__(
@@ -164,16 +201,15 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if x.dim() == 0 or x.numel() == 0 or not x.is_floating_point():
             return
         op = func.overloadpacket.__name__.strip("_")
-        base = self._stack.name(op)
+        base = op if self._stack is None else self._stack.name(op)
         self._calls[base] += 1
         call = self._calls[base]
         name = base if call == 1 else f"{base}#{call}"
         axis = self._axes.get(x.numel(), 1 if x.dim() > 2 else -1)
         values = sample_units(x, axis, self._max_samples)
         population = x.numel() // values.shape[1]
-        self._sites[name] = SitePattern(
-            name, op, values > threshold, values.isnan().sum(), population
-        )
+        nans = values.isnan().sum() if self._count_nans else values.sum().isnan()
+        self._sites.append(SitePattern(name, op, values > threshold, nans, population))
 
 
 _WHERE = torch.ops.aten.where.self

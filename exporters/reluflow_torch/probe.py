@@ -16,7 +16,7 @@ from reluflow.errors import DataError, OptionError
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
 from reluflow_torch.distance import Distances, distances
-from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns
+from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SiteNames
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,8 @@ class StepProbe:
 
     Parameters, gradients, optimizer state, buffers, training flags and random generators
     are put back bit for bit after every measurement; Python attributes that a module sets
-    in its forward pass are not.
+    in its forward pass are not. Python's and numpy's generators are put back where the
+    first pass drew from them.
 
     Args:
         model: an eager module; wrappers of `torch.compile` and DDP taken off.
@@ -111,6 +112,9 @@ class StepProbe:
         self.forward_passes = 0
         self.is_running = False
         self.model = model
+        self._host_draws = True
+        self._is_first = True
+        self._names = SiteNames()
         self._optimizer = optimizer
         self._max_samples = max_samples
         self._smooth = smooth
@@ -119,7 +123,17 @@ class StepProbe:
 
     def capture(self) -> PatternCapture:
         """Return a context that catches the patterns of the passes inside it."""
-        return PatternCapture(self.model, max_samples=self._max_samples, smooth=self._smooth)
+        return PatternCapture(
+            self.model,
+            max_samples=self._max_samples,
+            smooth=self._smooth,
+            count_nans=False,
+            names=self._names,
+        )
+
+    def random_state(self) -> RandomState:
+        """Return the present state of the generators that the model may use."""
+        return RandomState(device_of(self.model), with_host=self._host_draws)
 
     def patterns(self, batch: Batch, random: RandomState | None = None) -> Patterns:
         """Run the model once more as in training, without gradients or lasting effects.
@@ -135,8 +149,7 @@ class StepProbe:
             DataError: the batch was overwritten since.
         """
         batch.check_unchanged()
-        device = device_of(self.model)
-        now = RandomState(device)
+        now = self.random_state()
         self._buffers.save()
         if random is not None:
             random.restore()
@@ -152,6 +165,8 @@ class StepProbe:
                     )
                 capture = stack.enter_context(self.capture())
                 self.model(*batch.args, **batch.kwargs)
+                if self._is_first:
+                    self._host_draws, self._is_first = now.host_has_moved(), False
         finally:
             self.is_running = False
             self._buffers.restore()
@@ -184,7 +199,7 @@ class StepProbe:
         state: list[Patterns] = [before] if before is not None else []
 
         def measure(rate: float) -> Distances:
-            now = RandomState(device_of(self.model))
+            now = self.random_state()
             if not state:
                 state.append(self.patterns(used, random))
             if not saved:

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from reluflow.errors import DataError, DivergenceError, OptionError
 from reluflow.temperature import ActCool, ActCoolOptions, PowerSchedule, Schedule
+from reluflow_torch._closure import run_closure
 from reluflow_torch._follow import TrainingPasses
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._ranks import mean_over_ranks, number_of_ranks
@@ -187,7 +188,7 @@ class ActCoolLR(LRScheduler):
         self._check_hand_over()
         if not self._leads():
             return None
-        replaced = _run_closure(args, kwargs)
+        replaced = run_closure(args, kwargs)
         if not _is_overflow(optimizer):
             self._set_coming_rates()
         return replaced
@@ -241,7 +242,11 @@ class ActCoolLR(LRScheduler):
             self.controller.samples = samples * number_of_ranks()
 
     def _agree(self, distances: Distances) -> float:
-        return mean_over_ranks(distances.mean, device_of(self._probe.model))
+        return mean_over_ranks(distances.mean, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return device_of(self._probe.model)
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -252,17 +257,14 @@ class ActCoolLR(LRScheduler):
             after = self._probe.patterns(batch, self._passes.random)
             self.distances = compare(before, after)
             self.n_probes += 1
-            if self._agree_on(self.distances.nans):
+            if mean_over_ranks(float(self.distances.nans), self._device) > 0:
                 raise DivergenceError(
-                    f"{self.distances.nans} pre-activations are NaN after step {self.last_epoch} "
-                    f"with rate {self.controller.rate}: the training has diverged; start again "
-                    "from the last checkpoint with a lower start temperature."
+                    f"pre-activations are NaN after step {self.last_epoch} with rate "
+                    f"{self.controller.rate}: the training has diverged; start again from the "
+                    "last checkpoint with a lower start temperature."
                 )
             self.controller.observe(self._agree(self.distances))
         self._passes.forget()
-
-    def _agree_on(self, count: int) -> bool:
-        return mean_over_ranks(float(count), device_of(self._probe.model)) > 0
 
     def _add_new_groups(self) -> None:
         """Give groups that were added to the optimizer their ratio to the rate in use."""
@@ -342,19 +344,6 @@ def _check_total(total_steps: int | None) -> None:
             f"total_steps is {total_steps}, but counts the calls of scheduler.step(); give a "
             "whole number from 1 on, or None."
         )
-
-
-def _run_closure(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Run a closure given to `optimizer.step` early: the batch and gradients come from it."""
-    closure = args[1] if len(args) > 1 else kwargs.get("closure")
-    if not callable(closure):
-        return None
-    with torch.enable_grad():
-        loss = closure()
-    rest = {name: value for name, value in kwargs.items() if name != "closure"}
-    return (args[0], *args[2:]), {**rest, "closure": lambda: loss}
 
 
 def _is_overflow(optimizer: Optimizer) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,30 +20,25 @@ from reluflow.report import (
     save_transitions,
 )
 from reluflow.report._scales import edges, power, rate_axis, thousands
-from reluflow.temperature import ArctanTransition, ErfTransition, LogNormal
+from reluflow.temperature import ArctanTransition, ErfTransition, LogNormal, PhaseDiagram
 
 RATES = np.geomspace(1e-4, 1e2, 25)
 YELLOW, NAVY, RED = (254, 232, 56), (0, 34, 78), (213, 94, 0)
 
 
-@dataclass(frozen=True)
-class Diagram:
-    """The least that a picture of phases wants."""
-
-    steps: NDArray[np.float64]
-    rates: NDArray[np.float64]
-    distances: NDArray[np.float64]
-    used_rates: NDArray[np.float64]
-    mu: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-
-
-def diagram(n: int = 12, shift: float = 0.0) -> Diagram:
-    steps = np.arange(n) * 100.0
+def diagram(n: int = 12, shift: float = 0.0) -> PhaseDiagram:
     mu = np.linspace(-3.0, -1.0, n) + shift
     sigma = np.linspace(1.4, 0.9, n)
     rows = [LogNormal(m, s).distance(RATES) for m, s in zip(mu, sigma, strict=True)]
-    return Diagram(steps, RATES, np.array(rows), np.geomspace(0.3, 1e-3, n), mu, sigma)
+    return PhaseDiagram(
+        steps=np.arange(n) * 100,
+        rates=RATES,
+        sites=("relu",),
+        site_distances=np.array(rows)[:, :, None],
+        used_rates=np.geomspace(0.3, 1e-3, n),
+        mu=mu,
+        sigma=sigma,
+    )
 
 
 def recording(sites: int = 5, steps: int = 12, **more: object) -> pa.Table:
@@ -129,9 +124,8 @@ def test_high_rates_are_bright_above_and_low_ones_dark_below(tmp_path: Path) -> 
 
 
 def test_the_used_rate_is_a_white_line_inside_the_map(tmp_path: Path) -> None:
-    at_half = diagram()
-    inside = Diagram(**{**vars(at_half), "used_rates": np.full(12, 1e-3)})
-    outside = Diagram(**{**vars(at_half), "used_rates": np.full(12, np.nan)})
+    inside = replace(diagram(), used_rates=np.full(12, 1e-3))
+    outside = replace(diagram(), used_rates=np.full(12, np.nan))
     shown = colours(save_phase_diagram(inside, tmp_path / "a.png"))
     plain = colours(save_phase_diagram(outside, tmp_path / "b.png"))
 
@@ -180,7 +174,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_empty_data_are_refused_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    nothing = Diagram(**{**vars(diagram()), "distances": np.full((12, 25), np.nan)})
+    nothing = replace(diagram(), site_distances=np.full((12, 25, 1), np.nan))
     with pytest.raises(DataError, match="holds no measured distance; sweep the rates"):
         save_phase_diagram(nothing, path)
     with pytest.raises(DataError, match="holds no phase diagram"):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reluflow.analysis import AnalysisOptions as AnalysisOptions
     from reluflow.analysis import ComparisonReport as ComparisonReport
     from reluflow.analysis import PatternReport as PatternReport
+    from reluflow.analysis import StepMeter as StepMeter
     from reluflow.errors import ReluflowError as ReluflowError
     from reluflow.runtime import get_library_path as get_library_path
 
@@ -27,6 +28,7 @@ _HOMES = {
     "ComparisonReport": "reluflow.analysis",
     "PatternReport": "reluflow.analysis",
     "ReluflowError": "reluflow.errors",
+    "StepMeter": "reluflow.analysis",
 }
 
 __all__ = ["__version__", *_HOMES]

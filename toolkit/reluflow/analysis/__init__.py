@@ -15,6 +15,8 @@ from reluflow.analysis.result import (
     SiteComparison,
     SiteReport,
 )
+from reluflow.analysis.step_meter import Patterns, StepMeter
+from reluflow.analysis.step_result import SiteDistance, StepDistance
 from reluflow.analysis.summarize import Analysis, site_metrics, summarize
 
 __all__ = [
@@ -26,10 +28,14 @@ __all__ = [
     "ModelDescription",
     "PatternReport",
     "PatternSummary",
+    "Patterns",
     "Pipeline",
     "RunDescription",
     "SiteComparison",
+    "SiteDistance",
     "SiteReport",
+    "StepDistance",
+    "StepMeter",
     "compare_models",
     "describe_model",
     "holds_checkpoint",

@@ -2,6 +2,7 @@
 
 from reluflow.graph.annotate import annotate
 from reluflow.graph.bake import bake_samples
+from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_statistics
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
@@ -15,8 +16,15 @@ from reluflow.graph.site import SwitchSite
 from reluflow.graph.sites import find_sites
 from reluflow.graph.tap import Tap, TapResult, tap
 from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
+from reluflow.graph.weights_as_inputs import (
+    WeightInput,
+    WeightInputsResult,
+    read_weights,
+    weights_as_inputs,
+)
 
 __all__ = [
+    "BatchStatisticsResult",
     "ConvertedNode",
     "FoldResult",
     "Folded",
@@ -35,6 +43,8 @@ __all__ = [
     "SwitchSite",
     "Tap",
     "TapResult",
+    "WeightInput",
+    "WeightInputsResult",
     "annotate",
     "bake_samples",
     "expose",
@@ -47,6 +57,9 @@ __all__ = [
     "prune",
     "psb_inputs",
     "read_program",
+    "read_weights",
     "tap",
     "to_psb",
+    "use_batch_statistics",
+    "weights_as_inputs",
 ]

@@ -208,7 +208,7 @@ def _name_sites(axes: Axes, sites: list[str]) -> None:
 def _colorbar(figure: Figure, image: Any, axes: list[Axes], shown: _Column) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    drawn = [np.ma.asarray(a.collections[0].get_array()).compressed() for a in axes]
+    drawn: list[Floats] = [np.ma.asarray(a.collections[0].get_array()).compressed() for a in axes]
     values = np.concatenate(drawn)
     beyond, below = (values > image.norm.vmax).any(), (values < image.norm.vmin).any()
     extend = ("neither", "max", "min", "both")[int(beyond) + 2 * int(below)]

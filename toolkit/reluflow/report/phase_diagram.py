@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from reluflow.report._canvas import GRID, INK, MUTED, NOTHING, calm, drawable, s
 from reluflow.report._format import plain, shorten
 from reluflow.report._measures import BLUE, RED
 from reluflow.report._scales import edges, rate_axis, time_axis
+from reluflow.temperature import PhaseDiagram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,36 +27,8 @@ _HEIGHTS = (3.2, 1.25, 0.95)
 _MAX_TITLE = 36
 
 
-class Phases(Protocol):
-    """What a phase diagram must offer: sweeps of rates at training steps."""
-
-    @property
-    def steps(self) -> Any:
-        """`(times,)` training steps, increasing."""
-
-    @property
-    def rates(self) -> Any:
-        """`(rates,)` learning rates tried, increasing."""
-
-    @property
-    def distances(self) -> Any:
-        """`(times, rates)` D, fractions in [0, 1]; NaN where not measured."""
-
-    @property
-    def used_rates(self) -> Any:
-        """`(times,)` the rate that training used; NaN where unknown."""
-
-    @property
-    def mu(self) -> Any:
-        """`(times,)` place of the fitted log-normal transition, in ln(rate); NaN: no fit."""
-
-    @property
-    def sigma(self) -> Any:
-        """`(times,)` its width, in ln(rate)."""
-
-
 def save_phase_diagram(
-    diagram: Phases | Mapping[str, Phases],
+    diagram: PhaseDiagram | Mapping[str, PhaseDiagram],
     path: str | os.PathLike[str],
     *,
     title: str = "",
@@ -93,7 +66,7 @@ def save_phase_diagram(
     return save(_draw(named, title, time_label), path)
 
 
-def _draw(named: Mapping[str, Phases], title: str, time_label: str) -> Figure:
+def _draw(named: Mapping[str, PhaseDiagram], title: str, time_label: str) -> Figure:
     columns = len(named)
     width = 7.6 if columns == 1 else 1.3 + 3.7 * columns
     figure = titled(title, width, sum(_HEIGHTS) + 0.9 + 0.3 * bool(title))
@@ -122,7 +95,7 @@ def _draw(named: Mapping[str, Phases], title: str, time_label: str) -> Figure:
     return figure
 
 
-def _distances(axes: Axes, one: Phases) -> Any:
+def _distances(axes: Axes, one: PhaseDiagram) -> Any:
     """Draw the colour map and the used rate."""
     from matplotlib.patheffects import Normal, Stroke
 
@@ -143,7 +116,7 @@ def _distances(axes: Axes, one: Phases) -> Any:
     return image
 
 
-def _location(axes: Axes, one: Phases, legend: bool) -> None:
+def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
     """Draw exp(mu) with one sigma on either side, and the used rate again."""
     steps, mu, sigma = _floats(one.steps), _floats(one.mu), _floats(one.sigma)
     axes.fill_between(
@@ -166,12 +139,12 @@ def _location(axes: Axes, one: Phases, legend: bool) -> None:
         )
 
 
-def _width(axes: Axes, one: Phases) -> None:
+def _width(axes: Axes, one: PhaseDiagram) -> None:
     axes.plot(_floats(one.steps), _floats(one.sigma), color=RED, linewidth=1.5)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
 
 
-def _scale_rows(grid: Any, diagrams: list[Phases]) -> None:
+def _scale_rows(grid: Any, diagrams: list[PhaseDiagram]) -> None:
     """Give the rows of mu and sigma ranges that hold every diagram."""
     from matplotlib.ticker import MaxNLocator
 

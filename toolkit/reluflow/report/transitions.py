@@ -14,7 +14,7 @@ from reluflow.errors import DataError
 from reluflow.report._canvas import GRID, INK, calm, save, titled
 from reluflow.report._measures import BLUE, GREEN, RED
 from reluflow.report._scales import power
-from reluflow.temperature.transition import Transition
+from reluflow.temperature import Transition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

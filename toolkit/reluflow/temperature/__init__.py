@@ -3,6 +3,12 @@
 from reluflow.errors import DivergenceError
 from reluflow.temperature.controller import ActCool
 from reluflow.temperature.distance import Temperature, distance, temperature
+from reluflow.temperature.divergence import (
+    DivergenceAlarm,
+    SigmaWatch,
+    WatchOptions,
+    transition_width,
+)
 from reluflow.temperature.fit import TransitionFit, fit_transition
 from reluflow.temperature.options import ActCoolOptions
 from reluflow.temperature.phase_diagram import PhaseDiagram
@@ -28,6 +34,7 @@ __all__ = [
     "ActCoolOptions",
     "ArctanTransition",
     "CyclicSchedule",
+    "DivergenceAlarm",
     "DivergenceError",
     "ErfTransition",
     "LogNormal",
@@ -36,10 +43,12 @@ __all__ = [
     "ProbabilitySchedule",
     "Schedule",
     "Sensitivity",
+    "SigmaWatch",
     "Temperature",
     "Theorem1Check",
     "Transition",
     "TransitionFit",
+    "WatchOptions",
     "check_theorem_1",
     "default_rates",
     "distance",
@@ -48,4 +57,5 @@ __all__ = [
     "sweep",
     "temperature",
     "transition_from_dict",
+    "transition_width",
 ]

@@ -1,0 +1,186 @@
+"""Time of training with ActCoolLR over plain training of the same model, in one run.
+
+Two equal models take turns, a block of steps each, on the same batches. The ratio of all
+time holds every cost: probes, fits, hooks. Run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from _support import arguments, keep
+from torch import nn
+
+from reluflow_torch import ActCoolLR
+
+BLOCK = 8
+BATCH = 128
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation and a way around them."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width_in, width, 3, stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(width)
+        self.around = nn.Conv2d(width_in, width, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum of both ways, switched."""
+        y = torch.relu(self.first_norm(self.first(x)))
+        return torch.relu(self.second_norm(self.second(y)) + self.around(x))
+
+
+def f1(*, with_norm: bool) -> nn.Module:
+    """Return the F1 of the thesis: 5 layers of 512."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = 784
+    for _ in range(5):
+        layers.append(nn.Linear(width, 512))
+        if with_norm:
+            layers.append(nn.BatchNorm1d(512))
+        layers.append(nn.ReLU())
+        width = 512
+    return nn.Sequential(*layers, nn.Linear(512, 10))
+
+
+def resnet8() -> nn.Module:
+    """Return a ResNet of 3 stages with 16, 32 and 64 channels."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        Residual(16, 16, 1),
+        Residual(16, 32, 2),
+        Residual(32, 64, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "F1 without BN": (lambda: f1(with_norm=False), 1),
+    "F1 with BN": (lambda: f1(with_norm=True), 1),
+    "ResNet-8": (resnet8, 8),
+}
+"""Model and by how much to divide the number of blocks: some steps are slow."""
+
+
+@dataclass
+class Overhead:
+    """What one model cost.
+
+    Attributes:
+        model: its name.
+        optimizer: the optimizer's name.
+        steps: steps of each side.
+        step_ms: median time of a plain step.
+        overhead: time of all blocks with the scheduler over that without, less 1.
+        overhead_of_median_block: the same for the median pair of blocks, without refits.
+        passes_per_step: extra forward passes per step.
+        fits: full fits, with `fit_measurements` hypothetical steps in all.
+    """
+
+    model: str
+    optimizer: str
+    steps: int
+    step_ms: float
+    overhead: float
+    overhead_of_median_block: float
+    passes_per_step: float
+    fits: int
+    fit_measurements: int
+
+
+class Side:
+    """One of the two trainings."""
+
+    def __init__(self, make: Callable[[], nn.Module], optimizer: str, total: int | None) -> None:
+        torch.manual_seed(0)
+        self.model = make()
+        parameters = self.model.parameters()
+        self.optimizer: torch.optim.Optimizer
+        if optimizer == "SGD":
+            self.optimizer = torch.optim.SGD(parameters, lr=0.01)
+        else:
+            self.optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+        self.scheduler = ActCoolLR(self.optimizer, self.model, total) if total else None
+        self.seconds: list[float] = []
+
+    def block(self, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Train on some batches and note the time."""
+        start = time.perf_counter()
+        for x, y in batches:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self.model(x), y).backward()
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
+        self.seconds.append(time.perf_counter() - start)
+
+
+def learnable_data(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images of ten kinds: each a pattern of its own under noise."""
+    torch.manual_seed(1)
+    labels = torch.randint(0, 10, (number,))
+    kinds = nn.functional.interpolate(torch.randn(10, 1, 7, 7), scale_factor=4.0)
+    return kinds[labels] + torch.randn(number, 1, 28, 28), labels
+
+
+def measure(name: str, optimizer: str, blocks: int) -> Overhead:
+    """Train both sides in turns."""
+    make, divisor = MODELS[name]
+    blocks = max(4, blocks // divisor)
+    plain, cooled = Side(make, optimizer, None), Side(make, optimizer, blocks * BLOCK)
+    images, labels = learnable_data(4096)
+    draw = torch.Generator().manual_seed(2)
+    for number in range(blocks):
+        batches = []
+        for _ in range(BLOCK):
+            index = torch.randint(0, len(images), (BATCH,), generator=draw)
+            batches.append((images[index], labels[index]))
+        for side in (plain, cooled) if number % 2 else (cooled, plain):
+            side.block(batches)
+    scheduler = cooled.scheduler
+    assert scheduler is not None
+    pairs = zip(cooled.seconds, plain.seconds, strict=True)
+    return Overhead(
+        name,
+        optimizer,
+        blocks * BLOCK,
+        1e3 * statistics.median(plain.seconds) / BLOCK,
+        sum(cooled.seconds) / sum(plain.seconds) - 1.0,
+        statistics.median(a / b for a, b in pairs) - 1.0,
+        scheduler.forward_passes / (blocks * BLOCK),
+        scheduler.controller.n_fits,
+        scheduler.controller.n_measurements,
+    )
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", rounds=120)
+    torch.set_num_threads(1)
+    results = []
+    for name in MODELS:
+        for optimizer in ("SGD", "AdamW"):
+            found = measure(name, optimizer, options.rounds)
+            results.append(asdict(found))
+            print(
+                f"{name:14s} {optimizer:6s} {found.steps:5d} steps of {found.step_ms:6.2f} ms: "
+                f"{100 * found.overhead:+5.1f} % (median block "
+                f"{100 * found.overhead_of_median_block:+5.1f} %), "
+                f"{found.passes_per_step:.3f} extra passes a step, {found.fits} fits"
+            )
+    keep(options.json, results)
+
+
+if __name__ == "__main__":
+    main()
