@@ -37,6 +37,15 @@ def test_convert_tells_what_stays(tmp_path: Path, capsys) -> None:
     assert found["layers"][0]["x_exponent"] == 10
 
 
+def test_what_is_taken_over_is_shown_and_can_be_left(tmp_path: Path, capsys) -> None:
+    out = str(tmp_path / "p.onnx")
+    assert main(["psb", "convert", FLOAT, "-o", out]) == 0
+    assert capsys.readouterr().out.count("add+relu") == 3
+    assert main(["psb", "convert", FLOAT, "-o", out, "--no-fuse", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert {(layer["adds"], layer["activation"]) for layer in layers} == {(False, "none")}
+
+
 def test_eval_prints_and_writes(converted: str, tmp_path: Path, capsys) -> None:
     out = tmp_path / "report"
     arguments = ["--data", DATA, "--limit", "60", "--samples", "1,4", "--seeds", "2"]

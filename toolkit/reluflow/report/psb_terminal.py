@@ -56,7 +56,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
 def _then(layer: LayerCost) -> str:
     """Return what follows the sum: an addition, an activation, both."""
     steps = ["add"] if layer.adds else []
-    return ", ".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
+    return "+".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
 
 
 def print_conversion(result: PsbResult, model: PsbDescription, console: Console) -> None:
