@@ -7,15 +7,18 @@ from reluflow.deployment.labels import accuracy, read_labels
 from reluflow.deployment.result import (
     Evaluation,
     LayerCost,
+    LayerSaturation,
     LayerSensitivity,
     PsbDescription,
     SamplePoint,
 )
+from reluflow.deployment.saturation import measure_saturation
 
 __all__ = [
     "Evaluation",
     "EvaluationOptions",
     "LayerCost",
+    "LayerSaturation",
     "LayerSensitivity",
     "PsbDescription",
     "SamplePoint",
@@ -23,5 +26,6 @@ __all__ = [
     "calibrate",
     "describe_psb",
     "evaluate",
+    "measure_saturation",
     "read_labels",
 ]

@@ -7,9 +7,11 @@ from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.model import Model, load
 from reluflow.graph.prune import Pruned, PruneResult, prune
+from reluflow.graph.psb_alone import psb_alone
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.graph.refused import Refused
+from reluflow.graph.saturation import SaturationCounts, count_saturation
 from reluflow.graph.site import SwitchSite
 from reluflow.graph.sites import find_sites
 from reluflow.graph.tap import Tap, TapResult, tap
@@ -28,12 +30,14 @@ __all__ = [
     "PsbOptions",
     "PsbResult",
     "Refused",
+    "SaturationCounts",
     "Succession",
     "SwitchSite",
     "Tap",
     "TapResult",
     "annotate",
     "bake_samples",
+    "count_saturation",
     "expose",
     "find_psb",
     "find_sites",
@@ -42,6 +46,7 @@ __all__ = [
     "hash_taps",
     "load",
     "prune",
+    "psb_alone",
     "psb_inputs",
     "tap",
     "to_psb",

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reluflow.deployment import Evaluation
 from reluflow.errors import OutputError
 from reluflow.report._atomic import replacing, write_text
-from reluflow.report._format import count, decimal, plain, plural, size
+from reluflow.report._format import count, decimal, percent, plain, plural, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,6 +108,7 @@ def _page(result: Evaluation, picture: str) -> str:
         if value is not None
     ]
     layers = {row.name: row for row in result.sensitivity}
+    cut = {row.name: percent(row.share) for row in result.saturation}
     return environment.get_template("psb.html.j2").render(
         title=plain(Path(psb.path).name if psb.path else "PSB model"),
         metric=result.metric,
@@ -125,6 +126,7 @@ def _page(result: Evaluation, picture: str) -> str:
                 decimal(layer.bits_per_weight),
                 count(layer.shift_adds),
                 f"{100 * layers[layer.name].loss:+.2f}" if layer.name in layers else "",
+                cut.get(layer.name, ""),
             )
             for layer in psb.layers
         ],
