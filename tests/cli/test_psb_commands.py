@@ -58,7 +58,10 @@ def test_eval_prints_and_writes(converted: str, tmp_path: Path, capsys) -> None:
     numbers = json.loads((out / "psb.json").read_text())
     assert [point["samples"] for point in numbers["points"]] == [1, 4]
     page = (out / "psb.html").read_text()
-    assert "data:image/png;base64," in page and f"{100 * numbers['nearest']:.2f} %" in page
+    assert (
+        "data:image/png;base64," in page
+        and f"{100 * numbers['nearest']:.2f}\N{NO-BREAK SPACE}%" in page
+    )
     assert (out / "samples.png").read_bytes().startswith(b"\x89PNG")
 
 
