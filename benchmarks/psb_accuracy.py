@@ -8,7 +8,6 @@ Every figure is in percent, mean and standard deviation over seeds; nothing is r
 from __future__ import annotations
 
 import argparse
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,8 @@ def settings() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for share in (0.25, 0.5):
         yield NETWORKS[0], f"pruned {share:.0%}", {"p_bits": 4, "prune": share}
     for network in NETWORKS[1:]:
-        yield network, "systematic, p 4 bits", {"p_bits": 4}
+        for bits in (3, 4):
+            yield network, f"systematic, p {bits} bits", {"p_bits": bits}
 
 
 def inputs(folder: Path) -> tuple[Path, np.ndarray]:
@@ -49,20 +49,22 @@ def inputs(folder: Path) -> tuple[Path, np.ndarray]:
     if not (folder / IMAGES).is_file():
         shipped = MODELS / "fashion_mnist_test_2000.npz"
         return shipped, read_labels(shipped)
-    with gzip.open(folder / LABELS) as file:
-        return folder / IMAGES, np.frombuffer(file.read()[8:], np.uint8).astype(np.int64)
+    return folder / IMAGES, read_labels(folder / LABELS)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data-dir", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
     images, labels = inputs(options.data_dir)
+    chosen_n = tuple(sorted(options.samples))
     print(f"{images}, {options.seeds} seeds, percent right")
-    print("| network | setting | file / float32 | float | " + " | ".join(map(str, SAMPLES)) + " |")
-    print("|---" * (4 + len(SAMPLES)) + "|")
+    print("| network | setting | file / float32 | float | " + " | ".join(map(str, chosen_n)) + " |")
+    print("|---" * (4 + len(chosen_n)) + "|")
     rows = []
     for network, what, chosen in settings():
         model = load(MODELS / f"{network}.onnx")
@@ -72,7 +74,12 @@ def main() -> None:
             source,
             labels,
             float_model=model,
-            options=EvaluationOptions(samples=SAMPLES, seeds=options.seeds, batch_size=250),
+            options=EvaluationOptions(
+                samples=chosen_n,
+                seeds=options.seeds,
+                batch_size=250,
+                threads=options.threads,
+            ),
         )
         cells = " | ".join(f"{100 * p.mean:.2f} ± {100 * p.std:.2f}" for p in found.points)
         ratio = found.psb.file_bytes / model.size_bytes
@@ -82,7 +89,7 @@ def main() -> None:
             flush=True,
         )
         rows.append({"network": network, "setting": what} | found.to_dict())
-    keep(options.json, rows)
+        keep(options.json, rows)
 
 
 if __name__ == "__main__":

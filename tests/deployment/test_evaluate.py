@@ -1,5 +1,6 @@
 """Calibration and evaluation on the shipped model, with and without the native library."""
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from reluflow.deployment import (
     read_labels,
 )
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.graph import Model, PsbOptions, load, to_psb
+from reluflow.graph import Model, PsbOptions, bake_samples, load, to_psb
 from reluflow.runtime import open_session
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -79,6 +80,32 @@ def test_each_layer_alone_loses_less_than_all_together(
     losses = [row.loss for row in result.sensitivity]
     assert np.mean(losses) < result.float_value - result.points[0].mean
     assert max(losses) == losses[0], "the first layer of this model is the most sensitive one"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "p_bits", "n", "runs"),
+    [("systematic", 2, 2, 3), ("systematic", 2, 4, 1), ("nearest", 8, 1, 1), ("binomial", 1, 8, 3)],
+)
+def test_seeds_that_cannot_matter_are_run_once(
+    float_model: Model, sampler: str, p_bits: int, n: int, runs: int
+) -> None:
+    model = to_psb(float_model, PsbOptions(p_bits=p_bits, sampler=sampler)).model
+    seen: list[int] = []
+    options = EvaluationOptions(samples=(n,), seeds=3, threads=1)
+    result = evaluate(
+        model,
+        source(model, 64),
+        np.zeros(64, np.int64),
+        metric=lambda outputs, labels: float(outputs.sum()),
+        options=options,
+        progress=lambda what, done, total: seen.append(done),
+    )
+    assert seen[-1] == 1 + runs, "nearest mode is one more run"
+    assert len(set(result.points[0].values)) == runs and len(result.points[0].values) == 3
+    sessions = [open_session(bake_samples(model, n, seed), threads=1) for seed in (0, 1)]
+    images = next(iter(source(model, 64).batches(64)))
+    one, other = (session.run(images)[0] for session in sessions)
+    assert np.array_equal(one, other) == (runs == 1)
 
 
 def test_any_metric_can_be_given(converted: Model) -> None:
@@ -164,8 +191,22 @@ def test_labels_are_read_and_checked(tmp_path: Path) -> None:
         read_labels(IMAGES, "y")
     with pytest.raises(DataError, match=r"float32 \[2000, 1, 28, 28\]; give one whole number"):
         read_labels(IMAGES, "image")
-    with pytest.raises(DataError, match=r"cannot be read as \.npz or \.npy"):
+    with pytest.raises(DataError, match=r"cannot be read as \.npz, \.npy or idx"):
         read_labels(tmp_path / "nothing.npz")
+
+
+def test_labels_may_be_an_idx_file(tmp_path: Path) -> None:
+    raw = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 0, 255])
+    for name, content in (("plain", raw), ("zipped.gz", gzip.compress(raw))):
+        (tmp_path / name).write_bytes(content)
+        assert read_labels(tmp_path / name).tolist() == [7, 0, 255]
+        assert read_labels(tmp_path / name, limit=2).tolist() == [7, 0]
+    (tmp_path / "images").write_bytes(bytes([0, 0, 8, 2, *[0, 0, 0, 1] * 2, 9]))
+    with pytest.raises(DataError, match=r"are uint8 \[1, 1\]; give one whole number an input"):
+        read_labels(tmp_path / "images")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(raw)[:-9])
+    with pytest.raises(DataError, match=r"cannot be read"):
+        read_labels(tmp_path / "cut.gz")
 
 
 def test_an_unknown_count_of_inputs_is_checked_in_the_end(converted: Model) -> None:

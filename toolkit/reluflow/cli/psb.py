@@ -112,7 +112,7 @@ def evaluate_model(
         str, typer.Option("--samples", help="Numbers of samples, with commas between.")
     ] = "1,2,4,8,16,32,64",
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="Class numbers, .npz or .npy; --data's own.")
+        Path | None, typer.Option("--labels", help="Class numbers: .npz, .npy or idx.")
     ] = None,
     label_name: Annotated[
         str, typer.Option("--label-name", help="Array of an .npz with the class numbers.")

@@ -57,6 +57,7 @@ def _cost(node: PsbNode) -> LayerCost:
         zeros=node.zeros,
         bits_per_weight=node.bits_per_weight,
         shift_adds=node.shift_adds(1),
+        adds=node.adds is not None,
         activation=node.activation,
         x_exponent=node.x_exponent,
     )

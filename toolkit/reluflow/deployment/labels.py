@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
 from reluflow.errors import DataError
 
 
@@ -17,7 +19,8 @@ def read_labels(
     """Read class numbers.
 
     Args:
-        path: .npz with an array of that name, or .npy.
+        path: .npz with an array of that name, .npy, or idx, gzipped or not; told by the first
+            bytes.
         name: of the array in an .npz.
         limit: the first so many only.
 
@@ -28,28 +31,49 @@ def read_labels(
         DataError: no such file or array, or it does not hold one whole number an input.
     """
     file = Path(path)
+    if _begins_as_idx(file):
+        column = idx_column(file)
+        _check(file, column.dtype, (column.n_samples, *column.shape))
+        parts = column.stream(0, column.n_samples)  # to its end: checksums are compared there
+        return np.concatenate(list(parts))[:limit].astype(np.int64)
+    array = _numpy(file, name)
+    _check(file, array.dtype, array.shape)
+    return array[:limit].astype(np.int64)
+
+
+def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if len(shape) != 1 or dtype.kind not in "iu":
+        raise DataError(
+            f"labels of '{file}' are {dtype} {list(shape)}; give one whole number an input"
+        )
+
+
+def _begins_as_idx(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4)
+    except OSError:
+        return False  # numpy's error says what is wrong with it
+    return is_idx(head) or head.startswith(GZIP_MAGIC)
+
+
+def _numpy(file: Path, name: str) -> NDArray[Any]:
     try:
         loaded = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
-            f"labels '{file}' cannot be read as .npz or .npy; save them with numpy.savez"
+            f"labels '{file}' cannot be read as .npz, .npy or idx; save them with numpy.savez"
         ) from error
     if isinstance(loaded, np.ndarray):
-        array = loaded
-    else:
-        with loaded:
-            if name not in loaded.files:
-                raise DataError(
-                    f"'{file}' holds no array {name!r} but {', '.join(loaded.files) or 'none'}; "
-                    "name the one with the class numbers"
-                )
-            array = loaded[name]
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            f"labels of '{file}' are {array.dtype} {list(array.shape)}; "
-            "give one whole number an input"
-        )
-    return array[:limit].astype(np.int64)
+        return loaded
+    with loaded:
+        if name not in loaded.files:
+            raise DataError(
+                f"'{file}' holds no array {name!r} but {', '.join(loaded.files) or 'none'}; "
+                "name the one with the class numbers"
+            )
+        found: NDArray[Any] = loaded[name]
+        return found
 
 
 def accuracy(outputs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:

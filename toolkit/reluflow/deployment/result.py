@@ -18,6 +18,7 @@ class LayerCost:
         zeros: how many of them are 0.
         bits_per_weight: stored bits, exponents and padding included.
         shift_adds: for one input and one sample a weight; None where shapes do not tell.
+        adds: whether it adds another tensor to its sum before the activation.
         activation: what is fused: "none", "relu" or "clip".
         x_exponent: the calibrated exponent, None: taken from each run.
     """
@@ -29,6 +30,7 @@ class LayerCost:
     zeros: int
     bits_per_weight: float
     shift_adds: int | None
+    adds: bool
     activation: str
     x_exponent: int | None
 

@@ -19,6 +19,8 @@ from reluflow.graph._copy import OWN_DOMAIN
 
 PSB_CONV, PSB_MATMUL = "PsbConv", "PsbMatMul"
 _SHARED = "PsbParts"
+ADDEND_PLACE = {PSB_CONV: 7, PSB_MATMUL: 6}
+"""Number of the input Z; a convolution has `region` before it."""
 FROM_THE_RUN = -1000
 """Default of `x_exponent` in the function: the node does not give one."""
 
@@ -27,14 +29,18 @@ MIN_IR = 8
 _LOW = -128
 
 
-def psb_functions(ops: Collection[str], opset: int) -> list[FunctionProto]:
+def psb_functions(
+    ops: Collection[str], opset: int, adding: Collection[str] = ()
+) -> list[FunctionProto]:
     """Return the functions of some operators, and the one that they share.
 
     Args:
         ops: "PsbConv", "PsbMatMul" or both.
         opset: the model's version of ONNX's own operators, from 13 on.
+        adding: those of them that have the input Z; every call must then give it, an empty
+            one where there is nothing to add.
     """
-    functions = [parser.parse_function(_text(op, opset)) for op in sorted(ops)]
+    functions = [parser.parse_function(_text(op, opset, op in adding)) for op in sorted(ops)]
     functions.append(parser.parse_function(_shared_text(opset)))
     for function in functions:
         _shorten(function)
@@ -60,14 +66,15 @@ def _shorten(function: FunctionProto) -> None:
                     names[position] = short[name]
 
 
-def _text(op: str, opset: int) -> str:
+def _text(op: str, opset: int, adds: bool) -> str:
+    region = ", region" if op == PSB_CONV else ""
     own = ", strides, dilations, pads, group, auto_pad" if op == PSB_CONV else ""
     return f"""
 <domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}, "{OWN_DOMAIN}" : 1]>
 {op}
 <weight_shape, p_bits, sampler, draws, stream, activation{own},
  x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
-(X, W, emax, B, samples, seed) => (Y)
+(X, W, emax, B, samples, seed{f"{region}, Z" if adds else ""}) => (Y)
 {{
     x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <
         weight_shape: ints = @weight_shape,
@@ -76,7 +83,8 @@ def _text(op: str, opset: int) -> str:
     low = Constant <value_float: float = @clip_min> ()
     high = Constant <value_float: float = @clip_max> ()
     biased = Add(scaled, bias)
-    Y = Clip(biased, low, high)
+{_ADDITION if adds else ""}
+    Y = Clip({"summed" if adds else "biased"}, low, high)
 }}"""
 
 
@@ -254,3 +262,21 @@ _MATMUL = """
     scaled = Mul(half_scaled, scale_second)
     bias = Identity(B)
 """
+
+_ADDITION = """
+    z_dims = Shape(Z)
+    z_size = ReduceProd <keepdims: int = 1> (z_dims)
+    z_some = Cast <to: int = 9> (z_size)
+    z_one = Constant <value_ints: ints = [1]> ()
+    z_shape = Where(z_some, z_dims, z_one)
+    z_count = ReduceProd <keepdims: int = 1> (z_shape)
+    z_row = Constant <value_ints: ints = [-1]> ()
+    z_flat = Reshape(Z, z_row)
+    nothing = Constant <value_floats: floats = [-0.0]> ()
+    z_all = Concat <axis: int = 0> (z_flat, nothing)
+    z_start = Constant <value_ints: ints = [0]> ()
+    z_part = Slice(z_all, z_start, z_count)
+    z = Reshape(z_part, z_shape)
+    summed = Add(biased, z)
+"""
+"""An empty Z becomes -0, which added to any number leaves its bits alone."""

@@ -142,21 +142,42 @@ def _checked(found: Multiply) -> Multiply | str:
     return found if finite else "its weights hold NaN or infinite numbers"
 
 
-def fuse_activation(editor: Editor, found: Multiply) -> None:
-    """Take over a Relu or a Clip with constant bounds that alone reads the result."""
-    reader = editor.sole_reader(found.output)
-    if reader is None or domain_of(reader.domain) or reader.input[0] != found.output:
-        return
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A Relu or a Clip that a PSB operator can take over.
+
+    Attributes:
+        node: the Relu or Clip.
+        name: "relu" or "clip".
+        bounds: lower and upper.
+    """
+
+    node: NodeProto
+    name: str
+    bounds: tuple[float, float]
+
+
+def read_activation(editor: Editor, tensor: str) -> Activation | None:
+    """Return the Relu or the Clip with constant bounds that alone reads a tensor."""
+    reader = editor.sole_reader(tensor)
+    if reader is None or domain_of(reader.domain) or reader.input[0] != tensor:
+        return None
     if reader.op_type == "Relu":
-        found.activation, found.bounds = "relu", (0.0, np.inf)
-    elif reader.op_type == "Clip":
-        low, high = _bound(editor, reader, 1, -np.inf), _bound(editor, reader, 2, np.inf)
-        if low is None or high is None or not low <= high:
-            return
-        found.activation, found.bounds = "clip", (low, high)
-    else:
-        return
-    found.merged.append(reader)
+        return Activation(reader, "relu", (0.0, np.inf))
+    if reader.op_type != "Clip":
+        return None
+    low, high = _bound(editor, reader, 1, -np.inf), _bound(editor, reader, 2, np.inf)
+    if low is None or high is None or not low <= high:
+        return None
+    return Activation(reader, "clip", (low, high))
+
+
+def fuse_activation(editor: Editor, found: Multiply) -> None:
+    """Take over the activation that alone reads the result."""
+    activation = read_activation(editor, found.output)
+    if activation is not None:
+        found.activation, found.bounds = activation.name, activation.bounds
+        found.merged.append(activation.node)
 
 
 def _bound(editor: Editor, node: NodeProto, position: int, default: float) -> float | None:

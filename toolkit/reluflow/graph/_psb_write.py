@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from reluflow.graph._copy import OWN_DOMAIN
 from reluflow.graph._edit import Editor, name_of
-from reluflow.graph._psb_function import MIN_IR, psb_functions
+from reluflow.graph._psb_function import ADDEND_PLACE, MIN_IR, psb_functions
 from reluflow.graph._psb_read import Multiply
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.psb import encode, pack
@@ -94,11 +94,9 @@ class PsbWriter:
             "sampler": (options.sampler, "systematic"),
             "draws": (options.draws, "run"),
             "x_bits": (options.x_bits, 12),
-            "activation": (found.activation, "none"),
-            "clip_min": (found.bounds[0], -np.inf),
-            "clip_max": (found.bounds[1], np.inf),
         }
         attributes |= {key: value for key, (value, usual) in others.items() if value != usual}
+        attributes |= activation_attributes(found.activation, found.bounds)
         if found.x in options.x_exponents:
             attributes["x_exponent"] = int(options.x_exponents[found.x])
         return attributes
@@ -106,8 +104,20 @@ class PsbWriter:
     def finish(self) -> None:
         """Add the functions and the operator set of what was written."""
         proto = self.editor.proto
-        proto.functions.extend(psb_functions(self._ops, self.editor.opset))
+        adding = {
+            node.op_type
+            for node in self.editor.nodes
+            if len(node.input) > ADDEND_PLACE.get(node.op_type, len(node.input))
+        }
+        proto.functions.extend(psb_functions(self._ops, self.editor.opset, adding))
         proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, 1))
+
+
+def activation_attributes(activation: str, bounds: tuple[float, float]) -> dict[str, Any]:
+    """Return the attributes that tell an activation; none where they have their defaults."""
+    given = {"activation": activation, "clip_min": bounds[0], "clip_max": bounds[1]}
+    usual = {"activation": "none", "clip_min": -np.inf, "clip_max": np.inf}
+    return {key: value for key, value in given.items() if value != usual[key]}
 
 
 def _encoded(

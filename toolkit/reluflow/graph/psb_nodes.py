@@ -13,7 +13,7 @@ from reluflow.graph._copy import OWN_DOMAIN
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._index import TensorType
 from reluflow.graph._inline import domain_of
-from reluflow.graph._psb_function import PSB_CONV, PSB_MATMUL
+from reluflow.graph._psb_function import ADDEND_PLACE, PSB_CONV, PSB_MATMUL
 from reluflow.graph._shapes import types_of
 from reluflow.graph.model import Model
 from reluflow.psb import PsbCode, unpack
@@ -45,6 +45,7 @@ class PsbNode:
         stream: number of the node in the model, part of the key of its random bits.
         x_bits: bits of a fixed-point activation.
         x_exponent: the calibrated f, None: taken from each run.
+        adds: the tensor that it adds to its sum before the activation, None: nothing.
         activation: "none", "relu" or "clip".
         zeros: weights that are 0.
         stored_bytes: bytes of bit planes and exponents.
@@ -62,6 +63,7 @@ class PsbNode:
     stream: int
     x_bits: int
     x_exponent: int | None
+    adds: str | None
     activation: str
     zeros: int
     stored_bytes: int
@@ -111,7 +113,10 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
     found = []
     for node in nodes:
         planes, emax = [numpy_helper.to_array(initializers[name]) for name in node.input[1:3]]
-        found.append(_describe(node, planes, emax, types))
+        added = addend(node)
+        if added in initializers and 0 in initializers[added].dims:
+            added = None
+        found.append(_describe(node, planes, emax, added, types))
     return tuple(found)
 
 
@@ -132,6 +137,12 @@ def is_psb(node: NodeProto) -> bool:
     return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL)
 
 
+def addend(node: NodeProto) -> str | None:
+    """Return the tensor that a PSB operator adds to its sum, which may be empty."""
+    place = ADDEND_PLACE[node.op_type]
+    return (node.input[place] or None) if len(node.input) > place else None
+
+
 def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
     """Return the weight code that a node's constants hold."""
     return unpack(planes, _weight_shape(node), emax, len(planes) - 5)
@@ -142,7 +153,11 @@ def _weight_shape(node: NodeProto) -> tuple[int, ...]:
 
 
 def _describe(
-    node: NodeProto, planes: np.ndarray, emax: np.ndarray, types: dict[str, TensorType]
+    node: NodeProto,
+    planes: np.ndarray,
+    emax: np.ndarray,
+    added: str | None,
+    types: dict[str, TensorType],
 ) -> PsbNode:
     exponent = attribute(node, "x_exponent")
     shape, p_bits = _weight_shape(node), len(planes) - 5
@@ -159,6 +174,7 @@ def _describe(
         stream=int(str(attribute(node, "stream", 0))),
         x_bits=int(str(attribute(node, "x_bits", 12))),
         x_exponent=None if exponent is None else int(str(exponent)),
+        adds=added,
         activation=str(attribute(node, "activation", "none")),
         zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
         stored_bytes=planes.size + emax.size,
@@ -194,20 +210,38 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
 
 
 def _reached(editor: Editor, first: NodeProto) -> list[Succession]:
-    """Walk forwards from one operator, breadth first, until switches end all ways."""
+    """Walk forwards from one operator, breadth first, until switches end all ways.
+
+    An addition that an operator took over is a step of its own.
+    """
     found: dict[str, Succession] = {}
     seen = {first.output[0]}
-    queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], ())]
+    own = ("Add",) if _has_addend(editor, first) else ()
+    queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], own)]
     for tensor, way in queue:
         for reader in editor.readers(tensor):
-            if is_psb(reader):
+            if is_psb(reader) and reader.input[0] == tensor:
                 name = name_of(reader)
                 found.setdefault(name, Succession(name_of(first), name, way))
-            elif _passes(editor, reader, tensor):
-                fresh = [name for name in reader.output if name not in seen]
-                seen.update(fresh)
-                queue += [(name, (*way, reader.op_type)) for name in fresh]
+            step = _step(editor, reader, tensor)
+            fresh = [name for name in reader.output if name not in seen] if step else []
+            seen.update(fresh)
+            queue += [(name, (*way, step)) for name in fresh]
     return list(found.values())
+
+
+def _has_addend(editor: Editor, node: NodeProto) -> bool:
+    added = addend(node)
+    constant = None if added is None else editor.constant(added)
+    return added is not None and (constant is None or constant.size > 0)
+
+
+def _step(editor: Editor, node: NodeProto, tensor: str) -> str:
+    """Return the operator by which a node passes noise of a tensor on, "" where it does not."""
+    if is_psb(node):
+        adds = addend(node) == tensor and attribute(node, "activation", "none") == "none"
+        return "Add" if adds else ""
+    return str(node.op_type) if _passes(editor, node, tensor) else ""
 
 
 def _passes(editor: Editor, node: NodeProto, tensor: str) -> bool:

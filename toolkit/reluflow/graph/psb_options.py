@@ -29,7 +29,8 @@ class PsbOptions:
         per_tensor: all channels share one exponent.
         seed: of small_weights = "random".
         exclude: names of nodes that keep floating point.
-        fuse: put a Relu or a Clip with constant bounds into the operator in front of it.
+        fuse: put additions of two tensors of one shape, Relu, and Clip with constant bounds
+            into the operator in front of them.
         norms: turn batch normalisation that cannot be folded into PSB multiply-adds.
     """
 

@@ -10,6 +10,7 @@ from reluflow.errors import ModelError, OptionError
 from reluflow.graph._edit import Editor, name_of
 from reluflow.graph._external import walk_graphs
 from reluflow.graph._opset import with_opset
+from reluflow.graph._psb_add import fuse_additions
 from reluflow.graph._psb_function import MIN_OPSET
 from reluflow.graph._psb_read import fuse_activation, multiplies, read_multiply
 from reluflow.graph._psb_write import PsbWriter
@@ -29,7 +30,7 @@ class ConvertedNode:
         psb: what it became.
         x: the tensor that it multiplies, by the name that `x_exponents` takes.
         was: the operator that it was.
-        merged: names of nodes behind it that it took over (bias, activation).
+        merged: names of nodes behind it that it took over (bias, addition, activation).
     """
 
     psb: PsbNode
@@ -110,14 +111,18 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
     names = (writer.samples, writer.seed)
     if not done:  # nothing to sample: the model stays what it was
         return PsbResult(model, *names, (), tuple(refused), (), (), ())
+    fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
     result = editor.finish()
     psb = {node.output: node for node in find_psb(result)}
-    converted = tuple(ConvertedNode(psb[output], x, was, merged) for output, x, was, merged in done)
+    converted = []
+    for output, x, was, merged in done:
+        now, added = fused.get(output, (output, ()))
+        converted.append(ConvertedNode(psb[now], x, was, merged + added))
     return PsbResult(
         result,
         *names,
-        converted,
+        tuple(converted),
         tuple(refused),
         fold.folded,
         find_successions(result),

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reluflow.deployment import Evaluation, PsbDescription
+from reluflow.deployment import Evaluation, LayerCost, PsbDescription
 from reluflow.graph import PsbResult
 from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
 
@@ -36,7 +36,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
             share,
             bits,
             adds,
-            layer.activation,
+            _then(layer),
         )
     console.print(table)
     zeros = percent(model.zeros / model.weights)
@@ -51,6 +51,12 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         console,
     )
     _warn(list(model.successions), console)
+
+
+def _then(layer: LayerCost) -> str:
+    """Return what follows the sum: an addition, an activation, both."""
+    steps = ["add"] if layer.adds else []
+    return ", ".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
 
 
 def print_conversion(result: PsbResult, model: PsbDescription, console: Console) -> None:
