@@ -16,6 +16,7 @@ from reluflow.graph.site import SwitchSite
 from reluflow.graph.sites import find_sites
 from reluflow.graph.tap import Tap, TapResult, tap
 from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
+from reluflow.graph.upgrade import upgrade
 
 __all__ = [
     "ConvertedNode",
@@ -50,4 +51,5 @@ __all__ = [
     "psb_inputs",
     "tap",
     "to_psb",
+    "upgrade",
 ]
