@@ -24,12 +24,15 @@ test-native:
 	ctest --test-dir build/sanitized --output-on-failure
 
 # The same build inside ONNX Runtime for Python, against the numpy oracle. Python has to load the
-# sanitizers first; what it leaks itself is not looked at.
+# sanitizers first; what it leaks itself is not looked at. pytest keeps stderr, so they write a file.
 test-sanitized: test-native $(VENV)/installed-dev
+	rm -f build/sanitized/report.*
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/build/sanitized/report \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(CURDIR)/build/sanitized/report \
 	RELUFLOW_LIBRARY=$(CURDIR)/build/sanitized/libreluflow.so \
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py \
+	|| { cat build/sanitized/report.* 2>/dev/null; exit 1; }
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/hash_throughput.py
