@@ -61,6 +61,7 @@ Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const 
   RELUFLOW_RETURN_IF_BAD(call.input(index, &z));
   if (!z) return {};
   RELUFLOW_RETURN_IF_BAD(check_float(*z, "Z"));
+  if (z->dims == std::vector<int64_t>{0}) return {};
   if (z->dims != dims) {
     return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
                   ", is wanted; give a Z that needs no broadcasting.");

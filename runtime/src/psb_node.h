@@ -51,7 +51,8 @@ class PsbNode {
 /// Refuses anything but float32.
 Status check_float(const Tensor& tensor, const char* name);
 
-/// Reads the optional input Z, number `index`: values like those of Y, whose shape is `dims`.
+/// Reads the optional input Z, number `index`: values like those of Y, whose shape is `dims`;
+/// left out or of shape [0] there is nothing to add.
 Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const float** out);
 
 }  // namespace reluflow
