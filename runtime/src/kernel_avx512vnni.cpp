@@ -12,6 +12,7 @@ namespace {
 
 #include "avx512_rows.inc"
 
+#include "avx512_depthwise.inc"
 #include "avx512_draw.inc"
 #include "avx512_hash.inc"
 #include "avx512_store.inc"
@@ -120,7 +121,9 @@ const Kernels& avx512vnni_kernels() {
     k.pack_row = avx512_pack_row;
     k.store_planar = avx512_store_planar;
     k.draw = avx512_draw;
-    k.depthwise_row = avx512_depthwise_row;
+    k.pack_words = avx512_pack_words;
+    k.pack_neighbours = avx512_pack_neighbours;
+    k.depthwise = avx512_depthwise;
     k.hash = avx512_hash;
     k.hash_rows = avx512_hash_rows;
     return k;

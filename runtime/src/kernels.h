@@ -65,13 +65,28 @@ struct DrawArgs {
   int16_t* out;  ///< pair 0, in the same order
 };
 
-/// One output row of a depthwise channel.
+/// Quantises a row to words of two pixels each.
+struct PackWordsArgs {
+  const float* a;  ///< a row of the input, or null for zeros
+  const float* b;  ///< the row that gives the high halves, or null for zeros
+  int64_t pad;     ///< zero pixels in front
+  int64_t width;   ///< pixels of the row; zeros follow
+  int64_t n;       ///< words
+  float scale;
+  float limit;
+  int32_t* out;  ///< `n` words
+};
+
+/// Output rows of one depthwise channel, from words of two pixels each.
 struct DepthwiseArgs {
-  const int32_t* row;   ///< first input pixel of the row
-  const int64_t* taps;  ///< offset of each tap in pixels
-  const int16_t* weights;
-  int64_t n_taps;
-  int64_t step;  ///< input pixels from one output pixel to the next
+  const int32_t* words;    ///< first word of the first pass; 64 words behind the last may be read
+  const int64_t* offsets;  ///< offset of each product in words
+  const int32_t* weights;  ///< [rows][n]: the two weights of each word
+  int64_t n;
+  int rows;             ///< output rows of one pass: 1 or 2
+  int64_t pass_step;    ///< words from one pass to the next
+  int64_t column_step;  ///< words from one output pixel to the next
+  int64_t height;       ///< output rows
   int64_t width;
   float scale_a;
   float scale_b;
@@ -79,7 +94,7 @@ struct DepthwiseArgs {
   int clips;
   float low;
   float high;
-  float* out;
+  float* out;  ///< [height][width]
 };
 
 /// Fingerprints of `samples` neighbouring samples.
@@ -112,7 +127,11 @@ struct Kernels {
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
-  void (*depthwise_row)(const DepthwiseArgs& args);
+  /// out[i] = (a[i - pad], b[i - pad]), zeros outside of the row.
+  void (*pack_words)(const PackWordsArgs& args);
+  /// out[i] = (a[2 i - pad], a[2 i + 1 - pad]), zeros outside of the row.
+  void (*pack_neighbours)(const PackWordsArgs& args);
+  void (*depthwise)(const DepthwiseArgs& args);
   void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
   void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
 };

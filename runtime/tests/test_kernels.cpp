@@ -175,25 +175,69 @@ TEST(draws_agree_with_the_plain_meaning) {
   }
 }
 
+TEST(packed_words_agree_with_the_plain_meaning) {
+  std::mt19937 rng(7);
+  for (const Kernels* k : test::tables()) {
+    for (int64_t width = 1; width < 70; width += 3) {
+      for (const int64_t pad : {0, 1, 2, 5, 40}) {
+        for (const int64_t n : {int64_t{1}, width, width + pad, width + 2 * pad + 17}) {
+          const std::vector<float> a = odd_values(static_cast<size_t>(width), rng);
+          const std::vector<float> b = odd_values(a.size(), rng);
+          const auto pixel = [&](const std::vector<float>& row, int64_t i) {
+            const int64_t at = i - pad;
+            return at < 0 || at >= width ? 0
+                                         : test::quantised(row[static_cast<size_t>(at)], 9, 2047);
+          };
+          for (const int rows : {0, 1, 2, 3}) {
+            std::vector<int32_t> out(static_cast<size_t>(n));
+            const PackWordsArgs p{rows & 1 ? a.data() : nullptr, rows & 2 ? b.data() : nullptr, pad,
+                                  width, n, 512.0f, 2047.0f, out.data()};
+            k->pack_words(p);
+            for (int64_t i = 0; i < n; ++i) {
+              const int32_t got = out[static_cast<size_t>(i)];
+              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), rows & 1 ? pixel(a, i) : 0,
+                          at(*k, width, pad, i));
+              CHECK_EQ_AT(got >> 16, rows & 2 ? pixel(b, i) : 0, at(*k, width, pad, i));
+            }
+            k->pack_neighbours(p);
+            for (int64_t i = 0; i < n; ++i) {
+              const int32_t got = out[static_cast<size_t>(i)];
+              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), rows & 1 ? pixel(a, 2 * i) : 0,
+                          at(*k, width, pad, i));
+              CHECK_EQ_AT(got >> 16, rows & 1 ? pixel(a, 2 * i + 1) : 0, at(*k, width, pad, i));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(depthwise_rows_agree) {
   std::mt19937 rng(6);
+  const int64_t offsets[3] = {0, 1, 5};
+  const float bias = 0.25f;
   for (const Kernels* k : test::tables()) {
-    for (int64_t width = 1; width < 70; width += 2) {
+    for (int64_t width = 1; width < 150; width += width < 40 ? 1 : 7) {
       for (const int64_t step : {1, 2, 3}) {
-        const int64_t taps[3] = {0, 1, 5};
-        // Exactly as long as the last tap of the last pixel needs.
-        std::vector<int32_t> row(static_cast<size_t>((width - 1) * step + 6));
-        for (int32_t& v : row) v = static_cast<int32_t>(rng() % 4096) & 0xffff;
-        const int16_t w[3] = {static_cast<int16_t>(rng()), -3, 16384};
-        const float bias = 0.25f;
-        std::vector<float> got(static_cast<size_t>(width));
-        std::vector<float> want(got.size());
-        DepthwiseArgs d{row.data(), taps,  w, 3,    step, width,     0.5f,
-                        1.0f,       &bias, 1, 0.0f, 9e9f, got.data()};
-        k->depthwise_row(d);
-        d.out = want.data();
-        plain().depthwise_row(d);
-        CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0, at(*k, width, step));
+        for (const int64_t height : {1, 2, 5, 8, 9}) {
+          const int rows = step == 1 ? static_cast<int>(rng() % 2) + 1 : 1;
+          const int64_t pass = (width - 1) * step + 6;
+          std::vector<int32_t> words(static_cast<size_t>(height * pass + 64));
+          for (int32_t& v : words) v = static_cast<int32_t>(rng() & 0x0fff0fffu) - 0x08000000;
+          const int32_t w[6] = {static_cast<int32_t>(rng()), -3,      0x40004000,
+                                static_cast<int32_t>(rng()), 0x10000, 7};
+          std::vector<float> got(static_cast<size_t>(width * height) + 1, -77.0f);
+          std::vector<float> want(got);
+          DepthwiseArgs d{words.data(), offsets, w,    3, rows, pass, step, height,
+                          width,        0.5f,    1.0f, &bias, 1, 0.0f, 9e9f, got.data()};
+          k->depthwise(d);
+          d.out = want.data();
+          plain().depthwise(d);
+          CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0,
+                      at(*k, width, step, height));
+          CHECK_EQ(got.back(), -77.0f);
+        }
       }
     }
   }
