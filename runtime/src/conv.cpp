@@ -33,7 +33,7 @@ struct TileWork {
     const OutputBlock& block = run.weights.lanes().blocks()[number];
     GemmInput in;
     in.taps = taps;
-    in.pairs = run.weights.lanes().shape().pairs();
+    in.ends = &run.weights.lanes().order().ends;
     place(batch.packed + block.group * layout.group_pairs() * run.shape.plane(), begin, end, &in);
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
@@ -134,6 +134,13 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
 
 }  // namespace
 
+LaneShape lane_shape(const ConvSpec& conv) {
+  LaneShape shape{conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
+  shape.order = window_pairs(conv);
+  if (conv.group_inputs == 1) shape.depthwise = depthwise_pairs(conv);
+  return shape;
+}
+
 Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvShape shape = joined(given.conv, given.shape);
   const ConvRun run{given.psb,       given.conv, shape,      given.kernels, given.weights,
@@ -148,7 +155,8 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   WeightCache::Lease set;
   if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
-  std::vector<int64_t> bytes = offsets;
+  const PairOrder& order = run.weights.lanes().order();
+  std::vector<int64_t> bytes = per_product ? offsets : layout.word_offsets(order);
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
   const int64_t fitting = kPackedBytes / (layout.image() * static_cast<int64_t>(sizeof(int32_t)));
   const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
@@ -159,7 +167,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   for (int64_t first = 0; first < run.shape.batch; first += at_once) {
     const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
     pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
-                packed.data());
+                order.neighbour, packed.data());
     if (per_product) {
       run_per_product(runner, run, layout, offsets, f, batch);
     } else {

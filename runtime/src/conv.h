@@ -26,6 +26,9 @@ struct ConvRun {
   float* y;            ///< [batch, outputs, spatial...]
 };
 
+/// How the weights are laid out for `run_conv`.
+LaneShape lane_shape(const ConvSpec& conv);
+
 /// Computes `y`.
 Status run_conv(Runner& runner, const ConvRun& run);
 

@@ -1,7 +1,6 @@
 #include "depthwise.h"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "activations.h"
@@ -12,7 +11,7 @@ namespace {
 
 constexpr int64_t kBandWords = 4096;  // words of a band: half a first cache
 constexpr int64_t kSpareWords = 64;   // words behind a band that a kernel may read
-constexpr int64_t kMaxProducts = 2 * kBlockPairs;
+constexpr int64_t kRowUnit = 16;      // words of a row: a multiple of it
 
 /// Which two pixels share a word.
 enum class Pairing {
@@ -21,89 +20,52 @@ enum class Pairing {
   kNone      ///< one pixel a word: any stride and dilation
 };
 
-/// Where the words of an output row lie, and which weights they meet.
+Pairing pairing_of(const ConvSpec& conv) {
+  if (conv.strides[0] == 1 && conv.strides[1] == 1 && conv.dilations[0] == 1) return Pairing::kRows;
+  if (conv.strides[1] == 2 && conv.dilations[1] == 1) return Pairing::kColumns;
+  return Pairing::kNone;
+}
+
+/// Where the words of an output row lie, in the order of `depthwise_pairs`.
 struct Plan {
   Pairing pairing;
   int64_t rows_at_once = 1;  ///< output rows that share their words
-  int64_t row_words;         ///< words of a packed row
-  int64_t window_rows;       ///< packed rows that one pass needs
+  int64_t row_words = 0;     ///< words of a packed row
+  int64_t window_rows = 0;   ///< packed rows that one pass needs
   int64_t pass_step = 1;     ///< packed rows from one pass to the next
   std::vector<int64_t> offsets;
-  /// `[rows_at_once][offsets]`: tap numbers of the low and the high half, or -1.
-  std::vector<int64_t> low;
-  std::vector<int64_t> high;
 
   explicit Plan(const ConvRun& run);
 
   int64_t passes(int64_t rows) const { return (rows + rows_at_once - 1) / rows_at_once; }
   int64_t packed_rows(int64_t rows) const { return (passes(rows) - 1) * pass_step + window_rows; }
-
- private:
-  void pair_rows(const ConvRun& run);
-  void pair_columns(const ConvRun& run);
-  void pair_nothing(const ConvRun& run);
 };
 
-Plan::Plan(const ConvRun& run) {
+Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
   const ConvSpec& conv = run.conv;
-  if (conv.strides[0] == 1 && conv.strides[1] == 1 && conv.dilations[0] == 1) {
-    pair_rows(run);
-  } else if (conv.strides[1] == 2 && conv.dilations[1] == 1) {
-    pair_columns(run);
+  const int64_t width = run.shape.output[1];
+  const int64_t span = (conv.kernel[1] - 1) * conv.dilations[1];
+  int64_t rows = conv.kernel[0];            // rows of words that a window meets
+  int64_t columns = conv.kernel[1];         // words of such a row
+  int64_t row_dilation = conv.dilations[0];
+  int64_t column_dilation = conv.dilations[1];
+  pass_step = conv.strides[0];
+  if (pairing == Pairing::kRows) {
+    rows_at_once = 2;
+    rows = conv.kernel[0] / 2 + 1;
+    row_words = width + span;
+  } else if (pairing == Pairing::kColumns) {
+    columns = (conv.kernel[1] + 1) / 2;
+    row_words = width + columns - 1;
   } else {
-    pair_nothing(run);
+    row_words = (width - 1) * conv.strides[1] + span + 1;
   }
-}
-
-/// Packed row r holds rows 2 r and 2 r + 1 of the padded input.
-void Plan::pair_rows(const ConvRun& run) {
-  const int64_t height = run.conv.kernel[0];
-  const int64_t width = run.conv.kernel[1];
-  pairing = Pairing::kRows;
-  rows_at_once = 2;
-  row_words = run.shape.output[1] + (width - 1) * run.conv.dilations[1];
-  window_rows = height / 2 + 1;
-  const auto tap = [&](int64_t ky, int64_t kx) {
-    return ky >= 0 && ky < height ? ky * width + kx : -1;
-  };
-  for (int64_t odd = 0; odd < 2; ++odd) {
-    for (int64_t r = 0; r < window_rows; ++r) {
-      for (int64_t kx = 0; kx < width; ++kx) {
-        if (!odd) offsets.push_back(r * row_words + kx * run.conv.dilations[1]);
-        low.push_back(tap(2 * r - odd, kx));
-        high.push_back(tap(2 * r + 1 - odd, kx));
-      }
+  row_words = (row_words + kRowUnit - 1) / kRowUnit * kRowUnit;
+  window_rows = (rows - 1) * row_dilation + 1;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) {
+      offsets.push_back(r * row_dilation * row_words + c * column_dilation);
     }
-  }
-}
-
-/// Word i of a packed row holds columns 2 i and 2 i + 1 of the padded input.
-void Plan::pair_columns(const ConvRun& run) {
-  const int64_t width = run.conv.kernel[1];
-  pairing = Pairing::kColumns;
-  row_words = run.shape.output[1] + (width + 1) / 2 - 1;
-  window_rows = (run.conv.kernel[0] - 1) * run.conv.dilations[0] + 1;
-  pass_step = run.conv.strides[0];
-  for (int64_t ky = 0; ky < run.conv.kernel[0]; ++ky) {
-    for (int64_t kx = 0; kx < width; kx += 2) {
-      offsets.push_back(ky * run.conv.dilations[0] * row_words + kx / 2);
-      low.push_back(ky * width + kx);
-      high.push_back(kx + 1 < width ? ky * width + kx + 1 : -1);
-    }
-  }
-}
-
-void Plan::pair_nothing(const ConvRun& run) {
-  pairing = Pairing::kNone;
-  row_words = (run.shape.output[1] - 1) * run.conv.strides[1] +
-              (run.conv.kernel[1] - 1) * run.conv.dilations[1] + 1;
-  window_rows = (run.conv.kernel[0] - 1) * run.conv.dilations[0] + 1;
-  pass_step = run.conv.strides[0];
-  for (int64_t t = 0; t < run.conv.taps(); ++t) {
-    offsets.push_back(t / run.conv.kernel[1] * run.conv.dilations[0] * row_words +
-                      t % run.conv.kernel[1] * run.conv.dilations[1]);
-    low.push_back(t);
-    high.push_back(-1);
   }
 }
 
@@ -121,61 +83,40 @@ struct DepthwiseWork {
     pack(x, begin, plan.packed_rows(end - begin), packed);
     const int64_t per_group = run.conv.outputs / run.conv.group;
     for (int64_t m = group * per_group; m < (group + 1) * per_group; ++m) {
-      alignas(64) int32_t pairs[kMaxProducts];
-      pair_weights(m, pairs);
       DepthwiseArgs d = args(m);
       d.words = packed;
-      d.weights = pairs;
       d.height = end - begin;
-      d.out = run.y + ((image * run.conv.outputs + m) * shape.output[0] + begin) * d.width;
+      const int64_t at = ((image * run.conv.outputs + m) * shape.output[0] + begin) * d.width;
+      d.out = run.y + at;
       run.kernels.depthwise(d);
     }
   }
 
  private:
-  /// A row of the input of one channel, or null where the padding is.
-  const float* input_row(const float* x, int64_t padded) const {
-    const int64_t row = padded - run.shape.begin[0];
-    return row >= 0 && row < run.shape.input[0] ? x + row * run.shape.input[1] : nullptr;
-  }
-
   /// The packed rows of the output rows from `begin` on.
   void pack(const float* x, int64_t begin, int64_t rows, int32_t* packed) const {
     PackWordsArgs p{};
-    p.pad = run.shape.begin[1];
+    p.x = x;
+    p.height = run.shape.input[0];
     p.width = run.shape.input[1];
+    p.first_row = begin * run.conv.strides[0] - run.shape.begin[0];
+    p.row_step = plan.rows_at_once;
+    p.pairs_rows = plan.pairing == Pairing::kRows;
+    p.pad = run.shape.begin[1];
     p.n = plan.row_words;
+    p.rows = rows;
     p.scale = power_of_two(f);
     p.limit = static_cast<float>(run.psb.limit());
-    for (int64_t r = 0; r < rows; ++r) {
-      p.out = packed + r * plan.row_words;
-      if (plan.pairing == Pairing::kRows) {
-        p.a = input_row(x, begin + 2 * r);
-        p.b = input_row(x, begin + 2 * r + 1);
-      } else {
-        p.a = input_row(x, begin * run.conv.strides[0] + r);
-      }
-      (plan.pairing == Pairing::kColumns ? run.kernels.pack_neighbours
-                                         : run.kernels.pack_words)(p);
-    }
-  }
-
-  /// The weights that meet each word of output channel m.
-  void pair_weights(int64_t m, int32_t* pairs) const {
-    const OutputBlock& block = run.weights.lanes().blocks()[static_cast<size_t>(m / kTileLanes)];
-    const int16_t* first = weights + block.weights + 2 * (m % kTileLanes);
-    const int64_t step = int64_t{2} * kLanes * block.vectors;
-    const auto weight = [&](int64_t tap) {
-      return tap < 0 ? uint32_t{0} : static_cast<uint16_t>(first[tap * step]);
-    };
-    for (size_t i = 0; i < plan.low.size(); ++i) {
-      pairs[i] = static_cast<int32_t>(weight(plan.low[i]) | weight(plan.high[i]) << 16);
-    }
+    p.out = packed;
+    (plan.pairing == Pairing::kColumns ? run.kernels.pack_neighbours : run.kernels.pack_words)(p);
   }
 
   DepthwiseArgs args(int64_t m) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[static_cast<size_t>(m / kTileLanes)];
     const Scale scale = channel_scale(run.emax[m], run.precision, f);
     DepthwiseArgs d{};
+    d.weights = weights + block.weights + 2 * (m % kTileLanes);
+    d.weight_step = int64_t{2} * kLanes * block.vectors;
     d.offsets = plan.offsets.data();
     d.n = static_cast<int64_t>(plan.offsets.size());
     d.rows = static_cast<int>(plan.rows_at_once);
@@ -198,7 +139,45 @@ int64_t band_rows(const Plan& plan) {
   return (spare < 0 ? 1 : spare / plan.pass_step + 1) * plan.rows_at_once;
 }
 
+/// Pass by pass, two output rows share words: those of the odd one start half a word later.
+std::vector<WeightPair> row_pairs(const ConvSpec& conv) {
+  const int64_t height = conv.kernel[0];
+  const int64_t width = conv.kernel[1];
+  const auto tap = [&](int64_t ky, int64_t kx) {
+    return ky >= 0 && ky < height ? ky * width + kx : -1;
+  };
+  std::vector<WeightPair> pairs;
+  for (int64_t odd = 0; odd < 2; ++odd) {
+    for (int64_t ky = -odd; ky < height / 2 * 2 + 2 - odd; ky += 2) {
+      for (int64_t kx = 0; kx < width; ++kx) pairs.push_back({tap(ky, kx), tap(ky + 1, kx)});
+    }
+  }
+  return pairs;
+}
+
+/// Runs of `step` neighbouring taps of a row.
+std::vector<WeightPair> column_pairs(const ConvSpec& conv, int64_t step) {
+  const int64_t width = conv.kernel[1];
+  std::vector<WeightPair> pairs;
+  for (int64_t first = 0; first < conv.taps(); first += width) {
+    for (int64_t kx = 0; kx < width; kx += step) {
+      const bool both = step == 2 && kx + 1 < width;
+      pairs.push_back({first + kx, both ? first + kx + 1 : -1});
+    }
+  }
+  return pairs;
+}
+
 }  // namespace
+
+PairOrder depthwise_pairs(const ConvSpec& conv) {
+  const Pairing pairing = pairing_of(conv);
+  PairOrder order;
+  order.pairs = pairing == Pairing::kRows ? row_pairs(conv)
+                                          : column_pairs(conv, pairing == Pairing::kNone ? 1 : 2);
+  order.ends = {static_cast<int64_t>(order.pairs.size())};
+  return order;
+}
 
 Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights, int f) {
   const Plan plan(run);

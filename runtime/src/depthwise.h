@@ -13,6 +13,9 @@
 
 namespace reluflow {
 
+/// Which weights share the words of a depthwise channel.
+PairOrder depthwise_pairs(const ConvSpec& conv);
+
 /// Computes `run.y` with the drawn weights `weights`, laid out as by `run.weights.lanes()`.
 Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights, int f);
 

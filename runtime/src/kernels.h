@@ -54,7 +54,8 @@ struct DrawArgs {
   const uint8_t* sign_shift;  ///< in the same order
   uint32_t first_channel;     ///< number of lane 0
   int64_t per_channel;        ///< Q
-  int64_t taps;               ///< T
+  const uint32_t* first;      ///< number within its channel of the first weight of each pair
+  const uint32_t* second;     ///< and of the second
   int vectors;
   int64_t pair_begin;  ///< pairs [pair_begin, pair_end)
   int64_t pair_end;
@@ -65,23 +66,28 @@ struct DrawArgs {
   int16_t* out;  ///< pair 0, in the same order
 };
 
-/// Quantises a row to words of two pixels each.
+/// Quantises rows of one channel to words of two pixels each.
 struct PackWordsArgs {
-  const float* a;  ///< a row of the input, or null for zeros
-  const float* b;  ///< the row that gives the high halves, or null for zeros
-  int64_t pad;     ///< zero pixels in front
-  int64_t width;   ///< pixels of the row; zeros follow
-  int64_t n;       ///< words
+  const float* x;     ///< [height][width]
+  int64_t height;     ///< rows outside are zeros
+  int64_t width;      ///< and so are pixels outside
+  int64_t first_row;  ///< row of the first words, negative in the padding
+  int64_t row_step;   ///< from the row of one row of words to that of the next
+  int pairs_rows;     ///< whether the next row gives the high halves of pack_words
+  int64_t pad;        ///< zero pixels in front of a row
+  int64_t n;          ///< words of a row, a multiple of 16
+  int64_t rows;       ///< rows of words
   float scale;
   float limit;
-  int32_t* out;  ///< `n` words
+  int32_t* out;  ///< [rows][n]
 };
 
 /// Output rows of one depthwise channel, from words of two pixels each.
 struct DepthwiseArgs {
   const int32_t* words;    ///< first word of the first pass; 64 words behind the last may be read
   const int64_t* offsets;  ///< offset of each product in words
-  const int32_t* weights;  ///< [rows][n]: the two weights of each word
+  const int16_t* weights;  ///< the two weights of the first product
+  int64_t weight_step;     ///< from one product to the next, those of all rows in turn
   int64_t n;
   int rows;             ///< output rows of one pass: 1 or 2
   int64_t pass_step;    ///< words from one pass to the next
@@ -94,7 +100,8 @@ struct DepthwiseArgs {
   int clips;
   float low;
   float high;
-  float* out;  ///< [height][width]
+  const float* z;  ///< like out, added before the activation, or null
+  float* out;      ///< [height][width]
 };
 
 /// Fingerprints of `samples` neighbouring samples.
@@ -127,9 +134,9 @@ struct Kernels {
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
-  /// out[i] = (a[i - pad], b[i - pad]), zeros outside of the row.
+  /// Word i of row r: pixel i - pad of row first_row + r * row_step, and of the row behind it.
   void (*pack_words)(const PackWordsArgs& args);
-  /// out[i] = (a[2 i - pad], a[2 i + 1 - pad]), zeros outside of the row.
+  /// Word i of row r: pixels 2 i - pad and 2 i + 1 - pad of row first_row + r * row_step.
   void (*pack_neighbours)(const PackWordsArgs& args);
   void (*depthwise)(const DepthwiseArgs& args);
   void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous

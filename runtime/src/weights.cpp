@@ -6,9 +6,12 @@ namespace {
 
 /// Whether a whole channel's sum fits int32, so that the depthwise kernel may be used.
 bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape) {
-  if (shape.group_inputs != 1 || shape.taps > kBlockPairs || shape.group_outputs > 4) return false;
+  if (shape.depthwise.pairs.empty() || shape.taps > kBlockPairs || shape.group_outputs > 4) {
+    return false;
+  }
+  const PairOrder taps = channel_pairs(1, shape.taps);
   for (int64_t m = 0; m < spec.channels; ++m) {
-    if (safe_sub_pairs(code, m, shape, spec.limit()) != kBlockPairs) return false;
+    if (safe_sub_pairs(code, m, taps, spec.limit()) != kBlockPairs) return false;
   }
   return true;
 }
@@ -16,15 +19,15 @@ bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneSh
 }  // namespace
 
 Status Weights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
-                     bool depthwise_allowed, std::unique_ptr<Weights>* out) {
+                     std::unique_ptr<Weights>* out) {
   auto made = std::make_unique<Weights>();
   RELUFLOW_RETURN_IF_BAD(unpack_planes(planes, spec, &made->code_));
   if (spec.per_product) {
     made->path_ = Path::kPerProduct;
-  } else if (depthwise_allowed && depthwise_is_safe(made->code_, spec, shape)) {
+  } else if (depthwise_is_safe(made->code_, spec, shape)) {
     // Lanes are channels here too, whatever their group: only the drawing needs them.
     made->path_ = Path::kDepthwise;
-    made->lanes_ = LaneCode(made->code_, spec, {1, spec.channels, 1, shape.taps});
+    made->lanes_ = LaneCode(made->code_, spec, {1, spec.channels, 1, shape.taps, shape.depthwise});
   } else {
     made->lanes_ = LaneCode(made->code_, spec, shape);
   }

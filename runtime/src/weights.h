@@ -25,7 +25,7 @@ class Weights {
  public:
   /// Unpacks `planes`, whose size has been checked.
   static Status make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
-                     bool depthwise_allowed, std::unique_ptr<Weights>* out);
+                     std::unique_ptr<Weights>* out);
 
   Path path() const { return path_; }
   const LaneCode& lanes() const { return lanes_; }

@@ -178,33 +178,29 @@ TEST(draws_agree_with_the_plain_meaning) {
 TEST(packed_words_agree_with_the_plain_meaning) {
   std::mt19937 rng(7);
   for (const Kernels* k : test::tables()) {
-    for (int64_t width = 1; width < 70; width += 3) {
+    for (int64_t width = 1; width < 300; width += width < 70 ? 3 : 101) {
       for (const int64_t pad : {0, 1, 2, 5, 40}) {
-        for (const int64_t n : {int64_t{1}, width, width + pad, width + 2 * pad + 17}) {
-          const std::vector<float> a = odd_values(static_cast<size_t>(width), rng);
-          const std::vector<float> b = odd_values(a.size(), rng);
-          const auto pixel = [&](const std::vector<float>& row, int64_t i) {
-            const int64_t at = i - pad;
-            return at < 0 || at >= width ? 0
-                                         : test::quantised(row[static_cast<size_t>(at)], 9, 2047);
+        for (const int step : {1, 2}) {
+          const std::vector<float> x = odd_values(static_cast<size_t>(5 * width), rng);
+          const int64_t n = (width / step + static_cast<int64_t>(rng() % 60)) / 16 * 16 + 16;
+          const int64_t first = static_cast<int64_t>(rng() % 6) - 3;
+          std::vector<int32_t> out(static_cast<size_t>(6 * n));
+          const PackWordsArgs p{x.data(), 5,      width,   first, step, 1, pad, n, 6,
+                                512.0f,   2047.0f, out.data()};
+          const auto pixel = [&](int64_t row, int64_t i) {
+            if (row < 0 || row >= 5 || i < pad || i >= pad + width) return 0;
+            return test::quantised(x[static_cast<size_t>(row * width + i - pad)], 9, 2047);
           };
-          for (const int rows : {0, 1, 2, 3}) {
-            std::vector<int32_t> out(static_cast<size_t>(n));
-            const PackWordsArgs p{rows & 1 ? a.data() : nullptr, rows & 2 ? b.data() : nullptr, pad,
-                                  width, n, 512.0f, 2047.0f, out.data()};
-            k->pack_words(p);
-            for (int64_t i = 0; i < n; ++i) {
+          for (const bool neighbours : {false, true}) {
+            (neighbours ? k->pack_neighbours : k->pack_words)(p);
+            for (int64_t i = 0; i < 6 * n; ++i) {
+              const int64_t row = first + i / n * step;
+              const int64_t c = i % n;
               const int32_t got = out[static_cast<size_t>(i)];
-              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), rows & 1 ? pixel(a, i) : 0,
-                          at(*k, width, pad, i));
-              CHECK_EQ_AT(got >> 16, rows & 2 ? pixel(b, i) : 0, at(*k, width, pad, i));
-            }
-            k->pack_neighbours(p);
-            for (int64_t i = 0; i < n; ++i) {
-              const int32_t got = out[static_cast<size_t>(i)];
-              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), rows & 1 ? pixel(a, 2 * i) : 0,
-                          at(*k, width, pad, i));
-              CHECK_EQ_AT(got >> 16, rows & 1 ? pixel(a, 2 * i + 1) : 0, at(*k, width, pad, i));
+              const int low = neighbours ? pixel(row, 2 * c) : pixel(row, c);
+              const int high = neighbours ? pixel(row, 2 * c + 1) : pixel(row + 1, c);
+              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), low, at(*k, width, pad, i));
+              CHECK_EQ_AT(got >> 16, high, at(*k, width, pad, i));
             }
           }
         }
@@ -225,12 +221,14 @@ TEST(depthwise_rows_agree) {
           const int64_t pass = (width - 1) * step + 6;
           std::vector<int32_t> words(static_cast<size_t>(height * pass + 64));
           for (int32_t& v : words) v = static_cast<int32_t>(rng() & 0x0fff0fffu) - 0x08000000;
-          const int32_t w[6] = {static_cast<int32_t>(rng()), -3,      0x40004000,
-                                static_cast<int32_t>(rng()), 0x10000, 7};
+          int16_t w[6 * 4];
+          for (int16_t& v : w) v = static_cast<int16_t>(rng());
+          const std::vector<float> z = test::random_floats(static_cast<size_t>(width * height), rng);
           std::vector<float> got(static_cast<size_t>(width * height) + 1, -77.0f);
           std::vector<float> want(got);
-          DepthwiseArgs d{words.data(), offsets, w,    3, rows, pass, step, height,
-                          width,        0.5f,    1.0f, &bias, 1, 0.0f, 9e9f, got.data()};
+          DepthwiseArgs d{words.data(), offsets, w,    4,     3, rows, pass, step, height, width,
+                          0.5f,         1.0f,    &bias, 1,    0.0f, 9e9f,
+                          rng() % 2 ? z.data() : nullptr, got.data()};
           k->depthwise(d);
           d.out = want.data();
           plain().depthwise(d);
