@@ -38,7 +38,7 @@ struct Plan {
   explicit Plan(const ConvRun& run);
 
   int64_t passes(int64_t rows) const { return (rows + rows_at_once - 1) / rows_at_once; }
-  int64_t packed_rows(int64_t rows) const { return (passes(rows) - 1) * pass_step + window_rows; }
+  int64_t packed_rows(int64_t n_passes) const { return (n_passes - 1) * pass_step + window_rows; }
 };
 
 Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
@@ -69,67 +69,89 @@ Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
   }
 }
 
+/// Some output rows of the channels of one group.
+struct Band {
+  int64_t image;
+  int64_t group;
+  int64_t passes;
+  int64_t begin;  ///< output rows [begin, end)
+  int64_t end;
+};
+
 struct DepthwiseWork {
   const ConvRun& run;
   const Plan& plan;
   const int16_t* weights;
   int f;
+  PackWordsArgs packing;    // of any band
+  DepthwiseArgs depthwise;  // of any channel
+  int64_t per_group;
 
-  /// Output rows [begin, end) of all channels of one group of an image, by way of `packed`.
-  void band(int64_t image, int64_t group, int64_t begin, int64_t end, int32_t* packed) const {
+  DepthwiseWork(const ConvRun& run_, const Plan& plan_, const int16_t* weights_, int f_)
+      : run(run_), plan(plan_), weights(weights_), f(f_), packing(pack_args()),
+        depthwise(sum_args()), per_group(run_.conv.outputs / run_.conv.group) {}
+
+  /// Packs what the output rows of a band need.
+  void pack(const Band& band, int32_t* packed) const {
     const ConvShape& shape = run.shape;
-    const float* x =
-        run.x + (image * run.conv.group + group) * shape.input[0] * shape.input[1];
-    pack(x, begin, plan.packed_rows(end - begin), packed);
-    const int64_t per_group = run.conv.outputs / run.conv.group;
-    for (int64_t m = group * per_group; m < (group + 1) * per_group; ++m) {
-      DepthwiseArgs d = args(m);
+    PackWordsArgs p = packing;
+    p.x = run.x + (band.image * run.conv.group + band.group) * shape.input[0] * shape.input[1];
+    p.first_row = band.begin * run.conv.strides[0] - shape.begin[0];
+    p.rows = plan.packed_rows(band.passes);
+    p.out = packed;
+    (plan.pairing == Pairing::kColumns ? run.kernels.pack_neighbours : run.kernels.pack_words)(p);
+  }
+
+  /// The output rows of a band in all channels of its group.
+  void sum(const Band& band, const int32_t* packed) const {
+    for (int64_t m = band.group * per_group; m < (band.group + 1) * per_group; ++m) {
+      DepthwiseArgs d = depthwise;
+      place_channel(m, &d);
       d.words = packed;
-      d.height = end - begin;
-      const int64_t at = ((image * run.conv.outputs + m) * shape.output[0] + begin) * d.width;
-      d.out = run.y + at;
+      d.height = band.end - band.begin;
+      d.out =
+          run.y + ((band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin) * d.width;
       run.kernels.depthwise(d);
     }
   }
 
  private:
-  /// The packed rows of the output rows from `begin` on.
-  void pack(const float* x, int64_t begin, int64_t rows, int32_t* packed) const {
+  PackWordsArgs pack_args() const {
     PackWordsArgs p{};
-    p.x = x;
     p.height = run.shape.input[0];
     p.width = run.shape.input[1];
-    p.first_row = begin * run.conv.strides[0] - run.shape.begin[0];
     p.row_step = plan.rows_at_once;
     p.pairs_rows = plan.pairing == Pairing::kRows;
     p.pad = run.shape.begin[1];
     p.n = plan.row_words;
-    p.rows = rows;
     p.scale = power_of_two(f);
     p.limit = static_cast<float>(run.psb.limit());
-    p.out = packed;
-    (plan.pairing == Pairing::kColumns ? run.kernels.pack_neighbours : run.kernels.pack_words)(p);
+    return p;
   }
 
-  DepthwiseArgs args(int64_t m) const {
-    const OutputBlock& block = run.weights.lanes().blocks()[static_cast<size_t>(m / kTileLanes)];
-    const Scale scale = channel_scale(run.emax[m], run.precision, f);
+  DepthwiseArgs sum_args() const {
     DepthwiseArgs d{};
-    d.weights = weights + block.weights + 2 * (m % kTileLanes);
-    d.weight_step = int64_t{2} * kLanes * block.vectors;
     d.offsets = plan.offsets.data();
     d.n = static_cast<int64_t>(plan.offsets.size());
     d.rows = static_cast<int>(plan.rows_at_once);
     d.pass_step = plan.pass_step * plan.row_words;
     d.column_step = plan.pairing == Pairing::kNone ? run.conv.strides[1] : 1;
     d.width = run.shape.output[1];
-    d.scale_a = scale.a;
-    d.scale_b = scale.b;
-    d.bias = run.bias ? run.bias + m : nullptr;
     d.clips = run.psb.activation != Activation::kNone;
     d.low = run.psb.low();
     d.high = run.psb.high();
     return d;
+  }
+
+  /// Weights, scale and bias of output channel m.
+  void place_channel(int64_t m, DepthwiseArgs* d) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[static_cast<size_t>(m / kTileLanes)];
+    const Scale scale = channel_scale(run.emax[m], run.precision, f);
+    d->weights = weights + block.weights + 2 * (m % kTileLanes);
+    d->weight_step = int64_t{2} * kLanes * block.vectors;
+    d->scale_a = scale.a;
+    d->scale_b = scale.b;
+    d->bias = run.bias ? run.bias + m : nullptr;
   }
 };
 
@@ -179,32 +201,71 @@ PairOrder depthwise_pairs(const ConvSpec& conv) {
   return order;
 }
 
+namespace {
+
+/// The bands of all images and groups, one after the other.
+class BandWalk {
+ public:
+  BandWalk(const ConvRun& run, const Plan& plan, const Split& bands, size_t first)
+      : run_(run), plan_(plan), bands_(bands), piece_(first % bands.pieces) {
+    const int64_t plane = static_cast<int64_t>(first / bands.pieces);
+    image_ = plane / run.conv.group;
+    group_ = plane % run.conv.group;
+  }
+
+  Band next() {
+    const int64_t first = piece_ ? static_cast<int64_t>(bands_.begin(piece_)) : 0;
+    const int64_t last = static_cast<int64_t>(
+        piece_ + 1 < bands_.pieces ? bands_.end(piece_) : bands_.total);
+    const Band band{image_, group_, last - first, first * plan_.rows_at_once,
+                    std::min(last * plan_.rows_at_once, run_.shape.output[0])};
+    step();
+    return band;
+  }
+
+ private:
+  void step() {
+    if (++piece_ < bands_.pieces) return;
+    piece_ = 0;
+    if (++group_ < run_.conv.group) return;
+    group_ = 0;
+    ++image_;
+  }
+
+  const ConvRun& run_;
+  const Plan& plan_;
+  const Split& bands_;
+  size_t piece_;
+  int64_t image_;
+  int64_t group_;
+};
+
+}  // namespace
+
 Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights, int f) {
   const Plan plan(run);
-  const DepthwiseWork work{run, plan, weights, f};
-  const int64_t groups = run.conv.group;
-  const int64_t height = run.shape.output[0];
-  const int64_t passes = plan.passes(height);
+  const DepthwiseWork work(run, plan, weights, f);
+  const int64_t passes = plan.passes(run.shape.output[0]);
   const int64_t at_most = band_rows(plan) / plan.rows_at_once;
   const Split bands(static_cast<size_t>(passes), static_cast<size_t>((passes - 1) / at_most + 1));
-  const size_t all = static_cast<size_t>(run.shape.batch * groups) * bands.pieces;
+  const size_t all = static_cast<size_t>(run.shape.batch * run.conv.group) * bands.pieces;
   const size_t pixels = static_cast<size_t>(run.shape.pixels()) / bands.pieces + 1;
+  const int64_t words =
+      plan.packed_rows(static_cast<int64_t>(bands.end(0))) * plan.row_words;
   // Rows that are too long for the band get memory of their own, one piece a range.
-  const int64_t needed = plan.window_rows * plan.row_words;
-  const bool is_long = needed > kBandWords;
-  const size_t piece = static_cast<size_t>(needed + kSpareWords);
+  const bool is_long = words > kBandWords;
+  const size_t piece = static_cast<size_t>(words + kSpareWords);
   const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);
   const Scratch<int32_t> rows(runner, is_long ? split.pieces * piece : size_t{0});
   if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
   auto item = [&](size_t i) {
     alignas(64) int32_t band[kBandWords + kSpareWords];
     int32_t* packed = is_long ? rows.data() + i * piece : band;
-    for (size_t at = split.begin(i); at < split.end(i); ++at) {
-      const int64_t plane = static_cast<int64_t>(at / bands.pieces);
-      const size_t b = at % bands.pieces;
-      const int64_t begin = static_cast<int64_t>(bands.begin(b)) * plan.rows_at_once;
-      const int64_t end = static_cast<int64_t>(bands.end(b)) * plan.rows_at_once;
-      work.band(plane / groups, plane % groups, begin, std::min(end, height), packed);
+    BandWalk walk(run, plan, bands, split.begin(i));
+    for (size_t count = split.end(i) - split.begin(i); count > 0; --count) {
+      const Band next = walk.next();
+      work.pack(next, packed);
+      work.sum(next, packed);
     }
   };
   parallel_for(runner, split.pieces, item);

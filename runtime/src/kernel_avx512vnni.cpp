@@ -118,6 +118,7 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = [] {
     Kernels k = common_kernels("avx512vnni", 7, avx512_tile);
+    k.max_abs_bits = avx512_max_abs_bits;
     k.pack_row = avx512_pack_row;
     k.store_planar = avx512_store_planar;
     k.draw = avx512_draw;
