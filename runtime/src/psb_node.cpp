@@ -108,9 +108,8 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
 }
 
 Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
-                       const LaneShape& shape, bool depthwise_allowed) {
+                       const LaneShape& shape) {
   shape_ = shape;
-  depthwise_allowed_ = depthwise_allowed;
   spec_.channels = dims[0];
   spec_.weights_per_channel = 1;
   for (size_t i = 1; i < dims.size(); ++i) spec_.weights_per_channel *= dims[i];
@@ -126,7 +125,7 @@ Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
 
 Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
   RELUFLOW_RETURN_IF_BAD(check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
-  return Weights::make(planes.as<const uint8_t>(), spec_, shape_, depthwise_allowed_, out);
+  return Weights::make(planes.as<const uint8_t>(), spec_, shape_, out);
 }
 
 Status PsbNode::open(Call& call, PsbInputs* out) const {
