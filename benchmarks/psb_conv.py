@@ -65,6 +65,20 @@ SHAPES = [
     Shape(1, 3, 64, 224, 7, stride=2),
     Shape(1, 128, 128, 56, 3, group=128),
     Shape(1, 128, 128, 56, 3, stride=2, group=128),
+    Shape(1, 32, 32, 112, 3, group=32),
+    Shape(1, 64, 64, 112, 3, stride=2, group=64),
+    Shape(1, 256, 256, 28, 3, group=256),
+    Shape(1, 256, 256, 28, 3, stride=2, group=256),
+    Shape(1, 512, 512, 14, 3, group=512),
+    Shape(1, 512, 512, 14, 3, stride=2, group=512),
+    Shape(1, 1024, 1024, 7, 3, group=1024),
+    Shape(1, 32, 32, 112, 5, group=32),
+    Shape(1, 72, 72, 56, 5, stride=2, group=72),
+    Shape(1, 240, 240, 28, 5, group=240),
+    Shape(1, 240, 240, 28, 5, stride=2, group=240),
+    Shape(1, 480, 480, 14, 5, group=480),
+    Shape(1, 672, 672, 14, 5, stride=2, group=672),
+    Shape(1, 960, 960, 7, 5, group=960),
 ]
 
 

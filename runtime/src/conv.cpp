@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "activations.h"
+#include "depthwise.h"
 #include "gemm.h"
 #include "packed_input.h"
 #include "per_product.h"
@@ -32,7 +33,7 @@ struct TileWork {
     const OutputBlock& block = run.weights.lanes().blocks()[number];
     GemmInput in;
     in.taps = taps;
-    in.pairs = run.weights.lanes().shape().pairs();
+    in.ends = &run.weights.lanes().order().ends;
     place(batch.packed + block.group * layout.group_pairs() * run.shape.plane(), begin, end, &in);
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
@@ -97,97 +98,6 @@ void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
   parallel_for(runner, split.pieces * blocks, item);
 }
 
-constexpr int64_t kBandPixels = 8192;  // packed pixels of a depthwise band, within a first cache
-
-/// Packed rows that one output row needs.
-int64_t row_span(const ConvSpec& conv) { return conv.dilations[0] * (conv.kernel[0] - 1) + 1; }
-
-/// Output rows of a band: as many as fit, at least one.
-int64_t band_rows(const ConvRun& run) {
-  const int64_t spare = kBandPixels / run.shape.packed[1] - row_span(run.conv);
-  return spare < 0 ? 1 : spare / run.shape.window_step[0] + 1;
-}
-
-struct DepthwiseWork {
-  const ConvRun& run;
-  const PackedLayout& layout;
-  const RowPacker& packer;
-  const int64_t* taps;  // pixel offsets
-  const int16_t* weights;
-  int f;
-
-  /// Output rows [begin, end) of output channel m of an image, by way of `packed`.
-  void band(int64_t image, int64_t m, int64_t begin, int64_t end, int32_t* packed) const {
-    const ConvShape& shape = run.shape;
-    const int64_t group = m / (run.conv.outputs / run.conv.group);
-    const int64_t pitch = shape.packed[1];
-    const int64_t first = begin * shape.window_step[0];
-    const float* x = run.x + image * run.conv.inputs() * shape.input[0] * shape.input[1];
-    for (int64_t r = 0; r < (end - 1 - begin) * shape.window_step[0] + row_span(run.conv); ++r) {
-      packer.row(x, group, first + r, packed + r * pitch);
-    }
-    DepthwiseArgs d = args(m);
-    for (int64_t row = begin; row < end; ++row) {
-      d.row = packed + (row * shape.window_step[0] - first) * pitch;
-      const int64_t at = (image * run.conv.outputs + m) * shape.pixels() + row * shape.output[1];
-      d.out = run.y + at;
-      run.kernels.depthwise_row(d);
-      if (run.z) add(run.z + at, d);
-    }
-  }
-
-  /// Adds z to a finished row, whose activation has been left to here.
-  void add(const float* z, const DepthwiseArgs& d) const {
-    run.kernels.add_row(z, d.width, run.psb.clips(), d.low, d.high, d.out);
-  }
-
-  DepthwiseArgs args(int64_t m) const {
-    const Scale scale = channel_scale(run.emax[m], run.precision, f);
-    DepthwiseArgs d{};
-    d.taps = taps;
-    d.n_taps = run.conv.taps();
-    d.weights = weights + m * d.n_taps;
-    d.step = run.shape.window_step[1];
-    d.width = run.shape.output[1];
-    d.scale_a = scale.a;
-    d.scale_b = scale.b;
-    d.bias = run.bias ? run.bias + m : nullptr;
-    d.clips = run.psb.clips() && !run.z;
-    d.low = run.psb.low();
-    d.high = run.psb.high();
-    return d;
-  }
-};
-
-/// Packs and sums band by band, so that packed pixels never leave the first cache.
-Status run_depthwise(Runner& runner, const DepthwiseWork& work) {
-  const ConvShape& shape = work.run.shape;
-  const int64_t outputs = work.run.conv.outputs;
-  const Split bands(static_cast<size_t>(shape.output[0]),
-                    static_cast<size_t>((shape.output[0] - 1) / band_rows(work.run) + 1));
-  const size_t all = static_cast<size_t>(shape.batch * outputs) * bands.pieces;
-  const size_t pixels = static_cast<size_t>(shape.pixels()) / bands.pieces + 1;
-  // Rows that are too long for the band get memory of their own, one piece a range.
-  const int64_t needed = row_span(work.run.conv) * shape.packed[1];
-  const bool is_long = needed > kBandPixels;
-  const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);
-  const Scratch<int32_t> rows(runner,
-                              is_long ? split.pieces * static_cast<size_t>(needed) : size_t{0});
-  if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
-  auto item = [&](size_t i) {
-    alignas(64) int32_t band[kBandPixels];
-    int32_t* packed = is_long ? rows.data() + i * static_cast<size_t>(needed) : band;
-    for (size_t at = split.begin(i); at < split.end(i); ++at) {
-      const int64_t channel = static_cast<int64_t>(at / bands.pieces);
-      const size_t b = at % bands.pieces;
-      work.band(channel / outputs, channel % outputs, static_cast<int64_t>(bands.begin(b)),
-                static_cast<int64_t>(bands.end(b)), packed);
-    }
-  };
-  parallel_for(runner, split.pieces, item);
-  return {};
-}
-
 void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
                      const std::vector<int64_t>& offsets, int f, const Batch& batch) {
   const int64_t pixels = run.shape.pixels();
@@ -227,6 +137,13 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
 
 }  // namespace
 
+LaneShape lane_shape(const ConvSpec& conv) {
+  LaneShape shape{conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
+  shape.order = window_pairs(conv);
+  if (conv.group_inputs == 1) shape.depthwise = depthwise_pairs(conv);
+  return shape;
+}
+
 Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvShape shape = joined(given.conv, given.shape);
   const ConvRun run{given.psb,     given.conv,      shape,   given.kernels,
@@ -241,11 +158,9 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const bool per_product = run.weights.path() == Path::kPerProduct;
   WeightCache::Lease set;
   if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
-  if (run.weights.path() == Path::kDepthwise) {
-    const RowPacker packer(run.kernels, layout, f, run.psb.limit());
-    return run_depthwise(runner, {run, layout, packer, offsets.data(), set.weights(), f});
-  }
-  std::vector<int64_t> bytes = offsets;
+  if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
+  const PairOrder& order = run.weights.lanes().order();
+  std::vector<int64_t> bytes = per_product ? offsets : layout.word_offsets(order);
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
   const int64_t fitting = kPackedBytes / (layout.image() * static_cast<int64_t>(sizeof(int32_t)));
   const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
@@ -256,7 +171,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   for (int64_t first = 0; first < run.shape.batch; first += at_once) {
     const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
     pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
-                packed.data());
+                order.neighbour, packed.data());
     if (per_product) {
       run_per_product(runner, run, layout, offsets, f, batch);
     } else {

@@ -27,6 +27,9 @@ struct ConvRun {
   const float* z = nullptr;  ///< like y, added before the activation, or null
 };
 
+/// How the weights are laid out for `run_conv`.
+LaneShape lane_shape(const ConvSpec& conv);
+
 /// Computes `y`.
 Status run_conv(Runner& runner, const ConvRun& run);
 

@@ -32,11 +32,12 @@ void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputB
 void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,
                 const int16_t* weights, float* sums) {
   const int64_t row = int64_t{2} * kLanes * block.vectors;
-  for (int64_t begin = 0; begin < in.pairs; begin += kBlockPairs) {
+  int64_t begin = 0;
+  for (const int64_t end : *in.ends) {
     TileArgs args;
     args.taps = in.taps + begin;
     args.weights = weights + begin * row;
-    args.pairs = std::min<int64_t>(kBlockPairs, in.pairs - begin);
+    args.pairs = end - begin;
     args.mode = begin == 0 ? kTileFirst : kTileAdd;
     for (int p = 0; p < in.count; p += kernels.tile_pixels) {
       const int pixels = std::min(kernels.tile_pixels, in.count - p);
@@ -48,6 +49,7 @@ void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& 
         wide_block(kernels, args, pixels, block, begin == 0, sums + p * kTileLanes);
       }
     }
+    begin = end;
   }
 }
 

@@ -18,7 +18,7 @@ struct GemmInput {
   const char* pixels[kChunkPixels];
   int count;
   const int64_t* taps;
-  int64_t pairs;
+  const std::vector<int64_t>* ends;  ///< where each exact block of pairs ends
 };
 
 /// Adds up all blocks of a chunk. `sums` is `[kChunkPixels + kSpareRows][kTileLanes]`.

@@ -12,6 +12,7 @@ namespace {
 
 #include "avx512_rows.inc"
 
+#include "avx512_depthwise.inc"
 #include "avx512_draw.inc"
 #include "avx512_hash.inc"
 #include "avx512_store.inc"
@@ -117,10 +118,13 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = [] {
     Kernels k = common_kernels("avx512vnni", 7, avx512_tile);
+    k.max_abs_bits = avx512_max_abs_bits;
     k.pack_row = avx512_pack_row;
     k.store_planar = avx512_store_planar;
     k.draw = avx512_draw;
-    k.depthwise_row = avx512_depthwise_row;
+    k.pack_words = avx512_pack_words;
+    k.pack_neighbours = avx512_pack_neighbours;
+    k.depthwise = avx512_depthwise;
     k.hash = avx512_hash;
     k.hash_rows = avx512_hash_rows;
     return k;

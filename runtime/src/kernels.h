@@ -55,7 +55,8 @@ struct DrawArgs {
   const uint8_t* sign_shift;  ///< in the same order
   uint32_t first_channel;     ///< number of lane 0
   int64_t per_channel;        ///< Q
-  int64_t taps;               ///< T
+  const uint32_t* first;      ///< number within its channel of the first weight of each pair
+  const uint32_t* second;     ///< and of the second
   int vectors;
   int64_t pair_begin;  ///< pairs [pair_begin, pair_end)
   int64_t pair_end;
@@ -66,13 +67,33 @@ struct DrawArgs {
   int16_t* out;  ///< pair 0, in the same order
 };
 
-/// One output row of a depthwise channel.
+/// Quantises rows of one channel to words of two pixels each.
+struct PackWordsArgs {
+  const float* x;     ///< [height][width]
+  int64_t height;     ///< rows outside are zeros
+  int64_t width;      ///< and so are pixels outside
+  int64_t first_row;  ///< row of the first words, negative in the padding
+  int64_t row_step;   ///< from the row of one row of words to that of the next
+  int pairs_rows;     ///< whether the next row gives the high halves of pack_words
+  int64_t pad;        ///< zero pixels in front of a row
+  int64_t n;          ///< words of a row, a multiple of 16
+  int64_t rows;       ///< rows of words
+  float scale;
+  float limit;
+  int32_t* out;  ///< [rows][n]
+};
+
+/// Output rows of one depthwise channel, from words of two pixels each.
 struct DepthwiseArgs {
-  const int32_t* row;   ///< first input pixel of the row
-  const int64_t* taps;  ///< offset of each tap in pixels
-  const int16_t* weights;
-  int64_t n_taps;
-  int64_t step;  ///< input pixels from one output pixel to the next
+  const int32_t* words;    ///< first word of the first pass; 64 words behind the last may be read
+  const int64_t* offsets;  ///< offset of each product in words
+  const int16_t* weights;  ///< the two weights of the first product
+  int64_t weight_step;     ///< from one product to the next, those of all rows in turn
+  int64_t n;
+  int rows;             ///< output rows of one pass: 1 or 2
+  int64_t pass_step;    ///< words from one pass to the next
+  int64_t column_step;  ///< words from one output pixel to the next
+  int64_t height;       ///< output rows
   int64_t width;
   float scale_a;
   float scale_b;
@@ -80,7 +101,8 @@ struct DepthwiseArgs {
   int clips;
   float low;
   float high;
-  float* out;
+  const float* z;  ///< like out, added before the activation, or null
+  float* out;      ///< [height][width]
 };
 
 /// Fingerprints of `samples` neighbouring samples.
@@ -113,9 +135,11 @@ struct Kernels {
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
-  void (*depthwise_row)(const DepthwiseArgs& args);
-  /// out[i] = out[i] + z[i], clipped if `clips`.
-  void (*add_row)(const float* z, int64_t n, int clips, float low, float high, float* out);
+  /// Word i of row r: pixel i - pad of row first_row + r * row_step, and of the row behind it.
+  void (*pack_words)(const PackWordsArgs& args);
+  /// Word i of row r: pixels 2 i - pad and 2 i + 1 - pad of row first_row + r * row_step.
+  void (*pack_neighbours)(const PackWordsArgs& args);
+  void (*depthwise)(const DepthwiseArgs& args);
   void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
   void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
 };

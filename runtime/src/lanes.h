@@ -7,18 +7,22 @@
 
 #include "aligned.h"
 #include "kernels.h"
+#include "pair_order.h"
 #include "psb_spec.h"
 #include "runner.h"
 #include "weight_code.h"
 
 namespace reluflow {
 
-/// How the weights of a node are grouped: a Conv's groups, or one group for a MatMul.
+/// How the weights of a node are grouped: a Conv's groups, or one group for a MatMul, and how they
+/// are paired: by channels where `order` is empty.
 struct LaneShape {
   int64_t groups = 1;
   int64_t group_outputs = 0;  ///< output channels of a group
   int64_t group_inputs = 0;   ///< input channels of a group
   int64_t taps = 1;           ///< T
+  PairOrder order = {};
+  PairOrder depthwise = {};  ///< the order of the depthwise path; empty where there is none
 
   int64_t pairs() const { return (group_inputs + 1) / 2 * taps; }
 };
@@ -37,10 +41,12 @@ struct OutputBlock {
 class LaneCode {
  public:
   LaneCode() = default;
+  /// Lays the code out; an empty order becomes that of `channel_pairs`.
   LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape);
 
   const std::vector<OutputBlock>& blocks() const { return blocks_; }
   const LaneShape& shape() const { return shape_; }
+  const PairOrder& order() const { return shape_.order; }
   /// int16 elements of one sampled set.
   int64_t sampled_size() const { return sampled_size_; }
 
@@ -55,6 +61,8 @@ class LaneCode {
   int64_t per_channel_ = 0;
   int64_t sampled_size_ = 0;
   std::vector<OutputBlock> blocks_;
+  std::vector<uint32_t> first_;   // number of each pair's first weight within its channel
+  std::vector<uint32_t> second_;  // and of its second
   // In the order of the sampled weights.
   bool joined_ = false;  // c >> 8 is the low byte of p16_
   Aligned<uint16_t> p16_;
@@ -62,8 +70,9 @@ class LaneCode {
   Aligned<uint8_t> sign_shift_;
 };
 
-/// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs.
-int safe_sub_pairs(const WeightCode& code, int64_t channel, const LaneShape& shape, int limit);
+/// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs of a
+/// block.
+int safe_sub_pairs(const WeightCode& code, int64_t channel, const PairOrder& order, int limit);
 
 }  // namespace reluflow
 

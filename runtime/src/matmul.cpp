@@ -43,7 +43,7 @@ struct RowWork {
     GemmInput in;
     in.count = static_cast<int>(end - begin);
     in.taps = taps;
-    in.pairs = pairs;
+    in.ends = &run.weights.lanes().order().ends;
     for (int64_t r = begin; r < end; ++r) {
       in.pixels[r - begin] = reinterpret_cast<const char*>(packed + r * pairs);
     }

@@ -87,9 +87,7 @@ Status PsbConv::create(const NodeInfo& info, std::unique_ptr<PsbConv>* out) {
   std::vector<int64_t> weight_shape;
   RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
   RELUFLOW_RETURN_IF_BAD(made->read_windows(info, weight_shape));
-  const ConvSpec& conv = made->conv_;
-  const LaneShape shape{conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, weight_shape, shape, true));
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, weight_shape, lane_shape(made->conv_)));
   *out = std::move(made);
   return {};
 }

@@ -15,7 +15,7 @@ Status PsbMatMul::create(const NodeInfo& info, std::unique_ptr<PsbMatMul>* out) 
   }
   auto made = std::make_unique<PsbMatMul>();
   made->inner_ = shape[1];
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, {1, shape[0], shape[1], 1}, false));
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, {1, shape[0], shape[1], 1}));
   *out = std::move(made);
   return {};
 }

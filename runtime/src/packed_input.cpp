@@ -7,11 +7,13 @@
 
 namespace reluflow {
 
-RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit)
+RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit,
+                     int64_t neighbour)
     : kernels_(kernels),
       layout_(layout),
       scale_(power_of_two(f)),
-      limit_(static_cast<float>(limit)) {
+      limit_(static_cast<float>(limit)),
+      neighbour_(neighbour) {
   const ConvShape& shape = layout.shape;
   const int64_t step = shape.pack_step[1];
   const int64_t pad = shape.begin[1];
@@ -39,6 +41,12 @@ void RowPacker::row(const float* image, int64_t plane, int64_t row, int32_t* out
     kernels_.pack_row(a, b, end_ - begin_, shape.pack_step[1], scale_, limit_, out + begin_);
   }
   for (int64_t c = end_; c < width; ++c) out[c] = 0;
+  if (neighbour_ == 0 || within + 1 < layout_.conv.group_inputs) return;
+  // Only low halves are read, and these stay.
+  for (int64_t c = 0; c + neighbour_ < width; ++c) {
+    const uint32_t high = static_cast<uint32_t>(out[c + neighbour_]) << 16;
+    out[c] = static_cast<int32_t>((static_cast<uint32_t>(out[c]) & 0xffffu) | high);
+  }
 }
 
 std::vector<int64_t> PackedLayout::pair_offsets() const {
@@ -55,10 +63,21 @@ std::vector<int64_t> PackedLayout::pair_offsets() const {
   return offsets;
 }
 
+std::vector<int64_t> PackedLayout::word_offsets(const PairOrder& order) const {
+  const std::vector<int64_t> all = pair_offsets();
+  std::vector<int64_t> offsets;
+  offsets.reserve(order.pairs.size());
+  for (const WeightPair& pair : order.pairs) {
+    const int64_t channel = pair.low / conv.taps();
+    offsets.push_back(all[static_cast<size_t>(channel / 2 * conv.taps() + pair.low % conv.taps())]);
+  }
+  return offsets;
+}
+
 void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
-                 int64_t first, int64_t count, int f, int limit, int32_t* out) {
+                 int64_t first, int64_t count, int f, int limit, int64_t neighbour, int32_t* out) {
   const ConvShape& shape = layout.shape;
-  const RowPacker packer(kernels, layout, f, limit);
+  const RowPacker packer(kernels, layout, f, limit, neighbour);
   const int64_t image_size = layout.conv.inputs() * shape.input[0] * shape.input[1];
   const int64_t rows = count * layout.planes() * shape.packed[0];
   const Split split(static_cast<size_t>(rows),

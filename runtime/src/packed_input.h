@@ -7,6 +7,7 @@
 
 #include "conv_shape.h"
 #include "kernels.h"
+#include "pair_order.h"
 #include "runner.h"
 
 namespace reluflow {
@@ -27,12 +28,16 @@ struct PackedLayout {
   }
   /// Pixel offset of every pair of a group, in the order of pairs.
   std::vector<int64_t> pair_offsets() const;
+  /// Pixel offset of the low half of every word of an order.
+  std::vector<int64_t> word_offsets(const PairOrder& order) const;
 };
 
 /// Quantises rows of packed planes.
 class RowPacker {
  public:
-  RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit);
+  /// `neighbour` as in PairOrder.
+  RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit,
+            int64_t neighbour);
 
   /// Packs one row of plane number `plane` of an image.
   void row(const float* image, int64_t plane, int64_t row, int32_t* out) const;
@@ -45,11 +50,12 @@ class RowPacker {
   int64_t input_;  // the first of these
   float scale_;
   float limit_;
+  int64_t neighbour_;
 };
 
 /// Quantises and packs images [first, first + count) of `x`.
 void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
-                 int64_t first, int64_t count, int f, int limit, int32_t* out);
+                 int64_t first, int64_t count, int f, int limit, int64_t neighbour, int32_t* out);
 
 }  // namespace reluflow
 

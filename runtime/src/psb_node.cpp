@@ -61,6 +61,7 @@ Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const 
   RELUFLOW_RETURN_IF_BAD(call.input(index, &z));
   if (!z) return {};
   RELUFLOW_RETURN_IF_BAD(check_float(*z, "Z"));
+  if (z->dims == std::vector<int64_t>{0}) return {};
   if (z->dims != dims) {
     return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
                   ", is wanted; give a Z that needs no broadcasting.");
@@ -107,9 +108,8 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
 }
 
 Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
-                       const LaneShape& shape, bool depthwise_allowed) {
+                       const LaneShape& shape) {
   shape_ = shape;
-  depthwise_allowed_ = depthwise_allowed;
   spec_.channels = dims[0];
   spec_.weights_per_channel = 1;
   for (size_t i = 1; i < dims.size(); ++i) spec_.weights_per_channel *= dims[i];
@@ -125,7 +125,7 @@ Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
 
 Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
   RELUFLOW_RETURN_IF_BAD(check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
-  return Weights::make(planes.as<const uint8_t>(), spec_, shape_, depthwise_allowed_, out);
+  return Weights::make(planes.as<const uint8_t>(), spec_, shape_, out);
 }
 
 Status PsbNode::open(Call& call, PsbInputs* out) const {

@@ -28,8 +28,7 @@ struct PsbInputs {
 class PsbNode {
  public:
   /// Reads the common attributes; `spec.channels` and `weights_per_channel` come from `dims`.
-  Status create(const NodeInfo& info, const std::vector<int64_t>& dims, const LaneShape& shape,
-                bool depthwise_allowed);
+  Status create(const NodeInfo& info, const std::vector<int64_t>& dims, const LaneShape& shape);
 
   /// Reads and checks all inputs but X.
   Status open(Call& call, PsbInputs* out) const;
@@ -43,7 +42,6 @@ class PsbNode {
 
   PsbSpec spec_;
   LaneShape shape_;
-  bool depthwise_allowed_ = false;
   const Kernels* kernels_ = nullptr;
   std::unique_ptr<Weights> weights_;  // where W is constant; its cache guards itself
 };
@@ -51,7 +49,8 @@ class PsbNode {
 /// Refuses anything but float32.
 Status check_float(const Tensor& tensor, const char* name);
 
-/// Reads the optional input Z, number `index`: values like those of Y, whose shape is `dims`.
+/// Reads the optional input Z, number `index`: values like those of Y, whose shape is `dims`;
+/// left out or of shape [0] there is nothing to add.
 Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const float** out);
 
 }  // namespace reluflow

@@ -25,20 +25,20 @@ class Weights {
  public:
   /// Unpacks `planes`, whose size has been checked.
   static Status make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
-                     bool depthwise_allowed, std::unique_ptr<Weights>* out);
+                     std::unique_ptr<Weights>* out);
 
   Path path() const { return path_; }
   const LaneCode& lanes() const { return lanes_; }
   const WeightCode& code() const { return code_; }
 
-  /// The sampled weights of one run: tiles, or C order on the depthwise path.
+  /// The sampled weights of one run, in the order of `lanes()`.
   WeightCache::Lease sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
                             const Precision& precision);
 
  private:
   Path path_ = Path::kTiles;
-  WeightCode code_;  // empty on the tile path
-  LaneCode lanes_;   // empty on the others
+  WeightCode code_;  // empty but for draws per product
+  LaneCode lanes_;   // empty for these
   WeightCache cache_;
 };
 

@@ -79,10 +79,6 @@ struct Node {
   size_t output_size() const {
     return static_cast<size_t>(shape.batch * conv.outputs * shape.pixels());
   }
-
-  LaneShape lanes() const {
-    return {conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
-  }
 };
 
 /// One output by the plain meaning.
@@ -160,7 +156,7 @@ TEST(every_row_is_equal_to_the_bit) {
   for (size_t r = 0; r < std::size(kRows); ++r) {
     const Node node(kRows[r], rng);
     std::unique_ptr<Weights> weights;
-    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
     for (const Sampler sampler : {Sampler::kSystematic, Sampler::kBinomial, Sampler::kNearest}) {
       const Precision precision{static_cast<int>(rng() % 7), sampler, rng()};
       const std::vector<float> want = plain_conv(node, precision);
@@ -181,7 +177,7 @@ TEST(draws_per_product_are_equal_to_the_bit) {
     Node node(kRows[r], rng);
     node.psb.per_product = true;
     std::unique_ptr<Weights> weights;
-    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
     const Precision precision{2, Sampler::kSystematic, 5};
     CHECK_EQ_AT(same(native_conv(node, precision, portable_kernels(), 2, *weights),
                      plain_conv(node, precision)),
@@ -197,7 +193,7 @@ TEST(rows_take_every_path) {
   for (const Row& row : kRows) {
     const Node node(row, rng);
     std::unique_ptr<Weights> weights;
-    CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+    CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
     depthwise = depthwise || weights->path() == Path::kDepthwise;
     for (const OutputBlock& block : weights->lanes().blocks()) {
       (block.sub_pairs < kBlockPairs ? wide : narrow) = true;
@@ -212,7 +208,7 @@ TEST(one_node_runs_in_several_threads_at_once) {
   std::mt19937 rng(3);
   const Node node(kRows[1], rng);
   std::unique_ptr<Weights> weights;
-  CHECK(Weights::make(node.planes.data(), node.psb, node.lanes(), true, &weights).ok());
+  CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
   std::vector<std::vector<float>> want;
   for (uint64_t seed = 0; seed < 3; ++seed) {
     want.push_back(plain_conv(node, {2, Sampler::kSystematic, seed}));

@@ -185,46 +185,67 @@ TEST(draws_agree_with_the_plain_meaning) {
   }
 }
 
-TEST(depthwise_rows_agree) {
-  std::mt19937 rng(6);
+TEST(packed_words_agree_with_the_plain_meaning) {
+  std::mt19937 rng(7);
   for (const Kernels* k : test::tables()) {
-    for (int64_t width = 1; width < 70; width += 2) {
-      for (const int64_t step : {1, 2, 3}) {
-        const int64_t taps[3] = {0, 1, 5};
-        // Exactly as long as the last tap of the last pixel needs.
-        std::vector<int32_t> row(static_cast<size_t>((width - 1) * step + 6));
-        for (int32_t& v : row) v = static_cast<int32_t>(rng() % 4096) & 0xffff;
-        const int16_t w[3] = {static_cast<int16_t>(rng()), -3, 16384};
-        const float bias = 0.25f;
-        std::vector<float> got(static_cast<size_t>(width));
-        std::vector<float> want(got.size());
-        DepthwiseArgs d{row.data(), taps,  w, 3,    step, width,     0.5f,
-                        1.0f,       &bias, 1, 0.0f, 9e9f, got.data()};
-        k->depthwise_row(d);
-        d.out = want.data();
-        plain().depthwise_row(d);
-        CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0, at(*k, width, step));
+    for (int64_t width = 1; width < 300; width += width < 70 ? 3 : 101) {
+      for (const int64_t pad : {0, 1, 2, 5, 40}) {
+        for (const int step : {1, 2}) {
+          const std::vector<float> x = odd_values(static_cast<size_t>(5 * width), rng);
+          const int64_t n = (width / step + static_cast<int64_t>(rng() % 60)) / 16 * 16 + 16;
+          const int64_t first = static_cast<int64_t>(rng() % 6) - 3;
+          std::vector<int32_t> out(static_cast<size_t>(6 * n));
+          const PackWordsArgs p{x.data(), 5,      width,   first, step, 1, pad, n, 6,
+                                512.0f,   2047.0f, out.data()};
+          const auto pixel = [&](int64_t row, int64_t i) {
+            if (row < 0 || row >= 5 || i < pad || i >= pad + width) return 0;
+            return test::quantised(x[static_cast<size_t>(row * width + i - pad)], 9, 2047);
+          };
+          for (const bool neighbours : {false, true}) {
+            (neighbours ? k->pack_neighbours : k->pack_words)(p);
+            for (int64_t i = 0; i < 6 * n; ++i) {
+              const int64_t row = first + i / n * step;
+              const int64_t c = i % n;
+              const int32_t got = out[static_cast<size_t>(i)];
+              const int low = neighbours ? pixel(row, 2 * c) : pixel(row, c);
+              const int high = neighbours ? pixel(row, 2 * c + 1) : pixel(row + 1, c);
+              CHECK_EQ_AT(static_cast<int16_t>(got & 0xffff), low, at(*k, width, pad, i));
+              CHECK_EQ_AT(got >> 16, high, at(*k, width, pad, i));
+            }
+          }
+        }
       }
     }
   }
 }
 
-TEST(added_rows_agree) {
-  std::mt19937 rng(7);
+TEST(depthwise_rows_agree) {
+  std::mt19937 rng(6);
+  const int64_t offsets[3] = {0, 1, 5};
+  const float bias = 0.25f;
   for (const Kernels* k : test::tables()) {
-    for (int64_t n = 1; n < 70; ++n) {
-      const std::vector<float> z = test::random_floats(static_cast<size_t>(n), rng);
-      const std::vector<float> y = odd_values(z.size(), rng);
-      for (const int clips : {0, 1}) {
-        std::vector<float> got = y;
-        std::vector<float> want = y;
-        k->add_row(z.data(), n, clips, -0.5f, 6.0f, got.data());
-        for (size_t i = 0; i < y.size(); ++i) {
-          want[i] = y[i] + z[i];
-          if (clips && want[i] < -0.5f) want[i] = -0.5f;
-          if (clips && want[i] > 6.0f) want[i] = 6.0f;
+    for (int64_t width = 1; width < 150; width += width < 40 ? 1 : 7) {
+      for (const int64_t step : {1, 2, 3}) {
+        for (const int64_t height : {1, 2, 5, 8, 9}) {
+          const int rows = step == 1 ? static_cast<int>(rng() % 2) + 1 : 1;
+          const int64_t pass = (width - 1) * step + 6;
+          std::vector<int32_t> words(static_cast<size_t>(height * pass + 64));
+          for (int32_t& v : words) v = static_cast<int32_t>(rng() & 0x0fff0fffu) - 0x08000000;
+          int16_t w[6 * 4];
+          for (int16_t& v : w) v = static_cast<int16_t>(rng());
+          const std::vector<float> z = test::random_floats(static_cast<size_t>(width * height), rng);
+          std::vector<float> got(static_cast<size_t>(width * height) + 1, -77.0f);
+          std::vector<float> want(got);
+          DepthwiseArgs d{words.data(), offsets, w,    4,     3, rows, pass, step, height, width,
+                          0.5f,         1.0f,    &bias, 1,    0.0f, 9e9f,
+                          rng() % 2 ? z.data() : nullptr, got.data()};
+          k->depthwise(d);
+          d.out = want.data();
+          plain().depthwise(d);
+          CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0,
+                      at(*k, width, step, height));
+          CHECK_EQ(got.back(), -77.0f);
         }
-        CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0, at(*k, n, clips));
       }
     }
   }

@@ -25,7 +25,7 @@ TEST(products_are_equal_to_the_bit) {
       const std::vector<int8_t> emax(static_cast<size_t>(columns), -3);
       const Precision precision{static_cast<int>(rng() % 7), Sampler::kSystematic, 11};
       std::unique_ptr<Weights> weights;
-      CHECK(Weights::make(planes.data(), spec, {1, columns, inner, 1}, false, &weights).ok());
+      CHECK(Weights::make(planes.data(), spec, {1, columns, inner, 1}, &weights).ok());
       WeightCode code;
       CHECK(unpack_planes(planes.data(), spec, &code).ok());
       test::Threads runner(2);

@@ -85,6 +85,9 @@ TEST(z_is_added_before_the_activation) {
   CHECK_EQ(conv.run(), "");
   const float* y = reinterpret_cast<const float*>(conv.outputs[0].bytes.data());
   for (int i = 0; i < 12; ++i) CHECK_EQ(y[i], i / 4 == 1 ? 0.5f : 0.0f);
+  z.dims = {0};
+  CHECK_EQ(conv.run(), "");
+  CHECK_EQ(reinterpret_cast<const float*>(conv.outputs[0].bytes.data())[4], 2.0f);
   z.dims = {1, 3, 4, 1};
   CHECK_HAS(conv.run(), "Z has shape [1, 3, 4, 1], but that of Y, [1, 3, 2, 2], is wanted");
   z.type = abi::kUint8;

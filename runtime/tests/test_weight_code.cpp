@@ -148,16 +148,17 @@ TEST(mean_of_the_draws_is_n_p) {
 }
 
 TEST(sub_blocks_are_short_enough_and_not_shorter) {
-  const LaneShape shape{1, 1, 256, 1};
+  const PairOrder order = channel_pairs(256, 1);
   WeightCode code;
+  code.per_channel = 256;
   code.p16.assign(256, 0);
   code.sign_shift.assign(256, 0);  // |w'| up to 2^14 each
   // 2^14 * 2 weights * S pairs * limit < 2^31
-  CHECK_EQ(safe_sub_pairs(code, 0, shape, 32767), 2);
-  CHECK_EQ(safe_sub_pairs(code, 0, shape, 2047), 32);
-  CHECK_EQ(safe_sub_pairs(code, 0, shape, 1023), 64);
+  CHECK_EQ(safe_sub_pairs(code, 0, order, 32767), 2);
+  CHECK_EQ(safe_sub_pairs(code, 0, order, 2047), 32);
+  CHECK_EQ(safe_sub_pairs(code, 0, order, 1023), 64);
   code.sign_shift.assign(256, kZeroShift);
-  CHECK_EQ(safe_sub_pairs(code, 0, shape, 32767), 64);
+  CHECK_EQ(safe_sub_pairs(code, 0, order, 32767), 64);
 }
 
 TEST(the_bound_covers_every_draw) {

@@ -37,6 +37,15 @@ def test_convert_tells_what_stays(tmp_path: Path, capsys) -> None:
     assert found["layers"][0]["x_exponent"] == 10
 
 
+def test_what_is_taken_over_is_shown_and_can_be_left(tmp_path: Path, capsys) -> None:
+    out = str(tmp_path / "p.onnx")
+    assert main(["psb", "convert", FLOAT, "-o", out]) == 0
+    assert capsys.readouterr().out.count("add+relu") == 3
+    assert main(["psb", "convert", FLOAT, "-o", out, "--no-fuse", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert {(layer["adds"], layer["activation"]) for layer in layers} == {(False, "none")}
+
+
 def test_eval_prints_and_writes(converted: str, tmp_path: Path, capsys) -> None:
     out = tmp_path / "report"
     arguments = ["--data", DATA, "--limit", "60", "--samples", "1,4", "--seeds", "2"]
@@ -44,12 +53,32 @@ def test_eval_prints_and_writes(converted: str, tmp_path: Path, capsys) -> None:
     assert main(["psb", "eval", converted, *arguments]) == 0
     text = capsys.readouterr().out
     assert "int8" in text and "float32" in text and "nearest" in text
+    assert "no activation saturates in nearest mode" in text
     assert {path.name for path in out.iterdir()} == {"psb.html", "psb.json", "samples.png"}
     numbers = json.loads((out / "psb.json").read_text())
     assert [point["samples"] for point in numbers["points"]] == [1, 4]
     page = (out / "psb.html").read_text()
-    assert "data:image/png;base64," in page and f"{100 * numbers['nearest']:.2f} %" in page
+    assert (
+        "data:image/png;base64," in page
+        and f"{100 * numbers['nearest']:.2f}\N{NO-BREAK SPACE}%" in page
+    )
     assert (out / "samples.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_eval_shows_what_saturates(tmp_path: Path, capsys) -> None:
+    path, out = str(tmp_path / "p.onnx"), tmp_path / "report"
+    few = ["--calibrate", DATA, "--limit", "1"]
+    assert main(["psb", "convert", FLOAT, "-o", path, *few]) == 0
+    capsys.readouterr()
+    arguments = ["--data", DATA, "--limit", "200", "--samples", "64", "--seeds", "1"]
+    assert main(["psb", "eval", path, *arguments, "--out", str(out), "--threads", "1"]) == 0
+    text = capsys.readouterr().out
+    rows = json.loads((out / "psb.json").read_text())["saturation"]
+    cut = [row for row in rows if row["saturated"]]
+    assert len(rows) == 10 and cut and "saturated activations, nearest mode" in text
+    for row in cut:
+        assert f"{row['saturated']:,}" in text and row["name"] in text
+    assert "<th>saturated activations, nearest mode</th>" in (out / "psb.html").read_text()
 
 
 def test_eval_converts_a_float_model_itself(capsys) -> None:

@@ -14,10 +14,12 @@ from reluflow.deployment import (
     calibrate,
     describe_psb,
     evaluate,
+    measure_saturation,
     read_labels,
 )
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.graph import Model, PsbOptions, bake_samples, load, to_psb
+from reluflow.graph import Model, PsbOptions, bake_samples, expose, find_psb, load, to_psb
+from reluflow.psb import quantise_activation
 from reluflow.runtime import open_session
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -80,6 +82,57 @@ def test_each_layer_alone_loses_less_than_all_together(
     losses = [row.loss for row in result.sensitivity]
     assert np.mean(losses) < result.float_value - result.points[0].mean
     assert max(losses) == losses[0], "the first layer of this model is the most sensitive one"
+
+
+def test_layers_alone_are_pruned_calibrated_and_excluded_as_in_the_model(
+    float_model: Model,
+) -> None:
+    data, labels = source(float_model, 100), read_labels(IMAGES, limit=100)
+    usual = PsbOptions(p_bits=8, exclude=("/dense/Gemm",))
+    low = dict.fromkeys(("image", "/block2/relu1/Relu_output_0"), -3)
+    found = {}
+    for name, options in {
+        "usual": usual,
+        "pruned": replace(usual, prune=0.9),
+        "cut off": replace(usual, x_exponents=low),
+    }.items():
+        model = to_psb(float_model, options).model
+        wanted = EvaluationOptions(samples=(1,), seeds=1, sensitivity=64, threads=1)
+        result = evaluate(model, data, labels, float_model=float_model, options=wanted)
+        found[name] = {row.name: row.loss for row in result.sensitivity}
+        assert list(found[name]) == [row.name for row in result.psb.layers]
+        assert len(found[name]) == 9
+    assert max(found["usual"].values()) <= 0.02
+    assert sum(found["pruned"].values()) > 9 * 0.05
+    hurt = {name for name, loss in found["cut off"].items() if loss > 0.05}
+    assert hurt == {"/conv/Conv", "/block2/conv2/Conv"}
+
+
+def test_saturated_activations_are_counted_over_all_inputs(float_model: Model) -> None:
+    few = calibrate(float_model, source(float_model, 5), threads=1)
+    options = PsbOptions(x_exponents={name: f + 1 for name, f in few.items()})
+    model = to_psb(float_model, options).model
+    nodes = find_psb(model)
+    inner = [node.x for node in nodes[1:]]
+    for native, n in ((None, 2), (False, 0)):
+        rows = measure_saturation(
+            model, source(model, 130), samples=n, seed=3, threads=1, native=native
+        )
+        baked = bake_samples(model, n, 3)
+        images = np.load(IMAGES)["image"][:130]
+        session = open_session(expose(baked, inner), outputs=inner, threads=1, library=native)
+        tensors = {"image": images} | dict(zip(inner, session.run({"image": images}), strict=True))
+        for row, node in zip(rows, nodes, strict=True):
+            _, _, wanted = quantise_activation(tensors[node.x], node.x_bits, node.x_exponent)
+            assert (row.name, row.saturated) == (node.name, wanted)
+            assert row.activations == tensors[node.x].size
+            assert row.share == wanted / tensors[node.x].size
+        assert 0 < sum(row.saturated for row in rows) < sum(row.activations for row in rows) / 2
+
+
+def test_nothing_saturates_where_exponents_come_from_the_run(converted: Model) -> None:
+    rows = measure_saturation(converted, source(converted, 20), threads=1)
+    assert [row.saturated for row in rows] == [0] * 10
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def call(
     b: np.ndarray,
     samples: int,
     opset: int,
+    z: np.ndarray | None = None,
     **own: object,
 ) -> np.ndarray:
     """Run one operator as a model of its own, without the native library."""
@@ -41,7 +42,11 @@ def call(
         "s": np.array(0, np.int64),
     }
     attributes = {"weight_shape": list(code.shape), "p_bits": code.p_bits, "stream": 0, **own}
-    node = helper.make_node(op, ["x", *constants], ["y"], domain="ai.reluflow", **attributes)
+    inputs = ["x", *constants]
+    if z is not None:
+        constants["z"] = z
+        inputs += ["", "z"] if op == "PsbConv" else ["z"]
+    node = helper.make_node(op, inputs, ["y"], domain="ai.reluflow", **attributes)
     graph = helper.make_graph(
         [node],
         "g",
@@ -51,7 +56,7 @@ def call(
     )
     proto = helper.make_model(
         graph,
-        functions=psb_functions({op}, opset),
+        functions=psb_functions({op}, opset, () if z is None else {op}),
         opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.reluflow", 1)],
         ir_version=8,
     )
@@ -109,6 +114,40 @@ def test_matmul_agrees_with_the_oracle(x_shape: tuple[int, ...]) -> None:
         plus = psb.PsbCode(code.words & ~np.uint32(1 << (p_bits + 4)), code.emax, p_bits)
         magnitude = psb.matmul(np.abs(x), plus, np.abs(b), samples=samples, sampler="nearest")
         check(y, oracle, magnitude, 37)
+
+
+@pytest.mark.parametrize("opset", [13, 18, 22])
+def test_what_is_added_agrees_with_the_oracle(opset: int) -> None:
+    code = psb.encode(spread(6, 5, 3, 3), p_bits=4)
+    flat = psb.PsbCode(code.words.reshape(6, 45), code.emax, 4)
+    b = RNG.standard_normal(6).astype(np.float32)
+    x = RNG.standard_normal((2, 5, 6, 7)).astype(np.float32)
+    rows = RNG.standard_normal((3, 45)).astype(np.float32)
+    for op, oracle, data, weights in (
+        ("PsbConv", psb.conv, x, code),
+        ("PsbMatMul", psb.matmul, rows, flat),
+    ):
+        how = {"samples": 8, "sampler": "nearest"}
+        plain = oracle(data, weights, b, **how)
+        z = (RNG.standard_normal(plain.shape) * 10).astype(np.float32)
+        own = {"activation": "relu", "clip_min": 0.0}
+        y = call(op, data, weights, b, 8, opset, z, **own)
+        wanted = oracle(data, weights, b, z, activation="relu", **how)
+        plus = psb.PsbCode(weights.words & ~np.uint32(1 << 8), weights.emax, 4)
+        magnitude = oracle(np.abs(data), plus, np.abs(b), np.abs(z), **how)
+        assert (wanted != np.maximum(plain, 0)).any()
+        check(y, wanted, magnitude, 45)
+
+
+def test_adding_nothing_keeps_every_bit() -> None:
+    code = psb.encode(np.array([[0.0, 0.0], [1.0, -0.75]], np.float32), p_bits=4)
+    x, b = np.array([[1.0, 2.0], [-3.0, 0.5]], np.float32), np.array([-0.0, 1e-40], np.float32)
+    nothing = np.zeros(0, np.float32)
+    for data in (x, x[:0]):
+        plain = call("PsbMatMul", data, code, b, 0, 17)
+        assert call("PsbMatMul", data, code, b, 0, 17, nothing).tobytes() == plain.tobytes()
+        empty = plain[:0]
+        assert call("PsbMatMul", data[:0], code, b, 0, 17, empty).shape == (0, 2)
 
 
 @pytest.mark.parametrize(

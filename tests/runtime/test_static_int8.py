@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from reluflow.errors import ModelError
@@ -21,6 +22,18 @@ def test_int8_answers_nearly_as_the_float_model() -> None:
         open_session(m, threads=1).run({"image": images})[0].argmax(1) for m in (model, small)
     )
     assert np.mean(before == after) > 0.97
+
+
+def test_a_model_of_an_old_version_that_lists_weights_as_inputs_is_quantised() -> None:
+    text = """<ir_version: 3, opset_import: ["" : 9]>
+        g (float[N,2] x, float[2,2] w) => (float[N,2] y) <float[2,2] w = {1, 2, -3, 4}>
+        { h = MatMul(x, w) y = Relu(h) }"""
+    model = load(onnx.parser.parse_model(text))
+    x = np.random.default_rng(0).standard_normal((64, 2)).astype(np.float32)
+    small = static_int8(model, [{"x": x}])
+    assert [spec.name for spec in small.inputs] == ["x"]
+    before, after = (open_session(m, threads=1).run({"x": x})[0] for m in (model, small))
+    np.testing.assert_allclose(after, before, atol=0.15)
 
 
 def test_without_data_it_is_refused() -> None:

@@ -62,6 +62,9 @@ def convert(
     calibration: Annotated[
         str | None, typer.Option("--calibrate", help="Data that fix the activations' exponents.")
     ] = None,
+    fuse: Annotated[
+        bool, typer.Option("--fuse/--no-fuse", help="Take additions and activations over.")
+    ] = True,
     limit: _options.Limit = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
     as_json: _options.Json = False,
@@ -77,6 +80,7 @@ def convert(
         small_weights=small,
         x_bits=x_bits,
         exclude=tuple(exclude or ()),
+        fuse=fuse,
         seed=seed,
     )
     if calibration is not None:

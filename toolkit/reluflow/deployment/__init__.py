@@ -7,15 +7,18 @@ from reluflow.deployment.labels import accuracy, read_labels, read_targets
 from reluflow.deployment.result import (
     Evaluation,
     LayerCost,
+    LayerSaturation,
     LayerSensitivity,
     PsbDescription,
     SamplePoint,
 )
+from reluflow.deployment.saturation import measure_saturation
 
 __all__ = [
     "Evaluation",
     "EvaluationOptions",
     "LayerCost",
+    "LayerSaturation",
     "LayerSensitivity",
     "PsbDescription",
     "SamplePoint",
@@ -23,6 +26,7 @@ __all__ = [
     "calibrate",
     "describe_psb",
     "evaluate",
+    "measure_saturation",
     "read_labels",
     "read_targets",
 ]

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource
-from reluflow.deployment._run import batch_size, first_output
+from reluflow.deployment._run import Runner, batch_size, first_output
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.labels import accuracy
 from reluflow.deployment.result import Evaluation, LayerSensitivity, SamplePoint
+from reluflow.deployment.saturation import measure_saturation
 from reluflow.errors import DataError, OptionError
-from reluflow.graph import (
-    Model,
-    PsbOptions,
-    bake_samples,
-    find_psb,
-    fold_batchnorm,
-    psb_inputs,
-    to_psb,
-)
-from reluflow.runtime import Session, has_library, open_session, static_int8
+from reluflow.graph import Model, find_psb, fold_batchnorm, psb_alone
+from reluflow.runtime import Session, open_session, static_int8
 
 Metric = Callable[[NDArray[np.floating], NDArray[np.int64]], float]
 Progress = Callable[[str, int, int | None], None]
@@ -115,9 +108,16 @@ def evaluate(
         exact = bench.score(outputs)
         if options.int8:
             int8 = static_int8(fold_batchnorm(float_model).model, bench.sample())
-    runner = _Runner(model, options)
+    runner = Runner(model, options.threads, options.native)
     seeds = tuple(range(options.seeds))
     nearest = bench.point(runner, 0, seeds[:1])
+    saturation = measure_saturation(
+        model,
+        source,
+        size=options.batch_size,
+        threads=options.threads,
+        native=options.native,
+    )
     points = tuple(bench.point(runner, n, seeds) for n in sorted(set(options.samples)))
     return Evaluation(
         psb=description,
@@ -133,6 +133,7 @@ def evaluate(
         else None,
         int8_bytes=int8.size_bytes if int8 else None,
         sensitivity=tuple(_sensitivity(model, float_model, bench, exact)),
+        saturation=saturation,
         native=runner.native,
         notes=_notes(runner.native),
     )
@@ -166,39 +167,6 @@ def _check(
         raise DataError(
             f"there are {len(labels)} labels for {known} inputs; give one label an input"
         )
-
-
-class _Runner:
-    """Runs a converted model for any number of samples and seed."""
-
-    def __init__(self, model: Model, options: EvaluationOptions) -> None:
-        self.model = model
-        self._nodes = find_psb(model)
-        self.threads = options.threads
-        self.native = has_library() if options.native is None else options.native
-        self._session = (
-            open_session(model, threads=self.threads, library=True) if self.native else None
-        )
-
-    def is_certain(self, samples: int) -> bool:
-        """Tell whether all seeds give the same: nothing is drawn, or every n p is whole."""
-        return all(
-            samples == 0
-            or node.sampler == "nearest"
-            or (node.sampler == "systematic" and samples >= 1 << node.p_bits)
-            for node in self._nodes
-        )
-
-    def at(self, samples: int, seed: int) -> tuple[Session, dict[str, np.ndarray]]:
-        """Return a session and the inputs that choose precision and seed."""
-        if self._session is not None:
-            names = psb_inputs(self.model)
-            return self._session, {
-                names[0]: np.array(samples, np.int64),
-                names[1]: np.array(seed, np.int64),
-            }
-        baked = bake_samples(self.model, samples, seed)
-        return open_session(baked, threads=self.threads, library=False), {}
 
 
 class _Bench:
@@ -239,7 +207,7 @@ class _Bench:
             raise DataError(f"there are {count} labels for {len(outputs)} inputs; give one each")
         return float(self.metric(outputs, self.labels))
 
-    def point(self, runner: _Runner, samples: int, seeds: tuple[int, ...]) -> SamplePoint:
+    def point(self, runner: Runner, samples: int, seeds: tuple[int, ...]) -> SamplePoint:
         """Return the metric at one number of samples; runs that must be equal are run once."""
         different = seeds[:1] if runner.is_certain(samples) else seeds
         values = [self.score(self.outputs(*runner.at(samples, seed))) for seed in different]
@@ -260,21 +228,12 @@ class _Bench:
 def _sensitivity(
     model: Model, float_model: Model | None, bench: _Bench, exact: float | None
 ) -> Iterator[LayerSensitivity]:
-    """Convert one layer at a time, and measure at a low number of samples."""
+    """Take one layer at a time from the converted model, and measure at a low number of samples."""
     samples = bench.options.sensitivity
     if samples is None or float_model is None or exact is None:
         return
-    nodes = find_psb(model)
-    like = PsbOptions(
-        p_bits=nodes[0].p_bits,
-        sampler=nodes[0].sampler,
-        draws=nodes[0].draws,
-        x_bits=nodes[0].x_bits,
-    )
-    names = [node.psb.name for node in to_psb(float_model, like).converted]
-    for name in names:
-        others = tuple(other for other in names if other != name)
-        single = to_psb(float_model, replace(like, exclude=others)).model
-        runner = _Runner(single, bench.options)
+    for node in find_psb(model):
+        single = psb_alone(float_model, model, node.name)
+        runner = Runner(single, bench.options.threads, bench.options.native)
         point = bench.point(runner, samples, tuple(range(bench.options.seeds)))
-        yield LayerSensitivity(name, point, exact - point.mean)
+        yield LayerSensitivity(node.name, point, exact - point.mean)

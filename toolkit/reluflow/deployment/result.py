@@ -103,6 +103,26 @@ class LayerSensitivity:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerSaturation:
+    """How many activations that a layer multiplies its fixed-point numbers cut off.
+
+    Attributes:
+        name: of the layer.
+        saturated: activations beyond the largest fixed-point number, infinities included.
+        activations: all of them.
+    """
+
+    name: str
+    saturated: int
+    activations: int
+
+    @property
+    def share(self) -> float:
+        """Fraction in [0, 1] of the activations that saturate."""
+        return self.saturated / max(1, self.activations)
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How well a converted model works at each precision.
 
@@ -118,6 +138,7 @@ class Evaluation:
         int8_value: the metric of ONNX Runtime's static int8 of it, None where not asked for.
         int8_bytes: its size.
         sensitivity: one a layer; empty where not asked for.
+        saturation: one a layer, over all inputs in nearest mode.
         native: whether the native library ran; else the same draws were baked into the weights.
         notes: sentences on what to know.
     """
@@ -133,6 +154,7 @@ class Evaluation:
     int8_value: float | None
     int8_bytes: int | None
     sensitivity: tuple[LayerSensitivity, ...]
+    saturation: tuple[LayerSaturation, ...]
     native: bool
     notes: tuple[str, ...]
 

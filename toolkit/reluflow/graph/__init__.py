@@ -9,13 +9,16 @@ from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.model import Model, load
 from reluflow.graph.program import Operation, Program, read_program
 from reluflow.graph.prune import Pruned, PruneResult, prune
+from reluflow.graph.psb_alone import psb_alone
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.graph.refused import Refused
+from reluflow.graph.saturation import SaturationCounts, count_saturation
 from reluflow.graph.site import SwitchSite
 from reluflow.graph.sites import find_sites
 from reluflow.graph.tap import Tap, TapResult, tap
 from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
+from reluflow.graph.upgrade import upgrade
 from reluflow.graph.weights_as_inputs import (
     WeightInput,
     WeightInputsResult,
@@ -39,6 +42,7 @@ __all__ = [
     "PsbOptions",
     "PsbResult",
     "Refused",
+    "SaturationCounts",
     "Succession",
     "SwitchSite",
     "Tap",
@@ -47,6 +51,7 @@ __all__ = [
     "WeightInputsResult",
     "annotate",
     "bake_samples",
+    "count_saturation",
     "expose",
     "find_psb",
     "find_sites",
@@ -55,11 +60,13 @@ __all__ = [
     "hash_taps",
     "load",
     "prune",
+    "psb_alone",
     "psb_inputs",
     "read_program",
     "read_weights",
     "tap",
     "to_psb",
+    "upgrade",
     "use_batch_statistics",
     "weights_as_inputs",
 ]

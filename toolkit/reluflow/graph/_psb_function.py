@@ -3,7 +3,7 @@
 The body does what docs/psb-ops.md says, but for the sum: a float32 Conv or MatMul of the same
 whole numbers, rounded in the order that the runtime adds in. |error| of one output is at most
 gamma = (k + 4) 2^-24 / (1 - (k + 4) 2^-24) times sum |x_int w'| in units of the last scale, k
-products in the sum; bias and activation come on top as in the contract.
+products in the sum; bias, Z and activation come on top as in the contract.
 """
 
 from __future__ import annotations

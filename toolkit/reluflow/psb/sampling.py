@@ -75,18 +75,8 @@ def draw_bits(
 ) -> NDArray[np.bool_]:
     """Return the n single samples B_p of every weight, `(n_weights, n)`; `draws` is their sum.
 
-    The binomial sampler draws them; the others know k only, and its ones come first.
-
-    Args:
-        code: the weight code.
-        samples: n, as in `draws`.
-        sampler: as in `draws`.
-        seed: as in `draws`.
-        stream: as in `draws`.
-        position: as in `draws`.
-
-    Raises:
-        OptionError: an option is not among the accepted ones.
+    The binomial sampler draws them; the others know k only, and its ones come first. Arguments
+    and errors are those of `draws`.
 
     Reference: thesis eq. 4.4 and 4.9.
     """
@@ -153,20 +143,10 @@ def integer_weights(
     """Return the sampled weights w', |w'| <= 2^14; the value is w' 2^(emax - 13).
 
     w' = s ((n + k) << (D - j)), D = 13 - log2 n; for j > D the right shift rounds half up.
-
-    Args:
-        code: the weight code.
-        samples: n, as in `draws`.
-        sampler: as in `draws`.
-        seed: as in `draws`.
-        stream: as in `draws`.
-        position: as in `draws`.
+    Arguments and errors are those of `draws`.
 
     Returns:
         int16 in the stored shape.
-
-    Raises:
-        OptionError: an option is not among the accepted ones.
 
     Example:
         >>> from reluflow.psb.codec import encode
@@ -194,16 +174,7 @@ def sampled_weights(
 ) -> NDArray[np.float64]:
     """Return the values that a run multiplies by, w' 2^(emax - 13), in the stored shape.
 
-    Args:
-        code: the weight code.
-        samples: n, as in `draws`.
-        sampler: as in `draws`.
-        seed: as in `draws`.
-        stream: as in `draws`.
-        position: as in `draws`.
-
-    Raises:
-        OptionError: an option is not among the accepted ones.
+    Arguments and errors are those of `draws`.
 
     Reference: docs/psb-ops.md, sampled weight.
     """

@@ -5,11 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from functools import cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from reluflow.analysis.result import ComparisonReport, PatternReport
 from reluflow.report._atomic import write_text
@@ -18,8 +13,7 @@ from reluflow.report._format import plain
 from reluflow.report._page_comparison import comparison_context
 from reluflow.report._page_patterns import pattern_context
 from reluflow.report._palette import CIVIDIS
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from reluflow.report._templates import environment, read_part
 
 
 def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike[str]) -> None:
@@ -39,9 +33,9 @@ def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike
         template, context = "comparison.html.j2", comparison_context(report)
     else:
         template, context = "patterns.html.j2", pattern_context(report)
-    script = _trimmed((_TEMPLATES / "page.js").read_text(encoding="utf-8"))
+    script = _trimmed(read_part("page.js"))
     text = (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             context,
@@ -52,7 +46,7 @@ def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike
             run_facts=run_facts(report.run),
             stages=stages(report.run),
             ramp=CIVIDIS,
-            style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            style=read_part("style.css"),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -63,28 +57,3 @@ def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike
 def _trimmed(text: str) -> str:
     """Drop indentation and empty lines: a third of the page's size."""
     return "\n".join(line for line in map(str.strip, text.split("\n")) if line)
-
-
-@cache
-def _environment() -> Environment:
-    """Return the templates' environment: everything escaped, nothing undefined."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_together,
-    )
-    environment.filters["breakable"] = _breakable
-    return environment
-
-
-def _together(value: object) -> object:
-    """Keep a number and its percent sign on one line; markup is left as it is."""
-    return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
-
-
-def _breakable(name: str) -> Markup:
-    """Return a name, escaped, that may wrap after a slash."""
-    return Markup("/<wbr>").join(name.split("/"))

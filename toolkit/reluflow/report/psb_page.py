@@ -8,18 +8,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from reluflow.deployment import Evaluation
 from reluflow.errors import OutputError
 from reluflow.report._atomic import replacing, write_text
-from reluflow.report._format import count, decimal, plain, plural, size
+from reluflow.report._format import count, decimal, percent, plain, plural, size
+from reluflow.report._templates import environment, read_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE, PAGE, NUMBERS = "samples.png", "psb.html", "psb.json"
-_TEMPLATES = Path(__file__).parent / "templates"
 _INK, _LINE, _FLOAT, _INT8 = "#1d2733", "#31688e", "#444444", "#c4622d"
 
 
@@ -78,13 +76,6 @@ def _draw(result: Evaluation, path: Path) -> None:
 
 
 def _page(result: Evaluation, picture: str) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     psb = result.psb
     facts = [
         ("File", size(psb.file_bytes)),
@@ -108,26 +99,32 @@ def _page(result: Evaluation, picture: str) -> str:
         if value is not None
     ]
     layers = {row.name: row for row in result.sensitivity}
-    return environment.get_template("psb.html.j2").render(
-        title=plain(Path(psb.path).name if psb.path else "PSB model"),
-        metric=result.metric,
-        n_inputs=count(result.n_inputs),
-        picture=picture,
-        facts=facts,
-        rows=[
-            (name, f"{100 * value:.2f} %", "" if std is None else f"{100 * std:.2f}")
-            for name, value, std in rows
-        ],
-        layers=[
-            (
-                plain(layer.name),
-                count(layer.weights),
-                decimal(layer.bits_per_weight),
-                count(layer.shift_adds),
-                f"{100 * layers[layer.name].loss:+.2f}" if layer.name in layers else "",
-            )
-            for layer in psb.layers
-        ],
-        sentences=[plain(text) for text in (*result.notes, *psb.successions)],
-        style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
+    cut = {row.name: percent(row.share) for row in result.saturation}
+    return (
+        environment()
+        .get_template("psb.html.j2")
+        .render(
+            title=plain(Path(psb.path).name if psb.path else "PSB model"),
+            metric=result.metric,
+            n_inputs=count(result.n_inputs),
+            picture=picture,
+            facts=facts,
+            rows=[
+                (name, f"{100 * value:.2f} %", "" if std is None else f"{100 * std:.2f}")
+                for name, value, std in rows
+            ],
+            layers=[
+                (
+                    plain(layer.name),
+                    count(layer.weights),
+                    decimal(layer.bits_per_weight),
+                    count(layer.shift_adds),
+                    f"{100 * layers[layer.name].loss:+.2f}" if layer.name in layers else "",
+                    cut.get(layer.name, ""),
+                )
+                for layer in psb.layers
+            ],
+            sentences=[plain(text) for text in (*result.notes, *psb.successions)],
+            style=read_part("style.css"),
+        )
     )

@@ -56,7 +56,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
 def _then(layer: LayerCost) -> str:
     """Return what follows the sum: an addition, an activation, both."""
     steps = ["add"] if layer.adds else []
-    return ", ".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
+    return "+".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
 
 
 def print_conversion(result: PsbResult, model: PsbDescription, console: Console) -> None:
@@ -100,6 +100,7 @@ def print_evaluation(result: Evaluation, console: Console) -> None:
         share = result.psb.file_bytes / result.float_bytes
         _say(f"file {size(result.psb.file_bytes)}, {share:.3f} of float32", console)
     _print_sensitivity(result, console)
+    _print_saturation(result, console)
     for note in result.notes:
         _say(note, console)
 
@@ -113,6 +114,18 @@ def _print_sensitivity(result: Evaluation, console: Console) -> None:
     for row in sorted(result.sensitivity, key=lambda found: -found.loss):
         mean, std = f"{100 * row.point.mean:.2f} %", decimal(100 * row.point.std)
         table.add_row(plain(row.name), mean, std, _points(row.loss))
+    console.print(table)
+
+
+def _print_saturation(result: Evaluation, console: Console) -> None:
+    cut = [row for row in result.saturation if row.saturated]
+    if not cut:
+        _say("no activation saturates in nearest mode", console)
+        return
+    table = _table("saturated activations, nearest mode", ("layer", "saturated", "of", "share"))
+    for row in sorted(cut, key=lambda found: -found.share):
+        share = percent(row.share)
+        table.add_row(plain(row.name), count(row.saturated), count(row.activations), share)
     console.print(table)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reluflow.errors import ModelError
-from reluflow.graph import Model, load
+from reluflow.graph import Model, load, upgrade
 from reluflow.runtime.session import one_sentence
 
 
@@ -26,7 +26,7 @@ def static_int8(model: Model, batches: Iterable[Mapping[str, np.ndarray]]) -> Mo
         batches: calibration data, input name -> array.
 
     Raises:
-        ModelError: ONNX Runtime cannot quantise the model.
+        ModelError: ONNX Runtime cannot quantise the model, or its opset cannot be raised.
     """
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
@@ -43,7 +43,7 @@ def static_int8(model: Model, batches: Iterable[Mapping[str, np.ndarray]]) -> Mo
     with tempfile.TemporaryDirectory(prefix="reluflow-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        model.save(source)
+        upgrade(model).save(source)  # scales for each channel and new weights need it
         root = logging.getLogger()
         level = root.level
         root.setLevel(logging.ERROR)  # it advises to preprocess, through the root logger

@@ -1,0 +1,120 @@
+"""Whole ResNets with random weights: float, shift-adds and ONNX Runtime's static int8.
+
+All are run in turn, image by image, at batch 1: the float model, the converted one with 4 samples
+that keeps its seed, the same with a new seed each time, and static int8 in QDQ form. Converted
+once as `reluflow psb convert` does by default, where every node takes the scale of its input from
+the run, and once with `--calibrate`. Prints medians and fastest runs, and the ratios of the
+float model's time to each: above 1 is faster than float.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from _networks import images, networks
+from _support import keep
+
+from reluflow.data import open_data
+from reluflow.deployment import calibrate
+from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, to_psb
+from reluflow.runtime import open_session, static_int8
+
+SAMPLES = 4
+CALIBRATION = 8
+
+
+def runners(proto: object, threads: int, redraw: bool) -> dict[str, Callable[[int], object]]:
+    """Return what is timed, by name; each takes the number of the round."""
+    model = load(proto)
+    feeds = images(proto, 0)
+    data = [images(proto, seed) for seed in range(1, CALIBRATION + 1)]
+    (name,) = feeds
+    source = open_data({name: np.concatenate([each[name] for each in data])}, model.inputs)
+    exponents = calibrate(model, source, size=1)
+    found: dict[str, Callable[[int], object]] = {
+        "float": _runner(model, threads, lambda _: feeds),
+        "int8": _runner(static_int8(fold_batchnorm(model).model, data), threads, lambda _: feeds),
+    }
+    for label, options in (
+        ("psb", PsbOptions()),
+        ("psb calibrated", PsbOptions(x_exponents=exponents)),
+    ):
+        converted = to_psb(model, options)
+
+        def with_seed(seed: int, names: tuple[str, str]) -> dict[str, np.ndarray]:
+            numbers = (np.array(SAMPLES, np.int64), np.array(seed, np.int64))
+            return feeds | dict(zip(names, numbers, strict=True))
+
+        names = (converted.samples, converted.seed)
+        found[label] = _runner(converted.model, threads, lambda _, names=names: with_seed(1, names))
+        if redraw:
+            found[f"{label}, redrawn"] = _runner(
+                converted.model, threads, lambda i, names=names: with_seed(i + 2, names)
+            )
+    return found
+
+
+def _runner(
+    model: Model, threads: int, feeds: Callable[[int], dict[str, np.ndarray]]
+) -> Callable[[int], object]:
+    session = open_session(model, threads=threads)
+    return lambda i: session.run(feeds(i))
+
+
+def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, object]:
+    """Time all runners of one network in turn."""
+    timed = runners(networks()[name], threads, redraw)
+    times: dict[str, list[float]] = {label: [] for label in timed}
+    for i in range(rounds + 2):
+        for label, run in timed.items():
+            if not label.endswith("redrawn"):
+                run(i)  # leaves caches and the pool's threads as a host in use has them
+            start = time.perf_counter()
+            run(i)
+            times[label].append(time.perf_counter() - start)
+    kept = {label: values[2:] for label, values in times.items()}
+    base = kept["float"]
+    results = {
+        label: {
+            "median_ms": 1e3 * statistics.median(values),
+            "fastest_ms": 1e3 * min(values),
+            "ratio": statistics.median(a / b for a, b in zip(base, values, strict=True)),
+            "fastest_ratio": min(base) / min(values),
+        }
+        for label, values in kept.items()
+    }
+    return {"network": name, "threads": threads, "samples": SAMPLES, "times": results}
+
+
+def main() -> None:
+    """Print one table a network and number of threads."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--only", nargs="+", default=["resnet18", "resnet50"])
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--no-redraw", action="store_true", help="leave fresh seeds out")
+    parser.add_argument("--json", type=Path, help="keep the results in this file")
+    options = parser.parse_args()
+    results = []
+    for name in options.only:
+        for threads in options.threads:
+            result = measure(name, threads, options.rounds, not options.no_redraw)
+            results.append(result)
+            print(f"{name}, batch 1, {threads} threads, {SAMPLES} samples")
+            for label, row in result["times"].items():
+                print(
+                    f"  {label:24} median {row['median_ms']:7.2f} ms, "
+                    f"fastest {row['fastest_ms']:7.2f} ms; float / this "
+                    f"{row['ratio']:5.2f}, of the fastest runs {row['fastest_ratio']:5.2f}",
+                    flush=True,
+                )
+    keep(options.json, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Raising an old model to the version of ONNX that other tools expect."""
+
+from __future__ import annotations
+
+from reluflow.graph._edit import Editor
+from reluflow.graph._opset import with_opset
+from reluflow.graph._psb_function import MIN_IR, MIN_OPSET
+from reluflow.graph.model import Model
+
+
+def upgrade(model: Model) -> Model:
+    """Return the model in opset 13 and IR version 8 or newer.
+
+    Below IR version 4 weights are listed as inputs of the model too; here they are constants.
+
+    Args:
+        model: not changed.
+
+    Raises:
+        ModelError: its opset cannot be raised.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 3, opset_import: ["" : 9]>
+        ...     g (float[N,2] x, float[2,2] w) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { y = MatMul(x, w) }''')
+        >>> new = upgrade(load(proto))
+        >>> new.ir_version, new.opset, [spec.name for spec in new.inputs]
+        (8, {'': 13}, ['x'])
+    """
+    editor = Editor(with_opset(model, MIN_OPSET, "newer tools")[0])
+    editor.raise_ir(MIN_IR)
+    return editor.finish()
