@@ -159,3 +159,11 @@ def copy_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs:
         return value.detach().clone() if isinstance(value, Tensor) else value
 
     return tuple(own(value) for value in args), {name: own(v) for name, v in kwargs.items()}
+
+
+def are_plain(batches: Iterable[Inputs]) -> bool:
+    """Tell whether batches hold only what `torch.load` reads back without pickle."""
+    plain = (Tensor, bool, int, float, str, type(None))
+    return all(
+        isinstance(value, plain) for args, kwargs in batches for value in (*args, *kwargs.values())
+    )

@@ -30,6 +30,7 @@ from reluflow_torch._hooks import WeakHook
 from reluflow_torch._measures import (
     Inputs,
     SiteCounts,
+    are_plain,
     as_batches,
     copy_inputs,
     count_sites,
@@ -277,15 +278,16 @@ class PatternMonitor:
         return {"swept": 1, "mu": model.mu, "sigma": model.sigma}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return step, watch and first and last counts: a resumed monitor goes on alike.
+        """Return step, watch, data and counts: a resumed monitor goes on alike.
 
-        The sweeps are not in it: save `phase_diagram` on its own.
+        Tensors and plain values only. The sweeps are not in it: save `phase_diagram` on its
+        own; nor are data that hold other objects: give the same again.
         """
         return {
             "version": STATE_VERSION,
             "step": self.step,
             "watch": self.watch.to_dict(),
-            "batches": self._batches,
+            "batches": self._batches if are_plain(self._batches) else [],
             "first": {name: counts.to_tensors() for name, counts in self._first.items()},
             "last": {name: counts.to_tensors() for name, counts in self._last.items()},
         }
@@ -306,7 +308,7 @@ class PatternMonitor:
             )
         self.step = state_dict["step"]
         self.watch = SigmaWatch.from_dict(state_dict["watch"])
-        self._batches = list(state_dict["batches"])
+        self._batches = list(state_dict["batches"]) or self._batches
         for own, kept in ((self._first, "first"), (self._last, "last")):
             own.clear()
             own |= {name: SiteCounts.from_tensors(t) for name, t in state_dict[kept].items()}
