@@ -69,7 +69,7 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
 class StepProbe:
     """Measure D of hypothetical steps of an optimizer on one batch.
 
-    Parameters, gradients, optimizer state, buffers, training flags and random generators
+    Parameters, gradients, optimizer state, buffers and random generators
     are put back bit for bit after every measurement; Python attributes that a module sets
     in its forward pass are not. Python's and numpy's generators are put back where the
     first pass drew from them.
@@ -219,8 +219,11 @@ class StepProbe:
 
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's first parameter or buffer; the CPU where it has none."""
-    first: Tensor | None = next(model.parameters(), next(model.buffers(), None))
-    return torch.device("cpu") if first is None else first.device
+    for tensors in (model.parameters(), model.buffers()):
+        first: Tensor | None = next(tensors, None)
+        if first is not None:
+            return first.device
+    return torch.device("cpu")
 
 
 def bare_step(optimizer: Optimizer) -> Callable[..., Any]:

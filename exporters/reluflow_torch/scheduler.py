@@ -205,21 +205,37 @@ class ActCoolLR(LRScheduler):
         self._is_leading = False
 
     def _set_coming_rates(self) -> None:
-        controller = self.controller
-        self._add_new_groups()
+        controller, passes = self.controller, self._passes
+        if len(self._ratios) < len(self.optimizer.param_groups):
+            self._add_new_groups()
         if self._is_measurement_due():
             self._look_before()
-        with self._probe.measuring(
-            batch=self._passes.batch, before=self._passes.patterns, random=self._passes.random
-        ) as measure:
-            rate = controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+        rate = self._fitted_rate() if controller.fit_due else self._known_rate()
         self._rates = [rate * ratio for ratio in self._ratios]
         set_rates(self.optimizer, self._rates)
         self._written = read_rates(self.optimizer)
         self._is_fresh = False
-        batch, patterns = self._passes.batch, self._passes.patterns
-        if controller.wants_distance and batch is not None and patterns is not None:
-            self._probed = batch, patterns
+        if controller.wants_distance and passes.batch is not None and passes.patterns is not None:
+            self._probed = passes.batch, passes.patterns
+
+    def _fitted_rate(self) -> float:
+        """Return the coming rate after hypothetical steps."""
+        passes = self._passes
+        with self._probe.measuring(
+            batch=passes.batch, before=passes.patterns, random=passes.random
+        ) as measure:
+            return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+
+    def _known_rate(self) -> float:
+        """Return the coming rate where the model of the controller suffices."""
+
+        def refuse(rate: float) -> float:
+            raise DataError(
+                f"controller asked for D at rate {rate} while its fit_due was False; let "
+                "fit_due say before the forward pass that a fit is coming."
+            )
+
+        return self.controller.next_rate(self.progress, refuse)
 
     def _look_before(self) -> None:
         """See that the patterns of the present weights are there, and that there are any."""
