@@ -296,7 +296,7 @@ def _sites(
         if row[0]
     )
     if not found:
-        raise DataError("no switch site saw a sample; give data with one sample at least.")
+        raise DataError("no switch site saw a sample; give data that reach one.")
     return found
 
 
