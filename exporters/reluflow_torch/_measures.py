@@ -88,6 +88,7 @@ def count_sites(
         smooth: whether smooth activations are sites.
     """
     kept, random = BufferSnapshot(model), RandomState(device_of(model))
+    flags = [(module, module.training) for module in model.modules()]
     kept.save()
     found: dict[str, SiteCounts] = {}
     try:
@@ -103,6 +104,8 @@ def count_sites(
                     counts = SiteCounts.of(site)
                     found[name] = found[name] + counts if name in found else counts
     finally:
+        for module, is_training in flags:
+            module.training = is_training
         kept.restore()
         random.restore()
     return found

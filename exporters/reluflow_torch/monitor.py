@@ -159,7 +159,7 @@ class PatternMonitor:
         self._swept: Sensitivity | None = None
         self._measured: Measures = {}
         self._sinks = [] if rank() else _open_sinks(recorder, tensorboard, wandb)
-        self._passes = TrainingPasses(model, self._probe, self._wants_patterns)
+        self._passes = TrainingPasses(model, self._probe, self._wants_anything)
         self._handles = [
             self._optimizer.register_step_pre_hook(WeakHook(self, "_before_step")),
             self._optimizer.register_step_post_hook(WeakHook(self, "_after_step")),
@@ -187,16 +187,15 @@ class PatternMonitor:
     def _is_due(self, period: int) -> bool:
         return rank() == 0 and period > 0 and self.step % period == 0
 
-    def _wants_patterns(self) -> bool:
-        every, _, sweep_every = self._periods
-        return self._is_due(every) or self._is_due(sweep_every)
+    def _wants_anything(self) -> bool:
+        return any(self._is_due(period) for period in self._periods)
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Sweep the rates, and measure patterns, while the weights are still the old ones."""
-        _, measures_every, sweep_every = self._periods
-        if not (self._wants_patterns() or self._is_due(measures_every)):
+        every, measures_every, sweep_every = self._periods
+        if not self._wants_anything():
             return None
         replaced = run_closure(args, kwargs)
         passes = self._passes
@@ -206,7 +205,8 @@ class PatternMonitor:
                 "gradients before optimizer.step(); give it the very module that the training "
                 "loop calls, and compile or wrap that module first."
             )
-        if self._wants_patterns() and passes.patterns is None:
+        wants_patterns = self._is_due(every) or self._is_due(sweep_every)
+        if wants_patterns and passes.patterns is None:
             passes.patterns = self._probe.patterns(passes.batch, passes.random)
         if self._is_due(measures_every):
             self._measure_patterns()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from reluflow.errors import OptionError
 from reluflow_torch._modules import ModuleStack
@@ -203,6 +203,13 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _keep(self, func: Any, x: Tensor, threshold: float) -> None:
         if x.dim() == 0 or x.numel() == 0 or not x.is_floating_point():
             return
+        if torch._C._len_torch_dispatch_stack():  # a capture around this one
+            with _disable_current_modes():
+                self._note(func, x, threshold)
+        else:
+            self._note(func, x, threshold)
+
+    def _note(self, func: Any, x: Tensor, threshold: float) -> None:
         op = func.overloadpacket.__name__.strip("_")
         base = op if self._stack is None else self._stack.name(op)
         self._calls[base] += 1
@@ -221,4 +228,6 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 _WHERE = torch.ops.aten.where.self
-_COMPARISONS = frozenset(getattr(torch.ops.aten, name).Scalar for name in ("gt", "ge", "lt", "le"))
+_COMPARISONS = frozenset(
+    id(getattr(torch.ops.aten, name).Scalar) for name in ("gt", "ge", "lt", "le")
+)
