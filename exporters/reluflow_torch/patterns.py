@@ -129,11 +129,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         count_nans: bool = True,
         names: SiteNames | None = None,
     ) -> None:
-        if max_samples < 1:
-            raise OptionError(
-                f"max_samples is {max_samples}, but a distance wants at least 1 sample; "
-                "give a positive number, such as 4096."
-            )
+        check_max_samples(max_samples)
         super().__init__()  # type: ignore[no-untyped-call]
         self._names = SiteNames() if names is None else names
         self._stack = ModuleStack(model) if self._names.are_wanted else None
@@ -225,6 +221,19 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             bits = values.relu().bool() if threshold == 0.0 else values > threshold
             self._last = values
         self._sites.append(SitePattern(name, op, bits, nans, population))
+
+
+def check_max_samples(max_samples: int) -> None:
+    """Refuse a bound that leaves no sample.
+
+    Raises:
+        OptionError: it is below 1.
+    """
+    if max_samples < 1:
+        raise OptionError(
+            f"max_samples is {max_samples}, but a distance wants at least 1 sample; "
+            "give a positive number, such as 4096."
+        )
 
 
 _WHERE = torch.ops.aten.where.self

@@ -16,7 +16,13 @@ from reluflow.errors import DataError, OptionError
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
 from reluflow_torch.distance import Distances, distances
-from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SiteNames
+from reluflow_torch.patterns import (
+    MAX_SAMPLES,
+    PatternCapture,
+    Patterns,
+    SiteNames,
+    check_max_samples,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +114,7 @@ class StepProbe:
                 "optimizer is LBFGS, whose step runs the model many times, but a probe wants "
                 "one step for one gradient; use SGD, AdamW or another first-order optimizer."
             )
+        check_max_samples(max_samples)
         self.ratios = ratios if ratios is not None else [1.0] * len(optimizer.param_groups)
         self.forward_passes = 0
         self.is_running = False

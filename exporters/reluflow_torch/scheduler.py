@@ -65,7 +65,7 @@ class ActCoolLR(LRScheduler):
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10)
+        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10, schedule=PowerSchedule(1.0))
         >>> for _ in range(10):
         ...     optimizer.zero_grad()
         ...     model(torch.randn(32, 4)).square().mean().backward()
@@ -119,7 +119,7 @@ class ActCoolLR(LRScheduler):
         self._is_fresh = True
         self._is_leading = True
         self._probed: tuple[Batch, Patterns] | None = None
-        self._passes = TrainingPasses(model, self._probe, self._is_measurement_due)
+        self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
         self._handles = [
             bare.register_step_pre_hook(WeakHook(self, "_before_step")),
             bare.register_step_post_hook(WeakHook(self, "_after_step")),
@@ -194,7 +194,7 @@ class ActCoolLR(LRScheduler):
         return replaced
 
     def _check_hand_over(self) -> None:
-        if not self._leads() or read_rates(self.optimizer) == self._written:
+        if not self._leads() or read_rates(self.optimizer)[: len(self._written)] == self._written:
             return
         if self._is_fresh:
             raise OptionError(
