@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -381,3 +382,26 @@ def test_the_state_of_a_fresh_monitor_is_small_and_plain() -> None:
     model = f1(1, 4)
     state = PatternMonitor(momentum(model), model).state_dict()
     assert json.loads(json.dumps(state)) == state
+
+
+def test_a_compiled_model_is_watched_too() -> None:
+    torch.manual_seed(0)
+    images, _ = fashion(64)
+    model = f1(2, 16)
+    compiled = torch.compile(model, backend="eager")
+    optimizer = SGD(model.parameters(), lr=0.5)
+    with PatternMonitor(optimizer, compiled, every=1, sweep_every=2, rates=RATES) as monitor:  # type: ignore[arg-type]
+        for _ in range(2):
+            optimizer.zero_grad()
+            compiled(images).square().mean().backward()
+            optimizer.step()
+    assert monitor.distances is not None
+    assert [site.name for site in monitor.distances.sites] == ["2", "4"]
+    assert monitor.distances.mean > 0
+
+
+def test_frameworks_and_logs_are_loaded_only_when_asked_for() -> None:
+    heavy = "{'lightning', 'transformers', 'wandb', 'tensorboard', 'matplotlib'}"
+    code = f"import sys, reluflow_torch; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
