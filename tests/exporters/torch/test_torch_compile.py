@@ -7,6 +7,9 @@ from torch_nets import MILD, Constant, everything, mlp, same, train, vectors
 from reluflow.errors import DataError
 from reluflow_torch import ActCoolLR
 
+# the compiler of torch imports modules of its own that are deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 
 def compiled(way: str) -> tuple[torch.nn.Module, torch.nn.Module]:
     """Return a model and what the training loop calls."""
@@ -53,6 +56,7 @@ def test_measuring_changes_nothing_of_a_compiled_training() -> None:
     assert same(*ends)
 
 
+@pytest.mark.slow
 def test_with_the_code_of_the_default_compiler() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(12, 16), torch.nn.ReLU(), torch.nn.Linear(16, 5))
     called = torch.compile(model)
