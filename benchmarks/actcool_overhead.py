@@ -15,6 +15,7 @@ import torch
 from _support import arguments, keep
 from torch import nn
 
+from reluflow.temperature import PowerSchedule
 from reluflow_torch import ActCoolLR
 
 BLOCK = 8
@@ -112,7 +113,11 @@ class Side:
             self.optimizer = torch.optim.SGD(parameters, lr=0.01)
         else:
             self.optimizer = torch.optim.AdamW(parameters, lr=1e-3)
-        self.scheduler = ActCoolLR(self.optimizer, self.model, total) if total else None
+        self.scheduler = (
+            ActCoolLR(self.optimizer, self.model, total, schedule=PowerSchedule(start=3.0))
+            if total
+            else None
+        )
         self.seconds: list[float] = []
 
     def block(self, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
@@ -128,11 +133,15 @@ class Side:
 
 
 def learnable_data(number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images of ten kinds: each a pattern of its own under noise."""
+    """Return images of ten kinds under noise, a third of them labelled at random.
+
+    Without wrong labels the loss would vanish within an epoch, which no real task does.
+    """
     torch.manual_seed(1)
-    labels = torch.randint(0, 10, (number,))
-    kinds = nn.functional.interpolate(torch.randn(10, 1, 7, 7), scale_factor=4.0)
-    return kinds[labels] + torch.randn(number, 1, 28, 28), labels
+    kind = torch.randint(0, 10, (number,))
+    looks = nn.functional.interpolate(torch.randn(10, 1, 7, 7), scale_factor=4.0)
+    labels = torch.where(torch.rand(number) < 0.33, torch.randint(0, 10, (number,)), kind)
+    return looks[kind] + torch.randn(number, 1, 28, 28), labels
 
 
 def measure(name: str, optimizer: str, blocks: int) -> Overhead:

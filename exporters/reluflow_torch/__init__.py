@@ -1,6 +1,8 @@
 """reluflow for torch: patterns of a running model, and a scheduler steered by their change."""
 
 from reluflow_torch.distance import Distances, SiteDistance, distances
+from reluflow_torch.hashing import fingerprints
+from reluflow_torch.monitor import DivergenceWarning, PatternMonitor
 from reluflow_torch.onnx_module import OnnxModule, from_onnx
 from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SitePattern
 from reluflow_torch.probe import Batch, StepProbe
@@ -13,13 +15,16 @@ __all__ = [
     "ActCoolLR",
     "Batch",
     "Distances",
+    "DivergenceWarning",
     "OnnxModule",
     "PatternCapture",
+    "PatternMonitor",
     "Patterns",
     "SiteDistance",
     "SitePattern",
     "StepProbe",
     "distances",
+    "fingerprints",
     "from_onnx",
     "sensitivity",
 ]

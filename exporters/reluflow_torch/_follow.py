@@ -24,9 +24,9 @@ class TrainingPasses:
         is_wanted: asked before each pass whether its patterns are wanted.
 
     Attributes:
-        batch: inputs of the last training pass; None before the first.
-        patterns: its patterns; None where they were not wanted or the model is compiled.
-        random: random generators at its start; None where patterns were not wanted.
+        batch: inputs of the last training pass; None where nothing was wanted of it.
+        patterns: its patterns; None where nothing was wanted or the model is compiled.
+        random: random generators at its start; None where nothing was wanted.
     """
 
     def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
@@ -48,8 +48,8 @@ class TrainingPasses:
             )
 
     def forget(self) -> None:
-        """Drop the patterns: the weights have moved on."""
-        self.patterns = self.random = None
+        """Drop the batch and its patterns: the weights have moved on."""
+        self.batch = self.patterns = self.random = None
 
     def close(self) -> None:
         """Stop watching."""
@@ -62,10 +62,9 @@ class TrainingPasses:
         is_training = module.training and torch.is_grad_enabled()
         if module is not self._model or self._probe.is_running or not is_training:
             return
-        device = device_of(module)
         self.forget()
-        self.batch = Batch.now(args, kwargs, device)
         if self._is_wanted():
+            self.batch = Batch.now(args, kwargs, device_of(module))
             self.random = self._probe.random_state()
             if not is_compiled(module):
                 self._capture = self._probe.capture()

@@ -58,19 +58,19 @@ def _larger_of_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tenso
     return None
 
 
-def _overloads(rule: Threshold, *names: str) -> dict[Any, Threshold]:
+def _overloads(rule: Threshold, *names: str) -> dict[int, Threshold]:
     """Return the rule for each overload that this version of torch has."""
-    found: dict[Any, Threshold] = {}
+    found: dict[int, Threshold] = {}
     for name in names:
         packet, _, overload = name.partition(".")
         for spelling in (packet, packet + "_"):
             operator = getattr(getattr(_aten, spelling, None), overload or "default", None)
             if operator is not None:
-                found[operator] = rule
+                found[id(operator)] = rule
     return found
 
 
-SWITCHES: dict[Any, Threshold] = {
+SWITCHES: dict[int, Threshold] = {
     **_overloads(
         _at(0.0), "relu", "leaky_relu", "prelu", "_prelu_kernel", "rrelu", "rrelu_with_noise"
     ),
@@ -80,15 +80,16 @@ SWITCHES: dict[Any, Threshold] = {
     **_overloads(_lower_bound(None), "clamp", "clamp_min"),
     **_overloads(_larger_of_two, "maximum", "max.other"),
 }
-"""Operators with a knee: rule of `(args, kwargs)` that gives pre-activation and threshold."""
+"""Operators with a knee by their identity: rule of `(args, kwargs)` that gives pre-activation
+and threshold. (Hashing an operator is slow in torch.)"""
 
-SMOOTH: dict[Any, Threshold] = _overloads(
+SMOOTH: dict[int, Threshold] = _overloads(
     _at(0.0), "gelu", "silu", "elu", "celu", "softplus", "mish"
 )
 """Smooth relatives, sites on request with threshold 0 (SPEC section 1)."""
 
-UNIT_AXIS: dict[Any, int] = {
-    operator: axis
+UNIT_AXIS: dict[int, int] = {
+    id(operator): axis
     for axis, names in (
         (1, "convolution _convolution native_batch_norm cudnn_batch_norm miopen_batch_norm "
             "_native_batch_norm_legit _batch_norm_with_update native_group_norm"),

@@ -13,6 +13,15 @@ def read_rates(optimizer: Optimizer, key: str = "lr") -> list[float]:
     return [float(group[key]) for group in optimizer.param_groups]
 
 
+def rate_marks(optimizer: Optimizer) -> list[float]:
+    """Return one number a group that changes when its rate is set: the rate or its version.
+
+    Reading a tensor would wait for the device.
+    """
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return [rate._version if isinstance(rate, Tensor) else rate for rate in rates]
+
+
 def set_rates(optimizer: Optimizer, rates: list[float]) -> None:
     """Write the rate of every group, into the tensor where it is one."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):

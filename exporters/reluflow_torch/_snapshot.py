@@ -94,29 +94,28 @@ def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
 
 
 class BufferSnapshot:
-    """The buffers and training flags of a model: what a forward pass may change."""
+    """The buffers of a model: what a forward pass may change."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._store = TensorStore()
         self._buffers: list[tuple[dict[str, Tensor | None], dict[str, Tensor | None]]] = []
-        self._flags: list[tuple[nn.Module, bool]] = []
 
     def save(self) -> None:
         """Remember all buffers, also those that a pass may replace."""
-        modules = list(self._model.modules())
-        self._flags = [(module, module.training) for module in modules]
-        self._buffers = [(m._buffers, dict(m._buffers)) for m in modules if m._buffers]
+        self._buffers = [
+            (m._buffers, dict(m._buffers)) for m in self._model.modules() if m._buffers
+        ]
         found = {id(b): b for _, kept in self._buffers for b in kept.values() if b is not None}
-        self._store.save(found.values())
+        if found:
+            self._store.save(found.values())
 
     def restore(self) -> None:
         """Put them back."""
         for live, kept in self._buffers:
             live.update(kept)
-        self._store.restore()
-        for module, training in self._flags:
-            module.training = training
+        if self._buffers:
+            self._store.restore()
 
 
 class StepSnapshot:

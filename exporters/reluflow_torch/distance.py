@@ -98,16 +98,21 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
             f"the passes have the switch sites {sorted(before)} and {sorted(after)}, none in "
             "common; record both on the same batch with the same model."
         )
-    home = pairs[0][0].bits.device
-    changed = [_changed(a.bits, b.bits) for a, b in pairs]
-    counts = [value.to(home, torch.float64) for value in (*changed, *(b.nans for _, b in pairs))]
-    values = torch.stack(counts).tolist()
+    nans = [b.nans for _, b in pairs]
+    device = pairs[0][0].bits.device
+    tensors = [_changed(a.bits, b.bits) for a, b in pairs]
+    tensors += [count for count in nans if isinstance(count, Tensor)]
+    values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
+    counted = iter(values[len(pairs) :])
     return Distances(
         tuple(
-            SiteDistance(a.name, int(count), a.samples, int(nans))
-            for (a, _), count, nans in zip(
-                pairs, values[: len(pairs)], values[len(pairs) :], strict=True
+            SiteDistance(
+                a.name,
+                int(value),
+                a.samples,
+                int(next(counted)) if isinstance(count, Tensor) else count,
             )
+            for (a, _), value, count in zip(pairs, values, nans, strict=False)
         )
     )
 

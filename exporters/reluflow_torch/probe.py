@@ -16,7 +16,13 @@ from reluflow.errors import DataError, OptionError
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
 from reluflow_torch.distance import Distances, distances
-from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SiteNames
+from reluflow_torch.patterns import (
+    MAX_SAMPLES,
+    PatternCapture,
+    Patterns,
+    SiteNames,
+    check_max_samples,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +75,7 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
 class StepProbe:
     """Measure D of hypothetical steps of an optimizer on one batch.
 
-    Parameters, gradients, optimizer state, buffers, training flags and random generators
+    Parameters, gradients, optimizer state, buffers and random generators
     are put back bit for bit after every measurement; Python attributes that a module sets
     in its forward pass are not. Python's and numpy's generators are put back where the
     first pass drew from them.
@@ -108,6 +114,7 @@ class StepProbe:
                 "optimizer is LBFGS, whose step runs the model many times, but a probe wants "
                 "one step for one gradient; use SGD, AdamW or another first-order optimizer."
             )
+        check_max_samples(max_samples)
         self.ratios = ratios if ratios is not None else [1.0] * len(optimizer.param_groups)
         self.forward_passes = 0
         self.is_running = False
@@ -219,8 +226,11 @@ class StepProbe:
 
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's first parameter or buffer; the CPU where it has none."""
-    first: Tensor | None = next(model.parameters(), next(model.buffers(), None))
-    return torch.device("cpu") if first is None else first.device
+    for tensors in (model.parameters(), model.buffers()):
+        first: Tensor | None = next(tensors, None)
+        if first is not None:
+            return first.device
+    return torch.device("cpu")
 
 
 def bare_step(optimizer: Optimizer) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from reluflow_torch._closure import run_closure
 from reluflow_torch._follow import TrainingPasses
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._ranks import mean_over_ranks, number_of_ranks
-from reluflow_torch._rates import rate_ratios, read_rates, set_rates
+from reluflow_torch._rates import rate_marks, rate_ratios, read_rates, set_rates
 from reluflow_torch._unwrap import bare_optimizer, eager_module
 from reluflow_torch.distance import Distances
 from reluflow_torch.distance import distances as compare
@@ -65,7 +65,7 @@ class ActCoolLR(LRScheduler):
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10)
+        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10, schedule=PowerSchedule(1.0))
         >>> for _ in range(10):
         ...     optimizer.zero_grad()
         ...     model(torch.randn(32, 4)).square().mean().backward()
@@ -119,7 +119,7 @@ class ActCoolLR(LRScheduler):
         self._is_fresh = True
         self._is_leading = True
         self._probed: tuple[Batch, Patterns] | None = None
-        self._passes = TrainingPasses(model, self._probe, self._is_measurement_due)
+        self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
         self._handles = [
             bare.register_step_pre_hook(WeakHook(self, "_before_step")),
             bare.register_step_post_hook(WeakHook(self, "_after_step")),
@@ -164,13 +164,12 @@ class ActCoolLR(LRScheduler):
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the rates in use; the coming ones are found at the coming optimizer step."""
-        if self._rates:
-            return list(self._rates)
-        return [group["lr"] for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
 
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)
-        self._written = read_rates(self.optimizer)
+        self._written = rate_marks(self.optimizer)
         self._is_fresh = self._is_leading = True
 
     def _is_measurement_due(self) -> bool:
@@ -185,7 +184,8 @@ class ActCoolLR(LRScheduler):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Set the rates of the step that is about to be taken."""
-        self._check_hand_over()
+        if self._leads():
+            self._check_hand_over()
         if not self._leads():
             return None
         replaced = run_closure(args, kwargs)
@@ -194,32 +194,50 @@ class ActCoolLR(LRScheduler):
         return replaced
 
     def _check_hand_over(self) -> None:
-        if not self._leads() or read_rates(self.optimizer) == self._written:
+        """Stand back where another scheduler has taken over, as SequentialLR lets it."""
+        marks, written = rate_marks(self.optimizer), self._written
+        if not written or marks[: len(written)] == written:
             return
         if self._is_fresh:
             raise OptionError(
                 f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
-                f"{self._written}: someone else sets them too; put ActCoolLR last in a "
+                f"others ({self._last_lr}): someone else sets them too; put ActCoolLR last in a "
                 "ChainedScheduler, or join schedulers by SequentialLR."
             )
         self._is_leading = False
 
     def _set_coming_rates(self) -> None:
-        controller = self.controller
-        self._add_new_groups()
+        controller, passes = self.controller, self._passes
+        if len(self._ratios) < len(self.optimizer.param_groups):
+            self._add_new_groups()
         if self._is_measurement_due():
             self._look_before()
-        with self._probe.measuring(
-            batch=self._passes.batch, before=self._passes.patterns, random=self._passes.random
-        ) as measure:
-            rate = controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+        rate = self._fitted_rate() if controller.fit_due else self._known_rate()
         self._rates = [rate * ratio for ratio in self._ratios]
         set_rates(self.optimizer, self._rates)
-        self._written = read_rates(self.optimizer)
+        self._written = rate_marks(self.optimizer)
         self._is_fresh = False
-        batch, patterns = self._passes.batch, self._passes.patterns
-        if controller.wants_distance and batch is not None and patterns is not None:
-            self._probed = batch, patterns
+        if controller.wants_distance and passes.batch is not None and passes.patterns is not None:
+            self._probed = passes.batch, passes.patterns
+
+    def _fitted_rate(self) -> float:
+        """Return the coming rate after hypothetical steps."""
+        passes = self._passes
+        with self._probe.measuring(
+            batch=passes.batch, before=passes.patterns, random=passes.random
+        ) as measure:
+            return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+
+    def _known_rate(self) -> float:
+        """Return the coming rate where the model of the controller suffices."""
+
+        def refuse(rate: float) -> float:
+            raise DataError(
+                f"controller asked for D at rate {rate} while its fit_due was False; let "
+                "fit_due say before the forward pass that a fit is coming."
+            )
+
+        return self.controller.next_rate(self.progress, refuse)
 
     def _look_before(self) -> None:
         """See that the patterns of the present weights are there, and that there are any."""
@@ -270,7 +288,7 @@ class ActCoolLR(LRScheduler):
         """Give groups that were added to the optimizer their ratio to the rate in use."""
         groups = self.optimizer.param_groups
         for group in groups[len(self._ratios) :]:
-            leader = self._rates[self._ratios.index(1.0)] if self._rates else max(self._written)
+            leader = max(self._rates or read_rates(self.optimizer)[: len(self._ratios)])
             self._ratios.append(float(group["lr"]) / leader)
 
     def state_dict(self) -> dict[str, Any]:
@@ -289,7 +307,6 @@ class ActCoolLR(LRScheduler):
             "base_lrs": [float(rate) for rate in self.base_lrs],
             "ratios": list(self._ratios),
             "rates": list(self._rates),
-            "written": list(self._written),
             "is_fresh": self._is_fresh,
             "is_leading": self._is_leading,
             "n_probes": self.n_probes,
@@ -323,7 +340,7 @@ class ActCoolLR(LRScheduler):
         self.base_lrs = list(state_dict["base_lrs"])
         self._ratios[:] = state_dict["ratios"]
         self._rates = list(state_dict["rates"])
-        self._written = list(state_dict["written"])
+        self._written = []
         self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
         self.n_probes = state_dict["n_probes"]
         self._probe.forward_passes = state_dict["forward_passes"]

@@ -5,13 +5,13 @@ import numpy as np
 import onnx
 import pytest
 import small_models
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from rewriting import N, build, norm, weights
 
 import reluflow
 from reluflow.analysis import StepDistance, StepMeter
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.graph import load
+from reluflow.graph import Model, load
 
 X = small_models.integers((40, 4), seed=5)
 
@@ -187,3 +187,36 @@ def test_bad_models_are_refused(meter: StepMeter) -> None:
 
 def test_the_meter_is_at_the_top_level() -> None:
     assert reluflow.StepMeter is StepMeter
+
+
+def branching(with_site_outside: bool) -> Model:
+    """Return a model whose first switch stands in a branch that never runs."""
+    kind = helper.make_tensor_value_info("kind", TensorProto.FLOAT, ["N", 4])
+    taken = N("Mul", ["a", "one"], ["out_b"])
+    bodies = {
+        "then_branch": ([N("Relu", ["a"], ["out_a"])], "out_a"),
+        "else_branch": ([taken], "out_b"),
+    }
+    graphs = {}
+    for name, (nodes, output) in bodies.items():
+        kind.name = output
+        graphs[name] = helper.make_graph(nodes, name, [], [kind])
+    last = "Relu" if with_site_outside else "Neg"
+    nodes = [
+        N("Add", ["x", "bias"], ["a"]),
+        N("If", ["on"], ["b"], **graphs),
+        N(last, ["b"], ["y"], name="outside"),
+    ]
+    bias = np.zeros(4, np.float32)
+    constants = {"bias": bias, "one": np.float32(1), "on": np.array(False)}
+    return build(nodes, constants, ("N", 4))
+
+
+def test_a_branch_that_did_not_run_is_left_out() -> None:
+    meter = StepMeter(branching(True), threads=1)
+    assert len(meter.sites) == 2
+    found = meter.distance(meter.file_weights, {"bias": np.ones(4, np.float32)}, X)
+    assert [site.name for site in found.sites] == ["outside"] and found.mean_distance > 0
+    hidden = StepMeter(branching(False), threads=1)
+    with pytest.raises(DataError, match=r"no switch site saw a sample; give data that reach one"):
+        hidden.distance(hidden.file_weights, hidden.file_weights, X)

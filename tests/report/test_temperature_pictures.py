@@ -70,6 +70,7 @@ PICTURES: dict[str, Callable[[Path], Path]] = {
     "three phase diagrams": lambda p: save_phase_diagram(
         {"first": diagram(), "last": diagram(shift=-2.0), "short": diagram(1)}, p
     ),
+    "with the error of the fit": lambda p: save_phase_diagram(diagram(), p, with_error=True),
     "temperature": lambda p: save_layer_time(recording(), p),
     "measures of two runs": lambda p: save_layer_time(
         {"ToyNet": recording(), "deep": recording(60)}, p, ("patterns", "net_change"), title="x"

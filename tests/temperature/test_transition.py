@@ -13,6 +13,7 @@ from reluflow.temperature import (
     Transition,
     transition_from_dict,
 )
+from reluflow.temperature.transition import normal_score
 
 MODELS = [
     LogNormal(-2.0, 0.7),
@@ -73,6 +74,12 @@ def test_per_unit_models_never_reach_all_units_bits() -> None:
         assert model.temperature(1e300) == pytest.approx(3.0)
         assert model.rate_at(3.5) == math.inf
         assert model.rate(1 - 2**-3.5) == math.inf
+
+
+@pytest.mark.parametrize("bits", [0.0, 1e-9, 0.3, 1.0, 2.0, 60.0])
+def test_the_score_is_that_of_the_model(bits: float) -> None:
+    rate = float(LogNormal(0.5, 2.0).rate_at(bits))
+    assert math.exp(0.5 + 2.0 * normal_score(bits)) == pytest.approx(rate, rel=1e-12)
 
 
 @settings(deadline=None)

@@ -218,7 +218,7 @@ class StepMeter:
                     f"weight {wanted.name!r} is {array.dtype} {list(array.shape)}; "
                     f"the graph wants {wanted}."
                 )
-            bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+            bad = _nonfinite(array)
             if bad:
                 raise DataError(
                     f"weight {wanted.name!r} holds {bad} values that are NaN or infinite; "
@@ -250,7 +250,7 @@ class StepMeter:
         tapped = [(outputs[each.output], each) for each in self._taps]
         return Patterns(
             tuple(x > each.site.threshold for x, each in tapped),
-            tuple(x.size - int(np.count_nonzero(np.isfinite(x))) for x, _ in tapped),
+            tuple(_nonfinite(x) for x, _ in tapped),
         )
 
     def _total(self, pairs: Iterable[tuple[Patterns, Patterns]]) -> StepDistance:
@@ -264,6 +264,14 @@ class StepMeter:
                 totals[index, 2] += before.nonfinite[index] + after.nonfinite[index]
                 units[index] = one.shape[each.unit_axis] if one.ndim else 1
         return StepDistance(_sites(self._taps, units, totals))
+
+
+def _nonfinite(array: np.ndarray) -> int:
+    """Count NaN and infinite values; a finite sum spares the count."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):
+            return 0
+    return array.size - int(np.count_nonzero(np.isfinite(array)))
 
 
 def _changes(one: np.ndarray, other: np.ndarray, each: Tap) -> tuple[int, int, int]:
@@ -288,7 +296,7 @@ def _sites(
         if row[0]
     )
     if not found:
-        raise DataError("no switch site saw a sample; give data with one sample at least.")
+        raise DataError("no switch site saw a sample; give data that reach one.")
     return found
 
 

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 _ROW_INCHES, _PANEL_INCHES = 0.2, (1.3, 4.2)
 _NAMED_SITES, _NAME_WIDTH = 26, 26
 _OUTLIERS, _MUCH = 0.005, 2.0
+_WHOLE = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def save_layer_time(
 
     One column of panels a measure, one row a recording; a measure has one scale for all
     recordings. Outliers (0.5 % of the values, where they would hide the others) are red, cells
-    that were not measured grey. `patterns` is drawn relative to each site's maximum.
+    that were not measured grey. `patterns` is drawn relative to each site's maximum; the row
+    "mean" of the whole model is left out.
 
     Args:
         recording: what `reluflow.patterns.read` returned; or several, by the name to write
@@ -144,9 +146,11 @@ def _draw(
 
 def _grid(table: pa.Table, measure: str) -> tuple[list[str], Floats, Floats]:
     """Return sites, steps at which any of them has the measure, and `(sites, steps)` values."""
-    sites = list(dict.fromkeys(table["site"].to_pylist()))
+    sites = _sites(table)
     if measure not in table.column_names:
         return sites, np.zeros(1), np.full((len(sites), 1), np.nan)
+    names = table["site"].to_pylist()
+    table = table.filter(pa.array([name in sites for name in names]))
     column = table[measure].to_numpy(zero_copy_only=False).astype(np.float64)
     at = np.asarray(table["step"].to_pylist(), np.float64)
     steps, place = np.unique(at[np.isfinite(column)], return_inverse=True)
@@ -160,6 +164,12 @@ def _grid(table: pa.Table, measure: str) -> tuple[list[str], Floats, Floats]:
         peak = np.nanmax(np.nan_to_num(values, nan=0.0), axis=1, keepdims=True)
         values = values / np.where(peak > 0, peak, 1.0)
     return sites, steps, values
+
+
+def _sites(table: pa.Table) -> list[str]:
+    """Return the names of the sites, without the row of the whole model."""
+    sites = list(dict.fromkeys(table["site"].to_pylist()))
+    return [site for site in sites if site != _WHOLE] or sites
 
 
 def _style(unit: str, grids: list[Floats]) -> dict[str, Any]:

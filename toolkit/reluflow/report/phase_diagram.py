@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
-_HEIGHTS = (3.2, 1.25, 0.95)
+_HEIGHTS, _ERROR_HEIGHT = (3.2, 1.25, 0.95), 1.6
 _MAX_TITLE = 36
 
 
@@ -33,6 +33,7 @@ def save_phase_diagram(
     *,
     title: str = "",
     time_label: str = "training step",
+    with_error: bool = False,
 ) -> Path:
     """Draw D over rate and time, the used rate as a white line, mu and sigma below.
 
@@ -44,6 +45,7 @@ def save_phase_diagram(
         path: a .png or .svg file in a folder that exists.
         title: the heading.
         time_label: what the steps count.
+        with_error: whether a last row shows the squared error of the fit.
 
     Returns:
         The path.
@@ -63,15 +65,18 @@ def save_phase_diagram(
                 f"diagram {name!r} holds no measured distance; "
                 "sweep the rates at least once before you draw it."
             )
-    return save(_draw(named, title, time_label), path)
+    return save(_draw(named, title, time_label, with_error), path)
 
 
-def _draw(named: Mapping[str, PhaseDiagram], title: str, time_label: str) -> Figure:
+def _draw(
+    named: Mapping[str, PhaseDiagram], title: str, time_label: str, with_error: bool
+) -> Figure:
     columns = len(named)
     width = 7.6 if columns == 1 else 1.3 + 3.7 * columns
-    figure = titled(title, width, sum(_HEIGHTS) + 0.9 + 0.3 * bool(title))
+    heights = [*_HEIGHTS, *([_ERROR_HEIGHT] if with_error else [])]
+    figure = titled(title, width, sum(heights) + 0.9 + 0.3 * bool(title))
     grid = figure.subplots(
-        3, columns, sharex="col", sharey="row", squeeze=False, height_ratios=_HEIGHTS
+        len(heights), columns, sharex="col", sharey="row", squeeze=False, height_ratios=heights
     )
     rates = [np.asarray(one.rates, np.float64) for one in named.values()]
     low, high = min(r.min() for r in rates), max(r.max() for r in rates)
@@ -84,14 +89,18 @@ def _draw(named: Mapping[str, PhaseDiagram], title: str, time_label: str) -> Fig
             column[0].set_title(heading, fontsize=9, loc="left", color=INK)
         _location(column[1], one, legend=at == 0)
         _width(column[2], one)
-        time_axis(column[2], time_label)
+        time_axis(column[-1], time_label)
         for axes in column:
             calm(axes)
     _scale_rows(grid, list(named.values()))
-    for axes, label in zip(grid[:, 0], ("learning rate η", "exp(μ)", SIGMA), strict=True):
+    for axes, label in zip(grid[:3, 0], ("learning rate η", "exp(μ)", SIGMA), strict=True):
         axes.set_ylabel(label, fontsize=9, color=INK)
     figure.align_ylabels(grid[:, 0])
-    _colorbar(figure, image, list(grid[0]))
+    bar = _colorbar(figure, image, list(grid[0]), "patterns that change, D")
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    if with_error:
+        _errors(figure, list(grid[3]), list(named.values()), (low, high))
     return figure
 
 
@@ -99,21 +108,42 @@ def _distances(axes: Axes, one: PhaseDiagram) -> Any:
     """Draw the colour map and the used rate."""
     from matplotlib.patheffects import Normal, Stroke
 
+    image = _map(axes, one, _floats(one.distances), 1.0)
     steps, used = _floats(one.steps), _floats(one.used_rates)
-    log_rates = edges(np.log(_floats(one.rates)))
-    axes.set_facecolor(NOTHING)
-    image = axes.pcolormesh(
-        edges(steps),
-        np.exp(log_rates),
-        np.ma.masked_invalid(_floats(one.distances).T),
-        cmap="cividis",
-        vmin=0,
-        vmax=1,
-        rasterized=True,
-    )
     outline = [Stroke(linewidth=3.4, foreground=INK, alpha=0.55), Normal()]
     axes.plot(steps, used, color="white", linewidth=1.7, path_effects=outline)
     return image
+
+
+def _map(axes: Axes, one: PhaseDiagram, values: Floats, top: float) -> Any:
+    """Draw `(times, rates)` values from 0 to `top`."""
+    axes.set_facecolor(NOTHING)
+    return axes.pcolormesh(
+        edges(_floats(one.steps)),
+        np.exp(edges(np.log(_floats(one.rates)))),
+        np.ma.masked_invalid(values.T),
+        cmap="cividis",
+        vmin=0,
+        vmax=top,
+        rasterized=True,
+    )
+
+
+def _errors(
+    figure: Figure, row: list[Axes], diagrams: list[PhaseDiagram], limits: tuple[float, float]
+) -> None:
+    """Draw the squared errors of the fits on one scale."""
+    errors = [diagram.squared_error() for diagram in diagrams]
+    known = np.concatenate([e[np.isfinite(e)] for e in errors])
+    top = float(known.max(initial=0.0)) or 1.0
+    image: Any = None
+    for axes, one, values in zip(row, diagrams, errors, strict=True):
+        image = _map(axes, one, values, top)
+        rate_axis(axes, *limits)
+        calm(axes)
+    row[0].set_ylabel("learning rate η", fontsize=9, color=INK)
+    bar = _colorbar(figure, image, row, "squared error of D")
+    bar.set_ticks([0, top / 2, top], labels=["0", f"{top / 2:.1g}", f"{top:.1g}"])
 
 
 def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
@@ -160,13 +190,12 @@ def _scale_rows(grid: Any, diagrams: list[PhaseDiagram]) -> None:
     grid[2, 0].yaxis.set_major_locator(MaxNLocator(3))
 
 
-def _colorbar(figure: Figure, image: Any, axes: list[Axes]) -> None:
+def _colorbar(figure: Figure, image: Any, axes: list[Axes], label: str) -> Any:
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
-    bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8, colors=INK)
-    bar.set_label("patterns that change, D", fontsize=8, color=INK)
+    bar.set_label(label, fontsize=8, color=INK)
+    return bar
 
 
 def _floats(values: Any) -> Floats:

@@ -12,11 +12,12 @@ from reluflow.temperature._recentre import recentre
 from reluflow.temperature._search import Prober, check_distance, fit
 from reluflow.temperature.options import MAX_RATE, ActCoolOptions
 from reluflow.temperature.schedule import Schedule, schedule_from_dict
-from reluflow.temperature.transition import LogNormal
+from reluflow.temperature.transition import LogNormal, normal_score
 
 STATE_VERSION = 1
 FIRST_MU = -1.0
 FIRST_SIGMA = 1.0
+_LOG_MAX_RATE = math.log(MAX_RATE)
 
 
 class ActCool:
@@ -156,14 +157,14 @@ class ActCool:
         bits = self.wanted_temperature(progress)
         if self.fit_due:
             self._fit(measure)
-        rate = float(self.model.rate_at(bits))
-        if not rate <= MAX_RATE:
+        log_rate = self.mu + self.sigma * normal_score(bits)
+        if not log_rate <= _LOG_MAX_RATE:
             raise DivergenceError(
-                f"the rate for a temperature of {bits:.4g} bits is {rate:.4g} at step "
+                f"the rate for a temperature of {bits:.4g} bits is exp({log_rate:.4g}) at step "
                 f"{self._steps} (mu {self.mu:.4g}, sigma {self.sigma:.4g}), above {MAX_RATE:g}: "
                 "the training diverges; start again with a lower start temperature."
             )
-        self.rate = max(rate, self.options.min_rate)
+        self.rate = max(math.exp(log_rate), self.options.min_rate)
         self._steps += 1
         return self.rate
 

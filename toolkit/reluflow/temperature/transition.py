@@ -163,6 +163,26 @@ class LogNormal(Transition):
             return np.asarray(np.exp(self.mu + self.sigma * z))
 
 
+def normal_score(temperature: float) -> float:
+    """Return the standard normal z with D = Phi(z) at one temperature, for use at every step.
+
+    z = Phi^-1(1 - 2^-T), so that the log-normal model's rate is exp(mu + sigma z).
+
+    Args:
+        temperature: bits from 0 on.
+
+    Returns:
+        A number; minus infinity at 0 bits.
+
+    Example:
+        >>> normal_score(1.0)
+        0.0
+    """
+    if temperature > 1.0:
+        return -float(special.ndtri_exp(-temperature * _LN2))
+    return float(special.ndtri(-math.expm1(-temperature * _LN2)))
+
+
 class _PerUnit(Transition):
     """D = 1 - (1 - q(sigma eta))^mu: mu units, each changing with probability q <= 1/2."""
 

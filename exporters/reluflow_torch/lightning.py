@@ -1,0 +1,158 @@
+"""Lightning: PatternMonitor as a callback, and ActCoolLR from `configure_optimizers`.
+
+Import this module by name; it needs `lightning`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.optim import Optimizer
+
+from reluflow.errors import OptionError
+from reluflow.temperature import DivergenceAlarm
+from reluflow_torch.monitor import PatternMonitor
+from reluflow_torch.scheduler import ActCoolLR
+
+
+class PatternMonitorCallback(Callback):
+    """Watch a Lightning training with a `PatternMonitor`; its state is in the checkpoints.
+
+    Args:
+        module: name of the attribute that `training_step` calls, such as "net"; "" where it
+            calls the LightningModule itself, `self(x)`.
+        optimizer: index of the optimizer to watch.
+        stop_on_alarm: whether a divergence alarm ends the training at the next batch.
+        **settings: arguments of `PatternMonitor`.
+
+    Attributes:
+        monitor: the monitor; None before the training starts.
+
+    Raises:
+        OptionError: when the training starts, there is no such module or optimizer.
+
+    Example:
+        >>> callback = PatternMonitorCallback("net", every=10, sweep_every=200)
+        >>> callback.monitor is None
+        True
+    """
+
+    def __init__(
+        self,
+        module: str = "",
+        *,
+        optimizer: int = 0,
+        stop_on_alarm: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.monitor: PatternMonitor | None = None
+        self._module = module
+        self._optimizer = optimizer
+        self._stop_on_alarm = stop_on_alarm
+        self._settings = settings
+        self._loaded: dict[str, Any] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Attach the monitor."""
+        if self._optimizer >= len(trainer.optimizers):
+            raise OptionError(
+                f"optimizer is {self._optimizer}, but configure_optimizers gave "
+                f"{len(trainer.optimizers)}; give the index of one of them."
+            )
+        settings = dict(self._settings)
+        if self._stop_on_alarm:
+            settings["on_alarm"] = _Stopper(trainer, settings.get("on_alarm"))
+        called = find_module(pl_module, self._module)
+        self.monitor = PatternMonitor(trainer.optimizers[self._optimizer], called, **settings)
+        if self._loaded is not None:
+            self.monitor.load_state_dict(self._loaded)
+            self._loaded = None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let go and keep what was recorded."""
+        self._close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Keep what was recorded before the training broke off."""
+        self._close()
+
+    def _close(self) -> None:
+        if self.monitor is not None:
+            self.monitor.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the monitor's state, for the checkpoint."""
+        return {} if self.monitor is None else self.monitor.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep a state until the monitor is there."""
+        self._loaded = state_dict or None
+
+
+class _Stopper:
+    """Ask the trainer to stop at an alarm, then pass the alarm on."""
+
+    def __init__(self, trainer: Trainer, then: Any) -> None:
+        self._trainer = trainer
+        self._then = then
+
+    def __call__(self, alarm: DivergenceAlarm) -> None:
+        self._trainer.should_stop = True
+        if self._then is not None:
+            self._then(alarm)
+
+
+def actcool_optimizers(
+    module: LightningModule, optimizer: Optimizer, called: str = "", **settings: Any
+) -> dict[str, Any]:
+    """Return what `configure_optimizers` must give for an `ActCoolLR` that steps by batch.
+
+    Args:
+        module: the LightningModule, that is `self`.
+        optimizer: what to steer.
+        called: name of the attribute that `training_step` calls; "" for `self(x)`.
+        **settings: arguments of `ActCoolLR`; `total_steps` is the trainer's estimate unless
+            it or `progress` is given.
+
+    Returns:
+        Optimizer and scheduler, with interval "step".
+
+    Raises:
+        OptionError: there is no such attribute, or the trainer knows no end.
+
+    Example:
+        A LightningModule has::
+
+            def configure_optimizers(self):
+                return actcool_optimizers(self, torch.optim.SGD(self.parameters(), lr=0.1))
+    """
+    if settings.get("total_steps") is None and "progress" not in settings:
+        steps = module.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise OptionError(
+                "the trainer has no end (max_epochs and max_steps are -1), so its total steps are "
+                "unknown; give total_steps or progress to actcool_optimizers."
+            )
+        settings["total_steps"] = int(steps)
+    scheduler = ActCoolLR(optimizer, find_module(module, called), **settings)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def find_module(module: nn.Module, name: str) -> nn.Module:
+    """Return a submodule by its path; the module itself for "".
+
+    Raises:
+        OptionError: there is none of this name.
+    """
+    try:
+        return module.get_submodule(name)
+    except AttributeError as error:
+        children = ", ".join(child for child, _ in module.named_children())
+        raise OptionError(
+            f"module is {name!r}, but {type(module).__name__} has {children}; name the one that "
+            "training_step calls."
+        ) from error

@@ -1,0 +1,5 @@
+"""One thread a process: small networks gain nothing from more, and tests run side by side."""
+
+import torch
+
+torch.set_num_threads(1)
