@@ -12,6 +12,7 @@ namespace {
 
 #include "avx512_rows.inc"
 
+#include "avx512_blocked_hash.inc"
 #include "avx512_draw.inc"
 #include "avx512_hash.inc"
 #include "avx512_store.inc"
@@ -123,6 +124,7 @@ const Kernels& avx512vnni_kernels() {
     k.depthwise_row = avx512_depthwise_row;
     k.hash = avx512_hash;
     k.hash_rows = avx512_hash_rows;
+    k.blocked_hash = avx512_blocked_hash;
     return k;
   }();
   return table;

@@ -3,6 +3,7 @@
 #define RELUFLOW_OP_PATTERN_HASH_H
 
 #include <memory>
+#include <vector>
 
 #include "kernels.h"
 #include "op_adapter.h"
@@ -20,9 +21,15 @@ class PatternHash {
   Status compute(Call& call) const;
 
  private:
+  Status compute_planar(Call& call, const Tensor& x) const;
+  Status compute_blocked(Call& call, const Tensor& x) const;
+
   float threshold_ = 0.0f;
   int64_t unit_axis_ = 1;
   uint64_t seed_ = 20250731;
+  int64_t block_ = 0;  ///< 0: X lies in memory as its shape says
+  int64_t units_ = 0;
+  std::vector<uint64_t> nibbles_;
   const Kernels* kernels_ = nullptr;
 };
 

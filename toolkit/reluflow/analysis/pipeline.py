@@ -16,6 +16,7 @@ import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size, share_out
+from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
@@ -72,7 +73,12 @@ class Pipeline:
         if self.hashes_itself:
             rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=options.seed)
             hashed = rewritten.hashed
-            self.session = self._open(rewritten.model, _outputs(tapped.taps, hashed))
+            self.session = open_hashing(
+                rewritten.model,
+                _outputs(tapped.taps, hashed),
+                threads=self.threads,
+                optimisation=options.optimisation,
+            )
         else:
             self.session = self.open_tapped()
         identity = {

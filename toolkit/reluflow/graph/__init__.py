@@ -2,6 +2,7 @@
 
 from reluflow.graph.annotate import annotate
 from reluflow.graph.bake import bake_samples
+from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
@@ -34,15 +35,18 @@ __all__ = [
     "TapResult",
     "annotate",
     "bake_samples",
+    "blocked_probe",
     "expose",
     "find_psb",
     "find_sites",
     "find_successions",
     "fold_batchnorm",
+    "has_convolutions",
     "hash_taps",
     "load",
     "prune",
     "psb_inputs",
+    "read_blocked",
     "tap",
     "to_psb",
 ]
