@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "hash.h"
+
 namespace reluflow {
 
 namespace {
@@ -16,7 +18,7 @@ struct Pieces {
   int64_t per_outer;
 
   explicit Pieces(const BlockedHashRun& run) {
-    const int64_t bytes = std::max<int64_t>(run.units, 1) * static_cast<int64_t>(sizeof(float));
+    const int64_t bytes = std::max<int64_t>(run.words.units, 1) * static_cast<int64_t>(sizeof(float));
     samples = std::clamp<int64_t>(kPieceBytes / bytes, kLeastSamples, kHashSamples);
     per_outer = (run.inner + samples - 1) / samples;
   }
@@ -32,28 +34,26 @@ void add_up(const int32_t* counts, size_t pieces, size_t stride, int64_t units, 
 
 }  // namespace
 
-std::vector<uint64_t> nibble_words(const std::vector<uint64_t>& words, int64_t units,
-                                   int64_t block) {
-  const int64_t groups = (units + block - 1) / block * block / 4;
-  std::vector<uint64_t> nibbles(static_cast<size_t>(groups * 32), 0);
-  for (int64_t g = 0; g < groups; ++g) {
+BlockedWords::BlockedWords(int64_t units_, int64_t block_, uint64_t seed)
+    : units(units_), block(block_), words(unit_words(units_, seed)) {
+  words.resize(static_cast<size_t>(2 * blocks() * block), 0);
+  const size_t groups = words.size() / 8;
+  nibbles.assign(groups * 32, 0);
+  for (size_t g = 0; g < groups; ++g) {
     uint64_t* group = nibbles.data() + 32 * g;
-    for (int64_t b = 1; b < 16; ++b) {
-      const int64_t unit = 4 * g + __builtin_ctz(static_cast<unsigned>(b));
-      for (int64_t half = 0; half < 2; ++half) {
-        const uint64_t word = unit < units ? words[static_cast<size_t>(2 * unit + half)] : 0;
-        group[2 * b + half] = group[2 * (b & (b - 1)) + half] ^ word;
-      }
+    for (unsigned b = 1; b < 16; ++b) {
+      const uint64_t* word = words.data() + 8 * g + 2 * static_cast<size_t>(__builtin_ctz(b));
+      group[2 * b] = group[2 * (b & (b - 1))] ^ word[0];
+      group[2 * b + 1] = group[2 * (b & (b - 1)) + 1] ^ word[1];
     }
   }
-  return nibbles;
 }
 
 bool run_blocked_hash(Runner& runner, const BlockedHashRun& run) {
   const Pieces cut(run);
+  const BlockedWords& words = run.words;
   const size_t pieces = static_cast<size_t>(run.outer * cut.per_outer);
-  const int64_t blocks = (run.units + run.block - 1) / run.block;
-  const size_t stride = static_cast<size_t>(blocks * run.block);
+  const size_t stride = static_cast<size_t>(words.blocks() * words.block);
   Scratch<int32_t> counts(runner, pieces * stride);
   if (!counts) return false;
   std::atomic<int64_t> nonfinite{0};
@@ -61,12 +61,13 @@ bool run_blocked_hash(Runner& runner, const BlockedHashRun& run) {
     const int64_t outer = static_cast<int64_t>(item) / cut.per_outer;
     const int64_t at = static_cast<int64_t>(item) % cut.per_outer * cut.samples;
     BlockedHashArgs args;
-    args.x = run.x + (outer * blocks * run.inner + at) * run.block;
-    args.block = run.block;
-    args.block_stride = run.inner * run.block;
-    args.units = run.units;
+    args.x = run.x + (outer * words.blocks() * run.inner + at) * words.block;
+    args.block = words.block;
+    args.block_stride = run.inner * words.block;
+    args.units = words.units;
     args.samples = std::min(cut.samples, run.inner - at);
-    args.nibbles = run.nibbles;
+    args.words = words.words.data();
+    args.nibbles = words.nibbles.data();
     args.threshold = run.threshold;
     args.keys = run.keys + 2 * (outer * run.inner + at);
     args.active = counts.data() + item * stride;
@@ -75,7 +76,7 @@ bool run_blocked_hash(Runner& runner, const BlockedHashRun& run) {
     if (args.nonfinite) nonfinite.fetch_add(args.nonfinite, std::memory_order_relaxed);
   };
   parallel_for(runner, pieces, work);
-  add_up(counts.data(), pieces, stride, run.units, run.active);
+  add_up(counts.data(), pieces, stride, words.units, run.active);
   *run.nonfinite = nonfinite.load();
   return true;
 }

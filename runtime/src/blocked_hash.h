@@ -10,10 +10,16 @@
 
 namespace reluflow {
 
-/// XOR of the words of any 4 neighbouring units: entry b of a group is that of the units in b.
-/// `[units / 4 rounded up to whole blocks][16][2]`, words of units past the last one are 0.
-std::vector<uint64_t> nibble_words(const std::vector<uint64_t>& words, int64_t units,
-                                   int64_t block);
+/// The random words of units in blocks; those that fill the last block up have words of 0.
+struct BlockedWords {
+  int64_t units;  ///< true ones
+  int64_t block;  ///< 8 or 16
+  std::vector<uint64_t> words;    ///< `[units up to a whole block][2]`
+  std::vector<uint64_t> nibbles;  ///< `[.. / 4][16][2]`: XOR of any of 4 neighbouring units' words
+
+  BlockedWords(int64_t units, int64_t block, uint64_t seed);
+  int64_t blocks() const { return (units + block - 1) / block; }
+};
 
 /// One tensor `[outer, blocks, inner, block]`; sample number = outer index * inner + inner index.
 /// Unit number = block number * block + position; the last block may hold fewer true units.
@@ -22,13 +28,11 @@ struct BlockedHashRun {
   const float* x;
   int64_t outer;
   int64_t inner;
-  int64_t units;  ///< true ones
-  int64_t block;  ///< 8 or 16
+  const BlockedWords& words;
   float threshold;
-  const uint64_t* nibbles;  ///< of nibble_words
-  uint64_t* keys;           ///< [outer * inner][2]
-  int64_t* active;          ///< [units]
-  int64_t* nonfinite;       ///< one number
+  uint64_t* keys;      ///< [outer * inner][2]
+  int64_t* active;     ///< [units]
+  int64_t* nonfinite;  ///< one number
 };
 
 /// Computes keys, active and nonfinite; false when memory is missing.

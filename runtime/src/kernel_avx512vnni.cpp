@@ -12,9 +12,10 @@ namespace {
 
 #include "avx512_rows.inc"
 
-#include "avx512_blocked_hash.inc"
 #include "avx512_draw.inc"
 #include "avx512_hash.inc"
+#include "avx2_blocked_hash.inc"
+#include "avx512_blocked_hash.inc"
 #include "avx512_store.inc"
 
 // The accumulators are named variables and the product is inline assembly on purpose: g++ 12 keeps
@@ -124,7 +125,7 @@ const Kernels& avx512vnni_kernels() {
     k.depthwise_row = avx512_depthwise_row;
     k.hash = avx512_hash;
     k.hash_rows = avx512_hash_rows;
-    k.blocked_hash = avx512_blocked_hash;
+    k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;
   }();
   return table;

@@ -103,6 +103,7 @@ struct BlockedHashArgs {
   int64_t block_stride;   ///< elements from one block of units to the next
   int64_t units;          ///< true ones; what fills the last block up counts for nothing
   int64_t samples;        ///< at most kHashSamples
+  const uint64_t* words;    ///< [units up to a whole block][2], 0 past the true ones
   const uint64_t* nibbles;  ///< of nibble_words
   float threshold;
   uint64_t* keys;     ///< [samples][2]

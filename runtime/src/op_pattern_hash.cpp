@@ -1,6 +1,5 @@
 #include "op_pattern_hash.h"
 
-#include "blocked_hash.h"
 #include "conv_shape.h"
 #include "cpu.h"
 #include "hash.h"
@@ -23,31 +22,38 @@ struct Results {
   }
 };
 
+Status check_blocks(int64_t block, int64_t units) {
+  if (block != 8 && block != 16) {
+    return Status("block is " + std::to_string(block) +
+                  ", but 8 and 16 are accepted; leave it out for a tensor that is not blocked.");
+  }
+  if (units < 1) {
+    return Status("units is " + std::to_string(units) +
+                  ", but a blocked X has 1 or more; give its true number of units.");
+  }
+  return {};
+}
+
 }  // namespace
 
 Status PatternHash::create(const NodeInfo& info, std::unique_ptr<PatternHash>* out) {
   auto made = std::make_unique<PatternHash>();
   int64_t seed = static_cast<int64_t>(made->seed_);
+  int64_t block = 0;
+  int64_t units = 0;
   RELUFLOW_RETURN_IF_BAD(choose_kernels(&made->kernels_));
   RELUFLOW_RETURN_IF_BAD(info.read("threshold", &made->threshold_));
   RELUFLOW_RETURN_IF_BAD(info.read("unit_axis", &made->unit_axis_));
   RELUFLOW_RETURN_IF_BAD(info.read("seed", &seed));
-  RELUFLOW_RETURN_IF_BAD(info.read("block", &made->block_));
-  RELUFLOW_RETURN_IF_BAD(info.read("units", &made->units_));
+  RELUFLOW_RETURN_IF_BAD(info.read("block", &block));
+  RELUFLOW_RETURN_IF_BAD(info.read("units", &units));
   if (made->threshold_ != made->threshold_) {
     return Status("threshold is NaN, but must be a number; give the site's threshold.");
   }
   made->seed_ = static_cast<uint64_t>(seed);
-  if (made->block_ != 0) {
-    if (made->block_ != 8 && made->block_ != 16) {
-      return Status("block is " + std::to_string(made->block_) +
-                    ", but 8 and 16 are accepted; leave it out for a tensor that is not blocked.");
-    }
-    if (made->units_ < 1) {
-      return Status("units is " + std::to_string(made->units_) +
-                    ", but a blocked X needs its true number of units; give it.");
-    }
-    made->nibbles_ = nibble_words(unit_words(made->units_, made->seed_), made->units_, made->block_);
+  if (block != 0) {
+    RELUFLOW_RETURN_IF_BAD(check_blocks(block, units));
+    made->blocked_.emplace(units, block, made->seed_);
   }
   *out = std::move(made);
   return {};
@@ -57,7 +63,7 @@ Status PatternHash::compute(Call& call) const {
   std::optional<Tensor> x;
   RELUFLOW_RETURN_IF_BAD(call.input(0, &x));
   if (!x) return Status("X is missing; give float32 pre-activations.");
-  return block_ ? compute_blocked(call, *x) : compute_planar(call, *x);
+  return blocked_ ? compute_blocked(call, *x) : compute_planar(call, *x);
 }
 
 Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
@@ -85,11 +91,12 @@ Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
 }
 
 Status PatternHash::compute_blocked(Call& call, const Tensor& x) const {
-  const int64_t stored = (units_ + block_ - 1) / block_ * block_;
+  const int64_t stored = blocked_->blocks() * blocked_->block;
   if (x.dims.size() < 2 || x.dims[1] != stored) {
-    return Status("X has shape " + text_of(x.dims) + ", but " + std::to_string(units_) +
-                  " units in blocks of " + std::to_string(block_) + " make axis 1 of length " +
-                  std::to_string(stored) + "; give the units that X has.");
+    return Status("X has shape " + text_of(x.dims) + ", but " + std::to_string(blocked_->units) +
+                  " units in blocks of " + std::to_string(blocked_->block) +
+                  " make an axis 1 of " + std::to_string(stored) +
+                  "; give the block and units that X has.");
   }
   std::vector<int64_t> samples{x.dims[0]};
   int64_t inner = 1;
@@ -98,10 +105,10 @@ Status PatternHash::compute_blocked(Call& call, const Tensor& x) const {
     samples.push_back(x.dims[i]);
   }
   Results out;
-  RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), units_));
+  RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), blocked_->units));
   const bool done = run_blocked_hash(
-      call, {*kernels_, x.as<const float>(), x.dims[0], inner, units_, block_, threshold_,
-             nibbles_.data(), static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
+      call, {*kernels_, x.as<const float>(), x.dims[0], inner, *blocked_, threshold_,
+             static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
              static_cast<int64_t*>(out.nonfinite)});
   return done ? Status() : Status("memory is missing for the counts; give a smaller batch.");
 }

@@ -3,8 +3,9 @@
 #define RELUFLOW_OP_PATTERN_HASH_H
 
 #include <memory>
-#include <vector>
+#include <optional>
 
+#include "blocked_hash.h"
 #include "kernels.h"
 #include "op_adapter.h"
 
@@ -27,9 +28,7 @@ class PatternHash {
   float threshold_ = 0.0f;
   int64_t unit_axis_ = 1;
   uint64_t seed_ = 20250731;
-  int64_t block_ = 0;  ///< 0: X lies in memory as its shape says
-  int64_t units_ = 0;
-  std::vector<uint64_t> nibbles_;
+  std::optional<BlockedWords> blocked_;  ///< none: X lies in memory as its shape says
   const Kernels* kernels_ = nullptr;
 };
 
