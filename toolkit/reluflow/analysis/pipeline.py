@@ -22,7 +22,7 @@ from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import HashedTap, Model, Tap, TapResult, find_sites, hash_taps, tap
-from reluflow.patterns import PatternCounts, add_site
+from reluflow.patterns import PatternCounts, add_sites
 from reluflow.runtime import Session, default_threads, open_session, use_library
 
 Progress = Callable[[str, int, int | None], None]
@@ -228,14 +228,12 @@ class Pipeline:
         within = max(1, self.threads // len(self.sites))
 
         def work(indices: list[int]) -> np.ndarray:
-            joined = np.zeros((n_inputs, 2), np.uint64)
+            firsts: dict[int, int] = {}
             for index in indices:
-                site = self.sites[index]
-                found = site.add(outputs, self.done, n_inputs, within)
-                keys[index] = found
-                if found is not None and site.positions is not None:
-                    add_site(joined, index, found)
-            return joined
+                found = self.sites[index].take(outputs, self.done, n_inputs, within)
+                if found is not None:
+                    keys[index], firsts[index] = found
+            return self._count(keys, firsts, n_inputs)
 
         costs = [site.cost(outputs) for site in self.sites]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
@@ -244,6 +242,24 @@ class Pipeline:
                 name = site.tap.site.name
                 self.global_reason = f"inputs differ in how many patterns they have at site {name}"
         return keys, joined
+
+    def _count(
+        self, keys: Sequence[np.ndarray | None], firsts: dict[int, int], n_inputs: int
+    ) -> np.ndarray:
+        """Count the keys of some sites: index -> number of the first sample.
+
+        Returns their share of the global keys.
+        """
+        start = time.perf_counter()
+        found = {index: keys[index] for index in firsts}
+        joined = np.zeros((n_inputs, 2), np.uint64)
+        PatternCounts.add_to_all([(self.sites[i].counts, found[i], n) for i, n in firsts.items()])
+        add_sites(joined, {i: k for i, k in found.items() if self.sites[i].positions is not None})
+        seconds = time.perf_counter() - start
+        total = sum(map(len, found.values()))
+        for index, each in found.items():
+            self.sites[index].seconds["counting"] += seconds * len(each) / total
+        return joined
 
     def _interrupt(self) -> None:
         self.save()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from reluflow.patterns._pointer import pointer
+
 _BATCH = 64
 
 
@@ -74,6 +76,19 @@ def insert_keys(slots, used, max_used, keys, first_index, start):  # type: ignor
         pos += count
     homes[0] = np.int64(touched)
     return pos, used
+
+
+@numba.njit(nogil=True, cache=True)
+def insert_all(jobs):  # type: ignore[no-untyped-def]
+    """Run `insert_keys` for each row of `(n, 8)` int64 jobs, one after the other, in place.
+
+    A row: address of the slots, their number, used, max_used, address of the keys, their
+    number, first_index, next position. Addresses are trusted.
+    """
+    for row in jobs:
+        slots = numba.carray(pointer(row[0]), (row[1], 4), np.uint64)
+        keys = numba.carray(pointer(row[4]), (row[5], 2), np.uint64)
+        row[7], row[2] = insert_keys(slots, row[2], row[3], keys, row[6], row[7])
 
 
 @numba.njit(nogil=True, cache=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,20 +137,33 @@ class PatternCounts:
             OptionError: wrong type or shape, or a negative index.
             OutputError: a run cannot be written.
         """
-        check_keys(keys)
-        if first_index < 0:
-            raise OptionError(
-                f"first_index is {first_index}, but must be 0 or more; "
-                "give the global index of the first sample."
-            )
-        keys = np.ascontiguousarray(keys)
-        self._insert(
-            lambda slots, used, most, at: _table.insert_keys(
-                slots, used, most, keys, first_index, at
-            ),
-            len(keys),
-        )
+        keys = _checked(keys, first_index)
+        self._add_keys(keys, first_index)
         self._samples += len(keys)
+
+    @staticmethod
+    def add_to_all(batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]]) -> None:
+        """Count one batch for each of several accumulators, as `add` does, in one go.
+
+        The loop over the accumulators is compiled too: threads that count for many of them do
+        not wait for one another's Python.
+
+        Args:
+            batches: (accumulator, keys, first index) as for `add`; each accumulator once.
+
+        Raises:
+            OptionError: wrong type or shape of keys, or a negative index.
+            OutputError: a run cannot be written.
+        """
+        checked = [(counts, _checked(keys, first), first) for counts, keys, first in batches]
+        jobs = np.array([counts._job(keys, first) for counts, keys, first in checked], np.int64)
+        _table.insert_all(jobs.reshape(-1, 8))
+        for (counts, keys, first), row in zip(checked, jobs.tolist(), strict=True):
+            counts._used = row[2]
+            if row[7] < len(keys):
+                counts._make_room()
+                counts._add_keys(keys, first, row[7])
+            counts._samples += len(keys)
 
     def merge(self, other: PatternCounts) -> None:
         """Add the counts of another accumulator, whose samples are others than this one's.
@@ -263,8 +276,24 @@ class PatternCounts:
     def _max_used(self) -> int:
         return len(self._slots) * 5 // 8
 
-    def _insert(self, step: Callable[[Any, int, int, int], tuple[int, int]], n: int) -> None:
-        at = 0
+    def _job(self, keys: NDArray[np.uint64], first_index: int) -> tuple[int, ...]:
+        """Return the row of `_table.insert_all` that counts some keys."""
+        slots = self._slots
+        table = (slots.ctypes.data, len(slots), self._used, self._max_used())
+        return (*table, keys.ctypes.data, len(keys), first_index, 0)
+
+    def _add_keys(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> None:
+        self._insert(
+            lambda slots, used, most, at: _table.insert_keys(
+                slots, used, most, keys, first_index, at
+            ),
+            len(keys),
+            at,
+        )
+
+    def _insert(
+        self, step: Callable[[Any, int, int, int], tuple[int, int]], n: int, at: int = 0
+    ) -> None:
         while True:
             at, self._used = step(self._slots, self._used, self._max_used(), at)
             if at >= n:
@@ -338,6 +367,16 @@ class PatternCounts:
                     "name a directory on a disk with free space that you may write to."
                 ) from error
         return FileSource(target, run.n)
+
+
+def _checked(keys: NDArray[np.uint64], first_index: int) -> NDArray[np.uint64]:
+    check_keys(keys)
+    if first_index < 0:
+        raise OptionError(
+            f"first_index is {first_index}, but must be 0 or more; "
+            "give the global index of the first sample."
+        )
+    return np.ascontiguousarray(keys)
 
 
 class _TemporaryFolder:
