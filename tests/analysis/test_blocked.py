@@ -13,8 +13,8 @@ from onnx import helper
 
 from reluflow.analysis import blocked
 from reluflow.analysis.blocked import block_size, open_hashing
-from reluflow.analysis.pipeline import tap_all
 from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.pipeline import tap_all
 from reluflow.errors import ModelError
 from reluflow.graph import HashTapsResult, Model, hash_taps, load
 from reluflow.patterns import DEFAULT_SEED, fingerprint
