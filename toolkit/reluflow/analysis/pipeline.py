@@ -228,12 +228,13 @@ class Pipeline:
         within = max(1, self.threads // len(self.sites))
 
         def work(indices: list[int]) -> np.ndarray:
-            firsts: dict[int, int] = {}
+            found: dict[int, tuple[np.ndarray, int]] = {}
             for index in indices:
-                found = self.sites[index].take(outputs, self.done, n_inputs, within)
-                if found is not None:
-                    keys[index], firsts[index] = found
-            return self._count(keys, firsts, n_inputs)
+                taken = self.sites[index].take(outputs, self.done, n_inputs, within)
+                if taken is not None:
+                    found[index] = taken
+                    keys[index] = taken[0]
+            return self._count(found, n_inputs)
 
         costs = [site.cost(outputs) for site in self.sites]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
@@ -243,22 +244,20 @@ class Pipeline:
                 self.global_reason = f"inputs differ in how many patterns they have at site {name}"
         return keys, joined
 
-    def _count(
-        self, keys: Sequence[np.ndarray | None], firsts: dict[int, int], n_inputs: int
-    ) -> np.ndarray:
-        """Count the keys of some sites: index -> number of the first sample.
+    def _count(self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int) -> np.ndarray:
+        """Count the keys of some sites: index -> (keys, number of the first sample).
 
         Returns their share of the global keys.
         """
         start = time.perf_counter()
-        found = {index: keys[index] for index in firsts}
         joined = np.zeros((n_inputs, 2), np.uint64)
-        PatternCounts.add_to_all([(self.sites[i].counts, found[i], n) for i, n in firsts.items()])
-        add_sites(joined, {i: k for i, k in found.items() if self.sites[i].positions is not None})
+        PatternCounts.add_to_all([(self.sites[i].counts, k, n) for i, (k, n) in found.items()])
+        steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
+        add_sites(joined, steady)
         seconds = time.perf_counter() - start
-        total = sum(map(len, found.values()))
-        for index, each in found.items():
-            self.sites[index].seconds["counting"] += seconds * len(each) / total
+        total = sum(len(keys) for keys, _ in found.values())
+        for index, (keys, _) in found.items():
+            self.sites[index].seconds["counting"] += seconds * len(keys) / total
         return joined
 
     def _interrupt(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -19,3 +20,5 @@ def _pointer(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 pointer: Any = intrinsic(_pointer)
+carray: Any = numba.carray  # type: ignore[attr-defined]
+"""An array over a pointer: `carray(pointer(address), shape, dtype)`."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from reluflow.patterns._pointer import pointer
+from reluflow.patterns._pointer import carray, pointer
 
 MAX_SLOTS = 1 << 32
 """Entries an index may have: the tag must hold the place of an entry."""
@@ -120,9 +120,9 @@ def insert_all(jobs):  # type: ignore[no-untyped-def]
     the keys, their number, first_index, next position. Addresses are trusted.
     """
     for row in jobs:
-        index = numba.carray(pointer(row[0]), (row[1],), np.uint64)
-        records = numba.carray(pointer(row[2]), (row[4], 4), np.uint64)
-        keys = numba.carray(pointer(row[5]), (row[6], 2), np.uint64)
+        index = carray(pointer(row[0]), (row[1],), np.uint64)
+        records = carray(pointer(row[2]), (row[4], 4), np.uint64)
+        keys = carray(pointer(row[5]), (row[6], 2), np.uint64)
         row[8], row[3] = insert_keys(index, records, row[3], row[4], row[8], keys, row[7])
 
 

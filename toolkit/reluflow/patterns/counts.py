@@ -278,7 +278,9 @@ class PatternCounts:
 
     def _add_keys(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> None:
         self._insert(
-            lambda *table: _table.insert_keys(*table, keys, first_index),
+            lambda index, records, used, most, at: _table.insert_keys(
+                index, records, used, most, at, keys, first_index
+            ),
             len(keys),
             at,
         )
@@ -291,10 +293,12 @@ class PatternCounts:
                 return
             self._make_room()
 
-    def _add_records(self, records: Records) -> None:
+    def _add_records(self, new: Records) -> None:
         self._insert(
-            lambda *table: _table.insert_records(*table, records),
-            len(records),
+            lambda index, records, used, most, at: _table.insert_records(
+                index, records, used, most, at, new
+            ),
+            len(new),
         )
 
     def _make_room(self) -> None:

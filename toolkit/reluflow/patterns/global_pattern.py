@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns._pointer import pointer
+from reluflow.patterns._pointer import carray, pointer
 
 
 @numba.njit(inline="always")
@@ -43,7 +43,7 @@ def _join(out, site, keys):  # type: ignore[no-untyped-def]
 def _join_all(out, jobs):  # type: ignore[no-untyped-def]
     """Run `_join` for each row of jobs: site, address of the keys, positions an input."""
     for row in jobs:
-        keys = numba.carray(pointer(row[1]), (out.shape[0], row[2], 2), np.uint64)
+        keys = carray(pointer(row[1]), (out.shape[0], row[2], 2), np.uint64)
         _join(out, row[0], keys)
 
 
