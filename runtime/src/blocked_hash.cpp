@@ -18,7 +18,7 @@ struct Pieces {
   int64_t per_outer;
 
   explicit Pieces(const BlockedHashRun& run) {
-    const int64_t bytes = std::max<int64_t>(run.words.units, 1) * static_cast<int64_t>(sizeof(float));
+    const int64_t bytes = run.words.units * static_cast<int64_t>(sizeof(float));
     samples = std::clamp<int64_t>(kPieceBytes / bytes, kLeastSamples, kHashSamples);
     per_outer = (run.inner + samples - 1) / samples;
   }

@@ -18,7 +18,7 @@ struct Tensors {
   std::vector<float> plain;
   std::vector<float> blocked;
 
-  Tensors(const Shape& shape, int64_t block, float spread, std::mt19937& rng) {
+  Tensors(const Shape& shape, int64_t block, bool with_odd, std::mt19937& rng) {
     const auto& [outer, units, inner] = shape;
     const int64_t stored = (units + block - 1) / block * block;
     plain = test::random_floats(static_cast<size_t>(outer * units * inner), rng);
@@ -28,7 +28,7 @@ struct Tensors {
                          std::numeric_limits<float>::signaling_NaN(),
                          std::numeric_limits<float>::denorm_min(),
                          std::numeric_limits<float>::max()};
-    for (size_t i = 0; spread > 0 && i < plain.size(); i += 1 + rng() % 23) plain[i] = odd[rng() % 7];
+    for (size_t i = 0; with_odd && i < plain.size(); i += 1 + rng() % 23) plain[i] = odd[rng() % 7];
     blocked.assign(static_cast<size_t>(outer * stored * inner), odd[3]);
     for (int64_t o = 0; o < outer; ++o) {
       for (int64_t u = 0; u < units; ++u) {
@@ -74,8 +74,8 @@ TEST(blocked_tensors_hash_as_plain_ones) {
                           {1, 600, 5}, {0, 4, 2},   {2, 4, 0},    {1, 31, 16},  {1, 2049, 8}};
   for (const Shape& shape : shapes) {
     for (const int64_t block : {int64_t{8}, int64_t{16}}) {
-      for (const float spread : {0.0f, 1.0f}) {
-        const Tensors x(shape, block, spread, rng);
+      for (const bool with_odd : {false, true}) {
+        const Tensors x(shape, block, with_odd, rng);
         for (const Kernels* k : test::tables()) check_equal(*k, shape, block, x, 3);
       }
     }
