@@ -10,6 +10,8 @@ namespace {
 
 #include "kernels_common.inc"
 
+#include "avx2_blocked_hash.inc"
+
 inline void flush(const TileArgs& t, int p, int at, __m256i sum) {
   const int to = p * kTileLanes + at;
   if (t.mode == kTileRaw) {
@@ -84,7 +86,11 @@ void avx2_tile(int pixels, int vectors, const TileArgs& args) {
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static const Kernels table = common_kernels("avx2", 6, avx2_tile);
+  static const Kernels table = [] {
+    Kernels k = common_kernels("avx2", 6, avx2_tile);
+    k.blocked_hash = avx2_blocked_hash;
+    return k;
+  }();
   return table;
 }
 

@@ -15,6 +15,8 @@ namespace {
 #include "avx512_depthwise.inc"
 #include "avx512_draw.inc"
 #include "avx512_hash.inc"
+#include "avx2_blocked_hash.inc"
+#include "avx512_blocked_hash.inc"
 #include "avx512_store.inc"
 
 // The accumulators are named variables and the product is inline assembly on purpose: g++ 12 keeps
@@ -127,6 +129,7 @@ const Kernels& avx512vnni_kernels() {
     k.depthwise = avx512_depthwise;
     k.hash = avx512_hash;
     k.hash_rows = avx512_hash_rows;
+    k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;
   }();
   return table;

@@ -119,6 +119,21 @@ struct HashArgs {
 };
 constexpr int kHashSamples = 1024;
 
+/// Fingerprints of `samples` neighbouring samples whose units lie in blocks.
+struct BlockedHashArgs {
+  const float* x;           ///< block 0 of the first sample; the next sample follows it
+  int64_t block;            ///< units in a block, 8 or 16
+  int64_t block_stride;     ///< elements from one block of units to the next
+  int64_t units;            ///< true ones; what fills the last block up counts for nothing
+  int64_t samples;          ///< at most kHashSamples
+  const uint64_t* words;    ///< [units up to a whole block][2], 0 past the true ones
+  const uint64_t* nibbles;  ///< of nibble_words
+  float threshold;
+  uint64_t* keys;     ///< [samples][2]
+  int32_t* active;    ///< [units up to a whole block], result
+  int64_t nonfinite;  ///< result
+};
+
 struct Kernels {
   const char* name;
   int tile_pixels;
@@ -142,6 +157,7 @@ struct Kernels {
   void (*depthwise)(const DepthwiseArgs& args);
   void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
   void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
+  void (*blocked_hash)(BlockedHashArgs& args);
 };
 
 const Kernels& portable_kernels();

@@ -3,7 +3,9 @@
 #define RELUFLOW_OP_PATTERN_HASH_H
 
 #include <memory>
+#include <optional>
 
+#include "blocked_hash.h"
 #include "kernels.h"
 #include "op_adapter.h"
 
@@ -20,9 +22,13 @@ class PatternHash {
   Status compute(Call& call) const;
 
  private:
+  Status compute_planar(Call& call, const Tensor& x) const;
+  Status compute_blocked(Call& call, const Tensor& x) const;
+
   float threshold_ = 0.0f;
   int64_t unit_axis_ = 1;
   uint64_t seed_ = 20250731;
+  std::optional<BlockedWords> blocked_;  ///< none: X lies in memory as its shape says
   const Kernels* kernels_ = nullptr;
 };
 

@@ -205,6 +205,31 @@ TEST(fingerprints_have_their_shapes_and_refusals) {
   CHECK_HAS(host().run("PatternHash", node, &out), "threshold is NaN");
 }
 
+TEST(a_blocked_tensor_gives_the_fingerprints_of_its_true_units) {
+  std::vector<float> data(16, 1.0f);  // 3 true units, 2 samples, 5 that fill the block up
+  data[8 + 1] = -1.0f;
+  fake::Value x = fake::value(abi::kFloat, {1, 8, 1, 2}, data);
+  fake::Node node;
+  node.inputs = {&x};
+  node.constant = {false};
+  node.ints = {{"seed", 3}, {"block", 8}, {"units", 3}};
+  std::vector<fake::Value> out;
+  CHECK_EQ(host().run("PatternHash", node, &out), "");
+  CHECK(out[0].dims == (std::vector<int64_t>{1, 1, 2, 2}));
+  CHECK(out[1].dims == (std::vector<int64_t>{3}));
+  const std::vector<uint64_t> words = unit_words(3, 3);
+  const uint64_t* keys = reinterpret_cast<const uint64_t*>(out[0].bytes.data());
+  CHECK_EQ(keys[0], words[0] ^ words[2] ^ words[4]);
+  CHECK_EQ(keys[2], words[0] ^ words[4]);
+  node.ints["units"] = 9;
+  CHECK_HAS(host().run("PatternHash", node, &out),
+            "X has shape [1, 8, 1, 2], but 9 units in blocks of 8 make an axis 1 of 16; give the");
+  node.ints["units"] = 0;
+  CHECK_HAS(host().run("PatternHash", node, &out), "units is 0, but a blocked X has 1 or more");
+  node.ints["block"] = 4;
+  CHECK_HAS(host().run("PatternHash", node, &out), "block is 4, but 8 and 16 are accepted");
+}
+
 TEST(nothing_is_left_behind) { CHECK_EQ(fake::alive(), 0); }
 
 CHECK_MAIN

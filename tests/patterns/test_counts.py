@@ -127,6 +127,44 @@ def test_first_sample_when_batches_come_out_of_order():
     assert counts.finish() == CountTable.from_keys(keys)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=0, max_size=6),
+    limit=st.sampled_from([SMALL, 1 << 20]),
+    seed=st.integers(0, 99),
+)
+def test_adding_to_all_is_adding_to_each(tmp_path_factory, sizes, limit, seed):
+    folder = tmp_path_factory.mktemp("runs")
+    together = [PatternCounts(limit, folder / f"{i}") for i in range(len(sizes))]
+    each = [[] for _ in sizes]
+    for step in range(3):
+        keys = [random_keys(n, n + 1, seed + step) for n in sizes]
+        firsts = [counts.samples for counts in together]
+        PatternCounts.add_to_all(list(zip(together, keys, firsts, strict=True)))
+        each = [[*old, new] for old, new in zip(each, keys, strict=True)]
+    for counts, parts in zip(together, each, strict=True):
+        assert counts.samples == sum(map(len, parts))
+        assert counts.finish() == CountTable.from_keys(np.concatenate(parts))
+
+
+def test_adding_to_all_refuses_what_add_refuses():
+    counts, keys = PatternCounts(SMALL), random_keys(3, 3)
+    with pytest.raises(OptionError, match=r"keys is float64 \[3, 2\]"):
+        PatternCounts.add_to_all([(counts, keys.astype(float), 0)])
+    with pytest.raises(OptionError, match="first_index is -1, but must be 0 or more"):
+        PatternCounts.add_to_all([(counts, keys, -1)])
+    assert counts.samples == 0
+
+
+def test_keys_whose_tags_agree_are_told_apart():
+    rng = np.random.default_rng(17)
+    first = rng.integers(0, 2**64, 500, dtype=np.uint64)
+    # The hash sees key 0 XOR key 1 with its halves swapped: all of these have one hash.
+    second = (first << np.uint64(32)) | (first >> np.uint64(32))
+    keys = np.stack([first, second], axis=1)
+    assert listed(counted(keys, 1 << 20).finish()) == brute_force(keys)
+
+
 def test_spills_are_announced_once_each_and_counted(tmp_path):
     said = []
     counts = counted(random_keys(1000, 1000, 5), spill_dir=tmp_path, on_spill=said.append)
@@ -140,7 +178,8 @@ def test_spills_are_announced_once_each_and_counted(tmp_path):
 def test_memory_stays_bounded(tmp_path):
     limit = 1 << 20
     keys = np.random.default_rng(6).integers(0, 2**64, (100_000, 2), dtype=np.uint64)
-    counted(keys[:5000], SMALL, tmp_path).finish()  # compile first
+    for first in (SMALL, limit):  # compile first: spilling, growing
+        counted(keys[:5000], first, tmp_path).finish()
     tracemalloc.start()
     counts = PatternCounts(limit, tmp_path)
     for i in range(0, len(keys), 1000):

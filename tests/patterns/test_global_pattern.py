@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reluflow.errors import OptionError
-from reluflow.patterns import add_site, global_keys
+from reluflow.patterns import add_site, add_sites, global_keys
 
 
 def random_keys(*shape, seed=0):
@@ -72,3 +72,21 @@ def test_refusal():
         global_keys([(0, random_keys(7))], 2)
     with pytest.raises(OptionError, match=r"keys is \[7, 2\], .* of 0 inputs"):
         global_keys([(0, random_keys(7))], 0)
+
+
+def test_joining_several_sites_is_joining_each():
+    rng = np.random.default_rng(3)
+    keys = {i: rng.integers(0, 2**64, (4 * n, 2), dtype=np.uint64) for i, n in ((0, 5), (3, 1))}
+    one, other = np.zeros((4, 2), np.uint64), np.zeros((4, 2), np.uint64)
+    add_sites(one, keys)
+    for site, each in keys.items():
+        add_site(other, site, each)
+    np.testing.assert_array_equal(one, other)
+    assert one.any()
+
+
+def test_joining_no_site_or_no_input_changes_nothing():
+    out = np.zeros((2, 2), np.uint64)
+    add_sites(out, {})
+    add_sites(out[:0], {0: np.zeros((0, 2), np.uint64)})
+    assert not out.any()

@@ -53,6 +53,35 @@ def test_fingerprints_are_those_of_the_patterns_room(
             assert bad.shape == () and bad == want.nonfinite
 
 
+def blocks_of(x: np.ndarray, block: int) -> np.ndarray:
+    """Return `(N, C, ...)` as ONNX Runtime keeps it in blocks, NaN where it fills up."""
+    n, units, *rest = x.shape
+    fill = np.full((n, -units % block, *rest), np.nan, np.float32)
+    whole = np.concatenate([x, fill], axis=1)
+    return np.moveaxis(whole.reshape(n, -1, block, *rest), 2, -1).reshape(whole.shape)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("block", [8, 16])
+@pytest.mark.parametrize("shape", [(2, 17, 5, 7), (1, 64, 3, 3), (3, 5, 1, 1), (1, 40, 33, 32)])
+def test_blocked_tensors_have_the_same_fingerprints(
+    shape: tuple[int, ...], block: int, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELUFLOW_KERNEL", kernel)
+    rng = np.random.default_rng(block)
+    x = rng.standard_normal(shape).astype(np.float32)
+    odd = rng.random(shape) < 0.1
+    x[odd] = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.1], int(odd.sum()))
+    for threshold in (0.0, -0.5):
+        want = fingerprint(x, threshold=threshold)
+        session = session_of(4, threshold=threshold, block=block, units=shape[1])
+        keys, active, bad = session.run(None, {"x": blocks_of(x, block)})
+        assert keys.shape == (shape[0], *shape[2:], 2)
+        np.testing.assert_array_equal(keys.view(np.uint64).reshape(-1, 2), want.keys)
+        np.testing.assert_array_equal(active, want.active)
+        assert bad == want.nonfinite
+
+
 def test_defaults_are_those_of_the_patterns_room() -> None:
     x = np.random.default_rng(0).standard_normal((4, 9, 6)).astype(np.float32)
     want = fingerprint(x)

@@ -21,7 +21,7 @@ _Found = tuple[np.ndarray, np.ndarray, int, int]
 
 
 class SiteAccumulator:
-    """Hashes and counts the pre-activations of one tapped site, batch after batch.
+    """Takes in the patterns of one tapped site, batch after batch.
 
     The samples of a site are numbered in the order seen. `segments` maps that number back to
     the input: a list of (first sample, first input, samples an input), one entry as long as
@@ -61,10 +61,10 @@ class SiteAccumulator:
         self._options = options
         self.words = np.zeros((0, 2), np.uint64)
 
-    def add(
+    def take(
         self, outputs: Mapping[str, np.ndarray], first_input: int, n_inputs: int, threads: int = 1
-    ) -> np.ndarray | None:
-        """Hash what the model did not hash itself, and count one batch.
+    ) -> tuple[np.ndarray, int] | None:
+        """Take one batch in, hash what the model did not hash itself; `counts` are left alone.
 
         Args:
             outputs: of the run; pre-activations of any layout with `tap.unit_axis`, or what
@@ -74,7 +74,8 @@ class SiteAccumulator:
             threads: of the hashing.
 
         Returns:
-            `(n_samples, 2)` fingerprints; None where the site failed or did not run.
+            `(n_samples, 2)` fingerprints and the number of the first sample, for counting;
+            None where the site failed or did not run.
         """
         start = time.perf_counter()
         found = (
@@ -83,15 +84,13 @@ class SiteAccumulator:
         if found is None:
             return None
         keys, active, nonfinite, leading = found
-        hashed = time.perf_counter()
         self._note_place(leading, len(keys), first_input, n_inputs)
-        self.counts.add(keys, self.samples)
+        first_sample = self.samples
         self.active += active
         self.nonfinite += nonfinite
         self.samples += len(keys)
-        self.seconds["hashing"] += hashed - start
-        self.seconds["counting"] += time.perf_counter() - hashed
-        return keys
+        self.seconds["hashing"] += time.perf_counter() - start
+        return keys, first_sample
 
     def cost(self, outputs: Mapping[str, np.ndarray]) -> int:
         """Return about how long a batch takes, in pre-activations hashed."""

@@ -16,12 +16,13 @@ import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size, share_out
+from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import HashedTap, Model, Tap, TapResult, find_sites, hash_taps, tap
-from reluflow.patterns import PatternCounts, add_site
+from reluflow.patterns import PatternCounts, add_sites
 from reluflow.runtime import Session, default_threads, open_session, use_library
 
 Progress = Callable[[str, int, int | None], None]
@@ -72,7 +73,12 @@ class Pipeline:
         if self.hashes_itself:
             rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=options.seed)
             hashed = rewritten.hashed
-            self.session = self._open(rewritten.model, _outputs(tapped.taps, hashed))
+            self.session = open_hashing(
+                rewritten.model,
+                _outputs(tapped.taps, hashed),
+                threads=self.threads,
+                optimisation=options.optimisation,
+            )
         else:
             self.session = self.open_tapped()
         identity = {
@@ -222,14 +228,13 @@ class Pipeline:
         within = max(1, self.threads // len(self.sites))
 
         def work(indices: list[int]) -> np.ndarray:
-            joined = np.zeros((n_inputs, 2), np.uint64)
+            found: dict[int, tuple[np.ndarray, int]] = {}
             for index in indices:
-                site = self.sites[index]
-                found = site.add(outputs, self.done, n_inputs, within)
-                keys[index] = found
-                if found is not None and site.positions is not None:
-                    add_site(joined, index, found)
-            return joined
+                taken = self.sites[index].take(outputs, self.done, n_inputs, within)
+                if taken is not None:
+                    found[index] = taken
+                    keys[index] = taken[0]
+            return self._count(found, n_inputs)
 
         costs = [site.cost(outputs) for site in self.sites]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
@@ -238,6 +243,22 @@ class Pipeline:
                 name = site.tap.site.name
                 self.global_reason = f"inputs differ in how many patterns they have at site {name}"
         return keys, joined
+
+    def _count(self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int) -> np.ndarray:
+        """Count the keys of some sites: index -> (keys, number of the first sample).
+
+        Returns their share of the global keys.
+        """
+        start = time.perf_counter()
+        joined = np.zeros((n_inputs, 2), np.uint64)
+        PatternCounts.add_to_all([(self.sites[i].counts, k, n) for i, (k, n) in found.items()])
+        steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
+        add_sites(joined, steady)
+        seconds = time.perf_counter() - start
+        total = sum(len(keys) for keys, _ in found.values())
+        for index, (keys, _) in found.items():
+            self.sites[index].seconds["counting"] += seconds * len(keys) / total
+        return joined
 
     def _interrupt(self) -> None:
         self.save()

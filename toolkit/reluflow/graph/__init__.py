@@ -3,6 +3,7 @@
 from reluflow.graph.annotate import annotate
 from reluflow.graph.bake import bake_samples
 from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_statistics
+from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
@@ -51,17 +52,20 @@ __all__ = [
     "WeightInputsResult",
     "annotate",
     "bake_samples",
+    "blocked_probe",
     "count_saturation",
     "expose",
     "find_psb",
     "find_sites",
     "find_successions",
     "fold_batchnorm",
+    "has_convolutions",
     "hash_taps",
     "load",
     "prune",
     "psb_alone",
     "psb_inputs",
+    "read_blocked",
     "read_program",
     "read_weights",
     "tap",

@@ -12,7 +12,7 @@ from reluflow.graph._tap_scopes import NameMaker
 from reluflow.graph.model import Model
 from reluflow.graph.tap import Tap
 
-_OP, _VERSION = "PatternHash", 1
+OP, _VERSION = "PatternHash", 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def hash_taps(
 def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -> HashedTap:
     found = HashedTap(*(names.fresh(f"{tap.output}_{part}") for part in ("keys", "on", "bad")))
     node = helper.make_node(
-        _OP,
+        OP,
         [tap.output],
         [found.keys, found.active, found.nonfinite],
         domain=OWN_DOMAIN,

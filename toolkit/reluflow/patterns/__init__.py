@@ -2,7 +2,7 @@
 
 from reluflow.patterns.count_table import CountTable, merge
 from reluflow.patterns.counts import PatternCounts
-from reluflow.patterns.global_pattern import add_site, global_keys
+from reluflow.patterns.global_pattern import add_site, add_sites, global_keys
 from reluflow.patterns.hashing import Fingerprints, fingerprint
 from reluflow.patterns.measures import (
     Changes,
@@ -35,6 +35,7 @@ __all__ = [
     "PatternRecorder",
     "UnitActivity",
     "add_site",
+    "add_sites",
     "changes",
     "count_different",
     "entropy",

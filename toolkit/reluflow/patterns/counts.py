@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,13 +33,13 @@ from reluflow.patterns.count_table import CountTable, check_keys
 DEFAULT_MEMORY_BYTES = 256 << 20
 
 _SLOT_BUDGET = 2 * RECORD_BYTES
-"""Bytes a slot may cost at the worst moment: the sorted copy in `finish`, the old table while
-growing (half a slot more) both fit."""
+"""Bytes a slot may cost at the worst moment: 8 of the index, 20 of records, and the sorted copy
+in `finish` or the old table while growing (half a slot more) beside them."""
 _MIN_SLOTS = 64
 _START_SLOTS = 4096
 _QUICK_GROWTH = 4
 _QUICK_UNTIL = 1 << 16
-"""Small tables grow faster: their memory is little and each growth inserts all again."""
+"""Small tables grow faster: their memory is little and each growth moves all."""
 _MANIFEST = "counts.json"
 _VERSION = 1
 
@@ -47,7 +47,7 @@ _VERSION = 1
 class PatternCounts:
     """A mutable accumulator of pattern counts: exact, mergeable, of bounded memory.
 
-    Patterns are kept in an open-addressing table of 32 bytes a slot that doubles as it fills.
+    Patterns are kept in dense records under an open-addressing index that doubles as it fills.
     At the memory limit the table is sorted and written to a run file, and counting goes on;
     `finish` merges the runs. Not safe for several threads on one object; the work itself
     releases the GIL.
@@ -84,13 +84,12 @@ class PatternCounts:
                 f"{_MIN_SLOTS * _SLOT_BUDGET}; give it some megabytes."
             )
         self._limit = memory_limit_bytes
-        largest = memory_limit_bytes // _SLOT_BUDGET
+        largest = min(memory_limit_bytes // _SLOT_BUDGET, _table.MAX_SLOTS)
         self._max_slots = 1 << (largest.bit_length() - 1)
         self._spill_dir = spill_dir
         self._on_spill = on_spill
         self._temporary: _TemporaryFolder | None = None
-        self._slots = self._new_slots(min(_START_SLOTS, self._max_slots))
-        self._used = 0
+        self._clear(min(_START_SLOTS, self._max_slots))
         self._runs: list[FileSource] = []
         self._spilled_bytes = 0
         self._samples = 0
@@ -108,12 +107,12 @@ class PatternCounts:
     @property
     def load(self) -> float:
         """Filled share of the table's slots, in [0, 1]."""
-        return self._used / len(self._slots)
+        return self._used / len(self._index)
 
     @property
     def nbytes(self) -> int:
         """Most that the table may take at its present size, in bytes, sorting included."""
-        return len(self._slots) * _SLOT_BUDGET
+        return len(self._index) * _SLOT_BUDGET
 
     def spill(self) -> None:
         """Put what is in the table on disk and shrink it, so that others have the memory.
@@ -123,7 +122,7 @@ class PatternCounts:
         """
         if self._used:
             self._spill()
-        self._slots = self._new_slots(min(_START_SLOTS, self._max_slots))
+        self._clear(min(_START_SLOTS, self._max_slots))
 
     def add(self, keys: NDArray[np.uint64], first_index: int) -> None:
         """Count the keys of a batch.
@@ -137,20 +136,33 @@ class PatternCounts:
             OptionError: wrong type or shape, or a negative index.
             OutputError: a run cannot be written.
         """
-        check_keys(keys)
-        if first_index < 0:
-            raise OptionError(
-                f"first_index is {first_index}, but must be 0 or more; "
-                "give the global index of the first sample."
-            )
-        keys = np.ascontiguousarray(keys)
-        self._insert(
-            lambda slots, used, most, at: _table.insert_keys(
-                slots, used, most, keys, first_index, at
-            ),
-            len(keys),
-        )
+        keys = _checked(keys, first_index)
+        self._add_keys(keys, first_index)
         self._samples += len(keys)
+
+    @staticmethod
+    def add_to_all(batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]]) -> None:
+        """Count one batch for each of several accumulators, as `add` does, in one go.
+
+        The loop over the accumulators is compiled too: threads that count for many of them do
+        not wait for one another's Python.
+
+        Args:
+            batches: (accumulator, keys, first index) as for `add`; each accumulator once.
+
+        Raises:
+            OptionError: wrong type or shape of keys, or a negative index.
+            OutputError: a run cannot be written.
+        """
+        checked = [(counts, _checked(keys, first), first) for counts, keys, first in batches]
+        jobs = np.array([counts._job(keys, first) for counts, keys, first in checked], np.int64)
+        _table.insert_all(jobs.reshape(-1, 9))
+        for (counts, keys, first), row in zip(checked, jobs.tolist(), strict=True):
+            counts._used = row[3]
+            if row[8] < len(keys):
+                counts._make_room()
+                counts._add_keys(keys, first, row[8])
+            counts._samples += len(keys)
 
     def merge(self, other: PatternCounts) -> None:
         """Add the counts of another accumulator, whose samples are others than this one's.
@@ -160,9 +172,8 @@ class PatternCounts:
         Raises:
             OutputError: a run cannot be written.
         """
-        for start in range(0, len(other._slots), CHUNK):
-            slots = other._slots[start : start + CHUNK]
-            self._add_records(slots[slots[:, 2] != 0])
+        for start in range(0, other._used, CHUNK):
+            self._add_records(other._records[start : min(start + CHUNK, other._used)])
         self._runs.extend(other._runs)
         self._spilled_bytes += other._spilled_bytes
         self._samples += other._samples
@@ -177,13 +188,11 @@ class PatternCounts:
             OutputError: a run cannot be read or the merged file cannot be written.
         """
         if not self._runs:
-            n = _table.compact(self._slots)
-            records = self._slots[sort_order(self._slots[:n])]
-            self._refill(records)
-            return CountTable.from_records(records)
+            taken = self._records[: self._used]
+            return CountTable.from_records(taken[sort_order(taken)])
         if self._used:
             self._spill()
-        self._slots = self._new_slots(_MIN_SLOTS)
+        self._clear(_MIN_SLOTS)
         if len(self._runs) > 1:
             # Each buffered record is held about four times: read, cut, merged, written.
             size = self._limit // (4 * RECORD_BYTES * len(self._runs))
@@ -206,15 +215,13 @@ class PatternCounts:
         Raises:
             OutputError: it cannot be written.
         """
-        taken = self._slots[: _table.compact(self._slots)].copy()
-        self._refill(taken)
-        state = write_run(directory, [taken])
+        state = write_run(directory, [self._records[: self._used]])
         self._runs = [self._keep_run(run, directory) for run in self._runs]
         manifest = {
             "version": _VERSION,
             "samples": self._samples,
             "spilled_bytes": self._spilled_bytes,
-            "slots": len(self._slots),
+            "slots": len(self._index),
             "state": {"file": state.path.name, "records": len(state)},
             "runs": [{"file": str(r.path.resolve()), "records": len(r)} for r in self._runs],
         }
@@ -246,7 +253,7 @@ class PatternCounts:
         """
         manifest = _read_manifest(directory / _MANIFEST)
         counts = cls(memory_limit_bytes, spill_dir, on_spill)
-        counts._slots = counts._new_slots(min(int(manifest["slots"]), counts._max_slots))
+        counts._clear(min(int(manifest["slots"]), counts._max_slots))
         counts._runs = [FileSource(Path(r["file"]), r["records"]) for r in manifest["runs"]]
         state = FileSource(directory / manifest["state"]["file"], manifest["state"]["records"])
         for source in [state, *counts._runs]:
@@ -257,58 +264,68 @@ class PatternCounts:
         counts._samples = manifest["samples"]
         return counts
 
-    def _new_slots(self, n: int) -> NDArray[np.uint64]:
-        return np.zeros((n, 4), np.uint64)
+    def _clear(self, slots: int) -> None:
+        """Start again with an empty table of so many slots."""
+        self._index = np.zeros(slots, np.uint64)
+        self._records: NDArray[np.uint64] = np.empty((_most(slots), 4), np.uint64)
+        self._used = 0
 
-    def _max_used(self) -> int:
-        return len(self._slots) * 5 // 8
+    def _job(self, keys: NDArray[np.uint64], first_index: int) -> tuple[int, ...]:
+        """Return the row of `_table.insert_all` that counts some keys."""
+        index, records = self._index, self._records
+        table = (index.ctypes.data, len(index), records.ctypes.data, self._used, len(records))
+        return (*table, keys.ctypes.data, len(keys), first_index, 0)
 
-    def _insert(self, step: Callable[[Any, int, int, int], tuple[int, int]], n: int) -> None:
-        at = 0
+    def _add_keys(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> None:
+        self._insert(
+            lambda index, records, used, most, at: _table.insert_keys(
+                index, records, used, most, at, keys, first_index
+            ),
+            len(keys),
+            at,
+        )
+
+    def _insert(self, step: Callable[..., tuple[int, int]], n: int, at: int = 0) -> None:
         while True:
-            at, self._used = step(self._slots, self._used, self._max_used(), at)
+            most = len(self._records)
+            at, self._used = step(self._index, self._records, self._used, most, at)
             if at >= n:
                 return
             self._make_room()
 
-    def _add_records(self, records: Records) -> None:
+    def _add_records(self, new: Records) -> None:
         self._insert(
-            lambda slots, used, most, at: _table.insert_records(slots, used, most, records, at),
-            len(records),
+            lambda index, records, used, most, at: _table.insert_records(
+                index, records, used, most, at, new
+            ),
+            len(new),
         )
 
     def _make_room(self) -> None:
-        if len(self._slots) >= self._max_slots:
+        if len(self._index) >= self._max_slots:
             self._spill()
             return
-        old = self._slots
+        old, taken = self._index, self._records[: self._used]
         factor = _QUICK_GROWTH if len(old) < _QUICK_UNTIL else 2
-        self._slots = self._new_slots(min(factor * len(old), self._max_slots))
-        taken = old[: _table.compact(old)]
-        _, self._used = _table.insert_records(self._slots, 0, len(old), taken, 0)
+        self._clear(min(factor * len(old), self._max_slots))
+        _table.move_index(old, self._index)
+        self._records[: len(taken)] = taken
+        self._used = len(taken)
 
     def _spill(self) -> None:
-        n = _table.compact(self._slots)
-        order = sort_order(self._slots[:n])
-        pieces = (self._slots[order[i : i + CHUNK]] for i in range(0, n, CHUNK))
-        try:
-            run = write_run(self._directory(), pieces, self._temporary)
-        except OutputError:
-            self._refill(self._slots[:n].copy())
-            raise
+        n = self._used
+        order = sort_order(self._records[:n])
+        pieces = (self._records[order[i : i + CHUNK]] for i in range(0, n, CHUNK))
+        run = write_run(self._directory(), pieces, self._temporary)
         self._runs.append(run)
         self._spilled_bytes += n * RECORD_BYTES
-        self._slots[:] = 0
+        self._index[:] = 0
         self._used = 0
         if self._on_spill is not None:
             self._on_spill(
                 f"The pattern counts reached their memory limit, so {n} patterns "
                 f"({n * RECORD_BYTES} bytes) spill to {run.path}; the counts stay exact."
             )
-
-    def _refill(self, records: Records) -> None:
-        self._slots[:] = 0
-        _, self._used = _table.insert_records(self._slots, 0, len(self._slots), records, 0)
 
     def _directory(self) -> Path:
         if self._spill_dir is not None:
@@ -338,6 +355,21 @@ class PatternCounts:
                     "name a directory on a disk with free space that you may write to."
                 ) from error
         return FileSource(target, run.n)
+
+
+def _most(slots: int) -> int:
+    """Return how many records a table of so many slots holds at most."""
+    return slots * 5 // 8
+
+
+def _checked(keys: NDArray[np.uint64], first_index: int) -> NDArray[np.uint64]:
+    check_keys(keys)
+    if first_index < 0:
+        raise OptionError(
+            f"first_index is {first_index}, but must be 0 or more; "
+            "give the global index of the first sample."
+        )
+    return np.ascontiguousarray(keys)
 
 
 class _TemporaryFolder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numba
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
+from reluflow.patterns._pointer import carray, pointer
 
 
 @numba.njit(inline="always")
@@ -38,6 +39,30 @@ def _join(out, site, keys):  # type: ignore[no-untyped-def]
         out[i, 1] ^= sum1
 
 
+@numba.njit(nogil=True, cache=True)
+def _join_all(out, jobs):  # type: ignore[no-untyped-def]
+    """Run `_join` for each row of jobs: site, address of the keys, positions an input."""
+    for row in jobs:
+        keys = carray(pointer(row[1]), (out.shape[0], row[2], 2), np.uint64)
+        _join(out, row[0], keys)
+
+
+def add_sites(out: NDArray[np.uint64], keys: Mapping[int, NDArray[np.uint64]]) -> None:
+    """Join the keys of several sites into the global keys of their inputs, in place.
+
+    Args:
+        out: as for `add_site`.
+        keys: the site's index in graph order -> its keys, as for `add_site`.
+
+    Raises:
+        OptionError: the keys of a site do not divide evenly among the inputs.
+    """
+    arrays = {site: _per_input(out, each) for site, each in keys.items()}
+    if len(out) and arrays:
+        jobs = [(site, each.ctypes.data, each.shape[1]) for site, each in arrays.items()]
+        _join_all(out, np.array(jobs, np.int64))
+
+
 def add_site(out: NDArray[np.uint64], site: int, keys: NDArray[np.uint64]) -> None:
     """Join the keys of one site into the global keys of its inputs, in place.
 
@@ -55,14 +80,18 @@ def add_site(out: NDArray[np.uint64], site: int, keys: NDArray[np.uint64]) -> No
 
     Reference: thesis, Definition 3 and eq. 2.12; SPEC section 2.
     """
+    add_sites(out, {site: keys})
+
+
+def _per_input(out: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the keys as `(n_inputs, positions, 2)`, contiguous."""
     n = len(out)
     if keys.size % max(2 * n, 1) or (n == 0 and keys.size):
         raise OptionError(
             f"keys is {list(keys.shape)}, but must hold the same number of positions for each of "
             f"{n} inputs; a global pattern needs inputs of one size."
         )
-    if n:
-        _join(out, site, np.ascontiguousarray(keys).reshape(n, -1, 2))
+    return np.ascontiguousarray(keys).reshape(n, keys.size // max(2 * n, 1), 2)
 
 
 def global_keys(per_site: Iterable[tuple[int, NDArray[Any]]], n_inputs: int) -> NDArray[np.uint64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,8 @@ def open_session(
     threads: int | None = None,
     optimisation: str = "all",
     library: bool | None = None,
+    write_optimised: Path | None = None,
+    in_order: bool = False,
 ) -> Session:
     """Open a session on the CPU.
 
@@ -102,6 +105,9 @@ def open_session(
         library: run operators of the domain `ai.reluflow` natively: True, never (False), or
             by default where the model has some and the library is there. Without it their
             model-local functions run.
+        write_optimised: file to write the optimised model to; its weights go to
+            `<name>.data` beside it.
+        in_order: run nodes in the order of the model where their inputs allow it.
 
     Returns:
         The session.
@@ -109,7 +115,7 @@ def open_session(
     Raises:
         OptionError: an unknown optimisation level, a thread count below 1, or the native
             library was asked for and is missing.
-        ModelError: ONNX Runtime cannot load the model.
+        ModelError: ONNX Runtime cannot load the model, or write the optimised one.
     """
     if optimisation not in _LEVELS:
         raise OptionError(
@@ -117,13 +123,11 @@ def open_session(
         )
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or default_threads()
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = _LEVELS[optimisation]
-    options.log_severity_level = _FATAL_ONLY
-    # Between two runs a spinning pool would fight the hashing threads for the cores.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options = _session_options(threads or default_threads(), optimisation)
+    if in_order:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    if write_optimised is not None:
+        _write_to(write_optimised, options)
     if library or (library is None and OWN_DOMAIN in model.opset and has_library()):
         register(options)
     if model.base_dir is not None:
@@ -138,6 +142,24 @@ def open_session(
         name = model.path or "the model"
         raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}") from error
     return Session(session, outputs or [o.name for o in session.get_outputs()])
+
+
+def _session_options(threads: int, optimisation: str) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = _LEVELS[optimisation]
+    options.log_severity_level = _FATAL_ONLY
+    # Between two runs a spinning pool would fight the hashing threads for the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _write_to(path: Path, options: Any) -> None:
+    options.optimized_model_filepath = str(path)
+    prefix = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{prefix}_file_name", f"{path.name}.data")
+    options.add_session_config_entry(f"{prefix}_min_size_in_bytes", "1024")
 
 
 def one_sentence(error: BaseException) -> str:
