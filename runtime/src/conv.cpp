@@ -158,6 +158,23 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
   return shape;
 }
 
+/// The drawn weights of a run: a kept set, one that its first chunks draw, or none per product.
+struct RunWeights {
+  WeightCache::Lease kept;
+  std::shared_ptr<WeightSet> fresh;
+
+  RunWeights(Runner& runner, const ConvRun& run) {
+    if (draws_on_the_way(run)) {
+      kept = run.weights.find(run.precision);
+      if (!kept) fresh = run.weights.take(run.precision);
+    } else if (run.weights.path() != Path::kPerProduct) {
+      kept = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+    }
+  }
+  int16_t* to_draw() const { return fresh ? fresh->weights.data() : nullptr; }
+  const int16_t* weights() const { return fresh ? fresh->weights.data() : kept.weights(); }
+};
+
 }  // namespace
 
 LaneShape lane_shape(const ConvSpec& conv) {
@@ -178,14 +195,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   const std::vector<int64_t> offsets = layout.pair_offsets();
   const bool per_product = run.weights.path() == Path::kPerProduct;
-  WeightCache::Lease set;
-  std::shared_ptr<WeightSet> fresh;
-  if (draws_on_the_way(run)) {
-    set = run.weights.find(run.precision);
-    if (!set) fresh = run.weights.take(run.precision);
-  } else if (!per_product) {
-    set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
-  }
+  RunWeights set(runner, run);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
   const PairOrder& order = run.weights.lanes().order();
   std::vector<int64_t> bytes = per_product ? offsets : layout.word_offsets(order);
@@ -204,12 +214,12 @@ Status run_conv(Runner& runner, const ConvRun& given) {
       run_per_product(runner, run, layout, offsets, f, batch);
     } else {
       run_tiles(runner,
-                {run, layout, bytes.data(), fresh ? fresh->weights.data() : set.weights(),
-                 epilogues.data(), fresh && first == 0 ? fresh->weights.data() : nullptr},
+                {run, layout, bytes.data(), set.weights(), epilogues.data(),
+                 first == 0 ? set.to_draw() : nullptr},
                 batch);
     }
   }
-  if (fresh) run.weights.keep(std::move(fresh));
+  if (set.fresh) run.weights.keep(std::move(set.fresh));
   return {};
 }
 
