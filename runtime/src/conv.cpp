@@ -1,6 +1,7 @@
 #include "conv.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "activations.h"
 #include "depthwise.h"
@@ -27,6 +28,7 @@ struct TileWork {
   const int64_t* taps;  // byte offsets
   const int16_t* weights;
   const Epilogue* epilogues;  // one a block
+  int16_t* drawn;             // where the first chunk draws the weights as it uses them, or null
 
   /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
   void chunk(const Batch& batch, size_t number, int64_t begin, int64_t end) const {
@@ -35,6 +37,12 @@ struct TileWork {
     in.taps = taps;
     in.ends = &run.weights.lanes().order().ends;
     place(batch.packed + block.group * layout.group_pairs() * run.shape.plane(), begin, end, &in);
+    std::optional<BlockDraw> draw;
+    if (drawn && begin == 0) {
+      draw.emplace(run.weights.lanes(), number, run.kernels, run.precision,
+                   make_key(run.precision.seed, run.psb.stream), drawn);
+      in.draw = &*draw;
+    }
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
@@ -83,19 +91,37 @@ struct TileWork {
 };
 
 /// Chunks of whole tiles, as equal as they can be.
+Split split_windows(const Kernels& kernels, int64_t windows) {
+  const size_t tile = static_cast<size_t>(kernels.tile_pixels);
+  const size_t tiles = (static_cast<size_t>(windows) + tile - 1) / tile;
+  const size_t per_chunk = 63 / tile;
+  return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
+}
+
 void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
   const int64_t windows = batch.count * work.run.shape.pixels();
   const int64_t tile = work.run.kernels.tile_pixels;
-  const size_t tiles = static_cast<size_t>((windows + tile - 1) / tile);
-  const size_t per_chunk = static_cast<size_t>(63 / tile);
-  const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
+  const Split split = split_windows(work.run.kernels, windows);
   const size_t blocks = work.run.weights.lanes().blocks().size();
-  auto item = [&](size_t i) {
-    const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
-    const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
-    work.chunk(batch, i / split.pieces, begin, std::min(end, windows));
-  };
-  parallel_for(runner, split.pieces * blocks, item);
+  // Where the first chunk of a block draws its weights, all others come after all of these.
+  for (size_t from = 0; from < split.pieces;) {
+    const size_t pieces = work.drawn && from == 0 ? 1 : split.pieces - from;
+    auto item = [&](size_t i) {
+      const size_t piece = from + i % pieces;
+      const int64_t begin = static_cast<int64_t>(split.begin(piece)) * tile;
+      const int64_t end = static_cast<int64_t>(split.end(piece)) * tile;
+      work.chunk(batch, i / pieces, begin, std::min(end, windows));
+    };
+    parallel_for(runner, pieces * blocks, item);
+    from += pieces;
+  }
+}
+
+/// Whether drawing weights apart from their use would cost much: there are few windows for each.
+bool draws_on_the_way(const ConvRun& run) {
+  constexpr size_t kMaxPieces = 8;
+  return run.weights.path() == Path::kTiles &&
+         split_windows(run.kernels, run.shape.batch * run.shape.pixels()).pieces <= kMaxPieces;
 }
 
 void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
@@ -135,6 +161,23 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
   return shape;
 }
 
+/// The drawn weights of a run: a kept set, one that its first chunks draw, or none per product.
+struct RunWeights {
+  WeightCache::Lease kept;
+  std::shared_ptr<WeightSet> fresh;
+
+  RunWeights(Runner& runner, const ConvRun& run) {
+    if (draws_on_the_way(run)) {
+      kept = run.weights.find(run.precision);
+      if (!kept) fresh = run.weights.take(run.precision);
+    } else if (run.weights.path() != Path::kPerProduct) {
+      kept = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+    }
+  }
+  int16_t* to_draw() const { return fresh ? fresh->weights.data() : nullptr; }
+  const int16_t* weights() const { return fresh ? fresh->weights.data() : kept.weights(); }
+};
+
 }  // namespace
 
 LaneShape lane_shape(const ConvSpec& conv) {
@@ -156,8 +199,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   const std::vector<int64_t> offsets = layout.pair_offsets();
   const bool per_product = run.weights.path() == Path::kPerProduct;
-  WeightCache::Lease set;
-  if (!per_product) set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  RunWeights set(runner, run);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
   const PairOrder& order = run.weights.lanes().order();
   std::vector<int64_t> bytes = per_product ? offsets : layout.word_offsets(order);
@@ -175,9 +217,13 @@ Status run_conv(Runner& runner, const ConvRun& given) {
     if (per_product) {
       run_per_product(runner, run, layout, offsets, f, batch);
     } else {
-      run_tiles(runner, {run, layout, bytes.data(), set.weights(), epilogues.data()}, batch);
+      run_tiles(runner,
+                {run, layout, bytes.data(), set.weights(), epilogues.data(),
+                 first == 0 ? set.to_draw() : nullptr},
+                batch);
     }
   }
+  if (set.fresh) run.weights.keep(std::move(set.fresh));
   return {};
 }
 

@@ -88,8 +88,13 @@ struct DepthwiseWork {
   int64_t per_group;
 
   DepthwiseWork(const ConvRun& run_, const Plan& plan_, const int16_t* weights_, int f_)
-      : run(run_), plan(plan_), weights(weights_), f(f_), packing(pack_args()),
-        depthwise(sum_args()), per_group(run_.conv.outputs / run_.conv.group) {}
+      : run(run_),
+        plan(plan_),
+        weights(weights_),
+        f(f_),
+        packing(pack_args()),
+        depthwise(sum_args()),
+        per_group(run_.conv.outputs / run_.conv.group) {}
 
   /// Packs what the output rows of a band need.
   void pack(const Band& band, int32_t* packed) const {
@@ -109,10 +114,9 @@ struct DepthwiseWork {
       place_channel(m, &d);
       d.words = packed;
       d.height = band.end - band.begin;
-      const int64_t at =
-          ((band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin) * d.width;
-      d.out = run.y + at;
-      d.z = run.z ? run.z + at : nullptr;
+      const int64_t row = (band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin;
+      d.out = run.y + row * d.width;
+      d.z = run.z ? run.z + row * d.width : nullptr;
       run.kernels.depthwise(d);
     }
   }
