@@ -1,6 +1,7 @@
 #include "conv.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "activations.h"
 #include "bands.h"
@@ -19,6 +20,7 @@ struct TileWork {
   const int64_t* taps;  // byte offsets
   const int16_t* weights;
   const Epilogue* epilogues;  // one a block
+  int16_t* drawn;             // where the first chunk draws the weights as it uses them, or null
 
   /// Windows [begin, end) of a band, times one block of outputs.
   void chunk(size_t band, const int32_t* packed, size_t number, int64_t begin, int64_t end) const {
@@ -28,6 +30,12 @@ struct TileWork {
     in.ends = &run.weights.lanes().order().ends;
     const PackedLayout& layout = bands.layout();
     place(packed + block.group * layout.group_pairs() * layout.plane_stride, begin, end, &in);
+    std::optional<BlockDraw> draw;
+    if (drawn && band == 0 && begin == 0) {
+      draw.emplace(run.weights.lanes(), number, run.kernels, run.precision,
+                   make_key(run.precision.seed, run.psb.stream), drawn);
+      in.draw = &*draw;
+    }
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
@@ -84,6 +92,13 @@ Split split_windows(const Kernels& kernels, int64_t windows) {
   return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
 }
 
+/// Whether drawing weights apart from their use would cost much: there are few windows for each.
+bool draws_on_the_way(const ConvRun& run) {
+  constexpr size_t kMaxPieces = 8;
+  return run.weights.path() == Path::kTiles &&
+         split_windows(run.kernels, run.shape.batch * run.shape.pixels()).pieces <= kMaxPieces;
+}
+
 /// Every thread packs what it sums: packed pixels do not move from one core to another.
 Status run_tiles(Runner& runner, const TileWork& work, int f) {
   const ConvRun& run = work.run;
@@ -92,27 +107,33 @@ Status run_tiles(Runner& runner, const TileWork& work, int f) {
   const RowPacker packer(run.kernels, whole, f, run.psb.limit(),
                          run.weights.lanes().order().neighbour);
   const size_t pieces = split_windows(run.kernels, bands.most_windows()).pieces;
-  const size_t per_band = pieces * run.weights.lanes().blocks().size();
+  const size_t blocks = run.weights.lanes().blocks().size();
+  const size_t per_band = pieces * blocks;
   BandSlots slots(bands.count() * per_band);
   const size_t size = static_cast<size_t>(bands.packed_size());
   const Scratch<int32_t> packed(runner, slots.count() * size);
   if (!packed) return Status("memory for the packed input is missing; give a smaller input.");
-  auto item = [&](size_t i) {
-    const size_t band = i / per_band;
-    const int64_t tile = run.kernels.tile_pixels;
+  const auto sum = [&](size_t band, size_t block, size_t piece) {
     const Split split = split_windows(run.kernels, bands.windows(band));
-    const size_t piece = i % pieces;
     if (piece >= split.pieces) return;
     const size_t slot = slots.take();
     int32_t* to = packed.data() + slot * size;
     if (slots.band(slot) != static_cast<int64_t>(band)) bands.pack(band, packer, run.x, to);
     slots.band(slot) = static_cast<int64_t>(band);
+    const int64_t tile = run.kernels.tile_pixels;
     const int64_t begin = static_cast<int64_t>(split.begin(piece)) * tile;
     const int64_t end = static_cast<int64_t>(split.end(piece)) * tile;
-    work.chunk(band, to, i % per_band / pieces, begin, std::min(end, bands.windows(band)));
+    work.chunk(band, to, block, begin, std::min(end, bands.windows(band)));
     slots.give(slot);
   };
-  parallel_for(runner, bands.count() * per_band, item);
+  // Where the first chunk of a block draws its weights, all others come after all of these.
+  if (work.drawn) parallel_for(runner, blocks, [&](size_t block) { sum(0, block, 0); });
+  auto item = [&](size_t i) {
+    if (work.drawn && i / per_band == 0 && i % pieces == 0) return;
+    sum(i / per_band, i % per_band / pieces, i % pieces);
+  };
+  const size_t items = bands.count() * per_band;
+  if (!work.drawn || items > blocks) parallel_for(runner, items, item);
   return {};
 }
 
@@ -177,7 +198,14 @@ Status run_conv(Runner& runner, const ConvRun& given) {
       run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   if (run.weights.path() == Path::kPerProduct) return run_per_product(runner, run, f);
-  const WeightCache::Lease set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  WeightCache::Lease set;
+  std::shared_ptr<WeightSet> fresh;
+  if (draws_on_the_way(run)) {
+    set = run.weights.find(run.precision);
+    if (!set) fresh = run.weights.take(run.precision);
+  } else {
+    set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  }
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
   const LaneCode& lanes = run.weights.lanes();
   const Bands bands(run.conv, run.shape, lanes.sampled_size() * 2, run.kernels.tile_pixels);
@@ -185,7 +213,12 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
   const std::vector<Epilogue> epilogues =
       make_epilogues(lanes.blocks(), run.precision, f, run.emax, run.bias);
-  return run_tiles(runner, {run, bands, bytes.data(), set.weights(), epilogues.data()}, f);
+  int16_t* drawn = fresh ? fresh->weights.data() : nullptr;
+  const int16_t* weights = fresh ? drawn : set.weights();
+  RELUFLOW_RETURN_IF_BAD(
+      run_tiles(runner, {run, bands, bytes.data(), weights, epilogues.data(), drawn}, f));
+  if (fresh) run.weights.keep(std::move(fresh));
+  return {};
 }
 
 }  // namespace reluflow

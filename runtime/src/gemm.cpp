@@ -27,29 +27,76 @@ void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputB
   kernels.narrow(exact, pixels, lanes, first, sums);
 }
 
+/// Draws the weights of the next block while those of this one are used: within the tiles, where
+/// two thirds of the units are idle, or else behind each of them.
+class NextBlock {
+ public:
+  /// Pairs [begin, end) come next, after a block of `pairs` and `tiles`; those behind up to `last`.
+  NextBlock(BlockDraw* draw, const OutputBlock& block, int64_t begin, int64_t end, int64_t last)
+      : draw_(draw), vectors_(block.vectors), begin_(begin), end_(end), last_(last), left_(begin),
+        in_tiles_(draw && draw->tile_draws() && block.sub_pairs == kBlockPairs) {}
+
+  /// Gives a tile its share.
+  void before(int tile, TileArgs* args) {
+    if (!draw_) return;
+    ahead_ = draw_->ahead(end_, last_, tile * args->pairs, args->weights);
+    args->ahead = &ahead_;
+    const int64_t whole = args->pairs / vectors_;  // pairs whose vectors it draws
+    if (!in_tiles_ || args->pairs % vectors_ != 0 || left_ + whole > end_) return;
+    draw_->drawn_by_tile(left_, 0, &ahead_);
+    left_ += whole;
+  }
+
+  /// Draws what the tiles have not, tile by tile of those that are left.
+  void after(int tile, int tiles) {
+    if (!draw_ || (in_tiles_ && tile + 1 < tiles)) return;
+    const int64_t to = left_ + (end_ - left_) / (tiles - tile);
+    if (left_ < to) (*draw_)(left_, to);
+    left_ = to;
+  }
+
+ private:
+  BlockDraw* draw_;
+  int64_t vectors_;
+  int64_t begin_;
+  int64_t end_;
+  int64_t last_;
+  int64_t left_;
+  bool in_tiles_;
+  Ahead ahead_{};
+};
+
 }  // namespace
 
 void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,
                 const int16_t* weights, float* sums) {
   const int64_t row = int64_t{2} * kLanes * block.vectors;
+  const std::vector<int64_t>& ends = *in.ends;
+  const auto end_of = [&](size_t number) { return ends[std::min(number, ends.size() - 1)]; };
+  const int tiles = (in.count + kernels.tile_pixels - 1) / kernels.tile_pixels;
+  if (in.draw) (*in.draw)(0, end_of(0));
   int64_t begin = 0;
-  for (const int64_t end : *in.ends) {
+  for (size_t number = 0; number < ends.size(); ++number) {
     TileArgs args;
     args.taps = in.taps + begin;
     args.weights = weights + begin * row;
-    args.pairs = end - begin;
+    args.pairs = ends[number] - begin;
     args.mode = begin == 0 ? kTileFirst : kTileAdd;
-    for (int p = 0; p < in.count; p += kernels.tile_pixels) {
+    NextBlock next(in.draw, block, ends[number], end_of(number + 1), end_of(number + 2));
+    for (int tile = 0; tile < tiles; ++tile) {
+      const int p = tile * kernels.tile_pixels;
       const int pixels = std::min(kernels.tile_pixels, in.count - p);
       args.pixels = in.pixels + p;
       args.out = sums + p * kTileLanes;
+      next.before(tile, &args);
       if (block.sub_pairs == kBlockPairs) {
         kernels.tile(pixels, block.vectors, args);
       } else {
         wide_block(kernels, args, pixels, block, begin == 0, sums + p * kTileLanes);
       }
+      next.after(tile, tiles);
     }
-    begin = end;
+    begin = ends[number];
   }
 }
 

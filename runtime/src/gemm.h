@@ -19,6 +19,7 @@ struct GemmInput {
   int count;
   const int64_t* taps;
   const std::vector<int64_t>* ends;  ///< where each exact block of pairs ends
+  BlockDraw* draw = nullptr;         ///< draws the weights just before they are used, if given
 };
 
 /// Adds up all blocks of a chunk. `sums` is `[kChunkPixels + kSpareRows][kTileLanes]`.

@@ -59,8 +59,38 @@ __attribute__((always_inline)) inline void flush(const TileArgs& t, int p, int v
   _mm512_storeu_ps(out, value);
 }
 
+__attribute__((always_inline)) inline void fetch(const Ahead& ahead, int64_t at) {
+  _mm_prefetch(ahead.words + at, _MM_HINT_T0);
+  _mm_prefetch(ahead.factors + at, _MM_HINT_T0);
+  asm volatile("prefetchw %0" : : "m"(ahead.out[at]));
+}
+
+/// What draw_joined does to one vector, in three registers: a tile leaves no more.
+template <int V>
+__attribute__((always_inline)) inline void draw_vector(const Ahead& d, int64_t number) {
+  const auto* words = reinterpret_cast<const __m512i*>(d.draw_words) + number;
+  const auto* factors = reinterpret_cast<const __m512i*>(d.draw_factors) + number;
+  const auto* u = reinterpret_cast<const __m512i*>(d.shifted) + number % V;
+  auto* out = reinterpret_cast<__m512i*>(d.draw_out) + number;
+  static constexpr uint32_t kN = 1u << 13 | 1u << 29;
+  static constexpr uint32_t kOne = 1u << 16 | 1u;
+  __m512i a, b, rest;
+  asm("vpsllw $5, %[words], %[a]\n\t"
+      "vpbroadcastd %[rest_bits], %[rest]\n\t"
+      "vpaddw %[u], %[a], %[a]\n\t"
+      "vpsrlw $3, %[words], %[b]\n\t"
+      "vpternlogd $0xea, %[n]%{1to16%}, %[rest], %[a]\n\t"
+      "vpaddw %[b], %[a], %[a]\n\t"
+      "vpternlogd $0xba, %[one]%{1to16%}, %[rest], %[a]\n\t"
+      "vpmulhrsw %[factors], %[a], %[a]\n\t"
+      "vmovdqu64 %[a], %[out]"
+      : [a] "=&v"(a), [b] "=&v"(b), [rest] "=&v"(rest), [out] "=m"(*out)
+      : [words] "m"(*words), [factors] "m"(*factors), [u] "m"(*u), [rest_bits] "m"(d.rest),
+        [n] "m"(kN), [one] "m"(kOne));
+}
+
 /// P pixels times V vectors of output channels: 28 sums and 4 weight vectors fill all registers.
-template <int P, int V>
+template <int P, int V, int kAhead>
 void tile(const TileArgs& t) {
   const char* x0 = t.pixels[0];
   const char* x1 = t.pixels[P > 1 ? 1 : 0];
@@ -81,6 +111,7 @@ void tile(const TileArgs& t) {
   const int16_t* w = t.weights;
   for (; taps != end; ++taps, w += V * 2 * kLanes) {
     const int64_t at = *taps;
+    if constexpr (kAhead > 0) fetch(*t.ahead, (taps - t.taps) * 64);
     const __m512i w0 = _mm512_loadu_si512(w);
     const __m512i w1 = V > 1 ? _mm512_loadu_si512(w + 32) : w0;
     const __m512i w2 = V > 2 ? _mm512_loadu_si512(w + 64) : w0;
@@ -92,6 +123,7 @@ void tile(const TileArgs& t) {
     RELUFLOW_ROW_DOT(4)
     RELUFLOW_ROW_DOT(5)
     RELUFLOW_ROW_DOT(6)
+    if constexpr (kAhead > 1) draw_vector<V>(*t.ahead, taps - t.taps);
   }
   RELUFLOW_ROW_OUT(0)
   RELUFLOW_ROW_OUT(1)
@@ -104,13 +136,25 @@ void tile(const TileArgs& t) {
 
 using Tile = void (*)(const TileArgs&);
 
-#define RELUFLOW_TILES(p) {tile<p, 1>, tile<p, 2>, tile<p, 3>, tile<p, 4>}
+#define RELUFLOW_TILES(p) \
+  {tile<p, 1, kAhead>, tile<p, 2, kAhead>, tile<p, 3, kAhead>, tile<p, 4, kAhead>}
 
-void avx512_tile(int pixels, int vectors, const TileArgs& args) {
+template <int kAhead>
+void any_tile(int pixels, int vectors, const TileArgs& args) {
   static constexpr Tile kTiles[7][4] = {RELUFLOW_TILES(1), RELUFLOW_TILES(2), RELUFLOW_TILES(3),
                                         RELUFLOW_TILES(4), RELUFLOW_TILES(5), RELUFLOW_TILES(6),
                                         RELUFLOW_TILES(7)};
   kTiles[pixels - 1][vectors - 1](args);
+}
+
+void avx512_tile(int pixels, int vectors, const TileArgs& args) {
+  if (!args.ahead) {
+    any_tile<0>(pixels, vectors, args);
+  } else if (!args.ahead->draw_words) {
+    any_tile<1>(pixels, vectors, args);
+  } else {
+    any_tile<2>(pixels, vectors, args);
+  }
 }
 
 }  // namespace
@@ -119,6 +163,7 @@ const Kernels& avx512vnni_kernels() {
   static const Kernels table = [] {
     Kernels k = common_kernels("avx512vnni", 7, avx512_tile);
     k.max_abs_bits = avx512_max_abs_bits;
+    k.tile_draws = true;
     k.pack_row = avx512_pack_row;
     k.store_planar = avx512_store_planar;
     k.draw = avx512_draw;

@@ -22,6 +22,21 @@ enum TileMode : int {
   kTileAdd = 2     ///< sums are converted to float32 and added to what is there
 };
 
+/// Memory that is needed soon: a line of 64 bytes a pair is fetched from each start, while the tile is
+/// summed. A kernel may ignore it.
+struct Ahead {
+  const char* words;
+  const char* factors;
+  const char* out;  ///< will be written
+  /// Vectors of 32 weights to draw, one a pair, by the systematic sampler and from words with
+  /// c >> 8 in them; null for none. Only for kernels with `tile_draws`.
+  const uint16_t* draw_words;
+  const int16_t* draw_factors;
+  int16_t* draw_out;
+  const uint32_t* shifted;  ///< U >> (log2 n + 3) without 5 low bits of each lane, in both halves
+  uint32_t rest;            ///< the 13 - log2 n low bits, in both halves
+};
+
 /// sum over pairs of x[pixel][pair] . w[pair][lane], for `pixels` x (16 * vectors) lanes.
 struct TileArgs {
   const char* const* pixels;  ///< first byte of each pixel; a pixel's pairs lie at `taps`
@@ -30,6 +45,7 @@ struct TileArgs {
   int64_t pairs;
   int mode;
   void* out;  ///< [pixels][kTileLanes] float or int32
+  const Ahead* ahead = nullptr;
 };
 
 /// Scales sums, adds the bias and z, applies the activation, writes the result.
@@ -53,8 +69,10 @@ struct DrawArgs {
   const uint16_t* p16;        ///< [pairs][16 * vectors][2]; low byte: c >> 8 if carried is null
   const uint16_t* carried;    ///< c in the same order, or null when p has at most 8 bits
   const uint8_t* sign_shift;  ///< in the same order
+  const int16_t* factors;     ///< `sampled_factor` of these, or null when p has more than 8 bits
   uint32_t first_channel;     ///< number of lane 0
   int64_t per_channel;        ///< Q
+  const uint32_t* offsets;    ///< U of each lane, in both halves, for the systematic sampler
   const uint32_t* first;      ///< number within its channel of the first weight of each pair
   const uint32_t* second;     ///< and of the second
   int vectors;
@@ -122,6 +140,7 @@ constexpr int kHashSamples = 1024;
 struct Kernels {
   const char* name;
   int tile_pixels;
+  bool tile_draws;  ///< whether `tile` draws weights on its way
   /// Largest bit pattern of |x| among the finite values.
   uint32_t (*max_abs_bits)(const float* x, int64_t n);
   /// out[i] = quantised a[i * step] in the low half and b[i * step] (0 if null) in the high half.

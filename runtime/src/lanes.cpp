@@ -77,6 +77,7 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
   p16_ = Aligned<uint16_t>(static_cast<size_t>(sampled_size_));
   if (!joined_) carried_ = Aligned<uint16_t>(p16_.size());
   sign_shift_ = Aligned<uint8_t>(p16_.size());
+  if (joined_) factors_ = Aligned<int16_t>(p16_.size());
   std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
   for (const OutputBlock& block : blocks_) fill(code, block);
 }
@@ -88,6 +89,7 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
     p16_[to] = static_cast<uint16_t>(code.p16[from] | (joined_ ? code.carried[from] >> 8 : 0));
     if (!joined_) carried_[to] = code.carried[from];
     sign_shift_[to] = code.sign_shift[from];
+    if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
   };
   int64_t at = 0;
   for (const WeightPair& pair : order().pairs) {
@@ -100,30 +102,63 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
   }
 }
 
+BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels,
+                     const Precision& precision, Key key, int16_t* out)
+    : kernels_(kernels) {
+  const OutputBlock& block = code.blocks_[number];
+  for (int lane = 0; lane < kTileLanes; ++lane) {
+    // twice, for both halves of a word
+    const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
+    offsets_[lane] = u * 0x10001u;
+    shifted_[lane] = (u >> (precision.log2_n + 3) & 0xffe0u) * 0x10001u;
+  }
+  args_.p16 = code.p16_.data() + block.weights;
+  args_.carried = code.joined_ ? nullptr : code.carried_.data() + block.weights;
+  args_.sign_shift = code.sign_shift_.data() + block.weights;
+  args_.factors = code.joined_ ? code.factors_.data() + block.weights : nullptr;
+  args_.first_channel = static_cast<uint32_t>(block.first);
+  args_.per_channel = code.per_channel_;
+  args_.offsets = offsets_;
+  args_.first = code.first_.data();
+  args_.second = code.second_.data();
+  args_.vectors = block.vectors;
+  args_.log2_n = precision.log2_n;
+  args_.sampler = sampler_number(precision.sampler);
+  args_.key_a = key.a;
+  args_.key_b = key.b;
+  args_.out = out + block.weights;
+}
+
+Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* near) const {
+  const int64_t width = int64_t{2} * kLanes * args_.vectors;
+  const auto from = [&](const auto* data) {
+    const char* first = reinterpret_cast<const char*>(data + begin * width) + line * 64;
+    return first < reinterpret_cast<const char*>(data + end * width)
+               ? first
+               : reinterpret_cast<const char*>(near);
+  };
+  return {from(args_.p16), from(args_.factors), from(args_.out), nullptr, nullptr, nullptr,
+          nullptr, 0};
+}
+
+void BlockDraw::drawn_by_tile(int64_t pair, int64_t first, Ahead* ahead) const {
+  const int64_t at = (pair * args_.vectors + first) * 2 * kLanes;
+  ahead->draw_words = args_.p16 + at;
+  ahead->draw_factors = args_.factors + at;
+  ahead->draw_out = args_.out + at;
+  ahead->shifted = shifted_;
+  ahead->rest = ((1u << (13 - args_.log2_n)) - 1u) * 0x10001u;
+}
+
 void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,
                     int16_t* out) const {
   constexpr int64_t kPairsPerItem = 128;  // up to 16384 weights
   const int64_t pairs = static_cast<int64_t>(order().pairs.size());
   const size_t steps = static_cast<size_t>((pairs + kPairsPerItem - 1) / kPairsPerItem);
   auto work = [&](size_t item) {
-    const OutputBlock& block = blocks_[item / steps];
-    DrawArgs args;
-    args.p16 = p16_.data() + block.weights;
-    args.carried = joined_ ? nullptr : carried_.data() + block.weights;
-    args.sign_shift = sign_shift_.data() + block.weights;
-    args.first_channel = static_cast<uint32_t>(block.first);
-    args.per_channel = per_channel_;
-    args.first = first_.data();
-    args.second = second_.data();
-    args.vectors = block.vectors;
-    args.pair_begin = static_cast<int64_t>(item % steps) * kPairsPerItem;
-    args.pair_end = std::min(pairs, args.pair_begin + kPairsPerItem);
-    args.log2_n = precision.log2_n;
-    args.sampler = sampler_number(precision.sampler);
-    args.key_a = key.a;
-    args.key_b = key.b;
-    args.out = out + block.weights;
-    kernels.draw(args);
+    BlockDraw draw(*this, item / steps, kernels, precision, key, out);
+    const int64_t begin = static_cast<int64_t>(item % steps) * kPairsPerItem;
+    draw(begin, std::min(pairs, begin + kPairsPerItem));
   };
   parallel_for(runner, blocks_.size() * steps, work);
 }

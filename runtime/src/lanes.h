@@ -55,6 +55,7 @@ class LaneCode {
             int16_t* out) const;
 
  private:
+  friend class BlockDraw;
   void fill(const WeightCode& code, const OutputBlock& block);
 
   LaneShape shape_;
@@ -68,6 +69,38 @@ class LaneCode {
   Aligned<uint16_t> p16_;
   Aligned<uint16_t> carried_;
   Aligned<uint8_t> sign_shift_;
+  Aligned<int16_t> factors_;  // where joined
+};
+
+/// Draws the weights of one block of a LaneCode, range by range of its pairs.
+class BlockDraw {
+ public:
+  /// `out` is the whole set.
+  BlockDraw(const LaneCode& code, size_t block, const Kernels& kernels, const Precision& precision,
+            Key key, int16_t* out);
+  BlockDraw(const BlockDraw&) = delete;
+  BlockDraw& operator=(const BlockDraw&) = delete;
+
+  /// What pairs [begin, end) need, from line `line` on; `near` where they need no more.
+  Ahead ahead(int64_t begin, int64_t end, int64_t line, const int16_t* near) const;
+  /// Whether a tile may draw vectors by `drawn_by_tile`.
+  bool tile_draws() const {
+    return kernels_.tile_draws && args_.sampler == 0 && !args_.carried && args_.vectors != 3;
+  }
+  /// Lets a tile draw vectors from number `first` of pair `pair` on, one a pair of its own.
+  void drawn_by_tile(int64_t pair, int64_t first, Ahead* ahead) const;
+
+  void operator()(int64_t pair_begin, int64_t pair_end) {
+    args_.pair_begin = pair_begin;
+    args_.pair_end = pair_end;
+    kernels_.draw(args_);
+  }
+
+ private:
+  const Kernels& kernels_;
+  DrawArgs args_{};
+  alignas(64) uint32_t offsets_[kTileLanes];
+  alignas(64) uint32_t shifted_[kTileLanes];
 };
 
 /// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs of a

@@ -56,6 +56,19 @@ inline int draw_weight(const WeightCode& code, int64_t i, const Precision& preci
   return ChannelDraw(code, i / code.per_channel, precision, key).weight(i);
 }
 
+/// The factor that turns v' + 1, v' = (n + k) << (13 - log2 n), into w' by a rounding product of
+/// 15 fraction bits, where p has at most 8 bits: then v' is a multiple of 2^7.
+///
+/// w' = sign * round(v' / 2^j), ties away from 0. The product rounds ties up: the 1 moves those of
+/// negative weights past the tie, and moves no other value but for j = 0 and 1, whose factors are
+/// smaller by what 1 adds.
+inline int16_t sampled_factor(uint8_t sign_shift) {
+  const int j = sign_shift & 15;
+  if (j == kZeroShift) return 0;
+  const int magnitude = (1 << (15 - j)) - (j == 0 ? 2 : j == 1 ? 1 : 0);
+  return static_cast<int16_t>(sign_shift & kNegative ? -magnitude : magnitude);
+}
+
 /// A bound of |w'| over all draws and all n.
 inline int64_t weight_bound(uint8_t sign_shift) {
   const int j = sign_shift & 15;

@@ -39,11 +39,16 @@ Status Weights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape
 WeightCache::Lease Weights::sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
                                    const Precision& precision) {
   if (auto kept = cache_.find(precision)) return kept;
-  auto set = cache_.take(lanes_.sampled_size());
-  set->precision = precision;
+  auto set = take(precision);
   lanes_.draw(runner, kernels, precision, make_key(precision.seed, spec.stream),
               set->weights.data());
-  return cache_.put(std::move(set));
+  return keep(std::move(set));
+}
+
+std::shared_ptr<WeightSet> Weights::take(const Precision& precision) {
+  auto set = cache_.take(lanes_.sampled_size());
+  set->precision = precision;
+  return set;
 }
 
 }  // namespace reluflow

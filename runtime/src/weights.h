@@ -31,6 +31,12 @@ class Weights {
   const LaneCode& lanes() const { return lanes_; }
   const WeightCode& code() const { return code_; }
 
+  /// The kept set of `precision`, if there is one.
+  WeightCache::Lease find(const Precision& precision) { return cache_.find(precision); }
+  /// A set to draw into while it is used, and to keep when all is drawn.
+  std::shared_ptr<WeightSet> take(const Precision& precision);
+  WeightCache::Lease keep(std::shared_ptr<WeightSet> set) { return cache_.put(std::move(set)); }
+
   /// The sampled weights of one run, in the order of `lanes()`.
   WeightCache::Lease sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
                             const Precision& precision);

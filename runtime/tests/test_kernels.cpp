@@ -157,7 +157,8 @@ TEST(draws_agree_with_the_plain_meaning) {
         PsbSpec spec;
         spec.channels = 37;
         spec.weights_per_channel = taps * channels;
-        spec.p_bits = rng() % 2 ? 16 : 4;
+        const int all_p_bits[] = {1, 2, 4, 8, 16};
+        spec.p_bits = all_p_bits[rng() % 5];
         WeightCode code;
         CHECK(unpack_planes(test::random_planes(spec, rng).data(), spec, &code).ok());
         const LaneShape shape{1, 37, channels, taps};

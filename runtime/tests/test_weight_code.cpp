@@ -161,6 +161,23 @@ TEST(sub_blocks_are_short_enough_and_not_shorter) {
   CHECK_EQ(safe_sub_pairs(code, 0, order, 32767), 64);
 }
 
+TEST(factors_give_every_weight) {
+  for (int log2_n = 0; log2_n <= 6; ++log2_n) {
+    for (int total = 1 << log2_n; total <= 2 << log2_n; ++total) {
+      for (int code = 0; code < 32; ++code) {
+        const int j = code & 15;
+        const int shift = 13 - log2_n - j;
+        const int magnitude =
+            shift >= 0 ? total << shift : (total + (1 << (-shift - 1))) >> -shift;
+        const int want = j == kZeroShift ? 0 : code & 16 ? -magnitude : magnitude;
+        const uint8_t sign_shift = static_cast<uint8_t>(j | (code & 16 ? kNegative : 0));
+        const int product = ((total << (13 - log2_n)) + 1) * sampled_factor(sign_shift);
+        CHECK_EQ(((product >> 14) + 1) >> 1, want);
+      }
+    }
+  }
+}
+
 TEST(the_bound_covers_every_draw) {
   for (int j = 0; j <= 15; ++j) {
     WeightCode code;
