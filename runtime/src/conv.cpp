@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "activations.h"
+#include "bands.h"
 #include "depthwise.h"
 #include "gemm.h"
 #include "packed_input.h"
@@ -13,32 +14,24 @@ namespace reluflow {
 
 namespace {
 
-constexpr int64_t kPackedBytes = 1 << 20;  // images that are packed at once: about a second cache
-
-/// Images [first, first + count), packed.
-struct Batch {
-  const int32_t* packed;
-  int64_t first;
-  int64_t count;
-};
-
 struct TileWork {
   const ConvRun& run;
-  const PackedLayout& layout;
+  const Bands& bands;
   const int64_t* taps;  // byte offsets
   const int16_t* weights;
   const Epilogue* epilogues;  // one a block
   int16_t* drawn;             // where the first chunk draws the weights as it uses them, or null
 
-  /// Windows [begin, end) of the batch, counted over its images, times one block of outputs.
-  void chunk(const Batch& batch, size_t number, int64_t begin, int64_t end) const {
+  /// Windows [begin, end) of a band, times one block of outputs.
+  void chunk(size_t band, const int32_t* packed, size_t number, int64_t begin, int64_t end) const {
     const OutputBlock& block = run.weights.lanes().blocks()[number];
     GemmInput in;
     in.taps = taps;
     in.ends = &run.weights.lanes().order().ends;
-    place(batch.packed + block.group * layout.group_pairs() * run.shape.plane(), begin, end, &in);
+    const PackedLayout& layout = bands.layout();
+    place(packed + block.group * layout.group_pairs() * layout.plane_stride, begin, end, &in);
     std::optional<BlockDraw> draw;
-    if (drawn && begin == 0) {
+    if (drawn && band == 0 && begin == 0) {
       draw.emplace(run.weights.lanes(), number, run.kernels, run.precision,
                    make_key(run.precision.seed, run.psb.stream), drawn);
       in.draw = &*draw;
@@ -47,12 +40,13 @@ struct TileWork {
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
     gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
-    store(batch, block, begin, end, s);
+    store(band, block, begin, end, s);
   }
 
-  /// Where the windows [begin, end) start, from the packed first image of their group on.
+  /// Where the windows [begin, end) of a band start, from its packed first image of a group on.
   void place(const int32_t* packed, int64_t begin, int64_t end, GemmInput* in) const {
-    const ConvShape& shape = run.shape;
+    const PackedLayout& layout = bands.layout();
+    const ConvShape& shape = layout.shape;
     int64_t image = begin / shape.pixels();
     int64_t row = begin % shape.pixels() / shape.output[1];
     int64_t column = begin % shape.output[1];
@@ -70,18 +64,18 @@ struct TileWork {
   }
 
   /// Writes the part of a chunk that lies in each image.
-  void store(const Batch& batch, const OutputBlock& block, int64_t begin, int64_t end,
-             StoreArgs s) const {
-    const int64_t pixels = run.shape.pixels();
+  void store(size_t band, const OutputBlock& block, int64_t begin, int64_t end, StoreArgs s) const {
+    const int64_t pixels = bands.pixels(band);
     const float* sums = s.sums;
-    s.stride = pixels;
+    s.stride = run.shape.pixels();
     for (int64_t v = begin; v < end;) {
       const int64_t image = v / pixels;
       const int64_t stop = std::min(end, (image + 1) * pixels);
       s.sums = sums + (v - begin) * kTileLanes;
       s.pixels = static_cast<int>(stop - v);
       const int64_t at =
-          ((batch.first + image) * run.conv.outputs + block.first) * pixels + v % pixels;
+          ((bands.first_image(band) + image) * run.conv.outputs + block.first) * s.stride +
+          bands.first_pixel(band) + v % pixels;
       s.out = run.y + at;
       s.z = run.z ? run.z + at : nullptr;
       run.kernels.store_planar(s);
@@ -98,25 +92,6 @@ Split split_windows(const Kernels& kernels, int64_t windows) {
   return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
 }
 
-void run_tiles(Runner& runner, const TileWork& work, const Batch& batch) {
-  const int64_t windows = batch.count * work.run.shape.pixels();
-  const int64_t tile = work.run.kernels.tile_pixels;
-  const Split split = split_windows(work.run.kernels, windows);
-  const size_t blocks = work.run.weights.lanes().blocks().size();
-  // Where the first chunk of a block draws its weights, all others come after all of these.
-  for (size_t from = 0; from < split.pieces;) {
-    const size_t pieces = work.drawn && from == 0 ? 1 : split.pieces - from;
-    auto item = [&](size_t i) {
-      const size_t piece = from + i % pieces;
-      const int64_t begin = static_cast<int64_t>(split.begin(piece)) * tile;
-      const int64_t end = static_cast<int64_t>(split.end(piece)) * tile;
-      work.chunk(batch, i / pieces, begin, std::min(end, windows));
-    };
-    parallel_for(runner, pieces * blocks, item);
-    from += pieces;
-  }
-}
-
 /// Whether drawing weights apart from their use would cost much: there are few windows for each.
 bool draws_on_the_way(const ConvRun& run) {
   constexpr size_t kMaxPieces = 8;
@@ -124,9 +99,50 @@ bool draws_on_the_way(const ConvRun& run) {
          split_windows(run.kernels, run.shape.batch * run.shape.pixels()).pieces <= kMaxPieces;
 }
 
-void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& layout,
-                     const std::vector<int64_t>& offsets, int f, const Batch& batch) {
+/// Every thread packs what it sums: packed pixels do not move from one core to another.
+Status run_tiles(Runner& runner, const TileWork& work, int f) {
+  const ConvRun& run = work.run;
+  const Bands& bands = work.bands;
+  const PackedLayout whole{run.conv, run.shape, run.shape.plane()};
+  const RowPacker packer(run.kernels, whole, f, run.psb.limit(),
+                         run.weights.lanes().order().neighbour);
+  const size_t pieces = split_windows(run.kernels, bands.most_windows()).pieces;
+  const size_t blocks = run.weights.lanes().blocks().size();
+  const size_t per_band = pieces * blocks;
+  BandSlots slots(bands.count() * per_band);
+  const size_t size = static_cast<size_t>(bands.packed_size());
+  const Scratch<int32_t> packed(runner, slots.count() * size);
+  if (!packed) return Status("memory for the packed input is missing; give a smaller input.");
+  const auto sum = [&](size_t band, size_t block, size_t piece) {
+    const Split split = split_windows(run.kernels, bands.windows(band));
+    if (piece >= split.pieces) return;
+    const size_t slot = slots.take();
+    int32_t* to = packed.data() + slot * size;
+    if (slots.band(slot) != static_cast<int64_t>(band)) bands.pack(band, packer, run.x, to);
+    slots.band(slot) = static_cast<int64_t>(band);
+    const int64_t tile = run.kernels.tile_pixels;
+    const int64_t begin = static_cast<int64_t>(split.begin(piece)) * tile;
+    const int64_t end = static_cast<int64_t>(split.end(piece)) * tile;
+    work.chunk(band, to, block, begin, std::min(end, bands.windows(band)));
+    slots.give(slot);
+  };
+  // Where the first chunk of a block draws its weights, all others come after all of these.
+  if (work.drawn) parallel_for(runner, blocks, [&](size_t block) { sum(0, block, 0); });
+  auto item = [&](size_t i) {
+    if (work.drawn && i / per_band == 0 && i % pieces == 0) return;
+    sum(i / per_band, i % per_band / pieces, i % pieces);
+  };
+  const size_t items = bands.count() * per_band;
+  if (!work.drawn || items > blocks) parallel_for(runner, items, item);
+  return {};
+}
+
+Status run_per_product(Runner& runner, const ConvRun& run, int f) {
+  const PackedLayout layout{run.conv, run.shape, run.shape.plane()};
+  const std::vector<int64_t> offsets = layout.pair_offsets();
   const int64_t pixels = run.shape.pixels();
+  const Scratch<int32_t> packed(runner, static_cast<size_t>(layout.image()));
+  if (!packed) return Status("memory for the packed input is missing; give a smaller input.");
   const ProductRun products{
       run.psb,
       run.weights.code(),
@@ -135,16 +151,18 @@ void run_per_product(Runner& runner, const ConvRun& run, const PackedLayout& lay
       run.emax,
       run.bias,
       {run.conv.group, run.conv.outputs / run.conv.group, run.conv.group_inputs, run.conv.taps()}};
-  auto item = [&](size_t i) {
-    const int64_t v = static_cast<int64_t>(i);
-    const int64_t image = v / pixels;
-    const int32_t* x = batch.packed + image * layout.image() + layout.window(v % pixels);
-    const int64_t at = (batch.first + image) * run.conv.outputs * pixels + v % pixels;
-    position(products, batch.first * pixels + v, x, offsets.data(),
-             layout.group_pairs() * run.shape.plane(),
-             {run.y + at, run.z ? run.z + at : nullptr, pixels});
-  };
-  parallel_for(runner, static_cast<size_t>(batch.count * pixels), item);
+  for (int64_t image = 0; image < run.shape.batch; ++image) {
+    pack_image(runner, run.kernels, layout, run.x, image, f, run.psb.limit(), packed.data());
+    auto item = [&](size_t i) {
+      const int64_t v = static_cast<int64_t>(i);
+      const int64_t at = image * run.conv.outputs * pixels + v;
+      position(products, image * pixels + v, packed.data() + layout.window(v), offsets.data(),
+               layout.group_pairs() * run.shape.plane(),
+               {run.y + at, run.z ? run.z + at : nullptr, pixels});
+    };
+    parallel_for(runner, static_cast<size_t>(pixels), item);
+  }
+  return {};
 }
 
 /// A convolution whose rows join without a gap is one with a single long row.
@@ -161,7 +179,7 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
   return shape;
 }
 
-/// The drawn weights of a run: a kept set, one that its first chunks draw, or none per product.
+/// The drawn weights of a run: a kept set, or one that its first chunks draw.
 struct RunWeights {
   WeightCache::Lease kept;
   std::shared_ptr<WeightSet> fresh;
@@ -170,7 +188,7 @@ struct RunWeights {
     if (draws_on_the_way(run)) {
       kept = run.weights.find(run.precision);
       if (!kept) fresh = run.weights.take(run.precision);
-    } else if (run.weights.path() != Path::kPerProduct) {
+    } else {
       kept = run.weights.sample(runner, run.kernels, run.psb, run.precision);
     }
   }
@@ -192,37 +210,21 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvRun run{given.psb,     given.conv,      shape,   given.kernels,
                     given.weights, given.precision, given.x, given.emax,
                     given.bias,    given.y,         given.z};
-  const PackedLayout layout{run.conv, run.shape};
   if (run.shape.batch == 0) return {};
   const int64_t count =
       run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
-  const std::vector<int64_t> offsets = layout.pair_offsets();
-  const bool per_product = run.weights.path() == Path::kPerProduct;
+  if (run.weights.path() == Path::kPerProduct) return run_per_product(runner, run, f);
   RunWeights set(runner, run);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
-  const PairOrder& order = run.weights.lanes().order();
-  std::vector<int64_t> bytes = per_product ? offsets : layout.word_offsets(order);
+  const LaneCode& lanes = run.weights.lanes();
+  const Bands bands(run.conv, run.shape, lanes.sampled_size() * 2, run.kernels.tile_pixels);
+  std::vector<int64_t> bytes = bands.layout().word_offsets(lanes.order());
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
-  const int64_t fitting = kPackedBytes / (layout.image() * static_cast<int64_t>(sizeof(int32_t)));
-  const int64_t at_once = std::clamp<int64_t>(fitting, 1, run.shape.batch);
-  const Scratch<int32_t> packed(runner, static_cast<size_t>(at_once * layout.image()));
-  if (!packed) return Status("memory for the packed input is missing; give a smaller batch.");
   const std::vector<Epilogue> epilogues =
-      make_epilogues(run.weights.lanes().blocks(), run.precision, f, run.emax, run.bias);
-  for (int64_t first = 0; first < run.shape.batch; first += at_once) {
-    const Batch batch{packed.data(), first, std::min(at_once, run.shape.batch - first)};
-    pack_images(runner, run.kernels, layout, run.x, first, batch.count, f, run.psb.limit(),
-                order.neighbour, packed.data());
-    if (per_product) {
-      run_per_product(runner, run, layout, offsets, f, batch);
-    } else {
-      run_tiles(runner,
-                {run, layout, bytes.data(), set.weights(), epilogues.data(),
-                 first == 0 ? set.to_draw() : nullptr},
-                batch);
-    }
-  }
+      make_epilogues(lanes.blocks(), run.precision, f, run.emax, run.bias);
+  RELUFLOW_RETURN_IF_BAD(run_tiles(
+      runner, {run, bands, bytes.data(), set.weights(), epilogues.data(), set.to_draw()}, f));
   if (set.fresh) run.weights.keep(std::move(set.fresh));
   return {};
 }

@@ -22,28 +22,37 @@ RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, 
   input_ = begin_ * step - pad;
 }
 
-void RowPacker::row(const float* image, int64_t plane, int64_t row, int32_t* out) const {
+int64_t spread(int64_t pixels) {
+  constexpr int64_t kLine = 16;
+  const int64_t lines = (pixels + kLine - 1) / kLine;
+  return (lines | 1) * kLine;
+}
+
+void RowPacker::row(const float* image, int64_t plane, int64_t row, int64_t first, int64_t count,
+                    int32_t* out) const {
   const ConvShape& shape = layout_.shape;
-  const int64_t width = shape.packed[1];
   const int64_t in_row = row * shape.pack_step[0] - shape.begin[0];
   if (in_row < 0 || in_row >= shape.input[0]) {
-    std::memset(out, 0, sizeof(int32_t) * static_cast<size_t>(width));
+    std::memset(out, 0, sizeof(int32_t) * static_cast<size_t>(count));
     return;
   }
   const int64_t group = plane / layout_.group_pairs();
   const int64_t within = plane % layout_.group_pairs() * 2;
   const int64_t channel = group * layout_.conv.group_inputs + within;
   const int64_t size = shape.input[0] * shape.input[1];
-  for (int64_t c = 0; c < begin_; ++c) out[c] = 0;
-  if (end_ > begin_) {
-    const float* a = image + channel * size + in_row * shape.input[1] + input_;
+  const int64_t begin = std::clamp(begin_ - first, int64_t{0}, count);
+  const int64_t end = std::clamp(end_ - first, begin, count);
+  for (int64_t c = 0; c < begin; ++c) out[c] = 0;
+  if (end > begin) {
+    const float* a = image + channel * size + in_row * shape.input[1] + input_ +
+                     (first + begin - begin_) * shape.pack_step[1];
     const float* b = within + 1 < layout_.conv.group_inputs ? a + size : nullptr;
-    kernels_.pack_row(a, b, end_ - begin_, shape.pack_step[1], scale_, limit_, out + begin_);
+    kernels_.pack_row(a, b, end - begin, shape.pack_step[1], scale_, limit_, out + begin);
   }
-  for (int64_t c = end_; c < width; ++c) out[c] = 0;
+  for (int64_t c = end; c < count; ++c) out[c] = 0;
   if (neighbour_ == 0 || within + 1 < layout_.conv.group_inputs) return;
   // Only low halves are read, and these stay.
-  for (int64_t c = 0; c + neighbour_ < width; ++c) {
+  for (int64_t c = 0; c + neighbour_ < count; ++c) {
     const uint32_t high = static_cast<uint32_t>(out[c + neighbour_]) << 16;
     out[c] = static_cast<int32_t>((static_cast<uint32_t>(out[c]) & 0xffffu) | high);
   }
@@ -55,7 +64,7 @@ std::vector<int64_t> PackedLayout::pair_offsets() const {
   for (int64_t c = 0; c < group_pairs(); ++c) {
     for (int64_t ky = 0; ky < conv.kernel[0]; ++ky) {
       for (int64_t kx = 0; kx < conv.kernel[1]; ++kx) {
-        offsets.push_back((c * shape.packed[0] + ky * conv.dilations[0]) * shape.packed[1] +
+        offsets.push_back(c * plane_stride + ky * conv.dilations[0] * shape.packed[1] +
                           kx * conv.dilations[1]);
       }
     }
@@ -74,20 +83,20 @@ std::vector<int64_t> PackedLayout::word_offsets(const PairOrder& order) const {
   return offsets;
 }
 
-void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
-                 int64_t first, int64_t count, int f, int limit, int64_t neighbour, int32_t* out) {
+void pack_image(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
+                int64_t number, int f, int limit, int32_t* out) {
   const ConvShape& shape = layout.shape;
-  const RowPacker packer(kernels, layout, f, limit, neighbour);
-  const int64_t image_size = layout.conv.inputs() * shape.input[0] * shape.input[1];
-  const int64_t rows = count * layout.planes() * shape.packed[0];
+  const RowPacker packer(kernels, layout, f, limit, 0);
+  const float* image = x + number * layout.conv.inputs() * shape.input[0] * shape.input[1];
+  const int64_t rows = layout.planes() * shape.packed[0];
   const Split split(static_cast<size_t>(rows),
                     static_cast<size_t>(rows * shape.packed[1] / 8192 + 1));
   auto work = [&](size_t item) {
     for (size_t r = split.begin(item); r < split.end(item); ++r) {
-      const int64_t at = static_cast<int64_t>(r);
-      const int64_t plane = at / shape.packed[0];
-      const float* image = x + (first + plane / layout.planes()) * image_size;
-      packer.row(image, plane % layout.planes(), at % shape.packed[0], out + at * shape.packed[1]);
+      const int64_t plane = static_cast<int64_t>(r) / shape.packed[0];
+      const int64_t row = static_cast<int64_t>(r) % shape.packed[0];
+      packer.row(image, plane, row, 0, shape.packed[1],
+                 out + plane * layout.plane_stride + row * shape.packed[1]);
     }
   };
   parallel_for(runner, split.pieces, work);

@@ -16,10 +16,11 @@ namespace reluflow {
 struct PackedLayout {
   const ConvSpec& conv;
   const ConvShape& shape;
+  int64_t plane_stride;  ///< pixels from one plane to the next
 
   int64_t group_pairs() const { return (conv.group_inputs + 1) / 2; }
   int64_t planes() const { return conv.group * group_pairs(); }
-  int64_t image() const { return planes() * shape.plane(); }
+  int64_t image() const { return planes() * plane_stride; }
 
   /// Pixel number of window `pixel` inside its plane.
   int64_t window(int64_t pixel) const {
@@ -32,6 +33,9 @@ struct PackedLayout {
   std::vector<int64_t> word_offsets(const PairOrder& order) const;
 };
 
+/// The stride of planes of `pixels` pixels whose first lines fall into different sets of a cache.
+int64_t spread(int64_t pixels);
+
 /// Quantises rows of packed planes.
 class RowPacker {
  public:
@@ -39,8 +43,9 @@ class RowPacker {
   RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit,
             int64_t neighbour);
 
-  /// Packs one row of plane number `plane` of an image.
-  void row(const float* image, int64_t plane, int64_t row, int32_t* out) const;
+  /// Packs columns [first, first + count) of one row of plane number `plane` of an image.
+  void row(const float* image, int64_t plane, int64_t row, int64_t first, int64_t count,
+           int32_t* out) const;
 
  private:
   const Kernels& kernels_;
@@ -53,9 +58,9 @@ class RowPacker {
   int64_t neighbour_;
 };
 
-/// Quantises and packs images [first, first + count) of `x`.
-void pack_images(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
-                 int64_t first, int64_t count, int f, int limit, int64_t neighbour, int32_t* out);
+/// Quantises and packs image number `number` of `x`.
+void pack_image(Runner& runner, const Kernels& kernels, const PackedLayout& layout, const float* x,
+                int64_t number, int f, int limit, int32_t* out);
 
 }  // namespace reluflow
 

@@ -1,5 +1,6 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
 #include "activations.h"
+#include "bands.h"
 #include "check.h"
 #include "conv.h"
 #include "support.h"
@@ -32,6 +33,14 @@ const Row kRows[] = {
     {1, 1, 300, 33, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, 12},
     {1, 2, 1, 1, {3, 3000}, {3, 3}, {1, 2}, {1, 1}, {1, 1}, {1, 1}, 12},  // rows longer than a band
     {1, 2, 1, 1, {150, 150}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},  // several bands
+    // Several bands: of rows, of rows under a stride, of columns, of images, of groups.
+    {2, 1, 30, 5, {47, 25}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {1, 1, 3, 3, {150, 150}, {7, 7}, {2, 2}, {1, 1}, {3, 3}, {3, 3}, 12},
+    {1, 1, 70, 3, {33, 33}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, 12},
+    {1, 1, 70, 3, {66, 67}, {1, 1}, {2, 2}, {1, 1}, {0, 0}, {0, 0}, 12},
+    {2, 1, 9, 3, {1, 7001}, {1, 5}, {1, 2}, {1, 1}, {0, 2}, {0, 2}, 12},
+    {9, 1, 80, 3, {7, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},
+    {3, 2, 30, 2, {30, 31}, {3, 3}, {1, 1}, {2, 2}, {2, 2}, {2, 2}, 12},
     {2, 1, 6, 4, {1, 30}, {1, 5}, {1, 2}, {1, 3}, {0, 4}, {0, 4}, 12},
     {1, 1, 40, 128, {7, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 12},  // draws on the way
     {1, 1, 60, 80, {14, 14}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 8},
@@ -211,6 +220,38 @@ TEST(rows_take_every_path) {
   CHECK(depthwise);
   CHECK(wide);
   CHECK(narrow);
+}
+
+TEST(rows_are_cut_into_bands) {
+  std::mt19937 rng(1);
+  size_t most = 0;
+  size_t images = 0;
+  for (const Row& row : kRows) {
+    const Node node(row, rng);
+    const Bands bands(node.conv, node.shape, 1, 7);
+    most = std::max(most, bands.count());
+    int64_t windows = 0;
+    for (size_t b = 0; b < bands.count(); ++b) {
+      CHECK(bands.windows(b) > 0 && bands.windows(b) <= bands.most_windows());
+      CHECK_EQ(bands.windows(b), bands.images(b) * bands.pixels(b));
+      windows += bands.windows(b);
+      images += bands.count() > 1 && bands.images(b) > 1;
+    }
+    CHECK_EQ(windows, node.shape.batch * node.shape.pixels());
+  }
+  CHECK(most >= 4);
+  CHECK(images > 0);
+}
+
+TEST(a_slot_that_is_given_back_is_taken_again) {
+  BandSlots slots(1);
+  CHECK_EQ(slots.count(), size_t{1});
+  CHECK_EQ(slots.take(), size_t{0});
+  CHECK_EQ(slots.band(0), -1);
+  slots.band(0) = 3;
+  slots.give(0);
+  CHECK_EQ(slots.take(), size_t{0});
+  CHECK_EQ(slots.band(0), 3);
 }
 
 TEST(one_node_runs_in_several_threads_at_once) {
