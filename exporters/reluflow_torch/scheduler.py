@@ -57,6 +57,8 @@ class ActCoolLR(LRScheduler):
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        examples: measure on this many first examples of each batch only, to save time; for
+            models that treat each on its own (no batch normalisation, no dropout). None: all.
         controller: replaces the one made of `schedule` and `options`.
 
     Attributes:
@@ -95,6 +97,7 @@ class ActCoolLR(LRScheduler):
         progress: Callable[[int], float] | None = None,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
+        examples: int | None = None,
         controller: ActCool | None = None,
     ) -> None:
         if total_steps is not None and progress is not None:
@@ -113,7 +116,12 @@ class ActCoolLR(LRScheduler):
         self._progress = progress
         self._ratios = rate_ratios(read_rates(bare))
         self._probe = StepProbe(
-            eager_module(model), bare, ratios=self._ratios, max_samples=max_samples, smooth=smooth
+            eager_module(model),
+            bare,
+            ratios=self._ratios,
+            max_samples=max_samples,
+            smooth=smooth,
+            examples=examples,
         )
         first = max(read_rates(bare))
         self.controller = controller or ActCool(
@@ -258,6 +266,10 @@ class ActCoolLR(LRScheduler):
             )
         if passes.patterns is None:
             passes.patterns = self._probe.patterns(passes.batch, passes.random)
+        else:
+            passes.patterns = self._probe.first_examples(
+                passes.patterns, passes.batch, passes.random, is_checked=self.controller.fit_due
+            )
         if not passes.patterns:
             raise OptionError(
                 f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
