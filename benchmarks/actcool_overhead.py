@@ -67,12 +67,14 @@ def resnet8() -> nn.Module:
     )
 
 
-MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "F1 without BN": (lambda: f1(with_norm=False), 1),
-    "F1 with BN": (lambda: f1(with_norm=True), 1),
-    "ResNet-8": (resnet8, 8),
+MODELS: dict[str, tuple[Callable[[], nn.Module], int, int | None]] = {
+    "F1 without BN": (lambda: f1(with_norm=False), 1, None),
+    "F1, half batch": (lambda: f1(with_norm=False), 1, BATCH // 2),
+    "F1 with BN": (lambda: f1(with_norm=True), 1, None),
+    "ResNet-8": (resnet8, 8, None),
 }
-"""Model and by how much to divide the number of blocks: some steps are slow."""
+"""Model, by how much to divide the number of blocks as its steps are slow, and the examples
+of a batch that are measured on."""
 
 
 @dataclass
@@ -104,7 +106,13 @@ class Overhead:
 class Side:
     """One of the two trainings."""
 
-    def __init__(self, make: Callable[[], nn.Module], optimizer: str, total: int | None) -> None:
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        optimizer: str,
+        total: int | None,
+        examples: int | None = None,
+    ) -> None:
         torch.manual_seed(0)
         self.model = make()
         parameters = self.model.parameters()
@@ -113,11 +121,12 @@ class Side:
             self.optimizer = torch.optim.SGD(parameters, lr=0.01)
         else:
             self.optimizer = torch.optim.AdamW(parameters, lr=1e-3)
-        self.scheduler = (
-            ActCoolLR(self.optimizer, self.model, total, schedule=PowerSchedule(start=3.0))
-            if total
-            else None
-        )
+        self.scheduler: ActCoolLR | None = None
+        if total is not None:
+            mild = PowerSchedule(start=3.0)
+            self.scheduler = ActCoolLR(
+                self.optimizer, self.model, total, schedule=mild, examples=examples
+            )
         self.seconds: list[float] = []
 
     def block(self, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
@@ -146,9 +155,9 @@ def learnable_data(number: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def measure(name: str, optimizer: str, blocks: int) -> Overhead:
     """Train both sides in turns."""
-    make, divisor = MODELS[name]
+    make, divisor, examples = MODELS[name]
     blocks = max(4, blocks // divisor)
-    plain, cooled = Side(make, optimizer, None), Side(make, optimizer, blocks * BLOCK)
+    plain, cooled = Side(make, optimizer, None), Side(make, optimizer, blocks * BLOCK, examples)
     images, labels = learnable_data(4096)
     draw = torch.Generator().manual_seed(2)
     for number in range(blocks):

@@ -21,7 +21,7 @@ SEARCH_RATES = {
 SEARCH_SEED = 100  # of none of the final runs
 TEMPERATURES = tuple(
     {"start": start, "gamma": gamma}
-    for start, gamma in ((8.0, 1.0), (6.0, 2.0), (4.0, 2.0), (6.0, 1.0), (4.0, 1.0), (3.17, 4.0))
+    for start, gamma in ((6.0, 1.0), (4.0, 1.0), (6.0, 2.0), (4.0, 2.0), (3.17, 4.0), (8.0, 1.0))
 )
 INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
 INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -55,15 +55,15 @@ def tuning(_: Path) -> list[Run]:
     """Short runs of ActCoolLR, from which its default temperatures were chosen."""
     return [
         Run(network, "actcool", INITIAL_RATE, SEARCH_EPOCHS[network], SEARCH_SEED, options=options)
-        for network in NETWORKS
         for options in TEMPERATURES
+        for network in NETWORKS
     ]
 
 
 def actcool(_: Path) -> list[Run]:
     """The final runs of ActCoolLR with default parameters."""
     return [
-        _final(network, "actcool", INITIAL_RATE, seed) for seed in SEEDS for network in NETWORKS
+        _final(network, "actcool", INITIAL_RATE, seed) for network in NETWORKS for seed in SEEDS
     ]
 
 

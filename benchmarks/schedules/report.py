@@ -54,8 +54,9 @@ def accuracy_table(results: Groups) -> str:
     lines.append("|---|---|---:|---:|---:|---|")
     for network, title in NETWORKS.items():
         for schedule in NAMES:
-            found = results.get((network, schedule))
-            if found:
+            runs = results.get((network, schedule), [])
+            for rate in sorted({record["run"]["rate"] for record in runs}):
+                found = [record for record in runs if record["run"]["rate"] == rate]
                 lines.append(f"| {title}, {EPOCHS[network]} epochs {_accuracy_row(found)}")
     return "\n".join(lines)
 

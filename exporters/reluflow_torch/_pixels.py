@@ -28,22 +28,28 @@ def sample_units(x: Tensor, unit_axis: int, max_samples: int) -> Tensor:
         >>> sample_units(torch.zeros(2, 3, 8, 8), 1, 32).shape
         torch.Size([2, 3, 16])
     """
-    if x.dim() <= 2 or unit_axis == -1:
+    if x.dim() <= 2:
         return _some_rows(x.reshape(-1, x.shape[-1]), max_samples)
-    images, units = x.shape[:2]
-    pixels = x[0, 0].numel()
+    images, units = x.shape[0], x.shape[unit_axis]
+    if unit_axis == -1:
+        return _pixel_rows(x.reshape(-1, units), images, max_samples)
     if x.dim() == 4 and x.stride(1) == 1 and units > 1:
-        rows = x.permute(0, 2, 3, 1).reshape(-1, units)
-        kept = _positions(images, pixels, max_samples, x.device)
-        if kept is None:
-            return rows
-        starts = torch.arange(0, images * pixels, pixels, device=x.device)
-        return rows.index_select(0, (kept + starts[:, None]).flatten())
+        return _pixel_rows(x.permute(0, 2, 3, 1).reshape(-1, units), images, max_samples)
     flat = x.flatten(2)
-    kept = _positions(images, pixels, max_samples, x.device)
+    kept = _positions(images, flat.shape[2], max_samples, x.device)
     if kept is None:
         return flat
     return flat.gather(2, kept[:, None, :].expand(images, units, kept.shape[1]))
+
+
+def _pixel_rows(rows: Tensor, images: int, max_samples: int) -> Tensor:
+    """Return some of the rows of each image; rows of an image lie together."""
+    pixels = len(rows) // images
+    kept = _positions(images, pixels, max_samples, rows.device)
+    if kept is None:
+        return rows
+    starts = torch.arange(0, images * pixels, pixels, device=rows.device)
+    return rows.index_select(0, (kept + starts[:, None]).flatten())
 
 
 def _some_rows(rows: Tensor, max_samples: int) -> Tensor:

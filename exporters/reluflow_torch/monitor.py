@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import distributed, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
@@ -69,7 +69,8 @@ class PatternMonitor:
     * every `sweep_every` steps, one pass a rate: the sensitivity to the learning rate, from
       which `phase_diagram` is made and sigma is watched for divergence.
 
-    With torch.distributed only rank 0 measures.
+    With torch.distributed only rank 0 measures, so SyncBatchNorm, which waits for all ranks, is
+    refused there.
 
     Args:
         optimizer: the training's; not LBFGS.
@@ -153,6 +154,7 @@ class PatternMonitor:
         self._settings = (max_samples, smooth)
         self._optimizer = bare_optimizer(optimizer)
         self._model = eager_module(model)
+        _check_ranks(self._model)
         self._probe = StepProbe(
             self._model, self._optimizer, max_samples=max_samples, smooth=smooth
         )
@@ -331,6 +333,18 @@ class PatternMonitor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_ranks(model: nn.Module) -> None:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    for name, module in model.named_modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            raise OptionError(
+                f"model has the SyncBatchNorm {name!r}, whose passes wait for all processes, but "
+                "a PatternMonitor runs passes on rank 0 alone; use BatchNorm, or train without "
+                "the monitor."
+            )
 
 
 def _open_sinks(

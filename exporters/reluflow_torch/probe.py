@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow_torch._part import batch_size, first_inputs, first_patterns
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
 from reluflow_torch.distance import Distances, distances
@@ -23,6 +24,8 @@ from reluflow_torch.patterns import (
     SiteNames,
     check_max_samples,
 )
+
+_TOLERANCE = 0.01  # rounding may flip a pre-activation at 0; batch normalisation flips most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +90,8 @@ class StepProbe:
             all 1.
         max_samples: bound on samples per site.
         smooth: whether smooth activations are sites too.
+        examples: measure on this many first examples of each batch only; for models that
+            treat each on its own (no batch normalisation, no dropout). None: on all.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
@@ -108,7 +113,13 @@ class StepProbe:
         ratios: list[float] | None = None,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
+        examples: int | None = None,
     ) -> None:
+        if examples is not None and examples < 1:
+            raise OptionError(
+                f"examples is {examples}, but a distance wants at least 1 example; give a "
+                "positive number, such as 64, or None."
+            )
         if isinstance(optimizer, torch.optim.LBFGS):
             raise OptionError(
                 "optimizer is LBFGS, whose step runs the model many times, but a probe wants "
@@ -123,16 +134,17 @@ class StepProbe:
         self._is_first = True
         self._names = SiteNames()
         self._optimizer = optimizer
+        self._examples = examples
         self._max_samples = max_samples
         self._smooth = smooth
         self._buffers = BufferSnapshot(model)
         self._step = StepSnapshot(optimizer)
 
-    def capture(self) -> PatternCapture:
+    def capture(self, max_samples: int | None = None) -> PatternCapture:
         """Return a context that catches the patterns of the passes inside it."""
         return PatternCapture(
             self.model,
-            max_samples=self._max_samples,
+            max_samples=max_samples or self._max_samples,
             smooth=self._smooth,
             count_nans=False,
             names=self._names,
@@ -146,7 +158,7 @@ class StepProbe:
         """Run the model once more as in training, without gradients or lasting effects.
 
         Args:
-            batch: what to run it on.
+            batch: what to run it on; only the first `examples` are used.
             random: state of the generators to start from; None: the present one.
 
         Returns:
@@ -156,6 +168,7 @@ class StepProbe:
             DataError: the batch was overwritten since.
         """
         batch.check_unchanged()
+        args, kwargs, max_samples = self._inputs(batch)
         now = self.random_state()
         self._buffers.save()
         if random is not None:
@@ -170,8 +183,8 @@ class StepProbe:
                     stack.enter_context(
                         torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
                     )
-                capture = stack.enter_context(self.capture())
-                self.model(*batch.args, **batch.kwargs)
+                capture = stack.enter_context(self.capture(max_samples))
+                self.model(*args, **kwargs)
                 if self._is_first:
                     self._host_draws, self._is_first = now.host_has_moved(), False
         finally:
@@ -180,6 +193,43 @@ class StepProbe:
             now.restore()
         self.forward_passes += 1
         return capture.patterns
+
+    def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
+        """Return the inputs of a pass and the bound that keeps as many pixels an example."""
+        size = batch_size(batch.args, batch.kwargs)
+        if self._examples is None or size is None or size <= self._examples:
+            return batch.args, batch.kwargs, self._max_samples
+        args, kwargs = first_inputs(batch.args, batch.kwargs, self._examples)
+        return args, kwargs, max(1, self._max_samples // size) * self._examples
+
+    def first_examples(
+        self, patterns: Patterns, batch: Batch, random: RandomState | None, *, is_checked: bool
+    ) -> Patterns:
+        """Return the patterns of a whole pass for the examples that are measured on.
+
+        Args:
+            patterns: of all examples.
+            batch: what they were found on.
+            random: generators at the start of that pass.
+            is_checked: whether one more pass shall show that the rest of the batch does not
+                matter.
+
+        Raises:
+            OptionError: it does matter.
+        """
+        size = batch_size(batch.args, batch.kwargs)
+        if self._examples is None or size is None or size <= self._examples:
+            return patterns
+        first = first_patterns(patterns, self._examples, size)
+        if is_checked:
+            found = distances(first, self.patterns(batch, random))
+            if len(found.sites) < len(first) or found.mean > _TOLERANCE:
+                raise OptionError(
+                    f"examples is {self._examples}, but {100 * found.mean:.3g} % of their patterns "
+                    f"change when the other {size - self._examples} leave the batch (batch "
+                    "normalisation or dropout does that); leave examples out."
+                )
+        return first
 
     @contextmanager
     def measuring(

@@ -11,7 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from reluflow.errors import DataError, DivergenceError, OptionError
-from reluflow.temperature import ActCool, ActCoolOptions, PowerSchedule, Schedule
+from reluflow.temperature import (
+    ActCool,
+    ActCoolOptions,
+    PowerSchedule,
+    Schedule,
+    start_for_widths,
+)
 from reluflow_torch._closure import run_closure
 from reluflow_torch._follow import TrainingPasses
 from reluflow_torch._hooks import WeakHook
@@ -44,12 +50,15 @@ class ActCoolLR(LRScheduler):
         total_steps: number of `scheduler.step()` calls in the whole training; None: the
             temperature stays at its start until `extend` names a number, or `progress`
             tells the time.
-        schedule: progress in [0, 1] to temperature in bits; `PowerSchedule()` by default.
+        schedule: progress in [0, 1] to temperature in bits; by default a straight line to 0
+            from the start that `start_for_widths` finds for the model's switch sites.
         options: settings of the controller.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        examples: measure on this many first examples of each batch only, to save time; for
+            models that treat each on its own (no batch normalisation, no dropout). None: all.
         controller: replaces the one made of `schedule` and `options`.
 
     Attributes:
@@ -88,6 +97,7 @@ class ActCoolLR(LRScheduler):
         progress: Callable[[int], float] | None = None,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
+        examples: int | None = None,
         controller: ActCool | None = None,
     ) -> None:
         if total_steps is not None and progress is not None:
@@ -106,12 +116,18 @@ class ActCoolLR(LRScheduler):
         self._progress = progress
         self._ratios = rate_ratios(read_rates(bare))
         self._probe = StepProbe(
-            eager_module(model), bare, ratios=self._ratios, max_samples=max_samples, smooth=smooth
+            eager_module(model),
+            bare,
+            ratios=self._ratios,
+            max_samples=max_samples,
+            smooth=smooth,
+            examples=examples,
         )
         first = max(read_rates(bare))
         self.controller = controller or ActCool(
             schedule or PowerSchedule(), options, initial_rate=min(max(first, 1e-8), 1e8)
         )
+        self._has_own_start = schedule is None and controller is None
         self.distances: Distances | None = None
         self.n_probes = 0
         self._rates: list[float] = []
@@ -250,11 +266,18 @@ class ActCoolLR(LRScheduler):
             )
         if passes.patterns is None:
             passes.patterns = self._probe.patterns(passes.batch, passes.random)
+        else:
+            passes.patterns = self._probe.first_examples(
+                passes.patterns, passes.batch, passes.random, is_checked=self.controller.fit_due
+            )
         if not passes.patterns:
             raise OptionError(
                 f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
                 "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
             )
+        if self._has_own_start and self.controller.n_fits == 0:
+            widths = [site.units for site in passes.patterns.values()]
+            self.controller.schedule = PowerSchedule(start_for_widths(widths))
         if self.controller.samples is None:
             samples = sum(site.samples for site in passes.patterns.values())
             self.controller.samples = samples * number_of_ranks()

@@ -12,6 +12,7 @@ from reluflow.temperature import (
     ProbabilitySchedule,
     Schedule,
     schedule_from_dict,
+    start_for_widths,
 )
 
 SCHEDULES = [
@@ -77,3 +78,21 @@ def test_bad_schedules_are_refused() -> None:
         schedule_from_dict({"name": "linear"})
     with pytest.raises(OptionError, match=r"settings \['peek'\]; accepted are peak"):
         schedule_from_dict({"name": "probability", "peek": 0.5})
+
+
+def test_start_grows_with_the_width_of_the_sites_and_ends_at_the_default() -> None:
+    starts = [start_for_widths([width] * 3) for width in (1, 16, 64, 256, 512, 4096)]
+    assert starts[0] > 0 and starts == sorted(starts)
+    assert starts[3] < starts[4] == starts[5] == PowerSchedule().start
+
+
+def test_start_is_the_temperature_of_the_mean_distance() -> None:
+    one, other = start_for_widths([16]), start_for_widths([256])
+    mean = 1 - (2**-one + 2**-other) / 2
+    assert start_for_widths([16, 256]) == pytest.approx(-math.log2(1 - mean))
+
+
+@pytest.mark.parametrize("widths", [[], [16, 0]])
+def test_start_refuses_sites_without_units(widths: list[int]) -> None:
+    with pytest.raises(OptionError, match="give the number of units of at least one site"):
+        start_for_widths(widths)

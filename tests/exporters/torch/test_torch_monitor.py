@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fashion_nets import convnet, f1, fashion, resnet
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from reluflow.errors import DataError, OptionError
@@ -354,6 +354,18 @@ def test_what_makes_no_sense_is_refused() -> None:
     monitor.close()
     optimizer.step()
     assert monitor.step == 0
+
+
+def test_synchronised_batch_normalisation_is_refused_before_it_can_hang() -> None:
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(f1(1, 4, norm=True))
+    optimizer = momentum(model)
+    PatternMonitor(optimizer, model).close()
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        with pytest.raises(OptionError, match="has the SyncBatchNorm '2', whose passes wait for"):
+            PatternMonitor(optimizer, model)
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_a_closure_is_run_once_a_step() -> None:

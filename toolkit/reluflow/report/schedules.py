@@ -43,6 +43,7 @@ _QUANTITIES = {
     "distance": _Quantity("distance D", "share"),
     "loss": _Quantity("loss", "number"),
     "accuracy": _Quantity("test accuracy", "near_one", 1.9),
+    "validation_accuracy": _Quantity("validation accuracy", "near_one", 1.9),
     "error": _Quantity("test error", "near_zero", 1.9),
 }
 
@@ -62,7 +63,8 @@ def save_schedules(
             `(n,)` or, for repeated runs, `(seeds, n)`: then the line is the mean and the band
             spans the lowest and highest. Quantities known by name, and drawn in this order:
             learning_rate (logarithmic), temperature_bits, temperature_bits_first,
-            temperature_bits_last, distance, loss, accuracy, error (fractions). Others follow.
+            temperature_bits_last, distance, loss, accuracy, validation_accuracy, error
+            (fractions). Others follow.
         path: a .png or .svg file in a folder that exists.
         title: the heading.
         time_label: what x counts.

@@ -18,6 +18,7 @@ from reluflow.temperature.schedule import (
     ProbabilitySchedule,
     Schedule,
     schedule_from_dict,
+    start_for_widths,
 )
 from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
 from reluflow.temperature.theorem import Theorem1Check, check_theorem_1
@@ -54,6 +55,7 @@ __all__ = [
     "distance",
     "fit_transition",
     "schedule_from_dict",
+    "start_for_widths",
     "sweep",
     "temperature",
     "transition_from_dict",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ Schedule = Callable[[float], float]
 DEFAULT_START_BITS = 6.0
 DEFAULT_GAMMA = 1.0
 DEFAULT_PEAK = 0.99
+WIDE_SITE = 512
+WIDTH_EXPONENT = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,38 @@ SCHEDULES: dict[str, type[PowerSchedule] | type[ProbabilitySchedule] | type[Cycl
     "probability": ProbabilitySchedule,
     "cyclic": CyclicSchedule,
 }
+
+
+def start_for_widths(widths: Iterable[int]) -> float:
+    """Return a start temperature that suits switch sites of these widths.
+
+    The more units a pattern has, the more patterns one step changes: for independent units
+    T = -d log2(1 - q), where q is the share of units that switch. At the same T narrow sites
+    are torn up while wide ones hardly move. So a site of d units starts at
+    T_d = 6 (d / 512)^(3/4) bits, at 6 bits from 512 units on, and the network at the T of the
+    mean distance: T = -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
+
+    Args:
+        widths: units of each switch site, each from 1 on; at least one.
+
+    Returns:
+        Temperature in bits, above 0.
+
+    Raises:
+        OptionError: no width, or one below 1.
+
+    Example:
+        >>> start_for_widths([512, 512]), round(start_for_widths([16, 16, 16, 32, 32, 64, 64]), 2)
+        (6.0, 0.73)
+
+    Reference: thesis eq. 3.18 (Theorem 1) for the role of d.
+    """
+    units = list(widths)
+    if not units or min(units) < 1:
+        raise OptionError(f"widths is {units}; give the number of units of at least one site.")
+    bits = [DEFAULT_START_BITS * min(1.0, (width / WIDE_SITE) ** WIDTH_EXPONENT) for width in units]
+    unchanged = sum(2.0**-value for value in bits) / len(bits)
+    return -math.log2(unchanged)
 
 
 def schedule_from_dict(values: dict[str, Any]) -> Schedule:
