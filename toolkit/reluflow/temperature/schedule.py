@@ -13,7 +13,7 @@ Schedule = Callable[[float], float]
 """Takes the progress in [0, 1], gives the temperature in bits, from 0 on."""
 
 DEFAULT_START_BITS = 6.0
-DEFAULT_GAMMA = 2.0
+DEFAULT_GAMMA = 1.0
 DEFAULT_PEAK = 0.99
 WIDE_SITE = 512
 WIDTH_EXPONENT = 0.75
