@@ -19,12 +19,11 @@ SEARCH_RATES = {
     "resnet8": (0.1, 0.3, 1.0),
 }
 SEARCH_SEED = 100  # of none of the final runs
-TEMPERATURES = tuple(
-    {"start": start, "gamma": gamma}
-    for start, gamma in ((6.0, 1.0), (4.0, 1.0), (6.0, 2.0), (4.0, 2.0), (3.17, 4.0), (8.0, 1.0))
-)
+TEMPERATURES = ((6.0, 1.0), (4.0, 1.0), (6.0, 2.0), (4.0, 2.0), (3.17, 4.0), (8.0, 1.0))
+LOW_TEMPERATURES = ((0.4, 1.0), (0.8, 1.0), (0.73, 2.0))  # for the narrow sites of ResNet-8
 INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
 INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+INITIAL_EPOCHS = 1
 SEEDS = (0, 1, 2)
 TRACED_SEED = 0
 
@@ -54,9 +53,16 @@ def baselines(folder: Path) -> list[Run]:
 def tuning(_: Path) -> list[Run]:
     """Short runs of ActCoolLR, from which its default temperatures were chosen."""
     return [
-        Run(network, "actcool", INITIAL_RATE, SEARCH_EPOCHS[network], SEARCH_SEED, options=options)
-        for options in TEMPERATURES
+        Run(
+            network,
+            "actcool",
+            INITIAL_RATE,
+            SEARCH_EPOCHS[network],
+            SEARCH_SEED,
+            options={"start": start, "gamma": gamma},
+        )
         for network in NETWORKS
+        for start, gamma in TEMPERATURES + (LOW_TEMPERATURES if network == "resnet8" else ())
     ]
 
 
@@ -70,7 +76,7 @@ def actcool(_: Path) -> list[Run]:
 def initial(_: Path) -> list[Run]:
     """Short runs of ActCoolLR with default parameters from very different initial rates."""
     return [
-        Run("f1", "actcool", rate, SEARCH_EPOCHS["f1"], SEARCH_SEED, trace=True)
+        Run("f1", "actcool", rate, INITIAL_EPOCHS, SEARCH_SEED, trace=True)
         for rate in INITIAL_RATES
     ]
 

@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from _plan import INITIAL_RATES, TEMPERATURES, TRACED_SEED
+from _plan import INITIAL_RATES, LOW_TEMPERATURES, TEMPERATURES, TRACED_SEED, best_rates
 from _schedules import NAMES
 from _schedules import TITLES as SCHEDULES
 from _tasks import EPOCHS
@@ -91,9 +91,10 @@ def tuning_table(tuning: list[Record]) -> str:
     """Returns the validation accuracies of the temperatures tried as a Markdown table."""
     lines = ["| T_start, bits | gamma | " + " | ".join(NETWORKS.values()) + " |"]
     lines.append("|---:|---:|" + "---:|" * len(NETWORKS))
-    for options in TEMPERATURES:
+    for start, gamma in TEMPERATURES + LOW_TEMPERATURES:
+        options = {"start": start, "gamma": gamma}
         cells = [_tuned(tuning, network, options) for network in NETWORKS]
-        lines.append(f"| {options['start']:g} | {options['gamma']:g} | " + " | ".join(cells) + " |")
+        lines.append(f"| {start:g} | {gamma:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -142,14 +143,20 @@ def curves(record: Record) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def draw_schedules(results: Groups) -> None:
-    """Draws the schedules of every network together, one seed each (Fig. 3.8)."""
+def draw_schedules(results: Groups, chosen: dict[tuple[str, str], float]) -> None:
+    """Draws the schedules of every network together, one seed each (Fig. 3.8).
+
+    Args:
+        results: final runs by network and schedule.
+        chosen: rate that the search found, by network and schedule.
+    """
     for network, title in NETWORKS.items():
         runs = {
             SCHEDULES[schedule]: curves(record)
             for schedule in NAMES
             for record in results.get((network, schedule), [])
             if record["run"]["seed"] == TRACED_SEED
+            and record["run"]["rate"] == chosen.get((network, schedule), record["run"]["rate"])
         }
         if runs:
             path = IMAGES / f"schedules_{network}.png"
@@ -194,7 +201,7 @@ def main() -> None:
         "initial": initial_table(initial),
     }
     IMAGES.mkdir(exist_ok=True)
-    draw_schedules(results)
+    draw_schedules(results, best_rates(read("search")))
     draw_initial(initial)
     if fits:
         tables["fits"] = fit_table(fits["curves"])

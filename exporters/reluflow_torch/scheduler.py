@@ -50,7 +50,7 @@ class ActCoolLR(LRScheduler):
         total_steps: number of `scheduler.step()` calls in the whole training; None: the
             temperature stays at its start until `extend` names a number, or `progress`
             tells the time.
-        schedule: progress in [0, 1] to temperature in bits; by default a straight line to 0
+        schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
             from the start that `start_for_widths` finds for the model's switch sites.
         options: settings of the controller.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
