@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: demo test test-native test-sanitized lint bench clean
+.PHONY: demo test test-native test-sanitized lint bench schedules clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -41,6 +41,15 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/psb_conv.py
 	$(BIN)/python benchmarks/psb_accuracy.py
 	$(BIN)/python benchmarks/actcool_overhead.py
+
+# Tables and pictures of docs/temperature.md from the records; RERUN=1 trains anew, for hours.
+schedules: $(VENV)/installed-dev
+ifdef RERUN
+	$(BIN)/python benchmarks/schedules/run_all.py search baselines tuning actcool initial
+	$(BIN)/python benchmarks/schedules/fits.py
+	$(BIN)/python benchmarks/schedules/collect.py
+endif
+	$(BIN)/python benchmarks/schedules/report.py
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }

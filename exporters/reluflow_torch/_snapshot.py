@@ -76,6 +76,10 @@ class TensorStore:
         """Copy the values back into the same tensors."""
         _copy_all(self._tensors, self._buffers)
 
+    def clear(self) -> None:
+        """Give the memory back."""
+        self._buffers, self._tensors = [], []
+
 
 def _alike(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and a.device == b.device
@@ -170,6 +174,15 @@ class StepSnapshot:
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
         self._store.restore()
+
+    def clear(self) -> None:
+        """Forget everything and give the memory back.
+
+        Copies kept for a whole training also make a C heap hand its end to the system and
+        take it again at every backward pass.
+        """
+        self._state, self._groups, self._gradients = {}, [], []
+        self._store.clear()
 
 
 def _hold(value: Any, tensors: list[Tensor]) -> Any:

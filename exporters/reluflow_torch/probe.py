@@ -271,7 +271,10 @@ class StepProbe:
                 now.restore()
 
         saved: list[bool] = []
-        yield measure
+        try:
+            yield measure
+        finally:
+            self._step.clear()
 
 
 def device_of(model: nn.Module) -> torch.device:
