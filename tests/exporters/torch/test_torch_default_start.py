@@ -33,9 +33,7 @@ def test_default_start_fits_the_widths_of_the_model() -> None:
     scheduler = ActCoolLR(torch.optim.SGD(net.parameters(), lr=0.1), net, total_steps=8)
     train(scheduler, net, 1)
     assert scheduler.controller.schedule == PowerSchedule(start_for_widths(WIDTHS))
-    assert scheduler.temperature == pytest.approx(
-        PowerSchedule(start_for_widths(WIDTHS))(1 / 8)
-    )
+    assert scheduler.temperature == pytest.approx(PowerSchedule(start_for_widths(WIDTHS))(1 / 8))
 
 
 def test_given_temperatures_stay() -> None:
