@@ -179,6 +179,23 @@ ConvShape joined(const ConvSpec& conv, ConvShape shape) {
   return shape;
 }
 
+/// The drawn weights of a run: a kept set, one that its first chunks draw, or none per product.
+struct RunWeights {
+  WeightCache::Lease kept;
+  std::shared_ptr<WeightSet> fresh;
+
+  RunWeights(Runner& runner, const ConvRun& run) {
+    if (draws_on_the_way(run)) {
+      kept = run.weights.find(run.precision);
+      if (!kept) fresh = run.weights.take(run.precision);
+    } else if (run.weights.path() != Path::kPerProduct) {
+      kept = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+    }
+  }
+  int16_t* to_draw() const { return fresh ? fresh->weights.data() : nullptr; }
+  const int16_t* weights() const { return fresh ? fresh->weights.data() : kept.weights(); }
+};
+
 }  // namespace
 
 LaneShape lane_shape(const ConvSpec& conv) {
@@ -198,14 +215,7 @@ Status run_conv(Runner& runner, const ConvRun& given) {
       run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
   if (run.weights.path() == Path::kPerProduct) return run_per_product(runner, run, f);
-  WeightCache::Lease set;
-  std::shared_ptr<WeightSet> fresh;
-  if (draws_on_the_way(run)) {
-    set = run.weights.find(run.precision);
-    if (!set) fresh = run.weights.take(run.precision);
-  } else {
-    set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
-  }
+  RunWeights set(runner, run);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);
   const LaneCode& lanes = run.weights.lanes();
   const Bands bands(run.conv, run.shape, lanes.sampled_size() * 2, run.kernels.tile_pixels);
@@ -213,11 +223,9 @@ Status run_conv(Runner& runner, const ConvRun& given) {
   for (int64_t& b : bytes) b *= static_cast<int64_t>(sizeof(int32_t));
   const std::vector<Epilogue> epilogues =
       make_epilogues(lanes.blocks(), run.precision, f, run.emax, run.bias);
-  int16_t* drawn = fresh ? fresh->weights.data() : nullptr;
-  const int16_t* weights = fresh ? drawn : set.weights();
-  RELUFLOW_RETURN_IF_BAD(
-      run_tiles(runner, {run, bands, bytes.data(), weights, epilogues.data(), drawn}, f));
-  if (fresh) run.weights.keep(std::move(fresh));
+  RELUFLOW_RETURN_IF_BAD(run_tiles(
+      runner, {run, bands, bytes.data(), set.weights(), epilogues.data(), set.to_draw()}, f));
+  if (set.fresh) run.weights.keep(std::move(set.fresh));
   return {};
 }
 

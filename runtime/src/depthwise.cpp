@@ -88,8 +88,13 @@ struct DepthwiseWork {
   int64_t per_group;
 
   DepthwiseWork(const ConvRun& run_, const Plan& plan_, const int16_t* weights_, int f_)
-      : run(run_), plan(plan_), weights(weights_), f(f_), packing(pack_args()),
-        depthwise(sum_args()), per_group(run_.conv.outputs / run_.conv.group) {}
+      : run(run_),
+        plan(plan_),
+        weights(weights_),
+        f(f_),
+        packing(pack_args()),
+        depthwise(sum_args()),
+        per_group(run_.conv.outputs / run_.conv.group) {}
 
   /// Packs what the output rows of a band need.
   void pack(const Band& band, int32_t* packed) const {

@@ -27,13 +27,17 @@ void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputB
   kernels.narrow(exact, pixels, lanes, first, sums);
 }
 
-/// Draws the weights of the next block while those of this one are used: within the tiles, where
-/// two thirds of the units are idle, or else behind each of them.
+/// Draws the weights of the next block while those of this one are used: within the tiles, where it
+/// takes half of the time that it takes alone, or else behind each of them.
 class NextBlock {
  public:
-  /// Pairs [begin, end) come next, after a block of `pairs` and `tiles`; those behind up to `last`.
+  /// Pairs [begin, end) come next, and then those up to `last`.
   NextBlock(BlockDraw* draw, const OutputBlock& block, int64_t begin, int64_t end, int64_t last)
-      : draw_(draw), vectors_(block.vectors), begin_(begin), end_(end), last_(last), left_(begin),
+      : draw_(draw),
+        vectors_(block.vectors),
+        left_(begin),
+        end_(end),
+        last_(last),
         in_tiles_(draw && draw->tile_draws() && block.sub_pairs == kBlockPairs) {}
 
   /// Gives a tile its share.
@@ -43,7 +47,7 @@ class NextBlock {
     args->ahead = &ahead_;
     const int64_t whole = args->pairs / vectors_;  // pairs whose vectors it draws
     if (!in_tiles_ || args->pairs % vectors_ != 0 || left_ + whole > end_) return;
-    draw_->drawn_by_tile(left_, 0, &ahead_);
+    draw_->drawn_by_tile(left_, &ahead_);
     left_ += whole;
   }
 
@@ -58,10 +62,9 @@ class NextBlock {
  private:
   BlockDraw* draw_;
   int64_t vectors_;
-  int64_t begin_;
+  int64_t left_;  // the first that is not drawn yet
   int64_t end_;
   int64_t last_;
-  int64_t left_;
   bool in_tiles_;
   Ahead ahead_{};
 };

@@ -141,8 +141,8 @@ Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* 
           nullptr, 0};
 }
 
-void BlockDraw::drawn_by_tile(int64_t pair, int64_t first, Ahead* ahead) const {
-  const int64_t at = (pair * args_.vectors + first) * 2 * kLanes;
+void BlockDraw::drawn_by_tile(int64_t pair, Ahead* ahead) const {
+  const int64_t at = pair * args_.vectors * 2 * kLanes;
   ahead->draw_words = args_.p16 + at;
   ahead->draw_factors = args_.factors + at;
   ahead->draw_out = args_.out + at;

@@ -10,7 +10,8 @@ namespace {
 
 /// Ends a block after pair number `pair` of the contract if it is the last of one.
 void end_block(int64_t pair, PairOrder* order) {
-  if ((pair + 1) % kBlockPairs == 0) order->ends.push_back(static_cast<int64_t>(order->pairs.size()));
+  if ((pair + 1) % kBlockPairs != 0) return;
+  order->ends.push_back(static_cast<int64_t>(order->pairs.size()));
 }
 
 void close_last(PairOrder* order) {

@@ -234,8 +234,9 @@ TEST(depthwise_rows_agree) {
           for (int32_t& v : words) v = static_cast<int32_t>(rng() & 0x0fff0fffu) - 0x08000000;
           int16_t w[6 * 4];
           for (int16_t& v : w) v = static_cast<int16_t>(rng());
-          const std::vector<float> z = test::random_floats(static_cast<size_t>(width * height), rng);
-          std::vector<float> got(static_cast<size_t>(width * height) + 1, -77.0f);
+          const size_t pixels = static_cast<size_t>(width * height);
+          const std::vector<float> z = test::random_floats(pixels, rng);
+          std::vector<float> got(pixels + 1, -77.0f);
           std::vector<float> want(got);
           DepthwiseArgs d{words.data(), offsets, w,    4,     3, rows, pass, step, height, width,
                           0.5f,         1.0f,    &bias, 1,    0.0f, 9e9f,

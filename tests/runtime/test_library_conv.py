@@ -35,6 +35,12 @@ ROWS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((1, 64, 40, 41), (9, 64, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 1]}),
     ((2, 200, 30, 30), (66, 200, 1, 1), {}),
     ((2, 6, 30), (6, 1, 5), {"group": 6, "pads": [4, 4], "dilations": [2]}),
+    ((1, 6, 7, 7), (6, 1, 5, 5), {"group": 6, "pads": [2, 2, 2, 2]}),
+    ((1, 6, 15, 28), (6, 1, 5, 5), {"group": 6, "pads": [2, 2, 2, 2], "strides": [2, 2]}),
+    ((1, 3, 40, 112), (3, 1, 3, 3), {"group": 3, "pads": [1, 1, 1, 1]}),
+    ((1, 3, 20, 20), (3, 1, 3, 3), {"group": 3, "pads": [2, 2, 2, 2], "dilations": [2, 2]}),
+    ((1, 96, 14, 14), (70, 96, 3, 3), {"pads": [1, 1, 1, 1]}),
+    ((1, 9, 12, 12), (12, 3, 3, 3), {"group": 3, "pads": [1, 2, 1, 2], "dilations": [1, 2]}),
 ]
 IDS = [f"{x}-{w}-{'-'.join(a) or 'plain'}" for x, w, a in ROWS]
 
@@ -57,7 +63,7 @@ def test_every_sampler_is_equal_to_the_bit(
     row: int, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELUFLOW_KERNEL", kernel)
-    x, code, bias, attributes = made(row, p_bits=(4, 16, 1)[row % 3])
+    x, code, bias, attributes = made(row, p_bits=(4, 16, 1, 8)[row % 4])
     for sampler in SAMPLERS:
         options = attributes | {"sampler": sampler, "stream": row}
         session = open_native(psb_node("PsbConv", code, bias, rank=x.ndim, **options), row % 2 + 1)
