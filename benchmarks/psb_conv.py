@@ -97,6 +97,7 @@ def float_session(shape: Shape, w: np.ndarray, b: np.ndarray, threads: int) -> o
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(model.SerializeToString(), options)
 
 

@@ -4,7 +4,8 @@ All are run in turn, image by image, at batch 1: the float model, the converted 
 that keeps its seed, the same with a new seed each time, and static int8 in QDQ form. Converted
 once as `reluflow psb convert` does by default, where every node takes the scale of its input from
 the run, and once with `--calibrate`. Prints medians and fastest runs, and the ratios of the
-float model's time to each: above 1 is faster than float.
+float model's time to each: above 1 is faster than float. Each session's threads stop waiting for
+work when its run ends: else they would take a core from the sessions whose turn comes next.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from _networks import images, networks
 from _support import keep
+from onnx import ModelProto
 
 from reluflow.data import open_data
 from reluflow.deployment import calibrate
 from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, to_psb
-from reluflow.runtime import open_session, static_int8
+from reluflow.runtime import static_int8
+from reluflow.runtime.library import register
 
 SAMPLES = 4
 CALIBRATION = 8
 
 
-def runners(proto: object, threads: int, redraw: bool) -> dict[str, Callable[[int], object]]:
+def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable[[int], object]]:
     """Return what is timed, by name; each takes the number of the round."""
     model = load(proto)
     feeds = images(proto, 0)
@@ -62,8 +66,14 @@ def runners(proto: object, threads: int, redraw: bool) -> dict[str, Callable[[in
 def _runner(
     model: Model, threads: int, feeds: Callable[[int], dict[str, np.ndarray]]
 ) -> Callable[[int], object]:
-    session = open_session(model, threads=threads)
-    return lambda i: session.run(feeds(i))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    register(options)
+    session = ort.InferenceSession(model.serialize(), options, providers=["CPUExecutionProvider"])
+    return lambda i: session.run(None, feeds(i))
 
 
 def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, object]:

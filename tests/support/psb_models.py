@@ -85,6 +85,8 @@ def open_native(model: bytes, threads: int = 1) -> ort.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Threads that wait for more work would take the cores from the next session of a process.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     register(options)
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
