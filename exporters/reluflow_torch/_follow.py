@@ -74,7 +74,7 @@ class TrainingPasses:
         if module is self._model and self._capture is not None and not self._probe.is_running:
             capture, self._capture = self._capture, None
             capture.__exit__(None, None, None)
-            self.patterns = capture.patterns
+            self.patterns = capture.take(with_nans=False)
 
 
 def _watched(
