@@ -85,10 +85,10 @@ class SiteNames:
         """
         way = tuple((op, bits.shape[1]) for _, op, bits, _, _ in sites)
         if is_named:
-            self._known[way] = _numbered(sites)
+            self._known[way] = numbered(sites)
         names = self._known.get(way)
         self.are_wanted = names is None
-        return _numbered(sites) if names is None else names
+        return numbered(sites) if names is None else names
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -237,7 +237,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sites.append((name, op, bits, nans, x.numel() // bits.shape[1]))
 
 
-def _numbered(sites: Sequence[Site]) -> tuple[str, ...]:
+def numbered(sites: Sequence[Site]) -> tuple[str, ...]:
     """Return the names with `#2`, `#3` ... from the second call of the same site on."""
     calls: Counter[str] = Counter()
     names = []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow_torch._chain import Chain, ChainCapture
 from reluflow_torch._modules import all_modules
 from reluflow_torch._part import batch_size, first_inputs, first_patterns
 from reluflow_torch._rates import set_rates
@@ -64,6 +65,11 @@ class Batch:
                     torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
                 )
             yield
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether autocast was on."""
+        return any(enabled for _, enabled, _ in self.autocast)
 
     def check_unchanged(self) -> None:
         """Refuse a batch whose tensors were overwritten since the pass.
@@ -168,6 +174,13 @@ class StepProbe:
             names=self._names,
         )
 
+    def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
+        """Return a context that catches the patterns of a training pass on a batch."""
+        chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
+        if chain is None:
+            return self.capture()
+        return ChainCapture(chain, self._max_samples)
+
     def random_state(self) -> RandomState:
         """Return the present state of the generators that the model may use."""
         return RandomState(device_of(self.model), with_host=self._host_draws)
@@ -187,6 +200,10 @@ class StepProbe:
         """
         batch.check_unchanged()
         args, kwargs, max_samples = self._inputs(batch)
+        if not batch.is_cast:
+            chain = Chain.of(self.model, args, kwargs)
+            if chain is not None:
+                return self._patterns_of_chain(chain, args[0], max_samples)
         now = self.random_state()
         self._buffers.save()
         if random is not None:
@@ -207,6 +224,16 @@ class StepProbe:
             now.restore()
         self.forward_passes += 1
         return capture.take()
+
+    def _patterns_of_chain(self, chain: Chain, x: Tensor, max_samples: int) -> Patterns:
+        self._buffers.save()
+        try:
+            with torch.no_grad():
+                found = chain.patterns(x, max_samples)
+        finally:
+            self._buffers.restore()
+        self.forward_passes += 1
+        return found
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
         """Return the inputs of a pass and the bound that keeps as many pixels an example."""
