@@ -20,7 +20,7 @@ SEARCH_RATES = {
 }
 SEARCH_SEED = 100  # of none of the final runs
 TEMPERATURES = ((6.0, 1.0), (4.0, 1.0), (6.0, 2.0), (4.0, 2.0), (3.17, 4.0), (8.0, 1.0))
-LOW_TEMPERATURES = ((0.4, 1.0), (0.8, 1.0), (0.73, 2.0))  # for the narrow sites of ResNet-8
+LOW_TEMPERATURES = ((0.4, 1.0), (0.8, 1.0), (1.0, 1.0), (0.73, 2.0))  # for ResNet-8 alone
 INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
 INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 INITIAL_EPOCHS = 1
@@ -51,8 +51,15 @@ def baselines(folder: Path) -> list[Run]:
 
 
 def tuning(_: Path) -> list[Run]:
-    """Short runs of ActCoolLR, from which its default temperatures were chosen."""
-    return [
+    """Short runs of ActCoolLR, from which its default temperatures were chosen.
+
+    For ResNet-8 two runs of full length follow, which look at no test image either.
+    """
+    longer = [
+        Run("resnet8", "actcool", INITIAL_RATE, EPOCHS["resnet8"], SEARCH_SEED, options=options)
+        for options in ({"start": 0.91, "gamma": 1.0}, {"start": 1.0, "gamma": 1.0})
+    ]
+    return longer + [
         Run(
             network,
             "actcool",

@@ -14,7 +14,14 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from _plan import INITIAL_RATES, LOW_TEMPERATURES, TEMPERATURES, TRACED_SEED, best_rates
+from _plan import (
+    INITIAL_RATES,
+    LOW_TEMPERATURES,
+    SEARCH_EPOCHS,
+    TEMPERATURES,
+    TRACED_SEED,
+    best_rates,
+)
 from _schedules import NAMES
 from _schedules import TITLES as SCHEDULES
 from _tasks import EPOCHS
@@ -100,7 +107,9 @@ def tuning_table(tuning: list[Record]) -> str:
 
 def _tuned(tuning: list[Record], network: str, options: dict[str, float]) -> str:
     for record in tuning:
-        if record["run"]["network"] == network and record["run"]["options"] == options:
+        run = record["run"]
+        is_short = run["epochs"] == SEARCH_EPOCHS[network]
+        if is_short and run["network"] == network and run["options"] == options:
             failed = not math.isfinite(record["epochs"][-1]["loss"])
             return "diverged" if failed else f"{record['validation_accuracy']:.2f}"
     return ""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from reluflow_torch._chain import ChainCapture
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._snapshot import RandomState
 from reluflow_torch._unwrap import called_module, is_compiled
@@ -36,7 +37,7 @@ class TrainingPasses:
         self._model = called_module(model)
         self._probe = probe
         self._is_wanted = is_wanted
-        self._capture: PatternCapture | None = None
+        self._capture: PatternCapture | ChainCapture | None = None
         self._handles = [
             self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
             self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
@@ -65,16 +66,18 @@ class TrainingPasses:
         self.forget()
         if self._is_wanted():
             self.batch = Batch.now(args, kwargs, device_of(module))
-            self.random = self._probe.random_state()
-            if not is_compiled(module):
-                self._capture = self._probe.capture()
-                self._capture.__enter__()
+            capture = None if is_compiled(module) else self._probe.capture_of(self.batch)
+            if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
+                self.random = self._probe.random_state()
+            if capture is not None:
+                self._capture = capture
+                capture.__enter__()
 
     def _end(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         if module is self._model and self._capture is not None and not self._probe.is_running:
             capture, self._capture = self._capture, None
             capture.__exit__(None, None, None)
-            self.patterns = capture.patterns
+            self.patterns = capture.take(with_nans=False)
 
 
 def _watched(

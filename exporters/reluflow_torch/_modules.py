@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 _ACTIVATIONS = nn.modules.activation.__name__
+
+
+def all_modules(model: nn.Module) -> Iterator[nn.Module]:
+    """Give a model and all modules in it, quicker than `modules()`; a shared one may repeat."""
+    yield model
+    for child in model._modules.values():
+        if child is not None:
+            yield from all_modules(child)
 
 
 class ModuleStack:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import distributed
 
@@ -20,17 +22,17 @@ def rank() -> int:
     return 0
 
 
-def mean_over_ranks(value: float, device: torch.device) -> float:
+def mean_over_ranks(value: float, device: Callable[[], torch.device]) -> float:
     """Return the mean of a value over all ranks, the same on each of them bit for bit.
 
     Args:
         value: this process' value.
-        device: the model's: NCCL wants its tensors there.
+        device: gives the model's: NCCL wants its tensors there.
     """
     ranks = number_of_ranks()
     if ranks == 1:
         return value
     is_nccl = distributed.get_backend() == "nccl"
-    total = torch.tensor(value, dtype=torch.float64, device=device if is_nccl else "cpu")
+    total = torch.tensor(value, dtype=torch.float64, device=device() if is_nccl else "cpu")
     distributed.all_reduce(total)
     return float(total) / ranks

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from reluflow_torch._modules import all_modules
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex)
 
@@ -108,7 +109,7 @@ class BufferSnapshot:
     def save(self) -> None:
         """Remember all buffers, also those that a pass may replace."""
         self._buffers = [
-            (m._buffers, dict(m._buffers)) for m in self._model.modules() if m._buffers
+            (m._buffers, dict(m._buffers)) for m in all_modules(self._model) if m._buffers
         ]
         found = {id(b): b for _, kept in self._buffers for b in kept.values() if b is not None}
         if found:

@@ -9,6 +9,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
 
 from reluflow.errors import OptionError
+from reluflow_torch._modules import all_modules
 
 
 def called_module(model: nn.Module) -> nn.Module:
@@ -44,7 +45,7 @@ def is_compiled(model: nn.Module) -> bool:
     """Tell whether the model or a part of it runs as a compiled graph."""
     return any(
         "_orig_mod" in module._modules or module._compiled_call_impl is not None
-        for module in model.modules()
+        for module in all_modules(model)
     )
 
 

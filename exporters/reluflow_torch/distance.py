@@ -102,7 +102,10 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
     device = pairs[0][0].bits.device
     tensors = [_changed(a.bits, b.bits) for a, b in pairs]
     tensors += [count for count in nans if isinstance(count, Tensor)]
-    values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
+    if device.type == "cpu":
+        values = [value.item() for value in tensors]
+    else:
+        values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
     counted = iter(values[len(pairs) :])
     return Distances(
         tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -67,6 +67,10 @@ class Patterns(Mapping[str, SitePattern]):
         return len(self._sites)
 
 
+Site = tuple[str, str, Tensor, "Tensor | int", int]
+"""What a capture notes: name without its number, and the other fields of SitePattern."""
+
+
 class SiteNames:
     """Names of the sites of a model, kept by the order in which their operators ran."""
 
@@ -74,19 +78,17 @@ class SiteNames:
         self.are_wanted = True
         self._known: dict[tuple[tuple[str, int], ...], tuple[str, ...]] = {}
 
-    def name(self, sites: Sequence[SitePattern], *, is_named: bool) -> list[SitePattern]:
-        """Return the sites with their names: learns from those that have them, helps the rest.
+    def name(self, sites: Sequence[Site], *, is_named: bool) -> tuple[str, ...]:
+        """Return the names of the sites: learns from those that have them, helps the rest.
 
         Where a model takes a way that was not seen before, the next pass is asked for names.
         """
-        way = tuple((site.op, site.units) for site in sites)
+        way = tuple((op, bits.shape[1]) for _, op, bits, _, _ in sites)
         if is_named:
-            self._known[way] = tuple(site.name for site in sites)
+            self._known[way] = numbered(sites)
         names = self._known.get(way)
         self.are_wanted = names is None
-        if names is None:
-            return list(sites)
-        return [replace(site, name=name) for site, name in zip(sites, names, strict=True)]
+        return numbered(sites) if names is None else names
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -136,19 +138,25 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._max_samples = max_samples
         self._count_nans = count_nans
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
-        self._sites: list[SitePattern] = []
-        self._last: Tensor | None = None
-        self._calls: Counter[str] = Counter()
+        self._sites: list[Site] = []
+        self._last: tuple[Tensor, int] | None = None
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
 
     @property
     def patterns(self) -> Patterns:
         """What was caught so far."""
-        sites = self._names.name(self._sites, is_named=self._stack is not None)
-        if self._last is not None:
-            sites[-1] = replace(sites[-1], nans=self._last.sum().isnan())
-        return Patterns(sites)
+        return self.take()
+
+    def take(self, *, with_nans: bool = True) -> Patterns:
+        """Return what was caught so far; `with_nans=False` spares looking for NaNs."""
+        if self._last is not None and with_nans:
+            nans = sample_units(*self._last, self._max_samples).sum().isnan()
+            self._sites[-1] = (*self._sites[-1][:3], nans, self._sites[-1][4])
+        names = self._names.name(self._sites, is_named=self._stack is not None)
+        return Patterns(
+            SitePattern(name, *site[1:]) for name, site in zip(names, self._sites, strict=True)
+        )
 
     def __enter__(self) -> PatternCapture:
         if self._stack is not None:
@@ -172,7 +180,12 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Look at the arguments of a switch before it runs, as it may overwrite them."""
         kwargs = kwargs or {}
-        rule = self._rules.get(id(func))
+        key = id(func)
+        if key in _RELUS and not self._count_nans:
+            result = func(*args, **kwargs)
+            self._keep(func, args[0], 0.0, result)
+            return result
+        rule = self._rules.get(key)
         if rule is not None:
             found = rule(args, kwargs)
             if found is not None:
@@ -180,11 +193,11 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif func is _WHERE:
             self._keep_where(func, args)
         result = func(*args, **kwargs)
-        axis = UNIT_AXIS.get(id(func))
+        axis = UNIT_AXIS.get(key)
         if axis is not None:
             made = result[0] if isinstance(result, tuple | list) else result
             self._axes[made.numel()] = axis
-        elif id(func) in _COMPARISONS:
+        elif key in _COMPARISONS:
             x, threshold = args[0], args[1]
             if x.is_floating_point():
                 self._compared[id(result)] = (result, x, float(threshold))
@@ -196,31 +209,42 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if mask is args[0] and x is not None and any(x is value for value in args[1:3]):
             self._keep(func, x, threshold)
 
-    def _keep(self, func: Any, x: Tensor, threshold: float) -> None:
+    def _keep(
+        self, func: Any, x: Tensor, threshold: float, switched: Tensor | None = None
+    ) -> None:
         if x.dim() == 0 or x.numel() == 0 or not x.is_floating_point():
             return
         if torch._C._len_torch_dispatch_stack():  # a capture around this one
             with _disable_current_modes():
-                self._note(func, x, threshold)
+                self._note(func, x, threshold, switched)
         else:
-            self._note(func, x, threshold)
+            self._note(func, x, threshold, switched)
 
-    def _note(self, func: Any, x: Tensor, threshold: float) -> None:
+    def _note(self, func: Any, x: Tensor, threshold: float, switched: Tensor | None) -> None:
         op = func.overloadpacket.__name__.strip("_")
-        base = op if self._stack is None else self._stack.name(op)
-        self._calls[base] += 1
-        call = self._calls[base]
-        name = base if call == 1 else f"{base}#{call}"
+        name = op if self._stack is None else self._stack.name(op)
         axis = self._axes.get(x.numel(), 1 if x.dim() > 2 else -1)
-        values = sample_units(x, axis, self._max_samples)
-        population = x.numel() // values.shape[1]
+        values = sample_units(x if switched is None else switched, axis, self._max_samples)
         nans: Tensor | int = 0
         if self._count_nans:
             bits, nans = values > threshold, values.isnan().sum()
-        else:  # the first form is twice as quick on a CPU
-            bits = values.relu().bool() if threshold == 0.0 else values > threshold
-            self._last = values
-        self._sites.append(SitePattern(name, op, bits, nans, population))
+        else:  # several times as quick on a CPU as a comparison
+            if threshold != 0.0:
+                bits = values > threshold
+            else:
+                bits = (values.relu() if switched is None else values).bool()
+            self._last = x, axis
+        self._sites.append((name, op, bits, nans, x.numel() // bits.shape[1]))
+
+
+def numbered(sites: Sequence[Site]) -> tuple[str, ...]:
+    """Return the names with `#2`, `#3` ... from the second call of the same site on."""
+    calls: Counter[str] = Counter()
+    names = []
+    for base, *_ in sites:
+        calls[base] += 1
+        names.append(base if calls[base] == 1 else f"{base}#{calls[base]}")
+    return tuple(names)
 
 
 def check_max_samples(max_samples: int) -> None:
@@ -236,6 +260,7 @@ def check_max_samples(max_samples: int) -> None:
         )
 
 
+_RELUS = frozenset((id(torch.ops.aten.relu.default), id(torch.ops.aten.relu_.default)))
 _WHERE = torch.ops.aten.where.self
 _COMPARISONS = frozenset(
     id(getattr(torch.ops.aten, name).Scalar) for name in ("gt", "ge", "lt", "le")

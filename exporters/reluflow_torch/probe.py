@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow_torch._chain import Chain, ChainCapture
+from reluflow_torch._modules import all_modules
 from reluflow_torch._part import batch_size, first_inputs, first_patterns
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
@@ -54,6 +56,21 @@ class Batch:
         )
         return cls(args, kwargs, autocast, _versions(args, kwargs))
 
+    @contextmanager
+    def casting(self) -> Iterator[None]:
+        """Cast as the pass did."""
+        with ExitStack() as stack:
+            for kind, enabled, dtype in self.autocast:
+                stack.enter_context(
+                    torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
+                )
+            yield
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether autocast was on."""
+        return any(enabled for _, enabled, _ in self.autocast)
+
     def check_unchanged(self) -> None:
         """Refuse a batch whose tensors were overwritten since the pass.
 
@@ -65,6 +82,13 @@ class Batch:
                 "the input of the model was changed in place after the forward pass that used "
                 "it, so the pass cannot be repeated; write into a copy of the batch instead."
             )
+
+
+def _eagerly() -> Any:
+    """Return a context in which compiled functions run as they are written."""
+    if "torch._dynamo" in sys.modules:
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
 
 
 def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
@@ -150,6 +174,13 @@ class StepProbe:
             names=self._names,
         )
 
+    def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
+        """Return a context that catches the patterns of a training pass on a batch."""
+        chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
+        if chain is None:
+            return self.capture()
+        return ChainCapture(chain, self._max_samples)
+
     def random_state(self) -> RandomState:
         """Return the present state of the generators that the model may use."""
         return RandomState(device_of(self.model), with_host=self._host_draws)
@@ -169,35 +200,47 @@ class StepProbe:
         """
         batch.check_unchanged()
         args, kwargs, max_samples = self._inputs(batch)
+        if not batch.is_cast:
+            chain = Chain.of(self.model, args, kwargs)
+            if chain is not None:
+                return self._patterns_of_chain(chain, args[0], max_samples)
         now = self.random_state()
         self._buffers.save()
         if random is not None:
             random.restore()
         self.is_running = True
         try:
-            with ExitStack() as stack:
-                stack.enter_context(torch.no_grad())
-                if "torch._dynamo" in sys.modules:
-                    stack.enter_context(torch.compiler.set_stance("force_eager"))
-                for kind, enabled, dtype in batch.autocast:
-                    stack.enter_context(
-                        torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
-                    )
-                capture = stack.enter_context(self.capture(max_samples))
-                self.model(*args, **kwargs)
-                if self._is_first:
-                    self._host_draws, self._is_first = now.host_has_moved(), False
+            with torch.no_grad(), _eagerly(), self.capture(max_samples) as capture:
+                if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
+                    with batch.casting():
+                        self.model(*args, **kwargs)
+                else:
+                    self.model(*args, **kwargs)
+            if self._is_first:
+                self._host_draws, self._is_first = now.host_has_moved(), False
         finally:
             self.is_running = False
             self._buffers.restore()
             now.restore()
         self.forward_passes += 1
-        return capture.patterns
+        return capture.take()
+
+    def _patterns_of_chain(self, chain: Chain, x: Tensor, max_samples: int) -> Patterns:
+        self._buffers.save()
+        try:
+            with torch.no_grad():
+                found = chain.patterns(x, max_samples)
+        finally:
+            self._buffers.restore()
+        self.forward_passes += 1
+        return found
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
         """Return the inputs of a pass and the bound that keeps as many pixels an example."""
+        if self._examples is None:
+            return batch.args, batch.kwargs, self._max_samples
         size = batch_size(batch.args, batch.kwargs)
-        if self._examples is None or size is None or size <= self._examples:
+        if size is None or size <= self._examples:
             return batch.args, batch.kwargs, self._max_samples
         args, kwargs = first_inputs(batch.args, batch.kwargs, self._examples)
         return args, kwargs, max(1, self._max_samples // size) * self._examples
@@ -217,8 +260,10 @@ class StepProbe:
         Raises:
             OptionError: it does matter.
         """
+        if self._examples is None:
+            return patterns
         size = batch_size(batch.args, batch.kwargs)
-        if self._examples is None or size is None or size <= self._examples:
+        if size is None or size <= self._examples:
             return patterns
         first = first_patterns(patterns, self._examples, size)
         if is_checked:
@@ -279,10 +324,12 @@ class StepProbe:
 
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's first parameter or buffer; the CPU where it has none."""
-    for tensors in (model.parameters(), model.buffers()):
-        first: Tensor | None = next(tensors, None)
-        if first is not None:
-            return first.device
+    modules = [*all_modules(model)]
+    for kind in ("_parameters", "_buffers"):
+        for module in modules:
+            for tensor in getattr(module, kind).values():
+                if tensor is not None:
+                    return tensor.device  # type: ignore[no-any-return]
     return torch.device("cpu")
 
 

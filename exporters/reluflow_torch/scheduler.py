@@ -200,20 +200,18 @@ class ActCoolLR(LRScheduler):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Set the rates of the step that is about to be taken."""
-        if self._leads():
-            self._check_hand_over()
-        if not self._leads():
+        if not self._leads() or self._has_handed_over():
             return None
-        replaced = run_closure(args, kwargs)
+        replaced = run_closure(args, kwargs) if len(args) > 1 or kwargs else None
         if not _is_overflow(optimizer):
             self._set_coming_rates()
         return replaced
 
-    def _check_hand_over(self) -> None:
+    def _has_handed_over(self) -> bool:
         """Stand back where another scheduler has taken over, as SequentialLR lets it."""
         marks, written = rate_marks(self.optimizer), self._written
-        if not written or marks[: len(written)] == written:
-            return
+        if not written or marks == written or marks[: len(written)] == written:
+            return False
         if self._is_fresh:
             raise OptionError(
                 f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
@@ -221,19 +219,21 @@ class ActCoolLR(LRScheduler):
                 "ChainedScheduler, or join schedulers by SequentialLR."
             )
         self._is_leading = False
+        return True
 
     def _set_coming_rates(self) -> None:
         controller, passes = self.controller, self._passes
         if len(self._ratios) < len(self.optimizer.param_groups):
             self._add_new_groups()
-        if self._is_measurement_due():
+        is_fit_due = controller.fit_due
+        if is_fit_due or controller.will_want_distance:
             self._look_before()
-        rate = self._fitted_rate() if controller.fit_due else self._known_rate()
+        rate = self._fitted_rate() if is_fit_due else self._known_rate()
         self._rates = [rate * ratio for ratio in self._ratios]
         set_rates(self.optimizer, self._rates)
         self._written = rate_marks(self.optimizer)
         self._is_fresh = False
-        if controller.wants_distance and passes.batch is not None and passes.patterns is not None:
+        if passes.patterns is not None and passes.batch is not None and controller.wants_distance:
             self._probed = passes.batch, passes.patterns
 
     def _fitted_rate(self) -> float:
@@ -246,14 +246,7 @@ class ActCoolLR(LRScheduler):
 
     def _known_rate(self) -> float:
         """Return the coming rate where the model of the controller suffices."""
-
-        def refuse(rate: float) -> float:
-            raise DataError(
-                f"controller asked for D at rate {rate} while its fit_due was False; let "
-                "fit_due say before the forward pass that a fit is coming."
-            )
-
-        return self.controller.next_rate(self.progress, refuse)
+        return self.controller.next_rate(self.progress, _refuse)
 
     def _look_before(self) -> None:
         """See that the patterns of the present weights are there, and that there are any."""
@@ -285,7 +278,6 @@ class ActCoolLR(LRScheduler):
     def _agree(self, distances: Distances) -> float:
         return mean_over_ranks(distances.mean, self._device)
 
-    @property
     def _device(self) -> torch.device:
         return device_of(self._probe.model)
 
@@ -376,6 +368,14 @@ class ActCoolLR(LRScheduler):
             f"rate {rate}, mu {self.controller.mu:.3g}, sigma {self.controller.sigma:.3g}, "
             f"{self.controller.n_fits} fits, {self.n_probes} probes)"
         )
+
+
+def _refuse(rate: float) -> float:
+    """Stand where a measurement of D was not announced."""
+    raise DataError(
+        f"controller asked for D at rate {rate} while its fit_due was False; let "
+        "fit_due say before the forward pass that a fit is coming."
+    )
 
 
 def _check_total(total_steps: int | None) -> None:

@@ -16,7 +16,7 @@ DEFAULT_START_BITS = 6.0
 DEFAULT_GAMMA = 1.0
 DEFAULT_PEAK = 0.99
 WIDE_SITE = 512
-WIDTH_EXPONENT = 0.75
+WIDTH_EXPONENT = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def start_for_widths(widths: Iterable[int]) -> float:
     The more units a pattern has, the more patterns one step changes: for independent units
     T = -d log2(1 - q), where q is the share of units that switch. At the same T narrow sites
     are torn up while wide ones hardly move. So a site of d units starts at
-    T_d = 6 (d / 512)^(3/4) bits, at 6 bits from 512 units on, and the network at the T of the
+    T_d = 6 (d / 512)^(2/3) bits, at 6 bits from 512 units on, and the network at the T of the
     mean distance: T = -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
 
     Args:
@@ -172,7 +172,7 @@ def start_for_widths(widths: Iterable[int]) -> float:
 
     Example:
         >>> start_for_widths([512, 512]), round(start_for_widths([16, 16, 16, 32, 32, 64, 64]), 2)
-        (6.0, 0.73)
+        (6.0, 0.91)
 
     Reference: thesis eq. 3.18 (Theorem 1) for the role of d.
     """
