@@ -42,7 +42,11 @@ class Chain:
         if type(x) is not Tensor or x.requires_grad or not x.is_floating_point():
             return None
         layers: list[tuple[str, nn.Module]] = []
-        if type(model) is not nn.Sequential or _is_watched(x.device) or not _collect(model, "", layers):
+        if (
+            type(model) is not nn.Sequential
+            or _is_watched(x.device)
+            or not _collect(model, "", layers)
+        ):
             return None
         first = layers[0][1] if layers else None
         is_flat = type(first) is nn.Flatten and first.start_dim == 1 and first.end_dim == -1
@@ -104,7 +108,7 @@ class ChainCapture:
 def _is_watched(device: torch.device) -> bool:
     """Tell whether anything looks at or changes what operators do."""
     return bool(
-        torch_module._has_any_global_hook()
+        torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or torch.is_autocast_enabled(device.type)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
 from reluflow_torch._modules import all_modules
 
 _PLAIN = (int, float, bool, str, bytes, type(None), complex)

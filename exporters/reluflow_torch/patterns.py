@@ -209,9 +209,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if mask is args[0] and x is not None and any(x is value for value in args[1:3]):
             self._keep(func, x, threshold)
 
-    def _keep(
-        self, func: Any, x: Tensor, threshold: float, switched: Tensor | None = None
-    ) -> None:
+    def _keep(self, func: Any, x: Tensor, threshold: float, switched: Tensor | None = None) -> None:
         if x.dim() == 0 or x.numel() == 0 or not x.is_floating_point():
             return
         if torch._C._len_torch_dispatch_stack():  # a capture around this one

@@ -96,7 +96,7 @@ def _finish(upper: Axes, lower: Axes) -> None:
     upper.set_ylim(-0.03, 1.03)
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     upper.set_ylabel("patterns that change, D", fontsize=9, color=INK)
-    upper.legend(loc="upper left", frameon=False, fontsize=8.5, labelcolor=INK)
+    upper.legend(loc="best", frameon=False, fontsize=8.5, labelcolor=INK)
     lower.yaxis.set_major_locator(MaxNLocator(3, min_n_ticks=3))
     lower.yaxis.set_major_formatter(lambda value, _: f"{round(100 * value, 1):g}%")
     lower.set_ylabel("model - measured", fontsize=9, color=INK)
