@@ -39,6 +39,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/whole_analysis.py
 	$(BIN)/python benchmarks/peak_memory.py
 	$(BIN)/python benchmarks/psb_conv.py
+	$(BIN)/python benchmarks/psb_network.py
 	$(BIN)/python benchmarks/psb_accuracy.py
 	$(BIN)/python benchmarks/actcool_overhead.py
 
