@@ -123,7 +123,7 @@ class Side:
             self.optimizer = torch.optim.AdamW(parameters, lr=1e-3)
         self.scheduler: ActCoolLR | None = None
         if total is not None:
-            mild = PowerSchedule(start=3.0)
+            mild = PowerSchedule(start=0.5)  # the cost is that of any temperature
             self.scheduler = ActCoolLR(
                 self.optimizer, self.model, total, schedule=mild, examples=examples
             )
