@@ -15,6 +15,7 @@ from rich.console import Console
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.data import DataSource, open_data
+from reluflow.deployment import batch_size as fitting_size
 from reluflow.deployment import read_labels, read_targets
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import load
@@ -127,8 +128,7 @@ def _optimizer(torch: Any, module: Any, name: str, momentum: float) -> Any:
 
 
 def _batches(torch: Any, source: DataSource, answers: np.ndarray, count: int, wanted: int) -> Any:
-    fixed = [spec.batch_size for spec in source.inputs if spec.batch_size]
-    size = fixed[0] if fixed else wanted
+    size = fitting_size(source, wanted)
     known = source.n_samples
     if known is not None and known != len(answers):
         raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input")

@@ -1,5 +1,6 @@
 """Models on their way to a device: calibration, accuracy against precision, size and cost."""
 
+from reluflow.deployment._run import batch_size
 from reluflow.deployment.calibrate import calibrate
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.evaluate import EvaluationOptions, evaluate
@@ -23,6 +24,7 @@ __all__ = [
     "PsbDescription",
     "SamplePoint",
     "accuracy",
+    "batch_size",
     "calibrate",
     "describe_psb",
     "evaluate",

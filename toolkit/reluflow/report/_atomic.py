@@ -40,6 +40,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def make_folder(directory: str | os.PathLike[str]) -> Path:
+    """Return a folder, made with its parents where it is missing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {str(folder)!r} cannot be made ({error.strerror or error}); choose another"
+        ) from error
+    return folder
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8, whole or not at all; a lone surrogate becomes its escape."""
     with replacing(path) as partial:

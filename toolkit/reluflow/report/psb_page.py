@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reluflow.deployment import Evaluation
-from reluflow.errors import OutputError
-from reluflow.report._atomic import replacing, write_text
+from reluflow.report._atomic import make_folder, replacing, write_text
 from reluflow.report._format import count, decimal, percent, plain, plural, size
 from reluflow.report._templates import environment, read_part
 
@@ -34,13 +33,7 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
     Raises:
         OutputError: a file cannot be written.
     """
-    folder = Path(directory)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {str(folder)!r} cannot be made ({error.strerror or error}); choose another"
-        ) from error
+    folder = make_folder(directory)
     write_text(folder / NUMBERS, json.dumps(result.to_dict(), indent=2) + "\n")
     with replacing(folder / PICTURE) as partial:
         _draw(result, partial)

@@ -11,8 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from reluflow.errors import OutputError
-from reluflow.report._atomic import write_text
+from reluflow.report._atomic import make_folder, write_text
 from reluflow.report._format import decimal, percent, plain, shorten
 from reluflow.report.transitions import save_transitions
 from reluflow.temperature import Sensitivity, TransitionFit
@@ -58,14 +57,7 @@ def write_sensitivity(
     Raises:
         OutputError: they cannot be written.
     """
-    folder = Path(directory)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"directory {str(folder)!r} cannot be made ({error.strerror or error}); name one that "
-            "you may write to."
-        ) from error
+    folder = make_folder(directory)
     picture, text = folder / "sensitivity.png", folder / "sensitivity.json"
     models = [fit.model for fit in result.fits]
     save_transitions(result.rates, result.mean, models, picture, title=title)
