@@ -8,9 +8,6 @@ from reluflow.graph._inline import inline_functions
 from reluflow.graph._skeleton import make_skeleton
 from reluflow.graph.model import Model
 
-OWN_DOMAIN = "ai.reluflow"
-"""Domain of the PSB operators; their functions stay calls."""
-
 
 def copy_proto(model: Model, inline: bool, keep_domain: str | None = None) -> ModelProto:
     """Copy the model; inlining sees no weights, so it works at any size.

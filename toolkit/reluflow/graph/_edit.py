@@ -10,10 +10,11 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
 from reluflow.graph._constants import apply_rule, has_rule
-from reluflow.graph._copy import OWN_DOMAIN, copy_proto
+from reluflow.graph._copy import copy_proto
 from reluflow.graph._external import graphs_of, read_tensor
 from reluflow.graph._index import Node, TensorType
 from reluflow.graph._inline import domain_of
+from reluflow.graph._own_domain import OWN_DOMAIN
 from reluflow.graph._structure import build_structure
 from reluflow.graph._tap_scopes import NameMaker
 from reluflow.graph.model import Model

@@ -7,7 +7,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._inline import domain_of
-from reluflow.graph._psb_function import ADDEND_PLACE
+from reluflow.graph._own_domain import ADDEND_PLACE
 from reluflow.graph._psb_read import read_activation
 from reluflow.graph._psb_write import activation_attributes
 from reluflow.graph.psb_nodes import is_psb

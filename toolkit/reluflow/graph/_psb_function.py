@@ -15,14 +15,12 @@ from itertools import product
 
 from onnx import FunctionProto, helper, parser
 
-from reluflow.graph._copy import OWN_DOMAIN
-
-PSB_CONV, PSB_MATMUL = "PsbConv", "PsbMatMul"
-_SHARED = "PsbParts"
-ADDEND_PLACE = {PSB_CONV: 7, PSB_MATMUL: 6}
-"""Number of the input Z; a convolution has `region` before it."""
-FROM_THE_RUN = -1000
-"""Default of `x_exponent` in the function: the node does not give one."""
+from reluflow.graph._own_domain import (
+    FROM_THE_RUN,
+    OWN_DOMAIN,
+    PSB_CONV,
+    PSB_PARTS,
+)
 
 MIN_OPSET = 13
 MIN_IR = 8
@@ -45,7 +43,7 @@ def psb_functions(
     for function in functions:
         _shorten(function)
         for name, value in (("clip_min", -math.inf), ("clip_max", math.inf)):
-            if function.name != _SHARED:  # the text form has no infinities
+            if function.name != PSB_PARTS:  # the text form has no infinities
                 function.attribute_proto.append(helper.make_attribute(name, value))
     return functions
 
@@ -76,7 +74,7 @@ def _text(op: str, opset: int, adds: bool) -> str:
  x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
 (X, W, emax, B, samples, seed{f"{region}, Z" if adds else ""}) => (Y)
 {{
-    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{_SHARED} <
+    x_int, w, scale_first, scale_second = {OWN_DOMAIN}.{PSB_PARTS} <
         weight_shape: ints = @weight_shape,
         x_bits: int = @x_bits, x_exponent: int = @x_exponent> (X, W, emax, samples)
 {_CONV if op == PSB_CONV else _MATMUL}
@@ -91,7 +89,7 @@ def _text(op: str, opset: int, adds: bool) -> str:
 def _shared_text(opset: int) -> str:
     return f"""
 <domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}]>
-{_SHARED}
+{PSB_PARTS}
 <weight_shape, x_bits, x_exponent>
 (X, W, emax, samples) => (x_int, w, scale_first, scale_second)
 {{

@@ -13,7 +13,7 @@ from reluflow.graph._affine import BATCH_NORM, read_batch_norm
 from reluflow.graph._edit import Editor, attribute
 from reluflow.graph._inline import domain_of
 from reluflow.graph._linear import F64, Linear, read_linear
-from reluflow.graph._psb_function import PSB_CONV, PSB_MATMUL
+from reluflow.graph._own_domain import PSB_CONV, PSB_MATMUL
 
 CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
 _WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from reluflow.graph._copy import OWN_DOMAIN
 from reluflow.graph._edit import Editor, name_of
-from reluflow.graph._psb_function import ADDEND_PLACE, MIN_IR, psb_functions
+from reluflow.graph._own_domain import ADDEND_PLACE, OWN_DOMAIN
+from reluflow.graph._psb_function import MIN_IR, psb_functions
 from reluflow.graph._psb_read import Multiply
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.psb import encode, pack

@@ -15,7 +15,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph._check import reads
-from reluflow.graph._copy import OWN_DOMAIN
+from reluflow.graph._own_domain import OWN_DOMAIN
 from reluflow.graph.hash_taps import OP
 from reluflow.graph.model import Model
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from reluflow.graph._copy import OWN_DOMAIN
+from reluflow.graph._own_domain import OWN_DOMAIN
 from reluflow.graph._tap_scopes import NameMaker
 from reluflow.graph.model import Model
 from reluflow.graph.tap import Tap

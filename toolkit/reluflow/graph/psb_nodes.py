@@ -6,15 +6,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import NodeProto, numpy_helper
+from onnx import NodeProto
 
 from reluflow.errors import ModelError
-from reluflow.graph._copy import OWN_DOMAIN
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._index import TensorType
 from reluflow.graph._inline import domain_of
-from reluflow.graph._psb_function import ADDEND_PLACE, PSB_CONV, PSB_MATMUL
-from reluflow.graph._shapes import types_of
+from reluflow.graph._own_domain import (
+    ADDEND_PLACE,
+    FROM_THE_RUN,
+    OWN_DOMAIN,
+    PSB_CONV,
+    PSB_MATMUL,
+)
 from reluflow.graph.model import Model
 from reluflow.psb import PsbCode, unpack
 
@@ -106,18 +110,41 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
 
     Args:
         model: a converted model; any other has none.
+
+    Raises:
+        ModelError: an operator's bit planes or exponents are computed, or an input of the graph.
     """
-    initializers = {t.name: t for t in model._proto.graph.initializer}
-    types = types_of(model._proto.graph, frozenset())
-    nodes = [node for node in model._proto.graph.node if is_psb(node)]
+    if not any(map(is_psb, model._proto.graph.node)):
+        return ()
+    editor = Editor(model)
     found = []
-    for node in nodes:
-        planes, emax = [numpy_helper.to_array(initializers[name]) for name in node.input[1:3]]
-        added = addend(node)
-        if added in initializers and 0 in initializers[added].dims:
-            added = None
-        found.append(_describe(node, planes, emax, added, types))
+    for node in filter(is_psb, editor.nodes):
+        planes, emax = _stored(editor, node)
+        added = addend(node) if _has_addend(editor, node) else None
+        found.append(_describe(node, planes, emax, added, editor.types))
     return tuple(found)
+
+
+def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bit planes and exponents of an operator."""
+    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    if planes is None or emax is None:
+        what, name = ("W", node.input[1]) if planes is None else ("emax", node.input[2])
+        raise ModelError(
+            f"node {name_of(node)!r} ({node.op_type}) computes its input {what}, {name!r}, or "
+            "takes it from outside, so its weights are not known; give a model that stores them"
+        )
+    shape = _weight_shape(node)
+    wanted = (5 + _p_bits(node), -(-math.prod(shape) // 8))
+    types_fit = planes.dtype == np.uint8 and emax.dtype == np.int8
+    if not types_fit or planes.shape != wanted or emax.shape != shape[:1]:
+        raise ModelError(
+            f"node {name_of(node)!r} ({node.op_type}) has bit planes {planes.dtype} "
+            f"{planes.shape} and exponents {emax.dtype} {emax.shape}; weights of shape {shape} at "
+            f"p_bits {_p_bits(node)} need uint8 {wanted} and int8 {shape[:1]}; convert the float "
+            "model again"
+        )
+    return planes, emax
 
 
 def psb_inputs(model: Model) -> tuple[str, str]:
@@ -148,6 +175,10 @@ def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
     return unpack(planes, _weight_shape(node), emax, len(planes) - 5)
 
 
+def _p_bits(node: NodeProto) -> int:
+    return int(str(attribute(node, "p_bits", 8)))
+
+
 def _weight_shape(node: NodeProto) -> tuple[int, ...]:
     return tuple(attribute(node, "weight_shape"))  # type: ignore[arg-type]
 
@@ -159,7 +190,7 @@ def _describe(
     added: str | None,
     types: dict[str, TensorType],
 ) -> PsbNode:
-    exponent = attribute(node, "x_exponent")
+    exponent = int(str(attribute(node, "x_exponent", FROM_THE_RUN)))
     shape, p_bits = _weight_shape(node), len(planes) - 5
     nonzero = np.bitwise_or.reduce(planes[p_bits : p_bits + 4], axis=0)
     return PsbNode(
@@ -173,7 +204,7 @@ def _describe(
         draws=str(attribute(node, "draws", "run")),
         stream=int(str(attribute(node, "stream", 0))),
         x_bits=int(str(attribute(node, "x_bits", 12))),
-        x_exponent=None if exponent is None else int(str(exponent)),
+        x_exponent=None if exponent == FROM_THE_RUN else exponent,
         adds=added,
         activation=str(attribute(node, "activation", "none")),
         zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
