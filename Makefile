@@ -56,7 +56,9 @@ $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
+# Analysis needs no compiler: its absence is a warning, and the install leaves the library out.
 $(VENV)/installed: $(BIN)/pip $(SOURCES)
+	@command -v $(CXX) >/dev/null || echo "make: no C++ compiler; reluflow is installed without its native library, so hashing and converted models run slower" >&2
 	$(BIN)/pip install --quiet --constraint constraints.txt .
 	@touch $@
 

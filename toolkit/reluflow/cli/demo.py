@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import reluflow
 from reluflow._api import analyze as run
 from reluflow.analysis import holds_checkpoint
 from reluflow.cli._progress import progress_bar
@@ -20,13 +21,15 @@ IMAGES = "fashion_mnist_test_2000.npz"
 
 def demo(
     models: Annotated[
-        Path, typer.Option("--models", help="Folder with the shipped model and images.")
-    ] = Path("models"),
+        Path | None,
+        typer.Option("--models", help="Folder with the model and the images, if not the shipped."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory for the report.")] = Path(
         "demo-report"
     ),
 ) -> int:
     """Analyse the shipped FashionMNIST network on 2,000 test images."""
+    models = models or shipped_models()
     missing = [name for name in (MODEL, IMAGES) if not (models / name).is_file()]
     if missing:
         raise ModelError(
@@ -42,3 +45,12 @@ def demo(
         f"Open {(out / 'report.html').resolve().as_uri()}", highlight=False, soft_wrap=True
     )
     return 0
+
+
+def shipped_models() -> Path:
+    """Return the folder of the installed package that holds the model and the images.
+
+    A checkout that runs without installation has them in its own folder `models`.
+    """
+    installed = Path(reluflow.__file__).with_name("models")
+    return installed if installed.is_dir() else Path("models")
