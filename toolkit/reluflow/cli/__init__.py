@@ -1,5 +1,5 @@
 """The command line: wiring only, imported by nothing."""
 
-from reluflow.cli._main import main
+from reluflow.cli._start import main
 
 __all__ = ["main"]

@@ -9,10 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from reluflow.cli import analyze, compare, demo, inspect, psb, sensitivity
-from reluflow.errors import ReluflowError
-
-INTERRUPTED = 130
-BAD_INPUT = 2
+from reluflow.cli._failure import INTERRUPTED, explain, trace, wants_traceback
 
 app = typer.Typer(
     name="reluflow",
@@ -32,6 +29,9 @@ app.add_typer(psb.app)
 @app.callback(invoke_without_command=True)
 def _root(
     version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version."),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of an error; accepted anywhere."
+    ),
 ) -> None:
     if version:
         from reluflow import __version__
@@ -40,46 +40,28 @@ def _root(
         raise typer.Exit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def run(argv: Sequence[str]) -> int:
+    """Run a command; return its exit code. Any error becomes one sentence on stderr.
 
     Args:
-        argv: arguments without the program's name; the process' own by default.
-
-    Returns:
-        0 when all went well, 2 for bad usage or input (one sentence on stderr), 130 after an
-        interrupt.
+        argv: arguments without the program's name; --debug may stand anywhere among them.
     """
+    arguments = list(argv)
+    debug = wants_traceback(arguments)
     try:
-        result = app(args=None if argv is None else list(argv), standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except ReluflowError as error:
-        return _fail(str(error), getattr(error, "exit_code", BAD_INPUT))
-    except KeyboardInterrupt:
-        return _fail("interrupted.", INTERRUPTED)
-    except MemoryError:
-        return _fail("not enough memory; give a smaller --batch-size.", BAD_INPUT)
+        result = app(args=arguments, standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        return _fail("interrupted.", code) if code == INTERRUPTED else code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        return _usage(error)
-
-
-def _usage(error: Exception) -> int:
-    """Report the option parser's own errors; anything else is a defect and stays visible."""
-    format_message = getattr(error, "format_message", None)
-    if isinstance(error, typer.Exit):
-        return int(error.exit_code)
-    if isinstance(error, typer.Abort):
-        return _fail("interrupted.", INTERRUPTED)
-    if format_message is None:
-        raise error
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return BAD_INPUT
-    return _fail(f"{format_message().rstrip('.')}; see reluflow --help.", BAD_INPUT)
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            print(trace(error), end="", file=sys.stderr)
+        return _fail(*explain(error))
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(f"reluflow: {' '.join(sentence.split())}", file=sys.stderr)
+    if sentence:
+        print(f"reluflow: {' '.join(sentence.split()).rstrip('.')}.", file=sys.stderr)
     return code

@@ -1,0 +1,64 @@
+"""Any exception, foreseen or not, as one sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+
+import typer
+
+from reluflow.errors import ReluflowError
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+DEBUG_VARIABLE = "RELUFLOW_DEBUG"
+"""Set to anything, it asks for tracebacks as --debug does."""
+
+_LONGEST = 300
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the sentence that tells an error, "" where all is said, and the exit code."""
+    if isinstance(error, ReluflowError):
+        return str(error), int(getattr(error, "exit_code", BAD_INPUT))
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "interrupted.", INTERRUPTED
+    if isinstance(error, typer.Exit):
+        return "", int(error.exit_code)
+    if isinstance(error, MemoryError):
+        return "not enough memory; give a smaller --batch-size.", BAD_INPUT
+    if isinstance(error, RecursionError):
+        return "the model nests deeper than can be followed; give a flatter one.", BAD_INPUT
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = f" for {str(error.filename)!r}" if error.filename else ""
+        return f"no space is left on the disk{place}; free some and run again.", BAD_INPUT
+    format_message = getattr(error, "format_message", None)  # the option parser's own errors
+    if format_message is None:
+        return _unforeseen(error), BAD_INPUT
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return "", BAD_INPUT
+    return f"{format_message().rstrip('.')}; see reluflow --help.", BAD_INPUT
+
+
+def wants_traceback(arguments: list[str]) -> bool:
+    """Tell whether tracebacks are asked for; takes --debug out of the arguments."""
+    asked = "--debug" in arguments
+    arguments[:] = [word for word in arguments if word != "--debug"]
+    return asked or bool(os.environ.get(DEBUG_VARIABLE))
+
+
+def trace(error: BaseException) -> str:
+    """Return the traceback of an error, that of its causes first."""
+    return "".join(traceback.format_exception(error))
+
+
+def _unforeseen(error: BaseException) -> str:
+    """Own up to a defect: the user can mend nothing, but may give another input."""
+    text = " ".join(str(error).split()).rstrip(".")
+    text = text[: _LONGEST - 3] + "..." if len(text) > _LONGEST else text
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return (
+        f"an error that reluflow did not foresee ({what}), most likely from a damaged "
+        "input; run again with --debug for the traceback, and report it if the input is sound."
+    )

@@ -1,0 +1,51 @@
+"""The first lines that run: Ctrl-C ends in one word while everything else is imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+INTERRUPTED = 130
+_WORD = b"reluflow: interrupted.\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; the process' own by default.
+
+    Returns:
+        0 when all went well, 2 for bad usage or input and for any failure that was not foreseen
+        (one sentence on stderr, the traceback too with --debug), 130 after an interrupt.
+    """
+    try:
+        with _leaving_at_once():
+            from reluflow.cli._main import run
+        return run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        os.write(2, _WORD)
+        return INTERRUPTED
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """End the process at Ctrl-C: an exception inside an import can turn into any other."""
+    in_charge = threading.current_thread() is threading.main_thread()
+    if not in_charge or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    former = signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _leave(number: int, frame: object) -> None:
+    os.write(2, _WORD)
+    os._exit(INTERRUPTED)
