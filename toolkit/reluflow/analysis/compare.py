@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,8 @@ def compare_models(
     differing = _run_both(left, right)
     seconds = {stage: left.seconds[stage] + right.seconds[stage] for stage in left.seconds}
     sites = [_compare_site(*pair) for pair in zip(left.sites, right.sites, differing, strict=True)]
+    depends_on = right.depends_on | left.depends_on
+    sites = [replace(each, depends_on=depends_on.get(i, "")) for i, each in enumerate(sites)]
     seconds["total"] = time.perf_counter() - left.clock
     return ComparisonReport(
         first=describe_model(first),
@@ -63,8 +66,13 @@ def compare_models(
         sites=tuple(sites),
         mean_distance=sum(site.distance for site in sites) / len(sites),
         run=describe_run(left.started, seconds, left.batch_size, left.threads),
-        notes=tuple(left.notes),
+        notes=tuple(_notes(left, right)),
     )
+
+
+def _notes(left: Pipeline, right: Pipeline) -> Iterable[str]:
+    yield from left.notes
+    yield from (f"In the second model: {note}" for note in right.notes if note not in left.notes)
 
 
 def _check_sites(left: Pipeline, right: Pipeline) -> None:

@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,6 +18,7 @@ from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size, share_out
 from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
+from reluflow.analysis.dependence import describe_dependence, find_dependence, trial_inputs
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
@@ -80,7 +81,7 @@ class Pipeline:
                 optimisation=options.optimisation,
             )
         else:
-            self.session = self.open_tapped()
+            self.session = self._open_plain()
         identity = {
             "model": model.sha256,
             "data": source.description.fingerprint,
@@ -95,10 +96,19 @@ class Pipeline:
         ]
         self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
+        self.depends_on: dict[int, str] = {}
 
-    def open_tapped(self) -> Session:
-        """Open a session that shows the pre-activations themselves."""
+    @functools.cached_property
+    def plain(self) -> Session:
+        """A session that shows the pre-activations themselves."""
+        return self._open_plain() if self.hashes_itself else self.session
+
+    def _open_plain(self) -> Session:
         return self._open(self.tapped.model, _outputs(self.tapped.taps, ()))
+
+    def run_plain(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the pre-activations of a batch by output."""
+        return dict(zip(self.plain.outputs, self.plain.run(feeds), strict=True))
 
     def _open(self, model: Model, outputs: Sequence[str]) -> Session:
         return open_session(
@@ -137,7 +147,11 @@ class Pipeline:
         """Write a checkpoint, where there is a working folder."""
         if self.checkpoints is not None:
             states = [site.state() for site in self.sites]
-            extra = {"global_reason": self.global_reason, "notes": self.notes}
+            extra = {
+                "global_reason": self.global_reason,
+                "notes": self.notes,
+                "depends_on": sorted(self.depends_on.items()),
+            }
             self.checkpoints.save(self.done, states, extra, self._tables())
 
     def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
@@ -157,6 +171,7 @@ class Pipeline:
         self.global_counts = self._counts(len(self.sites), found.tables)
         self.global_reason = found.extra["global_reason"]
         self.notes = list(found.extra["notes"])
+        self.depends_on = dict(found.extra["depends_on"])
 
     def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
         limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2)
@@ -207,6 +222,8 @@ class Pipeline:
             One `(n_samples, 2)` array of fingerprints a site, None where it did not run.
         """
         n_inputs = len(next(iter(feeds.values())))
+        if not self.done:
+            self._try(feeds)
         start = time.perf_counter()
         outputs = dict(zip(self.session.outputs, self.session.run(feeds), strict=True))
         self.seconds["inference"] += time.perf_counter() - start
@@ -216,6 +233,15 @@ class Pipeline:
         self._share_memory()
         self.done += n_inputs
         return keys
+
+    def _try(self, feeds: dict[str, np.ndarray]) -> None:
+        """Find out by trying which sites depend on the batch or on chance."""
+        fixed = any(spec.batch_size for spec in self.model.inputs)
+        few = trial_inputs(self.source, feeds, self.batch_size, fixed)
+        trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
+        self.depends_on = {index: each.kind for index, each in trial.found.items()}
+        names = [each.site.name for each in self.tapped.taps]
+        self.notes += describe_dependence(trial, names, self.batch_size)
 
     def _observe(
         self, outputs: dict[str, np.ndarray], n_inputs: int, pool: ThreadPoolExecutor

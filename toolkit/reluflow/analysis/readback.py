@@ -66,15 +66,13 @@ def _run_again(
     fixed = any(spec.batch_size for spec in pipeline.model.inputs)
     same_size = all(site.positions is not None for site in sites)
     size = pipeline.batch_size if fixed or same_size else 1
-    session = pipeline.open_tapped() if pipeline.hashes_itself else pipeline.session
     for start in range(0, len(inputs), size):
         chunk = list(inputs[start : start + size])
         rows = chunk + chunk[-1:] * (size - len(chunk)) if fixed else chunk
         try:
-            values = session.run(pipeline.source.take(rows))
+            outputs = pipeline.run_plain(pipeline.source.take(rows))
         except ReluflowError:
             continue
-        outputs = dict(zip(session.outputs, values, strict=True))
         for row, sample in enumerate(chunk):
             yield row, len(rows), sample, outputs
         pipeline.progress("reading patterns", start + len(chunk), len(inputs))

@@ -82,6 +82,8 @@ class SiteReport:
             table its occupancy.
         spilled_bytes: what the counts had to put on disk, 0 when memory sufficed.
         top: the most frequent patterns, the commonest first.
+        depends_on: what the patterns depend on besides the input itself, found by trying the
+            first inputs: "batch" (the inputs beside it), "chance", or "" (nothing found).
     """
 
     site: SwitchSite
@@ -100,6 +102,7 @@ class SiteReport:
     table_load: float
     spilled_bytes: int
     top: tuple[PatternSummary, ...] = ()
+    depends_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,7 @@ class SiteComparison:
         distance: share D of samples whose pattern differs, in [0, 1].
         temperature: APT -log2(1 - D); where saturated the bound log2(N).
         saturated: True when D = 1, so that the temperature is only a lower bound.
+        depends_on: as of `SiteReport`, in either model.
     """
 
     name: str
@@ -211,6 +215,7 @@ class SiteComparison:
     distance: float
     temperature: float
     saturated: bool
+    depends_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,10 @@ def summarize(pipeline: Pipeline) -> Analysis:
         raise ModelError("no switch of the model ran on these data; give inputs that reach one.")
     tables = {site.tap.site.name: site.counts.finish() for site in seen}
     reports = [_site_report(site, tables[site.tap.site.name], pipeline) for site in seen]
+    depends_on = {
+        pipeline.sites[index].tap.site.name: kind for index, kind in pipeline.depends_on.items()
+    }
+    reports = [replace(each, depends_on=depends_on.get(each.site.name, "")) for each in reports]
     measuring = time.perf_counter() - start
     reports = read_back(reports, seen, pipeline)
     seconds = _seconds(pipeline, measuring, time.perf_counter() - start - measuring)

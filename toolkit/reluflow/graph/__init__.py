@@ -3,6 +3,7 @@
 from reluflow.graph.annotate import annotate
 from reluflow.graph.bake import bake_samples
 from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_statistics
+from reluflow.graph.batch_training import normalises_by_batch
 from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
@@ -62,6 +63,7 @@ __all__ = [
     "has_convolutions",
     "hash_taps",
     "load",
+    "normalises_by_batch",
     "prune",
     "psb_alone",
     "psb_inputs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reluflow.analysis.result import (
@@ -47,6 +48,7 @@ def findings(report: PatternReport) -> tuple[Finding, ...]:
         return (Finding("warn", "No switch site of this model could be tapped."), *_skipped(report))
     found = [
         *_nonfinite(sites),
+        *_dependent(sites),
         *_dead(sites),
         *_always_on(sites),
         *_dominant(sites),
@@ -70,11 +72,11 @@ def comparison_findings(report: ComparisonReport) -> tuple[Finding, ...]:
     sites = report.sites
     if not sites:
         return (Finding("warn", "The two models share no switch site that could be compared."),)
+    dependent = _dependent(sites)
     if all(s.distance == 0 for s in sites):
-        return (
-            Finding("good", "Every sample shows the same pattern in both models, at every site."),
-        )
-    found = [_mean_distance(report), _extremes(sites)]
+        same = "Every sample shows the same pattern in both models, at every site."
+        return (*dependent, Finding("good", same))
+    found = [*dependent, _mean_distance(report), _extremes(sites)]
     saturated = [s for s in sites if s.saturated]
     if saturated:
         found.append(
@@ -95,7 +97,7 @@ def comparison_findings(report: ComparisonReport) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _names(sites: list[SiteReport] | list[SiteComparison]) -> str:
+def _names(sites: Sequence[SiteReport | SiteComparison]) -> str:
     """Return the first names and how many more there are."""
     names = [_name(s) for s in sites]
     rest = len(names) - _NAMED
@@ -120,6 +122,23 @@ def _nonfinite(sites: tuple[SiteReport, ...]) -> list[Finding]:
             f"at {plural(len(hit), 'site')}: {_names(hit)}.",
         )
     ]
+
+
+def _dependent(
+    sites: tuple[SiteReport, ...] | tuple[SiteComparison, ...],
+) -> list[Finding]:
+    """Tell at which sites an input does not determine its patterns."""
+    texts = {
+        "chance": "chance: the same batch showed other patterns when it ran again",
+        "batch": "the batch: an input alone shows other patterns than among others",
+    }
+    found = []
+    for kind, text in texts.items():
+        hit = [s for s in sites if s.depends_on == kind]
+        if hit:
+            text = f"At {plural(len(hit), 'site')} the patterns depend on {text} ({_names(hit)})."
+            found.append(Finding("bad", text))
+    return found
 
 
 def _dead(sites: tuple[SiteReport, ...]) -> list[Finding]:

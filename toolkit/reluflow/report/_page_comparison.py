@@ -106,6 +106,7 @@ def _card(site: SiteComparison) -> dict[str, Any]:
         "distance_text": percent(site.distance),
         "apt": apt_text(site),
         "saturated": site.saturated,
+        "depends_on": site.depends_on,
         "patterns": " → ".join(map(count, site.patterns)),
         "net": text_of(site.net_change, "signed"),
     }

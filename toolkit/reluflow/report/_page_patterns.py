@@ -120,7 +120,11 @@ def _card(site: SiteReport, n_inputs: int) -> dict[str, Any]:
     """Return what the graph section tells about a site."""
     where = site.site
     dead, on = dead_indices(site), always_on_indices(site)
-    badges = [where.scope and f"in {plain(where.scope)}", where.smooth and "smooth"]
+    badges = [
+        where.scope and f"in {plain(where.scope)}",
+        where.smooth and "smooth",
+        site.depends_on and f"depends on {site.depends_on}",
+    ]
     return {
         "name": site_name(where.name),
         "op": plain(where.op),

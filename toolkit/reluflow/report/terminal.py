@@ -125,11 +125,13 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
         columns.append(
             _Column("non-finite", lambda s: count(s.nonfinite), count(nonfinite), rank=1)
         )
+    if any(s.depends_on for s in sites):
+        columns.append(_Column("depends on", lambda s: s.depends_on, rank=1, left=True))
     return columns
 
 
 def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison]]:
-    return [
+    columns: list[_Column[SiteComparison]] = [
         _Column("site", lambda s: s.name, plural(len(report.sites), "site"), left=True),
         _Column("D", lambda s: percent(s.distance), percent(report.mean_distance)),
         _Column("APT", temperature, rank=1),
@@ -141,6 +143,9 @@ def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison
         _Column("units", lambda s: count(s.units), rank=6),
         _Column("samples", lambda s: count(s.samples), rank=7),
     ]
+    if any(s.depends_on for s in report.sites):
+        columns.append(_Column("depends on", lambda s: s.depends_on, rank=2, left=True))
+    return columns
 
 
 def temperature(site: SiteComparison) -> str:

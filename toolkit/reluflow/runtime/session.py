@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.graph import Model
+from reluflow.graph import Model, normalises_by_batch
 from reluflow.runtime.library import get_library_path, register
 
 _LEVELS = {
@@ -136,7 +136,10 @@ def open_session(
         )
     try:
         session = ort.InferenceSession(
-            model.serialize(), options, providers=["CPUExecutionProvider"]
+            model.serialize(),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_harmful(model),
         )
     except Exception as error:
         name = model.path or "the model"
@@ -153,6 +156,15 @@ def _session_options(threads: int, optimisation: str) -> Any:
     # Between two runs a spinning pool would fight the hashing threads for the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
+
+
+def _harmful(model: Model) -> list[str]:
+    """Return the optimisers of ONNX Runtime that would change what a model computes.
+
+    ConstantSharing joins equal constants; batch normalisation in training mode writes its new
+    running statistics over its old ones, and so over whatever shares their memory.
+    """
+    return ["ConstantSharing"] if normalises_by_batch(model) else []
 
 
 def _write_to(path: Path, options: Any) -> None:

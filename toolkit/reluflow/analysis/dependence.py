@@ -1,0 +1,225 @@
+"""Do patterns depend on the company of an input, or on chance? Found out by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.errors import ReluflowError
+from reluflow.graph import Tap
+
+BATCH, CHANCE = "batch", "chance"
+_MOST = 8
+_ALONE = 3
+_NAMED = 5
+_TOLERANCE, _COARSE_TOLERANCE = 1e-4, 2e-2
+"""Kernels round differently for batches of different size: a value must move by more than this
+share of itself and of the site's root mean square to count; by more where all values are those of
+16-bit floats."""
+
+Feeds = Mapping[str, np.ndarray]
+Run = Callable[[Feeds], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """What the patterns of one site depend on besides the input itself.
+
+    Attributes:
+        kind: "chance" (one batch twice gives other values) or "batch" (an input alone gives
+            other values than among others).
+        bits: pattern bits that differed.
+        of: pattern bits compared.
+    """
+
+    kind: str
+    bits: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What trying showed.
+
+    Attributes:
+        found: index of the site -> what it depends on; others passed.
+        problem: why the company of an input could not be changed, "" otherwise.
+    """
+
+    found: dict[int, Dependence]
+    problem: str = ""
+
+
+def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool) -> Feeds:
+    """Choose the inputs of a trial: a few of the first batch, at least two where it can be.
+
+    Args:
+        source: where to get a second input from where the batch has one.
+        feeds: the first batch.
+        batch_size: inputs a run; more are not held at once, two apart.
+        fixed: whether the model takes batches of that size only.
+    """
+    n = len(next(iter(feeds.values())))
+    if fixed:
+        return feeds
+    if n > 1:
+        return {name: array[:_MOST] for name, array in feeds.items()}
+    if source.rereadable and (source.n_samples or 2) > 1:
+        more = min(source.n_samples or 2, max(2, min(batch_size, _MOST)))
+        try:
+            return source.take(range(more))
+        except ReluflowError:  # another shape, or no second input: a mirrored one serves too
+            pass
+    return {name: np.concatenate([array, _mirrored(array)]) for name, array in feeds.items()}
+
+
+def _mirrored(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)[:, ::-1].reshape(array.shape)
+
+
+def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) -> Trial:
+    """Run one batch twice, then some of its inputs alone, and compare every site's values.
+
+    Where the model is made for one batch size, an input is not run alone but among copies of
+    itself; for a batch of one there is no company that could matter.
+
+    Args:
+        run: feeds -> output name -> array, pre-activations among them.
+        feeds: of `trial_inputs`.
+        taps: the sites.
+        fixed: whether the model takes batches of this size only.
+
+    Returns:
+        The sites that depend on chance, or else on the batch.
+
+    Raises:
+        DataError: the model fails on the whole batch.
+    """
+    n = len(next(iter(feeds.values())))
+    first, second = _copied(run(feeds), taps), run(feeds)
+    found: dict[int, Dependence] = {}
+    for index, tap in enumerate(taps):
+        whole = first[tap.output], second[tap.output]
+        if whole[0].shape != whole[1].shape:
+            found[index] = Dependence(CHANCE, 0, 0)
+        else:
+            _note(found, index, CHANCE, tap, *whole)
+    try:
+        for row in range(min(n, _ALONE) if n > 1 else 0):
+            rows = [row] * n if fixed else [row]
+            alone = run({name: array[rows] for name, array in feeds.items()})
+            for index, tap in enumerate(taps):
+                if index not in found:
+                    pairs = _pairs(first[tap.output], alone[tap.output], row, n, fixed)
+                    _compare_row(found, index, tap, pairs)
+    except ReluflowError as error:
+        return Trial(found, str(error))
+    return Trial(found)
+
+
+def _copied(outputs: Mapping[str, np.ndarray], taps: Sequence[Tap]) -> dict[str, np.ndarray]:
+    return {tap.output: np.array(outputs[tap.output]) for tap in taps}
+
+
+def _compare_row(
+    found: dict[int, Dependence], index: int, tap: Tap, pairs: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Note a site where one input shows other values among others than on its own.
+
+    Which axis enumerates the inputs is not known for sure: a difference counts only where
+    every axis that may be the one shows it.
+    """
+    differing = [_differ(one, other, tap.site.threshold) for one, other in pairs]
+    known = [each for each in differing if each is not None]
+    if known and len(known) == len(differing):
+        found[index] = Dependence(BATCH, *min(known))
+
+
+def _pairs(
+    batch: np.ndarray, alone: np.ndarray, row: int, n: int, fixed: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what one input shows among others and on its own, for each axis of the inputs."""
+    if batch.shape == alone.shape:
+        axes = [axis for axis, size in enumerate(batch.shape) if fixed and size % n == 0]
+        parts = [(_part(batch, axis, row, n), _part(alone, axis, row, n)) for axis in axes]
+        return parts or [(batch, alone)]  # one value for the whole batch
+    if batch.ndim != alone.ndim:
+        return []
+    axes = [axis for axis in range(batch.ndim) if batch.shape[axis] != alone.shape[axis]]
+    if len(axes) > 1 or batch.shape[axes[0]] != n * alone.shape[axes[0]]:
+        return []  # the data choose the size: nothing stands for one input
+    return [(_part(batch, axes[0], row, n), alone)]
+
+
+def _part(x: np.ndarray, axis: int, row: int, n: int) -> np.ndarray:
+    size = x.shape[axis] // n
+    return x.take(range(row * size, (row + 1) * size), axis)
+
+
+def _note(
+    found: dict[int, Dependence], index: int, kind: str, tap: Tap, a: np.ndarray, b: np.ndarray
+) -> None:
+    differ = _differ(a, b, tap.site.threshold)
+    if differ is not None:
+        found[index] = Dependence(kind, *differ)
+
+
+def _differ(a: np.ndarray, b: np.ndarray, threshold: float) -> tuple[int, int] | None:
+    """Return (bits that differ, bits), None where all values agree but for rounding."""
+    if not a.size:
+        return None
+    finite = np.isfinite(a)
+    scale = float(np.sqrt(np.mean(np.square(a[finite], dtype=np.float64)))) if finite.any() else 0.0
+    tolerance = _COARSE_TOLERANCE if _is_coarse(a) and _is_coarse(b) else _TOLERANCE
+    close = np.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    if close.all():
+        return None
+    return int(np.count_nonzero(((a > threshold) != (b > threshold)) & ~close)), a.size
+
+
+def _is_coarse(x: np.ndarray) -> bool:
+    """Tell whether all values are those of a float16 or bfloat16."""
+    if x.dtype != np.float32:
+        return False
+    with np.errstate(over="ignore"):
+        half = np.array_equal(x.astype(np.float16).astype(np.float32), x, equal_nan=True)
+    return half or not (np.ascontiguousarray(x).view(np.uint32) & 0xFFFF).any()
+
+
+def describe_dependence(trial: Trial, names: Sequence[str], batch_size: int) -> list[str]:
+    """Return sentences on what a trial found.
+
+    Args:
+        trial: of `find_dependence`.
+        names: of all sites.
+        batch_size: inputs a run of the analysis.
+    """
+    notes = []
+    for kind, text in (
+        (
+            CHANCE,
+            "depend on chance: one batch run twice showed other values (active dropout or random "
+            "numbers), so another run counts other patterns",
+        ),
+        (
+            BATCH,
+            "depend on the batch: an input alone showed other values than among others (batch "
+            "normalisation in training mode or a mean over the batch); these numbers hold for "
+            f"batches of {batch_size} in this order",
+        ),
+    ):
+        hit = [index for index, each in trial.found.items() if each.kind == kind]
+        if hit:
+            bits, of = (sum(getattr(trial.found[i], k) for i in hit) for k in ("bits", "of"))
+            listing = ", ".join(names[i] for i in hit[:_NAMED])
+            more = f" and {len(hit) - _NAMED} more" if len(hit) > _NAMED else ""
+            sites = f"{len(hit)} site" + "s" * (len(hit) > 1)
+            notes.append(
+                f"Patterns at {sites} {text}: {listing}{more} ({bits} of {of} bits tried differed)."
+            )
+    if trial.problem:
+        notes.append(f"Whether patterns depend on the batch could not be tried: {trial.problem}")
+    return notes
