@@ -1,11 +1,17 @@
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import onnx.parser
 import pytest
 import small_models
 from onnx import helper
 
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import load
-from reluflow.runtime import default_threads, open_session
+from reluflow.runtime import RunStopped, default_threads, open_session
 from reluflow.runtime.session import one_sentence
 
 
@@ -58,3 +64,30 @@ def test_messages_lose_codes_and_line_breaks() -> None:
 
 def test_default_threads_is_at_least_one() -> None:
     assert default_threads() >= 1
+
+
+ENDLESS = """<ir_version: 9, opset_import: ["" : 17]> g (float[N,4] x) => (float[N,4] y)
+    <int64 n = {4611686018427387904}, bool c = {1}>
+    { y = Loop(n, c, x) <body = b (int64 i, bool ci, float[N,4] s) => (bool co, float[N,4] o)
+      { co = Identity(ci) o = Relu(s) }> }"""
+
+
+@pytest.mark.parametrize("how", ["stop", "ctrl-c", "stop in another thread"])
+def test_a_run_that_never_ends_can_be_stopped(how: str) -> None:
+    session = open_session(load(onnx.parser.parse_model(ENDLESS)))
+    feeds = {"x": np.ones((2, 4), np.float32)}
+    stop = session.stop if how != "ctrl-c" else lambda: os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(0.3, stop)
+    timer.start()
+    if how == "stop in another thread":
+        with ThreadPoolExecutor(1) as pool, pytest.raises(RunStopped):
+            pool.submit(session.run, feeds).result()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            session.run(feeds)
+    timer.join()
+    session.stop()  # nothing is on: no later run is hurt
+    timer = threading.Timer(0.3, session.stop)
+    timer.start()
+    with pytest.raises(RunStopped):
+        session.run(feeds)

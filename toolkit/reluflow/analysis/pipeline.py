@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import signal
 import threading
 import time
@@ -24,10 +25,11 @@ from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import HashedTap, Model, Tap, TapResult, find_sites, hash_taps, tap
 from reluflow.patterns import PatternCounts, add_sites
-from reluflow.runtime import Session, default_threads, open_session, use_library
+from reluflow.runtime import RunStopped, Session, default_threads, open_session, use_library
 
 Progress = Callable[[str, int, int | None], None]
 _SMALLEST_TABLE_BYTES = 2**18
+_ONE_PRESS_SECONDS = 0.3
 
 
 class Interrupted(ReluflowError):
@@ -130,13 +132,17 @@ class Pipeline:
         """
         if self.checkpoints is not None:
             self._start(self.checkpoints, resume)
-        with _stop_at_batch_end() as stop, ThreadPoolExecutor(self.threads) as pool:
+        with _stop_between_batches(self.session) as stop, ThreadPoolExecutor(self.threads) as pool:
             last = time.monotonic()
             for feeds in self.batches():
-                self.step(feeds, pool)
-                self.progress("analysing", self.done, self.source.n_samples)
+                try:
+                    if not stop.is_set():
+                        self.step(feeds, pool)
+                except RunStopped:  # nothing of this batch was counted
+                    stop.set()
                 if stop.is_set():
                     self._interrupt()
+                self.progress("analysing", self.done, self.source.n_samples)
                 if time.monotonic() - last >= self.options.checkpoint_seconds:
                     self.save()
                     last = time.monotonic()
@@ -327,17 +333,25 @@ def _outputs(taps: Sequence[Tap], hashed: Sequence[HashedTap | None]) -> list[st
 
 
 @contextmanager
-def _stop_at_batch_end() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C only set a flag, so that a batch is counted whole or not at all."""
+def _stop_between_batches(session: Session) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set a flag and end the run that is on: batches count whole or not.
+
+    A run that never ends, in a Loop, ends so too. A second Ctrl-C raises where it is heard; one
+    press may arrive twice, from the terminal and from a process that passes it on.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    first = math.inf
 
     def on_signal(number: int, frame: object) -> None:
-        if stop.is_set():
+        nonlocal first
+        if stop.is_set() and time.monotonic() > first + _ONE_PRESS_SECONDS:
             raise KeyboardInterrupt
+        first = min(first, time.monotonic())
         stop.set()
+        session.stop()
 
     former = signal.signal(signal.SIGINT, on_signal)
     try:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from reluflow.cli._supervise import supervised
+
 INTERRUPTED = 130
 _WORD = b"reluflow: interrupted.\n"
 
@@ -17,16 +19,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: arguments without the program's name; the process' own by default.
+        argv: arguments without the program's name; the process' own by default, and then in
+            a child process: what kills it is told in a sentence.
 
     Returns:
         0 when all went well, 2 for bad usage or input and for any failure that was not foreseen
         (one sentence on stderr, the traceback too with --debug), 130 after an interrupt.
     """
+    if argv is None:
+        return supervised(lambda: _run(sys.argv[1:]))
+    return _run(argv)
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         with _leaving_at_once():
             from reluflow.cli._main import run
-        return run(sys.argv[1:] if argv is None else argv)
+        return run(argv)
     except KeyboardInterrupt:
         os.write(2, _WORD)
         return INTERRUPTED

@@ -9,8 +9,10 @@ from reluflow.runtime.session import (
     use_library,
 )
 from reluflow.runtime.static_int8 import static_int8
+from reluflow.runtime.stoppable import RunStopped
 
 __all__ = [
+    "RunStopped",
     "Session",
     "default_threads",
     "get_library_path",

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, normalises_by_batch
 from reluflow.runtime.library import get_library_path, register
+from reluflow.runtime.stoppable import StoppableRun
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -56,8 +57,12 @@ class Session:
     """
 
     def __init__(self, session: Any, outputs: Sequence[str]) -> None:
-        self._session = session
+        self._run = StoppableRun(session)
         self.outputs = tuple(outputs)
+
+    def stop(self) -> None:
+        """End the run that is on in another thread, or around a signal handler, if any."""
+        self._run.stop()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run the model once.
@@ -70,9 +75,10 @@ class Session:
 
         Raises:
             DataError: ONNX Runtime refuses the inputs, or a node fails on them.
+            RunStopped: `stop` was called, or Ctrl-C was heard; it is a KeyboardInterrupt.
         """
         try:
-            return list(self._session.run(list(self.outputs), dict(feeds)))
+            return self._run(list(self.outputs), dict(feeds))
         except Exception as error:
             shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(
