@@ -156,22 +156,25 @@ class OnnxModule(nn.Module):
         key = site.removeprefix("steps.").split("/")[0].split("#")[0]
         return self._nodes.get(key, site)
 
-    def logits(self) -> OnnxModule:
+    def logits(self, last: str = "Softmax") -> OnnxModule:
         """Return self without a Softmax at its end, so that a cross entropy can follow.
 
         Only where the one output is that of a Softmax which nothing else reads.
+
+        Args:
+            last: the operator to leave out; "Sigmoid" before a binary cross entropy.
         """
         steps = self._program.operations
         [output, *others] = self._program.outputs
-        last = steps[-1]
+        end = steps[-1]
         reads = Counter(name for step in steps for name in step.inputs)
-        if others or last.op != "Softmax" or last.outputs[0] != output or reads[output]:
+        if others or end.op != last or end.outputs[0] != output or reads[output]:
             return self
         self._program = Program(
             steps[:-1],
             self._program.constants,
             self._program.inputs,
-            (last.inputs[0],),
+            (end.inputs[0],),
             self._program.opset,
         )
         del self.steps[next(reversed(list(self.steps)))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,17 +14,14 @@ from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature import Sensitivity, sweep
+from reluflow_torch._losses import LOSSES, Loss
 from reluflow_torch._snapshot import BufferSnapshot, RandomState
 from reluflow_torch.distance import Distances
 from reluflow_torch.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.probe import Batch, StepProbe, device_of
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[str, int, int | None], None]
-LOSSES: dict[str, Loss] = {
-    "cross-entropy": nn.functional.cross_entropy,
-    "mse": nn.functional.mse_loss,
-}
+__all__ = ["LOSSES", "sensitivity"]
 
 
 def sensitivity(
@@ -74,10 +72,12 @@ def sensitivity(
     """
     probe = StepProbe(model, optimizer, max_samples=max_samples, smooth=smooth)
     found: list[Sensitivity] = []
+    widths: tuple[int, ...] = ()
     for inputs, target in batches:
         with _gradient(model, optimizer, inputs, target, loss):
             batch = Batch.now(inputs, {}, device_of(model))
             before = _patterns(probe, batch)
+            widths = widths or tuple(site.units for site in before.values())
             with probe.measuring(batch=batch, before=before) as measure:
                 steps = sum(len(one.rates) for one in found)
                 found.append(sweep(_tried(measure, steps, progress), rates))
@@ -88,7 +88,8 @@ def sensitivity(
         float(rate): dict(zip(found[0].sites, row.tolist(), strict=True))
         for rate, row in zip(found[0].rates, mean, strict=True)
     }
-    return sweep(rows.__getitem__, found[0].rates)
+    result = sweep(rows.__getitem__, found[0].rates)
+    return replace(result, widths=widths if len(widths) == len(result.sites) else ())
 
 
 def _patterns(probe: StepProbe, batch: Batch) -> Patterns:

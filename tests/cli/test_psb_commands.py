@@ -94,7 +94,7 @@ def test_bad_usage_is_one_sentence(tmp_path: Path, capsys) -> None:
         (["psb", "eval", FLOAT], "give the inputs with --data PATH"),
         (["psb", "eval", FLOAT, "--data", DATA, "--samples", "a"], "--samples is 'a'; give whole"),
         (["psb", "inspect", FLOAT], "has no PSB operator"),
-        (["psb", "convert", FLOAT, "-o", out, "--p-bits", "5"], "p_bits is 5; accepted are"),
+        (["psb", "convert", FLOAT, "-o", out, "--p-bits", "5"], "--p-bits is 5; accepted are"),
         (["psb", "convert", _relu(tmp_path), "-o", out], "has nothing to convert (no linear"),
     ):
         assert main(arguments) == 2

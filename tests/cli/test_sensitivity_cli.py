@@ -89,7 +89,10 @@ def test_another_loss_changes_the_step(folder: Path, capsys: pytest.CaptureFixtu
     [
         (["--rates", "1:2"], "--rates is '1:2'; give FIRST:LAST:COUNT"),
         (["--rates", "2:1:5"], "the first above 0"),
-        (["--loss", "hinge"], "--loss is 'hinge'; accepted are cross-entropy, mse"),
+        (
+            ["--loss", "hinge"],
+            "--loss is 'hinge'; accepted are cross-entropy, binary-cross-entropy",
+        ),
         (["--optimizer", "lbfgs"], "--optimizer is 'lbfgs'; accepted are sgd, adamw"),
         (["--batches", "0"], "--batches is 0"),
         (["--labels", "FOLDER/few.npy"], "there are 7 labels for 200 inputs"),
@@ -111,3 +114,100 @@ def test_bad_usage_is_one_sentence(
 def test_data_must_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sensitivity", str(folder / "net.onnx")]) == 2
     assert "--data PATH" in capsys.readouterr().err
+
+
+def classifier(path: Path, outputs: int, *, end: str | None = None, heads: int = 1) -> Path:
+    """Save a net of one ReLU site with that many outputs and return its path."""
+    shapes = {"w0": (5, 24), "w1": (24, outputs)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("MatMul", ["b", "w1"], ["c"], "second"),
+    ]
+    names = ["c"]
+    if end is not None:
+        nodes.append(helper.make_node(end, ["c"], ["y"], "end"))
+        names = ["y"]
+    if heads == 2:
+        nodes.append(helper.make_node("Neg", ["c"], ["z"], "other"))
+        names.append("z")
+    arrays = [
+        numpy_helper.from_array(RNG.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", outputs]) for n in names]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 5])],
+        values,
+        arrays,
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("outputs", "heads", "classes", "loss", "sentence"),
+    [
+        (1, 1, 2, "cross-entropy", "one number per input (output [120, 1]), but --loss cross"),
+        (3, 1, 9, "cross-entropy", "labels go from 0 to 8, but the model has 3 classes"),
+        (3, 1, 3, "mse", "targets are [120] for an output [120, 3]"),
+        (1, 1, 5, "binary-cross-entropy", "labels go from 0 to 4, but --loss binary-cross-entr"),
+        (3, 2, 3, "cross-entropy", "the model has 2 outputs, but a loss takes one"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_outputs_is_one_sentence(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    outputs: int,
+    heads: int,
+    classes: int,
+    loss: str,
+    sentence: str,
+) -> None:
+    model = classifier(tmp_path / "m.onnx", outputs, heads=heads)
+    x = RNG.normal(size=(120, 5)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x, label=np.arange(120) % classes)
+    argv = ["sensitivity", str(model), "--data", str(tmp_path / "d.npz"), "--loss", loss]
+    assert main([*argv, "--rates", "1e-2:1:3"]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("end", [None, "Sigmoid"])
+def test_one_logit_is_measured_with_the_binary_loss_and_a_rate_is_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end: str | None
+) -> None:
+    model = classifier(tmp_path / "m.onnx", 1, end=end)
+    x = RNG.normal(size=(120, 5)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x, label=np.arange(120) % 2)
+    argv = ["sensitivity", str(model), "--data", str(tmp_path / "d.npz")]
+    argv += ["--loss", "binary-cross-entropy", "--rates", "1e-3:1e2:12"]
+    assert main([*argv, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["widths"] == [24]
+    wanted = 1 - 2 ** -result["start_bits"]
+    rate = result["suggested_rate"]
+    reached = np.interp(np.log(rate), np.log(result["rates"]), result["mean"])
+    assert reached == pytest.approx(wanted, abs=1e-9)
+    assert main(argv) == 0
+    assert f"Suggested rate: {rate:.3g}," in capsys.readouterr().out
+
+
+def test_no_rate_is_suggested_where_none_reaches_the_temperature(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--rates", "1e-9:1e-8:3") == 0
+    assert "No rate is suggested: none of them crosses" in capsys.readouterr().out
+
+
+def test_the_folder_is_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    assert run(folder, "--rates", "1e-2:1:3", "--out", str(out), "--json") == 0
+    shown = capsys.readouterr()
+    json.loads(shown.out)
+    assert f"Wrote {out / 'sensitivity.png'}" in shown.err
+    assert f"Wrote {out / 'sensitivity.json'}" in shown.err

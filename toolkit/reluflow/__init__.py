@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from reluflow._version import __version__
 
 if TYPE_CHECKING:
-    from reluflow._api import analyze as analyze
-    from reluflow._api import compare as compare
+    from reluflow._api.patterns import analyze as analyze
+    from reluflow._api.patterns import compare as compare
+    from reluflow._api.training import sensitivity as sensitivity
     from reluflow.analysis import AnalysisOptions as AnalysisOptions
     from reluflow.analysis import ComparisonReport as ComparisonReport
     from reluflow.analysis import PatternReport as PatternReport
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from reluflow.runtime import get_library_path as get_library_path
 
 _HOMES = {
-    "analyze": "reluflow._api",
-    "compare": "reluflow._api",
+    "analyze": "reluflow._api.patterns",
+    "compare": "reluflow._api.patterns",
     "get_library_path": "reluflow.runtime",
+    "sensitivity": "reluflow._api.training",
     "AnalysisOptions": "reluflow.analysis",
     "ComparisonReport": "reluflow.analysis",
     "PatternReport": "reluflow.analysis",
@@ -41,3 +43,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name the calls before they are imported, so that completion shows them."""
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ import traceback
 
 import typer
 
+from reluflow.cli._words import in_options
 from reluflow.errors import ReluflowError
 
 INTERRUPTED = 130
@@ -21,7 +22,7 @@ _LONGEST = 300
 def explain(error: BaseException) -> tuple[str, int]:
     """Return the sentence that tells an error, "" where all is said, and the exit code."""
     if isinstance(error, ReluflowError):
-        return str(error), int(getattr(error, "exit_code", BAD_INPUT))
+        return in_options(str(error)), int(getattr(error, "exit_code", BAD_INPUT))
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted.", INTERRUPTED
     if isinstance(error, typer.Exit):

@@ -8,36 +8,42 @@ from collections.abc import Sequence
 
 import typer
 
-from reluflow.cli import analyze, compare, demo, inspect, psb, sensitivity
+from reluflow.cli._commands import LazyCommands
 from reluflow.cli._failure import INTERRUPTED, explain, trace, wants_traceback
 
 app = typer.Typer(
     name="reluflow",
     help="Open the box of ReLU networks: activation patterns of any ONNX model.",
+    cls=LazyCommands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("inspect")(inspect.inspect)
-app.command("analyze")(analyze.analyze)
-app.command("compare")(compare.compare)
-app.command("demo")(demo.demo)
-app.command("sensitivity")(sensitivity.sensitivity)
-app.add_typer(psb.app)
 
 
-@app.callback(invoke_without_command=True)
-def _root(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Print the version."),
-    debug: bool = typer.Option(
-        False, "--debug", help="Show the traceback of an error; accepted anywhere."
-    ),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from reluflow import __version__
 
         typer.echo(f"reluflow {__version__}")
         raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        "-V",
+        is_eager=True,
+        callback=_print_version,
+        help="Print the version and exit.",
+    ),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of an error; accepted anywhere."
+    ),
+) -> None:
+    pass
 
 
 def run(argv: Sequence[str]) -> int:
@@ -49,7 +55,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = list(argv)
     debug = wants_traceback(arguments)
     try:
-        result = app(args=arguments, standalone_mode=False)
+        result = app(args=arguments, prog_name="reluflow", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         return _fail("interrupted.", code) if code == INTERRUPTED else code
     except BrokenPipeError:

@@ -11,37 +11,54 @@ from reluflow.data import Preprocessing, RandomData
 from reluflow.errors import OptionError
 
 Data = Annotated[
-    str | None,
+    Path | None,
     typer.Option("--data", "-d", help="Inputs: .npy, .npz, idx(.gz) or a folder of images."),
 ]
 Random = Annotated[
     int | None,
-    typer.Option("--random", help="Analyse so many random normal inputs instead of data."),
+    typer.Option("--random", help="Use this many random normal inputs instead of --data."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of --random.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.")]
 Dims = Annotated[
     list[str] | None,
-    typer.Option("--dim", help="Size of a symbolic dimension for --random, as NAME=SIZE."),
+    typer.Option("--dim", help="Size of a free dimension for --random, as NAME=SIZE."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", help="Use the first so many inputs only.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", "-b", help="Inputs a run.")]
-Threads = Annotated[int | None, typer.Option("--threads", "-t", help="Threads; all by default.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", help="Use only this many inputs, from the first on.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", "-b", help="Inputs per run; chosen to fit by default.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", "-t", help="Number of threads; all processors by default."),
+]
 Smooth = Annotated[
-    bool, typer.Option("--smooth", help="Also look at Gelu, Silu, Elu, ... as switches at 0.")
+    bool, typer.Option("--smooth", help="Also count Gelu, Silu, Elu, ... as switches at 0.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Size = Annotated[str | None, typer.Option("--size", help="Resize images to HxW or one side.")]
-Mean = Annotated[str | None, typer.Option("--mean", help="Mean per channel, e.g. 0.5,0.5,0.5.")]
-Std = Annotated[str | None, typer.Option("--std", help="Deviation per channel.")]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size", help="Resize images to HEIGHTxWIDTH pixels, or to a square of one side."
+    ),
+]
+Mean = Annotated[
+    str | None, typer.Option("--mean", help="Mean to subtract per channel, e.g. 0.5,0.5,0.5.")
+]
+Std = Annotated[
+    str | None, typer.Option("--std", help="Standard deviation to divide by per channel.")
+]
 Channels = Annotated[
     str | None, typer.Option("--channels", help="Channel order of images: rgb, bgr or gray.")
 ]
 Layout = Annotated[
-    str | None, typer.Option("--layout", help="Layout of images: nchw or nhwc, where unclear.")
+    str | None,
+    typer.Option("--layout", help="Layout of images, nchw or nhwc, where the model does not tell."),
 ]
 
 
-def choose_data(data: str | None, random: int | None, seed: int, dims: list[str] | None) -> Any:
+def choose_data(data: Path | None, random: int | None, seed: int, dims: list[str] | None) -> Any:
     """Return what `open_data` takes: a path, or random data where asked for.
 
     Raises:
@@ -53,7 +70,7 @@ def choose_data(data: str | None, random: int | None, seed: int, dims: list[str]
             + (", not both." if data else ".")
         )
     if random is None:
-        return Path(str(data))
+        return data
     return RandomData(random, seed, dims=dict(_dim(text) for text in dims or []))
 
 

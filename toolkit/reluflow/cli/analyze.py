@@ -8,21 +8,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api import analyze as run
+from reluflow._api.patterns import analyze as run
 from reluflow.analysis import AnalysisOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
+from reluflow.cli._wrote import say_written
 from reluflow.report import print_table, to_json
 
 
 def analyze(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     data: _options.Data = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Directory for the report.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on where an interrupted run with the same --out stopped."
+        ),
     ] = False,
     random: _options.Random = None,
     seed: _options.Seed = 0,
@@ -37,12 +39,17 @@ def analyze(
     channels: _options.Channels = None,
     layout: _options.Layout = None,
     hash_kind: Annotated[
-        str, typer.Option("--hash", help="random-words-128 (exact) or thesis-64.")
+        str,
+        typer.Option(
+            "--hash", help="How patterns are told apart: random-words-128 (exact) or thesis-64."
+        ),
     ] = "random-words-128",
     memory: Annotated[
-        int, typer.Option("--memory", help="MiB for counting before it spills to disk.")
+        int, typer.Option("--memory", help="MiB of memory for the counts, before they go to disk.")
     ] = 1024,
-    top: Annotated[int, typer.Option("--top", help="Most frequent patterns kept a site.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", help="Number of most frequent patterns to keep per site.")
+    ] = 5,
     checkpoint_every: Annotated[
         float, typer.Option("--checkpoint-every", help="Seconds between checkpoints.")
     ] = 30.0,
@@ -73,9 +80,8 @@ def analyze(
         )
     if as_json:
         print(to_json(report))
-        return 0
-    console = Console()
-    print_table(report, console)
+    else:
+        print_table(report, Console())
     if out is not None:
-        console.print(f"Report: {out / 'report.html'}", highlight=False, soft_wrap=True)
+        say_written(out / "report.html", as_json=as_json)
     return 0

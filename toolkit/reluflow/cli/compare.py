@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api import compare as run
+from reluflow._api.patterns import compare as run
 from reluflow.analysis import AnalysisOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
+from reluflow.cli._wrote import say_written
 from reluflow.report import check_report_directory, print_table, to_json, write_report
 
 
@@ -19,9 +20,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="ONNX file of the earlier checkpoint.")],
     second: Annotated[Path, typer.Argument(help="ONNX file of the later checkpoint.")],
     data: _options.Data = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Directory for the report.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     random: _options.Random = None,
     seed: _options.Seed = 0,
     dim: _options.Dims = None,
@@ -58,4 +57,6 @@ def compare(
         print(to_json(report))
     else:
         print_table(report, Console())
+    if out is not None:
+        say_written(out / "report.html", as_json=as_json)
     return 0

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 import reluflow
-from reluflow._api import analyze as run
+from reluflow._api.patterns import analyze as run
 from reluflow.analysis import holds_checkpoint
 from reluflow.cli._progress import progress_bar
 from reluflow.errors import ModelError

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
+from reluflow.cli._wrote import say_written
 from reluflow.data import open_data
 from reluflow.deployment import (
     EvaluationOptions,
@@ -31,15 +32,34 @@ from reluflow.report import (
 
 app = typer.Typer(
     name="psb",
-    help="Stochastic shift-adds: convert any model, choose its precision at each run.",
+    help="Stochastic shift-adds: convert a model, measure it, look into it.",
     no_args_is_help=True,
 )
 
-Bits = Annotated[int, typer.Option("--p-bits", help="Bits of a probability: 1-4, 6, 8 or 16.")]
-Sampler = Annotated[str, typer.Option("--sampler", help="systematic, binomial or nearest.")]
-Draws = Annotated[str, typer.Option("--draws", help="One draw a weight and run, or product.")]
-Prune = Annotated[float, typer.Option("--prune", help="Share of the weights to set to 0.")]
-Scope = Annotated[str, typer.Option("--prune-scope", help="Share of each tensor, or global.")]
+Bits = Annotated[
+    int, typer.Option("--p-bits", help="Bits of each weight's probability: 1, 2, 3, 4, 6, 8 or 16.")
+]
+Sampler = Annotated[
+    str,
+    typer.Option(
+        "--sampler", help="How numbers of ones are drawn: systematic, binomial or nearest."
+    ),
+]
+Draws = Annotated[
+    str,
+    typer.Option(
+        "--draws", help="run: one draw per weight and run; product: one per multiplication."
+    ),
+]
+Prune = Annotated[
+    float, typer.Option("--prune", help="Share of the weights to set to 0, from 0 to below 1.")
+]
+Scope = Annotated[
+    str,
+    typer.Option(
+        "--prune-scope", help="What --prune is a share of: each tensor, or all weights (global)."
+    ),
+]
 _DEFAULT = PsbOptions()
 
 
@@ -53,17 +73,30 @@ def convert(
     prune: Prune = 0.0,
     prune_scope: Scope = _DEFAULT.prune_scope,
     small: Annotated[
-        str, typer.Option("--small", help="Tiny weights become zero, smallest or random.")
+        str,
+        typer.Option(
+            "--small", help="What weights too small to store become: zero, smallest or random."
+        ),
     ] = _DEFAULT.small_weights,
-    x_bits: Annotated[int, typer.Option("--x-bits", help="Bits of an activation.")] = 12,
+    x_bits: Annotated[
+        int, typer.Option("--x-bits", help="Bits of an activation, from 2 to 16.")
+    ] = 12,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="Node that stays in floating point.")
+        list[str] | None,
+        typer.Option(
+            "--exclude", help="Name of a node that stays in floating point; may be repeated."
+        ),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option("--calibrate", help="Data that fix the activations' exponents.")
+        str | None,
+        typer.Option("--calibrate", help="Data that choose the scales of the activations."),
     ] = None,
     fuse: Annotated[
-        bool, typer.Option("--fuse/--no-fuse", help="Take additions and activations over.")
+        bool,
+        typer.Option(
+            "--fuse/--no-fuse",
+            help="Also convert additions and activations between the converted layers.",
+        ),
     ] = True,
     limit: _options.Limit = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
@@ -103,8 +136,9 @@ def convert(
                 {**description.to_dict(), "refused": refused, "notes": result.notes}, indent=2
             )
         )
-        return 0
-    print_conversion(result, description, Console())
+    else:
+        print_conversion(result, description, Console())
+    say_written(out, as_json=as_json)
     return 0
 
 
@@ -113,22 +147,30 @@ def evaluate_model(
     model: Annotated[Path, typer.Argument(help="Converted model, or a float one to convert.")],
     data: _options.Data = None,
     samples: Annotated[
-        str, typer.Option("--samples", help="Numbers of samples, with commas between.")
+        str, typer.Option("--samples", help="Numbers of samples n to try, with commas between.")
     ] = "1,2,4,8,16,32,64",
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="Class numbers: .npz, .npy or idx.")
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="File of class numbers: .npz, .npy or idx; --data itself where .npz.",
+        ),
     ] = None,
     label_name: Annotated[
-        str, typer.Option("--label-name", help="Array of an .npz with the class numbers.")
+        str,
+        typer.Option("--label-name", help="Name of the array with the class numbers in an .npz."),
     ] = "label",
     float_model: Annotated[
-        Path | None, typer.Option("--float", help="The model that it was converted from.")
+        Path | None, typer.Option("--float", help="The float model that it was converted from.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Compare with static int8.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also measure ONNX Runtime's static int8.")
+    ] = False,
     sensitivity: Annotated[
-        int | None, typer.Option("--sensitivity", help="Try each layer alone at so many samples.")
+        int | None,
+        typer.Option("--sensitivity", help="Also convert each layer alone, at this many samples."),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="Seeds that error bars are made of.")] = 5,
+    seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds for the error bars.")] = 5,
     p_bits: Bits = _DEFAULT.p_bits,
     sampler: Sampler = _DEFAULT.sampler,
     prune: Prune = 0.0,
@@ -168,11 +210,10 @@ def evaluate_model(
         write_evaluation(result, out)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
-        return 0
-    console = Console()
-    print_evaluation(result, console)
+    else:
+        print_evaluation(result, Console())
     if out is not None:
-        console.print(f"Report: {out / 'psb.html'}", highlight=False, soft_wrap=True)
+        say_written(out / "psb.html", as_json=as_json)
     return 0
 
 

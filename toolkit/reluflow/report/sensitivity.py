@@ -33,6 +33,21 @@ def print_sensitivity(result: Sensitivity, title: str, console: Console) -> None
         console.print(_sites_table(result))
     for fit in sorted(result.fits, key=lambda fit: fit.rmse):
         console.print(_sentence(fit), highlight=False, soft_wrap=True)
+    if result.suggested_rate is not None:
+        console.print(
+            f"Suggested rate: {result.suggested_rate:.3g}, whose step has a temperature of "
+            f"{decimal(result.start_bits or 0.0)} bits, where ActCoolLR starts sites of these "
+            "widths.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif result.start_bits is not None:
+        console.print(
+            f"No rate is suggested: none of them crosses {decimal(result.start_bits)} bits, where "
+            "ActCoolLR starts sites of these widths; try other --rates.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if not result.fits:
         console.print(
             "No rate lies within the transition, so no model can be fitted; try other --rates.",

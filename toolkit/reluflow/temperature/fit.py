@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature.transition import MODELS, Floats, LogNormal, Transition
@@ -137,6 +137,8 @@ def _fit_distance(
 
     def residuals(point: Floats) -> Floats:
         return build(point).distance(rate) - measured
+
+    from scipy import optimize  # half a second, only for fits
 
     starts = sorted(
         _starts(rate, measured, inner, is_log_normal),

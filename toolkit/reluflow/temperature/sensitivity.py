@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature._search import check_distance
 from reluflow.temperature.fit import TransitionFit, fit_transition
+from reluflow.temperature.schedule import start_for_widths
 from reluflow.temperature.transition import MODELS, Floats
 
 MEAN = "mean"
@@ -55,12 +56,54 @@ class Sensitivity:
         distances: `(n_rates, n_sites)` D, fractions in [0, 1].
         fits: the three models fitted to the mean over sites, all in the space of
             distances; a model that cannot be fitted is missing.
+        widths: units of each site, in the order of `sites`; () where they are not known.
     """
 
     rates: Floats
     sites: tuple[str, ...]
     distances: Floats
     fits: tuple[TransitionFit, ...]
+    widths: tuple[int, ...] = ()
+
+    @property
+    def start_bits(self) -> float | None:
+        """Temperature in bits that `ActCoolLR` starts such widths at; None without widths."""
+        return start_for_widths(self.widths) if self.widths else None
+
+    @property
+    def suggested_rate(self) -> float | None:
+        """Learning rate whose step has `start_bits`; None where the rates do not reach it."""
+        return None if self.start_bits is None else self.rate_for(self.start_bits)
+
+    def rate_for(self, bits: float) -> float | None:
+        """Return the lowest rate at which the mean D reaches a temperature.
+
+        D = 1 - 2^-T is looked for between neighbouring rates, in a straight line over ln rate.
+
+        Args:
+            bits: temperature T in bits, above 0.
+
+        Returns:
+            The rate; None where T lies outside what was measured.
+
+        Example:
+            >>> from reluflow.temperature import LogNormal
+            >>> found = sweep(lambda rate: float(LogNormal(-1.0, 1.0).distance(rate)))
+            >>> rate = found.rate_for(1.0)  # where half of the patterns change: exp(mu)
+            >>> abs(np.log(rate) + 1.0) < 0.01
+            True
+
+        Reference: thesis Definition 6.
+        """
+        wanted = 1.0 - 2.0**-bits
+        above = np.flatnonzero(self.mean >= wanted)
+        if above.size == 0 or above[0] == 0:
+            return None
+        at = int(above[0])
+        low, high = self.mean[at - 1], self.mean[at]
+        share = float((wanted - low) / (high - low))
+        ends = np.log(self.rates[at - 1 : at + 1])
+        return float(np.exp(ends[0] + share * (ends[1] - ends[0])))
 
     @property
     def mean(self) -> Floats:
@@ -93,6 +136,9 @@ class Sensitivity:
             "distances": self.distances.tolist(),
             "mean": self.mean.tolist(),
             "fits": [fit.to_dict() for fit in self.fits],
+            "widths": list(self.widths),
+            "start_bits": self.start_bits,
+            "suggested_rate": self.suggested_rate,
         }
 
 

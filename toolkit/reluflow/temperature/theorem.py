@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from reluflow.errors import OptionError
 from reluflow.temperature.transition import ArctanTransition, Floats
@@ -74,6 +73,8 @@ def check_theorem_1(
         >>> check.p_value > 1e-6
         True
     """
+    from scipy import stats  # half a second, only for this check
+
     sizes = {"units": units, "fan_in": fan_in, "samples": samples}
     for name, size in sizes.items():
         if size < 1:

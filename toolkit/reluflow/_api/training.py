@@ -1,0 +1,152 @@
+"""What one training step of a model in a file would change; the steps are taken in torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reluflow.data import DataSource, open_data
+from reluflow.deployment import batch_size as fitting_size
+from reluflow.deployment import read_labels, read_targets
+from reluflow.errors import DataError, OptionError
+from reluflow.graph import load
+from reluflow.temperature import Sensitivity
+
+OPTIMIZERS = ("sgd", "adamw")
+LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
+_END_OF_LOSS = {"cross-entropy": "Softmax", "binary-cross-entropy": "Sigmoid"}
+Progress = Callable[[str, int, int | None], None]
+
+
+def sensitivity(
+    model: Any,
+    data: Any,
+    labels: Any = None,
+    *,
+    label_name: str = "label",
+    loss: str = LOSSES[0],
+    optimizer: str = OPTIMIZERS[0],
+    momentum: float = 0.0,
+    rates: ArrayLike | None = None,
+    batches: int = 1,
+    batch_size: int | None = None,
+    frozen_norm: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Sensitivity:
+    """Measure how many patterns one training step would change, for many learning rates.
+
+    Args:
+        model: path of an ONNX file in floating point, its bytes, or a ModelProto.
+        data: as for `analyze`.
+        labels: the right answers: array, or path (.npz, .npy, idx); `data` itself where it is
+            an .npz file.
+        label_name: array of an .npz with the right answers.
+        loss: "cross-entropy" of class numbers, "binary-cross-entropy" of 0 and 1 (one output per
+            input) or "mse" of numbers. A Softmax or Sigmoid at the model's end is left out
+            before the first two.
+        optimizer: "sgd" or "adamw".
+        momentum: of sgd.
+        rates: `(n,)` learning rates; 50 from 1e-4 to 1e2 by default.
+        batches: number of batches to average over.
+        batch_size: inputs per batch; 128 by default.
+        frozen_norm: batch normalisation keeps its statistics.
+        threads: of torch; its own choice by default.
+        progress: called as progress("measuring", steps tried, None).
+
+    Returns:
+        D by rate and site, the fitted transition models and a suggested rate.
+
+    Raises:
+        ReluflowError: torch is missing, or model, data, labels or options do not fit together.
+
+    Example:
+        >>> import reluflow
+        >>> images = "models/fashion_mnist_test_2000.npz"
+        >>> found = reluflow.sensitivity(
+        ...     "models/fashion_resnet8.onnx", images, rates=[1e-3, 1e-1, 1e1], batch_size=32)
+        >>> bool(found.mean[0] < found.mean[-1])
+        True
+
+    Reference: thesis, section 3.2.3.
+    """
+    _one_of("loss", loss, LOSSES)
+    _one_of("optimizer", optimizer, OPTIMIZERS)
+    if batches < 1:
+        raise OptionError(f"batches is {batches}; give a whole number from 1 on.")
+    torch, bridge = _bridge()
+    loaded = load(model)
+    source = open_data(data, loaded.inputs)
+    answers = _answers(labels, data, label_name, loss)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    module = bridge.from_onnx(loaded)
+    if loss in _END_OF_LOSS:
+        module = module.logits(_END_OF_LOSS[loss])
+    module.train(not frozen_norm)
+    steps = _batches(torch, source, answers, batches, batch_size or 128)
+    made = _optimizer(torch, module, optimizer, momentum)
+    result: Sensitivity = bridge.sensitivity(
+        module, made, steps, bridge.LOSSES[loss], rates, progress=progress
+    )
+    return replace(result, sites=tuple(map(module.node_of, result.sites)))
+
+
+def _bridge() -> tuple[Any, Any]:
+    """Return torch and the bridge to it; the toolkit itself needs neither."""
+    try:
+        return importlib.import_module("torch"), importlib.import_module("reluflow_torch")
+    except ImportError as error:
+        raise OptionError(
+            f"sensitivity takes training steps in torch, which is not there ({error}); "
+            "install torch beside reluflow."
+        ) from error
+
+
+def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise OptionError(f"{name} is {value!r}; accepted are {', '.join(accepted)}.")
+
+
+def _answers(labels: Any, data: Any, name: str, loss: str) -> np.ndarray:
+    is_path = isinstance(data, str | os.PathLike)
+    if labels is None and is_path and Path(data).suffix == ".npz":
+        labels = data
+    if labels is None:
+        raise OptionError("labels are missing; give the right answers, one for each input.")
+    if isinstance(labels, str | os.PathLike):
+        is_class = loss == "cross-entropy"
+        return read_labels(labels, name) if is_class else read_targets(labels, name)
+    array = np.asarray(labels)
+    return array.astype(np.int64 if loss == "cross-entropy" else np.float32)
+
+
+def _optimizer(torch: Any, module: Any, name: str, momentum: float) -> Any:
+    weights = list(module.parameters())
+    if not weights:
+        raise OptionError("the model has no weights that training changes; give another model.")
+    if name == "adamw":
+        return torch.optim.AdamW(weights, lr=1.0)
+    return torch.optim.SGD(weights, lr=1.0, momentum=momentum)
+
+
+def _batches(
+    torch: Any, source: DataSource, answers: np.ndarray, count: int, wanted: int
+) -> Iterator[Any]:
+    size = fitting_size(source, wanted)
+    known = source.n_samples
+    if known is not None and known != len(answers):
+        raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input")
+    for number, batch in enumerate(source.batches(size)):
+        target = answers[number * size : (number + 1) * size]
+        if number == count:
+            return
+        inputs = tuple(torch.from_numpy(np.array(batch[spec.name])) for spec in source.inputs)
+        yield inputs, torch.from_numpy(target)

@@ -1,0 +1,50 @@
+"""The table of commands; each is imported only when it is run or explained."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "inspect": "reluflow.cli.inspect:inspect",
+    "analyze": "reluflow.cli.analyze:analyze",
+    "compare": "reluflow.cli.compare:compare",
+    "sensitivity": "reluflow.cli.sensitivity:sensitivity",
+    "psb": "reluflow.cli.psb:app",
+    "demo": "reluflow.cli.demo:demo",
+}
+
+
+class LazyCommands(TyperGroup):
+    """A group whose commands are imported on demand: `--version` needs none of them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, None where there is none of this name."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.add_command(_load(cmd_name), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _load(name: str) -> Any:
+    """Import a function or a group of commands and make a command of it."""
+    module, attribute = COMMANDS[name].split(":")
+    found = getattr(import_module(module), attribute)
+    wrapper = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    wrapper.callback()(_nothing)
+    if isinstance(found, typer.Typer):
+        wrapper.add_typer(found, name=name)
+    else:
+        wrapper.command(name)(found)
+    group: Any = typer.main.get_command(wrapper)
+    return group.commands[name]
+
+
+def _nothing() -> None:
+    """Keep a single command from becoming the wrapper itself."""

@@ -1,0 +1,75 @@
+"""Sentences of the library, in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+
+_OPTIONS = {
+    "batch_size": "--batch-size",
+    "channel_order": "--channels",
+    "checkpoint_seconds": "--checkpoint-every",
+    "float_model": "--float",
+    "memory_limit_bytes": "--memory",
+    "p_bits": "--p-bits",
+    "prune_scope": "--prune-scope",
+    "small_weights": "--small",
+    "x_bits": "--x-bits",
+}
+# Words that are English too are options only where they begin a sentence as its argument.
+_FIRST = {
+    "batches": "--batches",
+    "draws": "--draws",
+    "hash": "--hash",
+    "labels": "--labels",
+    "layout": "--layout",
+    "limit": "--limit",
+    "loss": "--loss",
+    "mean": "--mean",
+    "n_samples": "--random",
+    "optimizer": "--optimizer",
+    "prune": "--prune",
+    "rates": "--rates",
+    "sampler": "--sampler",
+    "samples": "--samples",
+    "seed": "--seed",
+    "seeds": "--seeds",
+    "size": "--size",
+    "std": "--std",
+    "threads": "--threads",
+    "top": "--top",
+}
+_CALLS = (
+    (r"RandomData\(\d+, dims=\{'([^']*)': (\d+)\}\)", r"--dim \1=\2"),
+    (r"give a preprocessing with size=\((\d+), (\d+)\)", r"give --size \1x\2"),
+    (
+        r"giving a preprocessing",
+        r"giving --mean and --std, --size or --channels",
+    ),
+    (r"^preprocessing was given", "--size, --mean, --std, --channels or --layout was given"),
+    (r"give the channel order, 'rgb', 'bgr' or 'gray'", "give --channels rgb, bgr or gray"),
+    (r"give the layout, 'nchw' or 'nhwc'", "give --layout nchw or nhwc"),
+    (r"change size, crop", "change --size"),
+    (r"\bloss '([a-z-]+)'", r"--loss \1"),
+)
+
+
+def in_options(sentence: str) -> str:
+    """Return a sentence with options in place of the library's arguments and calls.
+
+    Args:
+        sentence: of an error that the library raised.
+
+    Example:
+        >>> in_options("batch_size is 0; give a whole number of at least 1")
+        '--batch-size is 0; give a whole number of at least 1'
+        >>> in_options("give it one: RandomData(8, dims={'height': 224})")
+        'give it one: --dim height=224'
+    """
+    for pattern, words in _CALLS:
+        sentence = re.sub(pattern, words, sentence)
+    for name, option in _OPTIONS.items():
+        sentence = re.sub(rf"(?<![\w'\"./-]){name}(?![\w'\"./])", option, sentence)
+    first = re.match(rf"({'|'.join(_FIRST)}) (?=(is|are|was|were|has|and)\b)", sentence)
+    if first is not None:
+        sentence = f"{_FIRST[first[1]]} {sentence[first.end() :]}"
+    return sentence
