@@ -189,7 +189,7 @@ def encrypted_archive(folder: Path) -> Path:
     return folder / "data.npz"
 
 
-@built("give the channel order")
+@built("give --channels")
 def images_for_a_model_of_vectors(folder: Path) -> Path:
     Image.new("RGB", (8, 8)).save(folder / "a.png")
     return folder / "a.png"

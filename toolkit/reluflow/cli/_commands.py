@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from reluflow.cli._start import leaving_at_once
+
 COMMANDS = {
     "inspect": "reluflow.cli.inspect:inspect",
     "analyze": "reluflow.cli.analyze:analyze",
@@ -35,7 +37,8 @@ class LazyCommands(TyperGroup):
 def _load(name: str) -> Any:
     """Import a function or a group of commands and make a command of it."""
     module, attribute = COMMANDS[name].split(":")
-    found = getattr(import_module(module), attribute)
+    with leaving_at_once():
+        found = getattr(import_module(module), attribute)
     wrapper = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     wrapper.callback()(_nothing)
     if isinstance(found, typer.Typer):

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        with _leaving_at_once():
+        with leaving_at_once():
             from reluflow.cli._main import run
         return run(argv)
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 @contextmanager
-def _leaving_at_once() -> Iterator[None]:
+def leaving_at_once() -> Iterator[None]:
     """End the process at Ctrl-C: an exception inside an import can turn into any other."""
     in_charge = threading.current_thread() is threading.main_thread()
     if not in_charge or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

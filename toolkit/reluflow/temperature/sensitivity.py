@@ -90,7 +90,7 @@ class Sensitivity:
             >>> from reluflow.temperature import LogNormal
             >>> found = sweep(lambda rate: float(LogNormal(-1.0, 1.0).distance(rate)))
             >>> rate = found.rate_for(1.0)  # where half of the patterns change: exp(mu)
-            >>> abs(np.log(rate) + 1.0) < 0.01
+            >>> bool(abs(np.log(rate) + 1.0) < 0.01)
             True
 
         Reference: thesis Definition 6.
