@@ -66,6 +66,7 @@ def main() -> None:
     print("| network | setting | file / float32 | float | " + " | ".join(map(str, chosen_n)) + " |")
     print("|---" * (4 + len(chosen_n)) + "|")
     rows = []
+    compared: set[str] = set()
     for network, what, chosen in settings():
         model = load(MODELS / f"{network}.onnx")
         source = open_data(images, model.inputs)
@@ -79,8 +80,10 @@ def main() -> None:
                 seeds=options.seeds,
                 batch_size=250,
                 threads=options.threads,
+                int8=network not in compared,
             ),
         )
+        compared.add(network)
         cells = " | ".join(f"{100 * p.mean:.2f} ± {100 * p.std:.2f}" for p in found.points)
         ratio = found.psb.file_bytes / model.size_bytes
         print(

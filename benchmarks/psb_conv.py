@@ -1,8 +1,10 @@
-"""PsbConv against ONNX Runtime's float Conv: medians of interleaved pairs, printed as ratios.
+"""PsbConv against ONNX Runtime's Conv in float and in its fast int8: medians, printed as ratios.
 
 Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table.
 
-`float / psb` above 1 means that PsbConv is faster. `redraw` is the time of a run that draws new
+`float / psb` above 1 means that PsbConv is faster than float; `float / int8` is the same of the
+convolution that ONNX Runtime quantises (QDQ, unsigned activations, weights per channel), from float
+to float. All take turns. `redraw` is the time of a run that draws new
 weights over that of a run that keeps them, minus 1. The ratios of the fastest runs come last: on a
 machine that has other work to do they say more than the medians.
 """
@@ -11,20 +13,21 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import _support  # puts tests/support on the path
 import numpy as np
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
-
-from reluflow.psb import encode
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import psb_models
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from reluflow.graph import load
+from reluflow.psb import encode
+from reluflow.runtime import static_int8
 
 
 @dataclass(frozen=True)
@@ -82,23 +85,27 @@ SHAPES = [
 ]
 
 
-def float_session(shape: Shape, w: np.ndarray, b: np.ndarray, threads: int) -> ort.InferenceSession:
-    """Return a session with one float Conv."""
+def float_conv(shape: Shape, w: np.ndarray, b: np.ndarray) -> ModelProto:
+    """Return a model of one float Conv."""
     node = helper.make_node("Conv", ["x", "w", "b"], ["y"], **shape.attributes)
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [node],
         "one",
-        [value("x", TensorProto.FLOAT, [None] * 4)],
-        [value("y", TensorProto.FLOAT, None)],
+        [value("x", TensorProto.FLOAT, [shape.n, shape.cin, shape.size, shape.size])],
+        [value("y", TensorProto.FLOAT, [None] * 4)],
         [numpy_helper.from_array(w, "w"), numpy_helper.from_array(b, "b")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def open_model(data: bytes, threads: int) -> ort.InferenceSession:
+    """Return a session whose threads stop waiting for work when its run ends."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(model.SerializeToString(), options)
+    return ort.InferenceSession(data, options)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -108,40 +115,55 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> None:
-    """Print one line a sample count."""
+def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> Iterator[dict[str, Any]]:
+    """Print one line for each number of samples, and yield its figures."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((shape.n, shape.cin, shape.size, shape.size)).astype(np.float32)
     w = rng.standard_normal((shape.cout, shape.cin // shape.group, shape.k, shape.k))
     w = (w / np.sqrt(w[0].size)).astype(np.float32)
     b = rng.standard_normal(shape.cout).astype(np.float32)
-    plain = float_session(shape, w, b, threads)
+    proto = float_conv(shape, w, b)
+    plain = open_model(proto.SerializeToString(), threads)
+    int8 = open_model(static_int8(load(proto), [{"x": x}]).serialize(), threads)
     node = psb_models.psb_node("PsbConv", encode(w, p_bits=8), b, rank=4, **shape.attributes)
     native = psb_models.open_native(node, threads)
     for n in samples:
         feeds = {"x": x, "samples": np.array(n, "i8"), "seed": np.array(1, "i8")}
-        times: list[tuple[float, float, float]] = []
+        calls: list[Callable[[int], object]] = [
+            lambda _: plain.run(None, {"x": x}),
+            lambda _: int8.run(None, {"x": x}),
+            lambda _, feeds=feeds: native.run(None, feeds),
+            lambda i, feeds=feeds: native.run(None, feeds | {"seed": np.array(i + 2, "i8")}),
+        ]
+        times: list[list[float]] = []
         for i in range(pairs + 3):
-            fresh = feeds | {"seed": np.array(i + 2, "i8")}
             native.run(None, feeds)
-            times.append(
-                (
-                    seconds(lambda: plain.run(None, {"x": x})),
-                    seconds(lambda feeds=feeds: native.run(None, feeds)),
-                    seconds(lambda fresh=fresh: native.run(None, fresh)),
-                )
-            )
-        kept = times[3:]
-        base, fast, redrawn = (statistics.median(t[i] for t in kept) for i in range(3))
-        best = [min(t[i] for t in kept) for i in range(3)]
-        ratio = statistics.median(a / b for a, b, _ in kept)
+            times.append([seconds(lambda call=call, i=i: call(i)) for call in calls])
+        row = figures(times[3:]) | {"shape": str(shape), "threads": threads, "samples": n}
         print(
-            f"{shape!s:32} threads {threads}  n {n:2}  float {base * 1e3:7.3f} ms  "
-            f"psb {fast * 1e3:7.3f} ms  float / psb {ratio:5.2f}  "
-            f"redraw {redrawn / fast - 1:+6.1%}  "
-            f"fastest runs: {best[0] / best[1]:5.2f} {best[2] / best[1] - 1:+6.1%}",
+            f"{shape!s:32} threads {threads}  n {n:2}  float {row['float_ms']:7.3f} ms  "
+            f"psb {row['psb_ms']:7.3f} ms  float / psb {row['ratio']:5.2f}  "
+            f"float / int8 {row['int8_ratio']:5.2f}  redraw {row['redraw']:+6.1%}  "
+            f"fastest runs: {row['fastest_ratio']:5.2f} {row['fastest_redraw']:+6.1%}",
             flush=True,
         )
+        yield row
+
+
+def figures(times: list[list[float]]) -> dict[str, Any]:
+    """Return medians and ratios of rounds of (float, int8, psb, psb redrawn) in seconds."""
+    base, int8, fast, redrawn = (statistics.median(column) for column in zip(*times, strict=True))
+    best = [min(column) for column in zip(*times, strict=True)]
+    return {
+        "float_ms": base * 1e3,
+        "int8_ms": int8 * 1e3,
+        "psb_ms": fast * 1e3,
+        "ratio": statistics.median(t[0] / t[2] for t in times),
+        "int8_ratio": statistics.median(t[0] / t[1] for t in times),
+        "redraw": redrawn / fast - 1,
+        "fastest_ratio": best[0] / best[2],
+        "fastest_redraw": best[3] / best[2] - 1,
+    }
 
 
 def main() -> None:
@@ -151,11 +173,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--only", default="", help="shapes whose text has this in it")
+    parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
     for threads in options.threads:
         for shape in SHAPES:
             if options.only in str(shape):
-                compare(shape, threads, options.samples, options.pairs)
+                rows += compare(shape, threads, options.samples, options.pairs)
+                _support.keep(options.json, rows)
 
 
 if __name__ == "__main__":

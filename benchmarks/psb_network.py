@@ -1,7 +1,8 @@
-"""Whole ResNets with random weights: float, shift-adds and ONNX Runtime's static int8.
+"""Whole ResNets with random weights: float, shift-adds and ONNX Runtime's fast static int8.
 
 All are run in turn, image by image, at batch 1: the float model, the converted one with 4 samples
-that keeps its seed, the same with a new seed each time, and static int8 in QDQ form. Converted
+that keeps its seed, the same with a new seed each time, and static int8 in QDQ form (unsigned
+activations; signed weights, a scale per channel or per tensor). Converted
 once as `reluflow psb convert` does by default, where every node takes the scale of its input from
 the run, and once with `--calibrate`. Prints medians and fastest runs, and the ratios of the
 float model's time to each: above 1 is faster than float. Each session's threads stop waiting for
@@ -42,8 +43,11 @@ def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable
     exponents = calibrate(model, source, size=1)
     found: dict[str, Callable[[int], object]] = {
         "float": _runner(model, threads, lambda _: feeds),
-        "int8": _runner(static_int8(fold_batchnorm(model).model, data), threads, lambda _: feeds),
     }
+    folded = fold_batchnorm(model).model
+    for label, per_channel in (("int8 per channel", True), ("int8 per tensor", False)):
+        quantised = static_int8(folded, data, per_channel=per_channel)
+        found[label] = _runner(quantised, threads, lambda _: feeds)
     for label, options in (
         ("psb", PsbOptions()),
         ("psb calibrated", PsbOptions(x_exponents=exponents)),

@@ -24,6 +24,26 @@ def test_int8_answers_nearly_as_the_float_model() -> None:
     assert np.mean(before == after) > 0.97
 
 
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_activations_are_unsigned_and_weights_signed(per_channel: bool) -> None:
+    images = np.load(MODELS / "fashion_mnist_test_2000.npz")["image"][:16]
+    model = fold_batchnorm(load(MODELS / "fashion_resnet8.onnx")).model
+    proto = onnx.load_from_string(
+        static_int8(model, [{"image": images}], per_channel=per_channel).serialize()
+    )
+    held = {each.name: each for each in proto.graph.initializer}
+    quantize = [node for node in proto.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantize
+    assert {held[node.input[2]].data_type for node in quantize} == {onnx.TensorProto.UINT8}
+    convs = [node for node in proto.graph.node if node.op_type == "Conv"]
+    producers = {node.output[0]: node for node in proto.graph.node}
+    for conv in convs:
+        weights, scale = producers[conv.input[1]].input[:2]
+        assert held[weights].data_type == onnx.TensorProto.INT8
+        channels = held[weights].dims[0]
+        assert list(held[scale].dims) == ([channels] if per_channel else [])
+
+
 def test_a_model_of_an_old_version_that_lists_weights_as_inputs_is_quantised() -> None:
     text = """<ir_version: 3, opset_import: ["" : 9]>
         g (float[N,2] x, float[2,2] w) => (float[N,2] y) <float[2,2] w = {1, 2, -3, 4}>
