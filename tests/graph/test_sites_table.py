@@ -178,7 +178,6 @@ SMOOTH_ROWS = [
 NONE = [
     ("clip-minus-one", 17, "m = Neg(one) y = Clip(x, m, one)"),
     ("clip-epsilon", 17, "y = Clip(x, tenth)"),
-    ("clip-dynamic", 17, "m = ReduceMin <keepdims = 0> (x) y = Clip(x, m)"),
     ("max-epsilon", 17, "y = Max(x, tenth)"),
     ("max-two-tensors", 17, "a = Exp(x) y = Max(x, a)"),
     ("max-abs", 17, "a = Neg(x) y = Max(x, a)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from reluflow.analysis import describe_model
 from reluflow.cli import _options
-from reluflow.graph import find_sites, load
+from reluflow.graph import SwitchSite, load, survey_sites
 from reluflow.report import print_inspection
 
 
@@ -23,14 +24,24 @@ def inspect(
 ) -> int:
     """List every switch of a model: where a value is compared with a threshold."""
     loaded = load(model)
-    sites = find_sites(loaded, smooth=smooth)
+    survey = survey_sites(loaded, smooth=smooth)
     description = describe_model(loaded)
     if as_json:
-        print(
-            json.dumps(
-                {"model": asdict(description), "sites": [asdict(site) for site in sites]}, indent=2
-            )
-        )
+        fields = {
+            "model": asdict(description),
+            "sites": [_fields(site) for site in survey.sites],
+            "left_out": [asdict(node) for node in survey.left_out],
+            "other_folds": [asdict(fold) for fold in survey.folds],
+        }
+        print(json.dumps(fields, indent=2, allow_nan=False))
     else:
-        print_inspection(description, sites, Console())
+        print_inspection(
+            description, survey.sites, Console(), left_out=survey.left_out, folds=survey.folds
+        )
     return 0
+
+
+def _fields(site: SwitchSite) -> dict[str, object]:
+    """Return a site's fields; a threshold that only a run can tell is null."""
+    fields = asdict(site)
+    return fields if math.isfinite(site.threshold) else {**fields, "threshold": None}

@@ -16,8 +16,8 @@ from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_success
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.graph.refused import Refused
 from reluflow.graph.saturation import SaturationCounts, count_saturation
-from reluflow.graph.site import SwitchSite
-from reluflow.graph.sites import find_sites
+from reluflow.graph.site import Fold, LeftOut, Survey, SwitchSite
+from reluflow.graph.sites import find_sites, survey_sites
 from reluflow.graph.tap import Tap, TapResult, tap
 from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
 from reluflow.graph.upgrade import upgrade
@@ -31,10 +31,12 @@ from reluflow.graph.weights_as_inputs import (
 __all__ = [
     "BatchStatisticsResult",
     "ConvertedNode",
+    "Fold",
     "FoldResult",
     "Folded",
     "HashTapsResult",
     "HashedTap",
+    "LeftOut",
     "Model",
     "Operation",
     "Program",
@@ -46,6 +48,7 @@ __all__ = [
     "Refused",
     "SaturationCounts",
     "Succession",
+    "Survey",
     "SwitchSite",
     "Tap",
     "TapResult",
@@ -70,6 +73,7 @@ __all__ = [
     "read_blocked",
     "read_program",
     "read_weights",
+    "survey_sites",
     "tap",
     "to_psb",
     "upgrade",

@@ -71,13 +71,14 @@ def _factor(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
         return None
     if node.op == "Div" and pair[0] != node.inputs[0]:
         return None
-    bounds = _bounds(scope, pair[1])
-    if bounds is None or node.op != "Div":
-        return bounds
-    return (1 / bounds[1], 1 / bounds[0]) if bounds[0] > 0 else None
+    limits = bounds(scope, pair[1])
+    if limits is None or node.op != "Div":
+        return limits
+    return (1 / limits[1], 1 / limits[0]) if limits[0] > 0 else None
 
 
-def _bounds(scope: Scope, tensor: str) -> tuple[float, float] | None:
+def bounds(scope: Scope, tensor: str) -> tuple[float, float] | None:
+    """Return the least and the largest value of a constant, None for what is computed."""
     values = constant(scope, tensor)
     if values is None:
         single = scalar(scope, tensor)
@@ -114,10 +115,14 @@ def where(node: Node, scope: Scope) -> Match | None:
         return None
     x, threshold, above = compared
     upper, lower = node.inputs[1:] if above else node.inputs[:0:-1]
-    if slope(scope, upper, x) is None:
+    passed = slope(scope, upper, x)
+    if passed is None:
         return None
+    cut = slope(scope, lower, x)
+    if cut in (passed, (-passed[1], -passed[0])) and threshold == 0:
+        return None  # x itself, or its absolute value
     x = upper if same(scope, upper, x) else x
-    if slope(scope, lower, x) is not None or is_constant(scope, lower):
+    if cut is not None or is_constant(scope, lower):
         return Match("Where", x, threshold)
     if threshold == 0 and _leads_to_exp(scope, lower, x):
         return Match("Elu", x, smooth=True)
@@ -187,7 +192,7 @@ def negated_minimum(node: Node, scope: Scope) -> Match | None:
     if pair is None or scalar(scope, pair[1]) != 0:
         return None
     outer = produced_by(scope, pair[0], "Neg")
-    return Match("Min", outer.inputs[0]) if outer else None
+    return Match("Min", outer.inputs[0], absorbs=(inner,)) if outer and inner else None
 
 
 def after_switch(scope: Scope, tensor: str) -> bool:

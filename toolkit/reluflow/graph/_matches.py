@@ -19,6 +19,7 @@ class Match:
         smooth: a smooth relative.
         untappable: why it cannot be seen, "" where it can.
         absorbs: nodes that are part of this form and no sites of their own.
+        units: number of units where the tensor does not tell it, None where it does.
     """
 
     op: str
@@ -27,6 +28,7 @@ class Match:
     smooth: bool = False
     untappable: str = ""
     absorbs: tuple[Node, ...] = ()
+    units: int | None = None
 
 
 Matcher = Callable[[Node, Scope], Match | None]

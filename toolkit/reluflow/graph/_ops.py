@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
-from reluflow.graph._constants import scalar
+from reluflow.graph._constants import is_constant, scalar
 from reluflow.graph._idioms import after_switch
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match, Matcher
+from reluflow.graph._recurrent import experts, recurrent
 
 CONTRIB = "com.microsoft"
 """ONNX Runtime's own domain."""
@@ -15,6 +18,15 @@ CONTRIB = "com.microsoft"
 
 def _at_zero(node: Node, scope: Scope) -> Match:
     return Match(node.op, node.inputs[0])
+
+
+def _leaky(node: Node, scope: Scope) -> Match | None:
+    """A slope of 1 everywhere switches nothing."""
+    if node.op == "LeakyRelu":
+        slope: float | None = node.number("alpha", 0.01)
+    else:
+        slope = scalar(scope, node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if slope == 1 else _at_zero(node, scope)
 
 
 def _smooth(node: Node, scope: Scope) -> Match:
@@ -42,6 +54,10 @@ def clip_lower(node: Node, scope: Scope) -> float | None:
 
 
 def _clip(node: Node, scope: Scope) -> Match | None:
+    bound = node.inputs[1] if len(node.inputs) > 1 else ""
+    if bound and node.attribute("min") is None and not is_constant(scope, bound):
+        reason = f"its lower bound {bound!r} is made at run time, so the threshold is not known"
+        return Match(node.op, node.inputs[0], math.nan, untappable=reason)
     if clip_lower(node, scope) != 0 or after_switch(scope, node.inputs[0]):
         return None
     return Match(node.op, node.inputs[0])
@@ -59,29 +75,47 @@ def _bias_gelu(node: Node, scope: Scope) -> Match:
     return inside(node.op, node, 0.0, "the bias is added", smooth=True)
 
 
-_FUSED = {"Relu", "LeakyRelu", "Clip", "HardSigmoid", "ThresholdedRelu"}
-_FUSED_SMOOTH = {"Elu", "Selu", "Softplus", "Celu", "Gelu"}
+_FUSED = {
+    name.lower(): name for name in ("Relu", "LeakyRelu", "Clip", "HardSigmoid", "ThresholdedRelu")
+}
+_FUSED_SMOOTH = {
+    name.lower(): name for name in ("Elu", "Selu", "Softplus", "Celu", "Gelu", "Silu", "Swish")
+}
 
 
-def _fused(node: Node, scope: Scope) -> Match | None:
-    """An activation fused into a linear operator by ONNX Runtime's optimizer."""
-    kind = node.text("activation", "")
+def activation_of(node: Node) -> str:
+    """Return the activation that an attribute of a node names, "" where none does."""
+    for name in ("activation", "activation_type"):
+        if node.text(name, ""):
+            return node.text(name, "")
+    return ""
+
+
+def fused(node: Node, scope: Scope) -> Match | None:
+    """An activation fused into another operator, by ONNX Runtime's optimizer for one."""
+    kind = activation_of(node).lower()
     found = node.attribute("activation_params")
     parameters = list(found.floats) if found else []
     alpha = parameters[0] if parameters else node.number("activation_alpha", 0.0)
     beta = parameters[1] if len(parameters) > 1 else node.number("activation_beta", 0.0)
-    if kind not in _FUSED | _FUSED_SMOOTH or (kind == "Clip" and alpha != 0):
+    op = _FUSED.get(kind) or _FUSED_SMOOTH.get(kind)
+    if op is None or (op == "Clip" and alpha != 0) or (op == "LeakyRelu" and alpha == 1):
         return None
-    threshold = alpha if kind == "ThresholdedRelu" else 0.0
-    if kind == "HardSigmoid" and alpha > 0:
+    threshold = alpha if op == "ThresholdedRelu" else 0.0
+    if op == "HardSigmoid" and alpha > 0:
         threshold = -beta / alpha
-    match = inside(kind, node, threshold, f"{kind} is fused", kind in _FUSED_SMOOTH)
+    match = inside(op, node, threshold, f"{op} is fused", kind in _FUSED_SMOOTH)
     plain = [n for n in scope.consumers(match.tensor) if n.op == "ReorderOutput"]
     return replace(match, tensor=plain[0].outputs[0]) if plain else match
 
 
+def _fused_gelu(node: Node, scope: Scope) -> Match:
+    return inside("Gelu", node, 0.0, "Gelu is fused", smooth=True)
+
+
 DIRECT: dict[tuple[str, str], Matcher] = {
-    **{("", op): _at_zero for op in ("Relu", "PRelu", "LeakyRelu")},
+    ("", "Relu"): _at_zero,
+    **{("", op): _leaky for op in ("PRelu", "LeakyRelu")},
     **{("", op): _smooth for op in ("Gelu", "Swish", "Elu", "Celu", "Selu", "Softplus", "Mish")},
     ("", "ThresholdedRelu"): _thresholded,
     ("", "HardSwish"): _hard_swish,
@@ -91,9 +125,13 @@ DIRECT: dict[tuple[str, str], Matcher] = {
     (CONTRIB, "QuickGelu"): _smooth,
     (CONTRIB, "FastGelu"): _bias_gelu,
     (CONTRIB, "BiasGelu"): _bias_gelu,
-    ("com.microsoft.nchwc", "Conv"): _fused,
-    (CONTRIB, "FusedConv"): _fused,
-    (CONTRIB, "NhwcFusedConv"): _fused,
-    (CONTRIB, "FusedGemm"): _fused,
+    **{(CONTRIB, op): _fused_gelu for op in ("GemmFastGelu", "BiasSplitGelu", "QOrderedGelu")},
 }
 """(domain, operator) -> matcher."""
+
+SEVERAL: dict[tuple[str, str], Callable[[Node, Scope], list[Match]]] = {
+    **{("", op): recurrent for op in ("RNN", "GRU", "LSTM")},
+    **{(CONTRIB, op): recurrent for op in ("DynamicQuantizeLSTM", "AttnLSTM")},
+    **{(CONTRIB, op): experts for op in ("MoE", "QMoE")},
+}
+"""(domain, operator) -> matcher that may find several switches in one node."""

@@ -16,7 +16,8 @@ class SwitchSite:
         op: the operator or exporters' idiom: "Relu", "PRelu", "LeakyRelu", "Clip",
             "ThresholdedRelu", "Max", "HardSwish", "HardSigmoid", "Where", ...
         tensor: name of the pre-activation tensor, in the scope that `scope` names.
-        threshold: the unit is active when its pre-activation is greater than this.
+        threshold: the unit is active when its pre-activation is greater than this; NaN where
+            only a run can tell.
         unit_axis: axis of the pre-activation that enumerates the units (may be negative).
         units: number of units d, None where only a run can tell.
         shape: the pre-activation's shape as far as the graph tells it; None: rank unknown.
@@ -24,6 +25,8 @@ class SwitchSite:
             or "block_3:MyFunction".
         smooth: True for the smooth relatives (Gelu, Silu, ...), sites on request only.
         untappable: why the pre-activation cannot be seen, "" where it can.
+        layer: the layer that feeds it, by the name that the model's author gave it, such as
+            "fc1" or "layer1.0.conv1"; "" where the file does not tell.
     """
 
     name: str
@@ -36,3 +39,53 @@ class SwitchSite:
     scope: str = ""
     smooth: bool = False
     untappable: str = ""
+    layer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A node that could be a switch by its operator, and why it is no site.
+
+    Attributes:
+        name: the node's name, else its output tensor's.
+        op: its operator.
+        scope: as in `SwitchSite`.
+        reason: why it is left out, part of a sentence.
+    """
+
+    name: str
+    op: str
+    scope: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A place that folds at 0 without passing what is above it: |x|, min(x, 0), sign(x).
+
+    Attributes:
+        name: the node's name, else its output tensor's.
+        op: its operator.
+        tensor: the tensor that is folded at 0.
+        scope: as in `SwitchSite`.
+    """
+
+    name: str
+    op: str
+    tensor: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything in a model that could be a switch: each node once.
+
+    Attributes:
+        sites: the switch sites, as `find_sites` gives them.
+        left_out: nodes whose operator could be a switch and that are none, with reasons.
+        folds: others that fold at 0, no sites.
+    """
+
+    sites: tuple[SwitchSite, ...]
+    left_out: tuple[LeftOut, ...]
+    folds: tuple[Fold, ...]

@@ -6,22 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from onnx import TensorProto
-
-from reluflow.graph._idioms import IDIOMS
+from reluflow.graph._candidates import Found, collect
 from reluflow.graph._index import Node, Scope
-from reluflow.graph._matches import Match
-from reluflow.graph._ops import DIRECT
-from reluflow.graph._quantised import QUANTISED
-from reluflow.graph._smooth import SMOOTH
+from reluflow.graph._layers import feeding_layer
 from reluflow.graph._structure import Structure, build_structure
 from reluflow.graph._tap_scopes import refusal
 from reluflow.graph._units import unit_axis
 from reluflow.graph.model import Model
-from reluflow.graph.site import SwitchSite
-
-_NOT_NUMBERS = {TensorProto.BOOL, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128}
-_SIZES = {"Shape", "Size"}
+from reluflow.graph.site import LeftOut, Survey, SwitchSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,14 @@ class Located:
     node: Node
     scope: Scope
     tensor: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is kept on a model."""
+
+    located: tuple[Located, ...]
+    survey: Survey
 
 
 def find_sites(model: Model, *, smooth: bool = False) -> tuple[SwitchSite, ...]:
@@ -65,71 +65,59 @@ def find_sites(model: Model, *, smooth: bool = False) -> tuple[SwitchSite, ...]:
     return tuple(found.site for found in locate(model) if smooth or not found.site.smooth)
 
 
+def survey_sites(model: Model, *, smooth: bool = False) -> Survey:
+    """Find the switch sites and say of every other node that could be one why it is none.
+
+    Args:
+        model: the model, not changed.
+        smooth: whether the smooth relatives are sites; else they are left out, with reason.
+
+    Returns:
+        Sites, nodes left out and other folds at 0: every node whose operator or activation
+        attribute could be a switch is in one of them.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,4] x) => (float[N,4] y) { r = Relu(x) [pull] y = Clip(r) }''')
+        >>> found = survey_sites(load(proto))
+        >>> [site.op for site in found.sites], [(n.name, n.reason) for n in found.left_out]
+        (['Relu'], [('pull', 'it has no lower bound')])
+
+    Reference: SPEC, switch sites.
+    """
+    survey = _found(model).survey
+    if smooth:
+        return survey
+    left = [
+        LeftOut(site.name, site.op, site.scope, "it is smooth: a site on request only")
+        for site in survey.sites
+        if site.smooth
+    ]
+    sites = tuple(site for site in survey.sites if not site.smooth)
+    return Survey(sites, (*survey.left_out, *left), survey.folds)
+
+
 def locate(model: Model) -> tuple[Located, ...]:
     """Find the sites of a model, smooth ones included, and where they are; kept on the model."""
+    return _found(model).located
+
+
+def _found(model: Model) -> _Found:
     if model._located is None:
         structure = build_structure(model._proto, model._base_dir)
         opset = model.opset.get("", 1)
-        found = [
-            _locate(match, node, scope, structure, opset)
-            for match, node, scope in _matches(structure)
-        ]
-        model._located = tuple(_named(found))
-    located: tuple[Located, ...] = model._located
-    return located
+        sites, left_out, folds = collect(structure)
+        located = tuple(_named([_locate(each, structure, opset) for each in sites]))
+        survey = Survey(tuple(each.site for each in located), left_out, folds)
+        model._located = (_Found(located, survey),)
+    found: _Found = model._located[0]
+    return found
 
 
-def _matches(structure: Structure) -> list[tuple[Match, Node, Scope]]:
-    found = []
-    sizes: set[tuple[int, str]] = set()
-    for scope, node in structure.main.walk():
-        if _made_of_sizes(scope, node, sizes):
-            sizes.update((id(scope), name) for name in node.outputs)
-            continue
-        match = _match(node, scope)
-        if match is not None and _numeric(scope, match.tensor):
-            found.append((match, node, scope))
-    absorbed = {id(inner) for match, _, _ in found for inner in match.absorbs}
-    return [entry for entry in found if id(entry[1]) not in absorbed]
-
-
-def _made_of_sizes(scope: Scope, node: Node, sizes: set[tuple[int, str]]) -> bool:
-    """Tell whether a node computes with sizes of tensors rather than with their values."""
-    if node.domain:
-        return False
-    if node.op in _SIZES:
-        return True
-    homes = [(id(scope.home(name)), name) for name in node.inputs if name]
-    return any(home in sizes for home in homes) and all(
-        home in sizes or not _depends_on_input(scope, name)
-        for home, name in zip(homes, filter(None, node.inputs), strict=True)
-    )
-
-
-def _depends_on_input(scope: Scope, tensor: str) -> bool:
-    """Tell initializers and Constant nodes from everything else."""
-    home = scope.home(tensor)
-    if home is None or tensor in home.initializers:
-        return False
-    node = home.producers.get(tensor)
-    return node is None or node.op != "Constant"
-
-
-def _match(node: Node, scope: Scope) -> Match | None:
-    key = (node.domain, node.op)
-    matcher = DIRECT.get(key) or QUANTISED.get(key)
-    if matcher is None and not node.domain:
-        matcher = IDIOMS.get(node.op) or SMOOTH.get(node.op)
-    if matcher is None or not node.inputs or not node.inputs[0]:
-        return None
-    return matcher(node, scope)
-
-
-def _numeric(scope: Scope, tensor: str) -> bool:
-    return scope.type_of(tensor).elem_type not in _NOT_NUMBERS
-
-
-def _locate(match: Match, node: Node, scope: Scope, structure: Structure, opset: int) -> Located:
+def _locate(found: Found, structure: Structure, opset: int) -> Located:
+    match, node, scope = found.match, found.node, found.scope
     axis, units = unit_axis(scope, match.tensor)
     shape = scope.type_of(match.tensor).shape
     reason = match.untappable
@@ -141,11 +129,12 @@ def _locate(match: Match, node: Node, scope: Scope, structure: Structure, opset:
         tensor=structure.names.get((node.scope, match.tensor), match.tensor),
         threshold=match.threshold,
         unit_axis=axis,
-        units=units,
+        units=match.units or units,
         shape=shape,
         scope=node.scope,
         smooth=match.smooth,
         untappable=reason or refusal(scope, match.tensor, opset),
+        layer=feeding_layer(scope, match.tensor, structure.names),
     )
     return Located(site, node, scope, match.tensor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,7 +18,7 @@ from reluflow.analysis.result import (
     SiteComparison,
     SiteReport,
 )
-from reluflow.graph import SwitchSite
+from reluflow.graph import Fold, LeftOut, SwitchSite
 from reluflow.report._findings import Finding, comparison_findings, findings
 from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
 
@@ -67,14 +68,21 @@ def print_table(report: PatternReport | ComparisonReport, console: Console) -> N
 
 
 def print_inspection(
-    model: ModelDescription, sites: Sequence[SwitchSite], console: Console
+    model: ModelDescription,
+    sites: Sequence[SwitchSite],
+    console: Console,
+    *,
+    left_out: Sequence[LeftOut] = (),
+    folds: Sequence[Fold] = (),
 ) -> None:
-    """Print the switch sites of a model, and what the model is.
+    """Print the switch sites of a model, what is none and why, and what the model is.
 
     Args:
         model: the inspected model.
         sites: its sites in graph order, the untappable ones too.
         console: where to print.
+        left_out: nodes that could be switches by their operator and are none.
+        folds: others that fold at 0.
     """
     opset = ", ".join(f"{domain or 'ai.onnx'} {v}" for domain, v in sorted(model.opset.items()))
     facts = [
@@ -98,6 +106,23 @@ def print_inspection(
     for site in sites:
         if site.untappable:
             _line("!", "yellow", f"{site.name} cannot be tapped: {site.untappable}", console)
+    _print_others(left_out, folds, console)
+
+
+def _print_others(left_out: Sequence[LeftOut], folds: Sequence[Fold], console: Console) -> None:
+    """Print what is no site, together what shares a reason."""
+    if folds:
+        names = ", ".join(f"{_full(fold)} ({fold.op})" for fold in folds)
+        _line("-", "cyan", f"others that fold at 0, not counted as sites: {names}", console)
+    reasons: dict[str, list[str]] = {}
+    for node in left_out:
+        reasons.setdefault(node.reason, []).append(f"{_full(node)} ({node.op})")
+    for reason, names_of_reason in reasons.items():
+        _line("-", "dim", f"left out, as {reason}: {', '.join(names_of_reason)}", console)
+
+
+def _full(node: LeftOut | Fold) -> str:
+    return f"{node.scope}/{node.name}" if node.scope else node.name
 
 
 def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
@@ -107,6 +132,7 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
     nonfinite = sum(s.nonfinite for s in sites)
     columns: list[_Column[SiteReport]] = [
         _Column("site", lambda s: s.site.name, plural(len(sites), "site"), left=True),
+        *_layer_column(sites),
         _Column("op", lambda s: s.site.op, rank=5, left=True),
         _Column("units", lambda s: count(s.units), count(units), rank=4),
         _Column(
@@ -128,6 +154,13 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
     if any(s.depends_on for s in sites):
         columns.append(_Column("depends on", lambda s: s.depends_on, rank=1, left=True))
     return columns
+
+
+def _layer_column(sites: Sequence[SiteReport]) -> list[_Column[SiteReport]]:
+    """Return the column of the layers that feed the sites, where the file names any."""
+    if not any(s.site.layer for s in sites):
+        return []
+    return [_Column("layer", lambda s: s.site.layer, rank=4, left=True)]
 
 
 def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison]]:
@@ -158,10 +191,12 @@ def _inspection_columns(sites: Sequence[SwitchSite]) -> list[_Column[SwitchSite]
         _Column("site", lambda s: s.name, left=True),
         _Column("op", lambda s: s.op, left=True),
         _Column("units", lambda s: count(s.units) if s.units is not None else "?"),
-        _Column("threshold", lambda s: f"{s.threshold:g}", rank=2),
+        _Column("threshold", _threshold, rank=2),
         _Column("axis", lambda s: str(s.unit_axis), rank=3),
         _Column("shape", shape_text, rank=1, left=True),
     ]
+    if any(s.layer for s in sites):
+        columns.insert(1, _Column("layer", lambda s: s.layer, rank=2, left=True))
     if any(s.scope for s in sites):
         columns.append(_Column("scope", lambda s: s.scope or "main graph", rank=2, left=True))
     if any(s.smooth for s in sites):
@@ -169,6 +204,10 @@ def _inspection_columns(sites: Sequence[SwitchSite]) -> list[_Column[SwitchSite]
     if any(s.untappable for s in sites):
         columns.append(_Column("tap", lambda s: "no" if s.untappable else "yes", rank=1, left=True))
     return columns
+
+
+def _threshold(site: SwitchSite) -> str:
+    return "?" if math.isnan(site.threshold) else f"{site.threshold:g}"
 
 
 def shape_text(site: SwitchSite) -> str:
