@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from reluflow.data import Dim
-from reluflow.graph._constants import apply_rule, has_rule
 from reluflow.graph._copy import copy_proto
 from reluflow.graph._external import graphs_of, read_tensor
 from reluflow.graph._index import Node, TensorType
 from reluflow.graph._inline import domain_of
 from reluflow.graph._own_domain import OWN_DOMAIN
+from reluflow.graph._rules import RULES, apply_rule, filled
 from reluflow.graph._structure import build_structure
 from reluflow.graph._tap_scopes import NameMaker
 from reluflow.graph.model import Model
 
 _DEPTH = 16
 _CAPTURES_FROM_IR = 4
+_ANY_SIZE = 2**40
 
 
 class Editor:
@@ -93,16 +94,14 @@ class Editor:
             return None
         if node.op_type == "Constant":
             return self._constant_node(node)
-        filled = node.op_type == "ConstantOfShape"
-        if list(node.output).index(tensor) or not (filled or has_rule(node.op_type)):
+        if node.op_type not in RULES or node.output[0] != tensor:
             return None
-        values = [self.constant(name, depth - 1) for name in node.input if name]
-        known = [value for value in values if value is not None]
-        if len(known) < len(values) or not values:
+        values = [self.constant(name, depth - 1) if name else None for name in node.input]
+        if any(name and value is None for name, value in zip(node.input, values, strict=True)):
             return None
-        if filled:
-            return _filled(node, known[0])
-        return apply_rule(Node.made(node), known)
+        if node.op_type == "ConstantOfShape":
+            return filled(Node.made(node), values, limit=_ANY_SIZE)
+        return apply_rule(Node.made(node), values)
 
     def _constant_node(self, node: NodeProto) -> np.ndarray | None:
         for attribute in node.attribute:
@@ -293,12 +292,6 @@ def _keep(field: object, flags: list[bool]) -> None:
     for index in reversed(range(len(flags))):
         if not flags[index]:
             del field[index]  # type: ignore[attr-defined]
-
-
-def _filled(node: NodeProto, shape: np.ndarray) -> np.ndarray:
-    found = next((a.t for a in node.attribute if a.name == "value"), TensorProto())
-    value = numpy_helper.to_array(found).ravel()[0] if found.data_type else np.float32(0)
-    return np.full(tuple(int(size) for size in shape), value)
 
 
 def name_of(node: NodeProto) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ _ONE_BYTE = {
     getattr(TensorProto, name, -3)
     for name in ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT8E8M0")
 }
+_BFLOAT16 = onnx.helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
 _TWO_BIT = {getattr(TensorProto, "UINT2", -2), getattr(TensorProto, "INT2", -2)}
 
 
@@ -90,6 +92,14 @@ def walk_tensors(proto: ModelProto) -> Iterator[TensorProto]:
 def elements(tensor: TensorProto) -> int:
     """Return the number of elements that a tensor's dimensions promise."""
     return math.prod(tensor.dims)
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Tell whether numbers of a type are floating point that can be calculated with.
+
+    bfloat16, which numpy knows from outside, is one; the 8-bit formats only store.
+    """
+    return (dtype.kind == "f" and dtype.itemsize > 1) or dtype == _BFLOAT16
 
 
 def byte_size(tensor: TensorProto) -> int | None:
