@@ -112,9 +112,7 @@ def dequantising() -> Iterator[Case]:
     yield node("DequantizeLinear", 2), [numbers(np.int32, 5) * 10**7, np.array(0.3, np.float32)]
 
 
-CASES = [
-    case for make in (shaping, arithmetic, casting, filling, dequantising) for case in make()
-]
+CASES = [case for make in (shaping, arithmetic, casting, filling, dequantising) for case in make()]
 
 
 def reference(case: Case) -> np.ndarray:

@@ -121,6 +121,47 @@ def constant_nodes() -> Model:
     return build([*nodes, bn], constants, IMAGE)
 
 
+def seen_through(*between: onnx.NodeProto, **constants: np.ndarray) -> Model:
+    """A convolution, nodes that do nothing from "h" to "i", a normalisation, more of them."""
+    bn, tensors = norm("i", "j", 4)
+    conv = N("Conv", ["x", "w"], ["h"], name="conv")
+    nodes = [conv, *between, bn, N("Dropout", ["j"], ["y"])]
+    return build(nodes, {"w": weights(4, 4, 1, 1)} | tensors | constants, IMAGE)
+
+
+def seen_through_ahead() -> Model:
+    bn, constants = norm("r", "h", 4)
+    nodes = [N("Relu", ["x"], ["r"]), bn, N("Dropout", ["h"], ["d"]), N("Identity", ["d"], ["i"])]
+    nodes += [N("Gemm", ["i", "w"], ["a"], name="a"), N("Gemm", ["d", "w"], ["b"], name="b")]
+    nodes.append(N("Add", ["a", "b"], ["y"]))
+    return build(nodes, {"w": weights(4, 5)} | constants, (3, 4))
+
+
+def seen_through_ahead_transposed() -> Model:
+    bn, constants = norm("r", "h", 4)
+    nodes = [N("Relu", ["x"], ["r"]), bn, N("Transpose", ["h"], ["t"], perm=[0, 2, 3, 1])]
+    nodes += [N("Transpose", ["t"], ["u"], perm=[0, 3, 1, 2]), N("Conv", ["u", "w"], ["y"])]
+    return build(nodes, {"w": weights(4, 4, 1, 1)} | constants, IMAGE)
+
+
+def seen_through_to_a_sum() -> Model:
+    bn, constants = norm("h", "y", 5)
+    nodes = [N("MatMul", ["x", "w"], ["p"], name="mm"), N("Identity", ["p"], ["q"])]
+    nodes += [N("Add", ["q", "c"], ["s"], name="add"), N("Identity", ["s"], ["h"]), bn]
+    tensors = {"w": weights(4, 5), "c": weights(5)}
+    return build(nodes, tensors | constants, ("N", 4))
+
+
+def behind_dequantised(axis: int | None) -> Model:
+    bn, constants = norm("h", "y", 5)
+    scale = np.array(0.1, np.float32) if axis is None else np.abs(weights(5 if axis else 4)) + 0.1
+    more = {} if axis is None else {"axis": axis}
+    q = (weights(4, 5) * 40).astype(np.int8)
+    nodes = [N("DequantizeLinear", ["q", "qs"], ["w"], **more), N("Gemm", ["x", "w"], ["h"]), bn]
+    return build(nodes, {"q": q, "qs": scale.astype(np.float32)} | constants, ("N", 4))
+
+
+SHAPE = np.array([0, 4, -1, 5], np.int64)
 FOLDS: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "conv": (lambda: conv_behind(False, 1, pads=[1, 1, 1, 1]), ["Conv"]),
     "conv with bias": (lambda: conv_behind(True, 1, auto_pad="SAME_UPPER"), ["Conv"]),
@@ -154,6 +195,35 @@ FOLDS: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "shared weights": (shared_weights, ["Conv", "Conv", "Add"]),
     "scale and shift": (caffe_scale, ["Conv"]),
     "constant nodes": (constant_nodes, ["Conv"]),
+    "behind Identity": (lambda: seen_through(N("Identity", ["h"], ["i"])), ["Conv", "Dropout"]),
+    "behind Dropout": (lambda: seen_through(N("Dropout", ["h"], ["i"])), ["Conv", "Dropout"]),
+    "behind Cast": (lambda: seen_through(N("Cast", ["h"], ["i"], to=1)), ["Conv", "Dropout"]),
+    "behind Reshape": (
+        lambda: seen_through(N("Reshape", ["h", "shape"], ["i"]), shape=SHAPE),
+        ["Conv", "Dropout"],
+    ),
+    "behind Pad": (
+        lambda: seen_through(N("Pad", ["h", "p"], ["i"]), p=np.zeros(8, np.int64)),
+        ["Conv", "Dropout"],
+    ),
+    "behind Transpose twice": (
+        lambda: seen_through(
+            N("Transpose", ["h"], ["t"], perm=[0, 2, 3, 1]),
+            N("Identity", ["t"], ["u"]),
+            N("Transpose", ["u"], ["i"], perm=[0, 3, 1, 2]),
+        ),
+        ["Conv", "Dropout"],
+    ),
+    "behind several": (
+        lambda: seen_through(N("Sum", ["h"], ["t"]), N("Identity", ["t"], ["i"])),
+        ["Conv", "Dropout"],
+    ),
+    "in front of Dropout": (seen_through_ahead, ["Relu", "Gemm", "Gemm", "Add"]),
+    "in front of Transpose twice": (seen_through_ahead_transposed, ["Relu", "Conv"]),
+    "behind Identity and Add": (seen_through_to_a_sum, ["MatMul", "Add"]),
+    "dequantised": (lambda: behind_dequantised(None), ["Gemm"]),
+    "dequantised along outputs": (lambda: behind_dequantised(1), ["Gemm"]),
+    "dequantised along inputs": (lambda: behind_dequantised(0), ["Gemm"]),
 }
 
 
@@ -180,6 +250,100 @@ def refused(model: Model, reason: str) -> None:
     assert not result.folded and ops(result.model) == ops(model)
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(result.refused[0].reason)
+
+
+BETWEEN = {
+    "a shape that changes": (N("Reshape", ["h", "s"], ["i"]), np.array([1, 4, 12, 5], np.int64)),
+    "a type that changes": (N("Cast", ["h"], ["i"], to=11), None),
+    "one transposition": (N("Transpose", ["h"], ["i"], perm=[0, 1, 3, 2]), None),
+    "padding": (N("Pad", ["h", "s"], ["i"]), np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int64)),
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_what_does_something_is_not_seen_through(name: str) -> None:
+    node, constant = BETWEEN[name]
+    result = fold_batchnorm(seen_through(node, **({} if constant is None else {"s": constant})))
+    assert not result.folded and node.op_type in ops(result.model)
+    assert f"'i' in front of it: {node.op_type} is no linear operator" in result.refused[0].reason
+
+
+def test_an_active_dropout_is_not_seen_through() -> None:
+    node = N("Dropout", ["h", "r", "t"], ["i"])
+    constants = {"r": np.array(0.5, np.float32), "t": np.array(True)}
+    assert not fold_batchnorm(seen_through(node, **constants)).folded
+
+
+def replaceable(*extra: onnx.NodeProto, ir: int = 8) -> onnx.ModelProto:
+    """A folding model whose weights are inputs with defaults; "w" may have other readers."""
+    model = build(
+        [*conv_behind(False, 1)._proto.graph.node, *extra],
+        {"w": weights(8, 4, 3, 3)} | norm("h", "y", 8)[1],
+        IMAGE,
+        outputs=("y", *(node.output[0] for node in extra)),
+        ir=ir,
+    )
+    proto = model._proto
+    listed = {value.name for value in proto.graph.input}
+    for tensor in proto.graph.initializer:
+        if tensor.name not in listed:
+            given = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            proto.graph.input.append(given)
+    return proto
+
+
+def test_folded_defaults_are_no_inputs_any_more() -> None:
+    model = load(replaceable())
+    result = fold_batchnorm(model)
+    assert [value.name for value in result.model._proto.graph.input] == ["x"]
+    assert result.notes == result.model.notes
+    assert "Defaults of inputs became constants" in result.notes[0] and "'w'" in result.notes[0]
+    x = weights(*IMAGE)
+    assert close(run(model, x)[0], run(result.model, x)[0], FOLDED_WEIGHTS)
+
+
+def test_a_default_that_is_half_folded_is_no_input_either() -> None:
+    model = load(replaceable(N("Conv", ["x", "w"], ["z"], name="other")))
+    result = fold_batchnorm(model)
+    assert [value.name for value in result.model._proto.graph.input] == ["x"]
+    x = weights(*IMAGE)
+    for before, after in zip(run(model, x), run(result.model, x), strict=True):
+        assert close(before, after, FOLDED_WEIGHTS)
+
+
+def test_defaults_that_were_not_folded_stay_inputs() -> None:
+    bn, constants = norm("x", "h", 4)
+    proto = build([bn, N("Relu", ["h"], ["y"])], constants, IMAGE)._proto
+    value = helper.make_tensor_value_info("bn.s", TensorProto.FLOAT, [4])
+    proto.graph.input.append(value)
+    result = fold_batchnorm(load(proto))
+    assert [each.name for each in result.model._proto.graph.input] == ["x", "bn.s"]
+    assert not result.notes
+
+
+def test_old_models_that_must_list_weights_fold_under_new_names() -> None:
+    proto = replaceable(ir=3)
+    proto.opset_import[0].version = 9
+    result = fold_batchnorm(load(proto))
+    held = {tensor.name for tensor in result.model._proto.graph.initializer}
+    assert ops(result.model) == ["Conv"] and "w" not in held
+    assert {value.name for value in result.model._proto.graph.input} == {"x", *held}
+    x = weights(*IMAGE)
+    assert close(run(load(proto), x)[0], run(result.model, x)[0], FOLDED_WEIGHTS)
+
+
+def test_bfloat16_folds() -> None:
+    bfloat16 = helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
+    bn, constants = norm("h", "y", 4)
+    conv = N("Conv", ["x", "w"], ["h"], name="c")
+    tensors = {"w": weights(4, 4, 1, 1)} | constants
+    model = build([conv, bn], tensors, IMAGE, dtype=bfloat16)
+    result = fold_batchnorm(model)
+    assert ops(result.model) == ["Conv"]
+    w = numpy_helper.to_array(result.model._proto.graph.initializer[0])
+    scale = constants["bn.s"] / np.sqrt(constants["bn.v"] + 1e-5)
+    wanted = tensors["w"] * scale.reshape(4, 1, 1, 1)
+    assert w.dtype == bfloat16 and np.allclose(w.astype(np.float32), wanted, rtol=2**-6)
 
 
 def test_two_readers_in_front_are_refused() -> None:

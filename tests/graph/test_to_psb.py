@@ -214,9 +214,11 @@ def test_old_models_are_raised_and_keep_weights_constant() -> None:
 
 
 def test_an_opset_that_cannot_be_raised_is_one_sentence() -> None:
-    nodes = [N("Pad", ["x"], ["h"], paddings=[0] * 8), N("Conv", ["h", "w"], ["y"])]
-    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, opset=1)
-    with pytest.raises(ModelError, match=r"opset 1 and cannot be converted to 13"):
+    nodes = [N("Dropout", ["x"], ["h"], name="drops"), N("Conv", ["h", "w"], ["y"])]
+    model = build(nodes, {"w": weights(4, 4, 1, 1)}, IMAGE, opset=6)
+    with pytest.raises(
+        ModelError, match=r"opset 6 and cannot be raised to 13.*'drops' \(Dropout\)"
+    ):
         to_psb(model)
 
 
@@ -373,3 +375,100 @@ def test_the_light_models_keep_their_outputs(name: str) -> None:
         for m in (model, result.model)
     )
     assert close(before, after, NEAREST)
+
+
+def test_a_shared_weight_is_stored_once() -> None:
+    shared = weights(64, 64)
+    nodes = [N("MatMul", ["x", "w"], ["a"]), N("MatMul", ["x", "w"], ["b"])]
+    nodes += [N("Add", ["a", "b"], ["y"]), N("Identity", ["w"], ["z"])]
+    model = build(nodes[:3], {"w": shared}, ("N", 64))
+    result = to_psb(model, FULL)
+    sizes = [t.dims for t in result.model._proto.graph.initializer if t.dims]
+    assert len(result.converted) == 2 and len(result.model.serialize()) < len(model.serialize())
+    assert (
+        len({tuple(node.input[1:3]) for node in result.model._proto.graph.node if node.domain}) == 1
+    )
+    assert sorted(len(dims) for dims in sizes) == [1, 1, 1, 2]  # bias, nothing to add, emax, planes
+    x = weights(3, 64)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+@pytest.mark.parametrize("kind", ["equal copies", "random small", "convolutions"])
+def test_equal_constants_are_stored_once(kind: str) -> None:
+    one = weights(8, 8, *([3, 3] if kind == "convolutions" else []))
+    op = "Conv" if kind == "convolutions" else "MatMul"
+    tensors = {"w": one, "v": one.copy()} if kind == "equal copies" else {"w": one}
+    second = "v" if kind == "equal copies" else "w"
+    nodes = [N(op, ["x", "w"], ["a"]), N(op, ["x", second], ["b"]), N("Add", ["a", "b"], ["y"])]
+    x = (2, 8, 5, 5) if kind == "convolutions" else ("N", 8)
+    small = "random" if kind == "random small" else "zero"
+    result = to_psb(build(nodes, tensors, x), PsbOptions(small_weights=small, fuse=False))
+    psb_nodes = [node for node in result.model._proto.graph.node if node.domain]
+    assert len(psb_nodes) == 2 and psb_nodes[0].input[1:4] == psb_nodes[1].input[1:4]
+
+
+QUANTISED_WEIGHTS = {
+    "per tensor": ({"q": (4, 5), "s": ()}, {}),
+    "per axis": ({"q": (4, 5), "s": (5,)}, {"axis": 1}),
+    "blocked": ({"q": (4, 5), "s": (2, 5)}, {"axis": 0, "block_size": 2}),
+}
+
+
+@pytest.mark.parametrize("name", QUANTISED_WEIGHTS)
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, TensorProto.INT4, TensorProto.UINT4])
+def test_quantised_weights_convert_from_their_dequantised_numbers(name: str, kind: object) -> None:
+    shapes, attributes = QUANTISED_WEIGHTS[name]
+    narrow = isinstance(kind, int)
+    dtype = helper.tensor_dtype_to_np_dtype(kind) if narrow else np.dtype(kind)
+    whole = np.random.default_rng(1).integers(0, 8, shapes["q"])
+    tensors = {"q": whole.astype(dtype), "s": np.abs(weights(*shapes["s"])) + np.float32(0.1)}
+    nodes = [N("DequantizeLinear", ["q", "s"], ["w"], **attributes), N("MatMul", ["x", "w"], ["y"])]
+    model = build(nodes, tensors, ("N", 4), opset=21, ir=10)
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["PsbMatMul"] and not result.refused
+    x = weights(3, 4)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_models_with_quantised_activations_convert_around_them() -> None:
+    q = [("QuantizeLinear", "x", "xq"), ("DequantizeLinear", "xq", "xd")]
+    nodes = [N(op, [source, "xs", "xz"], [made]) for op, source, made in q]
+    nodes += [N("DequantizeLinear", ["wq", "ws"], ["w"]), N("Gemm", ["xd", "w"], ["y"])]
+    tensors = {
+        "xs": np.array(0.05, np.float32),
+        "xz": np.array(128, np.uint8),
+        "wq": np.arange(-10, 10, dtype=np.int8).reshape(4, 5),
+        "ws": np.array(0.1, np.float32),
+    }
+    model = build(nodes, tensors, ("N", 4))
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["QuantizeLinear", "DequantizeLinear", "PsbMatMul"]
+    x = weights(3, 4)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_integer_operators_say_which_model_to_give() -> None:
+    node = N("MatMulInteger", ["q", "w"], ["i"], name="whole")
+    quantise = N("QuantizeLinear", ["x", "s"], ["q"])
+    nodes = [quantise, node, N("Cast", ["i"], ["y"], to=1)]
+    tensors = {"w": np.ones((4, 5), np.int8), "s": np.array(0.1, np.float32)}
+    result = to_psb(build(nodes, tensors, ("N", 4)))
+    assert result.refused[0].node == "whole" and not result.converted
+    assert "convert the float model that it was quantised from" in result.refused[0].reason
+
+
+def test_bfloat16_converts() -> None:
+    bfloat16 = helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
+    model = build([N("MatMul", ["x", "w"], ["y"])], {"w": weights(4, 5)}, ("N", 4), dtype=bfloat16)
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["Cast", "PsbMatMul", "Cast"] and not result.refused
+    onnx.checker.check_model(result.model._proto, full_check=True)
+    assert [a.i for a in result.model._proto.graph.node[2].attribute] == [TensorProto.BFLOAT16]
+
+
+def test_replaceable_weights_become_constants() -> None:
+    proto = conv()._proto
+    proto.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, (8, 4, 3, 3)))
+    result = to_psb(load(proto))
+    assert [v.name for v in result.model._proto.graph.input] == ["x", "samples", "seed"]
+    assert any("callers can no longer replace them: 'w'" in note for note in result.notes)

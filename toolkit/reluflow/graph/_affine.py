@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from reluflow.graph._edit import Editor, attribute
+from reluflow.graph._external import is_float
 from reluflow.graph._inline import domain_of
 
 F64 = NDArray[np.float64]
@@ -82,7 +83,7 @@ def read_arithmetic(editor: Editor, node: NodeProto, x: str, rank: int) -> Affin
         return None
     first = node.input[0] == x
     value = editor.constant(node.input[1 if first else 0])
-    if value is None or value.dtype.kind != "f" or not _per_channel(value, rank):
+    if value is None or not is_float(value.dtype) or not _per_channel(value, rank):
         return None
     c = value.astype(np.float64).reshape(-1)
     one, zero = np.ones_like(c), np.zeros_like(c)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
@@ -22,13 +23,16 @@ from reluflow.graph.model import Model
 _DEPTH = 16
 _CAPTURES_FROM_IR = 4
 _ANY_SIZE = 2**40
+_SHOWN = 8
 
 
 class Editor:
     """A copy of a model whose local functions are inlined; PSB operators stay calls.
 
-    Initializers count as constants also where they are listed as graph inputs: callers that
-    replaced them would replace the weights that a rewrite has read.
+    Initializers count as constants also where they are listed as graph inputs. A rewrite that
+    has used one calls `settle`: `finish` then takes it from the inputs, as a caller who
+    replaced it would replace a part only of what it was, and says so in a note. Constants that
+    hold the same numbers are stored once.
 
     Attributes:
         proto: the copy.
@@ -44,6 +48,10 @@ class Editor:
         self.nodes = list(self.proto.graph.node)
         self.names = NameMaker(self.proto)
         self._given = {t.name: t for t in self.proto.graph.initializer}
+        self._defaults = {value.name for value in self.proto.graph.input} & self._given.keys()
+        self._read: set[str] = set()
+        self._used: set[str] = set()
+        self._stored: dict[bytes, str] = {}
         self._outputs = {value.name for value in self.proto.graph.output}
         self._producers: dict[str, NodeProto] = {}
         self._readers: dict[str, list[NodeProto]] = {}
@@ -88,6 +96,7 @@ class Editor:
     def constant(self, tensor: str, depth: int = _DEPTH) -> np.ndarray | None:
         """Return a tensor's value where the graph alone decides it, at any size."""
         if tensor in self._given:
+            self._read.add(tensor)
             return read_tensor(self._given[tensor], self.base_dir)
         node = self._producers.get(tensor)
         if node is None or domain_of(node.domain) or depth == 0:
@@ -118,10 +127,16 @@ class Editor:
         return self.names.fresh(stem, what)
 
     def add_initializer(self, stem: str, what: str, array: np.ndarray) -> str:
-        """Add a constant under a new name and return the name."""
+        """Add a constant and return its name: a new one, or that of an equal one added before."""
+        array = np.ascontiguousarray(array)
+        digest = _digest(array)
+        stored = self._stored.get(digest, "")
+        if stored in self._given:
+            return stored
         name = self.fresh(stem, what)
+        self._stored[digest] = name
         tensor = self.proto.graph.initializer.add()
-        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
         self._given[name] = tensor
         if self.proto.ir_version < _CAPTURES_FROM_IR:
             shape = list(array.shape)
@@ -145,7 +160,7 @@ class Editor:
         tensor = self._given.get(old)
         if tensor is not None and self.sole_reader(old) is node:
             listed = any(value.name == old for value in self.proto.graph.input)
-            if not listed or tuple(tensor.dims) == array.shape:
+            if not listed and old not in self._stored.values():
                 tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), old))
                 return
         self.set_input(node, position, self.add_initializer(old or stem, what, array))
@@ -216,8 +231,18 @@ class Editor:
             _keep(inputs, [value.name not in self._given for value in inputs])
         self.proto.ir_version = max(version, self.proto.ir_version)
 
+    def settle(self) -> None:
+        """Note that the constants read since the last call went into the rewritten model."""
+        self._used |= self._read & self._defaults
+        self._read.clear()
+
+    def forget(self) -> None:
+        """Note that the constants read since the last call changed nothing."""
+        self._read.clear()
+
     def finish(self) -> Model:
         """Return the rewritten model."""
+        self._fix_defaults()
         graph = self.proto.graph
         copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
         del graph.node[:]
@@ -228,6 +253,21 @@ class Editor:
         known = made | {value.name for value in graph.input}
         _keep(graph.value_info, [value.name in known for value in graph.value_info])
         return Model(self.proto, base_dir=self.base_dir, notes=self.notes)
+
+    def _fix_defaults(self) -> None:
+        """Take defaults that a rewrite has used from the inputs; old versions must list them."""
+        if not self._used:
+            return
+        inputs = self.proto.graph.input
+        kept = [value.name not in self._used for value in inputs]
+        if self.proto.ir_version >= _CAPTURES_FROM_IR:
+            _keep(inputs, kept)
+        shown = ", ".join(map(repr, sorted(self._used)[:_SHOWN]))
+        more = f" and {len(self._used) - _SHOWN} more" if len(self._used) > _SHOWN else ""
+        self.notes += (
+            f"Defaults of inputs became constants, callers can no longer replace them: "
+            f"{shown}{more}.",
+        )
 
     def _place(self, node: NodeProto) -> int:
         return next(i for i, other in enumerate(self.nodes) if other is node)
@@ -292,6 +332,11 @@ def _keep(field: object, flags: list[bool]) -> None:
     for index in reversed(range(len(flags))):
         if not flags[index]:
             del field[index]  # type: ignore[attr-defined]
+
+
+def _digest(array: np.ndarray) -> bytes:
+    head = f"{array.dtype}{array.shape}".encode()
+    return hashlib.sha256(head + array.tobytes()).digest()
 
 
 def name_of(node: NodeProto) -> str:

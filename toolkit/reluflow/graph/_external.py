@@ -26,7 +26,9 @@ _ONE_BYTE = {
     getattr(TensorProto, name, -3)
     for name in ("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT8E8M0")
 }
-_BFLOAT16 = onnx.helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
+BFLOAT16 = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16))
+"""numpy's name for it comes from the package ml_dtypes."""
+
 _TWO_BIT = {getattr(TensorProto, "UINT2", -2), getattr(TensorProto, "INT2", -2)}
 
 
@@ -99,7 +101,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
     bfloat16, which numpy knows from outside, is one; the 8-bit formats only store.
     """
-    return (dtype.kind == "f" and dtype.itemsize > 1) or dtype == _BFLOAT16
+    return (dtype.kind == "f" and dtype.itemsize > 1) or dtype == BFLOAT16
 
 
 def byte_size(tensor: TensorProto) -> int | None:

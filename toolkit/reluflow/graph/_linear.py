@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from reluflow.graph._edit import Editor, attribute, name_of
+from reluflow.graph._external import is_float
 from reluflow.graph._inline import domain_of
 
 F64 = NDArray[np.float64]
@@ -117,7 +118,7 @@ def read_linear(editor: Editor, node: NodeProto) -> Linear | str:
         return (
             "its constant is the left factor" if left else f"weights {node.input[1]!r} are computed"
         )
-    if weight.dtype.kind != "f":
+    if not is_float(weight.dtype):
         return f"weights {node.input[1]!r} are {weight.dtype}, not floating point"
     if node.op_type in ("Gemm", "MatMul") and weight.ndim != 2:
         return f"weights {node.input[1]!r} have {weight.ndim} axes; 2 are accepted"

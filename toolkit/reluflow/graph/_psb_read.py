@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from reluflow.graph._affine import BATCH_NORM, read_batch_norm
 from reluflow.graph._edit import Editor, attribute
+from reluflow.graph._external import BFLOAT16
 from reluflow.graph._inline import domain_of
 from reluflow.graph._linear import F64, Linear, read_linear
 from reluflow.graph._own_domain import PSB_CONV, PSB_MATMUL
@@ -29,6 +30,14 @@ _NO_OPERATOR = {
     ),
     "com.microsoft.nchwc": ("Conv",),
 }
+_QUANTISED = {
+    *("ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "QGemm", "QAttention"),
+    *("DynamicQuantizeMatMul", "MatMulInteger16", "MatMulIntegerToFloat", "DynamicQuantizeLSTM"),
+}
+_FROM_FLOAT = (
+    ", which works on quantised activations; convert the float model that it was quantised from, "
+    "or its form with QuantizeLinear and DequantizeLinear"
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -82,7 +91,8 @@ def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | st
         norms: accept batch normalisation.
     """
     if domain_of(node.domain) or node.op_type not in CONVERTED_OPS:
-        return f"there is no PSB operator for {node.op_type}"
+        advice = _FROM_FLOAT if node.op_type in _QUANTISED else ""
+        return f"there is no PSB operator for {node.op_type}{advice}"
     if node.op_type == BATCH_NORM:
         found = _norm(editor, node) if norms else "batch normalisation is left in floating point"
     else:
@@ -122,8 +132,12 @@ def _norm(editor: Editor, node: NodeProto) -> Multiply | str:
         return f"its input has {axes} axes; as a PSB multiply-add it needs 3 or 4"
     scale = editor.constant(node.input[1])
     known = editor.types.get(node.input[0])
-    half = known is not None and known.elem_type == 10
-    dtype = np.dtype(np.float16) if half or scale is None else scale.dtype
+    narrow: dict[int, np.dtype[Any]] = {
+        TensorProto.FLOAT16: np.dtype(np.float16),
+        TensorProto.BFLOAT16: BFLOAT16,
+    }
+    stored: np.dtype[Any] = np.dtype(np.float32) if scale is None else scale.dtype
+    dtype = stored if known is None else narrow.get(known.elem_type, stored)
     channels = affine.factor.size
     weights = affine.factor.reshape(-1, *[1] * (rank - 1))
     attributes = {"group": channels}
@@ -133,12 +147,14 @@ def _norm(editor: Editor, node: NodeProto) -> Multiply | str:
 
 
 def _checked(found: Multiply) -> Multiply | str:
-    if found.dtype not in (np.float32, np.float16):
+    if found.dtype not in (np.float32, np.float16, BFLOAT16):
         return f"its numbers are {found.dtype}; PSB operators work in float32"
     if found.weights.size == 0:
         return "it has no weights"
     with np.errstate(over="ignore"):
         finite = np.isfinite(found.weights.astype(np.float32)).all()
+    if found.weights.dtype == BFLOAT16:
+        found.weights = found.weights.astype(np.float32)
     return found if finite else "its weights hold NaN or infinite numbers"
 
 

@@ -42,7 +42,7 @@ class PsbWriter:
         """Replace one operator and the nodes that it takes over; return the tensor it makes."""
         editor, output = self.editor, found.output
         typed = editor.types.get(output)
-        narrow = found.dtype == np.float16
+        narrow = found.dtype != np.float32
         x = self._widened(found) if narrow else found.x
         name = name_of(found.node)
         inputs = [x, *self._constants(found), self.samples, self.seed]
@@ -54,7 +54,8 @@ class PsbWriter:
             editor.remove(merged)
         editor.replace(found.node, node)
         if narrow:
-            cast = helper.make_node("Cast", [made], [output], to=TensorProto.FLOAT16)
+            to = helper.np_dtype_to_tensor_dtype(found.dtype)
+            cast = helper.make_node("Cast", [made], [output], to=to)
             editor.insert(cast, after=node)
         elif typed is not None and typed.shape is not None:
             editor.describe(output, TensorProto.FLOAT, typed.shape)
@@ -63,7 +64,7 @@ class PsbWriter:
         return made
 
     def _widened(self, found: Multiply) -> str:
-        """Return a float32 copy of the tensor that a float16 operator multiplies."""
+        """Return a float32 copy of the tensor that a float16 or bfloat16 operator multiplies."""
         if found.x not in self._wide:
             wide = self.editor.fresh(found.x, "float32")
             cast = helper.make_node("Cast", [found.x], [wide], to=TensorProto.FLOAT)

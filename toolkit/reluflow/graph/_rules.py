@@ -145,7 +145,7 @@ def _dequantize(node: Node, values: list[_Array | None]) -> _Array | None:
 def _product(whole: _Array, scale: _Array, dtype: np.dtype[np.generic]) -> _Array:
     """Multiply as runtimes do: in float32 for narrow types, then rounded to the result's."""
     work = np.float64 if scale.dtype == np.float64 else np.float32
-    return (whole.astype(work) * scale.astype(work)).astype(dtype)
+    return np.asarray(whole.astype(work) * scale.astype(work), dtype)
 
 
 def _spread(part: _Array, shape: tuple[int, ...], axis: int, block: int) -> _Array:
@@ -155,7 +155,7 @@ def _spread(part: _Array, shape: tuple[int, ...], axis: int, block: int) -> _Arr
     axis = axis + len(shape) if axis < 0 else axis
     if block:
         wide = np.repeat(part, block, axis=axis)
-        return np.take(wide, np.arange(shape[axis]), axis=axis)
+        return np.asarray(np.take(wide, np.arange(shape[axis]), axis=axis))
     sizes = [1] * len(shape)
     sizes[axis] = shape[axis]
     return np.broadcast_to(part.reshape(sizes), shape)

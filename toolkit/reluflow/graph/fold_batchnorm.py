@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import NodeProto
@@ -11,9 +11,12 @@ from reluflow.graph._affine import ARITHMETIC, BATCH_NORM, Affine, read_arithmet
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._external import walk_graphs
 from reluflow.graph._inline import domain_of
-from reluflow.graph._linear import CONVS, F64, Linear, misfit, read_linear, write_linear
+from reluflow.graph._linear import CONVS, F64, LINEAR_OPS, Linear, misfit, read_linear, write_linear
+from reluflow.graph._no_ops import skip_ahead, skip_back
 from reluflow.graph.model import Model
 from reluflow.graph.refused import Refused
+
+_MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class FoldResult:
         model: the new model; IR version, opset and the names of its outputs are kept.
         folded: nodes that went, in graph order.
         refused: every BatchNormalization that stays, with the reason.
+        notes: sentences on what else changed: inputs with defaults that are constants now.
     """
 
     model: Model
     folded: tuple[Folded, ...]
     refused: tuple[Refused, ...]
+    notes: tuple[str, ...] = ()
 
 
 def fold_batchnorm(model: Model) -> FoldResult:
@@ -54,7 +59,10 @@ def fold_batchnorm(model: Model) -> FoldResult:
     Conv, ConvTranspose (grouped and depthwise too), Gemm and MatMul take it up. In front of a
     Conv it is exact only without zero padding, or with b = 0. Multiplications and additions
     of one constant a channel behind a Conv, a Gemm or a BatchNormalization are folded alike.
-    Weights that other nodes read too are copied. Nodes in subgraphs stay.
+    Weights that other nodes read too are copied. Nodes in subgraphs stay. Nodes in between that
+    do nothing (Identity, Dropout of inference, Cast to the same type, Reshape to the same shape,
+    pairs of Transpose) are taken out. Initializers that callers may replace are constants after
+    they were folded, which a note says.
 
     Args:
         model: the model, not changed.
@@ -83,19 +91,32 @@ def fold_batchnorm(model: Model) -> FoldResult:
         if domain_of(node.domain) or node.op_type not in (BATCH_NORM, *ARITHMETIC):
             continue
         record = _first_pass(editor, node, left)
+        _close(editor, record)
         if record is not None:
             found.append((order[id(node)], record))
     for node, reason in left:
         affine = read_batch_norm(editor, node)  # again: what stood behind may be in it now
         done = affine if isinstance(affine, str) else _fold_forwards(editor, node, affine)
-        found.append((order[id(node)], _record(node, done, reason)))
+        record = _record(node, done, reason)
+        _close(editor, record)
+        found.append((order[id(node)], record))
     records = [record for _, record in sorted(found, key=lambda pair: pair[0])]
     records += _in_subgraphs(editor)
+    result = editor.finish()
     return FoldResult(
-        editor.finish(),
+        result,
         tuple(r for r in records if isinstance(r, Folded)),
         tuple(r for r in records if isinstance(r, Refused)),
+        result.notes[len(model.notes) :],
     )
+
+
+def _close(editor: Editor, record: Folded | Refused | None) -> None:
+    """Keep account of which constants the rewrite has used."""
+    if isinstance(record, Folded):
+        editor.settle()
+    else:
+        editor.forget()
 
 
 def _first_pass(
@@ -108,6 +129,7 @@ def _first_pass(
     affine = read_batch_norm(editor, node)
     if isinstance(affine, str):
         return _record(node, affine)
+    affine = replace(affine, x=skip_back(editor, node, 0, _MAKERS))
     done = _fold_backwards(editor, node, affine)
     if isinstance(done, tuple):
         return _record(node, done)
@@ -219,7 +241,11 @@ def _fold_into_norm(
 
 def _fold_arithmetic(editor: Editor, node: NodeProto) -> str:
     """Fold a constant a channel into the operator in front; return its name, "" if none can."""
-    for x in node.input:
+    for position in range(len(node.input)):
+        others = [name for place, name in enumerate(node.input) if place != position]
+        if not others or any(editor.constant(name) is None for name in others):
+            continue
+        x = skip_back(editor, node, position, _MAKERS)
         producer = editor.producer(x)
         if producer is None or domain_of(producer.domain) or editor.sole_reader(x) is not node:
             continue
@@ -242,6 +268,7 @@ def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str
     output = node.output[0]
     if editor.is_output(output):
         return "its output is the model's"
+    skip_ahead(editor, output)
     readers = editor.readers(output)
     takers = []
     for reader in readers:

@@ -77,8 +77,10 @@ def prune(
             continue
         linear = "it is excluded" if name_of(node) in exclude else read_linear(editor, node)
         if isinstance(linear, str):
+            editor.forget()
             refused.append(Refused(name_of(node), node.op_type, linear))
         else:
+            editor.settle()
             found.append(linear)
     shared: dict[str, list[Linear]] = {}
     for linear in found:

@@ -11,7 +11,6 @@ from reluflow.graph._edit import Editor, name_of
 from reluflow.graph._external import walk_graphs
 from reluflow.graph._opset import with_opset
 from reluflow.graph._psb_add import fuse_additions
-from reluflow.graph._psb_function import MIN_OPSET
 from reluflow.graph._psb_read import fuse_activation, multiplies, read_multiply
 from reluflow.graph._psb_write import PsbWriter
 from reluflow.graph.fold_batchnorm import Folded, fold_batchnorm
@@ -104,7 +103,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         ready = prune(
             ready, options.prune, scope=options.prune_scope, exclude=options.exclude
         ).model
-    ready, note = with_opset(ready, MIN_OPSET)
+    ready = with_opset(ready)
     editor = Editor(ready)
     writer = PsbWriter(editor, options)
     done, refused = _convert(editor, writer, options)
@@ -126,7 +125,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         tuple(refused),
         fold.folded,
         find_successions(result),
-        (note,) if note else (),
+        result.notes[len(model.notes) :],
     )
 
 
@@ -160,8 +159,10 @@ def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_D
             else read_multiply(editor, node, options.norms)
         )
         if isinstance(found, str):
+            editor.forget()
             refused.append(Refused(name, op, found))
             continue
+        editor.settle()
         if options.fuse:
             fuse_activation(editor, found)
         merged = tuple(name_of(other) for other in found.merged)
