@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ BATCH, CHANCE = "batch", "chance"
 _MOST = 8
 _ALONE = 3
 _NAMED = 5
+_BLOCK = 1 << 20
 _TOLERANCE, _COARSE_TOLERANCE = 1e-4, 2e-2
 """Kernels round differently for batches of different size: a value must move by more than this
 share of itself and of the site's root mean square to count; by more where all values are those of
@@ -65,12 +67,12 @@ def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool)
     n = len(next(iter(feeds.values())))
     if fixed:
         return feeds
+    few = max(2, min(batch_size // 4, _MOST))
     if n > 1:
-        return {name: array[:_MOST] for name, array in feeds.items()}
+        return {name: array[:few] for name, array in feeds.items()}
     if source.rereadable and (source.n_samples or 2) > 1:
-        more = min(source.n_samples or 2, max(2, min(batch_size, _MOST)))
         try:
-            return source.take(range(more))
+            return source.take(range(min(source.n_samples or 2, few)))
         except ReluflowError:  # another shape, or no second input: a mirrored one serves too
             pass
     return {name: np.concatenate([array, _mirrored(array)]) for name, array in feeds.items()}
@@ -99,7 +101,7 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
         DataError: the model fails on the whole batch.
     """
     n = len(next(iter(feeds.values())))
-    first, second = _copied(run(feeds), taps), run(feeds)
+    first, second = run(feeds), run(feeds)
     found: dict[int, Dependence] = {}
     for index, tap in enumerate(taps):
         whole = first[tap.output], second[tap.output]
@@ -107,6 +109,7 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
             found[index] = Dependence(CHANCE, 0, 0)
         else:
             _note(found, index, CHANCE, tap, *whole)
+    del second, whole
     try:
         for row in range(min(n, _ALONE) if n > 1 else 0):
             rows = [row] * n if fixed else [row]
@@ -118,10 +121,6 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
     except ReluflowError as error:
         return Trial(found, str(error))
     return Trial(found)
-
-
-def _copied(outputs: Mapping[str, np.ndarray], taps: Sequence[Tap]) -> dict[str, np.ndarray]:
-    return {tap.output: np.array(outputs[tap.output]) for tap in taps}
 
 
 def _compare_row(
@@ -171,13 +170,26 @@ def _differ(a: np.ndarray, b: np.ndarray, threshold: float) -> tuple[int, int] |
     """Return (bits that differ, bits), None where all values agree but for rounding."""
     if not a.size:
         return None
-    finite = np.isfinite(a)
-    scale = float(np.sqrt(np.mean(np.square(a[finite], dtype=np.float64)))) if finite.any() else 0.0
-    tolerance = _COARSE_TOLERANCE if _is_coarse(a) and _is_coarse(b) else _TOLERANCE
-    close = np.isclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
-    if close.all():
-        return None
-    return int(np.count_nonzero(((a > threshold) != (b > threshold)) & ~close)), a.size
+    one, other = a.reshape(-1), b.reshape(-1)
+    scale = _root_mean_square(one)
+    bits, close = 0, True
+    for start in range(0, one.size, _BLOCK):
+        u, v = one[start : start + _BLOCK], other[start : start + _BLOCK]
+        tolerance = _COARSE_TOLERANCE if _is_coarse(u) and _is_coarse(v) else _TOLERANCE
+        near = np.isclose(u, v, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+        close = close and bool(near.all())
+        bits += int(np.count_nonzero(((u > threshold) != (v > threshold)) & ~near))
+    return None if close else (bits, a.size)
+
+
+def _root_mean_square(x: np.ndarray) -> float:
+    """Return the root mean square of the finite values of a flat array."""
+    total, n = 0.0, 0
+    for start in range(0, x.size, _BLOCK):
+        part = x[start : start + _BLOCK]
+        part = part[np.isfinite(part)].astype(np.float64)
+        total, n = total + float(np.dot(part, part)), n + part.size
+    return math.sqrt(total / n) if n else 0.0
 
 
 def _is_coarse(x: np.ndarray) -> bool:

@@ -16,14 +16,24 @@ from pathlib import Path
 import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
-from reluflow.analysis.batching import choose_batch_size, share_out
+from reluflow.analysis.batching import choose_batch_size, fitting, share_out
 from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.dependence import describe_dependence, find_dependence, trial_inputs
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
-from reluflow.graph import HashedTap, Model, Tap, TapResult, find_sites, hash_taps, tap
+from reluflow.graph import (
+    CutResult,
+    HashedTap,
+    Model,
+    Tap,
+    TapResult,
+    cut_tail,
+    find_sites,
+    hash_taps,
+    tap,
+)
 from reluflow.patterns import PatternCounts, add_sites
 from reluflow.runtime import RunStopped, Session, default_threads, open_session, use_library
 
@@ -69,21 +79,17 @@ class Pipeline:
         self.progress: Progress = progress or (lambda stage, done, total: None)
         tapped = self.tapped = tap_all(model, options)
         self.skipped = list(tapped.refused)
-        self.batch_size = choose_batch_size(model, [t.site for t in tapped.taps], options)
+        self.hashes_itself = options.hash == RANDOM_WORDS and use_library(options.native)
+        self._first_bytes = 0
+        self.batch_size = self._choose_batch_size()
         source.check_batch(self.batch_size)
         hashed: Sequence[HashedTap | None] = [None] * len(tapped.taps)
-        self.hashes_itself = options.hash == RANDOM_WORDS and use_library(options.native)
         if self.hashes_itself:
             rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=options.seed)
             hashed = rewritten.hashed
-            self.session = open_hashing(
-                rewritten.model,
-                _outputs(tapped.taps, hashed),
-                threads=self.threads,
-                optimisation=options.optimisation,
-            )
+            self.session = self._open(rewritten.model, _outputs(tapped.taps, hashed), open_hashing)
         else:
-            self.session = self._open_plain()
+            self.session = self.plain
         identity = {
             "model": model.sha256,
             "data": source.description.fingerprint,
@@ -103,22 +109,68 @@ class Pipeline:
     @functools.cached_property
     def plain(self) -> Session:
         """A session that shows the pre-activations themselves."""
-        return self._open_plain() if self.hashes_itself else self.session
-
-    def _open_plain(self) -> Session:
         return self._open(self.tapped.model, _outputs(self.tapped.taps, ()))
 
     def run_plain(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the pre-activations of a batch by output."""
-        return dict(zip(self.plain.outputs, self.plain.run(feeds), strict=True))
+        values = self.plain.run(feeds, shrink=self.hashes_itself)
+        return dict(zip(self.plain.outputs, values, strict=True))
 
-    def _open(self, model: Model, outputs: Sequence[str]) -> Session:
-        return open_session(
-            model,
-            outputs=outputs,
-            threads=self.threads,
-            optimisation=self.options.optimisation,
+    def _stop_run(self) -> None:
+        """End the run that is on, whichever session it is of."""
+        self.session.stop()
+        if "plain" in vars(self):
+            self.plain.stop()
+
+    def _choose_batch_size(self) -> int:
+        """Choose by the sizes of the first input, where the choice is free."""
+        free = not any(spec.batch_size for spec in self.model.inputs)
+        first = self.source.first() if free and not self.options.batch_size else None
+        if first is not None:
+            self._first_bytes = sum(array.nbytes for array in first.values())
+        sites = [each.site for each in self.tapped.taps]
+
+        def measure(feeds: Mapping[str, np.ndarray]) -> int:
+            return sum(array.nbytes for array in self.run_plain(feeds).values())
+
+        return choose_batch_size(self.model, sites, self.options, first, measure)
+
+    def _open(
+        self,
+        model: Model,
+        outputs: Sequence[str],
+        opener: Callable[..., Session] = open_session,
+    ) -> Session:
+        """Open a session; where the model does not load, without what comes behind the sites.
+
+        Raises:
+            ModelError: ONNX Runtime cannot load what leads to the sites either.
+        """
+        options = self.options
+        opened = functools.partial(
+            opener, outputs=outputs, threads=self.threads, optimisation=options.optimisation
         )
+        try:
+            return opened(model)
+        except ModelError as error:
+            cut = cut_tail(model, outputs)
+            if not cut.nodes:
+                raise
+            try:
+                session = opened(cut.model)
+            except ModelError:
+                raise error from None
+            self._note_cut(cut, error)
+            return session
+
+    def _note_cut(self, cut: CutResult, error: ModelError) -> None:
+        gone = ", ".join(name for name in cut.outputs if name in self.model.outputs)
+        note = (
+            f"{len(cut.nodes)} nodes behind the last switches were left out (outputs: "
+            f"{gone or 'none'}), since {error}"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
 
     def run(self, *, resume: bool = False) -> None:
         """Analyse all inputs that are left.
@@ -132,7 +184,10 @@ class Pipeline:
         """
         if self.checkpoints is not None:
             self._start(self.checkpoints, resume)
-        with _stop_between_batches(self.session) as stop, ThreadPoolExecutor(self.threads) as pool:
+        with (
+            _stop_between_batches(self._stop_run) as stop,
+            ThreadPoolExecutor(self.threads) as pool,
+        ):
             last = time.monotonic()
             for feeds in self.batches():
                 try:
@@ -213,7 +268,9 @@ class Pipeline:
             self.seconds["loading"] += time.perf_counter() - start
             if feeds is None:
                 return
-            yield feeds
+            size = fitting(feeds, self._first_bytes, self.batch_size)
+            for at in range(0, len(next(iter(feeds.values()))), size):
+                yield {name: array[at : at + size] for name, array in feeds.items()}
 
     def step(
         self, feeds: dict[str, np.ndarray], pool: ThreadPoolExecutor
@@ -333,7 +390,7 @@ def _outputs(taps: Sequence[Tap], hashed: Sequence[HashedTap | None]) -> list[st
 
 
 @contextmanager
-def _stop_between_batches(session: Session) -> Iterator[threading.Event]:
+def _stop_between_batches(stop_run: Callable[[], None]) -> Iterator[threading.Event]:
     """Let the first Ctrl-C set a flag and end the run that is on: batches count whole or not.
 
     A run that never ends, in a Loop, ends so too. A second Ctrl-C raises where it is heard; one
@@ -351,7 +408,7 @@ def _stop_between_batches(session: Session) -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         first = min(first, time.monotonic())
         stop.set()
-        session.stop()
+        stop_run()
 
     former = signal.signal(signal.SIGINT, on_signal)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ class IteratorSource(DataSource):
         self._source = source
         self._limit = limit
         self._spent = False
+        self._begun: Iterator[object] | None = None
         self.rereadable = callable(source) or not isinstance(source, Iterator)
         described = {
             spec.name: str(spec.dtype) + " of unknown rank"
@@ -49,7 +51,20 @@ class IteratorSource(DataSource):
             fingerprint=fingerprint("iterator", described, limit),
         )
 
+    def first(self) -> Batch | None:
+        """Return the first sample as a batch of one; its item is kept for whoever reads next."""
+        items = self._open()
+        item = next(items, None)
+        self._begun = items if item is None else itertools.chain([item], items)
+        if item is None:
+            return None
+        batch = as_batch(item, self.inputs, 0)
+        return {k: a[:1] for k, a in batch.items()} if all(map(len, batch.values())) else None
+
     def _open(self) -> Iterator[object]:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            return begun
         if self._spent and not self.rereadable:
             raise DataError(
                 "data are an iterator that has been read already and cannot start again; "

@@ -101,6 +101,14 @@ class DataSource(ABC):
         rows = np.searchsorted(order, wanted)
         return {name: array[rows] for name, array in self._take(order).items()}
 
+    def first(self) -> Batch | None:
+        """Return the first sample as a batch of one, None where there is none; nothing is used up.
+
+        Raises:
+            DataError: the data cannot be read, or do not fit the model.
+        """
+        return None if self.n_samples == 0 else self._take([0])
+
     @abstractmethod
     def _batches(self, batch_size: int, start: int) -> Iterator[Batch]:
         """Yield the batches; the arguments are checked."""

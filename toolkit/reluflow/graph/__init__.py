@@ -5,6 +5,8 @@ from reluflow.graph.bake import bake_samples
 from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_statistics
 from reluflow.graph.batch_training import normalises_by_batch
 from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
+from reluflow.graph.bound_sites import bound_shapes
+from reluflow.graph.cut import CutResult, cut_tail
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
@@ -31,6 +33,7 @@ from reluflow.graph.weights_as_inputs import (
 __all__ = [
     "BatchStatisticsResult",
     "ConvertedNode",
+    "CutResult",
     "Fold",
     "FoldResult",
     "Folded",
@@ -57,7 +60,9 @@ __all__ = [
     "annotate",
     "bake_samples",
     "blocked_probe",
+    "bound_shapes",
     "count_saturation",
+    "cut_tail",
     "expose",
     "find_psb",
     "find_sites",

@@ -64,11 +64,12 @@ class Session:
         """End the run that is on in another thread, or around a signal handler, if any."""
         self._run.stop()
 
-    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray], *, shrink: bool = False) -> list[np.ndarray]:
         """Run the model once.
 
         Args:
             feeds: input name -> array.
+            shrink: give memory back to the system that the session would keep for its next run.
 
         Returns:
             One array an output, memory owned by ONNX Runtime (no copy is made).
@@ -78,7 +79,7 @@ class Session:
             RunStopped: `stop` was called, or Ctrl-C was heard; it is a KeyboardInterrupt.
         """
         try:
-            return self._run(list(self.outputs), dict(feeds))
+            return self._run(list(self.outputs), dict(feeds), shrink)
         except Exception as error:
             shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(

@@ -33,8 +33,10 @@ class StoppableRun:
         if self._options is not None:
             self._options.terminate = True
 
-    def __call__(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
-        """Run the model once.
+    def __call__(
+        self, outputs: list[str], feeds: dict[str, Any], shrink: bool = False
+    ) -> list[Any]:
+        """Run the model once; `shrink` gives the memory kept for the next run back.
 
         Raises:
             RunStopped: it was stopped.
@@ -42,6 +44,8 @@ class StoppableRun:
         """
         options = self._options = ort.RunOptions()
         options.log_severity_level = 4
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         call = partial(self._session.run, outputs, feeds, options)
         try:
             if threading.current_thread() is not threading.main_thread():
