@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from reluflow._version import __version__
 
 if TYPE_CHECKING:
+    from reluflow._api.inspect import inspect as inspect
+    from reluflow._api.lookup import activation_bits as activation_bits
+    from reluflow._api.lookup import find_pattern as find_pattern
     from reluflow._api.patterns import analyze as analyze
     from reluflow._api.patterns import compare as compare
     from reluflow._api.training import sensitivity as sensitivity
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
     from reluflow.runtime import get_library_path as get_library_path
 
 _HOMES = {
+    "activation_bits": "reluflow._api.lookup",
     "analyze": "reluflow._api.patterns",
     "compare": "reluflow._api.patterns",
+    "find_pattern": "reluflow._api.lookup",
     "get_library_path": "reluflow.runtime",
+    "inspect": "reluflow._api.inspect",
     "sensitivity": "reluflow._api.training",
     "AnalysisOptions": "reluflow.analysis",
     "ComparisonReport": "reluflow.analysis",

@@ -45,9 +45,9 @@ def analyze(
     """Count the activation patterns of every switch site of a model on some data.
 
     Args:
-        model: path of an ONNX file, its bytes, or a ModelProto.
-        data: path (.npy, .npz, idx, image folder), array, dictionary of arrays by input name,
-            an iterable of batches, or `reluflow.data.RandomData`.
+        model: path of an ONNX file, its bytes, a ModelProto, or torch's ONNXProgram.
+        data: path (.npy, .npz, idx, image folder), array or tensor, dictionary of them by input
+            name, an iterable of batches, or `reluflow.data.RandomData`.
         out: directory for the report (page, JSON, Parquet, pictures, annotated model);
             None writes nothing.
         options: settings; the defaults serve most models.
@@ -86,6 +86,7 @@ def compare(
     first: Any,
     second: Any,
     data: Any,
+    out: str | os.PathLike[str] | None = None,
     *,
     options: AnalysisOptions | None = None,
     preprocessing: Preprocessing | None = None,
@@ -98,6 +99,7 @@ def compare(
         first: the earlier checkpoint, as for `analyze`.
         second: the later one, with the same switch sites.
         data: as for `analyze`.
+        out: directory for the report (page, JSON, pictures); None writes nothing.
         options: settings.
         preprocessing: of images and idx files.
         limit: use the first so many inputs only.
@@ -111,11 +113,16 @@ def compare(
 
     Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
     """
+    if out is not None:
+        check_report_directory(out)
     before, after = load(first), load(second)
     source = _open(before, data, preprocessing, limit)
     with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
         settings = options or AnalysisOptions()
-        return compare_models(before, after, source, settings, Path(spill), progress)
+        report = compare_models(before, after, source, settings, Path(spill), progress)
+    if out is not None:
+        write_report(report, out)
+    return report
 
 
 def _open(

@@ -3,6 +3,7 @@
 from reluflow.analysis.checkpoint import holds_checkpoint
 from reluflow.analysis.compare import compare_models
 from reluflow.analysis.describe import describe_model, peak_memory_bytes
+from reluflow.analysis.lookup import Occurrences, find_occurrences, read_bits
 from reluflow.analysis.options import AnalysisOptions
 from reluflow.analysis.pipeline import Interrupted, Pipeline
 from reluflow.analysis.result import (
@@ -26,6 +27,7 @@ __all__ = [
     "GlobalReport",
     "Interrupted",
     "ModelDescription",
+    "Occurrences",
     "PatternReport",
     "PatternSummary",
     "Patterns",
@@ -38,8 +40,10 @@ __all__ = [
     "StepMeter",
     "compare_models",
     "describe_model",
+    "find_occurrences",
     "holds_checkpoint",
     "peak_memory_bytes",
+    "read_bits",
     "site_metrics",
     "summarize",
 ]

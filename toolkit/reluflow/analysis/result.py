@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from reluflow.analysis.table_face import TableFace, plain_text
 from reluflow.data import DataDescription
 from reluflow.graph import SwitchSite
 
@@ -59,7 +60,7 @@ class PatternSummary:
     bits: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SiteReport:
     """Measures of one switch site (SPEC: measures of a count table).
 
@@ -103,6 +104,22 @@ class SiteReport:
     spilled_bytes: int
     top: tuple[PatternSummary, ...] = ()
     depends_on: str = ""
+
+    @property
+    def dead_unit_indices(self) -> tuple[int, ...]:
+        """Indices of the units that were never active, ascending."""
+        return tuple(i for i, n in enumerate(self.unit_active_counts) if n == 0)
+
+    @property
+    def always_on_unit_indices(self) -> tuple[int, ...]:
+        """Indices of the units that were always active, ascending."""
+        return tuple(i for i, n in enumerate(self.unit_active_counts) if n == self.samples)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SiteReport {self.site.name!r}: {self.units} units, {self.samples} samples, "
+            f"{self.patterns} patterns, {self.entropy_bits:.2f} bits>"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +166,8 @@ class RunDescription:
     peak_memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PatternReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class PatternReport(TableFace[SiteReport]):
     """Everything one analysis found.
 
     Attributes:
@@ -179,6 +196,28 @@ class PatternReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
         return asdict(self)
+
+    def _heading(self) -> str:
+        return f"{_file(self.model.path)} on {self.n_inputs:,} inputs, {len(self.sites)} sites"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        titles = ["site", "op", "units", "samples", "patterns", "entropy bits", "rel. entropy"]
+        rows = [
+            [
+                _named(each.site),
+                each.site.op,
+                f"{each.units:,}",
+                f"{each.samples:,}",
+                f"{each.patterns:,}",
+                f"{each.entropy_bits:.2f}",
+                f"{each.relative_entropy:.1%}",
+                f"{each.most_frequent_fraction:.1%}",
+                f"{each.dead_units:,}",
+                f"{each.always_on_units:,}",
+            ]
+            for each in self.sites
+        ]
+        return [*titles, "top share", "dead", "always on"], rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +257,8 @@ class SiteComparison:
     depends_on: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ComparisonReport(TableFace[SiteComparison]):
     """Two checkpoints compared on the same data.
 
     Attributes:
@@ -245,3 +284,37 @@ class ComparisonReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
         return asdict(self)
+
+    def _heading(self) -> str:
+        return (
+            f"{_file(self.first.path)} > {_file(self.second.path)} on {self.n_inputs:,} inputs, "
+            f"mean D {self.mean_distance:.1%}"
+        )
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        titles = ["site", "units", "samples", "D", "APT bits", "Jaccard", "patterns", "born"]
+        rows = [
+            [
+                plain_text(each.name),
+                f"{each.units:,}",
+                f"{each.samples:,}",
+                f"{each.distance:.1%}",
+                (">= " if each.saturated else "") + f"{each.temperature:.2f}",
+                f"{each.jaccard:.3f}",
+                " > ".join(f"{n:,}" for n in each.patterns),
+                f"{each.born:.1%}",
+                f"{each.died:.1%}",
+            ]
+            for each in self.sites
+        ]
+        return [*titles, "died"], rows
+
+
+def _file(path: str) -> str:
+    """Return the name of a model's file, printable."""
+    return plain_text(path.replace("\\", "/").rsplit("/", 1)[-1] or path)
+
+
+def _named(site: SwitchSite) -> str:
+    """Return a site's name with the layer that feeds it."""
+    return plain_text(f"{site.name} ({site.layer})" if site.layer else site.name)

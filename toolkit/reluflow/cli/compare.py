@@ -13,7 +13,7 @@ from reluflow.analysis import AnalysisOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
-from reluflow.report import check_report_directory, print_table, to_json, write_report
+from reluflow.report import print_table, to_json
 
 
 def compare(
@@ -36,8 +36,6 @@ def compare(
     as_json: _options.Json = False,
 ) -> int:
     """Distance, temperature, Jaccard index, born and died patterns between two checkpoints."""
-    if out is not None:
-        check_report_directory(out)
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)
@@ -46,13 +44,12 @@ def compare(
             first,
             second,
             source,
+            out,
             options=options,
             preprocessing=preprocessing,
             limit=limit,
             progress=progress,
         )
-    if out is not None:
-        write_report(report, out)
     if as_json:
         print(to_json(report))
     else:

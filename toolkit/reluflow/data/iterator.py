@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from reluflow.data.column import Array, native
+from reluflow.data.foreign import as_array
 from reluflow.data.source import Batch, DataSource, fingerprint
 from reluflow.data.spec import DataDescription, InputSpec
 from reluflow.data.validate import check_array, check_lengths, check_multiple, check_names
-from reluflow.data.words import first_line, tensor
+from reluflow.data.words import tensor
 from reluflow.errors import DataError
 
 
@@ -165,13 +166,7 @@ def as_batch(item: object, inputs: Sequence[InputSpec], number: int) -> Batch:
 
 
 def _array(value: object, spec: InputSpec, what: str) -> Array:
-    try:
-        array = np.asarray(value)
-    except Exception as error:  # a foreign tensor's own conversion may raise anything
-        raise DataError(
-            f"{what} gives a {type(value).__name__} for input '{spec.name}' that numpy cannot "
-            f"read ({first_line(error)}); yield arrays"
-        ) from error
+    array = as_array(value, f"{what} gives", f" for input '{spec.name}'")
     try:
         check_array(spec, array.dtype, array.shape)
     except DataError as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from reluflow.data.bytes_to_input import is_image_bytes, prepared
 from reluflow.data.column import ArrayColumn, Column, LimitedColumn
+from reluflow.data.foreign import as_array, is_foreign_array, is_module, refuse_dataset
 from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
 from reluflow.data.images import SUFFIXES, ImageColumn, identify, list_images
 from reluflow.data.iterator import IteratorSource, is_batches
@@ -38,10 +39,10 @@ def open_data(
     """Open data for a model; nothing but headers is read.
 
     Args:
-        source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array, a dict
-            input name -> array, `RandomData`, or an iterable, iterator or callable of batches
-            (`IteratorSource` says what an item is). A list or tuple is an iterable of batches.
-            Files are told by their first bytes, not by their name.
+        source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array or a
+            tensor of another library, a dict input name -> array, `RandomData`, or an iterable,
+            iterator or callable of batches (`IteratorSource` says what an item is). A list or
+            tuple is an iterable of batches. Files are told by their first bytes, not by their name.
         inputs: what the model wants, in its order.
         preprocessing: for images, and for uint8 arrays that shall become floats. Byte images
             in idx files are scaled without being asked; other arrays never are.
@@ -77,7 +78,11 @@ def open_data(
         identity = random_identity(source, columns)
         _refuse(preprocessing, words)
         return _joined(columns, specs, "random", words, identity, None, limit)
-    if is_batches(source) and not isinstance(source, bytes | bytearray):
+    if is_foreign_array(source):
+        array = as_array(source, "data are")
+        return _open_arrays({"": array}, specs, preprocessing, limit)
+    refuse_dataset(source)
+    if is_batches(source) and not is_module(source) and not isinstance(source, bytes | bytearray):
         _refuse(preprocessing, "an iterator")
         return IteratorSource(source, specs, None if limit is None else int(limit))
     raise DataError(
@@ -193,7 +198,7 @@ def _open_arrays(
     given: Preprocessing | None,
     limit: int | None,
 ) -> DataSource:
-    named = {str(name): np.asarray(array) for name, array in arrays.items()}
+    named = {str(name): as_array(a, f"data for input '{name}' are") for name, a in arrays.items()}
     if list(named) == [""] and len(inputs) == 1:
         named = {inputs[0].name: named[""]}
     elif list(named) == [""]:

@@ -16,6 +16,7 @@ from reluflow.data import Dim, InputSpec
 from reluflow.errors import ModelError
 from reluflow.graph._check import check_model
 from reluflow.graph._external import elements, external_part, is_external, walk_graphs, walk_tensors
+from reluflow.graph._foreign import model_proto_of, refusal
 from reluflow.graph._save import PROTOBUF_LIMIT, memory_bytes, save_model
 from reluflow.graph._skeleton import make_skeleton
 
@@ -162,12 +163,13 @@ class Model:
         save_model(self._proto, self._base_dir, Path(path))
 
 
-def load(source: str | os.PathLike[str] | bytes | ModelProto) -> Model:
+def load(source: Any) -> Model:
     """Read and check an ONNX model.
 
     Args:
-        source: a path, the bytes of a file, or an `onnx.ModelProto` (copied). External data
-            of bytes and protobufs are looked for in the current folder.
+        source: a path, the bytes of a file, an `onnx.ModelProto` (copied), what holds one as
+            its `model_proto` (torch's `ONNXProgram`), or a `Model`, returned as it is. External
+            data of bytes and protobufs are looked for in the current folder.
 
     Returns:
         The model; external data stay in their files.
@@ -183,6 +185,9 @@ def load(source: str | os.PathLike[str] | bytes | ModelProto) -> Model:
         >>> str(model.inputs[0]), model.outputs
         ('float32 [N, 4]', ('y',))
     """
+    if isinstance(source, Model):
+        return source
+    source = model_proto_of(source)
     if isinstance(source, ModelProto):
         proto = ModelProto()
         proto.CopyFrom(source)
@@ -191,10 +196,7 @@ def load(source: str | os.PathLike[str] | bytes | ModelProto) -> Model:
         data = bytes(source)
         return _checked(_parse(data, "the model"), None, data, "the model")
     if not isinstance(source, str | os.PathLike):
-        raise ModelError(
-            f"model {source!r} is a {type(source).__name__}; "
-            "give a path, the bytes of an ONNX file or an onnx.ModelProto"
-        )
+        raise ModelError(refusal(source))
     path = Path(source)
     label = f"model {str(path)!r}"
     data = _read(path, label)

@@ -1,0 +1,178 @@
+"""The bits of chosen inputs, and the inputs that show a chosen pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluflow.analysis.batching import choose_batch_size
+from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.pipeline import tap_all
+from reluflow.data import DataSource
+from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.graph import Model, Tap
+from reluflow.patterns import fingerprint, unit_words
+from reluflow.runtime import Session, default_threads, open_session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Occurrences:
+    """Where one pattern of one site occurs.
+
+    Attributes:
+        site: the site's name.
+        fingerprint: 32 hexadecimal digits.
+        inputs: `(n,)` indices of the inputs that show it, ascending; an input that shows it at
+            several positions is there as often.
+        positions: `(n,)` which of the input's samples at the site it is (pixel or token,
+            row-major; 0 in a dense layer).
+        bits: `(units,)` bool, the pattern itself; `(0,)` where it never occurs.
+    """
+
+    site: str
+    fingerprint: str
+    inputs: np.ndarray
+    positions: np.ndarray
+    bits: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of occurrences."""
+        return len(self.inputs)
+
+
+def read_bits(
+    model: Model,
+    source: DataSource,
+    samples: Sequence[int],
+    sites: Sequence[str] | None,
+    options: AnalysisOptions,
+) -> dict[str, np.ndarray]:
+    """Return the activation patterns of chosen inputs.
+
+    Args:
+        model: the model.
+        source: its inputs.
+        samples: indices of inputs.
+        sites: names; all by default.
+        options: settings.
+
+    Returns:
+        Site name -> `(n_inputs, positions, units)` bool: pre-activation above the threshold.
+
+    Raises:
+        OptionError: no sample, one below 0, or a site of another name.
+        ModelError: inputs that differ in size, or a graph that mixes them.
+    """
+    rows = [int(index) for index in samples]
+    if not rows or min(rows) < 0:
+        raise OptionError(f"samples are {rows}; give indices of inputs, from 0 on.")
+    taps, session, size = _open(model, options, sites)
+    found: dict[str, list[np.ndarray]] = {tap.site.name: [] for tap in taps}
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        fixed = any(spec.batch_size for spec in model.inputs)
+        fed = chunk + chunk[-1:] * (size - len(chunk)) if fixed else chunk
+        outputs = dict(zip(session.outputs, session.run(source.take(fed)), strict=True))
+        for tap in taps:
+            x = _by_input(outputs[tap.output], tap, len(fed))[: len(chunk)]
+            found[tap.site.name].append(x > tap.site.threshold)
+    return {name: _joined(name, parts) for name, parts in found.items()}
+
+
+def find_occurrences(
+    model: Model, source: DataSource, site: str, wanted: object, options: AnalysisOptions
+) -> Occurrences:
+    """Return every input that shows a pattern.
+
+    Args:
+        model: the model.
+        source: its inputs.
+        site: name of the site.
+        wanted: fingerprint of the pattern, 32 hexadecimal digits.
+        options: settings; `seed` as in the analysis that gave the fingerprint.
+
+    Returns:
+        The inputs, the positions and the pattern's bits.
+
+    Raises:
+        OptionError: no such site, or no fingerprint.
+        ModelError: a graph that mixes inputs.
+    """
+    name, key = _key(wanted)
+    [tap], session, size = _open(model, options, [site])
+    inputs, positions, bits = [], [], np.zeros(0, bool)
+    done = 0
+    for feeds in source.batches(size):
+        n_inputs = len(next(iter(feeds.values())))
+        [x] = session.run(feeds)
+        samples = _by_input(x, tap, n_inputs)
+        at = _equal(samples, key, tap.site.threshold, options.seed)
+        rows, places = np.nonzero(at)
+        if len(rows) and not bits.size:
+            bits = samples[rows[0], places[0]] > tap.site.threshold
+        inputs.append(rows + done)
+        positions.append(places)
+        done += n_inputs
+    return Occurrences(site, name, np.concatenate(inputs), np.concatenate(positions), bits)
+
+
+def _open(
+    model: Model, options: AnalysisOptions, names: Sequence[str] | None
+) -> tuple[tuple[Tap, ...], Session, int]:
+    tapped = tap_all(model, options)
+    known = {tap.site.name: tap for tap in tapped.taps}
+    for name in names or ():
+        if name not in known:
+            raise OptionError(f"site is {name!r}; accepted are {', '.join(known)}.")
+    taps = tapped.taps if names is None else tuple(known[name] for name in dict.fromkeys(names))
+    outputs = list(dict.fromkeys(tap.output for tap in taps))
+    size = choose_batch_size(model, [tap.site for tap in taps], options)
+    threads = options.threads or default_threads()
+    session = open_session(
+        tapped.model, outputs=outputs, threads=threads, optimisation=options.optimisation
+    )
+    return taps, session, size
+
+
+def _by_input(x: np.ndarray, tap: Tap, n_inputs: int) -> np.ndarray:
+    """Return pre-activations as `(n_inputs, positions, units)`."""
+    mixed = tap.unit_axis != tap.site.unit_axis or not x.ndim or x.shape[0] % n_inputs
+    if n_inputs > 1 and mixed:
+        raise ModelError(
+            f"site {tap.site.name} mixes the samples of several inputs (shape {list(x.shape)} for "
+            f"{n_inputs} inputs); set batch_size to 1."
+        )
+    units = x.shape[tap.unit_axis]
+    return np.moveaxis(x, tap.unit_axis, -1).reshape(n_inputs, -1, units)
+
+
+def _equal(samples: np.ndarray, key: np.ndarray, threshold: float, seed: int) -> np.ndarray:
+    """Tell for each input and position whether its fingerprint is the key."""
+    words = unit_words(samples.shape[-1], seed)
+    found = fingerprint(samples, unit_axis=-1, threshold=threshold, words=words)
+    same: np.ndarray = (found.keys == key).all(axis=-1)
+    return same.reshape(samples.shape[:2])
+
+
+def _key(text: object) -> tuple[str, np.ndarray]:
+    """Return a fingerprint as text and as its two words."""
+    try:
+        if not isinstance(text, str) or len(text) != 32:
+            raise ValueError(text)
+        number = int(text, 16)
+    except ValueError:
+        raise OptionError(
+            f"pattern is {text!r}; give a fingerprint of 32 hexadecimal digits, or an entry of a "
+            "report's top patterns."
+        ) from None
+    return text, np.array([number >> 64, number & (2**64 - 1)], np.uint64)
+
+
+def _joined(name: str, parts: Sequence[np.ndarray]) -> np.ndarray:
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise DataError(
+            f"the chosen inputs differ in size at site {name}; ask for one size at a time."
+        )
+    return np.concatenate(parts)
