@@ -116,3 +116,26 @@ def _relu(folder: Path) -> str:
     path = folder / "relu.onnx"
     path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
     return str(path)
+
+
+def test_convert_proves_what_it_wrote(tmp_path: Path, capsys) -> None:
+    out = str(tmp_path / "p.onnx")
+    assert main(["psb", "convert", FLOAT, "-o", out]) == 0
+    text = capsys.readouterr().out
+    assert text.count("largest difference") == 3 and "Folding and raising" in text
+    assert main(["psb", "convert", FLOAT, "-o", out, "--json"]) == 0
+    check = json.loads(capsys.readouterr().out)["check"]
+    assert check["rewrites"]["relative"] < 1e-5 and check["operators"]["relative"] < 1e-2
+    assert main(["psb", "convert", FLOAT, "-o", out, "--no-check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["check"] is None
+
+
+def test_a_conversion_beyond_what_is_accepted_is_not_written(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reluflow.deployment._proof.SAME_WEIGHTS", 1e-9)
+    out = tmp_path / "p.onnx"
+    assert main(["psb", "convert", FLOAT, "-o", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "the conversion to shift-adds changed what the model computes: output" in error
+    assert "1e-09 is accepted" in error and not out.exists()

@@ -15,6 +15,10 @@ class ModelError(ReluflowError):
     """The ONNX model cannot be read, checked, rewritten or run."""
 
 
+class EquivalenceError(ModelError):
+    """A rewritten model does not compute what the old one did; its result was not kept."""
+
+
 class DataError(ReluflowError):
     """The input data cannot be read or do not fit the model's inputs."""
 

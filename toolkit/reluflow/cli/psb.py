@@ -21,6 +21,7 @@ from reluflow.deployment import (
     evaluate,
     read_labels,
 )
+from reluflow.deployment import convert as convert_model
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
 from reluflow.report import (
@@ -100,6 +101,12 @@ def convert(
     ] = True,
     limit: _options.Limit = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Compare the result with the model before writing."
+        ),
+    ] = True,
     as_json: _options.Json = False,
 ) -> int:
     """Convert the multiplications of a model to stochastic shift-adds."""
@@ -119,7 +126,8 @@ def convert(
     if calibration is not None:
         source = open_data(Path(calibration), loaded.inputs, limit=limit)
         options = replace(options, x_exponents=calibrate(loaded, source, options=options))
-    result = to_psb(loaded, options)
+    proof = convert_model(loaded, options) if check else None
+    result = proof.result if proof else to_psb(loaded, options)
     if not result.converted:
         reasons = "; ".join(f"{node.node}: {node.reason}" for node in result.refused[:3])
         raise ModelError(
@@ -133,11 +141,20 @@ def convert(
         refused = [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused]
         print(
             json.dumps(
-                {**description.to_dict(), "refused": refused, "notes": result.notes}, indent=2
+                {
+                    **description.to_dict(),
+                    "refused": refused,
+                    "notes": result.notes,
+                    "check": proof.to_dict() if proof else None,
+                },
+                indent=2,
             )
         )
     else:
-        print_conversion(result, description, Console())
+        console = Console()
+        print_conversion(result, description, console)
+        for sentence in proof.sentences() if proof else ():
+            console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
     return 0
 

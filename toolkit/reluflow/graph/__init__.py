@@ -6,6 +6,12 @@ from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_sta
 from reluflow.graph.batch_training import normalises_by_batch
 from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
 from reluflow.graph.bound_sites import bound_shapes
+from reluflow.graph.comparable import (
+    check_fully,
+    has_narrow_floats,
+    replaceable_inputs,
+    rounds_activations,
+)
 from reluflow.graph.cut import CutResult, cut_tail
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
@@ -14,6 +20,7 @@ from reluflow.graph.model import Model, load
 from reluflow.graph.program import Operation, Program, read_program
 from reluflow.graph.prune import Pruned, PruneResult, prune
 from reluflow.graph.psb_alone import psb_alone
+from reluflow.graph.psb_floats import psb_in_floats, with_wide_activations
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.graph.refused import Refused
@@ -61,6 +68,7 @@ __all__ = [
     "bake_samples",
     "blocked_probe",
     "bound_shapes",
+    "check_fully",
     "count_saturation",
     "cut_tail",
     "expose",
@@ -69,19 +77,24 @@ __all__ = [
     "find_successions",
     "fold_batchnorm",
     "has_convolutions",
+    "has_narrow_floats",
     "hash_taps",
     "load",
     "normalises_by_batch",
     "prune",
     "psb_alone",
+    "psb_in_floats",
     "psb_inputs",
     "read_blocked",
     "read_program",
     "read_weights",
+    "replaceable_inputs",
+    "rounds_activations",
     "survey_sites",
     "tap",
     "to_psb",
     "upgrade",
     "use_batch_statistics",
     "weights_as_inputs",
+    "with_wide_activations",
 ]

@@ -51,6 +51,7 @@ class PsbResult:
         folded: batch normalisation and its like, folded before.
         successions: pairs of stochastic multiplications without a switch between.
         notes: sentences on what else had to be done.
+        floats: the model in floating point that was converted: folded and raised, not pruned.
     """
 
     model: Model
@@ -61,6 +62,7 @@ class PsbResult:
     folded: tuple[Folded, ...]
     successions: tuple[Succession, ...]
     notes: tuple[str, ...]
+    floats: Model
 
 
 def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
@@ -98,18 +100,17 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
     options = options or PsbOptions()
     _check(model, options)
     fold = fold_batchnorm(model)
-    ready = fold.model
+    ready = floats = with_opset(fold.model)
     if options.prune:
         ready = prune(
             ready, options.prune, scope=options.prune_scope, exclude=options.exclude
         ).model
-    ready = with_opset(ready)
     editor = Editor(ready)
     writer = PsbWriter(editor, options)
     done, refused = _convert(editor, writer, options)
     names = (writer.samples, writer.seed)
     if not done:  # nothing to sample: the model stays what it was
-        return PsbResult(model, *names, (), tuple(refused), (), (), ())
+        return PsbResult(model, *names, (), tuple(refused), (), (), (), model)
     fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
     result = editor.finish()
@@ -126,6 +127,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         fold.folded,
         find_successions(result),
         result.notes[len(model.notes) :],
+        floats,
     )
 
 
