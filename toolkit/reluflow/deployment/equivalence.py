@@ -134,7 +134,7 @@ def compare_models(
     session = _must(lambda: open_session(new, optimisation="none"))
     found: list[tuple[OutputDifference, ...]] = []
     for feeds, before in runs:
-        after = _must(lambda feeds=feeds: session.run(feeds))  # type: ignore[misc]
+        after = _must(lambda feeds=feeds: session.run(feeds))
         names = _same_names(old, new)
         found.append(compare_outputs(names, before, after))
     texts = tuple(_text(feeds) for feeds, _ in runs)

@@ -14,6 +14,7 @@ from reluflow.graph._edit import Editor, attribute
 from reluflow.graph._external import BFLOAT16
 from reluflow.graph._inline import domain_of
 from reluflow.graph._linear import F64, Linear, read_linear
+from reluflow.graph._n_bits import MATMUL_N_BITS, read_n_bits
 from reluflow.graph._own_domain import PSB_CONV, PSB_MATMUL
 
 CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
@@ -90,6 +91,8 @@ def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | st
         node: the node.
         norms: accept batch normalisation.
     """
+    if node.op_type == MATMUL_N_BITS and domain_of(node.domain) == "com.microsoft":
+        return _few_bits(editor, node)
     if domain_of(node.domain) or node.op_type not in CONVERTED_OPS:
         advice = _FROM_FLOAT if node.op_type in _QUANTISED else ""
         return f"there is no PSB operator for {node.op_type}{advice}"
@@ -119,6 +122,15 @@ def _linear(linear: Linear) -> Multiply | str:
     merged = [] if linear.add is None else [linear.add]
     stored = weights if linear.transposed else weights.T
     return Multiply(PSB_MATMUL, node, node.input[0], stored, bias, dtype, merged)
+
+
+def _few_bits(editor: Editor, node: NodeProto) -> Multiply | str:
+    """Read a product with weights of a few bits; what it gave is the type of its scales."""
+    found = read_n_bits(editor, node)
+    if isinstance(found, str):
+        return found
+    weights, bias = found
+    return _checked(Multiply(PSB_MATMUL, node, node.input[0], weights, bias, weights.dtype))
 
 
 def _norm(editor: Editor, node: NodeProto) -> Multiply | str:

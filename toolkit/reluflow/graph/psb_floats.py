@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, helper
@@ -81,7 +82,7 @@ def _product(
     if node.op_type == PSB_CONV:
         w = editor.add_initializer(name, "weights", weights)
         window = {key: attribute(node, key) for key in _WINDOW}
-        given = {key: value for key, value in window.items() if value is not None}
+        given: dict[str, Any] = {k: value for k, value in window.items() if value is not None}
         return helper.make_node("Conv", [node.input[0], w, b], [output], name=name, **given)
     w = editor.add_initializer(name, "weights", np.ascontiguousarray(weights.T))
     product = editor.fresh(output, "product")
