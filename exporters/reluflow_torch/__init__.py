@@ -1,5 +1,6 @@
 """reluflow for torch: patterns of a running model, and a scheduler steered by their change."""
 
+from reluflow_torch._clock import ClockWarning
 from reluflow_torch.distance import Distances, SiteDistance, distances
 from reluflow_torch.hashing import fingerprints
 from reluflow_torch.monitor import DivergenceWarning, PatternMonitor
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_SAMPLES",
     "ActCoolLR",
     "Batch",
+    "ClockWarning",
     "Distances",
     "DivergenceWarning",
     "OnnxModule",

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.modules import module as torch_module
 from torch.utils.hooks import RemovableHandle
 
+from reluflow_torch._bits import switch_bits
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._pixels import sample_units
 from reluflow_torch.patterns import Patterns, Site, SitePattern, numbered
@@ -60,13 +61,12 @@ class Chain:
         """Return the patterns on an input; the layers run as in training."""
         sites: list[Site] = []
         own = False
-        for number, (path, layer) in enumerate(self.layers, start=1):
+        for path, layer in self.layers:
             if isinstance(layer, nn.Linear):
                 x, own = functional.linear(x, layer.weight, layer.bias), True
             elif isinstance(layer, nn.ReLU):
-                nans = _nans(x, max_samples) if number == len(self.layers) else 0
                 x = x.relu_() if own else x.relu()
-                sites.append(_site(path, x, max_samples, nans))
+                sites.append(_site(path, x, max_samples))
             else:
                 x, own = layer(x), own or isinstance(layer, nn.BatchNorm1d)
         return _patterns(sites)
@@ -86,7 +86,7 @@ class ChainCapture:
         for layer, path in paths.items():
 
             def note(layer: nn.Module, args: Any, result: Tensor, path: str = path) -> None:
-                self._sites.append(_site(path, result, self._max_samples, 0))
+                self._sites.append(_site(path, result, self._max_samples))
 
             self._handles.append(layer.register_forward_hook(note))
         return self
@@ -100,8 +100,8 @@ class ChainCapture:
         for handle in self._handles:
             handle.remove()
 
-    def take(self, *, with_nans: bool = False) -> Patterns:
-        """Return what was caught; nobody looks for NaNs here."""
+    def take(self) -> Patterns:
+        """Return what was caught."""
         return _patterns(self._sites)
 
 
@@ -142,13 +142,9 @@ def _is_plain(layer: nn.Module) -> bool:
     )
 
 
-def _nans(x: Tensor, max_samples: int) -> Tensor:
-    return sample_units(x, -1, max_samples).sum().isnan()
-
-
-def _site(path: str, switched: Tensor, max_samples: int, nans: Tensor | int) -> Site:
-    bits = sample_units(switched, -1, max_samples).bool()
-    return path, "relu", bits, nans, len(switched)
+def _site(path: str, switched: Tensor, max_samples: int) -> Site:
+    values = sample_units(switched.detach(), -1, max_samples)
+    return path, "relu", *switch_bits(values, 0.0, is_switched=True), len(switched)
 
 
 def _patterns(sites: list[Site]) -> Patterns:

@@ -1,28 +1,86 @@
-"""Closures given to `optimizer.step`: the batch and the gradients come from them."""
+"""Closures given to `optimizer.step`: the gradients come from them, while the step runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from reluflow.errors import OptionError
+from reluflow_torch._weights import WeightMarks
 
 
-def run_closure(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Run a closure given to `optimizer.step` early, where there is one.
+class Closure:
+    """A closure that tells when the gradients are there: after its first call.
+
+    The optimizer calls it, so it runs when and as often as the optimizer wants.
+
+    Args:
+        closure: the one that was given.
+        optimizer: whose step it was given to.
+        model: whose weights must not move before the gradients are there; None: do not look.
+        then: called once, after the first call.
+
+    Attributes:
+        calls: how often the optimizer called it.
+
+    Raises:
+        OptionError: when called, the optimizer has moved the weights since the step began.
+    """
+
+    def __init__(
+        self,
+        closure: Callable[..., Any],
+        optimizer: Optimizer,
+        model: nn.Module | None,
+        then: Callable[[], None],
+    ) -> None:
+        self.calls = 0
+        self._closure = closure
+        self._optimizer = optimizer
+        self._model = model
+        self._then = then
+        self._start = None if model is None else WeightMarks(model)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        loss = self._closure(*args, **kwargs)
+        self.calls += 1
+        if self._has_moved():
+            name = type(self._optimizer).__name__
+            raise OptionError(
+                f"optimizer {name} moved the weights of its step before call {self.calls} of its "
+                "closure, so no single gradient tells where the step leads; give the optimizer "
+                "inside that takes the plain step, or use one that calls its closure first."
+            )
+        if self.calls == 1:
+            self._then()
+        return loss
+
+    def _has_moved(self) -> bool:
+        if self._model is None or self._start is None:
+            return False
+        return not self._start.same_values(WeightMarks(self._model))
+
+
+def with_closure(
+    args: tuple[Any, ...], kwargs: dict[str, Any], wrap: Callable[[Callable[..., Any]], Closure]
+) -> tuple[Closure, tuple[tuple[Any, ...], dict[str, Any]]] | None:
+    """Wrap the closure among the arguments of an optimizer's step.
 
     Args:
         args: the optimizer and the positional arguments of its step.
         kwargs: its keyword arguments.
+        wrap: makes the closure to give instead.
 
     Returns:
-        Arguments whose closure returns the loss already found; None without a closure.
+        That closure and the arguments with it; None where no closure was given.
     """
-    closure = args[1] if len(args) > 1 else kwargs.get("closure")
-    if not callable(closure):
-        return None
-    with torch.enable_grad():
-        loss = closure()
-    rest = {name: value for name, value in kwargs.items() if name != "closure"}
-    return (args[0], *args[2:]), {**rest, "closure": lambda: loss}
+    if len(args) > 1 and callable(args[1]):
+        closure = wrap(args[1])
+        return closure, ((args[0], closure, *args[2:]), kwargs)
+    if callable(kwargs.get("closure")):
+        closure = wrap(kwargs["closure"])
+        return closure, (args, {**kwargs, "closure": closure})
+    return None

@@ -1,43 +1,44 @@
-"""Watch the training passes of a model: the batch of the last one, and its patterns if wanted."""
+"""Watch the training passes of a model since the last step, and their patterns if wanted."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reluflow_torch._chain import ChainCapture
 from reluflow_torch._hooks import WeakHook
-from reluflow_torch._snapshot import RandomState
 from reluflow_torch._unwrap import called_module, is_compiled
-from reluflow_torch.patterns import PatternCapture, Patterns
-from reluflow_torch.probe import Batch, StepProbe, device_of
+from reluflow_torch._weights import WeightMarks
+from reluflow_torch.patterns import PatternCapture
+from reluflow_torch.probe import Batch, Pass, StepProbe, device_of
 
 
 class TrainingPasses:
-    """Remember the last pass in training mode and with gradients.
+    """Remember the passes in training mode and with gradients that a step is made of.
+
+    All passes since the last step count: micro-batches whose gradients are accumulated, both
+    halves of a siamese pair, real and generated examples.
 
     Args:
         model: the module that the training loop calls.
         probe: whose passes are not training passes; makes the captures.
-        is_wanted: asked before each pass whether its patterns are wanted.
+        is_wanted: asked before each pass whether it is wanted.
 
     Attributes:
-        batch: inputs of the last training pass; None where nothing was wanted of it.
-        patterns: its patterns; None where nothing was wanted or the model is compiled.
-        random: random generators at its start; None where nothing was wanted.
+        kept: the passes of the coming step, in their order; empty where none was wanted.
     """
 
     def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
-        self.batch: Batch | None = None
-        self.patterns: Patterns | None = None
-        self.random: RandomState | None = None
+        self.kept: list[Pass] = []
         self._model = called_module(model)
         self._probe = probe
         self._is_wanted = is_wanted
         self._capture: PatternCapture | ChainCapture | None = None
+        self._abandoned: PatternCapture | None = None
         self._handles = [
             self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
             self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
@@ -49,11 +50,18 @@ class TrainingPasses:
             )
 
     def forget(self) -> None:
-        """Drop the batch and its patterns: the weights have moved on."""
-        self.batch = self.patterns = self.random = None
+        """Drop the passes: the weights have moved on."""
+        self.kept = []
+
+    def _detach(self) -> None:
+        """Take away what a failed pass left behind."""
+        if self._abandoned is not None:
+            self._abandoned.detach()
+            self._abandoned = None
 
     def close(self) -> None:
         """Stop watching."""
+        self._detach()
         for handle in self._handles:
             handle.remove()
         if self._compiled_call is not None:
@@ -63,21 +71,44 @@ class TrainingPasses:
         is_training = module.training and torch.is_grad_enabled()
         if module is not self._model or self._probe.is_running or not is_training:
             return
-        self.forget()
-        if self._is_wanted():
-            self.batch = Batch.now(args, kwargs, device_of(module))
-            capture = None if is_compiled(module) else self._probe.capture_of(self.batch)
-            if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
-                self.random = self._probe.random_state()
-            if capture is not None:
-                self._capture = capture
-                capture.__enter__()
+        self._detach()
+        if not self._is_wanted() or _is_transformed(args, kwargs):
+            return
+        batch = Batch.now(args, kwargs, device_of(module))
+        is_plain = torch._C._functorch.peek_interpreter_stack() is None
+        capture = None
+        if is_plain and not is_compiled(module):
+            capture = self._probe.capture_of(batch)
+        begun = Pass(batch, weights=WeightMarks(self._probe.model))
+        if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
+            begun.random = self._probe.random_state()
+        self.kept.append(begun)
+        if capture is not None:
+            self._capture = capture
+            capture.__enter__()
 
     def _end(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
-        if module is self._model and self._capture is not None and not self._probe.is_running:
-            capture, self._capture = self._capture, None
+        if module is not self._model or self._capture is None or self._probe.is_running:
+            return
+        capture, self._capture = self._capture, None
+        if result is None and sys.exc_info()[0] is not None:  # the pass failed
+            self.kept.pop()
+            if isinstance(capture, PatternCapture):
+                self._abandoned = capture
+                capture.abandon()
+            else:
+                capture.__exit__(None, None, None)
+        else:
             capture.__exit__(None, None, None)
-            self.patterns = capture.take(with_nans=False)
+            self.kept[-1].patterns = capture.take()
+
+
+def _is_transformed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether inputs belong to a `vmap` or `grad` of torch.func and end with it."""
+    return any(
+        isinstance(value, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)
+        for value in (*args, *kwargs.values())
+    )
 
 
 def _watched(

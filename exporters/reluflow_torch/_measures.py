@@ -28,6 +28,8 @@ from reluflow_torch.hashing import fingerprints
 from reluflow_torch.patterns import PatternCapture, SitePattern
 from reluflow_torch.probe import device_of
 
+BATCH = "batch"
+STATISTICS = (BATCH, "running")
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -74,18 +76,21 @@ class SiteCounts:
 
 
 def count_sites(
-    model: nn.Module, batches: Iterable[Inputs], max_samples: int, smooth: bool
+    model: nn.Module, batches: Iterable[Inputs], *, smooth: bool, statistics: str = BATCH
 ) -> dict[str, SiteCounts]:
-    """Return the counts of every site over some batches, as in inference.
+    """Return the counts of every site over some batches, of all samples.
 
-    Runs in eval mode without gradients; buffers, training flags and random generators are put
+    Runs without dropout and gradients; buffers, training flags and random generators are put
     back bit for bit.
 
     Args:
         model: an eager module.
         batches: positional and keyword arguments of each pass.
-        max_samples: bound on the samples of a site in one pass.
         smooth: whether smooth activations are sites.
+        statistics: "batch": layers with running statistics normalise by each batch, as in
+            training; "running": by these.
+
+    Reference: SPEC section 3, during training.
     """
     kept, random = BufferSnapshot(model), RandomState(device_of(model))
     flags = [(module, module.training) for module in model.modules()]
@@ -97,8 +102,11 @@ def count_sites(
             if "torch._dynamo" in sys.modules:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             model.eval()
+            for module, is_training in flags:
+                if statistics == BATCH and is_training and _has_running_statistics(module):
+                    module.training = True
             for args, kwargs in batches:
-                with PatternCapture(model, max_samples=max_samples, smooth=smooth) as capture:
+                with PatternCapture(model, max_samples=sys.maxsize, smooth=smooth) as capture:
                     model(*args, **kwargs)
                 for name, site in capture.patterns.items():
                     counts = SiteCounts.of(site)
@@ -109,6 +117,11 @@ def count_sites(
         kept.restore()
         random.restore()
     return found
+
+
+def _has_running_statistics(module: nn.Module) -> bool:
+    """Tell whether a layer normalises by the batch in training and by its buffers else."""
+    return module._buffers.get("running_mean") is not None
 
 
 def measure_site(

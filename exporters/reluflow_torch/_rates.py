@@ -48,3 +48,18 @@ def rate_ratios(rates: list[float]) -> list[float]:
             "one must lead; give at least one group an lr above 0."
         )
     return [rate / largest for rate in rates]
+
+
+def trained_weights(optimizer: Optimizer, ratios: list[float]) -> set[int]:
+    """Return the identities of the weights that a step may move.
+
+    Args:
+        optimizer: of the weights.
+        ratios: of the rates of its groups; a group at 0 is frozen.
+    """
+    return {
+        id(weight)
+        for group, ratio in zip(optimizer.param_groups, ratios, strict=True)
+        for weight in group["params"]
+        if ratio > 0 and weight.requires_grad
+    }

@@ -49,7 +49,14 @@ def is_compiled(model: nn.Module) -> bool:
     )
 
 
-def bare_optimizer(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer inside the wrappers of training frameworks."""
-    inner = getattr(optimizer, "optimizer", None)
-    return bare_optimizer(inner) if isinstance(inner, Optimizer) else optimizer
+def bare_optimizer(optimizer: Any) -> Any:
+    """Return the optimizer inside the wrappers of frameworks and of other optimizers.
+
+    Accelerate, Lightning and Lookahead hold it as `optimizer`, SAM as `base_optimizer`; it takes
+    the step, at the weights that its wrapper has put back.
+    """
+    for name in ("optimizer", "base_optimizer"):
+        inner = getattr(optimizer, name, None)
+        if isinstance(inner, Optimizer):
+            return bare_optimizer(inner)
+    return optimizer

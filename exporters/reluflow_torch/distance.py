@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,8 +22,7 @@ class SiteDistance:
         name: the site.
         changed: number of samples whose pattern differs.
         samples: number of samples n that were compared.
-        nans: number of NaN pre-activations in the second pass; 1 for any number where the
-            passes did not count them.
+        nans: number of NaN pre-activations in the second pass.
     """
 
     name: str
@@ -118,6 +117,28 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
             for (a, _), value, count in zip(pairs, values, nans, strict=False)
         )
     )
+
+
+def pooled(parts: Sequence[Distances]) -> Distances:
+    """Return D over the samples of several passes of one step, each sample counted once.
+
+    Args:
+        parts: distances of the passes, at least one; they may differ in their sites.
+
+    Example:
+        >>> one = Distances((SiteDistance("relu", 1, 2),))
+        >>> pooled([one, Distances((SiteDistance("relu", 6, 6),))]).sites[0].distance
+        0.875
+    """
+    if len(parts) == 1:
+        return parts[0]
+    sites: dict[str, SiteDistance] = {}
+    for new in (site for part in parts for site in part.sites):
+        old = sites.get(new.name, SiteDistance(new.name, 0, 0))
+        sites[new.name] = SiteDistance(
+            new.name, old.changed + new.changed, old.samples + new.samples, old.nans + new.nans
+        )
+    return Distances(tuple(sites.values()))
 
 
 def _pairs(

@@ -103,6 +103,8 @@ def actcool_optimizers(
         >>> pair[1].total_steps
         100
     """
+    if "progress" not in settings:
+        settings.setdefault("clock", "steps")
     return optimizer, ActCoolLR(optimizer, model, total_steps, **settings)
 
 

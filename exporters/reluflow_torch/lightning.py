@@ -115,8 +115,8 @@ def actcool_optimizers(
         module: the LightningModule, that is `self`.
         optimizer: what to steer.
         called: name of the attribute that `training_step` calls; "" for `self(x)`.
-        **settings: arguments of `ActCoolLR`; `total_steps` is the trainer's estimate unless
-            it or `progress` is given.
+        **settings: arguments of `ActCoolLR`; `total_steps` counts optimizer steps and is the
+            trainer's estimate unless it or `progress` is given.
 
     Returns:
         Optimizer and scheduler, with interval "step".
@@ -138,6 +138,8 @@ def actcool_optimizers(
                 "unknown; give total_steps or progress to actcool_optimizers."
             )
         settings["total_steps"] = int(steps)
+    if "progress" not in settings:
+        settings.setdefault("clock", "steps")
     scheduler = ActCoolLR(optimizer, find_module(module, called), **settings)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

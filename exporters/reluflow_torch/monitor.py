@@ -24,10 +24,13 @@ from reluflow.temperature import (
     temperature,
     transition_width,
 )
-from reluflow_torch._closure import run_closure
+from reluflow_torch._checks import check_pair
+from reluflow_torch._closure import Closure, with_closure
 from reluflow_torch._follow import TrainingPasses
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._measures import (
+    BATCH,
+    STATISTICS,
     Inputs,
     SiteCounts,
     are_plain,
@@ -41,9 +44,8 @@ from reluflow_torch._rates import rate_ratios, read_rates
 from reluflow_torch._sinks import Measures, ParquetSink, Sink, TensorBoardSink, WandbSink
 from reluflow_torch._unwrap import bare_optimizer, eager_module
 from reluflow_torch.distance import Distances
-from reluflow_torch.distance import distances as compare
 from reluflow_torch.patterns import MAX_SAMPLES
-from reluflow_torch.probe import StepProbe
+from reluflow_torch.probe import Pass, StepProbe
 
 MEAN = "mean"
 """Name of the row that holds what belongs to the whole model."""
@@ -61,9 +63,9 @@ class PatternMonitor:
     Attach it once; the training loop stays as it is. Three things happen after so many
     optimizer steps, each costs forward passes and nothing else:
 
-    * every `every` steps, one pass: D and temperature of the step just taken, per site and
-      mean, on the batch that made it, and the learning rate used;
-    * every `measures_every` steps, one pass per batch of `data`, in eval mode: the number of
+    * every `every` steps, as many passes as the step was made of: D and temperature of the step
+      just taken, per site and mean, on the batch that made it, and the learning rate used;
+    * every `measures_every` steps, one pass per batch of `data`, all its samples: the number of
       patterns and its changes, entropy, most frequent pattern, Jaccard index to the start
       and to the measurement before, dead and always active units;
     * every `sweep_every` steps, one pass a rate: the sensitivity to the learning rate, from
@@ -88,7 +90,11 @@ class PatternMonitor:
             count for the group with the highest rate; the others keep their ratio.
         watch: the divergence watch; None: one with default settings.
         on_alarm: called with each alarm; None: a `DivergenceWarning` is issued.
-        max_samples: bound on the samples per site of one pass.
+        statistics: of batch normalisation in the pattern measures: those of the "batch" measured
+            on, as in training, or the "running" ones, as in inference. Dropout is off, buffers are
+            put back. Each record has the choice as `batch_statistics`, 1 or 0.
+        max_samples: bound on the samples per site of one pass for D; the pattern measures take
+            all samples.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
 
     Attributes:
@@ -132,9 +138,16 @@ class PatternMonitor:
         rates: ArrayLike | None = None,
         watch: SigmaWatch | None = None,
         on_alarm: Callable[[DivergenceAlarm], None] | None = None,
+        statistics: str = BATCH,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
     ) -> None:
+        check_pair("PatternMonitor", optimizer, model)
+        if statistics not in STATISTICS:
+            raise OptionError(
+                f"statistics is {statistics!r}; give 'batch' for batch normalisation as in "
+                "training, or 'running' as in inference."
+            )
         self._periods = (every, measures_every, sweep_every)
         if min(self._periods) < 0 or not any(self._periods):
             raise OptionError(
@@ -151,7 +164,7 @@ class PatternMonitor:
         self._batches: list[Inputs] = [] if data is None else as_batches(data)
         self._first: dict[str, SiteCounts] = {}
         self._last: dict[str, SiteCounts] = {}
-        self._settings = (max_samples, smooth)
+        self._statistics, self._smooth = statistics, smooth
         self._optimizer = bare_optimizer(optimizer)
         self._model = eager_module(model)
         _check_ranks(self._model)
@@ -160,6 +173,7 @@ class PatternMonitor:
         )
         self._swept: Sensitivity | None = None
         self._measured: Measures = {}
+        self._looked: list[Pass] = []
         self._sinks = [] if rank() else _open_sinks(recorder, tensorboard, wandb)
         self._passes = TrainingPasses(model, self._probe, self._wants_anything)
         self._handles = [
@@ -196,45 +210,53 @@ class PatternMonitor:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Sweep the rates, and measure patterns, while the weights are still the old ones."""
-        every, measures_every, sweep_every = self._periods
+        self._looked = []
         if not self._wants_anything():
             return None
-        replaced = run_closure(args, kwargs)
-        passes = self._passes
-        if passes.batch is None:
+        given = with_closure(
+            args, kwargs, lambda closure: Closure(closure, optimizer, self._model, self._look)
+        )
+        if given is not None:
+            return given[1]
+        self._look()
+        return None
+
+    def _look(self) -> None:
+        """Look at the old weights, once the gradients of the step are there."""
+        every, measures_every, sweep_every = self._periods
+        kept = self._passes.kept
+        if not kept:
             raise DataError(
                 "PatternMonitor has seen no forward pass of its model in train() mode and with "
                 "gradients before optimizer.step(); give it the very module that the training "
                 "loop calls, and compile or wrap that module first."
             )
-        wants_patterns = self._is_due(every) or self._is_due(sweep_every)
-        if wants_patterns and passes.patterns is None:
-            passes.patterns = self._probe.patterns(passes.batch, passes.random)
+        if self._is_due(every) or self._is_due(sweep_every):
+            self._probe.look(kept)
+            self._looked = [each for each in kept if each.patterns]
         if self._is_due(measures_every):
-            self._measure_patterns()
-        if self._is_due(sweep_every):
+            self._measure_patterns(kept[0])
+        if self._is_due(sweep_every) and self._looked:
             self._sweep()
-        return replaced
 
     def _sweep(self) -> None:
         self._probe.ratios = rate_ratios(read_rates(self._optimizer))
-        passes = self._passes
-        with self._probe.measuring(
-            batch=passes.batch, before=passes.patterns, random=passes.random
-        ) as measure:
+        with self._probe.measuring(passes=self._looked) as measure:
             self._swept = sweep(
                 lambda rate: {site.name: site.distance for site in measure(rate).sites},
                 self._rates,
             )
 
-    def _measure_patterns(self) -> None:
-        batch = self._passes.batch
-        if not self._batches and batch is not None:
-            self._batches = [copy_inputs(batch.args, batch.kwargs)]
-        found = count_sites(self._model, self._batches, *self._settings)
+    def _measure_patterns(self, seen: Pass) -> None:
+        if not self._batches:
+            self._batches = [copy_inputs(seen.batch.args, seen.batch.kwargs)]
+        found = count_sites(
+            self._model, self._batches, smooth=self._smooth, statistics=self._statistics
+        )
         self._first = self._first or found
+        choice = {"batch_statistics": int(self._statistics == BATCH)}
         self._measured = {
-            name: measure_site(counts, self._first.get(name), self._last.get(name))
+            name: measure_site(counts, self._first.get(name), self._last.get(name)) | choice
             for name, counts in found.items()
         }
         self._last = found
@@ -245,10 +267,8 @@ class PatternMonitor:
         """Measure what the step has changed, and write all down."""
         whole: dict[str, float | int] = {"learning_rate": max(read_rates(self._optimizer))}
         rows, self._measured = self._measured, {}
-        passes = self._passes
-        if self._is_due(self._periods[0]) and passes.batch is not None and passes.patterns:
-            after = self._probe.patterns(passes.batch, passes.random)
-            self.distances = compare(passes.patterns, after)
+        if self._is_due(self._periods[0]) and self._looked:
+            self.distances = self._probe.compare(self._looked)
             for site in self.distances.sites:
                 heat = _heat(site.distance, site.samples) | {"nans": site.nans}
                 rows[site.name] = heat | rows.get(site.name, {})
@@ -260,7 +280,8 @@ class PatternMonitor:
         if rows or len(whole) > 1:
             for sink in self._sinks:
                 sink.write(self.step, {MEAN: whole, **rows})
-        passes.forget()
+        self._looked = []
+        self._passes.forget()
         self.step += 1
 
     def _take_sweep(self, found: Sensitivity, rate: float) -> dict[str, float | int]:

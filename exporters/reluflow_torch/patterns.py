@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from reluflow.errors import OptionError
+from reluflow_torch._bits import switch_bits
 from reluflow_torch._modules import ModuleStack
 from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
 from reluflow_torch._pixels import sample_units
@@ -30,7 +31,7 @@ class SitePattern:
         op: the operator, such as `relu`.
         bits: `(rows, units)` or `(rows, units, pixels)` bool on the model's device: whether
             a pre-activation lies above the threshold.
-        nans: how many of these pre-activations were NaN; a tensor, or 0 where nobody looked.
+        nans: how many of these pre-activations were NaN; NaN is inactive.
         population: number of samples at the site, before the choice.
     """
 
@@ -104,8 +105,6 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             on the shape alone. A distance D then has the standard error sqrt(D(1 - D)/n),
             more where pixels of an image change together.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too (threshold 0).
-        count_nans: whether NaNs are counted; else only the last site tells whether it has
-            any (1 or 0), where those of all sites arrive, and a NaN may count as active.
         names: names found by earlier captures of the same model; saves following its modules
             at every pass. None: names are found anew.
 
@@ -128,7 +127,6 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         *,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
-        count_nans: bool = True,
         names: SiteNames | None = None,
     ) -> None:
         check_max_samples(max_samples)
@@ -136,10 +134,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._names = SiteNames() if names is None else names
         self._stack = ModuleStack(model) if self._names.are_wanted else None
         self._max_samples = max_samples
-        self._count_nans = count_nans
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
         self._sites: list[Site] = []
-        self._last: tuple[Tensor, int] | None = None
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
 
@@ -148,11 +144,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What was caught so far."""
         return self.take()
 
-    def take(self, *, with_nans: bool = True) -> Patterns:
-        """Return what was caught so far; `with_nans=False` spares looking for NaNs."""
-        if self._last is not None and with_nans:
-            nans = sample_units(*self._last, self._max_samples).sum().isnan()
-            self._sites[-1] = (*self._sites[-1][:3], nans, self._sites[-1][4])
+    def take(self) -> Patterns:
+        """Return what was caught so far."""
         names = self._names.name(self._sites, is_named=self._stack is not None)
         return Patterns(
             SitePattern(name, *site[1:]) for name, site in zip(names, self._sites, strict=True)
@@ -170,10 +163,18 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        self.abandon()
+        self.detach()
+
+    def abandon(self) -> None:
+        """Stop catching, but leave the hooks: torch walks through them after a failed pass."""
+        super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._compared.clear()
+
+    def detach(self) -> None:
+        """Take the hooks away that `abandon` left."""
         if self._stack is not None:
             self._stack.detach()
-        self._compared.clear()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -181,7 +182,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Look at the arguments of a switch before it runs, as it may overwrite them."""
         kwargs = kwargs or {}
         key = id(func)
-        if key in _RELUS and not self._count_nans:
+        if key in _RELUS:
             result = func(*args, **kwargs)
             self._keep(func, args[0], 0.0, result)
             return result
@@ -223,15 +224,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = op if self._stack is None else self._stack.name(op)
         axis = self._axes.get(x.numel(), 1 if x.dim() > 2 else -1)
         values = sample_units(x if switched is None else switched, axis, self._max_samples)
-        nans: Tensor | int = 0
-        if self._count_nans:
-            bits, nans = values > threshold, values.isnan().sum()
-        else:  # several times as quick on a CPU as a comparison
-            if threshold != 0.0:
-                bits = values > threshold
-            else:
-                bits = (values.relu() if switched is None else values).bool()
-            self._last = x, axis
+        bits, nans = switch_bits(values, threshold, is_switched=switched is not None)
         self._sites.append((name, op, bits, nans, x.numel() // bits.shape[1]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,8 @@ from reluflow_torch._modules import all_modules
 from reluflow_torch._part import batch_size, first_inputs, first_patterns
 from reluflow_torch._rates import set_rates
 from reluflow_torch._snapshot import BufferSnapshot, RandomState, StepSnapshot
-from reluflow_torch.distance import Distances, distances
+from reluflow_torch._weights import WeightMarks
+from reluflow_torch.distance import Distances, distances, pooled
 from reluflow_torch.patterns import (
     MAX_SAMPLES,
     PatternCapture,
@@ -82,6 +83,24 @@ class Batch:
                 "the input of the model was changed in place after the forward pass that used "
                 "it, so the pass cannot be repeated; write into a copy of the batch instead."
             )
+
+
+@dataclass(slots=True, eq=False)
+class Pass:
+    """One forward pass before a step.
+
+    Attributes:
+        batch: its inputs and conditions.
+        patterns: of the weights that the step starts from; None: not known.
+        random: state of the generators at its start; None: the model draws nothing, or the
+            present state will do.
+        weights: those that it ran with.
+    """
+
+    batch: Batch
+    patterns: Patterns | None = None
+    random: RandomState | None = None
+    weights: WeightMarks | None = None
 
 
 def _eagerly() -> Any:
@@ -170,7 +189,6 @@ class StepProbe:
             self.model,
             max_samples=max_samples or self._max_samples,
             smooth=self._smooth,
-            count_nans=False,
             names=self._names,
         )
 
@@ -276,6 +294,38 @@ class StepProbe:
                 )
         return first
 
+    def look(self, passes: Sequence[Pass], *, is_checked: bool = False) -> None:
+        """See that each pass has the patterns of the present weights.
+
+        A pass that ran with others is made again: with those that SAM had moved, with those of
+        `functional_call`, or before weights were swapped.
+
+        Args:
+            passes: their `patterns` are set; of the first `examples` only.
+            is_checked: whether `examples` is checked, see `first_examples`.
+
+        Raises:
+            DataError: a batch was overwritten since its pass.
+        """
+        now = WeightMarks(self.model)
+        for each in passes:
+            if each.patterns is None or each.weights != now:
+                each.patterns = self.patterns(each.batch, each.random)
+            else:
+                each.patterns = self.first_examples(
+                    each.patterns, each.batch, each.random, is_checked=is_checked
+                )
+
+    def compare(self, passes: Sequence[Pass]) -> Distances:
+        """Return D between the patterns of some passes and those of the present weights."""
+        return pooled(
+            [
+                distances(each.patterns, self.patterns(each.batch, each.random))
+                for each in passes
+                if each.patterns is not None
+            ]
+        )
+
     @contextmanager
     def measuring(
         self,
@@ -283,6 +333,7 @@ class StepProbe:
         batch: Batch | None = None,
         before: Patterns | None = None,
         random: RandomState | None = None,
+        passes: Sequence[Pass] | None = None,
         step_kwargs: dict[str, Any] | None = None,
     ) -> Iterator[Callable[[float], Distances]]:
         """Give `measure(rate)`; all measurements inside share one snapshot.
@@ -292,25 +343,29 @@ class StepProbe:
             batch: inputs and conditions of the pass that made the gradients.
             before: patterns of the present weights; None: one more pass finds them.
             random: generators at the start of that pass.
+            passes: several passes that made the gradients, instead of one batch.
             step_kwargs: keyword arguments for the optimizer's step.
 
         Yields:
             A function from a rate to the distances of a step with it.
         """
-        used = batch if batch is not None else Batch.now(args, {}, device_of(self.model))
-        state: list[Patterns] = [before] if before is not None else []
+        if passes is None:
+            used = batch if batch is not None else Batch.now(args, {}, device_of(self.model))
+            passes = [Pass(used, before, random)]
 
         def measure(rate: float) -> Distances:
             now = self.random_state()
-            if not state:
-                state.append(self.patterns(used, random))
+            for each in passes:
+                each.random = each.random or now
+                if each.patterns is None:
+                    each.patterns = self.patterns(each.batch, each.random)
             if not saved:
                 self._step.save()
                 saved.append(True)
             try:
                 set_rates(self._optimizer, [rate * ratio for ratio in self.ratios])
                 bare_step(self._optimizer)(self._optimizer, **(step_kwargs or {}))
-                return distances(state[0], self.patterns(used, random or now))
+                return self.compare(passes)
             finally:
                 self._step.restore()
                 now.restore()

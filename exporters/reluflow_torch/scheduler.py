@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,18 +20,26 @@ from reluflow.temperature import (
     Schedule,
     start_for_widths,
 )
-from reluflow_torch._closure import run_closure
+from reluflow_torch._checks import check_pair
+from reluflow_torch._clock import Clock, check_total
+from reluflow_torch._closure import Closure, with_closure
 from reluflow_torch._follow import TrainingPasses
 from reluflow_torch._hooks import WeakHook
 from reluflow_torch._ranks import mean_over_ranks, number_of_ranks
-from reluflow_torch._rates import rate_marks, rate_ratios, read_rates, set_rates
+from reluflow_torch._rates import (
+    rate_marks,
+    rate_ratios,
+    read_rates,
+    set_rates,
+    trained_weights,
+)
 from reluflow_torch._unwrap import bare_optimizer, eager_module
 from reluflow_torch.distance import Distances
-from reluflow_torch.distance import distances as compare
 from reluflow_torch.patterns import MAX_SAMPLES, Patterns
-from reluflow_torch.probe import Batch, StepProbe, device_of
+from reluflow_torch.probe import Pass, StepProbe, device_of
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+_LARGE_RATE = 1e6
 
 
 class ActCoolLR(LRScheduler):
@@ -42,14 +52,17 @@ class ActCoolLR(LRScheduler):
     takes them back bit for bit. The optimizer's own `lr` sets the ratios between param
     groups, not the size of the rates.
 
-    Time is the number of `scheduler.step()` calls, by batch or by epoch as you like.
+    Time is the number of `scheduler.step()` calls, by batch or by epoch as you like, or with
+    `clock="steps"` the number of optimizer steps. A step may be made of several passes, as with
+    accumulated gradients: all of them are measured.
 
     Args:
-        optimizer: any with one gradient a step: SGD, AdamW, ...; not LBFGS.
+        optimizer: any with one gradient a step: SGD, AdamW, SAM around them, ...; not LBFGS. It
+            may take a closure.
         model: the module that the training loop calls, compiled or in DDP as it is there.
-        total_steps: number of `scheduler.step()` calls in the whole training; None: the
-            temperature stays at its start until `extend` names a number, or `progress`
-            tells the time.
+        total_steps: number of `scheduler.step()` calls in the whole training, resumed parts
+            included; None: the temperature stays at its start until `extend` names a number,
+            or `progress` tells the time.
         schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
             from the start that `start_for_widths` finds for the model's switch sites.
         options: settings of the controller.
@@ -60,10 +73,13 @@ class ActCoolLR(LRScheduler):
         examples: measure on this many first examples of each batch only, to save time; for
             models that treat each on its own (no batch normalisation, no dropout). None: all.
         controller: replaces the one made of `schedule` and `options`.
+        clock: "steps" where `total_steps` counts optimizer steps, however often
+            `scheduler.step()` is called (Accelerate calls it once a process); "calls" where it
+            counts these; None: the calls, with a `ClockWarning` where they differ from the
+            steps.
 
     Attributes:
         controller: the `ActCool` that decides; its mu, sigma, n_fits may be read any time.
-        total_steps: see above.
         distances: what the latest measured step changed, per site; None before the first.
         n_probes: number of steps measured.
 
@@ -99,7 +115,9 @@ class ActCoolLR(LRScheduler):
         smooth: bool = False,
         examples: int | None = None,
         controller: ActCool | None = None,
+        clock: str | None = None,
     ) -> None:
+        check_pair("ActCoolLR", optimizer, model)
         if total_steps is not None and progress is not None:
             raise OptionError(
                 f"total_steps is {total_steps} and progress is given too, but one alone tells "
@@ -110,9 +128,13 @@ class ActCoolLR(LRScheduler):
                 "controller is given together with schedule or options, which it has already; "
                 "give them to the controller."
             )
-        _check_total(total_steps)
+        if schedule is not None and not callable(schedule):
+            raise OptionError(
+                f"schedule is {schedule!r}, but takes the progress and gives bits; give "
+                "PowerSchedule(start=...) or a function."
+            )
+        self._clock = Clock(total_steps, clock)
         bare = bare_optimizer(optimizer)
-        self.total_steps = total_steps
         self._progress = progress
         self._ratios = rate_ratios(read_rates(bare))
         self._probe = StepProbe(
@@ -125,8 +147,9 @@ class ActCoolLR(LRScheduler):
         )
         first = max(read_rates(bare))
         self.controller = controller or ActCool(
-            schedule or PowerSchedule(), options, initial_rate=min(max(first, 1e-8), 1e8)
+            schedule or PowerSchedule(), options, initial_rate=_searchable(first)
         )
+        self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
         self.distances: Distances | None = None
         self.n_probes = 0
@@ -134,7 +157,12 @@ class ActCoolLR(LRScheduler):
         self._written: list[float] = []
         self._is_fresh = True
         self._is_leading = True
-        self._probed: tuple[Batch, Patterns] | None = None
+        self._probed: list[Pass] = []
+        self._closure: Closure | None = None
+        self._frozen: set[str] = set()
+        self._n_trained = -1
+        self._nans_before = 0
+        self._is_nan_told = False
         self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
         self._handles = [
             bare.register_step_pre_hook(WeakHook(self, "_before_step")),
@@ -143,12 +171,30 @@ class ActCoolLR(LRScheduler):
         super().__init__(bare)
 
     @property
+    def total_steps(self) -> int | float:
+        """Number of ticks of the whole training; infinite while it is not known."""
+        return math.inf if self._clock.total is None else self._clock.total
+
+    @property
+    def _step_count(self) -> int:
+        """Number of calls of `step`, that of the constructor included; torch's counter.
+
+        Derived, since others add to it: Accelerate does at every accumulated batch, and makes no
+        more calls once it is above `total_steps`.
+        """
+        return max(0, self.last_epoch + 1)
+
+    @_step_count.setter
+    def _step_count(self, value: int) -> None:
+        pass
+
+    @property
     def progress(self) -> float:
         """Share of the training that is done, a fraction in [0, 1]."""
-        steps = max(0, self.last_epoch)
         if self._progress is not None:
-            return float(self._progress(steps))
-        return 0.0 if self.total_steps is None else min(1.0, steps / self.total_steps)
+            return float(self._progress(max(0, self.last_epoch)))
+        total = self._clock.total
+        return 0.0 if total is None else min(1.0, self._clock.time(self.last_epoch) / total)
 
     @property
     def temperature(self) -> float:
@@ -169,8 +215,8 @@ class ActCoolLR(LRScheduler):
         Raises:
             OptionError: it is not positive.
         """
-        _check_total(total_steps)
-        self.total_steps = total_steps
+        check_total(total_steps)
+        self._clock.total = total_steps
 
     def close(self) -> None:
         """Let go of the optimizer and the model; the last rates stay."""
@@ -184,6 +230,10 @@ class ActCoolLR(LRScheduler):
         return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
 
     def _update_lr(self, epoch: int | None = None) -> None:
+        if not self._is_initial and self.last_epoch >= 0:
+            groups = self.optimizer.param_groups
+            self._clock.check_seen(w.grad for group in groups for w in group["params"])
+            self._clock.call()
         super()._update_lr(epoch)
         self._written = rate_marks(self.optimizer)
         self._is_fresh = self._is_leading = True
@@ -200,17 +250,30 @@ class ActCoolLR(LRScheduler):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Set the rates of the step that is about to be taken."""
+        self._clock.see_step()
+        self._closure = None
         if not self._leads() or self._has_handed_over():
             return None
-        replaced = run_closure(args, kwargs) if len(args) > 1 or kwargs else None
+        if self._progress is None:
+            self._clock.lead_step(self.last_epoch)
+        model = self._probe.model if self._is_measurement_due() else None
+        given = with_closure(
+            args, kwargs, lambda closure: Closure(closure, optimizer, model, self._set_coming_rates)
+        )
+        if given is not None:
+            self._closure = given[0]
+            return given[1]
         if not _is_overflow(optimizer):
             self._set_coming_rates()
-        return replaced
+        return None
 
     def _has_handed_over(self) -> bool:
         """Stand back where another scheduler has taken over, as SequentialLR lets it."""
         marks, written = rate_marks(self.optimizer), self._written
         if not written or marks == written or marks[: len(written)] == written:
+            return False
+        if not self._rates:
+            self._start_from(read_rates(self.optimizer))
             return False
         if self._is_fresh:
             raise OptionError(
@@ -220,6 +283,14 @@ class ActCoolLR(LRScheduler):
             )
         self._is_leading = False
         return True
+
+    def _start_from(self, rates: list[float]) -> None:
+        """Take rates that were set before the first step for those of the optimizer's start."""
+        self._ratios[:] = rate_ratios(rates)
+        self.base_lrs = [*rates]
+        self._written = rate_marks(self.optimizer)
+        if self._has_own_controller and self.controller.n_fits == 0:
+            self.controller.mu = math.log(_searchable(max(rates)))
 
     def _set_coming_rates(self) -> None:
         controller, passes = self.controller, self._passes
@@ -233,15 +304,13 @@ class ActCoolLR(LRScheduler):
         set_rates(self.optimizer, self._rates)
         self._written = rate_marks(self.optimizer)
         self._is_fresh = False
-        if passes.patterns is not None and passes.batch is not None and controller.wants_distance:
-            self._probed = passes.batch, passes.patterns
+        self._clock.steps += 1
+        if controller.wants_distance:
+            self._probed = [each for each in passes.kept if each.patterns is not None]
 
     def _fitted_rate(self) -> float:
         """Return the coming rate after hypothetical steps."""
-        passes = self._passes
-        with self._probe.measuring(
-            batch=passes.batch, before=passes.patterns, random=passes.random
-        ) as measure:
+        with self._probe.measuring(passes=self._passes.kept) as measure:
             return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
 
     def _known_rate(self) -> float:
@@ -251,29 +320,64 @@ class ActCoolLR(LRScheduler):
     def _look_before(self) -> None:
         """See that the patterns of the present weights are there, and that there are any."""
         passes = self._passes
-        if passes.batch is None:
+        if not passes.kept:
             raise DataError(
                 "ActCoolLR has seen no forward pass of its model in train() mode and with "
                 "gradients before optimizer.step(); give it the very module that the training "
                 "loop calls, and compile or wrap that module first."
             )
-        if passes.patterns is None:
-            passes.patterns = self._probe.patterns(passes.batch, passes.random)
-        else:
-            passes.patterns = self._probe.first_examples(
-                passes.patterns, passes.batch, passes.random, is_checked=self.controller.fit_due
-            )
-        if not passes.patterns:
+        self._probe.look(passes.kept, is_checked=self.controller.fit_due)
+        if not any(each.patterns for each in passes.kept):
             raise OptionError(
                 f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
                 "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
             )
+        self._leave_out_frozen()
+        passes.kept = [each for each in passes.kept if each.patterns]
+        patterns = [site for each in passes.kept for site in (each.patterns or {}).values()]
         if self._has_own_start and self.controller.n_fits == 0:
-            widths = [site.units for site in passes.patterns.values()]
-            self.controller.schedule = PowerSchedule(start_for_widths(widths))
+            widths = {site.name: site.units for site in patterns}
+            self.controller.schedule = PowerSchedule(start_for_widths(widths.values()))
         if self.controller.samples is None:
-            samples = sum(site.samples for site in passes.patterns.values())
+            samples = sum(site.samples for site in patterns)
             self.controller.samples = samples * number_of_ranks()
+        self._nans_before = sum(int(site.nans) for site in patterns)
+        if self._nans_before and not self._is_nan_told and self._are_weights_finite():
+            self._is_nan_told = True
+            warnings.warn(
+                f"{self._nans_before} pre-activations are NaN before step {self.last_epoch} and "
+                "count as inactive; look for NaN in the inputs.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _leave_out_frozen(self) -> None:
+        """Leave sites out that no step changes, as all weights before them are frozen.
+
+        Raises:
+            OptionError: no site is left.
+        """
+        kept = self._passes.kept
+        trained = trained_weights(self.optimizer, self._ratios)
+        if len(trained) != self._n_trained:
+            self._n_trained = len(trained)
+            self._frozen = set()
+            if any(id(w) not in trained for w in self._probe.model.parameters()):
+                with self._probe.measuring(passes=kept) as measure:
+                    sites = measure(_LARGE_RATE).sites
+                self._frozen = {site.name for site in sites if site.changed == 0}
+        if not self._frozen:
+            return
+        names = [name for each in kept for name in (each.patterns or {})]
+        if self._frozen.issuperset(names):
+            raise OptionError(
+                f"no step of the optimizer changes a pattern: all weights that it trains lie "
+                f"behind the last of the {len(set(names))} switch sites ({names[-1]}), as behind a "
+                "frozen backbone; train a layer before a switch, or take another scheduler."
+            )
+        for each in kept:
+            sites_left = (s for s in (each.patterns or {}).values() if s.name not in self._frozen)
+            each.patterns = Patterns(sites_left)
 
     def _agree(self, distances: Distances) -> float:
         return mean_over_ranks(distances.mean, self._device)
@@ -285,12 +389,16 @@ class ActCoolLR(LRScheduler):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Measure what the step has changed, where the controller wants to know."""
-        if self._probed is not None:
-            (batch, before), self._probed = self._probed, None
-            after = self._probe.patterns(batch, self._passes.random)
-            self.distances = compare(before, after)
+        if self._closure is not None and self._closure.calls == 0:
+            raise OptionError(
+                f"optimizer {type(optimizer).__name__} was given a closure and did not call it, so "
+                "its step came before its rate; call step() without a closure."
+            )
+        if self._probed:
+            probed, self._probed = self._probed, []
+            self.distances = self._probe.compare(probed)
             self.n_probes += 1
-            if mean_over_ranks(float(self.distances.nans), self._device) > 0:
+            if mean_over_ranks(float(self._has_diverged()), self._device) > 0:
                 raise DivergenceError(
                     f"pre-activations are NaN after step {self.last_epoch} with rate "
                     f"{self.controller.rate}: the training has diverged; start again from the "
@@ -298,6 +406,16 @@ class ActCoolLR(LRScheduler):
                 )
             self.controller.observe(self._agree(self.distances))
         self._passes.forget()
+
+    def _has_diverged(self) -> bool:
+        """Tell whether the step made NaNs; those of the inputs were there before."""
+        nans = 0 if self.distances is None else self.distances.nans
+        if nans > self._nans_before:
+            return True
+        return nans > 0 and not self._are_weights_finite()
+
+    def _are_weights_finite(self) -> bool:
+        return all(bool(weight.isfinite().all()) for weight in self._probe.model.parameters())
 
     def _add_new_groups(self) -> None:
         """Give groups that were added to the optimizer their ratio to the rate in use."""
@@ -315,7 +433,8 @@ class ActCoolLR(LRScheduler):
         return {
             "version": STATE_VERSION,
             "controller": self.controller.state_dict(),
-            "total_steps": self.total_steps,
+            "total_steps": self._clock.total,
+            "optimizer_steps": self._clock.steps,
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "_last_lr": [float(rate) for rate in self._last_lr],
@@ -324,6 +443,8 @@ class ActCoolLR(LRScheduler):
             "rates": list(self._rates),
             "is_fresh": self._is_fresh,
             "is_leading": self._is_leading,
+            "frozen": sorted(self._frozen),
+            "n_trained": self._n_trained,
             "n_probes": self.n_probes,
             "forward_passes": self._probe.forward_passes,
         }
@@ -331,7 +452,9 @@ class ActCoolLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state: the coming rates are those of the scheduler that gave it.
 
-        Load model and optimizer too, and torch's random state where the model draws.
+        Load model and optimizer too, and torch's random state where the model draws. A
+        `total_steps` given to this scheduler wins over that of the state, so a training may be
+        lengthened; a `clock` is the one given here.
 
         Args:
             state_dict: what `state_dict` returned, also after JSON.
@@ -348,20 +471,22 @@ class ActCoolLR(LRScheduler):
         if missing:
             raise DataError(f"state_dict lacks {', '.join(missing)}; give a whole state_dict().")
         self.controller.load_state_dict(state_dict["controller"])
-        self.total_steps = state_dict["total_steps"]
+        if self._clock.total is None and self._progress is None:
+            self._clock.total = state_dict["total_steps"]
+        self._clock.steps = state_dict["optimizer_steps"]
         self.last_epoch = state_dict["last_epoch"]
-        self._step_count = state_dict["_step_count"]
         self._last_lr = list(state_dict["_last_lr"])
         self.base_lrs = list(state_dict["base_lrs"])
         self._ratios[:] = state_dict["ratios"]
         self._rates = list(state_dict["rates"])
         self._written = []
+        self._frozen, self._n_trained = set(state_dict["frozen"]), state_dict["n_trained"]
         self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
         self.n_probes = state_dict["n_probes"]
         self._probe.forward_passes = state_dict["forward_passes"]
 
     def __repr__(self) -> str:
-        total = "?" if self.total_steps is None else self.total_steps
+        total = "?" if self._clock.total is None else self._clock.total
         rate = "not set" if self.controller.rate is None else f"{self.controller.rate:.4g}"
         return (
             f"ActCoolLR(step {self.last_epoch} of {total}, {self.temperature:.3g} bits wanted, "
@@ -378,12 +503,9 @@ def _refuse(rate: float) -> float:
     )
 
 
-def _check_total(total_steps: int | None) -> None:
-    if total_steps is not None and total_steps < 1:
-        raise OptionError(
-            f"total_steps is {total_steps}, but counts the calls of scheduler.step(); give a "
-            "whole number from 1 on, or None."
-        )
+def _searchable(rate: float) -> float:
+    """Return a rate from which the first search may begin."""
+    return min(max(rate, 1e-8), 1e8)
 
 
 def _is_overflow(optimizer: Optimizer) -> bool:

@@ -306,3 +306,24 @@ def test_defaults_are_those_of_table_a_1() -> None:
     assert (options.error_count, options.error_threshold) == (5, 2.5)
     assert (options.remeasure_jump, options.max_iterations) == (2, 100)
     assert options.probing_interval == 8
+
+
+def test_jumps_are_counted_in_a_row() -> None:
+    """Table A.1 names a number of errors; a probe that agrees begins the count anew."""
+    options = ActCoolOptions(error_threshold=0.5, error_count=5, refit_burst=0, refit_share=0.0)
+
+    def is_refit_due(jumps: list[bool]) -> bool:
+        controller = ActCool(PowerSchedule(4.0), options)
+        for is_jump in jumps:
+            rate = controller.next_rate(
+                0.0, lambda rate: float(LogNormal(-2.0, 1.0).distance(rate))
+            )
+            mu = controller.mu - 1.0 if is_jump else controller.mu
+            controller.observe(float(LogNormal(mu, controller.sigma).distance(rate)))
+        return controller.fit_due
+
+    assert is_refit_due([True] * 5)
+    assert not is_refit_due([True] * 4 + [False])
+    assert not is_refit_due([True] * 4 + [False] + [True] * 4)
+    assert not is_refit_due([True, False] * 9)
+    assert is_refit_due([True] * 4 + [False] + [True] * 5)

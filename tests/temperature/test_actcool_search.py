@@ -72,10 +72,23 @@ def test_the_search_stops_where_it_is_told() -> None:
     assert len(rates) <= 2 + 3 + 25 + 6 + 12
 
 
-@pytest.mark.parametrize("constant", [0.0, 1.0])
-def test_a_network_that_no_rate_changes_is_refused(constant: float) -> None:
-    with pytest.raises(DataError, match=r"D = 0 or 1 at all of .* rates; see that the step"):
-        fitted(lambda rate: constant)
+@pytest.mark.parametrize(
+    ("measure", "sentence"),
+    [
+        (
+            lambda rate: 0.0,
+            r"D = 0 at all of .* rates: no step .* behind a frozen backbone",
+        ),
+        (lambda rate: 1.0, r"D = 1 at all of .* rates: .* draw the same random numbers"),
+        (
+            lambda rate: float(rate < 1e-2),
+            r"D = 0 or 1 at all of .* rates; see that the step .* samples are more than one",
+        ),
+    ],
+)
+def test_a_network_that_no_rate_changes_is_refused(measure: Measure, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        fitted(measure, samples=1)
 
 
 def test_a_refit_that_finds_nothing_keeps_the_model() -> None:

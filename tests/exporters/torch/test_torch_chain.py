@@ -47,9 +47,7 @@ def test_patterns_and_names_are_those_of_the_mode(
     kept = x.clone()
     chain = Chain.of(model, (x,), {})
     assert chain is not None
-    with PatternCapture(
-        model, max_samples=max_samples, count_nans=False, names=SiteNames()
-    ) as slow:
+    with PatternCapture(model, max_samples=max_samples, names=SiteNames()) as slow:
         model(x)
     with ChainCapture(chain, max_samples) as quick:
         model(x)
@@ -61,15 +59,24 @@ def test_patterns_and_names_are_those_of_the_mode(
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_nan_is_seen_at_the_last_site() -> None:
-    model = nested()
-    chain = Chain.of(model, (torch.ones(4, 3, 4),), {})
-    assert chain is not None
-    x = torch.ones(4, 3, 4)
-    x[0, 0, 0] = torch.nan
-    with torch.no_grad():
-        found = chain.patterns(x, 4096)
-    assert [int(site.nans) for site in found.values()] == [0, 0, 1]
+def test_nan_is_inactive_and_counted_at_every_site() -> None:
+    """One NaN input: all of the first site by its batch statistics, then one row of another."""
+    for make, rows in ((nested, 4), (relu_first, 1)):
+        model = make()
+        x = torch.ones(4, 3, 4)
+        x[0, 0, 0] = torch.nan
+        chain = Chain.of(model, (x,), {})
+        assert chain is not None
+        with torch.no_grad():
+            found = chain.patterns(x, 4096)
+        with ChainCapture(chain, 4096) as quick, PatternCapture(model) as slow:
+            model(x)
+        for each in (found, quick.take(), slow.patterns):
+            counts = [int(site.nans) for site in each.values()]
+            assert counts == [
+                rows * site.units if n or rows == 4 else 1 for n, site in enumerate(each.values())
+            ]
+            assert not any(site.bits[:rows].any() for site in list(each.values())[1:])
 
 
 class Relu(nn.ReLU):

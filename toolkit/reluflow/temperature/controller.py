@@ -182,8 +182,8 @@ class ActCool:
             raise OptionError("observe has no step to speak of; call next_rate before it.")
         value = check_distance(distance, "distance")
         moved = recentre(self.model, self.rate, value, self.samples)
-        if abs(moved.mu - self.mu) > self.options.error_threshold:
-            self._errors += 1
+        is_jump = abs(moved.mu - self.mu) > self.options.error_threshold
+        self._errors = self._errors + 1 if is_jump else 0
         if moved.is_contradiction or self._errors >= self.options.error_count:
             self._refit_wanted = True
         self.mu = moved.mu
@@ -198,10 +198,7 @@ class ActCool:
             prober, self.options, self.mu, self.sigma, is_first=is_first, samples=self.samples
         )
         if found is None and is_first:
-            raise DataError(
-                f"measure gives D = 0 or 1 at all of {prober.count} rates; see that the step "
-                "changes the weights and that the samples are more than one."
-            )
+            raise DataError(_why_no_fit(prober))
         self.mu, self.sigma = found or (self.mu, self.sigma)
         self.n_fits += 1
         self.n_measurements += prober.count
@@ -259,3 +256,23 @@ class ActCool:
         self._refit_measurements = state["refit_measurements"]
         self._refit_wanted = state["refit_wanted"]
         self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
+
+
+def _why_no_fit(prober: Prober) -> str:
+    """Return the sentence for a network of which no rate changes some patterns and not all."""
+    values = set(prober.points.values())
+    if values == {0.0}:
+        return (
+            f"measure gives D = 0 at all of {prober.count} rates: no step changes a pattern; see "
+            "that the gradients are not 0 and that the step changes weights before a switch, which "
+            "one behind a frozen backbone does not."
+        )
+    if values == {1.0}:
+        return (
+            f"measure gives D = 1 at all of {prober.count} rates: patterns change whatever the "
+            "step; see that both passes get the same inputs and draw the same random numbers."
+        )
+    return (
+        f"measure gives D = 0 or 1 at all of {prober.count} rates; see that the step "
+        "changes the weights and that the samples are more than one."
+    )

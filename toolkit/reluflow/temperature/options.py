@@ -21,7 +21,7 @@ class ActCoolOptions:
         remeasure_probabilities: D values at whose predicted rates a fit measures
             (remeasure_init); the least and the greatest are the bounds of the search.
         initial_rates: rates to measure where no two rates enclose D = 1/2 (initlrs).
-        error_count: that many large errors since the last fit force a new fit (error_num).
+        error_count: that many large errors in a row force a new fit (error_num).
         error_threshold: a change of mu in one probe above this is a large error
             (error_muthresh); natural logarithm of a rate.
         remeasure_jump: factor between two rates of the search (remeasure_jump).
