@@ -1,0 +1,207 @@
+"""Accelerate calls the scheduler once a process and counts on its own; rates stay right."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("accelerate")
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import GradientAccumulationPlugin
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torch_nets import MILD, mlp, vectors
+
+from reluflow_torch import ActCoolLR, ClockWarning
+
+LINE = [1.5 * (1 - number / 12) for number in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def fresh_state() -> Iterator[None]:
+    """Accelerate keeps its state in the process."""
+    yield
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()  # type: ignore[no-untyped-call]
+
+
+def run(total: int | None, *, accumulate: int = 1, adjust: bool = True, **options: Any) -> Any:
+    """Train 12 optimizer steps in Accelerate's loop; return scheduler and wanted bits."""
+    plugin = GradientAccumulationPlugin(num_steps=accumulate, adjust_scheduler=adjust)
+    accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
+    batches = vectors(12 * accumulate)
+    data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = ActCoolLR(optimizer, model, total, schedule=MILD, **options)
+    model, optimizer, loader, wrapped = accelerator.prepare(
+        model, optimizer, DataLoader(data, 64), scheduler
+    )
+    wanted = []
+    for x, y in loader:
+        with accelerator.accumulate(model):
+            if accelerator.sync_gradients:
+                wanted.append(scheduler.temperature)
+            accelerator.backward(nn.functional.cross_entropy(model(x), y))
+            optimizer.step()
+            wrapped.step()
+            optimizer.zero_grad()
+    assert len(wanted) == 12
+    return scheduler, wanted
+
+
+@pytest.mark.parametrize("clock", [None, "steps", "calls"])
+@pytest.mark.parametrize(("accumulate", "adjust"), [(1, True), (3, True), (3, False)])
+def test_the_rates_of_one_process_follow_the_line(
+    accumulate: int, adjust: bool, clock: str | None
+) -> None:
+    scheduler, wanted = run(12, accumulate=accumulate, adjust=adjust, clock=clock)
+    assert wanted == pytest.approx(LINE)
+    assert scheduler.progress == 1.0
+    assert scheduler.controller.samples == 2 * 64 * accumulate
+
+
+def test_an_unknown_end_is_fine() -> None:
+    scheduler, wanted = run(None)
+    assert wanted == [1.5] * 12
+    assert scheduler.last_epoch == 12
+
+
+def test_an_end_in_batches_is_told_where_gradients_are_accumulated() -> None:
+    """36 batches, 12 steps: Accelerate calls 12 times, so the line ends at a third."""
+    scheduler, wanted = run(36, accumulate=3)
+    assert scheduler.progress == pytest.approx(1 / 3)
+    assert wanted[-1] == pytest.approx(1.5 * (1 - 11 / 36))
+
+
+SCRIPT = """
+import json, sys, warnings, torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from reluflow_torch import ActCoolLR
+from torch_nets import MILD, mlp, vectors
+total, clock, split = json.loads(sys.argv[1])
+torch.set_num_threads(1)
+accelerator = Accelerator(
+    cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=split)
+)
+assert accelerator.num_processes == 2
+batches = vectors(12 if split else 24)
+data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
+model = mlp()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+scheduler = ActCoolLR(optimizer, model, total, schedule=MILD, clock=clock)
+model, optimizer, loader, wrapped = accelerator.prepare(
+    model, optimizer, DataLoader(data, 64), scheduler
+)
+wanted, rates = [], []
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    for x, y in loader:
+        optimizer.zero_grad()
+        wanted.append(scheduler.temperature)
+        accelerator.backward(nn.functional.cross_entropy(model(x), y))
+        optimizer.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        wrapped.step()
+print(json.dumps({
+    "wanted": wanted,
+    "rates": rates,
+    "told": [str(w.message) for w in told if w.category.__name__ == "ClockWarning"],
+    "weights": [p.double().sum().item() for p in model.parameters()],
+}))
+accelerator.end_training()
+"""
+
+
+def two_processes(total: int | None, clock: str | None, split: bool) -> list[dict[str, Any]]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    support = Path(__file__).parents[2] / "support"
+    common = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(support), *sys.path]),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    settings = json.dumps([total, clock, split])
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", SCRIPT, settings],
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=200) for process in ranks]
+    finally:
+        for process in ranks:
+            process.kill()
+    for process, (_, errors) in zip(ranks, outputs, strict=True):
+        assert process.returncode == 0, errors
+    return [json.loads(text.strip().splitlines()[-1]) for text, _ in outputs]
+
+
+@pytest.mark.parametrize(
+    ("total", "clock", "split", "sentence"),
+    [
+        (24, None, False, "called 2 times for each step"),
+        (24, "calls", False, None),
+        (12, "steps", False, None),
+        (12, None, True, None),
+        (12, None, False, "called 2 times for each step"),
+    ],
+)
+def test_two_processes_follow_the_line_or_are_told(
+    total: int, clock: str | None, split: bool, sentence: str | None
+) -> None:
+    first, second = two_processes(total, clock, split)
+    assert first["rates"] == second["rates"]
+    assert first["weights"] == second["weights"]
+    is_short = (total, clock, split) == (12, None, False)
+    if is_short:  # the unwrapped loader's length counts in calls; here it was in steps
+        assert first["wanted"][6:] == [0.0] * 6
+        assert any("total_steps is 12 and 12 calls are over" in text for text in first["told"])
+    else:
+        assert first["wanted"] == pytest.approx(LINE)
+    if sentence is None:
+        assert first["told"] == []
+    else:
+        assert sentence in first["told"][0]
+        assert len(first["told"]) == 1 + is_short
+
+
+def test_two_processes_without_an_end() -> None:
+    first, _ = two_processes(None, None, False)
+    assert first["wanted"] == [1.5] * 12
+    assert first["told"] == []
+
+
+def test_a_warning_of_the_clock_may_be_made_an_error() -> None:
+    assert issubclass(ClockWarning, UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ClockWarning)
+        with pytest.raises(ClockWarning, match="total_steps is 4 and 4 calls are over"):
+            run(4)
