@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from reluflow._api.lookup import find_pattern as find_pattern
     from reluflow._api.patterns import analyze as analyze
     from reluflow._api.patterns import compare as compare
+    from reluflow._api.patterns import compare_checkpoints as compare_checkpoints
     from reluflow._api.training import sensitivity as sensitivity
     from reluflow.analysis import AnalysisOptions as AnalysisOptions
     from reluflow.analysis import ComparisonReport as ComparisonReport
     from reluflow.analysis import PatternReport as PatternReport
+    from reluflow.analysis import SeriesReport as SeriesReport
     from reluflow.analysis import StepMeter as StepMeter
     from reluflow.errors import ReluflowError as ReluflowError
     from reluflow.runtime import get_library_path as get_library_path
@@ -28,6 +30,7 @@ _HOMES = {
     "activation_bits": "reluflow._api.lookup",
     "analyze": "reluflow._api.patterns",
     "compare": "reluflow._api.patterns",
+    "compare_checkpoints": "reluflow._api.patterns",
     "find_pattern": "reluflow._api.lookup",
     "get_library_path": "reluflow.runtime",
     "inspect": "reluflow._api.inspect",
@@ -36,6 +39,7 @@ _HOMES = {
     "ComparisonReport": "reluflow.analysis",
     "PatternReport": "reluflow.analysis",
     "ReluflowError": "reluflow.errors",
+    "SeriesReport": "reluflow.analysis",
     "StepMeter": "reluflow.analysis",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,9 @@ from reluflow.analysis import (
     ComparisonReport,
     PatternReport,
     Pipeline,
+    SeriesReport,
     compare_models,
+    compare_series,
     holds_checkpoint,
     site_metrics,
     summarize,
@@ -120,6 +122,56 @@ def compare(
     with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
         settings = options or AnalysisOptions()
         report = compare_models(before, after, source, settings, Path(spill), progress)
+    if out is not None:
+        write_report(report, out)
+    return report
+
+
+def compare_checkpoints(
+    models: Sequence[Any],
+    data: Any,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    options: AnalysisOptions | None = None,
+    preprocessing: Preprocessing | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> SeriesReport:
+    """Compare many checkpoints of one network on the same data, each with each.
+
+    Args:
+        models: two checkpoints or more, in order, each as for `analyze`.
+        data: as for `analyze`.
+        out: directory for the report (page and JSON); None writes nothing.
+        options: settings.
+        preprocessing: of images and idx files.
+        limit: use the first so many inputs only.
+        progress: called as progress(stage, inputs done, inputs in all or None).
+
+    Returns:
+        Distances between all checkpoints, and measures of each, site by site.
+
+    Raises:
+        ReluflowError: bad models, data or options, in one sentence.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:50]
+        >>> names = ["models/fashion_resnet8.onnx"] * 3
+        >>> reluflow.compare_checkpoints(names, images).mean_distances[0]
+        (0.0, 0.0, 0.0)
+
+    Reference: thesis, equations 3.7 and 3.15, Fig. 3.7.
+    """
+    if out is not None:
+        check_report_directory(out)
+    loaded = [load(model) for model in models]
+    if len(loaded) < 2:
+        raise OptionError(f"models are {len(loaded)}; give two checkpoints at least.")
+    source = _open(loaded[0], data, preprocessing, limit)
+    with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
+        settings = options or AnalysisOptions()
+        report = compare_series(loaded, source, settings, Path(spill), progress)
     if out is not None:
         write_report(report, out)
     return report

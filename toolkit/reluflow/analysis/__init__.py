@@ -16,6 +16,7 @@ from reluflow.analysis.result import (
     SiteComparison,
     SiteReport,
 )
+from reluflow.analysis.series import SeriesReport, SiteSeries, compare_series
 from reluflow.analysis.step_meter import Patterns, StepMeter
 from reluflow.analysis.step_result import SiteDistance, StepDistance
 from reluflow.analysis.summarize import Analysis, site_metrics, summarize
@@ -33,12 +34,15 @@ __all__ = [
     "Patterns",
     "Pipeline",
     "RunDescription",
+    "SeriesReport",
     "SiteComparison",
     "SiteDistance",
     "SiteReport",
+    "SiteSeries",
     "StepDistance",
     "StepMeter",
     "compare_models",
+    "compare_series",
     "describe_model",
     "find_occurrences",
     "holds_checkpoint",

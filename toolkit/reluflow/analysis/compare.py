@@ -51,7 +51,7 @@ def compare_models(
     left = Pipeline(first, source, options, spill_dir / "first", progress=progress)
     options = replace(options, batch_size=left.batch_size)
     right = Pipeline(second, source, options, spill_dir / "second")
-    _check_sites(left, right)
+    check_sites(left, right)
     differing = _run_both(left, right)
     seconds = {stage: left.seconds[stage] + right.seconds[stage] for stage in left.seconds}
     sites = [_compare_site(*pair) for pair in zip(left.sites, right.sites, differing, strict=True)]
@@ -75,7 +75,12 @@ def _notes(left: Pipeline, right: Pipeline) -> Iterable[str]:
     yield from (f"In the second model: {note}" for note in right.notes if note not in left.notes)
 
 
-def _check_sites(left: Pipeline, right: Pipeline) -> None:
+def check_sites(left: Pipeline, right: Pipeline) -> None:
+    """Refuse two models that are no checkpoints of one network.
+
+    Raises:
+        ModelError: number, operators or widths of the sites differ.
+    """
     if len(left.sites) != len(right.sites):
         raise ModelError(
             f"the models have {len(left.sites)} and {len(right.sites)} switch sites; "

@@ -16,6 +16,8 @@ COMMANDS = {
     "compare": "reluflow.cli.compare:compare",
     "sensitivity": "reluflow.cli.sensitivity:sensitivity",
     "psb": "reluflow.cli.psb:app",
+    "recording": "reluflow.cli.recording:recording",
+    "index": "reluflow.cli.index:index",
     "demo": "reluflow.cli.demo:demo",
 }
 

@@ -1,4 +1,4 @@
-"""`reluflow compare`: what changed between two checkpoints of one network."""
+"""`reluflow compare`: what changed between checkpoints of one network."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.patterns import compare as run
-from reluflow.analysis import AnalysisOptions
+from reluflow._api.patterns import compare as compare_two
+from reluflow._api.patterns import compare_checkpoints
+from reluflow.analysis import AnalysisOptions, ComparisonReport, SeriesReport
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
+from reluflow.errors import OptionError
 from reluflow.report import print_table, to_json
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="ONNX file of the earlier checkpoint.")],
-    second: Annotated[Path, typer.Argument(help="ONNX file of the later checkpoint.")],
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="ONNX files of two checkpoints or more, in order.")
+    ],
     data: _options.Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     random: _options.Random = None,
@@ -35,23 +38,38 @@ def compare(
     layout: _options.Layout = None,
     as_json: _options.Json = False,
 ) -> int:
-    """Distance, temperature, Jaccard index, born and died patterns between two checkpoints."""
+    """What changed between two checkpoints of one network, or along many of them."""
+    if len(checkpoints) < 2:
+        raise OptionError(f"{len(checkpoints)} checkpoint is given; name two at least.")
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)
     with progress_bar() as progress:
-        report = run(
-            first,
-            second,
-            source,
-            out,
-            options=options,
-            preprocessing=preprocessing,
-            limit=limit,
-            progress=progress,
-        )
+        report: ComparisonReport | SeriesReport
+        if len(checkpoints) == 2:
+            report = compare_two(
+                *checkpoints,
+                source,
+                out,
+                options=options,
+                preprocessing=preprocessing,
+                limit=limit,
+                progress=progress,
+            )
+        else:
+            report = compare_checkpoints(
+                checkpoints,
+                source,
+                out,
+                options=options,
+                preprocessing=preprocessing,
+                limit=limit,
+                progress=progress,
+            )
     if as_json:
         print(to_json(report))
+    elif isinstance(report, SeriesReport):
+        print(report)
     else:
         print_table(report, Console())
     if out is not None:

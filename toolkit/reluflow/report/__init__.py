@@ -5,10 +5,12 @@ Imports results and computes nothing but their presentation.
 
 from reluflow.report.directory import check_report_directory as check_report_directory
 from reluflow.report.directory import write_report as write_report
+from reluflow.report.index import write_index as write_index
 from reluflow.report.jsonfile import read_json as read_json
 from reluflow.report.jsonfile import to_json as to_json
 from reluflow.report.jsonfile import write_json as write_json
 from reluflow.report.layer_time import save_layer_time as save_layer_time
+from reluflow.report.over_time import write_recording_page as write_recording_page
 from reluflow.report.page import write_html as write_html
 from reluflow.report.parquet import write_patterns_parquet as write_patterns_parquet
 from reluflow.report.phase_diagram import save_phase_diagram as save_phase_diagram
@@ -40,9 +42,11 @@ __all__ = [
     "to_json",
     "write_evaluation",
     "write_html",
+    "write_index",
     "write_json",
     "write_patterns_parquet",
     "write_pictures",
+    "write_recording_page",
     "write_report",
     "write_sensitivity",
 ]

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis import PatternReport, SeriesReport
 from reluflow.errors import OutputError
-from reluflow.report.jsonfile import is_report_json, write_json
+from reluflow.report.jsonfile import Report, is_report_json, write_json
+from reluflow.report.over_time import write_series_page
 from reluflow.report.page import write_html
 from reluflow.report.parquet import CountChunk, write_patterns_parquet
 from reluflow.report.pictures import PICTURES, write_pictures
@@ -71,7 +72,7 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
 
 
 def write_report(
-    report: PatternReport | ComparisonReport,
+    report: Report,
     directory: str | os.PathLike[str],
     tables: Tables | None = None,
     extras: Mapping[str, Callable[[Path], None]] | None = None,
@@ -118,7 +119,7 @@ def write_report(
     return target
 
 
-def _fill(directory: Path, report: PatternReport | ComparisonReport, tables: Tables | None) -> None:
+def _fill(directory: Path, report: Report, tables: Tables | None) -> None:
     """Write the files of a report."""
     if tables is not None:
         metadata = {"format": "reluflow patterns", "data": report.data.source}
@@ -126,8 +127,11 @@ def _fill(directory: Path, report: PatternReport | ComparisonReport, tables: Tab
             metadata["model_sha256"] = report.model.sha256
             metadata |= {f"hash_{key}": str(value) for key, value in report.hash.items()}
         write_patterns_parquet(directory / PATTERNS_NAME, tables, metadata)
-    write_pictures(report, directory)
-    write_html(report, directory / PAGE_NAME)
+    if isinstance(report, SeriesReport):
+        write_series_page(report, directory / PAGE_NAME)
+    else:
+        write_pictures(report, directory)
+        write_html(report, directory / PAGE_NAME)
     write_json(report, directory / JSON_NAME)
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis import ComparisonReport, PatternReport, SeriesReport
 from reluflow.errors import OutputError
 from reluflow.report._atomic import write_text
 from reluflow.report._decode import Mismatch, decode
 
-FORMATS: dict[str, type[PatternReport] | type[ComparisonReport]] = {
+Report = PatternReport | ComparisonReport | SeriesReport
+FORMATS: dict[str, type[PatternReport] | type[ComparisonReport] | type[SeriesReport]] = {
     "reluflow pattern report": PatternReport,
     "reluflow comparison report": ComparisonReport,
+    "reluflow series report": SeriesReport,
 }
 FORMAT_VERSION = 1
 _WIDTH = 100
@@ -26,7 +28,7 @@ _FIRST = ("notes", "n_inputs", "mean_distance")
 _LAST = ("run",)
 
 
-def to_json(report: PatternReport | ComparisonReport) -> str:
+def to_json(report: Report) -> str:
     """Return a report as indented JSON text that ends in a newline.
 
     Numbers are written as `repr` writes them, NaN and infinities as null, a list of
@@ -45,7 +47,7 @@ def to_json(report: PatternReport | ComparisonReport) -> str:
     return _text(_plain({**head, **{k: fields[k] for k in order if k in fields}}), 0) + "\n"
 
 
-def write_json(report: PatternReport | ComparisonReport, path: str | os.PathLike[str]) -> None:
+def write_json(report: Report, path: str | os.PathLike[str]) -> None:
     """Write `to_json(report)` to a file, whole or not at all.
 
     Args:
@@ -58,7 +60,7 @@ def write_json(report: PatternReport | ComparisonReport, path: str | os.PathLike
     write_text(path, to_json(report))
 
 
-def read_json(path: str | os.PathLike[str]) -> PatternReport | ComparisonReport:
+def read_json(path: str | os.PathLike[str]) -> Report:
     """Read a report that `write_json` wrote.
 
     Args:
@@ -80,7 +82,7 @@ def read_json(path: str | os.PathLike[str]) -> PatternReport | ComparisonReport:
         )
     body = {k: v for k, v in fields.items() if k not in ("format", "format_version")}
     try:
-        report: PatternReport | ComparisonReport = decode(kind, body, "report")
+        report: Report = decode(kind, body, "report")
     except Mismatch as error:
         raise OutputError(
             f"path {os.fspath(path)!r} is a damaged report: {error}; run the analysis again"
