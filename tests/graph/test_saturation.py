@@ -55,4 +55,32 @@ def test_operators_that_share_a_tensor_share_the_count() -> None:
     x = np.full((2, 4), 5000, np.float32)
     assert counted(converted, x) == ([8, 8], [8, 8])
     result = count_saturation(converted)
-    assert sum(node.op_type == "ReduceSum" for node in result.model._proto.graph.node) == 1
+    assert sum(node.op_type == "ReduceSum" for node in result.model._proto.graph.node) == 3
+
+
+BELOW = ROWS | {
+    "halves": np.array([[2047.0, 0.5, -0.5, 0.500001]], np.float32),
+    "above a power": np.array([[2048.0, 0.75, 1.0, -1.5]], np.float32),
+    "below a power": np.array([[np.nextafter(np.float32(2048), np.float32(0)), 1, 0.25, 3]]),
+    "one loud": np.array([[1e6, 0.1, -0.2, 3e-3], [1.0, np.nan, 200.0, 250.0]], np.float32),
+    "quiet": np.array([[1e-30, 3e-34, 1e-40, -1e-36]], np.float32),
+    "random": np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32) ** 9,
+}
+
+
+@pytest.mark.parametrize("x_bits", [2, 4, 12, 16])
+@pytest.mark.parametrize("f", [None, -1, 0, 9])
+@pytest.mark.parametrize("row", BELOW)
+def test_what_falls_below_the_step_is_what_quantising_makes_zero(
+    row: str, f: int | None, x_bits: int
+) -> None:
+    x = BELOW[row].astype(np.float32)
+    result = count_saturation(dense(x_bits=x_bits, x_exponents={} if f is None else {"x": f}))
+    session = open_session(
+        result.model, outputs=[result.nonzero, result.below], threads=1, library=False
+    )
+    nonzero, below = session.run({"x": x})
+    numbers, _, _ = psb.quantise_activation(x, x_bits, f)
+    counted = (x != 0) & ~np.isnan(x)
+    assert nonzero[0] == np.count_nonzero(counted)
+    assert below[0] == np.count_nonzero(counted & (numbers == 0))
