@@ -6,19 +6,25 @@ from reluflow.deployment._run import batch_size
 from reluflow.deployment.calibrate import calibrate
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.equivalence import Equivalence, compare_models
-from reluflow.deployment.evaluate import EvaluationOptions, evaluate
-from reluflow.deployment.labels import accuracy, read_labels, read_targets
+from reluflow.deployment.evaluate import evaluate
+from reluflow.deployment.evaluation_options import EvaluationOptions
+from reluflow.deployment.labels import read_answers, read_labels, read_targets
+from reluflow.deployment.metrics import METRICS, Metric, accuracy, find_metric
 from reluflow.deployment.result import (
     Evaluation,
     LayerCost,
     LayerSaturation,
     LayerSensitivity,
+    Neighbour,
+    OutputError,
     PsbDescription,
     SamplePoint,
 )
 from reluflow.deployment.saturation import measure_saturation
+from reluflow.deployment.task import Task, recognise
 
 __all__ = [
+    "METRICS",
     "Conversion",
     "Equivalence",
     "Evaluation",
@@ -26,9 +32,13 @@ __all__ = [
     "LayerCost",
     "LayerSaturation",
     "LayerSensitivity",
+    "Metric",
+    "Neighbour",
     "OutputDifference",
+    "OutputError",
     "PsbDescription",
     "SamplePoint",
+    "Task",
     "accuracy",
     "batch_size",
     "calibrate",
@@ -36,8 +46,11 @@ __all__ = [
     "convert",
     "describe_psb",
     "evaluate",
+    "find_metric",
     "measure_saturation",
     "proven",
+    "read_answers",
     "read_labels",
     "read_targets",
+    "recognise",
 ]

@@ -2,87 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource
-from reluflow.deployment._run import Runner, batch_size, first_output
+from reluflow.deployment._bench import Bench, Exact, Progress, results
+from reluflow.deployment._outputs import choose_task, run_arrays
+from reluflow.deployment._run import Runner, batch_size
 from reluflow.deployment.describe import describe_psb
-from reluflow.deployment.labels import accuracy
-from reluflow.deployment.result import Evaluation, LayerSensitivity, SamplePoint
+from reluflow.deployment.evaluation_options import EvaluationOptions
+from reluflow.deployment.explain import explain
+from reluflow.deployment.metrics import (
+    METRICS,
+    Metric,
+    MetricFunction,
+    Values,
+    accuracy,
+    find_metric,
+)
+from reluflow.deployment.result import Evaluation, LayerSensitivity, Neighbour
 from reluflow.deployment.saturation import measure_saturation
+from reluflow.deployment.task import Task
 from reluflow.errors import DataError, OptionError
-from reluflow.graph import Model, find_psb, fold_batchnorm, psb_alone
+from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, psb_alone
 from reluflow.runtime import Session, open_session, static_int8
-
-Metric = Callable[[NDArray[np.floating], NDArray[np.int64]], float]
-Progress = Callable[[str, int, int | None], None]
-SAMPLES = (1, 2, 4, 8, 16, 32, 64)
-_CALIBRATION_INPUTS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOptions:
-    """Options of `evaluate`.
-
-    Attributes:
-        samples: numbers of samples, each one of 1, 2, 4, ..., 64.
-        seeds: number of seeds (0, 1, ...) that error bars are made of.
-        int8: compare with ONNX Runtime's static int8 of the float model.
-        sensitivity: number of samples at which layers are tried alone, None: not at all.
-        batch_size: inputs a run; the model's own, or 64.
-        threads: of ONNX Runtime; all by default.
-        metric: the name that results show.
-        native: run the native library: True, never (False), or by default where it is there.
-    """
-
-    samples: tuple[int, ...] = SAMPLES
-    seeds: int = 5
-    int8: bool = False
-    sensitivity: int | None = None
-    batch_size: int | None = None
-    threads: int | None = None
-    metric: str = "accuracy"
-    native: bool | None = None
-
-    def __post_init__(self) -> None:
-        wanted = (*self.samples, *([] if self.sensitivity is None else [self.sensitivity]))
-        for n in wanted:
-            if n not in SAMPLES:
-                listed = ", ".join(map(str, SAMPLES))
-                raise OptionError(f"samples are {n!r}; accepted are {listed}.")
-        if not self.samples:
-            raise OptionError("samples are empty; give at least one number, for example 1,4,16.")
-        if self.seeds < 1:
-            raise OptionError(f"seeds is {self.seeds!r}; give a whole number from 1 on.")
 
 
 def evaluate(
     model: Model,
     source: DataSource,
-    labels: NDArray[np.int64] | None = None,
+    labels: NDArray[Any] | None = None,
     *,
     float_model: Model | None = None,
-    metric: Metric = accuracy,
+    metric: str | MetricFunction | None = None,
     options: EvaluationOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a converted model at several numbers of samples.
 
-    With the native library a run draws its samples; without it the same draws are baked into
-    the weights of a model that needs no library. Both give the same metric but for the
-    rounding of float32 sums.
+    What an output means (class numbers, scores of classes, one logit or probability, a map,
+    plain numbers) is told by its type, its shape and the labels, and said in the result's
+    `task`. Beside the metric stands the SQNR of every output against the float model, which
+    sees what decisions hide. With the native library a run draws its samples; without it the
+    same draws are baked into the weights of a model that needs no library. Both give the same
+    metric but for the rounding of float32 sums.
 
     Args:
         model: of `to_psb`.
         source: the inputs; read several times.
-        labels: `(n,)` right answers; None: the float model's answers are the right ones.
+        labels: `(n, ...)` right answers: class numbers, maps of them, bits or numbers. Pixels
+            labelled 255 or below 0 are left out. None: the float model's answers are right.
         float_model: what the model was converted from; needed without labels, for int8 and
             for the sensitivity of layers.
-        metric: of the first output for all inputs, and the labels; larger is better.
+        metric: a name of `METRICS`, or any function of the output (all inputs, as the model
+            gives it) and the labels, larger is better; None: what suits the output.
         options: settings.
         progress: called as progress("measuring", runs done, None).
 
@@ -90,27 +67,23 @@ def evaluate(
         The metric at each precision, beside float and int8, and what the model costs.
 
     Raises:
-        OptionError: the float model is needed and was not given.
-        DataError: the number of labels is not that of the inputs, or the data cannot be read
-            a second time.
+        OptionError: the float model is needed and was not given; no such metric or output.
+        DataError: the number of labels is not that of the inputs, the labels fit no output, or
+            the data cannot be read a second time.
 
-    Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2.
+    Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2; SPEC section 7.
     """
     options = options or EvaluationOptions()
+    wanted = _metric(metric, options)
     description = describe_psb(model)
     _check(source, labels, float_model, options)
-    bench = _Bench(source, labels, metric, options, progress)
-    exact, int8 = None, None
-    if float_model is not None:
-        outputs = bench.outputs(open_session(float_model, threads=options.threads))
-        if labels is None:
-            bench.labels = outputs.reshape(len(outputs), -1).argmax(axis=1)
-        exact = bench.score(outputs)
-        if options.int8:
-            int8 = static_int8(fold_batchnorm(float_model).model, bench.sample())
     runner = Runner(model, options.threads, options.native)
+    bench = _bench(model, float_model, runner, source, labels, wanted, options, progress)
+    exact = _float_values(bench)
+    int8, int8_bytes = _int8(bench, float_model)
     seeds = tuple(range(options.seeds))
-    nearest = bench.point(runner, 0, seeds[:1])
+    nearest, errors = bench.point(runner, 0, seeds[:1])
+    measured = {0: errors}
     saturation = measure_saturation(
         model,
         source,
@@ -118,36 +91,136 @@ def evaluate(
         threads=options.threads,
         native=options.native,
     )
-    points = tuple(bench.point(runner, n, seeds) for n in sorted(set(options.samples)))
+    points = []
+    for n in sorted(set(options.samples)):
+        point, measured[n] = bench.point(runner, n, seeds)
+        points.append(point)
+    task = bench.task
+    neighbours = (Neighbour("nearest", nearest.mean, nearest.more, nearest.outputs), int8, exact)
     return Evaluation(
         psb=description,
-        metric=options.metric if labels is not None else "agreement with float",
+        metric=_shown(task.metrics[0], labels),
         n_inputs=bench.n_inputs,
         seeds=seeds,
-        points=points,
+        points=tuple(points),
         nearest=nearest.mean,
-        float_value=exact,
+        float_value=exact.value if exact else None,
         float_bytes=float_model.size_bytes if float_model else None,
-        int8_value=bench.score(bench.outputs(open_session(int8, threads=options.threads)))
-        if int8
-        else None,
-        int8_bytes=int8.size_bytes if int8 else None,
+        int8_value=int8.value if int8 else None,
+        int8_bytes=int8_bytes,
         sensitivity=tuple(_sensitivity(model, float_model, bench, exact)),
         saturation=saturation,
         native=runner.native,
-        notes=_notes(runner.native),
+        notes=tuple(_notes(bench, runner.native, labels)),
+        task=task.sentence,
+        output=task.output,
+        share=task.metrics[0].share,
+        higher_is_better=task.metrics[0].higher_is_better,
+        more=tuple(_shown(each, labels) for each in task.metrics[1:]),
+        more_shares=tuple(each.share for each in task.metrics[1:]),
+        neighbours=tuple(each for each in neighbours if each is not None),
+        findings=explain(model, source, saturation, measured, options),
     )
 
 
-def _notes(native: bool) -> tuple[str, ...]:
-    if native:
-        return ()
-    return ("The native library did not run: the draws were baked into the weights for each run.",)
+def _metric(metric: str | MetricFunction | None, options: EvaluationOptions) -> Metric | None:
+    """Return the metric that was asked for, None where the output chooses."""
+    if metric is accuracy:
+        return METRICS["accuracy"]
+    if callable(metric):
+        name = options.metric or getattr(metric, "__name__", "<lambda>")
+        return Metric("metric" if name == "<lambda>" else name, metric, share=False)
+    wanted = metric if metric is not None else options.metric
+    return None if wanted is None else find_metric(wanted)
+
+
+def _shown(metric: Metric, labels: Values | None) -> str:
+    """Return a metric's name; without labels it is measured against the float model."""
+    if labels is not None:
+        return metric.name
+    return "agreement with float" if metric.name == "accuracy" else f"{metric.name} to float"
+
+
+def _bench(
+    model: Model,
+    float_model: Model | None,
+    runner: Runner,
+    source: DataSource,
+    labels: Values | None,
+    metric: Metric | None,
+    options: EvaluationOptions,
+    progress: Progress | None,
+) -> Bench:
+    """Look at the outputs for the first batch, and settle how they are read."""
+    exact = None if float_model is None else open_session(float_model, threads=options.threads)
+    session, extra = (exact, {}) if exact is not None else runner.at(0, 0)
+    outputs, n_inputs = _first(session, source, extra, options)
+    makers = output_makers(float_model or model)
+
+    def choose(wanted: Metric | None) -> Task:
+        return choose_task(
+            outputs,
+            labels,
+            makers,
+            n_inputs=n_inputs,
+            metric=wanted,
+            output=options.output,
+            threshold=options.threshold,
+        )
+
+    task = choose(metric)
+    kept = None if exact is None else Exact(exact)
+    bench = Bench(source, options, task, kept, outputs, progress)
+    if labels is not None:
+        bench.answers = task.targets(np.asarray(labels))
+    elif task.kind == "output":  # a function gets the float model's decisions as labels
+        bench.answers = bench.read_exact(replace(choose(None), output=task.output))
+    else:
+        bench.answers = bench.read_exact(task)
+    return bench
+
+
+def _first(
+    session: Session, source: DataSource, extra: Mapping[str, Any], options: EvaluationOptions
+) -> tuple[dict[str, Values], int]:
+    """Return the outputs for the first batch, and how many inputs it has."""
+    for batch in source.batches(batch_size(source, options.batch_size)):
+        n_inputs = len(next(iter(batch.values())))
+        return run_arrays(session, {**batch, **extra}), n_inputs
+    raise DataError("the data hold no inputs; give at least one")
+
+
+def _float_values(bench: Bench) -> Neighbour | None:
+    if bench.exact is None:
+        return None
+    value, *more = bench.score(bench.read_exact(bench.task))
+    return Neighbour("float32", value, tuple(more), ())
+
+
+def _int8(bench: Bench, float_model: Model | None) -> tuple[Neighbour | None, int | None]:
+    """Measure ONNX Runtime's int8 where asked for; return it and the bytes of its file."""
+    if not bench.options.int8 or float_model is None:
+        return None, None
+    model = static_int8(fold_batchnorm(float_model).model, bench.sample())
+    errors = bench.errors()
+    session = open_session(model, threads=bench.options.threads)
+    value, *more = bench.score(bench.read(session, {}, errors))
+    return Neighbour("int8", value, tuple(more), results(errors)), model.size_bytes
+
+
+def _notes(bench: Bench, native: bool, labels: Values | None) -> Iterator[str]:
+    if not native:
+        yield "The native library did not run: the draws were baked into the weights for each run."
+    if labels is not None and bench.exact is None:
+        yield "No float model was given, so losses and SQNR are left out."
+    counts = None if bench.answers is None else bench.task.judged(bench.answers)
+    if counts is not None:
+        yield f"{1 - counts.mean():.1%} of the labels are 255 or negative and are left out."
 
 
 def _check(
     source: DataSource,
-    labels: NDArray[np.int64] | None,
+    labels: Values | None,
     float_model: Model | None,
     options: EvaluationOptions,
 ) -> None:
@@ -169,64 +242,8 @@ def _check(
         )
 
 
-class _Bench:
-    """The data, the answers and the metric."""
-
-    def __init__(
-        self,
-        source: DataSource,
-        labels: NDArray[np.int64] | None,
-        metric: Metric,
-        options: EvaluationOptions,
-        progress: Progress | None,
-    ) -> None:
-        self.source = source
-        self.labels = labels
-        self.metric = metric
-        self.size = batch_size(source, options.batch_size)
-        self.options = options
-        self.n_inputs = 0
-        self._progress = progress
-        self._runs = 0
-
-    def outputs(
-        self, session: Session, extra: dict[str, np.ndarray] | None = None
-    ) -> NDArray[np.floating]:
-        """Run the model over all inputs."""
-        found = first_output(session, self.source, self.size, extra or {})
-        self.n_inputs = len(found)
-        self._runs += 1
-        if self._progress is not None:
-            self._progress("measuring", self._runs, None)
-        return found
-
-    def score(self, outputs: NDArray[np.floating]) -> float:
-        """Return the metric of outputs."""
-        if self.labels is None or len(self.labels) != len(outputs):
-            count = 0 if self.labels is None else len(self.labels)
-            raise DataError(f"there are {count} labels for {len(outputs)} inputs; give one each")
-        return float(self.metric(outputs, self.labels))
-
-    def point(self, runner: Runner, samples: int, seeds: tuple[int, ...]) -> SamplePoint:
-        """Return the metric at one number of samples; runs that must be equal are run once."""
-        different = seeds[:1] if runner.is_certain(samples) else seeds
-        values = [self.score(self.outputs(*runner.at(samples, seed))) for seed in different]
-        values *= len(seeds) // len(different)
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        return SamplePoint(samples, float(np.mean(values)), std, tuple(values))
-
-    def sample(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield some batches to calibrate int8 with."""
-        seen = 0
-        for batch in self.source.batches(self.size):
-            yield batch
-            seen += self.size
-            if seen >= _CALIBRATION_INPUTS:
-                return
-
-
 def _sensitivity(
-    model: Model, float_model: Model | None, bench: _Bench, exact: float | None
+    model: Model, float_model: Model | None, bench: Bench, exact: Neighbour | None
 ) -> Iterator[LayerSensitivity]:
     """Take one layer at a time from the converted model, and measure at a low number of samples."""
     samples = bench.options.sensitivity
@@ -235,5 +252,6 @@ def _sensitivity(
     for node in find_psb(model):
         single = psb_alone(float_model, model, node.name)
         runner = Runner(single, bench.options.threads, bench.options.native)
-        point = bench.point(runner, samples, tuple(range(bench.options.seeds)))
-        yield LayerSensitivity(node.name, point, exact - point.mean)
+        point, _ = bench.point(runner, samples, tuple(range(bench.options.seeds)))
+        loss = bench.task.metrics[0].loss(exact.value, point.mean)
+        yield LayerSensitivity(node.name, point, loss)

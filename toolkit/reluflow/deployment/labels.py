@@ -1,4 +1,4 @@
-"""The right answers, and how often a model gives them."""
+"""The right answers, from files."""
 
 from __future__ import annotations
 
@@ -39,6 +39,35 @@ def read_labels(
     array = _numpy(file, name)
     _check(file, array.dtype, array.shape)
     return array[:limit].astype(np.int64)
+
+
+def read_answers(
+    path: str | os.PathLike[str], name: str = "label", limit: int | None = None
+) -> NDArray[Any]:
+    """Read right answers of any kind: class numbers, maps of them, bits, or numbers.
+
+    Args:
+        path: .npz with an array of that name, .npy, or idx, gzipped or not.
+        name: of the array in an .npz.
+        limit: the first so many inputs only.
+
+    Returns:
+        `(n, ...)`, whole numbers as int64, others as they are.
+
+    Raises:
+        DataError: no such file or array, or it does not hold finite numbers.
+    """
+    file = Path(path)
+    if _begins_as_idx(file):
+        return read_labels(file, name, limit)
+    array = _numpy(file, name)
+    if array.ndim < 1 or array.dtype.kind not in "iubf" or not np.isfinite(array).all():
+        raise DataError(
+            f"labels of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
+            "first axis over the inputs"
+        )
+    whole = array.dtype.kind in "iu"
+    return array[:limit].astype(np.int64) if whole else array[:limit]
 
 
 def read_targets(
@@ -100,18 +129,3 @@ def _numpy(file: Path, name: str) -> NDArray[Any]:
             )
         found: NDArray[Any] = loaded[name]
         return found
-
-
-def accuracy(outputs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the share of inputs whose largest output is that of the label.
-
-    Args:
-        outputs: `(n, classes)`; axes of size 1 behind it do not count.
-        labels: `(n,)`.
-
-    Example:
-        >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
-        0.5
-    """
-    chosen = outputs.reshape(len(outputs), -1).argmax(axis=1)
-    return float(np.mean(chosen == labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,6 +72,26 @@ class PsbDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputError:
+    """How far one output is from the float model's, over all inputs and seeds.
+
+    Attributes:
+        name: of the output.
+        sqnr_db: signal to quantisation noise, 10 log10 (sum y^2 / sum (y' - y)^2), in decibels;
+            infinite where they are equal, None where the output is no floating-point number.
+        worst_channel: the channel with the lowest SQNR; None where there are no channels.
+        worst_db: its SQNR.
+        equal: share of the elements that are equal, in [0, 1].
+    """
+
+    name: str
+    sqnr_db: float | None
+    worst_channel: int | None
+    worst_db: float | None
+    equal: float
+
+
+@dataclass(frozen=True, slots=True)
 class SamplePoint:
     """A metric at one number of samples.
 
@@ -79,12 +100,33 @@ class SamplePoint:
         mean: over the seeds.
         std: standard deviation over the seeds (n - 1 in the denominator), 0 for one seed.
         values: one a seed.
+        more: means of the other metrics, in the order of `Evaluation.more`.
+        outputs: the error of each output; empty where no float model was given.
     """
 
     samples: int
     mean: float
     std: float
     values: tuple[float, ...]
+    more: tuple[float, ...] = ()
+    outputs: tuple[OutputError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A model beside the runs with samples: nearest mode, int8 or float32.
+
+    Attributes:
+        name: "nearest", "int8" or "float32".
+        value: the metric.
+        more: the other metrics, in the order of `Evaluation.more`.
+        outputs: the error of each output; empty for the float model and without one.
+    """
+
+    name: str
+    value: float
+    more: tuple[float, ...]
+    outputs: tuple[OutputError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +146,35 @@ class LayerSensitivity:
 
 @dataclass(frozen=True, slots=True)
 class LayerSaturation:
-    """How many activations that a layer multiplies its fixed-point numbers cut off.
+    """How many of a layer's activations its fixed-point numbers cut off or lose.
 
     Attributes:
         name: of the layer.
         saturated: activations beyond the largest fixed-point number, infinities included.
         activations: all of them.
+        tensor: what the layer multiplies.
+        nonzero: activations that are not 0.
+        below: those of them that become 0, being at most half a step.
+        x_bits: bits of the fixed-point numbers.
     """
 
     name: str
     saturated: int
     activations: int
+    tensor: str = ""
+    nonzero: int = 0
+    below: int = 0
+    x_bits: int = 0
 
     @property
     def share(self) -> float:
         """Fraction in [0, 1] of the activations that saturate."""
         return self.saturated / max(1, self.activations)
+
+    @property
+    def below_share(self) -> float:
+        """Fraction in [0, 1] of the activations that are not 0 but become it."""
+        return self.below / max(1, self.nonzero)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +183,7 @@ class Evaluation:
 
     Attributes:
         psb: what the model stores and does.
-        metric: its name.
+        metric: the name of the main metric.
         n_inputs: number of inputs.
         seeds: of the runs.
         points: one a number of samples, ascending.
@@ -141,6 +196,14 @@ class Evaluation:
         saturation: one a layer, over all inputs in nearest mode.
         native: whether the native library ran; else the same draws were baked into the weights.
         notes: sentences on what to know.
+        task: the sentence that says how the output was read.
+        output: the output that the metrics are of.
+        share: whether the main metric is a fraction in [0, 1], shown in percent.
+        higher_is_better: else a loss is a rise.
+        more: names of the other metrics.
+        more_shares: which of them are fractions.
+        neighbours: nearest mode, int8 and float32 with all metrics.
+        findings: sentences on what went wrong where, and what to do.
     """
 
     psb: PsbDescription
@@ -157,7 +220,32 @@ class Evaluation:
     saturation: tuple[LayerSaturation, ...]
     native: bool
     notes: tuple[str, ...]
+    task: str = ""
+    output: str = ""
+    share: bool = True
+    higher_is_better: bool = True
+    more: tuple[str, ...] = ()
+    more_shares: tuple[bool, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    def loss(self, value: float) -> float | None:
+        """Return how much worse a value is than the float model's; None without one."""
+        if self.float_value is None:
+            return None
+        fall = self.float_value - value
+        return fall if self.higher_is_better else -fall
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
+        """Return plain values, for JSON; numbers that are not finite become None."""
+        found: dict[str, Any] = _finite(asdict(self))
+        return found
+
+
+def _finite(value: Any) -> Any:
+    """Return a tree of plain values without infinities and NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_finite(each) for each in value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

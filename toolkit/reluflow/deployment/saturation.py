@@ -1,4 +1,4 @@
-"""How many activations a converted model's fixed-point numbers cut off, on data."""
+"""How many activations a converted model's fixed-point numbers cut off or lose, on data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def measure_saturation(
     threads: int | None = None,
     native: bool | None = None,
 ) -> tuple[LayerSaturation, ...]:
-    """Count the saturated activations of every PSB operator, exactly, over all inputs.
+    """Count what every PSB operator's activations lose, exactly, over all inputs.
 
     Where an exponent is calibrated, values beyond the calibration data's largest saturate;
-    where it is taken from each run, infinities alone do.
+    where it is taken from each run, infinities alone do. Values below half a step become 0: one
+    loud channel, which sets the step, does that to all others.
 
     Args:
         model: of `to_psb`.
@@ -41,12 +42,23 @@ def measure_saturation(
     """
     counting = count_saturation(model)
     session, extra = Runner(counting.model, threads, native).at(samples, seed)
-    places = [session.outputs.index(name) for name in (counting.saturated, counting.activations)]
-    totals = np.zeros((2, len(counting.nodes)), np.int64)
+    wanted = (counting.saturated, counting.activations, counting.nonzero, counting.below)
+    places = [session.outputs.index(name) for name in wanted]
+    totals = np.zeros((len(places), len(counting.nodes)), np.int64)
     for batch in source.batches(batch_size(source, size)):
         outputs = session.run({**batch, **extra})
         totals += np.stack([outputs[place] for place in places])
     return tuple(
-        LayerSaturation(node.name, int(saturated), int(activations))
-        for node, saturated, activations in zip(counting.nodes, *totals, strict=True)
+        LayerSaturation(
+            name=node.name,
+            saturated=int(saturated),
+            activations=int(activations),
+            tensor=node.x,
+            nonzero=int(nonzero),
+            below=int(below),
+            x_bits=node.x_bits,
+        )
+        for node, saturated, activations, nonzero, below in zip(
+            counting.nodes, *totals, strict=True
+        )
     )

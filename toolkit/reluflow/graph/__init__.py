@@ -17,6 +17,7 @@ from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.model import Model, load
+from reluflow.graph.outputs import output_makers
 from reluflow.graph.program import Operation, Program, read_program
 from reluflow.graph.prune import Pruned, PruneResult, prune
 from reluflow.graph.psb_alone import psb_alone
@@ -81,6 +82,7 @@ __all__ = [
     "hash_taps",
     "load",
     "normalises_by_batch",
+    "output_makers",
     "prune",
     "psb_alone",
     "psb_in_floats",

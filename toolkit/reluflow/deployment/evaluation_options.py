@@ -1,0 +1,50 @@
+"""`EvaluationOptions`: what an evaluation can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reluflow.errors import OptionError
+
+SAMPLES = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """Options of `evaluate`.
+
+    Attributes:
+        samples: numbers of samples, each one of 1, 2, 4, ..., 64.
+        seeds: number of seeds (0, 1, ...) that error bars are made of.
+        int8: compare with ONNX Runtime's static int8 of the float model.
+        sensitivity: number of samples at which layers are tried alone, None: not at all.
+        batch_size: inputs a run; the model's own, or 64.
+        threads: of ONNX Runtime; all by default.
+        metric: "accuracy", "iou", "r2", "rmse", "mae" or "correlation"; None: what suits the
+            output. Beside a function it is the name that results show.
+        native: run the native library: True, never (False), or by default where it is there.
+        output: name of the output that is measured; None: the one that suits the labels.
+        threshold: above which a value says yes; None: 0.5 for probabilities, 0 for logits.
+    """
+
+    samples: tuple[int, ...] = SAMPLES
+    seeds: int = 5
+    int8: bool = False
+    sensitivity: int | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    metric: str | None = None
+    native: bool | None = None
+    output: str | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        wanted = (*self.samples, *([] if self.sensitivity is None else [self.sensitivity]))
+        for n in wanted:
+            if n not in SAMPLES:
+                listed = ", ".join(map(str, SAMPLES))
+                raise OptionError(f"samples are {n!r}; accepted are {listed}.")
+        if not self.samples:
+            raise OptionError("samples are empty; give at least one number, for example 1,4,16.")
+        if self.seeds < 1:
+            raise OptionError(f"seeds is {self.seeds!r}; give a whole number from 1 on.")
