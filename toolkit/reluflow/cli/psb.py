@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from reluflow.cli import _options
+from reluflow.cli._answers import choose_answers, choose_metric
 from reluflow.cli._progress import progress_bar
+from reluflow.cli._words import in_options
 from reluflow.cli._wrote import say_written
 from reluflow.data import open_data
 from reluflow.deployment import (
@@ -19,7 +21,6 @@ from reluflow.deployment import (
     calibrate,
     describe_psb,
     evaluate,
-    read_labels,
 )
 from reluflow.deployment import convert as convert_model
 from reluflow.errors import ModelError, OptionError
@@ -170,13 +171,26 @@ def evaluate_model(
         Path | None,
         typer.Option(
             "--labels",
-            help="File of class numbers: .npz, .npy or idx; --data itself where .npz.",
+            help="File of right answers: .npz, .npy or idx; --data itself where .npz.",
         ),
     ] = None,
     label_name: Annotated[
-        str,
-        typer.Option("--label-name", help="Name of the array with the class numbers in an .npz."),
-    ] = "label",
+        str | None,
+        typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", help="Output to measure; what fits the labels.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="accuracy, iou, r2, rmse, mae, correlation, or MODULE:FUNCTION; what fits.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="What a yes is above; 0.5, or 0 for logits.")
+    ] = None,
     float_model: Annotated[
         Path | None, typer.Option("--float", help="The float model that it was converted from.")
     ] = None,
@@ -199,7 +213,7 @@ def evaluate_model(
     ] = None,
     as_json: _options.Json = False,
 ) -> int:
-    """Measure accuracy against the number of samples, beside float and int8."""
+    """Measure a converted model against the number of samples, beside float and int8."""
     if data is None:
         raise OptionError("give the inputs with --data PATH.")
     options = EvaluationOptions(
@@ -209,7 +223,10 @@ def evaluate_model(
         sensitivity=sensitivity,
         batch_size=batch_size,
         threads=threads,
+        output=output,
+        threshold=threshold,
     )
+    measure = choose_metric(metric)
     loaded = load(model)
     reference: Model | None = load(float_model) if float_model else None
     if not find_psb(loaded):
@@ -217,12 +234,22 @@ def evaluate_model(
         wanted = PsbOptions(p_bits=p_bits, sampler=sampler, prune=prune)
         loaded = to_psb(loaded, wanted).model
     source = open_data(Path(data), loaded.inputs, limit=limit)
-    answers = labels or (Path(data) if Path(data).suffix == ".npz" else None)
-    right = None if answers is None else read_labels(answers, label_name, limit)
+    right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)
     with progress_bar() as progress:
         result = evaluate(
-            loaded, source, right, float_model=reference, options=options, progress=progress
+            loaded,
+            source,
+            right,
+            float_model=reference,
+            metric=measure,
+            options=options,
+            progress=progress,
         )
+    result = replace(
+        result,
+        findings=tuple(map(in_options, result.findings)),
+        notes=(*([note] if note else []), *result.notes),
+    )
     if out is not None:
         write_evaluation(result, out)
     if as_json:

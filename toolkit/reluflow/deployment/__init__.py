@@ -8,8 +8,8 @@ from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.equivalence import Equivalence, compare_models
 from reluflow.deployment.evaluate import evaluate
 from reluflow.deployment.evaluation_options import EvaluationOptions
-from reluflow.deployment.labels import read_answers, read_labels, read_targets
-from reluflow.deployment.metrics import METRICS, Metric, accuracy, find_metric
+from reluflow.deployment.labels import has_array, read_answers, read_labels, read_targets
+from reluflow.deployment.metrics import METRICS, Metric, MetricFunction, accuracy, find_metric
 from reluflow.deployment.result import (
     Evaluation,
     LayerCost,
@@ -33,6 +33,7 @@ __all__ = [
     "LayerSaturation",
     "LayerSensitivity",
     "Metric",
+    "MetricFunction",
     "Neighbour",
     "OutputDifference",
     "OutputError",
@@ -47,6 +48,7 @@ __all__ = [
     "describe_psb",
     "evaluate",
     "find_metric",
+    "has_array",
     "measure_saturation",
     "proven",
     "read_answers",

@@ -127,8 +127,8 @@ def _metric(metric: str | MetricFunction | None, options: EvaluationOptions) -> 
     """Return the metric that was asked for, None where the output chooses."""
     if metric is accuracy:
         return METRICS["accuracy"]
-    if callable(metric):
-        name = options.metric or getattr(metric, "__name__", "<lambda>")
+    if metric is not None and not isinstance(metric, str):
+        name = options.metric or str(getattr(metric, "__name__", "<lambda>"))
         return Metric("metric" if name == "<lambda>" else name, metric, share=False)
     wanted = metric if metric is not None else options.metric
     return None if wanted is None else find_metric(wanted)

@@ -22,6 +22,8 @@ _LOST = 0.1
 _MANY_LOST = 0.3
 _SATURATED = 0.01
 _LOUD = 32.0
+_FINER = 4096.0
+"""Four more bits make the step 16 times finer, which helps no channel this many times as quiet."""
 _FEW_BITS = 2
 
 Measured = Mapping[int, Mapping[str, SignalError]]
@@ -111,14 +113,13 @@ def _lost(
             f": channel {channel} of tensor {node.x!r} is {ratio:,.0f} times as loud as the "
             "median channel and sets the step for all"
         )
-    ways = ["convert with 16 bits an activation (x_bits)"] if row.x_bits < 16 else []
-    if node.x_exponent is None:
-        ways.append("calibrate, so that single large values do not set the step")
+    finer = row.x_bits < 16 and (loud is None or loud[1] <= _FINER)
+    ways = ["convert with 16 bits an activation (x_bits)"] if finer else []
     if loud is not None:
-        ways.append(
-            f"scale channel {loud[0]} down in the layer before and up again in the float model"
-        )
-    ways.append(f"keep {row.name!r} in floating point (exclude)")
+        ways.insert(0, f"scale channel {loud[0]} down in the layer before and up in this one")
+    elif node.x_exponent is None:
+        ways.append("calibrate on usual data, so that rare large values do not set the step")
+    ways.append(f"keep {row.name!r} in floating point (exclude it)")
     return f"{text}; {', or '.join(ways)}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,15 @@ def read_answers(
         )
     whole = array.dtype.kind in "iu"
     return array[:limit].astype(np.int64) if whole else array[:limit]
+
+
+def has_array(path: str | os.PathLike[str], name: str) -> bool:
+    """Tell whether an .npz holds an array of a name; what cannot be read holds none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def read_targets(

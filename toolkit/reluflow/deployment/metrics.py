@@ -89,15 +89,14 @@ def intersection_over_union(decisions: Values, targets: Values) -> float:
     Reference: Everingham et al., *The Pascal Visual Object Classes Challenge*, 2015, section 4.
     """
     if decisions.dtype == bool:
-        union = np.count_nonzero(decisions | targets)
-        return np.count_nonzero(decisions & targets) / union if union else 1.0
+        return _overlap(decisions, targets) if (decisions | targets).any() else 1.0
     classes = np.union1d(decisions, targets)
     shares = [_overlap(decisions == each, targets == each) for each in classes if each >= 0]
     return float(np.mean(shares)) if shares else 0.0
 
 
 def _overlap(a: Values, b: Values) -> float:
-    return float(np.count_nonzero(a & b) / max(1, np.count_nonzero(a | b)))
+    return int(np.count_nonzero(a & b)) / max(1, int(np.count_nonzero(a | b)))
 
 
 def r2(numbers: Values, targets: Values) -> float:

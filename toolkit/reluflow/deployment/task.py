@@ -49,7 +49,7 @@ class Task:
         A row of scores without a largest one (NaN) decides for class -1, which is never right.
         """
         if self.kind == "classes":
-            found = output.argmax(axis=self.axis)
+            found = np.asarray(output.argmax(axis=self.axis))
             found[np.isnan(output).any(axis=self.axis)] = -1
             return squeeze(found)
         if self.kind == "bits":
@@ -62,7 +62,7 @@ class Task:
             return labels
         plain = squeeze(np.asarray(labels))
         if self.one_hot:
-            return plain.argmax(axis=1)
+            return np.asarray(plain.argmax(axis=1))
         return plain > 0 if self.kind == "bits" else plain
 
     def judged(self, targets: Values) -> Values | None:

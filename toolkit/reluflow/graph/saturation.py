@@ -65,11 +65,11 @@ def count_saturation(model: Model) -> SaturationCounts:
         if key not in counts:
             counts[key] = _count(editor, *key, row)
     found = [counts[node.x, node.x_exponent, node.x_bits] for node in nodes]
-    names = [
+    saturated, activations, nonzero, below = (
         _output(editor, what, [each[place] for each in found])
         for place, what in enumerate(("saturated", "activations", "nonzero", "below"))
-    ]
-    return SaturationCounts(editor.finish(), *names, nodes)
+    )
+    return SaturationCounts(editor.finish(), saturated, activations, nonzero, below, nodes)
 
 
 def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tuple[str, ...]:

@@ -11,9 +11,19 @@ from rich.text import Text
 from reluflow.deployment import Evaluation, LayerCost, PsbDescription
 from reluflow.graph import PsbResult
 from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
+from reluflow.report._psb_rows import (
+    PrecisionRow,
+    difference,
+    measure,
+    noise_titles,
+    precision_rows,
+)
 
 _SHOWN = 20
 _NAME = 26
+_OUTPUTS = 4
+_MUCH_LOST = 0.01
+"""Smaller shares are usual: values near 0 that any fixed-point number loses."""
 
 
 def print_psb_description(model: PsbDescription, console: Console) -> None:
@@ -85,17 +95,15 @@ def print_evaluation(result: Evaluation, console: Console) -> None:
         console: where to print.
     """
     title = f"{result.metric} of {_file(result.psb)} on {plural(result.n_inputs, 'input')}"
-    table = _table(title, ("samples", result.metric, "std", "loss"))
-    rows = [(str(p.samples), p.mean, decimal(100 * p.std)) for p in result.points]
-    rows.append(("nearest", result.nearest, ""))
-    if result.int8_value is not None:
-        rows.append(("int8", result.int8_value, ""))
-    if result.float_value is not None:
-        rows.append(("float32", result.float_value, ""))
-    for name, value, std in rows:
-        loss = "" if result.float_value is None else _points(result.float_value - value)
-        table.add_row(name, f"{100 * value:.2f} %", std, loss)
+    titles = (result.metric, "std", "loss", *result.more)
+    rows = precision_rows(result)
+    table = _table(title, ("samples", *(each.removesuffix(" to float") for each in titles)))
+    for row in rows:
+        table.add_row(row.name, row.value, row.std, row.loss, *row.more)
     console.print(table)
+    _print_noise(result, rows, console)
+    if result.task:
+        _say(result.task, console)
     if result.float_bytes:
         share = result.psb.file_bytes / result.float_bytes
         _say(f"file {size(result.psb.file_bytes)}, {share:.3f} of float32", console)
@@ -103,6 +111,19 @@ def print_evaluation(result: Evaluation, console: Console) -> None:
     _print_saturation(result, console)
     for note in result.notes:
         _say(note, console)
+    _warn(list(result.findings), console)
+
+
+def _print_noise(result: Evaluation, rows: list[PrecisionRow], console: Console) -> None:
+    """Print the signal to quantisation noise of the outputs, the first two of them."""
+    titles = noise_titles(result)[:_OUTPUTS]
+    if not titles:
+        return
+    table = _table("SQNR against float32, dB", ("samples", *titles))
+    for row in rows:
+        if row.noise:
+            table.add_row(row.name, *row.noise[:_OUTPUTS])
+    console.print(table)
 
 
 def _print_sensitivity(result: Evaluation, console: Console) -> None:
@@ -112,8 +133,8 @@ def _print_sensitivity(result: Evaluation, console: Console) -> None:
     titles = ("layer", result.metric, "std", "loss")
     table = _table(f"one layer alone at {plural(n, 'sample')}", titles)
     for row in sorted(result.sensitivity, key=lambda found: -found.loss):
-        mean, std = f"{100 * row.point.mean:.2f} %", decimal(100 * row.point.std)
-        table.add_row(plain(row.name), mean, std, _points(row.loss))
+        mean, std = measure(row.point.mean, result.share), difference(row.point.std, result.share)
+        table.add_row(plain(row.name), mean, std.lstrip("+"), difference(row.loss, result.share))
     console.print(table)
 
 
@@ -121,21 +142,24 @@ def _print_saturation(result: Evaluation, console: Console) -> None:
     cut = [row for row in result.saturation if row.saturated]
     if not cut:
         _say("no activation saturates in nearest mode", console)
-        return
-    table = _table("saturated activations, nearest mode", ("layer", "saturated", "of", "share"))
-    for row in sorted(cut, key=lambda found: -found.share):
-        share = percent(row.share)
-        table.add_row(plain(row.name), count(row.saturated), count(row.activations), share)
-    console.print(table)
+    else:
+        table = _table("saturated activations, nearest mode", ("layer", "saturated", "of", "share"))
+        for row in sorted(cut, key=lambda found: -found.share):
+            share = percent(row.share)
+            table.add_row(plain(row.name), count(row.saturated), count(row.activations), share)
+        console.print(table)
+    lost = [row for row in result.saturation if row.below_share >= _MUCH_LOST]
+    if lost:
+        titles = ("layer", "become 0", "of", "share")
+        table = _table("activations below the step, nearest mode", titles)
+        for row in sorted(lost, key=lambda found: -found.below_share)[:_SHOWN]:
+            share = percent(row.below_share)
+            table.add_row(plain(row.name), count(row.below), count(row.nonzero), share)
+        console.print(table)
 
 
 def _file(model: PsbDescription) -> str:
     return plain(Path(model.path).name) if model.path else "the model"
-
-
-def _points(share: float) -> str:
-    """Return a loss in percentage points."""
-    return f"{100 * share:+.2f}"
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
