@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,19 @@ TITLES = {
 }
 
 
-def networks(real: Path) -> Iterator[tuple[str, str, Model]]:
-    """Yield kind, name and model of all networks, one at a time."""
+def networks(real: Path, kinds: Collection[str]) -> Iterator[tuple[str, str, Model]]:
+    """Yield kind, name and model of the networks of some kinds, one at a time."""
     import light_models
 
     for path in sorted((ROOT / "tests" / "conformance" / "exporters").glob("*.onnx")):
-        yield "exporters", path.stem, load(path)
+        if "exporters" in kinds:
+            yield "exporters", path.stem, load(path)
     for path in sorted((ROOT / "models").glob("*.onnx")):
-        yield "shipped", path.stem, load(path)
-    for name, path in light_models.paths().items():
+        if "shipped" in kinds:
+            yield "shipped", path.stem, load(path)
+    for name, path in light_models.paths().items() if "light" in kinds else ():
         yield "light", name, load(light_models.with_random_weights(path))
-    for name, path in real_networks(real).items():
+    for name, path in real_networks(real).items() if "real" in kinds else ():
         yield "real", name, load(path)
 
 
@@ -142,21 +144,22 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     parser.add_argument("--table", type=Path, help="write the page to this file")
     parser.add_argument("--real", type=Path, default=FOLDER, help="folder of real networks")
+    parser.add_argument("--kinds", nargs="+", default=list(_KINDS), choices=list(_KINDS))
     parser.add_argument("--again", type=Path, help="make the page from this record, run nothing")
     given = parser.parse_args()
     if given.again:
         results = json.loads(given.again.read_text(encoding="utf-8"))
     else:
         versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
-        results = {"versions": versions, "networks": list(_all(given.real))}
+        results = {"versions": versions, "networks": list(_all(given.real, given.kinds))}
     keep(given.json, results)
     if given.table:
         given.table.write_text(table(results), encoding="utf-8")
     return int(any("error" in row for row in results["networks"]))
 
 
-def _all(real: Path) -> Iterator[dict[str, Any]]:
-    for kind, name, model in networks(real):
+def _all(real: Path, kinds: list[str]) -> Iterator[dict[str, Any]]:
+    for kind, name, model in networks(real, kinds):
         started = time.perf_counter()
         try:
             row = {"kind": kind, "name": name, **measured(model)}

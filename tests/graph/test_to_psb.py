@@ -19,6 +19,7 @@ from reluflow.graph import (
     find_psb,
     find_sites,
     find_successions,
+    fold_batchnorm,
     load,
     psb_inputs,
     tap,
@@ -472,3 +473,21 @@ def test_replaceable_weights_become_constants() -> None:
     result = to_psb(load(proto))
     assert [v.name for v in result.model._proto.graph.input] == ["x", "samples", "seed"]
     assert any("callers can no longer replace them: 'w'" in note for note in result.notes)
+
+
+def test_documentation_of_nodes_and_tensors_stays() -> None:
+    bn, constants = norm("h", "y", 8)
+    nodes = [N("Conv", ["x", "w"], ["h"], name="conv", doc_string="edges"), bn]
+    proto = build(nodes, {"w": weights(8, 4, 3, 3)} | constants, IMAGE)._proto
+    tensor = next(t for t in proto.graph.initializer if t.name == "w")
+    tensor.doc_string = "learnt"
+    for holder in (proto, proto.graph, proto.graph.node[0], tensor):
+        holder.metadata_props.add(key="k", value=type(holder).__name__)
+    folded = fold_batchnorm(load(proto)).model._proto
+    kept = next(t for t in folded.graph.initializer if t.name == "w")
+    assert (kept.doc_string, kept.metadata_props) == ("learnt", tensor.metadata_props)
+    made = to_psb(load(proto)).model._proto
+    node = next(n for n in made.graph.node if n.op_type == "PsbConv")
+    assert (node.doc_string, node.metadata_props[0].value) == ("edges", "NodeProto")
+    assert made.metadata_props == proto.metadata_props
+    assert made.graph.metadata_props == proto.graph.metadata_props

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
 from reluflow.graph._copy import copy_proto
@@ -161,7 +161,7 @@ class Editor:
         if tensor is not None and self.sole_reader(old) is node:
             listed = any(value.name == old for value in self.proto.graph.input)
             if not listed and old not in self._stored.values():
-                tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), old))
+                _overwrite(tensor, array)
                 return
         self.set_input(node, position, self.add_initializer(old or stem, what, array))
 
@@ -332,6 +332,20 @@ def _keep(field: object, flags: list[bool]) -> None:
     for index in reversed(range(len(flags))):
         if not flags[index]:
             del field[index]  # type: ignore[attr-defined]
+
+
+def _overwrite(tensor: TensorProto, array: np.ndarray) -> None:
+    """Give a tensor other numbers; what documents it stays."""
+    new = numpy_helper.from_array(np.ascontiguousarray(array), tensor.name)
+    new.doc_string = tensor.doc_string
+    new.metadata_props.extend(tensor.metadata_props)
+    tensor.CopyFrom(new)
+
+
+def copy_documentation(source: NodeProto, node: NodeProto) -> None:
+    """Give a node the documentation and metadata of the one that it replaces."""
+    node.doc_string = source.doc_string
+    node.metadata_props.extend(source.metadata_props)
 
 
 def _digest(array: np.ndarray) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from reluflow.graph._edit import Editor, name_of
+from reluflow.graph._edit import Editor, copy_documentation, name_of
 from reluflow.graph._own_domain import ADDEND_PLACE, OWN_DOMAIN
 from reluflow.graph._psb_function import MIN_IR, psb_functions
 from reluflow.graph._psb_read import Multiply
@@ -50,6 +50,7 @@ class PsbWriter:
         node = helper.make_node(
             found.op, inputs, [made], name=name, domain=OWN_DOMAIN, **self._attributes(found)
         )
+        copy_documentation(found.node, node)
         for merged in found.merged:
             editor.remove(merged)
         editor.replace(found.node, node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnx import TensorProto
 
 from reluflow.graph._constants import constant, scalar
+from reluflow.graph._external import is_float
 from reluflow.graph._idioms import produced_by
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match, Matcher
@@ -51,7 +52,8 @@ def nonnegative(scope: Scope, tensor: str, depth: int = 12) -> bool:
         return False
     value = constant(scope, tensor)
     if value is not None:
-        return bool(value.size) and value.dtype.kind in "fiu" and bool((value >= 0).all())
+        numbers = value.dtype.kind in "fiu" or is_float(value.dtype)
+        return bool(value.size) and numbers and bool((value >= 0).all())
     node = scope.producer(tensor)
     if node is None or node.domain:
         return False

@@ -12,10 +12,11 @@ from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._own_domain import ADDEND_PLACE, PSB_CONV
 from reluflow.graph.model import Model
 from reluflow.graph.psb_nodes import code_of, is_psb
-from reluflow.psb import sampled_weights
+from reluflow.psb import PsbCode, sampled_weights
 
 _WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")
 _WIDEST = 16
+_AT_ONCE = 2**21
 
 
 def psb_in_floats(model: Model) -> Model:
@@ -59,7 +60,7 @@ def with_wide_activations(model: Model) -> Model:
 def _write_floats(editor: Editor, node: NodeProto) -> None:
     planes, emax, bias = (editor.constant(name) for name in node.input[1:4])
     assert planes is not None and emax is not None and bias is not None  # checked at load
-    weights = sampled_weights(code_of(node, planes, emax), 0, "nearest").astype(np.float32)
+    weights = _executed(code_of(node, planes, emax))
     output = node.output[0]
     steps = [_product(editor, node, weights, bias, editor.fresh(output, "sum"))]
     place = ADDEND_PLACE[node.op_type]
@@ -72,6 +73,17 @@ def _write_floats(editor: Editor, node: NodeProto) -> None:
     editor.replace(node, steps[0])
     for before, step in pairwise(steps):
         editor.insert(step, after=before)
+
+
+def _executed(code: PsbCode) -> np.ndarray:
+    """Return the weights of a nearest run in float32, some channels at a time."""
+    weights = np.empty(code.words.shape, np.float32)
+    rows = max(1, _AT_ONCE // max(1, code.words[:1].size))
+    for start in range(0, len(weights), rows):
+        part = slice(start, start + rows)
+        some = PsbCode(code.words[part], code.emax[part], code.p_bits)
+        weights[part] = sampled_weights(some, 0, "nearest")
+    return weights
 
 
 def _product(
