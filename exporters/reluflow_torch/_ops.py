@@ -38,6 +38,15 @@ def _threshold(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, f
     return args[0], float(_argument(args, kwargs, 1, "threshold", 0.0))
 
 
+def _leaky(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float] | None:
+    """A slope of 1 everywhere switches nothing; slopes in tensors are looked up on the CPU only."""
+    slope = _argument(args, kwargs, 1, "negative_slope", 0.01)
+    if isinstance(slope, Tensor):
+        is_one = slope.device.type == "cpu" and slope.numel() > 0 and bool((slope == 1).all())
+        return None if is_one else (args[0], 0.0)
+    return None if slope == 1 else (args[0], 0.0)
+
+
 def _lower_bound(default: float | None) -> Threshold:
     """Return a rule for clips: a site when the lower bound is 0, as in ReLU6."""
 
@@ -47,6 +56,13 @@ def _lower_bound(default: float | None) -> Threshold:
         return (args[0], 0.0) if isinstance(bound, int | float) and bound == 0 else None
 
     return rule
+
+
+def _lower_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float] | None:
+    """A clip whose lower bound is a tensor of zeros; looked up on the CPU only."""
+    bound = _argument(args, kwargs, 1, "min", None)
+    is_tensor = isinstance(bound, Tensor) and bound.device.type == "cpu"
+    return (args[0], 0.0) if is_tensor and not bound.any() else None
 
 
 def _larger_of_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float] | None:
@@ -71,13 +87,13 @@ def _overloads(rule: Threshold, *names: str) -> dict[int, Threshold]:
 
 
 SWITCHES: dict[int, Threshold] = {
-    **_overloads(
-        _at(0.0), "relu", "leaky_relu", "prelu", "_prelu_kernel", "rrelu", "rrelu_with_noise"
-    ),
+    **_overloads(_at(0.0), "relu", "rrelu", "rrelu_with_noise"),
+    **_overloads(_leaky, "leaky_relu", "prelu", "_prelu_kernel"),
     **_overloads(_at(-3.0), "hardswish", "hardsigmoid"),
     **_overloads(_threshold, "threshold"),
     **_overloads(_lower_bound(-1.0), "hardtanh"),
     **_overloads(_lower_bound(None), "clamp", "clamp_min"),
+    **_overloads(_lower_tensor, "clamp.Tensor", "clamp_min.Tensor"),
     **_overloads(_larger_of_two, "maximum", "max.other"),
 }
 """Operators with a knee by their identity: rule of `(args, kwargs)` that gives pre-activation

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from reluflow.errors import OptionError
 from reluflow_torch._bits import switch_bits
+from reluflow_torch._forms import Forms
 from reluflow_torch._modules import ModuleStack
 from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
 from reluflow_torch._pixels import sample_units
@@ -138,6 +139,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sites: list[Site] = []
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
+        self._forms = Forms()
 
     @property
     def patterns(self) -> Patterns:
@@ -170,6 +172,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Stop catching, but leave the hooks: torch walks through them after a failed pass."""
         super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
         self._compared.clear()
+        self._forms.clear()
 
     def detach(self) -> None:
         """Take the hooks away that `abandon` left."""
@@ -187,13 +190,19 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._keep(func, args[0], 0.0, result)
             return result
         rule = self._rules.get(key)
-        if rule is not None:
-            found = rule(args, kwargs)
-            if found is not None:
-                self._keep(func, *found)
-        elif func is _WHERE:
+        found = None if rule is None else rule(args, kwargs)
+        reading = None
+        if found is None:
+            reading = self._forms.read(key, args, kwargs)
+            if reading is not None:
+                found = reading.switch
+        if found is not None:
+            self._keep(func, *found)
+        elif func is _WHERE and not (reading is not None and reading.known):
             self._keep_where(func, args)
         result = func(*args, **kwargs)
+        if reading is not None:
+            self._forms.keep(result, reading)
         axis = UNIT_AXIS.get(key)
         if axis is not None:
             made = result[0] if isinstance(result, tuple | list) else result
