@@ -60,7 +60,7 @@ class Chain:
     def patterns(self, x: Tensor, max_samples: int) -> Patterns:
         """Return the patterns on an input; the layers run as in training."""
         sites: list[Site] = []
-        own = False
+        own, layers = False, self.fed_by()
         for path, layer in self.layers:
             if isinstance(layer, nn.Linear):
                 x, own = functional.linear(x, layer.weight, layer.bias), True
@@ -69,7 +69,20 @@ class Chain:
                 sites.append(_site(path, x, max_samples))
             else:
                 x, own = layer(x), own or isinstance(layer, nn.BatchNorm1d)
-        return _patterns(sites)
+        return _patterns(sites, layers)
+
+    def fed_by(self) -> list[str]:
+        """Return for each ReLU the path of the layer that feeds it, "" where none does."""
+        found, last = [], ""
+        for path, layer in self.layers:
+            if type(layer) is nn.ReLU:
+                found.append(last)
+                last = ""
+            elif type(layer) is nn.Linear:
+                last = path
+            elif type(layer) is nn.BatchNorm1d:
+                last = last or path
+        return found
 
 
 class ChainCapture:
@@ -77,6 +90,7 @@ class ChainCapture:
 
     def __init__(self, chain: Chain, max_samples: int) -> None:
         self._layers = chain.layers
+        self._fed_by = chain.fed_by()
         self._max_samples = max_samples
         self._sites: list[Site] = []
         self._handles: list[RemovableHandle] = []
@@ -102,7 +116,7 @@ class ChainCapture:
 
     def take(self) -> Patterns:
         """Return what was caught."""
-        return _patterns(self._sites)
+        return _patterns(self._sites, self._fed_by)
 
 
 def _is_watched(device: torch.device) -> bool:
@@ -147,6 +161,6 @@ def _site(path: str, switched: Tensor, max_samples: int) -> Site:
     return path, "relu", *switch_bits(values, 0.0, is_switched=True), len(switched)
 
 
-def _patterns(sites: list[Site]) -> Patterns:
-    names = numbered(sites)
-    return Patterns(SitePattern(name, *site[1:]) for name, site in zip(names, sites, strict=True))
+def _patterns(sites: list[Site], layers: list[str]) -> Patterns:
+    named = zip(numbered(sites), sites, layers, strict=False)  # a pass may have failed
+    return Patterns(SitePattern(name, *site[1:], layer) for name, site, layer in named)

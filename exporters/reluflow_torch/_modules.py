@@ -55,6 +55,11 @@ class ModuleStack:
         self._handles.clear()
         self._running.clear()
 
+    @property
+    def path(self) -> str:
+        """Path of the module that runs now."""
+        return self._running[-1][0] if self._running else ""
+
     def name(self, op: str) -> str:
         """Return the name of a site that runs now, without the number of its call."""
         path, is_activation = self._running[-1] if self._running else ("", False)

@@ -23,12 +23,14 @@ class SiteDistance:
         changed: number of samples whose pattern differs.
         samples: number of samples n that were compared.
         nans: number of NaN pre-activations in the second pass.
+        layer: path of the module that feeds the site, "" where none does.
     """
 
     name: str
     changed: int
     samples: int
     nans: int = 0
+    layer: str = ""
 
     @property
     def distance(self) -> float:
@@ -67,8 +69,12 @@ class Distances:
         return sum(site.nans for site in self.sites)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {"mean": self.mean, "sites": [asdict(site) for site in self.sites]}
+        """Return plain values, ready for JSON; a site without a layer has no such key."""
+        sites = [asdict(site) for site in self.sites]
+        return {
+            "mean": self.mean,
+            "sites": [{k: v for k, v in site.items() if k != "layer" or v} for site in sites],
+        }
 
 
 def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]) -> Distances:
@@ -113,6 +119,7 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
                 int(value),
                 a.samples,
                 int(next(counted)) if isinstance(count, Tensor) else count,
+                a.layer,
             )
             for (a, _), value, count in zip(pairs, values, nans, strict=False)
         )
@@ -136,7 +143,11 @@ def pooled(parts: Sequence[Distances]) -> Distances:
     for new in (site for part in parts for site in part.sites):
         old = sites.get(new.name, SiteDistance(new.name, 0, 0))
         sites[new.name] = SiteDistance(
-            new.name, old.changed + new.changed, old.samples + new.samples, old.nans + new.nans
+            new.name,
+            old.changed + new.changed,
+            old.samples + new.samples,
+            old.nans + new.nans,
+            new.layer,
         )
     return Distances(tuple(sites.values()))
 

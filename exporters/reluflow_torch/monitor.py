@@ -100,6 +100,7 @@ class PatternMonitor:
     Attributes:
         step: number of optimizer steps seen.
         distances: what the latest measured step changed; None before the first.
+        layers: name of each site seen so far -> path of the module that feeds it, such as `fc1`.
         sweeps: `(step, rate in use, Sensitivity)` of each sweep.
         alarms: the alarms so far.
         watch: see above.
@@ -156,6 +157,7 @@ class PatternMonitor:
             )
         self.step = 0
         self.distances: Distances | None = None
+        self.layers: dict[str, str] = {}
         self.sweeps: list[tuple[int, float, Sensitivity]] = []
         self.alarms: list[DivergenceAlarm] = []
         self.watch = watch if watch is not None else SigmaWatch()
@@ -234,6 +236,8 @@ class PatternMonitor:
         if self._is_due(every) or self._is_due(sweep_every):
             self._probe.look(kept)
             self._looked = [each for each in kept if each.patterns]
+        for each in kept:
+            self.layers |= {name: site.layer for name, site in (each.patterns or {}).items()}
         if self._is_due(measures_every):
             self._measure_patterns(kept[0])
         if self._is_due(sweep_every) and self._looked:

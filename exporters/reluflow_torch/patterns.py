@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from reluflow.errors import OptionError
 from reluflow_torch._bits import switch_bits
 from reluflow_torch._forms import Forms
+from reluflow_torch._layer_names import LayerNames
 from reluflow_torch._modules import ModuleStack
 from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
 from reluflow_torch._pixels import sample_units
@@ -34,6 +35,8 @@ class SitePattern:
             a pre-activation lies above the threshold.
         nans: how many of these pre-activations were NaN; NaN is inactive.
         population: number of samples at the site, before the choice.
+        layer: path of the module whose weights feed the site, such as `fc1`; "" where a
+            function or nothing with weights does.
     """
 
     name: str
@@ -41,6 +44,7 @@ class SitePattern:
     bits: Tensor
     nans: Tensor | int
     population: int
+    layer: str = ""
 
     @property
     def units(self) -> int:
@@ -78,19 +82,25 @@ class SiteNames:
 
     def __init__(self) -> None:
         self.are_wanted = True
-        self._known: dict[tuple[tuple[str, int], ...], tuple[str, ...]] = {}
+        self._known: dict[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]] = {}
 
-    def name(self, sites: Sequence[Site], *, is_named: bool) -> tuple[str, ...]:
-        """Return the names of the sites: learns from those that have them, helps the rest.
+    def name(
+        self, sites: Sequence[Site], layers: Sequence[str] | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the names of the sites and their layers: learns from those that have them.
 
         Where a model takes a way that was not seen before, the next pass is asked for names.
+
+        Args:
+            sites: in the order of the calls.
+            layers: what feeds each; None where the sites have no names of their own either.
         """
         way = tuple((op, bits.shape[1]) for _, op, bits, _, _ in sites)
-        if is_named:
-            self._known[way] = numbered(sites)
+        if layers is not None:
+            self._known[way] = tuple(zip(numbered(sites), layers, strict=True))
         names = self._known.get(way)
         self.are_wanted = names is None
-        return numbered(sites) if names is None else names
+        return tuple((name, "") for name in numbered(sites)) if names is None else names
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -140,6 +150,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
         self._forms = Forms()
+        self._layers = None if self._stack is None else LayerNames()
+        self._fed_by: list[str] = []
 
     @property
     def patterns(self) -> Patterns:
@@ -148,9 +160,10 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def take(self) -> Patterns:
         """Return what was caught so far."""
-        names = self._names.name(self._sites, is_named=self._stack is not None)
+        names = self._names.name(self._sites, None if self._stack is None else self._fed_by)
         return Patterns(
-            SitePattern(name, *site[1:]) for name, site in zip(names, self._sites, strict=True)
+            SitePattern(name, *site[1:], layer)
+            for (name, layer), site in zip(names, self._sites, strict=True)
         )
 
     def __enter__(self) -> PatternCapture:
@@ -173,6 +186,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
         self._compared.clear()
         self._forms.clear()
+        if self._layers is not None:
+            self._layers.clear()
 
     def detach(self) -> None:
         """Take the hooks away that `abandon` left."""
@@ -188,6 +203,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if key in _RELUS:
             result = func(*args, **kwargs)
             self._keep(func, args[0], 0.0, result)
+            if self._layers is not None:
+                self._layers.see(key, args, result, "")
             return result
         rule = self._rules.get(key)
         found = None if rule is None else rule(args, kwargs)
@@ -203,6 +220,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         if reading is not None:
             self._forms.keep(result, reading)
+        if self._layers is not None and self._stack is not None:
+            self._layers.see(key, args, result, self._stack.path)
         axis = UNIT_AXIS.get(key)
         if axis is not None:
             made = result[0] if isinstance(result, tuple | list) else result
@@ -235,6 +254,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         values = sample_units(x if switched is None else switched, axis, self._max_samples)
         bits, nans = switch_bits(values, threshold, is_switched=switched is not None)
         self._sites.append((name, op, bits, nans, x.numel() // bits.shape[1]))
+        self._fed_by.append("" if self._layers is None else self._layers.of(x))
 
 
 def numbered(sites: Sequence[Site]) -> tuple[str, ...]:
