@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reluflow.graph import find_sites, load
+from reluflow.graph import PsbOptions, find_sites, load, survey_sites, to_psb
 
 EXPORTED = Path(__file__).parents[1] / "conformance" / "exporters"
 ROWS = {
@@ -106,3 +106,14 @@ def test_a_normalisation_names_itself_where_no_layer_is_before(text_model):
     )
     (site,) = find_sites(text_model(text))
     assert site.layer == "norm1"
+
+
+def test_a_converted_layer_keeps_its_name_and_its_arithmetic_is_no_switch():
+    path = Path(__file__).parents[2] / "models" / "fashion_convnet8.onnx"
+    before = find_sites(load(path))
+    survey = survey_sites(to_psb(load(path), PsbOptions()).model)
+    assert [site.layer for site in survey.sites] == [site.layer for site in before]
+    assert survey.left_out and survey.folds == ()
+    assert {node.reason for node in survey.left_out} == {
+        "it is part of the fixed-point arithmetic of a converted layer"
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx import TensorProto
@@ -10,7 +11,7 @@ from reluflow.graph._dataflow import FIXED, dependence, depends
 from reluflow.graph._idioms import IDIOMS
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match
-from reluflow.graph._ops import DIRECT, SEVERAL, fused
+from reluflow.graph._ops import DIRECT, SEVERAL, clip_lower, fused
 from reluflow.graph._quantised import QUANTISED
 from reluflow.graph._reasons import is_candidate, why_not
 from reluflow.graph._smooth import SMOOTH
@@ -32,17 +33,18 @@ class Found:
 
 
 def collect(
-    structure: Structure,
+    structure: Structure, own: Collection[str] = ()
 ) -> tuple[list[Found], tuple[LeftOut, ...], tuple[Fold, ...]]:
     """Sort the nodes of a model.
 
     Args:
         structure: the flat view.
+        own: names of the model's functions that spell out operators of our own domain.
 
     Returns:
         Switches, candidates left out and other folds, each in graph order.
     """
-    sorter = _Sorter(structure)
+    sorter = _Sorter(structure, tuple(f":{name}" for name in own))
     for scope, node in structure.main.walk():
         sorter.sort(scope, node)
     return sorter.result()
@@ -51,8 +53,9 @@ def collect(
 class _Sorter:
     """Sorts node by node; what later nodes make of earlier ones is settled at the end."""
 
-    def __init__(self, structure: Structure) -> None:
+    def __init__(self, structure: Structure, own: tuple[str, ...]) -> None:
         self.structure = structure
+        self.own = own
         self.flags = dependence(structure.main)
         self.found: list[Found] = []
         self.known: set[int] = set()
@@ -61,6 +64,10 @@ class _Sorter:
 
     def sort(self, scope: Scope, node: Node) -> None:
         """Put a node where it belongs."""
+        if self._is_arithmetic(scope, node):
+            if is_candidate(node):
+                self.left.append((node, scope, _ARITHMETIC))
+            return
         matches, fold = _read(node, scope, self.known)
         reasons = [self._refused(scope, match) for match in matches]
         accepted = [m for m, reason in zip(matches, reasons, strict=True) if not reason]
@@ -72,6 +79,12 @@ class _Sorter:
         elif is_candidate(node):
             reason = next(iter(reasons), "") or (self._refused(scope, fold) if fold else "")
             self.left.append((node, scope, reason or self._fixed(scope, node)))
+
+    def _is_arithmetic(self, scope: Scope, node: Node) -> bool:
+        """Tell what spells out one of our operators from the activation at its end."""
+        if not self.own or not any(part.endswith(self.own) for part in node.scope.split("/")):
+            return False
+        return node.op != "Clip" or clip_lower(node, scope) != 0
 
     def _refused(self, scope: Scope, match: Match) -> str:
         """Tell why a comparison counts for nothing, "" where it counts."""
@@ -138,4 +151,5 @@ def _in_order(left: list[tuple[Node, str]]) -> list[tuple[Node, str]]:
     return list(seen.values())
 
 
+_ARITHMETIC = "it is part of the fixed-point arithmetic of a converted layer"
 _FIXED = "it is made of sizes and single constants alone"

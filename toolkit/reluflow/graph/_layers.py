@@ -63,6 +63,8 @@ def _walk(scope: Scope, tensor: str, names: Names, depth: int, seen: set[str]) -
     if depth < _DEPTH and _switches(scope, node):
         return ""
     seen.add(tensor)
+    if ":Psb" in node.scope:  # the body of a converted layer stands where the layer was
+        return _by_path(node.scope.partition(":Psb")[0])
     home = scope.home(tensor) or scope
     if node.op in _LINEAR:
         return _named(home, node, names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from reluflow.graph._candidates import Found, collect
 from reluflow.graph._index import Node, Scope
 from reluflow.graph._layers import feeding_layer
+from reluflow.graph._own_domain import OWN_DOMAIN
 from reluflow.graph._structure import Structure, build_structure
 from reluflow.graph._tap_scopes import refusal
 from reluflow.graph._units import unit_axis
@@ -108,7 +109,9 @@ def _found(model: Model) -> _Found:
     if model._located is None:
         structure = build_structure(model._proto, model._base_dir)
         opset = model.opset.get("", 1)
-        sites, left_out, folds = collect(structure)
+        functions = model._proto.functions
+        own = [f.name for f in functions if f.domain == OWN_DOMAIN]
+        sites, left_out, folds = collect(structure, own)
         located = tuple(_named([_locate(each, structure, opset) for each in sites]))
         survey = Survey(tuple(each.site for each in located), left_out, folds)
         model._located = (_Found(located, survey),)
