@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reluflow._api.classes import Classes, find_classes
 from reluflow.analysis import (
     Analysis,
     AnalysisOptions,
@@ -41,6 +42,7 @@ def analyze(
     options: AnalysisOptions | None = None,
     preprocessing: Preprocessing | None = None,
     limit: int | None = None,
+    labels: Any = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> PatternReport:
@@ -55,6 +57,9 @@ def analyze(
         options: settings; the defaults serve most models.
         preprocessing: of images and idx files.
         limit: analyse the first so many inputs only.
+        labels: classes of the inputs, one whole number each, or a file of them: distances
+            within and between classes are measured too. By default an array "label" or
+            "labels" of the .npz that the inputs come from.
         resume: go on where an interrupted run with the same `out` stopped.
         progress: called as progress(stage, inputs done, inputs in all or None).
 
@@ -76,12 +81,14 @@ def analyze(
     loaded = load(model)
     source = _open(loaded, data, preprocessing, limit)
     settings = options or AnalysisOptions()
+    classes = find_classes(labels, source)
     if out is None:
         if resume:
             raise OptionError("resume is set without an output directory; name the one to resume.")
         with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
-            return _run(loaded, source, settings, None, Path(spill), False, progress).report
-    return _analyze_into(Path(out), loaded, source, settings, resume, progress)
+            spill_dir = Path(spill)
+            return _run(loaded, source, settings, None, spill_dir, False, progress, classes).report
+    return _analyze_into(Path(out), loaded, source, settings, resume, progress, classes)
 
 
 def compare(
@@ -191,10 +198,13 @@ def _run(
     spill: Path,
     resume: bool,
     progress: Progress | None,
+    classes: Classes,
 ) -> Analysis:
     pipeline = Pipeline(model, source, options, spill, folder, progress)
     pipeline.run(resume=resume)
-    return summarize(pipeline)
+    labels, words = classes
+    analysis = summarize(pipeline, labels)
+    return replace(analysis, report=replace(analysis.report, labels=words))
 
 
 def _analyze_into(
@@ -204,12 +214,13 @@ def _analyze_into(
     options: AnalysisOptions,
     resume: bool,
     progress: Progress | None,
+    classes: Classes,
 ) -> PatternReport:
     check_report_directory(out)
     folder = out.with_name(out.name + ".partial")
     fresh = not folder.exists()
     try:
-        analysis = _run(model, source, options, folder, folder / "spill", resume, progress)
+        analysis = _run(model, source, options, folder, folder / "spill", resume, progress, classes)
     except Exception:
         if fresh and not holds_checkpoint(folder):
             shutil.rmtree(folder, ignore_errors=True)

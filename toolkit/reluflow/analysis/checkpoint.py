@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reluflow.analysis.input_sample import InputSample
 from reluflow.errors import OutputError
 from reluflow.patterns import PatternCounts
 
-_FORMAT = 1
+_FORMAT = 2
 _STATE = "state.json"
 
 
@@ -65,7 +66,7 @@ class Checkpoints:
         next_input: int,
         sites: list[dict[str, Any]],
         extra: dict[str, Any],
-        tables: Sequence[PatternCounts],
+        tables: Sequence[PatternCounts | InputSample],
     ) -> None:
         """Write a new generation, then let `state.json` name it, then drop the old one.
 

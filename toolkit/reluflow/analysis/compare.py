@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.describe import describe_model, describe_run
 from reluflow.analysis.options import AnalysisOptions
@@ -16,7 +18,15 @@ from reluflow.analysis.result import ComparisonReport, SiteComparison
 from reluflow.data import DataSource
 from reluflow.errors import ModelError
 from reluflow.graph import Model
-from reluflow.patterns import changes, count_different, entropy, weighted_jaccard
+from reluflow.patterns import (
+    changes,
+    count_different,
+    count_flips,
+    effective_patterns,
+    entropy,
+    pair_distance,
+    weighted_jaccard,
+)
 from reluflow.temperature import temperature
 
 
@@ -31,7 +41,9 @@ def compare_models(
     """Run two models over the same inputs and compare their patterns site by site.
 
     Per site: D, the share of samples whose pattern differs (eq. 3.15), APT -log2(1 - D)
-    (Definition 6), the weighted Jaccard index (3.7), net, born and died patterns (3.6).
+    (Definition 6), the weighted Jaccard index (3.7), net, born and died patterns (3.6), and
+    how often each unit flips, counted over all samples: so the models show their
+    pre-activations and do not hash themselves.
 
     Args:
         first: the earlier checkpoint.
@@ -48,13 +60,17 @@ def compare_models(
         ModelError: the two models do not have the same sites.
         ReluflowError: as for an analysis.
     """
-    left = Pipeline(first, source, options, spill_dir / "first", progress=progress)
+    options = replace(options, native=False)
+    left = Pipeline(first, source, options, spill_dir / "first", progress=progress, sampled=0)
     options = replace(options, batch_size=left.batch_size)
-    right = Pipeline(second, source, options, spill_dir / "second")
+    right = Pipeline(second, source, options, spill_dir / "second", sampled=0)
     check_sites(left, right)
-    differing = _run_both(left, right)
+    left.keeps_outputs = right.keeps_outputs = True
+    differing, flips = _run_both(left, right)
     seconds = {stage: left.seconds[stage] + right.seconds[stage] for stage in left.seconds}
-    sites = [_compare_site(*pair) for pair in zip(left.sites, right.sites, differing, strict=True)]
+    sites = [
+        _compare_site(*each) for each in zip(left.sites, right.sites, differing, flips, strict=True)
+    ]
     depends_on = right.depends_on | left.depends_on
     sites = [replace(each, depends_on=depends_on.get(i, "")) for i, each in enumerate(sites)]
     seconds["total"] = time.perf_counter() - left.clock
@@ -96,9 +112,13 @@ def check_sites(left: Pipeline, right: Pipeline) -> None:
             )
 
 
-def _run_both(left: Pipeline, right: Pipeline) -> list[int]:
-    """Feed both models the same batches; return the number of differing samples a site."""
+def _run_both(left: Pipeline, right: Pipeline) -> tuple[list[int], list[np.ndarray]]:
+    """Feed both models the same batches.
+
+    Returns the number of differing samples and the flips of each unit, one a site.
+    """
     differing = [0] * len(left.sites)
+    flips = [np.zeros(0, np.int64) for _ in left.sites]
     with ThreadPoolExecutor(left.threads) as pool:
         for feeds in left.batches():
             pairs = zip(left.step(feeds, pool), right.step(feeds, pool), strict=True)
@@ -111,12 +131,32 @@ def _run_both(left: Pipeline, right: Pipeline) -> list[int]:
                         f"site {name} gives the two models a different number of patterns on "
                         "the same inputs; compare two checkpoints of one network."
                     )
+            found = pool.map(lambda i: _flips(left, right, i), range(len(flips)))
+            flips = [_sum(*pair) for pair in zip(flips, found, strict=True)]
             left.progress("comparing", left.done, left.source.n_samples)
-    return differing
+    return differing, flips
+
+
+def _flips(left: Pipeline, right: Pipeline, index: int) -> np.ndarray:
+    """Return the flips of each unit of a site in the batch just run; none where it did not run."""
+    before, after = left.sites[index], right.sites[index]
+    if before.failed or after.failed or not before.units:
+        return np.zeros(0, np.int64)
+    return count_flips(
+        left.outputs[before.tap.output],
+        right.outputs[after.tap.output],
+        unit_axis=before.tap.unit_axis,
+        threshold=before.tap.site.threshold,
+        other_threshold=after.tap.site.threshold,
+    )
+
+
+def _sum(flips: np.ndarray, more: np.ndarray) -> np.ndarray:
+    return flips + more if len(flips) == len(more) else (flips if len(flips) else more)
 
 
 def _compare_site(
-    first: SiteAccumulator, second: SiteAccumulator, differing: int
+    first: SiteAccumulator, second: SiteAccumulator, differing: int, flips: np.ndarray
 ) -> SiteComparison:
     before, after = first.counts.finish(), second.counts.finish()
     change = changes(before, after)
@@ -136,4 +176,15 @@ def _compare_site(
         distance=share,
         temperature=apt.bits,
         saturated=apt.saturated,
+        flip_fraction=int(flips.sum()) / (first.samples * first.units),
+        flipped_units=int(np.count_nonzero(flips)),
+        unit_flip_counts=tuple(flips.tolist()),
+        pair_distance=(
+            pair_distance(first.active, first.samples),
+            pair_distance(second.active, second.samples),
+        ),
+        effective_bits=(
+            effective_patterns(before, first.units).bits,
+            effective_patterns(after, second.units).bits,
+        ),
     )

@@ -20,6 +20,7 @@ from reluflow.analysis.batching import choose_batch_size, fitting, share_out
 from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.dependence import describe_dependence, find_dependence, trial_inputs
+from reluflow.analysis.input_sample import SAMPLE_INPUTS, InputSample
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
@@ -58,7 +59,13 @@ class Pipeline:
         spill_dir: where counting tables go that outgrow their memory.
         folder: working folder for checkpoints; None writes none.
         progress: called as progress(stage, inputs done, inputs in all or None).
+        sampled: most inputs whose bits are kept for the graded measures.
+
+    Attributes:
+        outputs: what the last batch showed, where `keeps_outputs` is set.
     """
+
+    keeps_outputs = False
 
     def __init__(
         self,
@@ -68,6 +75,7 @@ class Pipeline:
         spill_dir: Path,
         folder: Path | None = None,
         progress: Progress | None = None,
+        sampled: int = SAMPLE_INPUTS,
     ) -> None:
         self.model, self.source, self.options = model, source, options
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -105,6 +113,8 @@ class Pipeline:
         self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
         self.depends_on: dict[int, str] = {}
+        self.sample = InputSample(tapped.taps, options.seed, source.n_samples, sampled)
+        self.outputs: dict[str, np.ndarray] = {}
 
     @functools.cached_property
     def plain(self) -> Session:
@@ -213,7 +223,7 @@ class Pipeline:
                 "notes": self.notes,
                 "depends_on": sorted(self.depends_on.items()),
             }
-            self.checkpoints.save(self.done, states, extra, self._tables())
+            self.checkpoints.save(self.done, states, extra, [*self._tables(), self.sample])
 
     def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
         if not resume:
@@ -230,6 +240,7 @@ class Pipeline:
             site.set_state(state)
             site.counts = self._counts(index, found.tables)
         self.global_counts = self._counts(len(self.sites), found.tables)
+        self.sample.restore(found.tables / f"table-{len(self.sites) + 1:03d}")
         self.global_reason = found.extra["global_reason"]
         self.notes = list(found.extra["notes"])
         self.depends_on = dict(found.extra["depends_on"])
@@ -289,13 +300,31 @@ class Pipeline:
             self._try(feeds)
         start = time.perf_counter()
         outputs = dict(zip(self.session.outputs, self.session.run(feeds), strict=True))
+        rows = self.sample.wanted(self.done, n_inputs)
+        shown = self._show(feeds, outputs, rows) if rows else None
         self.seconds["inference"] += time.perf_counter() - start
         keys, joined = self._observe(outputs, n_inputs, pool)
+        if shown is not None:
+            self.sample.put([self.done + row for row in rows], *shown)
+        if self.keeps_outputs:
+            self.outputs = outputs
         if not self.global_reason:
             self.global_counts.add(joined, self.done)
         self._share_memory()
         self.done += n_inputs
         return keys
+
+    def _show(
+        self, feeds: dict[str, np.ndarray], outputs: dict[str, np.ndarray], rows: list[int]
+    ) -> tuple[list[int], int, dict[str, np.ndarray]]:
+        """Return pre-activations of some inputs: their rows, the inputs shown and the outputs."""
+        n = len(next(iter(feeds.values())))
+        if not self.hashes_itself:
+            return rows, n, outputs
+        if self.depends_on or any(spec.batch_size for spec in self.model.inputs):
+            return rows, n, self.run_plain(feeds)  # what they show depends on all of them
+        few = {name: array[rows] for name, array in feeds.items()}
+        return list(range(len(rows))), len(rows), self.run_plain(few)
 
     def _try(self, feeds: dict[str, np.ndarray]) -> None:
         """Find out by trying which sites depend on the batch or on chance."""
@@ -304,7 +333,8 @@ class Pipeline:
         trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
         self.depends_on = {index: each.kind for index, each in trial.found.items()}
         names = [each.site.name for each in self.tapped.taps]
-        self.notes += describe_dependence(trial, names, self.batch_size)
+        notes = describe_dependence(trial, names, self.batch_size)
+        self.notes += [note for note in notes if note not in self.notes]
 
     def _observe(
         self, outputs: dict[str, np.ndarray], n_inputs: int, pool: ThreadPoolExecutor

@@ -60,6 +60,66 @@ class PatternSummary:
     bits: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ClassMeasures:
+    """How a site's patterns tell classes apart, in the sample of inputs (docs/measures.md).
+
+    Attributes:
+        within_distance: mean Hamming distance of two inputs of one class, share of the units.
+        between_distance: of two inputs of different classes.
+        overlap: mean weighted Jaccard index of the tables of two classes, in [0, 1].
+        overlap_of_halves: of two halves of one class: what equal classes would show.
+        labels: the classes compared, ascending.
+        overlaps: index of each pair of `labels`.
+    """
+
+    within_distance: float
+    between_distance: float
+    overlap: float
+    overlap_of_halves: float
+    labels: tuple[int, ...]
+    overlaps: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GradedMeasures:
+    """Measures that tell sites apart where nearly every sample has its own pattern.
+
+    Formulas: docs/measures.md.
+
+    Attributes:
+        unit_entropy_bits: entropy of a unit's activity, mean over the units, in [0, 1].
+        pair_distance: mean Hamming distance of two samples as a share of the units, over all
+            pairs.
+        effective_bits: entropy that more samples would show; 2 to its power is the effective
+            number of patterns.
+        effective_low_bits: lower end of its 95 % interval.
+        effective_high_bits: upper end; d where the samples do not bound it.
+        coverage: estimated share of new samples whose pattern was seen, in [0, 1].
+        sampled_inputs: inputs in the sample that the rest is of, 0 where a site cannot tell
+            its inputs apart.
+        sampled_positions: samples of each that are in it.
+        input_distance: mean Hamming distance of two inputs at the same position.
+        group_entropy_bits: entropy of groups of 8 units, bits a unit, in [0, 1].
+        redundancy: share of the units' entropy that the units of a group tell about each
+            other, in [0, 1].
+        classes: where labels were given and enough inputs of two classes are in the sample.
+    """
+
+    unit_entropy_bits: float
+    pair_distance: float
+    effective_bits: float
+    effective_low_bits: float
+    effective_high_bits: float
+    coverage: float
+    sampled_inputs: int = 0
+    sampled_positions: int = 0
+    input_distance: float | None = None
+    group_entropy_bits: float | None = None
+    redundancy: float | None = None
+    classes: ClassMeasures | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class SiteReport:
     """Measures of one switch site (SPEC: measures of a count table).
@@ -85,6 +145,7 @@ class SiteReport:
         top: the most frequent patterns, the commonest first.
         depends_on: what the patterns depend on besides the input itself, found by trying the
             first inputs: "batch" (the inputs beside it), "chance", or "" (nothing found).
+        graded: measures that do not saturate; None in reports of earlier versions.
     """
 
     site: SwitchSite
@@ -104,6 +165,7 @@ class SiteReport:
     spilled_bytes: int
     top: tuple[PatternSummary, ...] = ()
     depends_on: str = ""
+    graded: GradedMeasures | None = None
 
     @property
     def dead_unit_indices(self) -> tuple[int, ...]:
@@ -181,6 +243,7 @@ class PatternReport(TableFace[SiteReport]):
         global_pattern: all sites joined.
         run: how it was run.
         notes: sentences the reader should know (non-finite values, spills, skipped inputs).
+        labels: where the classes of the inputs came from, "" without.
     """
 
     model: ModelDescription
@@ -192,6 +255,7 @@ class PatternReport(TableFace[SiteReport]):
     global_pattern: GlobalReport
     run: RunDescription
     notes: tuple[str, ...] = field(default=())
+    labels: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
@@ -239,6 +303,13 @@ class SiteComparison:
         temperature: APT -log2(1 - D); where saturated the bound log2(N).
         saturated: True when D = 1, so that the temperature is only a lower bound.
         depends_on: as of `SiteReport`, in either model.
+        flip_fraction: share of the units that flip, mean over all samples: the mean Hamming
+            distance of a sample's two patterns over d, in [0, 1].
+        flipped_units: units that flip in one sample at least.
+        unit_flip_counts: `(units,)` samples in which each unit flips.
+        pair_distance: mean distance of two samples in the first and in the second model, as
+            of `GradedMeasures`: what `flip_fraction` would reach if nothing were kept.
+        effective_bits: in the first and in the second model, as of `GradedMeasures`.
     """
 
     name: str
@@ -255,6 +326,11 @@ class SiteComparison:
     temperature: float
     saturated: bool
     depends_on: str = ""
+    flip_fraction: float | None = None
+    flipped_units: int = 0
+    unit_flip_counts: tuple[int, ...] = ()
+    pair_distance: tuple[float, float] | None = None
+    effective_bits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

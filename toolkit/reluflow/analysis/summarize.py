@@ -6,14 +6,24 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.describe import describe_model, describe_run
+from reluflow.analysis.graded import SiteBits, graded_measures
 from reluflow.analysis.options import THESIS
 from reluflow.analysis.pipeline import Pipeline
 from reluflow.analysis.readback import hexadecimal, read_back
-from reluflow.analysis.result import GlobalReport, PatternReport, PatternSummary, SiteReport
+from reluflow.analysis.result import (
+    GlobalReport,
+    GradedMeasures,
+    PatternReport,
+    PatternSummary,
+    SiteReport,
+)
 from reluflow.data import DataDescription
-from reluflow.errors import ModelError
+from reluflow.errors import DataError, ModelError
 from reluflow.graph import SwitchSite
 from reluflow.patterns import (
     CountTable,
@@ -52,23 +62,35 @@ def site_metrics(report: PatternReport) -> dict[str, dict[str, str]]:
             "always_on_units": str(each.always_on_units),
             "mean_active_fraction": f"{each.mean_active_fraction:.4f}",
             "nonfinite": str(each.nonfinite),
+            **({} if each.graded is None else _graded_metrics(each.graded)),
         }
         for each in report.sites
     }
 
 
-def summarize(pipeline: Pipeline) -> Analysis:
+def _graded_metrics(graded: GradedMeasures) -> dict[str, str]:
+    return {
+        "unit_entropy_bits": f"{graded.unit_entropy_bits:.4f}",
+        "pair_distance": f"{graded.pair_distance:.4f}",
+        "effective_bits": f"{graded.effective_bits:.4f}",
+    }
+
+
+def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> Analysis:
     """Measure all counts and read the most frequent patterns back from the data.
 
     Args:
         pipeline: after `run`.
+        labels: `(n,)` classes of the inputs in order, at least as many as were analysed.
 
     Returns:
         The report and the count tables.
 
     Raises:
         ModelError: no site ever ran on these data.
+        DataError: fewer labels than inputs.
     """
+    _check_labels(labels, pipeline.done)
     start = time.perf_counter()
     seen = [site for site in pipeline.sites if site.samples and not site.failed]
     if not seen:
@@ -79,6 +101,11 @@ def summarize(pipeline: Pipeline) -> Analysis:
         pipeline.sites[index].tap.site.name: kind for index, kind in pipeline.depends_on.items()
     }
     reports = [replace(each, depends_on=depends_on.get(each.site.name, "")) for each in reports]
+    samples = [_sampled(pipeline, pipeline.sites.index(site), labels) for site in seen]
+    reports = [
+        replace(each, graded=graded_measures(site, tables[each.site.name], sample))
+        for each, site, sample in zip(reports, seen, samples, strict=True)
+    ]
     measuring = time.perf_counter() - start
     reports = read_back(reports, seen, pipeline)
     seconds = _seconds(pipeline, measuring, time.perf_counter() - start - measuring)
@@ -94,6 +121,22 @@ def summarize(pipeline: Pipeline) -> Analysis:
         notes=tuple(_notes(pipeline, reports)),
     )
     return Analysis(report, tables)
+
+
+def _check_labels(labels: NDArray[np.int64] | None, inputs: int) -> None:
+    if labels is not None and (labels.ndim != 1 or len(labels) < inputs):
+        raise DataError(
+            f"labels are {list(labels.shape)}, but {inputs} inputs were analysed; give one an "
+            "input, in the order of the data."
+        )
+
+
+def _sampled(pipeline: Pipeline, site: int, labels: NDArray[np.int64] | None) -> SiteBits | None:
+    found = pipeline.sample.bits(site)
+    if found is None:
+        return None
+    chosen = None if labels is None else labels[pipeline.sample.inputs]
+    return SiteBits(*found, chosen)
 
 
 def _site_report(site: SiteAccumulator, table: CountTable, pipeline: Pipeline) -> SiteReport:

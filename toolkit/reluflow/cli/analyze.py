@@ -30,6 +30,12 @@ def analyze(
     seed: _options.Seed = 0,
     dim: _options.Dims = None,
     limit: _options.Limit = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels", help="File of classes, one an input; an array 'label' in --data by default."
+        ),
+    ] = None,
     batch_size: _options.BatchSize = None,
     threads: _options.Threads = None,
     smooth: _options.Smooth = False,
@@ -75,6 +81,7 @@ def analyze(
             options=options,
             preprocessing=preprocessing,
             limit=limit,
+            labels=labels,
             resume=resume,
             progress=progress,
         )

@@ -3,6 +3,13 @@
 from reluflow.patterns.count_table import CountTable, merge
 from reluflow.patterns.counts import PatternCounts
 from reluflow.patterns.global_pattern import add_site, add_sites, global_keys
+from reluflow.patterns.graded import (
+    EffectivePatterns,
+    count_flips,
+    effective_patterns,
+    pair_distance,
+    unit_entropy,
+)
 from reluflow.patterns.hashing import Fingerprints, fingerprint
 from reluflow.patterns.measures import (
     Changes,
@@ -17,6 +24,14 @@ from reluflow.patterns.measures import (
     weighted_jaccard,
 )
 from reluflow.patterns.recorder import PatternRecorder, read
+from reluflow.patterns.sampled import (
+    ClassDistances,
+    ClassOverlap,
+    GroupEntropy,
+    class_distances,
+    class_overlap,
+    group_entropy,
+)
 from reluflow.patterns.thesis import (
     occupancy,
     thesis_counts,
@@ -29,21 +44,31 @@ from reluflow.patterns.words import DEFAULT_SEED, unit_words
 __all__ = [
     "DEFAULT_SEED",
     "Changes",
+    "ClassDistances",
+    "ClassOverlap",
     "CountTable",
+    "EffectivePatterns",
     "Fingerprints",
+    "GroupEntropy",
     "PatternCounts",
     "PatternRecorder",
     "UnitActivity",
     "add_site",
     "add_sites",
     "changes",
+    "class_distances",
+    "class_overlap",
     "count_different",
+    "count_flips",
+    "effective_patterns",
     "entropy",
     "fingerprint",
     "global_keys",
+    "group_entropy",
     "merge",
     "most_frequent",
     "occupancy",
+    "pair_distance",
     "read",
     "relative_entropy",
     "thesis_counts",
@@ -52,6 +77,7 @@ __all__ = [
     "thesis_slots",
     "total",
     "unit_activity",
+    "unit_entropy",
     "unit_words",
     "weighted_jaccard",
 ]

@@ -13,6 +13,14 @@ from reluflow.analysis.result import (
     SiteReport,
 )
 from reluflow.report._format import count, decimal, percent, plain, plural, shorten
+from reluflow.report._graded import (
+    FLIPS,
+    PAIR_DISTANCE,
+    SEPARATION,
+    UNIT_ENTROPY,
+    is_saturated,
+    relative_flips,
+)
 from reluflow.report._measures import share
 
 _NAMED = 2
@@ -55,6 +63,8 @@ def findings(report: PatternReport) -> tuple[Finding, ...]:
         *_skipped(report),
         *_global(report),
         *_entropy(sites),
+        *_graded(report),
+        *_classes(sites),
     ]
     order = {"bad": 0, "warn": 1, "info": 2, "good": 3}
     return tuple(sorted(found, key=lambda finding: order[finding.level]))
@@ -76,7 +86,7 @@ def comparison_findings(report: ComparisonReport) -> tuple[Finding, ...]:
     if all(s.distance == 0 for s in sites):
         same = "Every sample shows the same pattern in both models, at every site."
         return (*dependent, Finding("good", same))
-    found = [*dependent, _mean_distance(report), _extremes(sites)]
+    found = [*dependent, _mean_distance(report), _extremes(sites), *_flips(sites)]
     saturated = [s for s in sites if s.saturated]
     if saturated:
         found.append(
@@ -236,6 +246,60 @@ def _entropy(sites: tuple[SiteReport, ...]) -> list[Finding]:
             )
         )
     return found
+
+
+def _graded(report: PatternReport) -> list[Finding]:
+    """Tell what still differs where the number of patterns does not."""
+    known = [s for s in report.sites if s.graded is not None]
+    if len(known) < 2 or not is_saturated(report):
+        return []
+    low, high = (f(known, key=UNIT_ENTROPY.value) for f in (min, max))
+    near, far = (f(known, key=PAIR_DISTANCE.value) for f in (min, max))
+    return [
+        Finding(
+            "info",
+            "Nearly every sample has a pattern of its own at most sites; what still tells them "
+            f"apart: a unit carries {decimal(UNIT_ENTROPY.value(low))} bits at {_name(low)} and "
+            f"{decimal(UNIT_ENTROPY.value(high))} at {_name(high)}; two samples differ at "
+            f"{percent(PAIR_DISTANCE.value(near))} of the units of {_name(near)} and at "
+            f"{percent(PAIR_DISTANCE.value(far))} of those of {_name(far)}.",
+        )
+    ]
+
+
+def _classes(sites: tuple[SiteReport, ...]) -> list[Finding]:
+    known = [s for s in sites if math.isfinite(SEPARATION.value(s))]
+    if not known:
+        return []
+    best = max(known, key=SEPARATION.value)
+    classes = best.graded and best.graded.classes
+    assert classes
+    return [
+        Finding(
+            "info",
+            f"Classes are furthest apart at {_name(best)}: two inputs of one class differ at "
+            f"{percent(classes.within_distance)} of the units, of two classes at "
+            f"{percent(classes.between_distance)}.",
+        )
+    ]
+
+
+def _flips(sites: tuple[SiteComparison, ...]) -> list[Finding]:
+    known = [s for s in sites if s.flip_fraction is not None]
+    if not known:
+        return []
+    most, least = (f(known, key=FLIPS.value) for f in (max, min))
+    relative = relative_flips(most)
+    against = (
+        f", {percent(relative)} of what tells two samples apart" if math.isfinite(relative) else ""
+    )
+    return [
+        Finding(
+            "info",
+            f"A sample flips {percent(FLIPS.value(most))} of the units of {_name(most)}{against}, "
+            f"and {percent(FLIPS.value(least))} of those of {_name(least)}.",
+        )
+    ]
 
 
 def _units(sites: tuple[SiteReport, ...]) -> str:

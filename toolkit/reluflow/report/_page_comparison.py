@@ -9,6 +9,7 @@ from reluflow.report._charts import Panel, heat_row, panel, text_of
 from reluflow.report._facts import data_facts, file_name, model_facts
 from reluflow.report._findings import comparison_findings
 from reluflow.report._format import count, decimal, percent, plain, plural, site_name
+from reluflow.report._graded import COMPARISON_GRADED, FLIPS, is_saturated
 from reluflow.report._measures import COMPARISON_MEASURES, GREEN, PINK, Measure
 from reluflow.report._palette import CIVIDIS
 
@@ -26,14 +27,16 @@ def comparison_context(report: ComparisonReport) -> dict[str, Any]:
     Returns:
         Texts, numbers and records; the template escapes them.
     """
-    heat = (_DISTANCE, _JACCARD, _DIED)
+    heat = [_DISTANCE, _JACCARD, _DIED]
+    if _has_flips(report):
+        heat = [*COMPARISON_GRADED, *heat] if is_saturated(report) else [*heat, *COMPARISON_GRADED]
     return {
         "kicker": "Comparison of activation patterns",
         "title": f"{file_name(report.first)} → {file_name(report.second)}",
         "lede": f"{plural(report.n_inputs, 'input')} from {plain(report.data.source)}",
         "tiles": _tiles(report),
         "findings": comparison_findings(report),
-        "panels": _panels(report.sites),
+        "panel_groups": _panel_groups(report),
         "heat": [(m.title, heat_row(report.sites, m)) for m in heat],
         "columns": [],
         "cards": [_card(site) for site in report.sites],
@@ -66,10 +69,35 @@ def _tiles(report: ComparisonReport) -> list[tuple[str, str, str]]:
         ("Sites compared", count(len(sites)), plural(report.n_inputs, "input")),
         ("Mean distance D", percent(report.mean_distance), "share of samples changed"),
         ("Mean Jaccard", decimal(jaccard, 3), "1 means the same counts"),
-        ("Patterns before", count(before), "summed over sites"),
-        ("Patterns after", count(after), "summed over sites"),
+        *_flip_tile(report),
+        ("Patterns", count(after), f"{count(before)} before, summed over sites"),
         ("Saturated sites", count(saturated), "every sample changed"),
     ]
+
+
+def _flip_tile(report: ComparisonReport) -> list[tuple[str, str, str]]:
+    known = [s.flip_fraction for s in report.sites if s.flip_fraction is not None]
+    if not known:
+        return []
+    return [("Mean flips", percent(sum(known) / len(known)), "share of the units of a sample")]
+
+
+def _has_flips(report: ComparisonReport) -> bool:
+    return any(site.flip_fraction is not None for site in report.sites)
+
+
+def _panel_groups(report: ComparisonReport) -> list[tuple[str, list[Panel]]]:
+    """Return heading and charts; flips first where nearly every sample changed its pattern."""
+    groups = [("Whole patterns", _panels(report.sites))]
+    if _has_flips(report):
+        hints = (
+            "Share of the units that flip, mean over the samples",
+            "100 %: as unlike as two samples of one model",
+            "Share of the units that flip in one sample at least",
+        )
+        pairs = zip(COMPARISON_GRADED, hints, strict=True)
+        groups.append(("Units", [panel(report.sites, hint, m) for m, hint in pairs]))
+    return groups[::-1] if is_saturated(report) else groups
 
 
 def _panels(sites: tuple[SiteComparison, ...]) -> list[Panel]:
@@ -117,6 +145,7 @@ _HEADINGS = (
     ("Units", "number"),
     ("Samples", "number"),
     ("D", "number"),
+    ("Flips", "number"),
     ("APT", "number"),
     ("Jaccard", "number"),
     ("Born", "number"),
@@ -136,6 +165,7 @@ def _row(site: SiteComparison) -> list[tuple[str, float | int | str]]:
         (count(site.units), site.units),
         (count(site.samples), site.samples),
         (percent(site.distance), site.distance),
+        (percent(FLIPS.value(site)), -1.0 if site.flip_fraction is None else site.flip_fraction),
         (apt_text(site), site.temperature),
         (decimal(site.jaccard, 3), site.jaccard),
         (percent(site.born), site.born),

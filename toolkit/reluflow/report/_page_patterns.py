@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from reluflow.analysis.result import PatternReport, PatternSummary, SiteReport
@@ -28,8 +29,23 @@ from reluflow.report._format import (
     site_name,
     size,
 )
+from reluflow.report._graded import (
+    CLASS_SHARES,
+    EFFECTIVE,
+    GRADED_SHARES,
+    OVERLAP,
+    PAIR_DISTANCE,
+    REDUNDANCY,
+    SEPARATION,
+    UNIT_ENTROPY,
+    graded_facts,
+    has_classes,
+    has_graded,
+    is_saturated,
+)
 from reluflow.report._measures import (
     SITE_MEASURES,
+    Measure,
     activity,
     always_on_indices,
     dead_indices,
@@ -60,8 +76,8 @@ def pattern_context(report: PatternReport) -> dict[str, Any]:
         "lede": f"{plural(report.n_inputs, 'input')} from {plain(report.data.source)}",
         "tiles": _tiles(report),
         "findings": findings(report),
-        "panels": _panels(report.sites),
-        "heat": [(m.title, heat_row(report.sites, m)) for m in SITE_MEASURES],
+        "panel_groups": _panel_groups(report),
+        "heat": [(m.title, heat_row(report.sites, m)) for m in _heated(report)],
         "columns": [activity_column(site) for site in report.sites],
         "cards": [_card(site, report.n_inputs) for site in report.sites],
         "skipped": [_skipped(site) for site in report.skipped],
@@ -103,6 +119,38 @@ def _short(number: int) -> str:
         if number >= factor:
             return f"{number / (1000 if letter == 'k' else factor):.3g} {letter}"
     return count(number)
+
+
+def _heated(report: PatternReport) -> list[Measure[SiteReport]]:
+    """Return the rows of the heatmap; graded measures first where the others are saturated."""
+    graded = [*GRADED_SHARES] if has_graded(report) else []
+    graded += CLASS_SHARES if has_classes(report) else ()
+    return [*graded, *SITE_MEASURES] if is_saturated(report) else [*SITE_MEASURES, *graded]
+
+
+def _panel_groups(report: PatternReport) -> list[tuple[str, list[Panel]]]:
+    """Return heading and charts; the graded ones first where the others are saturated."""
+    groups = [("Whole patterns", _panels(report.sites))]
+    if has_graded(report):
+        groups.append(("Units, groups and distances", _graded_panels(report)))
+    return groups[::-1] if is_saturated(report) else groups
+
+
+def _graded_panels(report: PatternReport) -> list[Panel]:
+    sites = report.sites
+    panels = [
+        panel(sites, "Bits that one unit carries, of 1; mean over the units", UNIT_ENTROPY),
+        panel(sites, "Share of the units that differ, mean over all pairs", PAIR_DISTANCE),
+        panel(sites, "Share of a unit's bits that its 7 neighbours tell", REDUNDANCY),
+        panel(sites, "In bits; pale where the samples bound it from below only", EFFECTIVE),
+    ]
+    if has_classes(report):
+        where = shorten(plain(report.labels), 48)
+        panels += [
+            panel(sites, f"1 - within / between; classes: {where}", SEPARATION),
+            panel(sites, "Weighted Jaccard of two classes, groups of 4 units", OVERLAP),
+        ]
+    return panels
 
 
 def _panels(sites: tuple[SiteReport, ...]) -> list[Panel]:
@@ -155,6 +203,7 @@ def _site_facts(site: SiteReport, n_inputs: int) -> list[tuple[str, str]]:
         ("Samples", f"{count(site.samples)} ({plural(n_inputs, 'input')}, {each} each)"),
         ("Distinct patterns", f"{count(site.patterns)}, {text_of(_DISTINCT.value(site), 'share')}"),
         ("Entropy", f"{decimal(site.entropy_bits)} bits"),
+        *graded_facts(site),
         ("Pre-activation", shorten(plain(where.tensor), _MAX_NAME)),
         ("Shape", f"{plain(shape_text(where))}, units on axis {where.unit_axis}"),
         ("Threshold", f"{where.threshold:g}"),
@@ -218,12 +267,23 @@ _HEADINGS = (
     ("Patterns", "number"),
     ("Entropy (bits)", "number"),
     ("Relative entropy", "number"),
+    ("Effective (bits)", "number"),
+    ("Entropy of a unit", "number"),
+    ("Two differ at", "number"),
     ("Most frequent", "number"),
     ("Mean active", "number"),
     ("Dead", "number"),
     ("Always on", "number"),
     ("Non-finite", "number"),
 )
+
+
+_GRADED_COLUMNS = (EFFECTIVE, UNIT_ENTROPY, PAIR_DISTANCE)
+
+
+def _key(value: float) -> float:
+    """Return what a column sorts by: values that are missing come last."""
+    return value if math.isfinite(value) else -1.0
 
 
 def _row(site: SiteReport) -> list[tuple[str, float | int | str]]:
@@ -236,6 +296,7 @@ def _row(site: SiteReport) -> list[tuple[str, float | int | str]]:
         (count(site.patterns), site.patterns),
         (decimal(site.entropy_bits), site.entropy_bits),
         (percent(site.relative_entropy), site.relative_entropy),
+        *[(text_of(m.value(site), m.unit), _key(m.value(site))) for m in _GRADED_COLUMNS],
         (percent(site.most_frequent_fraction), site.most_frequent_fraction),
         (percent(site.mean_active_fraction), site.mean_active_fraction),
         (count(site.dead_units), site.dead_units),

@@ -21,6 +21,16 @@ from reluflow.analysis.result import (
 from reluflow.graph import Fold, LeftOut, SwitchSite
 from reluflow.report._findings import Finding, comparison_findings, findings
 from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
+from reluflow.report._graded import (
+    EFFECTIVE,
+    FLIPS,
+    PAIR_DISTANCE,
+    SEPARATION,
+    UNIT_ENTROPY,
+    has_classes,
+    has_graded,
+    is_saturated,
+)
 
 T = TypeVar("T")
 _MARKS = {
@@ -151,6 +161,15 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
         columns.append(
             _Column("non-finite", lambda s: count(s.nonfinite), count(nonfinite), rank=1)
         )
+    if has_graded(report):
+        rank = 1 if is_saturated(report) else 5
+        columns += [
+            _Column("unit entropy", lambda s: decimal(UNIT_ENTROPY.value(s), 3), rank=rank),
+            _Column("two differ at", lambda s: percent(PAIR_DISTANCE.value(s)), rank=rank),
+            _Column("effective bits", lambda s: decimal(EFFECTIVE.value(s), 1), rank=5),
+        ]
+    if has_classes(report):
+        columns.append(_Column("classes apart", lambda s: percent(SEPARATION.value(s)), rank=5))
     if any(s.depends_on for s in sites):
         columns.append(_Column("depends on", lambda s: s.depends_on, rank=1, left=True))
     return columns
@@ -168,6 +187,7 @@ def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison
         _Column("site", lambda s: s.name, plural(len(report.sites), "site"), left=True),
         _Column("D", lambda s: percent(s.distance), percent(report.mean_distance)),
         _Column("APT", temperature, rank=1),
+        _Column("flips", lambda s: percent(FLIPS.value(s)), rank=1),
         _Column("Jaccard", lambda s: decimal(s.jaccard, 3), rank=2),
         _Column("patterns", lambda s: " > ".join(map(count, s.patterns)), rank=3),
         _Column("net", lambda s: f"{s.net_change * 100:+.1f} %", rank=5),

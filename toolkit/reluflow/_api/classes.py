@@ -1,0 +1,58 @@
+"""The classes of inputs: given, in a file, or beside the inputs in their own archive."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.data import DataSource
+from reluflow.deployment import read_labels
+from reluflow.errors import DataError
+
+_NAMES = ("label", "labels")
+Classes = tuple[NDArray[np.int64] | None, str]
+
+
+def find_classes(labels: Any, source: DataSource) -> Classes:
+    """Return the classes of the inputs and where they came from; None and "" without.
+
+    Args:
+        labels: one whole number an input, or a file as for `read_labels`; None looks for an
+            array "label" or "labels" in the .npz that the inputs come from.
+        source: the inputs.
+
+    Raises:
+        DataError: labels were given that cannot be read or are too few.
+    """
+    if labels is None:
+        return _beside(source)
+    if isinstance(labels, str | os.PathLike):
+        return _enough(read_labels(labels), source), os.fspath(labels)
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(
+            f"labels are {array.dtype} {list(array.shape)}; give one whole number an input."
+        )
+    return _enough(array.astype(np.int64), source), "labels given"
+
+
+def _beside(source: DataSource) -> Classes:
+    ignored = source.description.preprocessing.get("ignored", ())
+    for name in _NAMES:
+        if source.description.kind == "npz" and name in ignored:
+            try:
+                found = _enough(read_labels(source.description.source, name), source)
+            except DataError:  # an array of another kind that only has that name
+                continue
+            return found, f"array {name!r} of {source.description.source}"
+    return None, ""
+
+
+def _enough(labels: NDArray[np.int64], source: DataSource) -> NDArray[np.int64]:
+    n = source.n_samples
+    if n is not None and len(labels) < n:
+        raise DataError(f"labels are {len(labels)}, but the data have {n} inputs; give one each.")
+    return labels
