@@ -145,10 +145,10 @@ def compare_series(
         raise OptionError(f"models are {len(models)}; give two checkpoints at least.")
     memory = max(1, options.memory_limit_bytes // len(models))
     options = replace(options, memory_limit_bytes=memory)
-    lines = [Pipeline(models[0], source, options, spill_dir / "0", progress=progress)]
+    lines = [Pipeline(models[0], source, options, spill_dir / "0", progress=progress, sampled=0)]
     options = replace(options, batch_size=lines[0].batch_size)
     lines += [
-        Pipeline(model, source, options, spill_dir / str(number))
+        Pipeline(model, source, options, spill_dir / str(number), sampled=0)
         for number, model in enumerate(models[1:], start=1)
     ]
     for other in lines[1:]:
