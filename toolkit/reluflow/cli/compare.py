@@ -48,7 +48,8 @@ def compare(
         report: ComparisonReport | SeriesReport
         if len(checkpoints) == 2:
             report = compare_two(
-                *checkpoints,
+                checkpoints[0],
+                checkpoints[1],
                 source,
                 out,
                 options=options,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reluflow._version import __version__
-from reluflow.analysis import ComparisonReport, PatternReport, SeriesReport
+from reluflow.analysis import ComparisonReport, PatternReport
 from reluflow.errors import OutputError
 from reluflow.patterns import read
 from reluflow.report._atomic import write_text
@@ -116,23 +116,25 @@ def _entries(root: Path, folder: Path) -> Iterator[_Entry]:
 
 def _of_report(root: Path, folder: Path) -> _Entry:
     report = read_json(folder / JSON_NAME)
-    inputs, sites = count(report.n_inputs), count(len(report.sites))
+    size = (count(report.n_inputs), count(len(report.sites)))
     date = when(report.run.started)
     if isinstance(report, PatternReport):
         patterns = count(sum(site.patterns for site in report.sites))
         dead = count(sum(site.dead_units for site in report.sites))
-        cells = (file_name(report.model), inputs, sites, patterns, dead, date)
-        return _entry("patterns", root, folder, PAGE_NAME, cells)
+        return _entry(
+            "patterns", root, folder, PAGE_NAME,
+            (file_name(report.model), *size, patterns, dead, date),
+        )  # fmt: skip
     if isinstance(report, ComparisonReport):
         models = f"{file_name(report.first)} → {file_name(report.second)}"
-        distance = percent(report.mean_distance)
-        cells = (models, inputs, sites, distance, date)
-        return _entry("comparison", root, folder, PAGE_NAME, cells)
-    assert isinstance(report, SeriesReport)
+        return _entry(
+            "comparison", root, folder, PAGE_NAME,
+            (models, *size, percent(report.mean_distance), date),
+        )  # fmt: skip
     ends = (file_name(report.models[0]), file_name(report.models[-1]))
     models = f"{len(report.models)}: {ends[0]} → {ends[1]}"
-    cells = (models, inputs, sites, percent(report.mean_distances[0][-1]), date)
-    return _entry("series", root, folder, PAGE_NAME, cells)
+    distance = percent(report.mean_distances[0][-1])
+    return _entry("series", root, folder, PAGE_NAME, (models, *size, distance, date))
 
 
 def _of_psb(root: Path, folder: Path, fields: dict[str, Any]) -> _Entry:
