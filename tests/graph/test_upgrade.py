@@ -10,6 +10,7 @@ from rewriting import weights
 
 from reluflow.errors import ModelError
 from reluflow.graph import Model, load, upgrade
+from reluflow.graph._opset_rules import CHANGED
 from reluflow.runtime import open_session
 
 IMAGE = "float[1,2,3,4] x"
@@ -324,3 +325,31 @@ def test_versions_below_seven_without_an_equal_are_refused(name: str) -> None:
     proto.opset_import.add(domain="com.example", version=1)
     with pytest.raises(ModelError, match=f"has opset {opset} and cannot be raised.*{reason}"):
         upgrade(Model(proto))
+
+
+def _new_form(op: str, version: int) -> bool:
+    """Tell whether a node of an old version is no valid node of version 13, or another one."""
+    old, new = (onnx.defs.get_schema(op, v, "") for v in (version, 13))
+    if new.deprecated:
+        return True
+    before, after = (
+        {name: (a.type, str(a.default_value)) for name, a in schema.attributes.items()}
+        for schema in (old, new)
+    )
+    gone = any(after.get(name) != kind for name, kind in before.items())
+    inputs = [[value.name for value in schema.inputs] for schema in (old, new)]
+    return gone or inputs[0] != inputs[1][: len(inputs[0])]
+
+
+def test_every_operator_whose_form_changed_has_a_rule() -> None:
+    history = [s for s in onnx.defs.get_all_schemas_with_history() if not s.domain]
+    changed = set()
+    for schema in history:
+        version = max(schema.since_version, 7)
+        if version > 12 or schema.deprecated or schema.since_version > 12:
+            continue
+        if onnx.defs.get_schema(schema.name, version, "").since_version != schema.since_version:
+            continue  # another version stood at 7
+        if _new_form(schema.name, version):
+            changed.add(schema.name)
+    assert len(changed) > 10 and changed <= set(CHANGED)

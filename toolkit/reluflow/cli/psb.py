@@ -232,7 +232,7 @@ def evaluate_model(
     if not find_psb(loaded):
         reference = reference or loaded
         wanted = PsbOptions(p_bits=p_bits, sampler=sampler, prune=prune)
-        loaded = to_psb(loaded, wanted).model
+        loaded = convert_model(loaded, wanted).result.model
     source = open_data(Path(data), loaded.inputs, limit=limit)
     right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)
     with progress_bar() as progress:
