@@ -13,7 +13,17 @@ from reluflow.analysis.result import (
     SiteReport,
 )
 from reluflow.report._format import decimal, percent
-from reluflow.report._measures import BLUE, GREEN, ORANGE, PINK, RED, Measure, share
+from reluflow.report._measures import (
+    BLUE,
+    COMPARISON_MEASURES,
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    SITE_MEASURES,
+    Measure,
+    share,
+)
 
 _SATURATED = 0.95
 
@@ -120,6 +130,20 @@ def has_classes(report: PatternReport) -> bool:
     return any(site.graded is not None and site.graded.classes is not None for site in report.sites)
 
 
+def shown_measures(report: PatternReport) -> list[Measure[SiteReport]]:
+    """Return all shares to draw; graded ones first where the others are saturated."""
+    graded = [*GRADED_SHARES] if has_graded(report) else []
+    graded += CLASS_SHARES if has_classes(report) else ()
+    return [*graded, *SITE_MEASURES] if is_saturated(report) else [*SITE_MEASURES, *graded]
+
+
+def shown_comparisons(report: ComparisonReport) -> list[Measure[SiteComparison]]:
+    """Return all measures of a comparison to draw; flips first where D is saturated."""
+    flips = [*COMPARISON_GRADED] if any(s.flip_fraction is not None for s in report.sites) else []
+    plain = list(COMPARISON_MEASURES)
+    return [*flips, *plain] if is_saturated(report) else [*plain, *flips]
+
+
 def graded_facts(site: SiteReport) -> list[tuple[str, str]]:
     """Return what a site's card says of its graded measures."""
     graded = site.graded
@@ -145,7 +169,8 @@ def effective_text(site: SiteReport) -> str:
     if graded is None:
         return ""
     low, high = decimal(graded.effective_low_bits, 1), decimal(graded.effective_high_bits, 1)
-    return f"2^{decimal(graded.effective_bits, 1)} (2^{low} to 2^{high})"
+    ends = f"2^{low} at least" if is_open(site) else f"2^{low} to 2^{high}"
+    return f"2^{decimal(graded.effective_bits, 1)} ({ends})"
 
 
 def _class_facts(graded: GradedMeasures) -> list[tuple[str, str]]:
@@ -168,5 +193,5 @@ def _class_facts(graded: GradedMeasures) -> list[tuple[str, str]]:
 
 def closest_classes(overlaps: Sequence[Sequence[float]]) -> tuple[int, int]:
     """Return the two classes whose patterns overlap most, as indices."""
-    pairs = [(i, j) for i in range(len(overlaps)) for j in range(i)]
+    pairs = [(i, j) for j in range(len(overlaps)) for i in range(j)]
     return max(pairs, key=lambda pair: overlaps[pair[0]][pair[1]])

@@ -30,9 +30,7 @@ from reluflow.report._format import (
     size,
 )
 from reluflow.report._graded import (
-    CLASS_SHARES,
     EFFECTIVE,
-    GRADED_SHARES,
     OVERLAP,
     PAIR_DISTANCE,
     REDUNDANCY,
@@ -42,10 +40,10 @@ from reluflow.report._graded import (
     has_classes,
     has_graded,
     is_saturated,
+    shown_measures,
 )
 from reluflow.report._measures import (
     SITE_MEASURES,
-    Measure,
     activity,
     always_on_indices,
     dead_indices,
@@ -77,7 +75,7 @@ def pattern_context(report: PatternReport) -> dict[str, Any]:
         "tiles": _tiles(report),
         "findings": findings(report),
         "panel_groups": _panel_groups(report),
-        "heat": [(m.title, heat_row(report.sites, m)) for m in _heated(report)],
+        "heat": [(m.title, heat_row(report.sites, m)) for m in shown_measures(report)],
         "columns": [activity_column(site) for site in report.sites],
         "cards": [_card(site, report.n_inputs) for site in report.sites],
         "skipped": [_skipped(site) for site in report.skipped],
@@ -119,13 +117,6 @@ def _short(number: int) -> str:
         if number >= factor:
             return f"{number / (1000 if letter == 'k' else factor):.3g} {letter}"
     return count(number)
-
-
-def _heated(report: PatternReport) -> list[Measure[SiteReport]]:
-    """Return the rows of the heatmap; graded measures first where the others are saturated."""
-    graded = [*GRADED_SHARES] if has_graded(report) else []
-    graded += CLASS_SHARES if has_classes(report) else ()
-    return [*graded, *SITE_MEASURES] if is_saturated(report) else [*SITE_MEASURES, *graded]
 
 
 def _panel_groups(report: PatternReport) -> list[tuple[str, list[Panel]]]:

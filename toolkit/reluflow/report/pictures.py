@@ -13,9 +13,8 @@ from reluflow.analysis.result import ComparisonReport, PatternReport
 from reluflow.report._canvas import GRID, INK, calm, drawable, save, titled
 from reluflow.report._facts import file_name
 from reluflow.report._format import percent, plain, plural, shorten
+from reluflow.report._graded import shown_comparisons, shown_measures
 from reluflow.report._measures import (
-    COMPARISON_MEASURES,
-    SITE_MEASURES,
     Measure,
     activity,
 )
@@ -30,6 +29,7 @@ PICTURES = ("measures.png", "heatmap.png", "unit_activity.png", "compare.png")
 _ROW_INCHES = 0.24
 _MAX_INCHES = 90.0
 _QUANTILES = 100
+_MOST_IN_A_ROW = 8
 
 
 def write_pictures(
@@ -58,12 +58,14 @@ def write_pictures(
         names = [s.name for s in report.sites]
         title = f"{file_name(report.first)} → {file_name(report.second)}"
         return (
-            save(_bars(title, names, report.sites, COMPARISON_MEASURES), folder / "compare.png"),
+            save(
+                _bars(title, names, report.sites, shown_comparisons(report)), folder / "compare.png"
+            ),
         )
     title = f"{file_name(report.model)}, {plural(report.n_inputs, 'input')}"
     names = [s.site.name for s in report.sites]
     return (
-        save(_bars(title, names, report.sites, SITE_MEASURES), folder / "measures.png"),
+        save(_bars(title, names, report.sites, shown_measures(report)), folder / "measures.png"),
         save(_heatmap(title, names, report), folder / "heatmap.png"),
         save(_unit_activity(title, names, report), folder / "unit_activity.png"),
     )
@@ -72,12 +74,16 @@ def write_pictures(
 def _bars(
     title: str, names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]
 ) -> Figure:
-    """Draw one panel of horizontal bars a measure, sites from top to bottom."""
+    """Draw one panel of horizontal bars a measure, sites from top to bottom, in one or two rows."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _tall(title, 2.2 + 2.0 * len(measures), len(names))
-    panels = figure.subplots(1, len(measures), squeeze=False)[0]
-    for axes, measure in zip(panels, measures, strict=True):
+    rows = 1 if len(measures) <= _MOST_IN_A_ROW else 2
+    columns = -(-len(measures) // rows)
+    figure = _tall(title, 2.2 + 2.0 * columns, rows * (len(names) + 3) - 3)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(measures) :]:
+        axes.set_axis_off()
+    for index, (axes, measure) in enumerate(zip(panels, measures, strict=False)):
         values = np.nan_to_num([measure.value(site) for site in sites], posinf=0, neginf=0)
         bars = axes.barh(range(len(names)), values, height=0.72, color=measure.color)
         for bar, site in zip(bars, sites, strict=True):
@@ -95,15 +101,17 @@ def _bars(
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         calm(axes)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.yaxis.set_visible(axes is panels[0])
-    _name_rows(panels[0], names)
+        axes.yaxis.set_visible(index % columns == 0)
+    for axes in panels[::columns]:
+        _name_rows(axes, names)
     return figure
 
 
 def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     """Draw sites x measures, the value written in each cell."""
-    values = np.array([[m.value(s) for m in SITE_MEASURES] for s in report.sites])
-    figure = _tall(title, 9.5, len(names))
+    measures = shown_measures(report)
+    values = np.array([[m.value(s) for m in measures] for s in report.sites])
+    figure = _tall(title, 9.5 + 1.4 * max(0, len(measures) - 6), len(names))
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*values.shape):
@@ -112,8 +120,8 @@ def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
         label.set_color(ink(value))
         label.set_in_layout(False)
     axes.set_xticks(
-        range(len(SITE_MEASURES)),
-        [m.title.replace(" ", "\n", 1) for m in SITE_MEASURES],
+        range(len(measures)),
+        [m.title.replace(" ", "\n", 1) for m in measures],
         fontsize=8,
     )
     axes.xaxis.tick_top()
