@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reluflow.cli import main
@@ -139,3 +140,83 @@ def test_a_conversion_beyond_what_is_accepted_is_not_written(
     error = capsys.readouterr().err
     assert "the conversion to shift-adds changed what the model computes: output" in error
     assert "1e-09 is accepted" in error and not out.exists()
+
+
+@pytest.fixture
+def linear(tmp_path: Path) -> tuple[str, str]:
+    """A net of one logit, and inputs without labels."""
+    import onnx
+    from evaluation_models import one_value
+
+    case = one_value()
+    onnx.save(case.proto, tmp_path / "float.onnx")
+    np.savez(tmp_path / "x.npz", x=case.x, truth=case.labels)
+    return str(tmp_path / "float.onnx"), str(tmp_path / "x.npz")
+
+
+QUICK = ["--samples", "1,16", "--seeds", "1", "--threads", "1"]
+
+
+def test_eval_without_labels_is_judged_by_the_float_model(linear, tmp_path: Path, capsys) -> None:
+    model, data = linear
+    converted = str(tmp_path / "p.onnx")
+    assert main(["psb", "convert", model, "-o", converted]) == 0
+    capsys.readouterr()
+    arguments = ["psb", "eval", converted, "--data", data, *QUICK]
+    assert main(arguments) == 2
+    sentence = capsys.readouterr().err
+    assert "holds no array 'label', and the float model that the file was conv" in sentence
+    assert "give --float MODEL, --labels FILE or --label-name NAME" in sentence
+    np.save(tmp_path / "x.npy", np.load(data)["x"])
+    assert main(["psb", "eval", converted, "--data", str(tmp_path / "x.npy"), *QUICK]) == 2
+    assert "no labels are given, and the float model" in capsys.readouterr().err
+    assert main([*arguments, "--float", model]) == 0
+    text = capsys.readouterr().out
+    assert "all is judged by the answers of the float model" in " ".join(text.split())
+    assert "correlation" in text and "SQNR" in text
+    assert main([*arguments, "--label-name", "truth"]) == 0
+    text = capsys.readouterr().out
+    assert "No float model was given" in text and "logits of yes, above 0" in text
+    assert main([*arguments, "--label-name", "nothing"]) == 2
+    assert "holds no array 'nothing' but x, truth" in capsys.readouterr().err
+
+
+def test_eval_takes_output_metric_and_threshold(linear, tmp_path: Path, capsys) -> None:
+    model, data = linear
+    arguments = ["psb", "eval", model, "--data", data, "--label-name", "truth", *QUICK, "--json"]
+    assert main([*arguments, "--metric", "iou", "--output", "y", "--threshold", "0.5"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["metric"], found["output"]) == ("iou", "y") and found["float_value"] < 1
+    (tmp_path / "mine.py").write_text("def largest(outputs, labels):\n    return outputs.max()\n")
+    for metric in (f"{tmp_path / 'mine.py'}:largest", "numpy:vdot"):
+        assert main([*arguments, "--metric", metric]) == 0
+        assert json.loads(capsys.readouterr().out)["metric"] == metric.rpartition(":")[2]
+
+
+def test_what_eval_cannot_measure_is_one_sentence(linear, capsys) -> None:
+    model, data = linear
+    arguments = ["psb", "eval", model, "--data", data, *QUICK]
+    for more, words in (
+        (["--metric", "f1"], "--metric is 'f1'; give one of accuracy, iou, r2, rmse, mae"),
+        (["--metric", "no.such:f"], "--metric is 'no.such:f', which cannot be loaded (ModuleNot"),
+        (["--metric", "nothing.py:f"], "which cannot be loaded (FileNotFoundError"),
+        (["--metric", "numpy:pi"], "--metric is 'numpy:pi', which is no function"),
+        (["--output", "z"], "--output is 'z'; the model has 'y'"),
+    ):
+        assert main([*arguments, *more]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_eval_explains_a_loud_channel_in_options(tmp_path: Path, capsys) -> None:
+    import onnx
+    from evaluation_models import loud_channel
+
+    case = loud_channel(2000.0)
+    onnx.save(case.proto, tmp_path / "loud.onnx")
+    np.save(tmp_path / "x.npy", case.x)
+    arguments = ["--data", str(tmp_path / "x.npy"), "--samples", "1,4", "--seeds", "1"]
+    assert main(["psb", "eval", str(tmp_path / "loud.onnx"), *arguments]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "activations below the step, nearest mode" in text
+    assert "does not fall with the number of samples" in text
+    assert "convert with 16 bits an activation (--x-bits)" in text

@@ -1,4 +1,4 @@
-"""An evaluation of a PSB model as files: JSON, a plot and a small page around it."""
+"""An evaluation of a PSB model as files: JSON, a plot and a page around it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ import base64
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reluflow._version import __version__
 from reluflow.deployment import Evaluation
 from reluflow.report._atomic import make_folder, replacing, write_text
 from reluflow.report._format import count, decimal, percent, plain, plural, size
+from reluflow.report._palette import CIVIDIS
+from reluflow.report._psb_plots import draw_metric, draw_noise
+from reluflow.report._psb_rows import (
+    decibels,
+    difference,
+    measure,
+    noise_titles,
+    precision_rows,
+)
 from reluflow.report._templates import environment, read_part
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 PICTURE, PAGE, NUMBERS = "samples.png", "psb.html", "psb.json"
-_INK, _LINE, _FLOAT, _INT8 = "#1d2733", "#31688e", "#444444", "#c4622d"
+_LAYER_HEADINGS = (
+    *("layer", "weights", "bits a weight", "shift-adds, n = 1", "loss alone"),
+    *("saturated activations, nearest mode", "activations that become 0"),
+)
 
 
 def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -36,88 +46,124 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
     folder = make_folder(directory)
     write_text(folder / NUMBERS, json.dumps(result.to_dict(), indent=2) + "\n")
     with replacing(folder / PICTURE) as partial:
-        _draw(result, partial)
-    picture = base64.b64encode((folder / PICTURE).read_bytes()).decode()
-    write_text(folder / PAGE, _page(result, picture))
+        partial.write_bytes(draw_metric(result, dark=False))
+    write_text(folder / PAGE, _page(result))
     return (folder / NUMBERS, folder / PICTURE, folder / PAGE)
 
 
-def _draw(result: Evaluation, path: Path) -> None:
-    """Draw the metric against the number of samples, with error bars over seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _page(result: Evaluation) -> str:
+    rows = precision_rows(result)
+    noise = noise_titles(result)
+    headings = ("samples", result.metric, "std", "loss", *result.more)
+    context: dict[str, Any] = {
+        "title": plain(Path(result.psb.path).name if result.psb.path else "PSB model"),
+        "kicker": "Precision",
+        "lede": f"{result.metric} on {plural(result.n_inputs, 'input')} against the number of "
+        "samples a weight",
+        "notes": [plain(note) for note in result.notes],
+        "findings": _findings(result),
+        "tiles": _tiles(result),
+        "pictures": _pictures(result),
+        "headings": (*headings, *(f"SQNR of {title}, dB" for title in noise)),
+        "rows": [
+            (row.name, row.value, row.std, row.loss, *row.more, *(row.noise or [""] * len(noise)))
+            for row in rows
+        ],
+        "layer_headings": _LAYER_HEADINGS,
+        "layers": _layers(result),
+        "fact_groups": _facts(result),
+        "beside": NUMBERS,
+    }
+    page = environment().get_template("psb.html.j2")
+    return page.render(context, version=__version__, style=read_part("style.css"), ramp=CIVIDIS)
 
-    figure: Figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    n = [point.samples for point in result.points]
-    means = [100 * point.mean for point in result.points]
-    spread = [100 * point.std for point in result.points]
-    axes.errorbar(n, means, yerr=spread, color=_LINE, marker="o", capsize=3, label="PSB")
-    lines = ((result.float_value, "float32", _FLOAT, "--"), (result.int8_value, "int8", _INT8, ":"))
-    for value, label, color, style in lines:
+
+def _findings(result: Evaluation) -> list[tuple[str, str]]:
+    """Return (level, sentence): what went wrong first, then how the output was read."""
+    found = [("warn", plain(text)) for text in (*result.findings, *result.psb.successions)]
+    if result.task:
+        found.append(("info", f"{plain(result.task[0].upper() + result.task[1:])}."))
+    return found
+
+
+def _tiles(result: Evaluation) -> list[tuple[str, str, str]]:
+    found = []
+    for name, value in (
+        ("float32", result.float_value),
+        ("nearest", result.nearest),
+        ("int8", result.int8_value),
+    ):
         if value is not None:
-            axes.axhline(100 * value, color=color, linestyle=style, label=label)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(n, [str(number) for number in n])
-    axes.set_xlabel(f"samples a weight ({result.psb.sampler}, {plural(len(result.seeds), 'seed')})")
-    axes.set_ylabel(f"{result.metric} in %")
-    axes.grid(color="#dfe4ea")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(path, metadata={"Software": "reluflow"})
+            loss = result.loss(value)
+            remark = result.metric
+            if loss is not None and name != "float32":
+                unit = " points" if result.share else ""
+                remark = f"{difference(loss, result.share)}{unit} lost"
+            found.append(
+                (
+                    f"{name} mode" if name == "nearest" else name,
+                    measure(value, result.share),
+                    remark,
+                )
+            )
+    sqnr = [o.sqnr_db for each in result.neighbours if each.name == "nearest" for o in each.outputs]
+    known = [value for value in sqnr if value is not None]
+    if known:
+        found.append(("SQNR", f"{decibels(min(known))} dB", "nearest mode, lowest of the outputs"))
+    share = (
+        f"{result.psb.file_bytes / result.float_bytes:.3f} of float32" if result.float_bytes else ""
+    )
+    found.append(("File", size(result.psb.file_bytes), share))
+    return found
 
 
-def _page(result: Evaluation, picture: str) -> str:
+def _pictures(result: Evaluation) -> list[tuple[str, str, str, str]]:
+    """Return (title, hint, picture on white, picture on black)."""
+    seeds = f"{result.psb.sampler} sampler, {plural(len(result.seeds), 'seed')}"
+    found = [(result.metric, f"Error bars: deviation over seeds; {seeds}.", draw_metric)]
+    if noise_titles(result):
+        hint = "Signal to quantisation noise against float32; higher is better."
+        found.append(("SQNR", hint, draw_noise))
+    return [
+        (title, hint, _encoded(draw(result, dark=False)), _encoded(draw(result, dark=True)))
+        for title, hint, draw in found
+    ]
+
+
+def _encoded(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
+
+
+def _layers(result: Evaluation) -> list[tuple[str, ...]]:
+    alone = {row.name: row for row in result.sensitivity}
+    lost = {row.name: row for row in result.saturation}
+    return [
+        (
+            plain(layer.name),
+            count(layer.weights),
+            decimal(layer.bits_per_weight),
+            count(layer.shift_adds),
+            difference(alone[layer.name].loss, result.share) if layer.name in alone else "",
+            percent(lost[layer.name].share) if layer.name in lost else "",
+            percent(lost[layer.name].below_share) if layer.name in lost else "",
+        )
+        for layer in result.psb.layers
+    ]
+
+
+def _facts(result: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
     psb = result.psb
-    facts = [
+    stored = [
         ("File", size(psb.file_bytes)),
         ("Stored", f"{decimal(psb.bits_per_weight)} bits a weight, p in {psb.p_bits} bits"),
         ("Weights", f"{count(psb.weights)}, of which {count(psb.zeros)} are 0"),
-        ("Shift-adds", f"{count(psb.shift_adds)} an input for one sample a weight"),
-        ("Sampler", f"{psb.sampler}, draws per {psb.draws}"),
         ("Float32 file", size(result.float_bytes) if result.float_bytes else "not given"),
         ("int8 file", size(result.int8_bytes) if result.int8_bytes else "not measured"),
     ]
-    rows: list[tuple[str, float, float | None]] = [
-        (str(p.samples), p.mean, p.std) for p in result.points
+    done = [
+        ("Shift-adds", f"{count(psb.shift_adds)} an input for one sample a weight"),
+        ("Sampler", f"{psb.sampler}, draws per {psb.draws}"),
+        ("Inputs", count(result.n_inputs)),
+        ("Seeds", ", ".join(map(str, result.seeds))),
     ]
-    rows += [
-        (name, value, None)
-        for name, value in (
-            ("nearest", result.nearest),
-            ("int8", result.int8_value),
-            ("float32", result.float_value),
-        )
-        if value is not None
-    ]
-    layers = {row.name: row for row in result.sensitivity}
-    cut = {row.name: percent(row.share) for row in result.saturation}
-    return (
-        environment()
-        .get_template("psb.html.j2")
-        .render(
-            title=plain(Path(psb.path).name if psb.path else "PSB model"),
-            metric=result.metric,
-            n_inputs=count(result.n_inputs),
-            picture=picture,
-            facts=facts,
-            rows=[
-                (name, f"{100 * value:.2f} %", "" if std is None else f"{100 * std:.2f}")
-                for name, value, std in rows
-            ],
-            layers=[
-                (
-                    plain(layer.name),
-                    count(layer.weights),
-                    decimal(layer.bits_per_weight),
-                    count(layer.shift_adds),
-                    f"{100 * layers[layer.name].loss:+.2f}" if layer.name in layers else "",
-                    cut.get(layer.name, ""),
-                )
-                for layer in psb.layers
-            ],
-            sentences=[plain(text) for text in (*result.notes, *psb.successions)],
-            style=read_part("style.css"),
-        )
-    )
+    return [("Stored", stored), ("Done", done)]
