@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from reluflow._version import __version__
 
 if TYPE_CHECKING:
+    from reluflow._api.deploy import convert as convert
+    from reluflow._api.deploy import evaluate as evaluate
     from reluflow._api.inspect import inspect as inspect
     from reluflow._api.lookup import activation_bits as activation_bits
     from reluflow._api.lookup import find_pattern as find_pattern
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from reluflow.analysis import PatternReport as PatternReport
     from reluflow.analysis import SeriesReport as SeriesReport
     from reluflow.analysis import StepMeter as StepMeter
+    from reluflow.deployment import EvaluationOptions as EvaluationOptions
     from reluflow.errors import ReluflowError as ReluflowError
+    from reluflow.graph import PsbOptions as PsbOptions
     from reluflow.runtime import get_library_path as get_library_path
 
 _HOMES = {
@@ -31,13 +35,17 @@ _HOMES = {
     "analyze": "reluflow._api.patterns",
     "compare": "reluflow._api.patterns",
     "compare_checkpoints": "reluflow._api.patterns",
+    "convert": "reluflow._api.deploy",
+    "evaluate": "reluflow._api.deploy",
     "find_pattern": "reluflow._api.lookup",
     "get_library_path": "reluflow.runtime",
     "inspect": "reluflow._api.inspect",
     "sensitivity": "reluflow._api.training",
     "AnalysisOptions": "reluflow.analysis",
     "ComparisonReport": "reluflow.analysis",
+    "EvaluationOptions": "reluflow.deployment",
     "PatternReport": "reluflow.analysis",
+    "PsbOptions": "reluflow.graph",
     "ReluflowError": "reluflow.errors",
     "SeriesReport": "reluflow.analysis",
     "StepMeter": "reluflow.analysis",

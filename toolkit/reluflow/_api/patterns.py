@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reluflow._api.classes import Classes, find_classes
+from reluflow._api.outputs import keep_inputs
 from reluflow.analysis import (
     Analysis,
     AnalysisOptions,
@@ -78,6 +79,7 @@ def analyze(
 
     Reference: thesis, sections 2.2 and 3.1.2.
     """
+    keep_inputs(out, model, data)
     loaded = load(model)
     source = _open(loaded, data, preprocessing, limit)
     settings = options or AnalysisOptions()
@@ -122,6 +124,7 @@ def compare(
 
     Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
     """
+    keep_inputs(out, first, second, data)
     if out is not None:
         check_report_directory(out)
     before, after = load(first), load(second)
@@ -170,6 +173,7 @@ def compare_checkpoints(
 
     Reference: thesis, equations 3.7 and 3.15, Fig. 3.7.
     """
+    keep_inputs(out, *models, data)
     if out is not None:
         check_report_directory(out)
     loaded = [load(model) for model in models]

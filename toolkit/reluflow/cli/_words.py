@@ -27,6 +27,7 @@ _FIRST = {
     "mean": "--mean",
     "metric": "--metric",
     "n_samples": "--random",
+    "out": "--out",
     "optimizer": "--optimizer",
     "output": "--output",
     "prune": "--prune",

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reluflow._api.deploy import nothing_to_convert
+from reluflow._api.outputs import keep_inputs
 from reluflow.cli import _options
 from reluflow.cli._answers import choose_answers, choose_metric
 from reluflow.cli._progress import progress_bar
@@ -112,6 +114,7 @@ def convert(
 ) -> int:
     """Convert the multiplications of a model to stochastic shift-adds."""
     loaded = load(model)
+    keep_inputs(out, loaded, calibration)
     options = PsbOptions(
         p_bits=p_bits,
         sampler=sampler,
@@ -130,11 +133,7 @@ def convert(
     proof = convert_model(loaded, options) if check else None
     result = proof.result if proof else to_psb(loaded, options)
     if not result.converted:
-        reasons = "; ".join(f"{node.node}: {node.reason}" for node in result.refused[:3])
-        raise ModelError(
-            f"model {str(model)!r} has nothing to convert ({reasons or 'no linear operator'}); "
-            "give a model with Conv, Gemm or MatMul of constant weights"
-        )
+        raise ModelError(nothing_to_convert(loaded, result.refused))
     result.model.save(out)
     written = load(out)
     description = describe_psb(written)

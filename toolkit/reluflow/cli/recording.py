@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reluflow._api.outputs import keep_inputs
 from reluflow.cli._wrote import say_written
 from reluflow.report import write_recording_page
 
@@ -21,5 +22,6 @@ def recording(
     ] = None,
 ) -> int:
     """Write the page of a recorded training: every measure of every site over the steps."""
+    keep_inputs(out, *folder.glob("part-*.parquet"))
     say_written(write_recording_page(folder, out))
     return 0

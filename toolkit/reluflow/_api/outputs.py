@@ -1,0 +1,51 @@
+"""Nothing is written over what it was made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from reluflow.errors import OutputError
+
+
+def keep_inputs(out: str | os.PathLike[str] | None, *given: Any) -> None:
+    """Refuse to write to a file that is read, or to a folder that will be replaced around it.
+
+    Links are followed, so that two names of one file are one file.
+
+    Args:
+        out: the file or folder to write; None: nothing is written.
+        given: what is read: paths, or anything else, which is left out of account; models that
+            were loaded count with their file and its external data.
+
+    Raises:
+        OutputError: `out` is one of them, or holds one.
+    """
+    if out is None:
+        return
+    target = Path(out).resolve()
+    for path in (path for each in given for path in _paths(each)):
+        held = path.resolve()
+        if held == target or target in held.parents or _is_same(held, target):
+            raise OutputError(
+                f"out is {os.fspath(out)!r}, which would replace {str(path)!r}, one of the "
+                "inputs; write to another place."
+            )
+
+
+def _paths(given: Any) -> Iterator[Path]:
+    if isinstance(given, str | os.PathLike):
+        yield Path(given)
+    for name in ("path", "external_files"):
+        held = getattr(given, name, None)
+        yield from (held,) if isinstance(held, Path) else held if isinstance(held, tuple) else ()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether two paths are one file by another name, such as a hard link."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
