@@ -315,3 +315,12 @@ def test_raising_is_compared() -> None:
     assert compare_models(model, upgrade(model)).largest == pytest.approx(0, abs=1e-7)
     wrong = text("y = Softmax <axis = 1> (x)", "(float[N,3,4] x) => (float[N,3,4] y)", opset=13)
     assert not compare_models(model, wrong).holds
+
+
+def test_a_named_size_is_the_same_in_all_inputs() -> None:
+    signature = "(float[N,T,4] x, float[1,N,4] h, float[T] t) => (float[a,b,c] y)"
+    model = text("s = Transpose <perm = [1, 0, 2]> (h) y = Add(x, s)", signature)
+    found = compare_models(model, model)
+    assert found.inputs[1] == ("x float32 [3, 3, 4], h float32 [1, 3, 4], t float32 [3]")
+    apart = text("y = Add(x, x)", "(float[N,T,4] x, float[1,N,S] h) => (float[N,T,4] y)")
+    assert compare_models(apart, apart).inputs[2] == ("x float32 [2, 32, 4], h float32 [1, 2, 32]")

@@ -223,13 +223,17 @@ def _is_free(spec: InputSpec, axis: int) -> bool:
 def _draw(
     specs: tuple[InputSpec, ...], batch: int, size: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield random inputs: standard normal, coins, bytes, and small whole numbers."""
+    """Yield random inputs: standard normal, coins, bytes, and small whole numbers.
+
+    A named size is the same everywhere: that of a batch where some input starts with it.
+    """
+    first = {spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], str)}
     for place, spec in enumerate(specs):
         if spec.shape is None:
             raise _CannotFeed(f"input {spec.name!r} has an unknown number of axes")
         rng = np.random.default_rng((seed, place))
         shape = tuple(
-            dim if isinstance(dim, int) else (size if axis else batch)
+            dim if isinstance(dim, int) else (batch if dim in first or not axis else size)
             for axis, dim in enumerate(spec.shape)
         )
         if np.prod(shape, dtype=np.float64) > 2**28:
