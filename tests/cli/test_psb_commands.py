@@ -200,6 +200,7 @@ def test_what_eval_cannot_measure_is_one_sentence(linear, capsys) -> None:
         (["--metric", "f1"], "--metric is 'f1'; give one of accuracy, iou, r2, rmse, mae"),
         (["--metric", "no.such:f"], "--metric is 'no.such:f', which cannot be loaded (ModuleNot"),
         (["--metric", "nothing.py:f"], "which cannot be loaded (FileNotFoundError"),
+        (["--metric", f"{Path(data).parent}.py:f"], "which cannot be loaded ("),
         (["--metric", "numpy:pi"], "--metric is 'numpy:pi', which is no function"),
         (["--output", "z"], "--output is 'z'; the model has 'y'"),
     ):

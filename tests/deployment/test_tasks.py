@@ -8,7 +8,16 @@ import pytest
 from evaluation_models import Case, dense_map, loud_channel, one_value, scikit_mlp
 
 from reluflow.data import open_data
-from reluflow.deployment import Evaluation, EvaluationOptions, evaluate, recognise
+from reluflow.deployment import (
+    Evaluation,
+    EvaluationOptions,
+    accuracy,
+    evaluate,
+    find_metric,
+    recognise,
+)
+from reluflow.deployment._bench import Exact
+from reluflow.deployment._outputs import choose_task
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import PsbOptions, load, to_psb
 from reluflow.runtime import open_session
@@ -321,3 +330,49 @@ def test_numbers_that_json_lacks_become_none() -> None:
     result = run(one_value())
     infinite = replace(result, nearest=float("inf"), float_value=float("nan"))
     assert infinite.to_dict()["nearest"] is None and infinite.to_dict()["float_value"] is None
+
+
+def test_accuracy_refuses_what_it_would_have_to_reshape() -> None:
+    labels = np.zeros(4, np.int64)
+    assert accuracy(np.zeros((4, 3, 1, 1)), labels) == 1
+    for outputs in (np.zeros((4, 1)), np.zeros(4), np.zeros((4, 3, 2, 2)), np.zeros((5, 3))):
+        with pytest.raises(DataError, match=r"and labels \[4\]; accuracy takes one row of class"):
+            accuracy(outputs, labels)
+
+
+def test_data_without_inputs_are_refused() -> None:
+    case = one_value()
+    model = load(case.proto)
+    source = open_data(lambda: iter(()), model.inputs)
+    assert source.rereadable
+    with pytest.raises(DataError, match=r"hold no inputs; give at least one|zero samples"):
+        evaluate(to_psb(model).model, source, case.labels[:0], options=QUICK)
+
+
+def test_a_model_without_arrays_has_nothing_to_measure() -> None:
+    with pytest.raises(DataError, match=r"has no output that is an array; there is nothing to mea"):
+        choose_task({}, None, {}, n_inputs=1)
+
+
+def test_more_outputs_than_memory_holds_are_computed_again() -> None:
+    case = dense_map(3)
+    session = open_session(load(case.proto), threads=1)
+    kept = Exact(session, room=case.x[:10].nbytes * 3 // 2)
+    parts = [case.x[:10], case.x[10:20], case.x[20:]]
+    for _ in range(2):
+        for index, part in enumerate(parts):
+            found = kept.at(index, {"x": part})["y"]
+            assert np.array_equal(found, session.run({"x": part})[0])
+    assert len(kept._kept) == 1
+
+
+def test_metrics_on_known_numbers() -> None:
+    t = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+    y = np.array([[0.0, 1.0], [2.0, 1.0], [1.0, 1.0]])
+    assert find_metric("r2").function(y, t) == pytest.approx(((1 - 9 / 8) + 1) / 2)
+    assert find_metric("r2").function(np.add(y, [0, 1]), t) == pytest.approx(((1 - 9 / 8) + 0) / 2)
+    assert find_metric("mae").function(y, t) == pytest.approx(0.5)
+    assert find_metric("correlation").function(np.ones(3), np.arange(3.0)) == 0
+    iou = find_metric("iou").function
+    assert iou(np.zeros(3, bool), np.zeros(3, bool)) == 1
+    assert iou(np.array([0, 1, 1, -1]), np.array([0, 1, 2, 2])) == pytest.approx((1 + 0.5 + 0) / 3)
