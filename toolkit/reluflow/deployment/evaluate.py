@@ -184,10 +184,8 @@ def _first(
     session: Session, source: DataSource, extra: Mapping[str, Any], options: EvaluationOptions
 ) -> tuple[dict[str, Values], int]:
     """Return the outputs for the first batch, and how many inputs it has."""
-    for batch in source.batches(batch_size(source, options.batch_size)):
-        n_inputs = len(next(iter(batch.values())))
-        return run_arrays(session, {**batch, **extra}), n_inputs
-    raise DataError("the data hold no inputs; give at least one")
+    batch = next(source.batches(batch_size(source, options.batch_size)))  # never without any
+    return run_arrays(session, {**batch, **extra}), len(next(iter(batch.values())))
 
 
 def _float_values(bench: Bench) -> Neighbour | None:
