@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import small_models
 
 import reluflow
+from reluflow.analysis import AnalysisOptions
 from reluflow.errors import ModelError
 
 
@@ -49,3 +51,26 @@ def test_different_networks_are_refused() -> None:
     x = small_models.integers((8, 4))
     with pytest.raises(ModelError, match=r"site relu0 \(Relu, 6 units\) stands against relu0"):
         reluflow.compare(small_models.dense(), small_models.dense(units=9), x)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {"kind": "random-words-128", "seed": AnalysisOptions().seed}),
+        ({"seed": 7}, {"kind": "random-words-128", "seed": 7}),
+        ({"hash": "thesis-64"}, {"kind": "thesis-64", "table_size": AnalysisOptions().table_size}),
+    ],
+)
+def test_hash_and_seed_are_recorded(settings: dict[str, Any], expected: dict[str, Any]) -> None:
+    model, x = small_models.dense(), small_models.integers((8, 4))
+    report = reluflow.compare(model, model, x, options=AnalysisOptions(**settings))
+    assert report.hash == expected
+    assert report.to_dict()["hash"] == expected
+
+
+def test_nan_is_told_of_either_model() -> None:
+    x = small_models.integers((8, 4)).astype(np.float32)
+    x[2, 1] = np.nan
+    report = reluflow.compare(small_models.dense(), small_models.dense(1), x)
+    for which in ("first", "second"):
+        assert any(f"pre-activations of the {which} model were NaN" in n for n in report.notes)

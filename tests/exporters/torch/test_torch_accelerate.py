@@ -164,6 +164,7 @@ def two_processes(total: int | None, clock: str | None, split: bool) -> list[dic
     return [json.loads(text.strip().splitlines()[-1]) for text, _ in outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("total", "clock", "split", "sentence"),
     [
@@ -193,6 +194,7 @@ def test_two_processes_follow_the_line_or_are_told(
         assert len(first["told"]) == 1 + is_short
 
 
+@pytest.mark.slow
 def test_two_processes_without_an_end() -> None:
     first, _ = two_processes(None, None, False)
     assert first["wanted"] == [1.5] * 12

@@ -83,12 +83,20 @@ def compare_models(
         mean_distance=sum(site.distance for site in sites) / len(sites),
         run=describe_run(left.started, seconds, left.batch_size, left.threads),
         notes=tuple(_notes(left, right)),
+        hash=options.describe_hash(),
     )
 
 
 def _notes(left: Pipeline, right: Pipeline) -> Iterable[str]:
     yield from left.notes
     yield from (f"In the second model: {note}" for note in right.notes if note not in left.notes)
+    for which, pipeline in (("first", left), ("second", right)):
+        bad = [site for site in pipeline.sites if site.nonfinite]
+        if bad:
+            yield (
+                f"{sum(site.nonfinite for site in bad)} pre-activations of the {which} model were "
+                f"NaN or infinite, first at site {bad[0].tap.site.name}; a NaN counts as inactive."
+            )
 
 
 def check_sites(left: Pipeline, right: Pipeline) -> None:

@@ -346,6 +346,7 @@ class ComparisonReport(TableFace[SiteComparison]):
         mean_distance: mean of D over the sites, in [0, 1].
         run: how it was run.
         notes: sentences the reader should know.
+        hash: how patterns were identified, as in `PatternReport`.
     """
 
     first: ModelDescription
@@ -356,6 +357,7 @@ class ComparisonReport(TableFace[SiteComparison]):
     mean_distance: float
     run: RunDescription
     notes: tuple[str, ...] = field(default=())
+    hash: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from reluflow.analysis.result import ComparisonReport, SiteComparison
 from reluflow.report._charts import Panel, heat_row, panel, text_of
-from reluflow.report._facts import data_facts, file_name, model_facts
+from reluflow.report._facts import data_facts, file_name, hash_facts, model_facts
 from reluflow.report._findings import comparison_findings
 from reluflow.report._format import count, decimal, percent, plain, plural, site_name
 from reluflow.report._graded import COMPARISON_GRADED, FLIPS, is_saturated
@@ -45,7 +45,7 @@ def comparison_context(report: ComparisonReport) -> dict[str, Any]:
         "fact_groups": [
             ("First model", model_facts(report.first)),
             ("Second model", model_facts(report.second)),
-            ("Data", data_facts(report.data, report.n_inputs)),
+            ("Data", data_facts(report.data, report.n_inputs) + hash_facts(report.hash)),
         ],
         "payload": {
             "ramp": CIVIDIS,
