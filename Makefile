@@ -50,6 +50,8 @@ ifdef RERUN
 	$(BIN)/python benchmarks/schedules/fits.py
 	$(BIN)/python benchmarks/schedules/collect.py
 endif
+	$(BIN)/python benchmarks/schedules/summary.py
+	$(BIN)/python benchmarks/schedules/control.py
 	$(BIN)/python benchmarks/schedules/report.py
 
 $(BIN)/pip:

@@ -89,7 +89,7 @@ def table(results: dict[str, Any]) -> str:
     head = ["network", "converted", *(TITLES[step] for step in STEPS)]
     lines = [_PREFACE.format(**results["versions"])]
     for kind in dict.fromkeys(row["kind"] for row in results["networks"]):
-        lines += [f"\n## {_KINDS[kind]}\n", _row(head), _row(["---"] * len(head))]
+        lines += [f"\n## {_KINDS[kind]}\n\n{_TIE}\n", _row(head), _row(["---"] * len(head))]
         for row in (row for row in results["networks"] if row["kind"] == kind):
             cells = [_cell(row.get(step), row.get("error", "")) for step in STEPS]
             total = row.get("converted", 0) + row.get("left", 0)
@@ -109,6 +109,7 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+_TIE = "<!-- record: benchmarks/equivalence.json -->"
 _KINDS = {
     "exporters": "Files of exporters (`tests/conformance/exporters`)",
     "shipped": "Shipped models (`models`)",
