@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reluflow.patterns import read
+from reluflow.temperature import PowerSchedule
+from reluflow_torch import ActCoolLR, ClockWarning
 from reluflow_torch.hf import STATE_FILE, PatternMonitorCallback, actcool_optimizers
 
 RATES = [1e-4, 1e-2, 1.0, 100.0]
@@ -148,3 +150,43 @@ def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
     trainer.train()
     assert seen
     assert trainer.state.global_step == seen[0].step + 1 < 60
+
+
+class Wanted(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+    """Notes the temperature wanted at each step."""
+
+    def __init__(self, scheduler: ActCoolLR) -> None:
+        self.scheduler = scheduler
+        self.bits: list[float] = []
+
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self.bits.append(self.scheduler.temperature)
+
+
+def test_accumulated_steps_follow_the_line_and_a_longer_resume_goes_on(tmp_path: Path) -> None:
+    schedule = PowerSchedule(start=1.5)
+
+    def run(steps: int, **more: Any) -> list[float]:
+        model = tiny()
+        pair = actcool_optimizers(model, sgd(model), steps, schedule=schedule)
+        wanted = Wanted(pair[1])
+        resume = more.pop("resume", None)
+        trainer = trainer_of(
+            tmp_path, model, wanted, optimizers=pair, max_steps=steps,
+            gradient_accumulation_steps=3, save_strategy="steps", save_steps=4, **more,
+        )  # fmt: skip
+        trainer.train(resume_from_checkpoint=resume)
+        assert pair[1].progress == 1.0
+        assert pair[1].controller.steps == steps
+        return wanted.bits
+
+    assert run(4) == pytest.approx([1.5, 1.125, 0.75, 0.375])
+    rest = run(8, resume=str(tmp_path / "checkpoint-4"))
+    assert rest == pytest.approx([0.75, 0.5625, 0.375, 0.1875])
+
+
+def test_more_steps_than_named_are_told(tmp_path: Path) -> None:
+    model = tiny()
+    pair = actcool_optimizers(model, sgd(model), 4)
+    with pytest.warns(ClockWarning, match="total_steps is 4 and 4 steps of the optimizer are over"):
+        trainer_of(tmp_path, model, optimizers=pair, max_steps=6).train()

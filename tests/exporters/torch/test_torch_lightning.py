@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from reluflow.errors import DataError, OptionError
 from reluflow.patterns import read
+from reluflow_torch import ActCoolLR, ClockWarning
 from reluflow_torch.lightning import PatternMonitorCallback, actcool_optimizers
 
 pytestmark = [
@@ -177,3 +178,43 @@ def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
     assert trainer.should_stop
     assert 6 <= seen[0].step < 24
     assert trainer.global_step < 120
+
+
+def steered(**settings: Any) -> type[Plain]:
+    """Return a module that hands Lightning a bare scheduler: called once an epoch."""
+
+    class Steered(Plain):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.05)
+            total = int(self.trainer.estimated_stepping_batches)
+            scheduler = ActCoolLR(optimizer, self, total, **settings)
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    return Steered
+
+
+def test_the_interval_of_an_epoch_is_told(tmp_path: Path) -> None:
+    with pytest.warns(ClockWarning, match=r"took 6 steps .*Lightning: interval 'step'"):
+        fit(made(steered()), tmp_path, max_epochs=2)
+    module = made(steered(clock="steps"))
+    trainer = fit(module, tmp_path, max_epochs=2)
+    scheduler: Any = trainer.lr_scheduler_configs[0].scheduler
+    assert trainer.lr_scheduler_configs[0].interval == "epoch"
+    assert scheduler.progress == 1.0
+    assert len(set(module.rates)) >= 10
+
+
+def test_more_epochs_after_a_resume_have_rates(tmp_path: Path) -> None:
+    def saving() -> ModelCheckpoint:
+        return ModelCheckpoint(tmp_path, "{step}", every_n_epochs=1, save_top_k=-1)
+
+    settings = {"enable_checkpointing": True}
+    fit(made(Cooled), tmp_path, saving(), max_epochs=2, **settings)
+    longer = made(Cooled)
+    path = str(tmp_path / "step=12.ckpt")
+    trainer = fit(longer, tmp_path, saving(), resume=path, max_epochs=4, **settings)
+    scheduler: Any = trainer.lr_scheduler_configs[0].scheduler
+    assert scheduler.total_steps == 24
+    assert scheduler.progress == 1.0
+    assert len(longer.rates) == 12
+    assert min(longer.rates[:6]) > 1e-3

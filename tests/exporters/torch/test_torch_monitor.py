@@ -417,3 +417,72 @@ def test_frameworks_and_logs_are_loaded_only_when_asked_for() -> None:
     code = f"import sys, reluflow_torch; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def normed(kind: str) -> nn.Module:
+    """Return a network whose running statistics say something else than its batches."""
+    torch.manual_seed(0)
+    body = [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5)]
+    if kind == "instance":
+        body[1] = nn.InstanceNorm2d(6, track_running_stats=True)
+    model = nn.Sequential(*body, nn.Flatten(), nn.Linear(6 * 12 * 12, 4))
+    if kind == "frozen":
+        model[1].eval()
+    return model
+
+
+@pytest.mark.parametrize("kind", ["batch", "instance", "frozen"])
+@pytest.mark.parametrize("statistics", [None, "batch", "running"])
+def test_measures_take_the_statistics_asked_for_and_all_samples(
+    kind: str, statistics: str | None, tmp_path: Path
+) -> None:
+    """Normalised by hand: by the batch as in training unless told otherwise; no dropout."""
+    images, labels = fashion(60)
+    model = normed(kind)
+    optimizer = SGD(model.parameters(), lr=0.01)
+    given = {} if statistics is None else {"statistics": statistics}
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        x = model[0](images)
+        by_batch = statistics != "running" and kind != "frozen"
+        axes = (2, 3) if kind == "instance" else (0, 2, 3)
+        if by_batch:
+            mean = x.mean(axes, keepdim=True)
+            std = x.var(axes, unbiased=False, keepdim=True).add(1e-5).sqrt()
+            x = (x - mean) / std
+        patterns = (x > 0).permute(0, 2, 3, 1).reshape(-1, 6)
+    monitor = PatternMonitor(
+        optimizer,
+        model,
+        every=0,
+        measures_every=1,
+        data=images,
+        recorder=tmp_path,
+        max_samples=16,
+        **given,
+    )
+    with monitor:
+        nn.functional.cross_entropy(model(images), labels % 4).backward()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        monitor._look()
+        after = model.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert model[3].training and model[1].training == (kind != "frozen")
+        if kind != "frozen":
+            assert not torch.equal(kept["1.running_mean"], after["1.running_mean"])
+        if not by_batch:  # the training pass above has moved the running statistics
+            with torch.no_grad():
+                patterns = (model[1].eval()(model[0](images)) > 0).permute(0, 2, 3, 1)
+                patterns = patterns.reshape(-1, 6)
+        optimizer.step()
+    row = next(row for row in read(tmp_path).to_pylist() if row["site"] == "2")
+    assert row["samples"] == 60 * 12 * 12
+    assert row["patterns"] == len(np.unique(patterns.numpy(), axis=0))
+    assert row["mean_active"] == pytest.approx(float(patterns.double().mean()), abs=1e-9)
+    assert row["batch_statistics"] == int(statistics != "running")
+
+
+def test_other_statistics_are_refused() -> None:
+    model = f1(1, 4)
+    with pytest.raises(OptionError, match="statistics is 'eval'; give 'batch' for batch normal"):
+        PatternMonitor(momentum(model), model, statistics="eval")
