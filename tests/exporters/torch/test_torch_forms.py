@@ -50,3 +50,83 @@ def test_the_capture_sees_what_the_table_says(form: Form, with_grad: bool) -> No
     assert len(sites) == (form.kind == SWITCH)
     for site in sites:
         assert torch.equal(site.bits, x.detach() > form.threshold)
+
+
+def in_place_sum(x: Tensor) -> Tensor:
+    return x.abs().add_(x).mul_(0.5)
+
+
+def in_place_mask(x: Tensor) -> Tensor:
+    y = x.clone()
+    return y.mul_(y > 0)
+
+
+def in_place_fill(x: Tensor) -> Tensor:
+    y = x.clone()
+    return y.masked_fill_(y < 0, 0.0)
+
+
+def clamp_in_place(x: Tensor) -> Tensor:
+    return x.clone().clamp_(min=torch.zeros(4))
+
+
+def weighted_sum(x: Tensor) -> Tensor:
+    return x.add(x.abs(), alpha=2)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [in_place_sum, in_place_mask, in_place_fill, clamp_in_place, weighted_sum],
+    ids=lambda form: form.__name__,
+)
+def test_in_place_and_weighted_calls_are_seen(form) -> None:
+    class Holder(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return form(x)
+
+    model, x = Holder(), inputs()
+    before = model(x)
+    with torch.no_grad(), PatternCapture(model) as capture:
+        assert torch.equal(model(x), before)
+    (site,) = capture.patterns.values()
+    assert torch.equal(site.bits, inputs() > 0)
+
+
+def overwritten_base(x: Tensor) -> Tensor:
+    y = x.clone()
+    size = y.abs()
+    y.mul_(-3)
+    return y + size
+
+
+def overwritten_result(x: Tensor) -> Tensor:
+    size = x.abs()
+    size.add_(1).sub_(x)
+    return x * size
+
+
+def same_number_of_another_tensor(x: Tensor) -> Tensor:
+    return x + x.flip(0).abs()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [overwritten_base, overwritten_result, same_number_of_another_tensor],
+    ids=lambda form: form.__name__,
+)
+def test_what_was_overwritten_or_is_of_another_tensor_is_no_form(form) -> None:
+    class Holder(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return form(x)
+
+    model = Holder()
+    with torch.no_grad(), PatternCapture(model) as capture:
+        model(inputs())
+    assert not list(capture.patterns.values())
+
+
+def test_nothing_is_held_after_the_pass() -> None:
+    form = next(form for form in FORMS if form.name == "x-plus-abs")
+    with PatternCapture(Spelled(form)) as capture:
+        Spelled(form)(inputs())
+    assert not capture._forms._held
