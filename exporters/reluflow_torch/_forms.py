@@ -98,6 +98,11 @@ class Forms:
         if rule is None:
             fill = _FILLS.get(key)
             return None if fill is None else _filled(fill(args, kwargs))
+        if not (rule.starts or self._held) and isinstance(args[-1], Tensor):
+            return None  # such as the sum of a residual connection
+        first = args[0]
+        if not rule.starts and isinstance(first, Tensor) and first.dtype is torch.int64:
+            return None  # such as the counter of a batch normalisation
         operands = args if rule.pick is None else rule.pick(args, kwargs)
         if operands is None:
             return None
@@ -291,3 +296,5 @@ _FILLS: dict[int, Callable[[tuple[Any, ...], dict[str, Any]], Any]] = {
     for operator in [getattr(getattr(_aten, name, None), "default", None)]
     if operator is not None
 }
+READABLE = frozenset(_RULES) | frozenset(_FILLS)
+"""Identities of the operators that `Forms.read` may have something to say of."""

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from reluflow.errors import OptionError
 from reluflow_torch._bits import switch_bits
-from reluflow_torch._forms import Forms
+from reluflow_torch._forms import READABLE, Forms
 from reluflow_torch._layer_names import LayerNames
 from reluflow_torch._modules import ModuleStack
 from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
@@ -209,7 +209,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         rule = self._rules.get(key)
         found = None if rule is None else rule(args, kwargs)
         reading = None
-        if found is None:
+        if found is None and key in READABLE:
             reading = self._forms.read(key, args, kwargs)
             if reading is not None:
                 found = reading.switch

@@ -21,6 +21,7 @@ from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.dependence import describe_dependence, find_dependence, trial_inputs
 from reluflow.analysis.input_sample import SAMPLE_INPUTS, InputSample
+from reluflow.analysis.left_out import left_out_notes
 from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
@@ -81,7 +82,7 @@ class Pipeline:
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.clock = time.perf_counter()
         self.threads = options.threads or default_threads()
-        self.notes = list(model.notes)
+        self.notes = [*model.notes, *left_out_notes(model, options.smooth)]
         self.done = 0
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)

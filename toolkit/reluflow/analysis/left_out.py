@@ -1,0 +1,31 @@
+"""What an analysis says of nodes that could be switches and are not counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from reluflow.graph import Model, survey_sites
+
+_OF_COURSE = ("it is part of", "it cuts off at 0 what a Relu")
+"""Reasons that leave no switch uncounted."""
+
+
+def left_out_notes(model: Model, smooth: bool) -> list[str]:
+    """Return a sentence on what is left out, none where nothing is.
+
+    Args:
+        model: the analysed model.
+        smooth: whether smooth relatives are counted.
+    """
+    survey = survey_sites(model, smooth=smooth)
+    left = Counter(n.op for n in survey.left_out if not n.reason.startswith(_OF_COURSE))
+    folds = Counter(fold.op for fold in survey.folds)
+    told = [f"{_listed(left)} left out"] if left else []
+    told += [f"{_listed(folds)} only folding at 0"] if folds else []
+    if not told:
+        return []
+    return [f"not counted as switches: {' and '.join(told)}; `reluflow inspect` gives the reasons."]
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} {op}" for op, n in sorted(counts.items()))
