@@ -7,6 +7,7 @@ import re
 import hostile_external  # noqa: F401  (adds its cases to the table)
 import hostile_graphs  # noqa: F401
 import hostile_models
+import hostile_strict  # noqa: F401
 import pytest
 
 

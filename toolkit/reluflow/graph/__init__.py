@@ -30,6 +30,7 @@ from reluflow.graph.site import Fold, LeftOut, Survey, SwitchSite
 from reluflow.graph.sites import find_sites, survey_sites
 from reluflow.graph.tap import Tap, TapResult, tap
 from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
+from reluflow.graph.unrunnable import why_unrunnable
 from reluflow.graph.upgrade import upgrade
 from reluflow.graph.weights_as_inputs import (
     WeightInput,
@@ -98,5 +99,6 @@ __all__ = [
     "upgrade",
     "use_batch_statistics",
     "weights_as_inputs",
+    "why_unrunnable",
     "with_wide_activations",
 ]

@@ -21,6 +21,7 @@ from reluflow.graph._external import (
 )
 from reluflow.graph._psb_check import check_psb_nodes
 from reluflow.graph._skeleton import describe, make_skeleton
+from reluflow.graph._strict import check_strictly
 from reluflow.graph._text import first_broken_name
 
 
@@ -49,6 +50,7 @@ def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple
     notes = _order_nodes(proto.graph, label)
     _check_names(proto.graph, set(), label)
     _run_checker(proto, folders[0], label)
+    check_strictly(proto, label)
     check_psb_nodes(proto, label)
     return notes
 

@@ -12,6 +12,7 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from reluflow.data import Dim
 from reluflow.graph._copy import copy_proto
 from reluflow.graph._external import graphs_of, read_tensor
+from reluflow.graph._growth import MAX_COMPUTED
 from reluflow.graph._index import Node, TensorType
 from reluflow.graph._inline import domain_of
 from reluflow.graph._own_domain import OWN_DOMAIN
@@ -22,7 +23,6 @@ from reluflow.graph.model import Model
 
 _DEPTH = 16
 _CAPTURES_FROM_IR = 4
-_ANY_SIZE = 2**40
 _SHOWN = 8
 
 
@@ -109,7 +109,7 @@ class Editor:
         if any(name and value is None for name, value in zip(node.input, values, strict=True)):
             return None
         if node.op_type == "ConstantOfShape":
-            return filled(Node.made(node), values, limit=_ANY_SIZE)
+            return filled(Node.made(node), values, limit=MAX_COMPUTED)
         return apply_rule(Node.made(node), values)
 
     def _constant_node(self, node: NodeProto) -> np.ndarray | None:

@@ -12,6 +12,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from reluflow.graph._external import is_float, read_tensor
+from reluflow.graph._growth import outgrows
 from reluflow.graph._index import Node
 
 MAX_ELEMENTS = 2**20
@@ -30,7 +31,8 @@ def apply_rule(node: Node, values: list[_Array | None]) -> _Array | None:
         values: one an input; None for an input left out.
     """
     rule = RULES.get(node.op)
-    if rule is None or node.domain:
+    known = [value for value in values if value is not None]
+    if rule is None or node.domain or outgrows(node.op, known):
         return None
     try:
         with np.errstate(all="ignore"):
@@ -114,7 +116,7 @@ def _reshape(node: Node, values: list[_Array | None]) -> _Array:
 def filled(node: Node, values: list[_Array | None], limit: int = MAX_ELEMENTS) -> _Array | None:
     """Return what ConstantOfShape makes, None beyond a number of elements."""
     shape = tuple(int(size) for size in _known(values, 0).ravel())
-    if math.prod(shape) > limit:
+    if math.prod(shape) > limit or any(size < 0 for size in shape):
         return None
     attribute = node.attribute("value")
     fill = read_tensor(attribute.t, None).ravel()[0] if attribute else np.float32(0)

@@ -13,7 +13,7 @@ from onnx import (
 )
 
 from reluflow.data import Dim
-from reluflow.graph._external import walk_graphs
+from reluflow.graph._external import elements, walk_graphs
 from reluflow.graph._index import UNKNOWN, TensorType
 
 _SAME_SHAPE = ("", "Identity")
@@ -26,6 +26,9 @@ _LIKE = {
         for op in ("Gelu", "QuickGelu", "FastGelu", "BiasGelu", "QLinearAdd", "QLinearLeakyRelu")
     },
 }
+_PROPAGATED = {"Concat", "Identity", "Cast", "Squeeze", "Unsqueeze", "Add", "Sub", "Mul", "Gather"}
+_USUAL_RANK = 8
+_LONGEST_SHAPE = 2**16
 _FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
 
 
@@ -42,7 +45,7 @@ def infer(proto: ModelProto) -> ModelProto:
         for node in graph.node:
             _read_as_known(node)
     try:
-        return shape_inference.infer_shapes(proto, data_prop=True)
+        return shape_inference.infer_shapes(proto, data_prop=not _floods(proto))
     except Exception:  # of several types; unknown shapes are no error, only less knowledge
         try:
             return shape_inference.infer_shapes(proto)
@@ -57,6 +60,20 @@ def _read_as_known(node: NodeProto) -> None:
         node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
     if like is not None:
         node.domain, node.op_type = like
+
+
+def _floods(proto: ModelProto) -> bool:
+    """Tell whether joined shapes may grow beyond all bounds, which data propagation copies."""
+    for graph in walk_graphs(proto):
+        sizes = {t.name: elements(t) for t in graph.initializer if len(t.dims) == 1}
+        for node in graph.node:
+            known = [sizes.get(name, _USUAL_RANK) for name in node.input]
+            if node.op_type in _PROPAGATED and known and node.output:
+                join = sum if node.op_type == "Concat" else max
+                sizes[node.output[0]] = join(known)
+                if sizes[node.output[0]] > _LONGEST_SHAPE:
+                    return True
+    return False
 
 
 def symbols(proto: ModelProto) -> frozenset[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.graph import Model, normalises_by_batch
+from reluflow.graph import Model, normalises_by_batch, why_unrunnable
 from reluflow.runtime.library import get_library_path, register
 from reluflow.runtime.stoppable import StoppableRun
 
@@ -122,7 +122,8 @@ def open_session(
     Raises:
         OptionError: an unknown optimisation level, a thread count below 1, or the native
             library was asked for and is missing.
-        ModelError: ONNX Runtime cannot load the model, or write the optimised one.
+        ModelError: the model has a Loop that never ends or a computed constant of more than
+            256 MiB, ONNX Runtime cannot load it, or write the optimised one.
     """
     if optimisation not in _LEVELS:
         raise OptionError(
@@ -130,6 +131,10 @@ def open_session(
         )
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
+    name = model.path or "the model"
+    fault = why_unrunnable(model)
+    if fault:
+        raise ModelError(f"{name} cannot be run: {fault}; export the model again without it.")
     options = _session_options(threads or default_threads(), optimisation)
     if in_order:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
@@ -149,7 +154,6 @@ def open_session(
             disabled_optimizers=_harmful(model),
         )
     except Exception as error:
-        name = model.path or "the model"
         raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}") from error
     return Session(session, outputs or [o.name for o in session.get_outputs()])
 
