@@ -1,0 +1,152 @@
+"""Mutated models through the command line: every one must work or be refused in a sentence.
+
+    python tests/fuzz/fuzz.py --count 500 --seed 1       # models number 0 to 499
+    python tests/fuzz/fuzz.py --seed 1 --case 123        # one of them again, and where it lies
+
+Each model goes through inspect, analyze --random, psb convert and psb inspect, in a worker with a
+limit of time and memory. Counted are tracebacks, errors that were not foreseen, hangs, and deaths
+by a signal; where a worker dies, the command line itself, which runs in a process of its own,
+must still end in a sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import onnx
+from mutations import finish, mutate
+from workers import Outcome, Worker, run_alone
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 20
+LARGEST_SOURCE = 400_000
+
+
+def sources(folder: Path) -> list[Path]:
+    """Return the models to start from: exporters' files, shipped networks, converted ones."""
+    from reluflow.graph import load, to_psb
+
+    found = sorted((ROOT / "tests" / "conformance").rglob("*.onnx"))
+    found += sorted((ROOT / "models").glob("*.onnx"))
+    for name in ("torch-script-17-cnn", "torch-script-20-mlp", "torch-dynamo-20-convnext"):
+        for original in (path for path in list(found) if path.stem == name):
+            to_psb(load(original)).model.save(folder / f"psb-{name}.onnx")
+            found.append(folder / f"psb-{name}.onnx")
+    return [path for path in found if path.stat().st_size < LARGEST_SOURCE]
+
+
+def build(seed: int, number: int, originals: list[Path], folder: Path) -> tuple[Path, str]:
+    """Write model `number`; return its path and how it was made."""
+    rng = random.Random(f"{seed}/{number}")
+    source = rng.choice(originals)
+    proto = onnx.load(source)
+    while True:
+        try:
+            made = mutate(proto, rng)
+            return finish(proto, folder, rng), f"{source.stem}: {', '.join(made)}"
+        except (ValueError, TypeError, OverflowError, AttributeError):
+            proto = onnx.load(source)  # a value that protobuf itself does not take
+
+
+def commands(model: Path, out: Path) -> list[list[str]]:
+    run = ["--random", "2", "--threads", "1", "--batch-size", "2"]
+    return [
+        ["inspect", str(model)],
+        ["analyze", str(model), *run],
+        ["psb", "convert", str(model), "-o", str(out)],
+        ["psb", "inspect", str(model)],
+    ]
+
+
+def judge(outcome: Outcome) -> str:
+    """Return what is wrong with how a command ended, "" where nothing is."""
+    if outcome.seconds >= SECONDS:
+        return "hang"
+    if outcome.code < 0:
+        return f"death by signal {-outcome.code}"
+    if "Traceback" in outcome.stderr:
+        return "traceback"
+    if "did not foresee" in outcome.stderr:
+        return "unforeseen"
+    if outcome.code not in (0, 2):
+        return f"exit code {outcome.code}"
+    lines = outcome.stderr.splitlines()
+    if outcome.code == 2 and (len(lines) != 1 or not lines[0].startswith("reluflow: ")):
+        return "no one sentence"
+    return ""
+
+
+def try_model(model: Path, worker: Worker, folder: Path) -> list[tuple[str, str, str]]:
+    """Run all commands on a model; return (fault, command, last line) of each failure."""
+    found = []
+    queue = commands(model, folder / "converted.onnx")
+    for argv in queue:
+        outcome = worker.run(argv, SECONDS)
+        fault = judge(outcome)
+        if fault.startswith("death"):
+            again = run_alone(argv, SECONDS)
+            fault = "contained " + fault if not judge(again) else fault
+        if fault:
+            last = (outcome.stderr.strip().splitlines() or [""])[-1]
+            found.append((fault, " ".join(argv[:2]), last[:300]))
+        if argv[1] == "convert" and outcome.code and Path(argv[-1]).exists():
+            found.append(("file left by a failure", "psb convert", outcome.stderr[:300]))
+            Path(argv[-1]).unlink()
+    if (folder / "converted.onnx").exists():
+        outcome = worker.run(["psb", "inspect", str(folder / "converted.onnx")], SECONDS)
+        if judge(outcome) or outcome.code:
+            found.append(
+                (judge(outcome) or "own file refused", "psb inspect", outcome.stderr[:300])
+            )
+    return found
+
+
+def main() -> int:
+    options = _options()
+    counts: Counter[str] = Counter()
+    end = time.monotonic() + options.seconds if options.seconds else float("inf")
+    first = options.case if options.case is not None else options.first
+    count = 1 if options.case is not None else options.count
+    with tempfile.TemporaryDirectory(prefix="reluflow-fuzz-") as name:
+        base = Path(name)
+        originals = sources(base)
+        worker = Worker(base)
+        for number in range(first, first + count):
+            if time.monotonic() > end:
+                break
+            folder = Path(tempfile.mkdtemp(dir=base))
+            model, made = build(options.seed, number, originals, folder)
+            faults = try_model(model, worker, folder)
+            counts["models"] += 1
+            for fault, command, line in faults:
+                counts[fault] += 1
+                print(f"{number} ({made}): {fault} of {command}: {line}", flush=True)
+            if (faults or options.case is not None) and options.keep:
+                shutil.copytree(folder, options.keep / str(number), dirs_exist_ok=True)
+                print(f"  kept in {options.keep / str(number)}", flush=True)
+            shutil.rmtree(folder)
+        worker.stop()
+    print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
+    return int(any(not name.startswith(("models", "contained")) for name in counts))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=1000, help="models to try")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--seconds", type=float, default=0, help="stop after so long; 0: never")
+    parser.add_argument("--case", type=int, help="try this one alone")
+    parser.add_argument("--keep", type=Path, help="folder for models that show a fault")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
