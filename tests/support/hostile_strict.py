@@ -147,6 +147,7 @@ for _name, _loop, _body in (
     ("huge_count", "Loop (n, c, x)", "co = Identity (ci)"),
     ("no_count", 'Loop ("", c, x)', "co = Identity (ci)"),
     ("no_condition", 'Loop (n, "", x)', "co = Identity (ci)"),
+    ("no_count_and_no_condition", 'Loop ("", "", x)', "co = Identity (ci)"),
     ("condition_made_true", 'Loop ("", c, x)', "co = Constant <value = bool {1}> ()"),
     ("condition_handed_on_twice", "Loop (n, c, x)", "d = Identity (ci) co = Identity (d)"),
 ):

@@ -63,6 +63,20 @@ def npz_columns(path: Path, inputs: Sequence[InputSpec]) -> NpzColumns:
     return NpzColumns(columns, ignored)
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays of an archive.
+
+    Raises:
+        DataError: no zip, damaged, or no array in it.
+    """
+    return list(_members(path))
+
+
+def npz_array(path: Path, name: str) -> Column:
+    """Open one array of an archive by its name; see `npz_columns` for what is refused."""
+    return _column(path, _members(path)[name])
+
+
 def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:

@@ -21,6 +21,9 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""What is decoded, whatever a file's name says: no others, some of which start programs."""
+
 DECODE_NOTE = "first frame, turned by EXIF, alpha dropped, 16 bits rescaled to 8, gray by ITU-R 601"
 
 
@@ -41,7 +44,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 image.load()
                 turned = ImageOps.exif_transpose(image)
                 plain = _to_eight_bits(turned).convert("L" if plan.channels == 1 else "RGB")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.data.answers import read_array
 from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
 from reluflow.errors import DataError
 
@@ -114,28 +115,15 @@ def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
 
 def _begins_as_idx(file: Path) -> bool:
+    if not file.is_file():
+        return False  # reading it says what is wrong; a pipe would be waited for
     try:
         with file.open("rb") as stream:
             head = stream.read(4)
     except OSError:
-        return False  # numpy's error says what is wrong with it
+        return False
     return is_idx(head) or head.startswith(GZIP_MAGIC)
 
 
 def _numpy(file: Path, name: str) -> NDArray[Any]:
-    try:
-        loaded = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"labels '{file}' cannot be read as .npz, .npy or idx; save them with numpy.savez"
-        ) from error
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        if name not in loaded.files:
-            raise DataError(
-                f"'{file}' holds no array {name!r} but {', '.join(loaded.files) or 'none'}; "
-                "name the one with the class numbers"
-            )
-        found: NDArray[Any] = loaded[name]
-        return found
+    return read_array(file, name)

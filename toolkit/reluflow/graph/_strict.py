@@ -103,7 +103,7 @@ def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         if not name and formal.option != _OPTIONAL:
             return f"leaves its input {formal.name!r} out, which the operator needs"
-    while node.input and not node.input[-1]:
+    while len(node.input) > schema.min_input and not node.input[-1]:
         del node.input[-1]
     return ""
 
