@@ -81,6 +81,8 @@ def _run_again(
 def _bits(x: np.ndarray, row: int, n_rows: int, site: SiteAccumulator, top: PatternSummary) -> str:
     """Return the pattern as "0" and "1", or "" where it is not the one that was counted."""
     samples = np.moveaxis(x, site.tap.unit_axis, -1).reshape(n_rows, -1, site.units)
+    if top.first_position is None or top.first_position >= samples.shape[1]:
+        return ""  # the second run has fewer positions than the first
     sample = samples[row, top.first_position]
     threshold = site.tap.site.threshold
     prints = fingerprint(sample[None], unit_axis=-1, threshold=threshold, words=site.words)

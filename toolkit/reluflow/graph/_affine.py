@@ -48,6 +48,8 @@ def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | str:
             return f"its {tensor!r} is computed"
         values.append(value.astype(np.float64).reshape(-1))
     scale, b, mean, variance = values
+    if len({value.size for value in values}) > 1:
+        return f"its constants have {[value.size for value in values]} numbers, not one a channel"
     epsilon = float(str(attribute(node, "epsilon", 1e-5)))
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + np.float64(np.float32(epsilon)))

@@ -50,8 +50,8 @@ def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple
     notes = _order_nodes(proto.graph, label)
     _check_names(proto.graph, set(), label)
     _run_checker(proto, folders[0], label)
-    check_strictly(proto, label)
     check_psb_nodes(proto, label)
+    check_strictly(proto, label)
     return notes
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
+from reluflow.graph._conv_attributes import conv_fault
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph._external import is_float
 from reluflow.graph._inline import domain_of
@@ -122,6 +123,9 @@ def read_linear(editor: Editor, node: NodeProto) -> Linear | str:
         return f"weights {node.input[1]!r} are {weight.dtype}, not floating point"
     if node.op_type in ("Gemm", "MatMul") and weight.ndim != 2:
         return f"weights {node.input[1]!r} have {weight.ndim} axes; 2 are accepted"
+    fault = conv_fault(node, weight.shape) if node.op_type in CONVS else ""
+    if fault:
+        return fault
     linear = Linear(node, weight, None)
     if node.op_type == "MatMul":
         _read_add(editor, linear)

@@ -29,6 +29,7 @@ _LIKE = {
 _PROPAGATED = {"Concat", "Identity", "Cast", "Squeeze", "Unsqueeze", "Add", "Sub", "Mul", "Gather"}
 _USUAL_RANK = 8
 _LONGEST_SHAPE = 2**16
+_LONGEST_VECTOR = 2**20
 _FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
 
 
@@ -45,7 +46,9 @@ def infer(proto: ModelProto) -> ModelProto:
         for node in graph.node:
             _read_as_known(node)
     try:
-        return shape_inference.infer_shapes(proto, data_prop=not _floods(proto))
+        if _floods(proto) or _is_long(shape_inference.infer_shapes(proto)):
+            return shape_inference.infer_shapes(proto)
+        return shape_inference.infer_shapes(proto, data_prop=True)
     except Exception:  # of several types; unknown shapes are no error, only less knowledge
         try:
             return shape_inference.infer_shapes(proto)
@@ -74,6 +77,19 @@ def _floods(proto: ModelProto) -> bool:
                 if sizes[node.output[0]] > _LONGEST_SHAPE:
                     return True
     return False
+
+
+def _is_long(known: ModelProto) -> bool:
+    """Tell whether data propagation, which keeps a record of each element, takes all memory.
+
+    A declared size is enough for that; no shape and no index list is so long.
+    """
+    return any(
+        len(value.type.tensor_type.shape.dim) == 1
+        and value.type.tensor_type.shape.dim[0].dim_value > _LONGEST_VECTOR
+        for graph in walk_graphs(known)
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    )
 
 
 def symbols(proto: ModelProto) -> frozenset[str]:

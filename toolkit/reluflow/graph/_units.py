@@ -84,7 +84,10 @@ def _origin(scope: Scope, tensor: str, depth: int) -> _Origin | None:
     if node is None or home is None or depth == 0:
         return None
     if tensor not in home.origins:
-        found = _origin_of(home, node, depth)
+        try:
+            found = _origin_of(home, node, depth)
+        except IndexError:  # an operator of ONNX Runtime's own that lacks inputs
+            found = None
         home.origins[tensor] = None if found is None else (found.axis, found.units)
     known = home.origins[tensor]
     return None if known is None else _Origin(*known)

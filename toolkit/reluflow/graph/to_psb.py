@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from onnx import NodeProto
 
 from reluflow.errors import ModelError, OptionError
+from reluflow.graph._check import check_model
 from reluflow.graph._edit import Editor, name_of
 from reluflow.graph._external import walk_graphs
 from reluflow.graph._opset import with_opset
@@ -82,7 +84,8 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         The converted model and the lists of what was done and what was not.
 
     Raises:
-        ModelError: the model is converted already, or its opset cannot be raised.
+        ModelError: the model is converted already, its opset cannot be raised, or what was made
+            of it is not valid, as where a convolution's attributes do not fit its weights.
         OptionError: `exclude` names a node that the model does not have.
 
     Example:
@@ -114,6 +117,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
     fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
     result = editor.finish()
+    check_model(result._proto, [result.base_dir or Path()], "the converted model")
     psb = {node.output: node for node in find_psb(result)}
     converted = []
     for output, x, was, merged in done:
