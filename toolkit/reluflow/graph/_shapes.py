@@ -45,6 +45,7 @@ def infer(proto: ModelProto) -> ModelProto:
     for graph in walk_graphs(proto):
         for node in graph.node:
             _read_as_known(node)
+    _forget_long_indices(proto)
     try:
         if _floods(proto) or _is_long(shape_inference.infer_shapes(proto)):
             return shape_inference.infer_shapes(proto)
@@ -90,6 +91,19 @@ def _is_long(known: ModelProto) -> bool:
         for graph in walk_graphs(known)
         for value in (*graph.value_info, *graph.input, *graph.output)
     )
+
+
+def _forget_long_indices(proto: ModelProto) -> None:
+    """Take declared sizes of vectors of integers away where no shape is so long.
+
+    Inference makes a tensor of as many axes as the vector that holds its shape has elements.
+    """
+    for graph in walk_graphs(proto):
+        for value in (*graph.value_info, *graph.input, *graph.output):
+            tensor = value.type.tensor_type
+            if tensor.elem_type in (TensorProto.INT64, TensorProto.INT32, 0):
+                if len(tensor.shape.dim) == 1 and tensor.shape.dim[0].dim_value > _LONGEST_VECTOR:
+                    tensor.shape.dim[0].ClearField("dim_value")
 
 
 def symbols(proto: ModelProto) -> frozenset[str]:
