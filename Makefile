@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: demo test test-native test-sanitized lint bench schedules clean
+.PHONY: demo test test-native test-sanitized lint bench fuzz schedules clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -33,6 +33,13 @@ test-sanitized: test-native $(VENV)/installed-dev
 	RELUFLOW_LIBRARY=$(CURDIR)/build/sanitized/libreluflow.so \
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py \
 	|| { cat build/sanitized/report.* 2>/dev/null; exit 1; }
+
+# Mutated models through every command: COUNT of them, or as many as SECONDS allow.
+COUNT ?= 1000
+SECONDS ?= 0
+SEED ?= 0
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python tests/fuzz/fuzz.py --count $(COUNT) --seconds $(SECONDS) --seed $(SEED) --keep build/fuzz
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/hash_throughput.py

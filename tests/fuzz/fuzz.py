@@ -129,6 +129,7 @@ def main() -> int:
                 counts[fault] += 1
                 print(f"{number} ({made}): {fault} of {command}: {line}", flush=True)
             if (faults or options.case is not None) and options.keep:
+                options.keep.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(folder, options.keep / str(number), dirs_exist_ok=True)
                 print(f"  kept in {options.keep / str(number)}", flush=True)
             shutil.rmtree(folder)

@@ -66,6 +66,12 @@ def _appearing(path: Path) -> Iterator[IO[bytes]]:
     """Give a temporary file that becomes `path` when all went well."""
     if path.is_dir():
         raise OutputError(f"cannot write {str(path)!r}: it is a folder; give the path of a file")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        what = "a link" if path.is_symlink() else "a device or a pipe"
+        raise OutputError(
+            f"cannot write {str(path)!r}: it is {what}, which would be replaced by a file; give "
+            "the path of a new file"
+        )
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
