@@ -1,0 +1,106 @@
+"""What the mutator of tests/fuzz found, each kind in its smallest form."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from onnx import helper, numpy_helper, parser
+
+from reluflow.errors import ModelError
+from reluflow.graph import find_sites, fold_batchnorm, load, to_psb
+from reluflow.graph._conv_attributes import conv_fault
+
+HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
+
+
+def convolution(**attributes):
+    return helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
+
+
+def ints(name, values):
+    attribute = helper.make_attribute(name, [1])
+    del attribute.ints[:]
+    attribute.ints.extend(values)
+    node = convolution()
+    node.attribute.append(attribute)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("node", "shape", "reason"),
+    [
+        (ints("strides", []), (4, 2, 3, 3), r"its strides are \[\]; 2 whole numbers from 1"),
+        (ints("strides", [1]), (4, 2, 3, 3), r"its strides are \[1\]; 2 whole"),
+        (ints("dilations", [1, 1, 2**31]), (4, 2, 3, 3), "its dilations are"),
+        (ints("pads", [0, 0, 0]), (4, 2, 3, 3), "4 whole numbers from 0"),
+        (ints("pads", [0, 0, 0, -1]), (4, 2, 3, 3), "4 whole numbers from 0"),
+        (ints("kernel_shape", [5, 5]), (4, 2, 3, 3), r"its kernel_shape is \[5, 5\]"),
+        (convolution(group=3), (4, 2, 3, 3), "its group is 3, which does not divide"),
+        (convolution(group=-1), (4, 2, 3, 3), "its group is -1"),
+        (convolution(), (), r"its weights have shape \[\]"),
+        (convolution(), (4, 2), r"its weights have shape \[4, 2\]"),
+        (convolution(), (4, 2, 0, 3), r"its weights have shape \[4, 2, 0, 3\]"),
+        (convolution(strides=[2, 2], pads=[1, 1, 1, 1], group=2), (4, 2, 3, 3), "^$"),
+    ],
+)
+def test_a_convolution_must_fit_its_weights(node, shape, reason):
+    assert re.search(reason, conv_fault(node, shape))
+
+
+@pytest.mark.parametrize("strides", [[], [1], [0, 1], [1, 2**31]])
+def test_a_convolution_that_does_not_fit_is_refused_with_its_reason(strides):
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2,5,5] x) => (float[N,4,3,3] y) <float[4,2,3,3] w = "
+        f"{{{','.join(['1'] * 72)}}}> {{ h = Conv <strides = [1, 1]> (x, w) y = Relu (h) }}"
+    )
+    del proto.graph.node[0].attribute[0].ints[:]
+    proto.graph.node[0].attribute[0].ints.extend(strides)
+    result = to_psb(load(proto))
+    assert not result.converted and "its strides are" in result.refused[0].reason
+
+
+@pytest.mark.parametrize("short", range(4))
+def test_a_normalisation_of_several_lengths_stays(short):
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2,5,5] x) => (float[N,4,3,3] y) <float[4,2,3,3] w = "
+        f"{{{','.join(['1'] * 72)}}}> "
+        "{ h = Conv (x, w) n = BatchNormalization (h, c0, c1, c2, c3) y = Relu (n) }"
+    )
+    for number in range(4):
+        constant = np.ones(2 if number == short else 4, np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(constant, f"c{number}"))
+    result = fold_batchnorm(load(proto))
+    assert not result.folded
+    assert any("numbers, not one a channel" in each.reason for each in result.refused)
+
+
+@pytest.mark.parametrize("op", ["QGemm", "QLinearAdd", "FusedMatMul"])
+@pytest.mark.parametrize("given", [0, 1])
+def test_operators_of_the_runtime_may_lack_inputs(op, given):
+    inputs = ", ".join(["x"] * given)
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,4] x) => (float[N,4] y) "
+        f"{{ h = com.microsoft.{op} ({inputs}) y = Relu (h) }}"
+    )
+    assert {site.op for site in find_sites(load(proto))} <= {op, "Relu"}
+
+
+@pytest.mark.parametrize("length", [2**21, 2**40, 2**63 - 1])
+def test_declared_lengths_of_shapes_take_no_memory(length):
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,4] x, int64[S] s) => (float[N,4] y) <float v = {{1}}> "
+        "{ w = Expand (v, s) t = ReduceSum <keepdims = 0> (w) h = Add (x, t) y = Relu (h) }"
+    )
+    proto.graph.input[1].type.tensor_type.shape.dim[0].dim_value = length
+    assert [site.op for site in find_sites(load(proto))] == ["Relu"]
+
+
+def test_a_conversion_that_is_not_valid_is_refused():
+    proto = parser.parse_model(
+        f"{HEADER} g (bool[N,4] x) => (float[N,2] y) <float[4,2] w = {{1,2,3,4,5,6,7,8}}> "
+        "{ h = MatMul (x, w) y = Relu (h) }"
+    )
+    with pytest.raises(ModelError, match="BOOL"):
+        to_psb(load(proto))
