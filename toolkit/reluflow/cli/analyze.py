@@ -33,7 +33,7 @@ def analyze(
     labels: Annotated[
         Path | None,
         typer.Option(
-            "--labels", help="File of classes, one an input; an array 'label' in --data by default."
+            "--labels", help="File of classes, one per input; by default 'label' in --data."
         ),
     ] = None,
     batch_size: _options.BatchSize = None,

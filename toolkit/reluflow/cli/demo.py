@@ -22,9 +22,11 @@ IMAGES = "fashion_mnist_test_2000.npz"
 def demo(
     models: Annotated[
         Path | None,
-        typer.Option("--models", help="Folder with the model and the images, if not the shipped."),
+        typer.Option(
+            "--models", help="Folder with the model and the images, if not the shipped ones."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Directory for the report.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
         "demo-report"
     ),
 ) -> int:

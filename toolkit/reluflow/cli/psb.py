@@ -178,17 +178,19 @@ def evaluate_model(
         typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", help="Output to measure; what fits the labels.")
+        str | None,
+        typer.Option("--output", help="Name of the output to measure; by default what fits."),
     ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
             "--metric",
-            help="accuracy, iou, r2, rmse, mae, correlation, or MODULE:FUNCTION; what fits.",
+            help="accuracy, iou, r2, rmse, mae, correlation, MODULE:FUNCTION; default: what fits.",
         ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="What a yes is above; 0.5, or 0 for logits.")
+        float | None,
+        typer.Option("--threshold", help="A yes is above this; by default 0.5, or 0 for logits."),
     ] = None,
     float_model: Annotated[
         Path | None, typer.Option("--float", help="The float model that it was converted from.")
