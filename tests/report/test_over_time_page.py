@@ -167,6 +167,19 @@ def test_an_index_links_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "one & only" in page.words and "torn was left out" in page.words
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "rmse"])
+def test_an_index_shows_an_evaluation_in_its_own_unit(tmp_path: Path, metric: str) -> None:
+    options = reluflow.EvaluationOptions(samples=(4,), seeds=1)
+    model = small_models.dense()
+    labels = np.arange(len(X)) % 3 if metric == "accuracy" else np.ones((len(X), 3), np.float32)
+    found = reluflow.evaluate(model, X, labels, tmp_path / "e", metric=metric, options=options)
+    page = Page(write_index(tmp_path)[0].read_text())
+    assert found.float_value is not None
+    number = found.float_value * 100 if metric == "accuracy" else found.float_value
+    assert metric in page.words and f"{number:.1f}" in page.words
+    assert ("\N{NO-BREAK SPACE}%" in page.words) == (metric == "accuracy")
+
+
 def test_an_index_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="holds no report within 3 folders"):
         write_index(tmp_path)

@@ -16,7 +16,7 @@ from reluflow.errors import OutputError
 from reluflow.patterns import read
 from reluflow.report._atomic import write_text
 from reluflow.report._facts import file_name, when
-from reluflow.report._format import count, percent, plain, plural
+from reluflow.report._format import count, decimal, percent, plain, plural
 from reluflow.report._palette import CIVIDIS
 from reluflow.report._templates import environment, read_part
 from reluflow.report.directory import JSON_NAME, PAGE_NAME
@@ -30,7 +30,7 @@ _GROUPS = {
     "patterns": ("Analyses", ("Model", *_RUN, "Patterns", "Dead units", "When")),
     "comparison": ("Comparisons", ("Checkpoints", *_RUN, "Mean D", "When")),
     "series": ("Checkpoints", ("Checkpoints", *_RUN, "D first to last", "When")),
-    "psb": ("Shift-add evaluations", ("Metric", "Float", "Points")),
+    "psb": ("Shift-add evaluations", ("Metric", "Float", "Nearest mode", "Points")),
     "sensitivity": ("Sensitivities", ("Rates", "Sites", "Suggested rate")),
     "recording": ("Recordings", ("Steps", "Sites", "Measures")),
 }
@@ -139,10 +139,14 @@ def _of_report(root: Path, folder: Path) -> _Entry:
 
 def _of_psb(root: Path, folder: Path, fields: dict[str, Any]) -> _Entry:
     metric = str(fields.get("metric", ""))
-    exact = fields.get("float_value", fields.get("float"))
-    shown = percent(float(exact)) if isinstance(exact, int | float) else "not measured"
+    word = percent if fields.get("share", True) else decimal
+    exact, nearest = fields.get("float_value"), fields.get("nearest")
+    shown = [
+        word(float(value)) if isinstance(value, int | float) else "not measured"
+        for value in (exact, nearest)
+    ]
     points = fields.get("points", [])
-    return _entry("psb", root, folder, "psb.html", (metric, shown, count(len(points))))
+    return _entry("psb", root, folder, "psb.html", (metric, *shown, count(len(points))))
 
 
 def _of_sensitivity(root: Path, folder: Path, fields: dict[str, Any]) -> _Entry:
