@@ -51,8 +51,15 @@ class Checkpoints:
         """Make the empty folder.
 
         Raises:
-            OutputError: it cannot be made.
+            OutputError: it cannot be made, or holds what no analysis put there: it is deleted
+                in the end.
         """
+        foreign = sorted(_foreign(self.folder))
+        if foreign:
+            raise OutputError(
+                f"the working folder {self.folder} holds {foreign[0]!r}, which is no part of an "
+                "analysis; move it away or choose another output path."
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -143,6 +150,16 @@ class Checkpoints:
 def holds_checkpoint(folder: Path) -> bool:
     """Return whether an interrupted analysis lies in a folder."""
     return (folder / _STATE).is_file()
+
+
+def _foreign(folder: Path) -> set[str]:
+    """Return the names in a folder that no analysis writes."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return set()  # not there, or no folder: making it says so
+    own = ("spill", _STATE, f"{_STATE}.tmp")
+    return {name for name in names if name not in own and not name.startswith("generation-")}
 
 
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:

@@ -101,6 +101,7 @@ class Pipeline:
             self.session = self.plain
         identity = {
             "model": model.sha256,
+            "weights": _stamps(model),
             "data": source.description.fingerprint,
             "options": options.identity() | {"batch_size": self.batch_size},
         }
@@ -214,6 +215,7 @@ class Pipeline:
                     last = time.monotonic()
         if not self.done:
             raise ModelError("the data hold no sample; give at least one.")
+        self.save()  # what follows may be interrupted, or meet a full disk
 
     def save(self) -> None:
         """Write a checkpoint, where there is a working folder."""
@@ -409,6 +411,15 @@ def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
             f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}."
         )
     return tapped
+
+
+def _stamps(model: Model) -> list[list[object]]:
+    """Return name, size and time of change of each file of external weights."""
+    stamps: list[list[object]] = []
+    for path in model.external_files:
+        status = path.stat()
+        stamps.append([path.name, status.st_size, status.st_mtime_ns])
+    return stamps
 
 
 def _outputs(taps: Sequence[Tap], hashed: Sequence[HashedTap | None]) -> list[str]:

@@ -98,14 +98,14 @@ def choose_preprocessing(
 
 def _dim(text: str) -> tuple[str, int]:
     name, _, size = text.partition("=")
-    if not name or not size.isdigit() or int(size) < 1:
+    if not name or not (size.isascii() and size.isdigit()) or int(size) < 1:
         raise OptionError(f"--dim is {text!r}; give NAME=SIZE, for example height=224.")
     return name, int(size)
 
 
 def _size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) for side in sides):
         raise OptionError(f"--size is {text!r}; give HEIGHTxWIDTH or one side in pixels.")
     return int(sides[0]), int(sides[-1])
 
