@@ -198,17 +198,35 @@ struct RunWeights {
 
 }  // namespace
 
+namespace {
+
+/// Whether the depthwise path may be taken: it packs all pixels between its windows, which far
+/// strides make a waste of memory, and leaves none out in front, as automatic padding can.
+bool steps_are_short(const ConvSpec& conv) {
+  constexpr int64_t kMostStep = 64;
+  const bool same = conv.auto_pad == AutoPad::kSameUpper || conv.auto_pad == AutoPad::kSameLower;
+  for (int axis = 0; axis < 2; ++axis) {
+    const int64_t most =
+        same ? std::min(kMostStep, (conv.kernel[axis] - 1) * conv.dilations[axis] + 1) : kMostStep;
+    if (conv.strides[axis] > most || conv.dilations[axis] > kMostStep) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 LaneShape lane_shape(const ConvSpec& conv) {
   LaneShape shape{conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
   shape.order = window_pairs(conv);
-  if (conv.group_inputs == 1) shape.depthwise = depthwise_pairs(conv);
+  if (conv.group_inputs == 1 && steps_are_short(conv)) shape.depthwise = depthwise_pairs(conv);
   return shape;
 }
 
 Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvShape shape = joined(given.conv, given.shape);
-  const ConvRun run{given.psb,     given.conv,      shape,   given.kernels,
-                    given.weights, given.precision, given.x, given.emax,
+  static const float kNothing = 0;  // an input without pixels may have no memory at all
+  const ConvRun run{given.psb,     given.conv,      shape, given.kernels,
+                    given.weights, given.precision, given.x ? given.x : &kNothing, given.emax,
                     given.bias,    given.y,         given.z};
   if (run.shape.batch == 0) return {};
   const int64_t count =

@@ -34,7 +34,7 @@ struct ConvShape {
   int64_t batch = 0;
   int64_t input[2] = {1, 1};
   int64_t output[2] = {1, 1};
-  int64_t begin[2] = {0, 0};  ///< zero pixels in front
+  int64_t begin[2] = {0, 0};  ///< zero pixels in front; below 0: pixels left out
   /// Input pixels from one packed pixel to the next. An axis of one tap is packed at its stride,
   /// so that no pixel is packed in vain.
   int64_t pack_step[2] = {1, 1};
@@ -46,6 +46,9 @@ struct ConvShape {
 };
 
 /// Fits the windows into an input `x_dims`, or says why they do not fit.
+///
+/// Whatever the attributes are, each below 2^31: a plane or an image that leaves `kMostSize` pixels
+/// or `kMostWords` words is refused, so that no product of sizes behind it overflows.
 Status place_windows(const ConvSpec& spec, const std::vector<int64_t>& x_dims, ConvShape* out);
 
 /// `[1, 2, 3]`, for messages.

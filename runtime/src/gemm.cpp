@@ -35,6 +35,7 @@ class NextBlock {
   NextBlock(BlockDraw* draw, const OutputBlock& block, int64_t begin, int64_t end, int64_t last)
       : draw_(draw),
         vectors_(block.vectors),
+        begin_(begin),
         left_(begin),
         end_(end),
         last_(last),
@@ -57,11 +58,13 @@ class NextBlock {
     const int64_t to = left_ + (end_ - left_) / (tiles - tile);
     if (left_ < to) (*draw_)(left_, to);
     left_ = to;
+    if (in_tiles_) draw_->settle(begin_, end_);  // after the last tile
   }
 
  private:
   BlockDraw* draw_;
   int64_t vectors_;
+  int64_t begin_;
   int64_t left_;  // the first that is not drawn yet
   int64_t end_;
   int64_t last_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checked.h"
 #include "reluflow/ort_abi.h"
 #include "runner.h"
 #include "status.h"
@@ -49,11 +50,8 @@ struct Tensor {
   int type = abi::kUndefined;
   std::vector<int64_t> dims;
 
-  int64_t count() const {
-    int64_t n = 1;
-    for (const int64_t d : dims) n *= d;
-    return n;
-  }
+  /// Number of elements; a host has none whose number leaves 64 bits.
+  int64_t count() const { return product(dims).value(); }
   template <class T>
   T* as() const {
     return static_cast<T*>(data);

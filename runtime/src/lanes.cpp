@@ -79,7 +79,11 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
   sign_shift_ = Aligned<uint8_t>(p16_.size());
   if (joined_) factors_ = Aligned<int16_t>(p16_.size());
   std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
-  for (const OutputBlock& block : blocks_) fill(code, block);
+  for (const OutputBlock& block : blocks_) {
+    small_begin_.push_back(small_.size());
+    fill(code, block);
+  }
+  small_begin_.push_back(small_.size());
 }
 
 void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
@@ -90,6 +94,11 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
     if (!joined_) carried_[to] = code.carried[from];
     sign_shift_[to] = code.sign_shift[from];
     if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
+    const int j = code.sign_shift[from] & 15;
+    if (code.before.empty() || j < kSmallShift || j == kZeroShift) return;
+    const int64_t row = int64_t{2} * kLanes * block.vectors;
+    small_.push_back({at / row, small_value(code.p16[from], code.sign_shift[from]),
+                      code.before[from], static_cast<uint8_t>(at % row), static_cast<uint8_t>(j)});
   };
   int64_t at = 0;
   for (const WeightPair& pair : order().pairs) {
@@ -104,8 +113,14 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
 
 BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels,
                      const Precision& precision, Key key, int16_t* out)
-    : kernels_(kernels) {
+    : kernels_(kernels),
+      small_(code.small_.data() + code.small_begin_[number]),
+      small_end_(code.small_.data() + code.small_begin_[number + 1]),
+      fraction_bits_(precision.fraction_bits()) {
   const OutputBlock& block = code.blocks_[number];
+  for (int lane = 0; small_ != small_end_ && lane < block.lanes; ++lane) {
+    small_offsets_[lane] = small_offset_of(precision, key, block.first + lane);
+  }
   for (int lane = 0; lane < kTileLanes; ++lane) {
     // twice, for both halves of a word
     const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
@@ -127,6 +142,17 @@ BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels
   args_.key_a = key.a;
   args_.key_b = key.b;
   args_.out = out + block.weights;
+}
+
+void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
+  const auto before = [](const SmallLane& small, int64_t pair) { return small.pair < pair; };
+  const int64_t row = int64_t{2} * kLanes * args_.vectors;
+  for (const SmallLane* s = std::lower_bound(small_, small_end_, pair_begin, before);
+       s != small_end_ && s->pair < pair_end; ++s) {
+    if (s->shift <= fraction_bits_) continue;
+    args_.out[s->pair * row + s->at] = static_cast<int16_t>(
+        small_weight(s->value, s->before, small_offsets_[s->at / 2]));
+  }
 }
 
 Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* near) const {

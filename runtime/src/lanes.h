@@ -37,6 +37,16 @@ struct OutputBlock {
   int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less on the wide path
 };
 
+/// A small weight in its place, drawn after all others: few weights are small, and their rule would
+/// cost every lane of a vector.
+struct SmallLane {
+  int64_t pair;
+  int32_t value;    ///< `small_value`
+  uint32_t before;  ///< of the weight code
+  uint8_t at;       ///< twice the lane, and 1 for the high half
+  uint8_t shift;    ///< j
+};
+
 /// The code of all weights, ready to be drawn into tiles.
 class LaneCode {
  public:
@@ -70,6 +80,8 @@ class LaneCode {
   Aligned<uint16_t> carried_;
   Aligned<uint8_t> sign_shift_;
   Aligned<int16_t> factors_;  // where joined
+  std::vector<SmallLane> small_;     // block by block, in order of pairs; with carried rounding
+  std::vector<size_t> small_begin_;  // where those of each block start, and the end
 };
 
 /// Draws the weights of one block of a LaneCode, range by range of its pairs.
@@ -94,13 +106,20 @@ class BlockDraw {
     args_.pair_begin = pair_begin;
     args_.pair_end = pair_end;
     kernels_.draw(args_);
+    settle(pair_begin, pair_end);
   }
+  /// Puts the small weights of pairs that a kernel or a tile has drawn right.
+  void settle(int64_t pair_begin, int64_t pair_end) const;
 
  private:
   const Kernels& kernels_;
   DrawArgs args_{};
   alignas(64) uint32_t offsets_[kTileLanes];
   alignas(64) uint32_t shifted_[kTileLanes];
+  uint32_t small_offsets_[kTileLanes];
+  const SmallLane* small_;
+  const SmallLane* small_end_;
+  int fraction_bits_;
 };
 
 /// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs of a

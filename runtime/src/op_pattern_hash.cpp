@@ -27,9 +27,10 @@ Status check_blocks(int64_t block, int64_t units) {
     return Status("block is " + std::to_string(block) +
                   ", but 8 and 16 are accepted; leave it out for a tensor that is not blocked.");
   }
-  if (units < 1) {
-    return Status("units is " + std::to_string(units) +
-                  ", but a blocked X has 1 or more; give its true number of units.");
+  constexpr int64_t kMostUnits = 1 << 24;  // tables of that size are made before X is seen
+  if (units < 1 || units > kMostUnits) {
+    return Status("units is " + std::to_string(units) + ", but a blocked X has 1 or more and up to " +
+                  std::to_string(kMostUnits) + "; give its true number of units.");
   }
   return {};
 }

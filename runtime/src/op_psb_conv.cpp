@@ -1,5 +1,6 @@
 #include "op_psb_conv.h"
 
+#include "checked.h"
 #include "conv.h"
 
 namespace reluflow {
@@ -11,7 +12,7 @@ Status read_list(const NodeInfo& info, const char* name, size_t count, int64_t l
                  std::vector<int64_t>* out) {
   RELUFLOW_RETURN_IF_BAD(info.read(name, out));
   bool good = out->size() == count;
-  for (const int64_t v : *out) good = good && v >= least && v < (int64_t{1} << 31);
+  for (const int64_t v : *out) good = good && v >= least && v <= kMostSize;
   if (good) return {};
   return Status(std::string(name) + " is " + text_of(*out) + ", but " + std::to_string(count) +
                 " whole numbers, each at least " + std::to_string(least) +
@@ -36,28 +37,15 @@ Status read_auto_pad(const NodeInfo& info, AutoPad* out) {
   return {};
 }
 
-Status check_weight_shape(const std::vector<int64_t>& shape) {
-  bool good = shape.size() == 3 || shape.size() == 4;
-  int64_t count = 1;
-  for (const int64_t d : shape) {
-    good = good && d >= 1 && d < (int64_t{1} << 31) && count < (int64_t{1} << 31);
-    if (good) count *= d;
-  }
-  if (good) return {};
-  return Status("weight_shape is " + text_of(shape) +
-                ", but [M, C/group, k] or [M, C/group, kH, kW] with sizes of at least 1 is wanted; "
-                "convert the model again.");
-}
-
 }  // namespace
 
 Status PsbConv::read_windows(const NodeInfo& info, const std::vector<int64_t>& weight_shape) {
-  RELUFLOW_RETURN_IF_BAD(check_weight_shape(weight_shape));
+  RELUFLOW_RETURN_IF_BAD(check_weight_shape(weight_shape, {3, 4}, "[M, C/group, k] or [M, C/group, kH, kW]"));
   conv_.spatial_rank = static_cast<int>(weight_shape.size()) - 2;
   conv_.outputs = weight_shape[0];
   conv_.group_inputs = weight_shape[1];
   RELUFLOW_RETURN_IF_BAD(info.read("group", &conv_.group));
-  if (conv_.group < 1 || conv_.outputs % conv_.group != 0) {
+  if (conv_.group < 1 || conv_.group > kMostSize || conv_.outputs % conv_.group != 0) {
     return Status("group is " + std::to_string(conv_.group) + ", but a divisor of the " +
                   std::to_string(conv_.outputs) +
                   " output channels is wanted; convert the model "
@@ -87,7 +75,8 @@ Status PsbConv::create(const NodeInfo& info, std::unique_ptr<PsbConv>* out) {
   std::vector<int64_t> weight_shape;
   RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
   RELUFLOW_RETURN_IF_BAD(made->read_windows(info, weight_shape));
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, weight_shape, lane_shape(made->conv_)));
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(
+      info, weight_shape, [conv = made->conv_] { return lane_shape(conv); }));
   *out = std::move(made);
   return {};
 }

@@ -8,14 +8,12 @@ namespace reluflow {
 Status PsbMatMul::create(const NodeInfo& info, std::unique_ptr<PsbMatMul>* out) {
   std::vector<int64_t> shape;
   RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &shape));
-  constexpr int64_t kMost = int64_t{1} << 31;
-  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] >= kMost || shape[1] >= kMost) {
-    return Status("weight_shape is " + text_of(shape) +
-                  ", but [N, K] with sizes of at least 1 is wanted; convert the model again.");
-  }
+  RELUFLOW_RETURN_IF_BAD(check_weight_shape(shape, {2}, "[N, K]"));
   auto made = std::make_unique<PsbMatMul>();
   made->inner_ = shape[1];
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, {1, shape[0], shape[1], 1}));
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, [shape] {
+    return LaneShape{1, shape[0], shape[1], 1};
+  }));
   *out = std::move(made);
   return {};
 }

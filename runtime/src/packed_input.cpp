@@ -17,7 +17,7 @@ RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, 
   const ConvShape& shape = layout.shape;
   const int64_t step = shape.pack_step[1];
   const int64_t pad = shape.begin[1];
-  begin_ = std::min((pad + step - 1) / step, shape.packed[1]);
+  begin_ = std::min(std::max<int64_t>(0, (pad + step - 1) / step), shape.packed[1]);
   end_ = std::max(begin_, std::min((shape.input[1] + pad + step - 1) / step, shape.packed[1]));
   input_ = begin_ * step - pad;
 }

@@ -2,6 +2,7 @@
 #ifndef RELUFLOW_PSB_NODE_H
 #define RELUFLOW_PSB_NODE_H
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -27,8 +28,11 @@ struct PsbInputs {
 /// The part of a node that is fixed when its kernel is created.
 class PsbNode {
  public:
-  /// Reads the common attributes; `spec.channels` and `weights_per_channel` come from `dims`.
-  Status create(const NodeInfo& info, const std::vector<int64_t>& dims, const LaneShape& shape);
+  /// Reads the common attributes; `spec.channels` and `weights_per_channel` come from `dims`, whose
+  /// product has been checked. `shape` takes memory of the size of the weights: it is called when
+  /// the shape of W is known to be right.
+  Status create(const NodeInfo& info, const std::vector<int64_t>& dims,
+                std::function<LaneShape()> shape);
 
   /// Reads and checks all inputs but X.
   Status open(Call& call, PsbInputs* out) const;
@@ -38,13 +42,18 @@ class PsbNode {
 
  private:
   Status read_attributes(const NodeInfo& info);
+  Status check_constants(const NodeInfo& info) const;
   Status make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const;
 
   PsbSpec spec_;
-  LaneShape shape_;
+  std::function<LaneShape()> shape_;
   const Kernels* kernels_ = nullptr;
   std::unique_ptr<Weights> weights_;  // where W is constant; its cache guards itself
 };
+
+/// Refuses a `weight_shape` of another rank, with sizes below 1, or of 2^31 weights and more.
+Status check_weight_shape(const std::vector<int64_t>& shape, std::initializer_list<size_t> ranks,
+                          const char* wanted);
 
 /// Refuses anything but float32.
 Status check_float(const Tensor& tensor, const char* name);

@@ -13,6 +13,8 @@ namespace reluflow {
 enum class Sampler { kSystematic, kBinomial, kNearest };
 enum class Activation { kNone, kRelu, kClip };
 
+constexpr int64_t kFromTheRun = -1000;  ///< the `x_exponent` that says: not calibrated
+
 /// Attributes that PsbConv and PsbMatMul share: docs/psb-ops.md, "Inputs and attributes".
 struct PsbSpec {
   int64_t channels = 0;             ///< output channels M, or columns N
@@ -20,6 +22,7 @@ struct PsbSpec {
   int p_bits = 8;
   Sampler sampler = Sampler::kSystematic;
   bool per_product = false;
+  bool carried_rounding = false;  ///< bits that are shifted out are carried, not rounded half up
   uint32_t stream = 0;
   int x_bits = 12;
   bool calibrated = false;  ///< x_exponent was given

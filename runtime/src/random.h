@@ -43,6 +43,11 @@ static inline uint32_t channel_offset(Key key, uint32_t channel) {
   return random_bits(key, channel) & 0xffffu;
 }
 
+/// 17 random bits with which all small weights of a channel are rounded.
+static inline uint32_t small_offset(Key key, uint32_t channel) {
+  return random_bits(key, ~channel) & 0x1ffffu;
+}
+
 }  // namespace reluflow
 
 #endif

@@ -34,12 +34,19 @@ void parallel_for(Runner& runner, size_t items, Work&& work) {
       const_cast<void*>(static_cast<const void*>(&work)));
 }
 
-/// Scratch of one call, given back when it leaves scope.
+/// The most scratch that one call asks its host for: a model that wants more is as good as broken,
+/// and a host that hands it out is killed when it is used.
+constexpr size_t kMostScratchBytes = size_t{1} << 32;
+
+/// Scratch of one call, given back when it leaves scope; without memory where too much is wanted.
 template <class T>
 class Scratch {
  public:
   Scratch(Runner& runner, size_t count)
-      : runner_(runner), data_(static_cast<T*>(runner.allocate(sizeof(T) * (count ? count : 1)))) {}
+      : runner_(runner),
+        data_(count > kMostScratchBytes / sizeof(T)
+                  ? nullptr
+                  : static_cast<T*>(runner.allocate(sizeof(T) * (count ? count : 1)))) {}
   ~Scratch() {
     if (data_) runner_.release(data_);
   }

@@ -38,6 +38,17 @@ void carry_probabilities(const uint8_t* sign_shift, int64_t count, uint16_t* p16
   }
 }
 
+/// What the small weights of one channel leave to those behind them, in order of their index.
+void carry_small(const uint16_t* p16, const uint8_t* sign_shift, int64_t count, uint32_t* before) {
+  uint32_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int j = sign_shift[i] & 15;
+    before[i] = sum;
+    if (j < kSmallShift || j == kZeroShift) continue;
+    sum = (sum + static_cast<uint32_t>(small_value(p16[i], sign_shift[i]))) & kSmallMask;
+  }
+}
+
 }  // namespace
 
 Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out) {
@@ -47,6 +58,7 @@ Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out
   out->p16.assign(static_cast<size_t>(count), 0);
   out->carried.assign(static_cast<size_t>(count), 0);
   out->sign_shift.assign(static_cast<size_t>(count), kZeroShift);
+  out->before.assign(spec.carried_rounding ? static_cast<size_t>(count) : size_t{0}, 0);
   for (int64_t block = 0; block < stride; ++block) {
     uint32_t words[8];
     gather_words(planes, spec.p_bits + 5, stride, block, words);
@@ -72,6 +84,9 @@ Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out
     const size_t first = static_cast<size_t>(m * spec.weights_per_channel);
     carry_probabilities(out->sign_shift.data() + first, spec.weights_per_channel,
                         out->carried.data() + first);
+    if (!spec.carried_rounding) continue;
+    carry_small(out->p16.data() + first, out->sign_shift.data() + first, spec.weights_per_channel,
+                out->before.data() + first);
   }
   return {};
 }
@@ -101,6 +116,10 @@ int ChannelDraw::weight(int64_t i) const {
   const uint8_t sign_shift = code_.sign_shift[static_cast<size_t>(i)];
   const int j = sign_shift & 15;
   const int shift = precision_.fraction_bits() - j;
+  if (shift < 0 && j != kZeroShift && !code_.before.empty()) {
+    const size_t at = static_cast<size_t>(i);
+    return small_weight(small_value(code_.p16[at], sign_shift), code_.before[at], small_offset_);
+  }
   const int total = precision_.n() + static_cast<int>(count(i));
   // A zero weight has total = n and j = 15, for which the rounding shift gives 0.
   const int magnitude = shift >= 0 ? total << shift : (total + (1 << (-shift - 1))) >> -shift;

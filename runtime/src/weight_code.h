@@ -22,7 +22,34 @@ struct WeightCode {
   std::vector<uint16_t> p16;
   std::vector<uint16_t> carried;  ///< c: the p16 before it in its channel, summed mod 2^16
   std::vector<uint8_t> sign_shift;
+  /// With carried rounding: `small_value` of the small weights before it in its channel, summed mod
+  /// 2^17. Empty without.
+  std::vector<uint32_t> before;
 };
+
+/// From this shift on a weight is small: for some n, bits of its samples are shifted out.
+constexpr int kSmallShift = 8;
+constexpr int kSmallBits = 17;  ///< fraction bits of `small_value`
+constexpr uint32_t kSmallMask = (1u << kSmallBits) - 1u;
+
+/// The mean of a small weight in steps of w', signed, in units of 2^-17.
+inline int32_t small_value(uint16_t p16, uint8_t sign_shift) {
+  const int32_t magnitude = (65536 + p16) << (14 - (sign_shift & 15));
+  return sign_shift & kNegative ? -magnitude : magnitude;
+}
+
+/// w' of a small weight whose samples would be shifted out: its mean, rounded down after `offset`
+/// and what the weights before it left over are added.
+inline int small_weight(int32_t value, uint32_t before, uint32_t offset) {
+  const int32_t sum = value + static_cast<int32_t>((before + offset) & kSmallMask);
+  return (sum - (sum & static_cast<int32_t>(kSmallMask))) / (1 << kSmallBits);
+}
+
+/// The offset of the small weights of a channel.
+inline uint32_t small_offset_of(const Precision& precision, Key key, int64_t channel) {
+  if (precision.sampler == Sampler::kNearest) return 1u << (kSmallBits - 1);
+  return small_offset(key, static_cast<uint32_t>(channel));
+}
 
 /// Unpacks `planes`, `uint8 [5 + p_bits, ceil(count / 8)]`.
 Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out);
@@ -36,7 +63,8 @@ class ChannelDraw {
         key_(key),
         offset_(precision.sampler == Sampler::kSystematic
                     ? channel_offset(key, static_cast<uint32_t>(channel))
-                    : 0) {}
+                    : 0),
+        small_offset_(code.before.empty() ? 0 : small_offset_of(precision, key, channel)) {}
 
   /// How many of the n draws of weight `i`, numbered over all channels, are one.
   uint32_t count(int64_t i) const;
@@ -49,6 +77,7 @@ class ChannelDraw {
   Precision precision_;
   Key key_;
   uint32_t offset_;
+  uint32_t small_offset_;
 };
 
 /// The sampled weight w' of weight `i`, drawn alone.

@@ -172,7 +172,8 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 TEST(every_row_is_equal_to_the_bit) {
   std::mt19937 rng(1);
   for (size_t r = 0; r < std::size(kRows); ++r) {
-    const Node node(kRows[r], rng);
+    Node node(kRows[r], rng);
+    node.psb.carried_rounding = r % 4 != 3;
     std::unique_ptr<Weights> weights;
     CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
     for (const Sampler sampler : {Sampler::kSystematic, Sampler::kBinomial, Sampler::kNearest}) {
@@ -194,6 +195,7 @@ TEST(draws_per_product_are_equal_to_the_bit) {
     if (kRows[r].group_inputs > 20) continue;
     Node node(kRows[r], rng);
     node.psb.per_product = true;
+    node.psb.carried_rounding = r % 2 == 0;
     std::unique_ptr<Weights> weights;
     CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
     const Precision precision{2, Sampler::kSystematic, 5};
@@ -287,6 +289,30 @@ TEST(an_input_that_is_too_small_is_refused) {
   CHECK_HAS(place_windows(conv, {1, 1, 4, 4}, &shape).message(),
             "X has 4 pixels along a spatial axis, but with its padding at least 5");
   CHECK_HAS(place_windows(conv, {1, 2, 4, 9}, &shape).message(), "X has shape [1, 2, 4, 9]");
+}
+
+TEST(a_stride_beyond_the_kernel_leaves_pixels_out_in_front) {
+  ConvSpec conv;
+  conv.group_inputs = 1;
+  conv.strides[0] = 3;
+  conv.strides[1] = 5;
+  conv.kernel[1] = 2;
+  ConvShape shape;
+  for (const AutoPad pad : {AutoPad::kSameUpper, AutoPad::kSameLower}) {
+    conv.auto_pad = pad;
+    for (int64_t size = 1; size < 20; ++size) {
+      CHECK(place_windows(conv, {1, 1, size, size + 1}, &shape).ok());
+      const int64_t total = ((size + 2) / 3 - 1) * 3 + 1 - size;  // 0, -1 or -2
+      CHECK_EQ(shape.output[0], (size + 2) / 3);
+      CHECK(total >= -2);
+      CHECK_EQ(shape.begin[0], 0);
+      const int64_t wide = (size + 5) / 5 * 5 - 3 - (size + 1);  // down to -3
+      CHECK_EQ(shape.begin[1], wide > 0                         ? 1 - (pad == AutoPad::kSameUpper)
+                               : wide == -3                     ? -(pad == AutoPad::kSameUpper)
+                                                                : 0);
+      CHECK_EQ(shape.output[1], (size + 5) / 5);
+    }
+  }
 }
 
 TEST(automatic_padding_is_that_of_onnx) {

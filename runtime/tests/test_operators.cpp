@@ -111,8 +111,64 @@ TEST(wrong_attributes_are_refused) {
   CHECK_HAS(refusal([](C& c) { c.node.strings["auto_pad"] = "SAME"; }), "auto_pad is \"SAME\"");
   CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {3, 2}; }), "weight_shape is [3, 2]");
   CHECK_HAS(refusal([](C& c) { c.node.lists.clear(); }), "weight_shape is []");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {0, 2, 3, 3}; }),
+            "weight_shape is [0, 2, 3, 3]");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {1 << 15, 2, 1 << 15, 2}; }),
+            "fewer than 2^31 weights is wanted");
+  CHECK_HAS(refusal([](C& c) { c.node.strings["rounding"] = "up"; }),
+            "rounding is \"up\", but one of half, carried is accepted");
+  CHECK_HAS(refusal([](C& c) { c.node.ints["stream"] = -1; }), "stream is -1, but 0 to 4294967295");
+  CHECK_HAS(refusal([](C& c) { c.node.floats["clip_min"] = std::nanf(""); }), "clip_min is nan");
+  CHECK_HAS(refusal([](C& c) { c.node.floats = {{"clip_min", 2}, {"clip_max", 1}}; }),
+            "but clip_min <= clip_max is wanted");
+  CHECK_HAS(refusal([](C& c) { c.node.lists["dilations"] = {int64_t{1} << 31, 1}; }),
+            "dilations is [2147483648, 1]");
   CHECK_HAS(refusal([](C& c) { c.node.lists["weight_shape"] = {1 << 30, 1 << 30, 1 << 30, 4}; }),
             "weight_shape is [");
+}
+
+TEST(geometry_beyond_64_bits_is_refused_and_not_run) {
+  const std::string message = refusal([](ConvNode& c) {
+    c.node.lists["pads"] = {0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff};
+    c.node.lists["dilations"] = {2147483647, 2147483647};
+  });
+  CHECK_HAS(message, "PsbConv: X of shape [1, 2, 4, 4] with its padding");
+}
+
+TEST(nothing_of_the_size_of_the_weights_is_made_before_they_are_seen) {
+  // 2^31 - 2 weights: their order alone would take 16 GiB. W is far too small for them.
+  for (const bool constant : {true, false}) {
+    const std::string message = refusal([&](ConvNode& c) {
+      c.node.lists["weight_shape"] = {3, 2, 17895697, 20};
+      c.node.lists["pads"] = {17895697, 20, 17895697, 20};
+      c.node.constant[1] = constant;
+    });
+    CHECK_HAS(message, "W has shape [13, 7], but [13, 268435455] is wanted");
+  }
+}
+
+TEST(constants_are_looked_at_when_the_kernel_is_made) {
+  const auto early = [](const std::function<void(ConvNode&)>& spoil) {
+    return refusal([&](ConvNode& c) {
+      c.node.constant.assign(6, true);
+      c.node.constant[0] = false;
+      c.x.dims = {1};  // would be refused at the run
+      spoil(c);
+    });
+  };
+  CHECK_HAS(early([](ConvNode& c) { c.emax.dims = {1, 3}; }), "emax has shape [1, 3]");
+  CHECK_HAS(early([](ConvNode& c) { c.b.dims = {4}; }), "B has shape [4]");
+  CHECK_HAS(early([](ConvNode& c) { c.samples.bytes[0] = 5; }), "samples is 5");
+  CHECK_HAS(early([](ConvNode& c) { c.samples.dims = {1, 1}; }), "samples has shape [1, 1]");
+}
+
+TEST(an_exponent_that_is_none_is_taken_from_the_run) {
+  ConvNode with;
+  with.node.ints["x_exponent"] = -1000;
+  ConvNode without;
+  CHECK_EQ(with.run(), "");
+  CHECK_EQ(without.run(), "");
+  CHECK(with.outputs[0].bytes == without.outputs[0].bytes);
 }
 
 TEST(wrong_inputs_are_refused) {

@@ -178,6 +178,52 @@ TEST(factors_give_every_weight) {
   }
 }
 
+TEST(the_mean_of_small_weights_is_exact) {
+  // Over all offsets, whatever was left over before: the sum of w' is the value, to the last bit.
+  for (const int j : {8, 11, 13, 14}) {
+    for (const uint16_t p16 : {0, 1, 21846, 65535}) {
+      for (const int sign : {0, 0x80}) {
+        const uint8_t sign_shift = static_cast<uint8_t>(j | sign);
+        const int32_t value = small_value(p16, sign_shift);
+        int64_t sum = 0;
+        int least = 1000;
+        int most = -1000;
+        for (uint32_t offset = 0; offset <= kSmallMask; ++offset) {
+          const int w = small_weight(value, 12345, offset);
+          sum += w;
+          least = std::min(least, w);
+          most = std::max(most, w);
+        }
+        CHECK_EQ(sum, int64_t{value});
+        CHECK(most - least <= 1);
+        CHECK(std::max(-least, most) <= weight_bound(sign_shift));
+      }
+    }
+  }
+}
+
+TEST(sums_of_small_weights_miss_their_mean_by_less_than_one) {
+  std::mt19937 rng(4);
+  PsbSpec spec = spec_of(3, 333, 8);
+  spec.carried_rounding = true;
+  std::vector<uint8_t> planes = test::random_planes(spec, rng);
+  WeightCode code;
+  CHECK(unpack_planes(planes.data(), spec, &code).ok());
+  for (const Sampler sampler : {Sampler::kNearest, Sampler::kSystematic, Sampler::kBinomial}) {
+    for (int64_t m = 0; m < 3; ++m) {
+      const ChannelDraw draw(code, m, {6, sampler, 9}, make_key(9, 2));
+      double miss = 0;
+      for (int64_t i = m * 333; i < (m + 1) * 333; ++i) {
+        const size_t at = static_cast<size_t>(i);
+        const int j = code.sign_shift[at] & 15;
+        if (j < kSmallShift || j == kZeroShift) continue;
+        miss += draw.weight(i) - small_value(code.p16[at], code.sign_shift[at]) / 131072.0;
+        CHECK(std::abs(miss) < 1);
+      }
+    }
+  }
+}
+
 TEST(the_bound_covers_every_draw) {
   for (int j = 0; j <= 15; ++j) {
     WeightCode code;

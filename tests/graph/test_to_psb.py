@@ -354,7 +354,7 @@ def test_the_shipped_model_keeps_its_answers_at_full_precision() -> None:
 
 def test_eight_stored_bits_take_little_space() -> None:
     model = load(MODELS / "fashion_resnet8.onnx")
-    assert to_psb(model, PsbOptions(p_bits=3)).model.size_bytes <= 0.28 * model.size_bytes
+    assert to_psb(model, PsbOptions(p_bits=3)).model.size_bytes <= 0.285 * model.size_bytes
 
 
 LARGE = ("bvlc_alexnet", "vgg19", "zfnet512")

@@ -1,4 +1,6 @@
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from reluflow.psb import (
     integer_weights,
     random_bits32,
     sampled_weights,
+    sampling,
     weight_mean,
     weight_variance,
 )
@@ -69,6 +72,14 @@ def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, p
     return out
 
 
+def _small_offset(sampler: str, seed: int, stream: int, position: int | None) -> Fraction:
+    """The u of channel 0, by the words of the contract."""
+    if sampler == "nearest":
+        return Fraction(1, 2)
+    word = random_bits32(np.array([2**32 - 1], np.uint32), seed, stream, position)[0]
+    return Fraction(int(word) % 2**17, 2**17)
+
+
 @given(
     st.sampled_from(SAMPLES),
     st.sampled_from(SAMPLERS),
@@ -76,18 +87,30 @@ def literal_draws(code: PsbCode, n: int, sampler: str, seed: int, stream: int, p
     st.integers(-(2**63), 2**63 - 1),
     st.integers(0, 2**32 - 1),
     st.one_of(st.none(), st.integers(0, 2**31)),
+    st.sampled_from(["carried", "half"]),
 )
 def test_draws_and_integers_are_those_of_the_contract(
-    n: int, sampler: str, p_bits: int, seed: int, stream: int, position: int | None
+    n: int, sampler: str, p_bits: int, seed: int, stream: int, position: int | None, rounding: str
 ) -> None:
-    code = PsbCode(all_words(p_bits, 3).words[:, :9], np.zeros(3, np.int8), p_bits)
+    words = all_words(p_bits, 3).words[:, :9]
+    code = PsbCode(words, np.zeros(3, np.int8), p_bits, rounding)
     k = draws(code, n, sampler, seed, stream, position)
     assert k.reshape(-1).tolist() == literal_draws(code, n, sampler, seed, stream, position)
     d = 13 - int(math.log2(n))
     expected = []
-    for s, nib, count in zip(code.sign[0].tolist(), code.nibble[0].tolist(), k[0], strict=True):
+    left = _small_offset(sampler, seed, stream, position)
+    for s, nib, q, count in zip(
+        code.sign[0].tolist(), code.nibble[0].tolist(), code.q[0].tolist(), k[0], strict=True
+    ):
         j = 15 - nib
         total = n + int(count)
+        if rounding == "carried" and nib and j >= 8:
+            left += s * Fraction(2**16 + (q << (16 - p_bits)), 2**16) * Fraction(2) ** (13 - j)
+            whole = math.floor(left)
+            left -= whole
+            if j > d:
+                expected.append(whole)
+                continue
         size = total << (d - j) if j <= d else (total + (1 << (j - d - 1))) >> (j - d)
         expected.append(s * size)
     w = integer_weights(code, n, sampler, seed, stream, position)
@@ -105,7 +128,8 @@ def test_draws_lie_between_0_and_n_and_integers_fit_fifteen_bits(n: int, sampler
     k = draws(code, n, sampler, seed=5)
     w = integer_weights(code, n, sampler, seed=5)
     assert 0 <= k.min() and k.max() <= n
-    assert w.max() <= 2**14 and w.min() >= 1
+    assert w.max() <= 2**14 and w.min() >= 0
+    assert integer_weights(replace(code, rounding="half"), n, sampler, seed=5).min() >= 1
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -245,7 +269,7 @@ def test_nearest_is_within_half_a_step_and_its_mean_is_its_value(n: int) -> None
 
 @pytest.mark.parametrize("n", SAMPLES)
 def test_rounding_of_far_smaller_weights_is_half_a_unit_at_most(n: int) -> None:
-    code = all_words(16)
+    code = replace(all_words(16), rounding="half")
     kept = code.nibble > 0
     k = draws(code, n, "systematic", seed=1)
     exact = code.sign * np.ldexp(1 + k / n, code.exponent)
@@ -253,6 +277,98 @@ def test_rounding_of_far_smaller_weights_is_half_a_unit_at_most(n: int) -> None:
     assert (error[kept] <= np.ldexp(1.0, int(code.emax[0]) - 14)).all()
     near = kept & (15 - code.nibble <= 13 - math.log2(n))
     assert near.any() and not error[near].any()
+
+
+def one_weight(nibble: int, q: int, p_bits: int, sign: int, before: int) -> PsbCode:
+    """A channel whose last weight is the one asked for, behind some small ones."""
+    word = q | nibble << p_bits | sign << (p_bits + 4)
+    others = [1 << p_bits | (1 << p_bits) - 1, 3 << p_bits | 1, 5 << p_bits | 1 << (p_bits + 4)]
+    words = np.array([[*others[:before], word]], np.uint32)
+    return PsbCode(words, np.array([2], np.int8), p_bits)
+
+
+@pytest.mark.parametrize("n", [1, 16, 64])
+@pytest.mark.parametrize("nibble", [1, 2, 7, 8])
+@pytest.mark.parametrize(("p_bits", "q"), [(1, 0), (4, 11), (8, 255), (16, 1), (16, 40001)])
+def test_the_executed_mean_over_all_draws_is_the_decoded_weight(
+    n: int, nibble: int, p_bits: int, q: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All 2^17 offsets hold all 2^16 of a weight that is not small twice.
+    everything = np.arange(1 << 17, dtype=np.uint32)
+    for sign, before in ((0, 0), (1, 3)):
+        one = one_weight(nibble, q, p_bits, sign, before)
+        code = PsbCode(
+            np.broadcast_to(one.words, (1 << 17, before + 1)), np.full(1 << 17, 2, np.int8), p_bits
+        )
+        monkeypatch.setattr(sampling, "random_bits32", lambda *_: everything)
+        executed = sampled_weights(code, n, "systematic")[:, -1]
+        decoded = float(decode(one)[0, -1])
+        assert executed.mean() == decoded
+        assert executed.var() == pytest.approx(weight_variance(one, n)[0, -1], rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 16])
+def test_the_binomial_mean_of_small_weights_is_exact_too(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A small weight that is shifted out does not use its n bits: the offset alone decides.
+    everything = np.arange(1 << 17, dtype=np.uint32)
+    monkeypatch.setattr(
+        sampling, "random_bits32", lambda counter, *_: np.resize(everything, counter.size)
+    )
+    one = one_weight(1, 5, 3, 1, 2)
+    words = np.broadcast_to(one.words, (1 << 17, 3))
+    code = PsbCode(words, np.full(1 << 17, 2, np.int8), 3)
+    assert sampled_weights(code, n, "binomial")[:, -1].mean() == float(decode(one)[0, -1])
+
+
+@given(st.sampled_from(SAMPLES), st.sampled_from(SAMPLERS), st.integers(0, 2**32), st.data())
+def test_small_weights_of_any_run_miss_their_sum_by_less_than_one_step(
+    n: int, sampler: str, seed: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 256, (3, 40)) | rng.integers(0, 8, (3, 40)) << 8
+    words |= rng.integers(0, 2, (3, 40)) << 12
+    code = PsbCode(words.astype(np.uint32), np.full(3, 13, np.int8), 8)
+    code = replace(code, words=np.where(15 - code.nibble > 13 - math.log2(n), code.words, 0))
+    first, last = sorted(data.draw(st.tuples(*[st.integers(0, 40)] * 2)))
+    error = sampled_weights(code, n, sampler, seed) - decode(code)
+    assert (np.abs(error[:, first:last].sum(axis=1)) < 1).all()
+
+
+def test_weights_of_before_keep_their_rounding() -> None:
+    code = one_weight(1, 0, 4, 0, 0)
+    assert sampled_weights(replace(code, rounding="half"), 16)[0, 0] == 2 * decode(code)[0, 0]
+
+
+# Sums of products: what neighbouring errors do to each other. A row of weights w, inputs x.
+def sum_variance(weights: np.ndarray, x: np.ndarray, n: int, sampler: str) -> float:
+    code = encode(np.broadcast_to(weights, (1 << 13, weights.size)), p_bits=8)
+    total = sampled_weights(code, n, sampler, seed=3) @ x
+    assert abs(total.mean() - decode(code)[0] @ x) <= 6.1 * total.std() / np.sqrt(total.size) + 1e-9
+    return float(total.var())
+
+
+@pytest.mark.parametrize("n", [4, 16])
+def test_carried_errors_cancel_where_inputs_are_alike_and_add_up_where_they_alternate(
+    n: int,
+) -> None:
+    weights = 1 + np.random.default_rng(1).random(64)
+    alone = float(weight_variance(encode(weights[None], p_bits=8), n).sum())
+    alike = sum_variance(weights, np.ones(64), n, "systematic")
+    assert alike <= 0.25 / n**2 + 1e-12 and alike < alone / 20
+    mixed = sum_variance(weights, np.random.default_rng(2).choice([-1.0, 1.0], 64), n, "systematic")
+    assert alone / 4 < mixed < 4 * alone
+    # The worst case: equal weights, n p = 1/2, inputs that alternate: all 64 errors add up.
+    equal = np.full(64, 1 + 0.5 / n)
+    turns = np.tile([1.0, -1.0], 32)
+    worst = sum_variance(equal, turns, n, "systematic")
+    assert worst == pytest.approx(
+        64 * float(weight_variance(encode(equal[None], p_bits=8), n).sum())
+    )
+    binomial = sum_variance(equal, turns, n, "binomial")
+    expected = float(weight_variance(encode(equal[None], p_bits=8), n, "binomial").sum())
+    assert binomial == pytest.approx(expected, rel=0.1)
 
 
 def test_moments_of_a_zero_weight_are_zero() -> None:

@@ -70,3 +70,32 @@ def test_two_sessions_share_their_options() -> None:
     want = conv(x, code, samples=4, seed=3)
     for session in sessions:
         psb_models.assert_same_bits(psb_models.run_psb(session, x, 4, 3), want)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at glibc's heap")
+def test_loading_the_library_again_leaves_nothing_behind() -> None:
+    code = """
+import ctypes, gc, sys, onnxruntime as ort
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "abcdefghij"]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+def load():
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(sys.argv[1])
+    del options
+    gc.collect()
+def held():
+    info = libc.mallinfo2()
+    return info.e + info.h  # memory of its own maps, and what is in use
+for _ in range(5):
+    load()
+before = held()
+for _ in range(40):
+    load()
+print(held() - before)
+"""
+    path = library.get_library_path()
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 40 * 10_000  # it was 72 kB each

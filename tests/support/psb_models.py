@@ -75,7 +75,8 @@ def psb_node(
         inputs["z"] = (TensorProto.FLOAT, [f"z{i}" for i in range(rank)])
         order += ["", "z"] if op == "PsbConv" else ["z"]
     given = {k: v for k, v in attributes.items() if v is not None}
-    given = {"weight_shape": list(code.shape), "p_bits": code.p_bits} | given
+    own = {"weight_shape": list(code.shape), "p_bits": code.p_bits, "rounding": code.rounding}
+    given = own | given
     return one_node(op, inputs, constants, order, {"y": TensorProto.FLOAT}, given)
 
 

@@ -38,7 +38,11 @@ class Runner:
         return all(
             samples == 0
             or node.sampler == "nearest"
-            or (node.sampler == "systematic" and samples >= 1 << node.p_bits)
+            or (
+                node.sampler == "systematic"
+                and samples >= 1 << node.p_bits
+                and (node.rounding == "half" or node.smallest <= 14 - samples.bit_length())
+            )
             for node in self._nodes
         )
 

@@ -75,6 +75,8 @@ def _take_over(editor: Editor, node: NodeProto, add: NodeProto) -> list[NodeProt
     fused.CopyFrom(node)
     _put_addend(fused, _other(add, node.output[0]))
     fused.output[0] = output = merged[-1].output[0]
+    for entry in [entry for entry in fused.attribute if entry.name in attributes]:
+        fused.attribute.remove(entry)
     fused.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
     editor.replace(merged[-1], fused)
     for gone in [*reversed(merged[:-1]), node]:

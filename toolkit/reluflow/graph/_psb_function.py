@@ -28,18 +28,23 @@ _LOW = -128
 
 
 def psb_functions(
-    ops: Collection[str], opset: int, adding: Collection[str] = ()
+    ops: Collection[str], opset: int, adding: Collection[str] = (), rounding: str = "carried"
 ) -> list[FunctionProto]:
-    """Return the functions of some operators, and the one that they share.
+    """Return the functions of some operators, behind the one that they share and call.
+
+    The writer gives every call all attributes that a body reads, as ONNX's own inliner forgets
+    the defaults of functions.
 
     Args:
         ops: "PsbConv", "PsbMatMul" or both.
         opset: the model's version of ONNX's own operators, from 13 on.
         adding: those of them that have the input Z; every call must then give it, an empty
             one where there is nothing to add.
+        rounding: of bits that are shifted out, "carried" or "half".
     """
-    functions = [parser.parse_function(_text(op, opset, op in adding)) for op in sorted(ops)]
-    functions.append(parser.parse_function(_shared_text(opset)))
+    texts = [_shared_text(opset, rounding)]
+    texts += [_text(op, opset, op in adding) for op in sorted(ops)]
+    functions = [parser.parse_function(text) for text in texts]
     for function in functions:
         _shorten(function)
         for name, value in (("clip_min", -math.inf), ("clip_max", math.inf)):
@@ -70,7 +75,7 @@ def _text(op: str, opset: int, adds: bool) -> str:
     return f"""
 <domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}, "{OWN_DOMAIN}" : 1]>
 {op}
-<weight_shape, p_bits, sampler, draws, stream, activation{own},
+<weight_shape, p_bits, sampler, draws, rounding, stream, activation{own},
  x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
 (X, W, emax, B, samples, seed{f"{region}, Z" if adds else ""}) => (Y)
 {{
@@ -86,14 +91,14 @@ def _text(op: str, opset: int, adds: bool) -> str:
 }}"""
 
 
-def _shared_text(opset: int) -> str:
+def _shared_text(opset: int, rounding: str) -> str:
     return f"""
 <domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}]>
 {PSB_PARTS}
 <weight_shape, x_bits, x_exponent>
 (X, W, emax, samples) => (x_int, w, scale_first, scale_second)
 {{
-{_CONSTANTS}{_ACTIVATIONS}{_WEIGHTS}{_SCALE}
+{_CONSTANTS}{_ACTIVATIONS}{_WEIGHTS}{_CARRIED if rounding == "carried" else _HALF}{_SCALE}
 }}"""
 
 
@@ -104,6 +109,8 @@ def _floats(values: list[float]) -> str:
 _FAR = ", ".join(repr(2.0**k) for k in range(_LOW, 128, 16))
 _NEAR = ", ".join(repr(2.0**k) for k in range(16))
 _SHIFTS = _floats([0.0, *(2.0 ** (v - 15) for v in range(1, 16))])
+_SMALL = _floats([0.0, *(2.0**v for v in range(7)), *[0.0] * 8])
+"""Of s x in units of 2^-17, by nibble: weights with j from 8 on are small."""
 _COEFFICIENTS = ", ".join(
     str(1 << (row - first) if first <= row < first + size else 0)
     for first, size in ((0, 8), (8, 8), (16, 4), (20, 1))
@@ -220,8 +227,39 @@ _WEIGHTS = f"""
     sign_part = Mul(negative, minus_two)
     sign = Add(sign_part, one)
     signed = Mul(whole, sign)
+"""
+
+_HALF = """
     w = Reshape(signed, w_shape)
 """
+
+_CARRIED = f"""
+    small_table = Constant <value_floats: floats = {_SMALL}> ()
+    small_scale = Gather(small_table, nibble_int)
+    p_whole = Add(p16, p_full)
+    small_size = Mul(p_whole, small_scale)
+    small_value = Mul(small_size, sign)
+    emax_shape = Shape(emax)
+    row_shape = Concat <axis: int = 0> (emax_shape, all_of_it)
+    small_rows = Reshape(small_value, row_shape)
+    small_int = Cast <to: int = 7> (small_rows)
+    before = CumSum <exclusive: int = 1> (small_int, i1)
+    small_half = Constant <value_int: int = 65536> ()
+    before_half = Add(before, small_half)
+    small_one = Constant <value_int: int = 131072> ()
+    left = Mod(before_half, small_one)
+    left_over = Cast <to: int = 1> (left)
+    small_sum = Add(small_rows, left_over)
+    small_full = Constant <value_float: float = 131072.0> ()
+    small_share = Div(small_sum, small_full)
+    small_whole = Floor(small_share)
+    small_flat = Reshape(small_whole, all_of_it)
+    step = Mul(shift, unit)
+    is_small = Less(step, one)
+    drawn = Where(is_small, small_flat, signed)
+    w = Reshape(drawn, w_shape)
+"""
+"""Where n steps of a weight are finer than w', its mean is rounded after what is left over."""
 
 _SCALE = """
     emax_int = Cast <to: int = 7> (emax)

@@ -65,6 +65,7 @@ _BOTH = {
     "p_bits": Rule("INT", "1, 2, 3, 4, 6, 8 or 16", lambda v: v in (1, 2, 3, 4, 6, 8, 16)),
     "sampler": _one_of("systematic", "binomial", "nearest"),
     "draws": _one_of("run", "product"),
+    "rounding": _one_of("half", "carried"),
     "stream": _number(0, 2**32 - 1),
     "x_bits": _number(2, 16),
     "x_exponent": Rule(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from reluflow.graph._edit import Editor, copy_documentation, name_of
-from reluflow.graph._own_domain import ADDEND_PLACE, OWN_DOMAIN
+from reluflow.graph._own_domain import ADDEND_PLACE, FROM_THE_RUN, OWN_DOMAIN
 from reluflow.graph._psb_function import MIN_IR, psb_functions
 from reluflow.graph._psb_read import Multiply
 from reluflow.graph.psb_options import PsbOptions
@@ -95,12 +95,12 @@ class PsbWriter:
         others = {
             "sampler": (options.sampler, "systematic"),
             "draws": (options.draws, "run"),
-            "x_bits": (options.x_bits, 12),
+            "rounding": (options.rounding, "half"),
         }
         attributes |= {key: value for key, (value, usual) in others.items() if value != usual}
         attributes |= activation_attributes(found.activation, found.bounds)
-        if found.x in options.x_exponents:
-            attributes["x_exponent"] = int(options.x_exponents[found.x])
+        attributes["x_bits"] = options.x_bits
+        attributes["x_exponent"] = int(options.x_exponents.get(found.x, FROM_THE_RUN))
         return attributes
 
     def finish(self) -> None:
@@ -111,15 +111,16 @@ class PsbWriter:
             for node in self.editor.nodes
             if len(node.input) > ADDEND_PLACE.get(node.op_type, len(node.input))
         }
-        proto.functions.extend(psb_functions(self._ops, self.editor.opset, adding))
+        proto.functions.extend(
+            psb_functions(self._ops, self.editor.opset, adding, self.options.rounding)
+        )
         proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, 1))
 
 
 def activation_attributes(activation: str, bounds: tuple[float, float]) -> dict[str, Any]:
-    """Return the attributes that tell an activation; none where they have their defaults."""
-    given = {"activation": activation, "clip_min": bounds[0], "clip_max": bounds[1]}
-    usual = {"activation": "none", "clip_min": -np.inf, "clip_max": np.inf}
-    return {key: value for key, value in given.items() if value != usual[key]}
+    """Return the attributes that tell an activation; the bodies need the bounds in every case."""
+    named = {} if activation == "none" else {"activation": activation}
+    return {**named, "clip_min": float(bounds[0]), "clip_max": float(bounds[1])}
 
 
 def _encoded(

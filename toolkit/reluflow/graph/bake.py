@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph._edit import Editor, attribute, name_of
 from reluflow.graph.model import Model
 from reluflow.graph.psb_nodes import code_of, is_psb
-from reluflow.psb import PsbCode, draws, pack
+from reluflow.psb import SCALE_BITS, PsbCode, draws, integer_weights, pack
 
 _P_BITS = 16
 
@@ -51,13 +52,31 @@ def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
     assert planes is not None and emax is not None
     code = code_of(node, planes, emax)
     sampler = str(attribute(node, "sampler", "systematic"))
-    k = draws(code, samples, sampler, seed, int(str(attribute(node, "stream", 0))))
+    stream = int(str(attribute(node, "stream", 0)))
+    k = draws(code, samples, sampler, seed, stream)
     q = np.minimum(k * ((1 << _P_BITS) // (samples or 64)), (1 << _P_BITS) - 1)
     high = code.words >> code.p_bits
     words = ((high << np.uint32(_P_BITS)) | q.astype(np.uint32)).astype(np.uint32)
     words[code.nibble == 0] = 0
+    if code.rounding == "carried":
+        drawn = integer_weights(code, samples, sampler, seed, stream).astype(np.int64)
+        words = np.where(_is_shifted_out(code, samples or 64), _words_of(drawn), words)
     editor.put_constant(node, 1, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
     for entry in [a for a in node.attribute if a.name in ("p_bits", "sampler")]:
         node.attribute.remove(entry)
     node.attribute.append(helper.make_attribute("p_bits", _P_BITS))
     node.attribute.append(helper.make_attribute("sampler", "nearest"))
+
+
+def _is_shifted_out(code: PsbCode, n: int) -> NDArray[np.bool_]:
+    j = 15 - code.nibble
+    return (code.nibble > 0) & (j > SCALE_BITS - n.bit_length() + 1)
+
+
+def _words_of(w: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the words whose mean is exactly w', which then nothing rounds; |w'| <= 64."""
+    size = np.abs(w)
+    e = np.frexp(np.maximum(size, 1).astype(np.float64))[1] - 1
+    q = (size << (_P_BITS - e)) - (1 << _P_BITS)
+    words = (w < 0).astype(np.int64) << (_P_BITS + 4) | (e + 2) << _P_BITS | q
+    return np.where(w == 0, 0, words).astype(np.uint32)

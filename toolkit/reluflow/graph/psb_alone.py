@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph._edit import Editor, attribute, name_of
+from reluflow.graph._own_domain import FROM_THE_RUN
 from reluflow.graph._psb_read import multiplies
 from reluflow.graph.fold_batchnorm import fold_batchnorm
 from reluflow.graph.model import Model
@@ -13,7 +14,7 @@ from reluflow.graph.psb_nodes import is_psb
 from reluflow.graph.psb_options import PsbOptions
 from reluflow.graph.to_psb import to_psb
 
-_OF_THE_CODE = ("p_bits", "sampler", "draws", "stream", "x_bits", "x_exponent")
+_OF_THE_CODE = ("p_bits", "sampler", "draws", "rounding", "stream", "x_bits", "x_exponent")
 
 
 def psb_alone(model: Model, converted: Model, name: str) -> Model:
@@ -36,7 +37,9 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
     given = _named(source, name)
     folded = fold_batchnorm(model).model
     others = {name_of(node) for node in Editor(folded).nodes if multiplies(node)} - {name}
-    single = to_psb(folded, PsbOptions(exclude=tuple(sorted(others)))).model
+    rounding = str(attribute(given, "rounding", "half"))
+    options = PsbOptions(exclude=tuple(sorted(others)), rounding=rounding)
+    single = to_psb(folded, options).model
     editor = Editor(single)
     node = _named(editor, name)
     if attribute(node, "weight_shape") != attribute(given, "weight_shape"):
@@ -51,6 +54,10 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
         editor.put_constant(node, place, array, "psb", "stored")
     kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
     kept += [entry for entry in given.attribute if entry.name in _OF_THE_CODE]
+    told = {entry.name for entry in kept}  # files of before leave these to defaults
+    for attribute_name, value in (("x_bits", 12), ("x_exponent", FROM_THE_RUN)):
+        if attribute_name not in told:
+            kept.append(helper.make_attribute(attribute_name, value))
     del node.attribute[:]
     node.attribute.extend(kept)
     return editor.finish()

@@ -46,6 +46,8 @@ class PsbNode:
         p_bits: bits of a probability.
         sampler: "systematic", "binomial" or "nearest".
         draws: "run" or "product".
+        rounding: of bits that a run shifts out: "carried", or "half" in files of before.
+        smallest: j of the smallest weight that is not 0, in octaves below its channel's largest.
         stream: number of the node in the model, part of the key of its random bits.
         x_bits: bits of a fixed-point activation.
         x_exponent: the calibrated f, None: taken from each run.
@@ -64,6 +66,8 @@ class PsbNode:
     p_bits: int
     sampler: str
     draws: str
+    rounding: str
+    smallest: int
     stream: int
     x_bits: int
     x_exponent: int | None
@@ -172,7 +176,8 @@ def addend(node: NodeProto) -> str | None:
 
 def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
     """Return the weight code that a node's constants hold."""
-    return unpack(planes, _weight_shape(node), emax, len(planes) - 5)
+    rounding = str(attribute(node, "rounding", "half"))
+    return unpack(planes, _weight_shape(node), emax, len(planes) - 5, rounding)
 
 
 def _p_bits(node: NodeProto) -> int:
@@ -202,6 +207,8 @@ def _describe(
         p_bits=p_bits,
         sampler=str(attribute(node, "sampler", "systematic")),
         draws=str(attribute(node, "draws", "run")),
+        rounding=str(attribute(node, "rounding", "half")),
+        smallest=_smallest(planes),
         stream=int(str(attribute(node, "stream", 0))),
         x_bits=int(str(attribute(node, "x_bits", 12))),
         x_exponent=None if exponent == FROM_THE_RUN else exponent,
@@ -211,6 +218,16 @@ def _describe(
         stored_bytes=planes.size + emax.size,
         positions=_positions(node, types.get(node.output[0])),
     )
+
+
+def _smallest(planes: np.ndarray) -> int:
+    """Return j of the smallest weight that is not 0, without unpacking the planes."""
+    bits = planes[-5:-1]
+    for nibble in range(1, 16):
+        wanted = [bits[b] if nibble >> b & 1 else ~bits[b] for b in range(4)]
+        if np.bitwise_and.reduce(wanted, axis=0).any():
+            return 15 - nibble
+    return 0
 
 
 def _positions(node: NodeProto, known: TensorType | None) -> int | None:

@@ -24,6 +24,9 @@ class PsbOptions:
         x_bits: bits of a fixed-point activation, 2 to 16.
         x_exponents: tensor -> f, from `reluflow.deployment.calibrate`; a tensor that is not
             among them gets its exponent from each run.
+        rounding: what becomes of bits that a run would shift out of small weights: "carried" to
+            the next ones, so that every mean is exact, or rounded "half" up, as files of before
+            have it.
         small_weights: weights more than 14 octaves below their channel's largest become
             "zero", the "smallest" code, or either at "random" without bias.
         per_tensor: all channels share one exponent.
@@ -37,6 +40,7 @@ class PsbOptions:
     p_bits: int = 4
     sampler: str = "systematic"
     draws: str = "run"
+    rounding: str = "carried"
     prune: float = 0.0
     prune_scope: str = "tensor"
     x_bits: int = 12
@@ -52,6 +56,7 @@ class PsbOptions:
         _one_of("p_bits", self.p_bits, P_BITS)
         _one_of("sampler", self.sampler, SAMPLERS)
         _one_of("draws", self.draws, ("run", "product"))
+        _one_of("rounding", self.rounding, ("carried", "half"))
         _one_of("prune_scope", self.prune_scope, ("tensor", "global"))
         _one_of("small_weights", self.small_weights, ("zero", "smallest", "random"))
         if not 0 <= self.prune < 1:

@@ -9,6 +9,7 @@ from reluflow.errors import OptionError
 
 P_BITS = (1, 2, 3, 4, 6, 8, 16)
 SAMPLERS = ("systematic", "binomial", "nearest")
+ROUNDINGS = ("carried", "half")
 MAX_SAMPLES = 64
 
 

@@ -24,8 +24,8 @@ class Window:
         kernel: taps.
         strides: steps between windows, in pixels.
         dilations: steps between taps, in pixels.
-        begin: zero pixels in front.
-        end: zero pixels behind.
+        begin: zero pixels in front; below 0: pixels left out.
+        end: zero pixels behind, likewise.
         output: number of windows.
     """
 
@@ -49,6 +49,8 @@ def place_window(
 
     output = floor((size + begin + end - dilation (kernel - 1) - 1) / stride) + 1; the
     SAME_* paddings give ceil(size / stride), the odd pixel behind (UPPER) or in front (LOWER).
+    Where a stride goes beyond the window their sum is below 0 and pixels are left out, as many in
+    front as ONNX Runtime leaves out.
 
     Args:
         size: pixels of the input, one entry a spatial axis.
@@ -105,11 +107,12 @@ def _automatic(
     if auto_pad == "VALID":
         return (0,) * len(spans), (0,) * len(spans)
     totals = [
-        max(0, (-(-n // step) - 1) * step + span - n)
+        (-(-n // step) - 1) * step + span - n
         for n, span, step in zip(size, spans, steps, strict=True)
     ]
-    small, large = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
-    return (small, large) if auto_pad == "SAME_UPPER" else (large, small)
+    odd = 0 if auto_pad == "SAME_UPPER" else 1
+    begin = tuple(int((t + odd + (t < 0)) / 2) for t in totals)  # rounds towards 0
+    return begin, tuple(t - b for t, b in zip(totals, begin, strict=True))
 
 
 def take_patches(x: NDArray[np.int16], window: Window) -> NDArray[np.int16]:
@@ -119,8 +122,12 @@ def take_patches(x: NDArray[np.int16], window: Window) -> NDArray[np.int16]:
         x: `(N, C, spatial...)`.
         window: the placement for the spatial size of `x`.
     """
-    around = [(0, 0), (0, 0), *zip(window.begin, window.end, strict=True)]
-    padded = np.pad(x, around)
+    inner = tuple(
+        slice(max(0, -b), n + min(0, e))
+        for n, b, e in zip(x.shape[2:], window.begin, window.end, strict=True)
+    )
+    around = [(max(0, b), max(0, e)) for b, e in zip(window.begin, window.end, strict=True)]
+    padded = np.pad(x[(slice(None), slice(None), *inner)], [(0, 0), (0, 0), *around])
     pixels = math.prod(window.output)
     taps = []
     for tap in itertools.product(*(range(k) for k in window.kernel)):

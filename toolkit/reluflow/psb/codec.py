@@ -27,6 +27,8 @@ class PsbCode:
             `P..P+3` the nibble (0: the weight is 0, else 15 - j), bit `P+4` the sign.
         emax: `(channels,)` int8, exponent of each channel's largest magnitude.
         p_bits: P, bits of a stored probability; 16 is "full".
+        rounding: what becomes of bits that a run shifts out: "carried" to the next weights, so
+            that every mean is exact, or rounded "half" up, as in models of before.
 
     Reference: docs/psb-ops.md, weight code; thesis eq. 4.5 to 4.7 and 4.2.4.
     """
@@ -34,6 +36,7 @@ class PsbCode:
     words: NDArray[np.uint32]
     emax: NDArray[np.int8]
     p_bits: int
+    rounding: str = "carried"
 
     @property
     def shape(self) -> tuple[int, ...]:

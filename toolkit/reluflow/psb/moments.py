@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from reluflow.psb._check import resolve_samples
 from reluflow.psb.codec import PsbCode
-from reluflow.psb.sampling import draws, probability16
+from reluflow.psb.sampling import SCALE_BITS, probability16, sampled_weights, small_values
 
 
 def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDArray[np.float64]:
     """Return the mean of every sampled weight, in the stored shape.
 
-    s 2^e (1 + p) for the unbiased samplers, s 2^e (1 + k / n) for nearest. For j > 13 - log2 n
-    the rounding to whole w' may move it by up to 2^(emax - 14) more.
+    s 2^e (1 + p) for the unbiased samplers; for nearest the one value that it gives. Codes with
+    rounding "half" may miss it by up to 2^(emax - 14) more where j > 13 - log2 n.
 
     Args:
         code: the weight code.
@@ -27,9 +27,9 @@ def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDA
     Reference: thesis eq. 4.8 and 4.2.1.
     """
     n, _, sampler = resolve_samples(samples, sampler)
-    share = probability16(code) / 65536
     if sampler == "nearest":
-        share = draws(code, n, "nearest") / n
+        return sampled_weights(code, n, "nearest")
+    share = probability16(code) / 65536
     magnitude: NDArray[np.float64] = np.ldexp(1.0 + share, code.exponent)
     return code.sign * magnitude
 
@@ -40,8 +40,9 @@ def weight_variance(
     """Return the variance of every sampled weight, in the stored shape.
 
     binomial: 2^(2e) p (1 - p) / n <= w^2 / (8 n); systematic: 2^(2e) g (1 - g) / n^2 with g
-    the fraction of n p, <= 2^(2e) / (4 n^2); nearest: 0. As in `weight_mean`, the rounding of
-    weights with j > 13 - log2 n comes on top.
+    the fraction of n p, <= 2^(2e) / (4 n^2); nearest: 0. For j > 13 - log2 n, whatever the
+    sampler: 2^(2 emax - 26) g (1 - g), g the fraction of (1 + p) 2^(13 - j); with rounding
+    "half" what rounding does to these comes on top of the formulas instead.
 
     Args:
         code: the weight code.
@@ -53,11 +54,18 @@ def weight_variance(
 
     Reference: thesis eq. 4.10 and 4.11; SPEC section 7, samplers.
     """
-    n, _, sampler = resolve_samples(samples, sampler)
+    n, log2_n, sampler = resolve_samples(samples, sampler)
     p16 = probability16(code)
     if sampler == "nearest":
         return np.zeros(code.shape)
     p = p16 / 65536 if sampler == "binomial" else (n * p16 % 65536) / 65536
     trials = n if sampler == "binomial" else n * n
     unit = np.where(code.nibble == 0, 0.0, np.ldexp(1.0, 2 * code.exponent))
-    return unit * p * (1 - p) / trials
+    variance: NDArray[np.float64] = unit * p * (1 - p) / trials
+    shifted_out = (15 - code.nibble > SCALE_BITS - log2_n) & (code.nibble > 0)
+    if code.rounding == "carried" and shifted_out.any():
+        g = (np.abs(small_values(code)) % (1 << 17)) / (1 << 17)
+        step = np.ldexp(1.0, 2 * (code.emax.astype(np.int64) - SCALE_BITS))
+        step = step.reshape(-1, *[1] * (g.ndim - 1))
+        variance = np.where(shifted_out, step * g * (1 - g), variance)
+    return variance

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.psb._check import check_p_bits
+from reluflow.psb._check import ROUNDINGS, check_choice, check_p_bits
 from reluflow.psb.codec import PsbCode
 
 
@@ -26,7 +26,11 @@ def pack(code: PsbCode) -> NDArray[np.uint8]:
 
 
 def unpack(
-    planes: NDArray[np.uint8], shape: tuple[int, ...], emax: NDArray[np.int8], p_bits: int
+    planes: NDArray[np.uint8],
+    shape: tuple[int, ...],
+    emax: NDArray[np.int8],
+    p_bits: int,
+    rounding: str = "carried",
 ) -> PsbCode:
     """Return the code that `pack` wrote.
 
@@ -35,6 +39,7 @@ def unpack(
         shape: the stored shape, output channels first.
         emax: `(channels,)` int8.
         p_bits: P.
+        rounding: of bits that are shifted out, "carried" or "half".
 
     Raises:
         OptionError: the parts do not fit each other, or a padding bit is set.
@@ -42,6 +47,7 @@ def unpack(
     Reference: docs/psb-ops.md, weight code.
     """
     check_p_bits(p_bits)
+    check_choice("rounding", rounding, ROUNDINGS)
     count = int(np.prod(shape, dtype=np.int64))
     wanted = (5 + p_bits, -(-count // 8))
     if planes.dtype != np.uint8 or planes.shape != wanted:
@@ -59,7 +65,7 @@ def unpack(
         raise OptionError(f"planes have bits set behind weight {count - 1}: give planes from pack")
     shifts = np.arange(5 + p_bits, dtype=np.uint32)[:, None]
     words = np.bitwise_or.reduce(bits[:, :count] << shifts, axis=0)
-    return PsbCode(words.reshape(shape), emax.copy(), p_bits)
+    return PsbCode(words.reshape(shape), emax.copy(), p_bits, rounding)
 
 
 def bits_per_weight(code: PsbCode) -> float:

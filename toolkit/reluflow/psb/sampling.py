@@ -9,6 +9,9 @@ from reluflow.psb._check import resolve_samples
 from reluflow.psb.codec import PsbCode
 from reluflow.psb.random_bits import random_bits32
 
+SMALL_SHIFT = 8
+"""Weights with j from here on are small: for some n, bits of their samples are shifted out."""
+_SMALL_BITS = 17
 SCALE_BITS = 13
 """An integer weight w' stands for w' 2^(emax - 13): D + log2 n is 13 for every n."""
 
@@ -142,7 +145,11 @@ def integer_weights(
 ) -> NDArray[np.int16]:
     """Return the sampled weights w', |w'| <= 2^14; the value is w' 2^(emax - 13).
 
-    w' = s ((n + k) << (D - j)), D = 13 - log2 n; for j > D the right shift rounds half up.
+    w' = s ((n + k) << (D - j)), D = 13 - log2 n. For j > D bits would be shifted out: the weight
+    is drawn at once, w' = floor(s x + u), with x = (1 + p) 2^(13 - j) its mean and u in [0, 1)
+    carried along the channel, 1/2 at the first small weight of the nearest sampler. So the mean
+    over all u is exact for every code, and small weights together miss theirs by less than 1.
+    Codes with rounding "half" round the right shift of n + k half up instead.
     Arguments and errors are those of `draws`.
 
     Returns:
@@ -155,13 +162,48 @@ def integer_weights(
 
     Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
     """
-    n, log2_n, _ = resolve_samples(samples, sampler)
-    count = n + draws(code, samples, sampler, seed, stream, position)
+    n, log2_n, sampler = resolve_samples(samples, sampler)
+    count = n + draws(code, n, sampler, seed, stream, position)
     shift = (SCALE_BITS - log2_n) - (15 - code.nibble)
     right = np.maximum(-shift, 0)
     half = (1 << right) >> 1
     magnitude = ((count << np.maximum(shift, 0)) + half) >> right
-    return (code.sign * magnitude).astype(np.int16)
+    w = code.sign * magnitude
+    if code.rounding == "carried" and (shift < 0).any():
+        small = _small_weights(code, sampler, seed, stream, position)
+        w = np.where((shift < 0) & (code.nibble > 0), small, w)
+    return w.astype(np.int16)
+
+
+def small_values(code: PsbCode) -> NDArray[np.int64]:
+    """Return s x of every small weight in units of 2^-17, and 0 of all others.
+
+    Args:
+        code: the weight code.
+
+    Returns:
+        int64 in the stored shape; x = (1 + p) 2^(13 - j) is the mean of |w'|.
+
+    Reference: docs/psb-ops.md, sampled weight.
+    """
+    j = 15 - code.nibble
+    is_small = (j >= SMALL_SHIFT) & (code.nibble > 0)
+    magnitude = (65536 + probability16(code)) << np.clip(14 - j, 0, 14)
+    return np.where(is_small, code.sign * magnitude, 0)
+
+
+def _small_weights(
+    code: PsbCode, sampler: str, seed: int, stream: int, position: int | None
+) -> NDArray[np.int64]:
+    """Return floor(s x + u) of every small weight, in the stored shape."""
+    value = small_values(code).reshape(code.shape[0], -1)
+    before = np.cumsum(value, axis=1) - value
+    offset = np.full(code.shape[0], 1 << (_SMALL_BITS - 1), np.int64)
+    if sampler != "nearest":
+        numbers = ~np.arange(code.shape[0], dtype=np.uint32)
+        offset = random_bits32(numbers, seed, stream, position).astype(np.int64)
+    u = (before + offset[:, None]) & ((1 << _SMALL_BITS) - 1)
+    return ((value + u) >> _SMALL_BITS).reshape(code.shape)
 
 
 def sampled_weights(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from reluflow.errors import DataError
 from reluflow.psb._check import resolve_samples
 from reluflow.psb.codec import PsbCode
-from reluflow.psb.sampling import SCALE_BITS, draw_bits
+from reluflow.psb.sampling import SCALE_BITS, draw_bits, integer_weights
 
 
 def shift_add_dot(
@@ -22,8 +22,9 @@ def shift_add_dot(
 ) -> list[int]:
     """Return the dot product with every output channel, by shifts and additions of x alone.
 
-    s sum_i x << (D - j + B_i) for j <= D. For j > D a counter holds the fraction: it starts at
-    one half, sample i adds (1 + B_i) 2^(D - j), and each time it is full x is added once.
+    s sum_i x << (D - j + B_i) for j <= D. For j > D x is added or subtracted |w'| times, which
+    are n at most. With rounding "half" a counter holds the fraction instead: it starts at one
+    half, sample i adds (1 + B_i) 2^(D - j), and each time it is full x is added once.
 
     Args:
         x_int: `(weights a channel,)` fixed-point activations.
@@ -57,9 +58,14 @@ def shift_add_dot(
     bits = draw_bits(code, samples, sampler, seed, stream, position).tolist()
     signs, nibbles = code.sign.reshape(-1).tolist(), code.nibble.reshape(-1).tolist()
     totals = [0] * code.shape[0]
+    carried = code.rounding == "carried"
+    drawn = integer_weights(code, samples, sampler, seed, stream, position).reshape(-1).tolist()
     for i, (sign, nibble) in enumerate(zip(signs, nibbles, strict=True)):
         x = int(x_int[i % per_channel])
-        if sign:
+        if sign and carried and d < 15 - nibble:
+            for _ in range(abs(drawn[i])):
+                totals[i // per_channel] += x if drawn[i] > 0 else -x
+        elif sign:
             product = _shift_add(x, d - (15 - nibble), bits[i])
             totals[i // per_channel] += product if sign > 0 else -product
     return totals
