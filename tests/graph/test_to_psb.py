@@ -379,10 +379,10 @@ def test_the_light_models_keep_their_outputs(name: str) -> None:
 
 
 def test_a_shared_weight_is_stored_once() -> None:
-    shared = weights(64, 64)
+    shared = weights(96, 96)
     nodes = [N("MatMul", ["x", "w"], ["a"]), N("MatMul", ["x", "w"], ["b"])]
     nodes += [N("Add", ["a", "b"], ["y"]), N("Identity", ["w"], ["z"])]
-    model = build(nodes[:3], {"w": shared}, ("N", 64))
+    model = build(nodes[:3], {"w": shared}, ("N", 96))
     result = to_psb(model, FULL)
     sizes = [t.dims for t in result.model._proto.graph.initializer if t.dims]
     assert len(result.converted) == 2 and len(result.model.serialize()) < len(model.serialize())
@@ -390,7 +390,7 @@ def test_a_shared_weight_is_stored_once() -> None:
         len({tuple(node.input[1:3]) for node in result.model._proto.graph.node if node.domain}) == 1
     )
     assert sorted(len(dims) for dims in sizes) == [1, 1, 1, 2]  # bias, nothing to add, emax, planes
-    x = weights(3, 64)
+    x = weights(3, 96)
     assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
 
