@@ -26,7 +26,7 @@ def test_a_file_computes_the_same_after_each_rewrite(path: Path) -> None:
     model = load(path)
     raised = proven("raising", model, upgrade(model))
     done = convert(model)
-    for found in (raised, done.rewrites):
+    for found in (raised, done.rewrites) if done.result.converted else (raised,):
         assert found.holds and not found.reason
         assert found.relative is not None and found.relative < 1e-5
     if done.result.converted:

@@ -83,10 +83,10 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         (0.0, True)
     """
     result = to_psb(model, options)
-    rewrites = proven("folding batch normalisation or raising the opset", model, result.floats)
-    if not result.converted:
+    if not result.converted:  # the model stays what it was: nothing needs to run
         nothing = Equivalence((), 0.0, (), "nothing was converted")
-        return Conversion(result, rewrites, nothing, nothing)
+        return Conversion(result, nothing, nothing, nothing)
+    rewrites = proven("folding batch normalisation or raising the opset", model, result.floats)
     wide = with_wide_activations(result.model)
     operators = proven(
         "the conversion to shift-adds", psb_in_floats(wide), wide, accepted=SAME_WEIGHTS
