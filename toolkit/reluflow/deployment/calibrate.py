@@ -6,6 +6,7 @@ import numpy as np
 
 from reluflow.data import DataSource
 from reluflow.deployment._run import batch_size
+from reluflow.errors import DataError
 from reluflow.graph import Model, PsbOptions, expose, fold_batchnorm, to_psb
 from reluflow.psb import activation_exponent
 from reluflow.runtime import open_session
@@ -34,6 +35,9 @@ def calibrate(
     Returns:
         Tensor name -> f, for `PsbOptions.x_exponents`.
 
+    Raises:
+        DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
+
     Reference: docs/psb-ops.md, activations; SPEC section 7.
     """
     options = options or PsbOptions()
@@ -47,9 +51,18 @@ def calibrate(
     for batch in source.batches(batch_size(source, size)):
         found = dict(zip(session.outputs, session.run(batch), strict=True)) | batch
         for tensor in tensors:
-            values = np.abs(found[tensor])
-            top = float(np.max(values, where=np.isfinite(values), initial=0.0))
+            top = float(np.max(np.abs(found[tensor]), initial=0.0))
+            if not np.isfinite(top):
+                raise DataError(
+                    f"the calibration data make {tensor!r} NaN or infinite; give data without such "
+                    "values, as they will come."
+                )
             largest[tensor] = max(largest[tensor], top)
+    if not any(largest.values()):
+        raise DataError(
+            "the calibration data make every tensor 0, which tells nothing about its range; give "
+            "data as they will come."
+        )
     return {
         tensor: activation_exponent(np.array([top], np.float32), options.x_bits)
         for tensor, top in largest.items()
