@@ -105,7 +105,7 @@ void run_small(const ConvSpec& spec, const ConvShape& shape, std::mt19937& rng) 
                 std::to_string(shape.plane()) + " " + std::to_string(shape.packed[1]) + " " +
                     std::to_string(shape.input[1]) + " " + std::to_string(shape.output[1]));
     if (first.empty()) first = y;
-    CHECK(std::memcmp(first.data(), y.data(), outputs * sizeof(float)) == 0);
+    CHECK(outputs == 0 || std::memcmp(first.data(), y.data(), outputs * sizeof(float)) == 0);
   }
 }
 
