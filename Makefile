@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: demo test test-native test-sanitized lint bench fuzz schedules clean
+.PHONY: demo test test-native test-sanitized lint bench records fuzz schedules clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -41,14 +41,17 @@ SEED ?= 0
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python tests/fuzz/fuzz.py --count $(COUNT) --seconds $(SECONDS) --seed $(SEED) --keep build/fuzz
 
+BENCHMARKS := hash_throughput whole_analysis peak_memory psb_conv psb_network psb_accuracy actcool_overhead
+
 bench: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/hash_throughput.py
-	$(BIN)/python benchmarks/whole_analysis.py
-	$(BIN)/python benchmarks/peak_memory.py
-	$(BIN)/python benchmarks/psb_conv.py
-	$(BIN)/python benchmarks/psb_network.py
-	$(BIN)/python benchmarks/psb_accuracy.py
-	$(BIN)/python benchmarks/actcool_overhead.py
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# The same, kept in benchmarks/records, and the tables of docs/benchmarks.md made from them.
+records: $(VENV)/installed-dev
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python benchmarks/$$name.py --json benchmarks/records/$$name.json || exit 1; \
+	done
+	$(BIN)/python benchmarks/report.py
 
 # Tables and pictures of docs/temperature.md from the records; RERUN=1 trains anew, for hours.
 schedules: $(VENV)/installed-dev

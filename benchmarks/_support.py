@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
+import os
+import platform
+import re
 import statistics
 import sys
 import time
@@ -38,6 +42,22 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 
 
 def keep(path: Path | None, results: Any) -> None:
-    """Write the results where asked for."""
+    """Write the results where asked for, with the command and the machine they came from."""
     if path is not None:
-        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        command = f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
+        record = {"command": command, "machine": machine(), "results": results}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> str:
+    """Return processor, cores and the versions that timings depend on, in words."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = re.search(r"model name\s*: (.*)", text)
+    name = found[1] if found else platform.machine()
+    versions = ", ".join(
+        f"{package} {importlib.metadata.version(package)}"
+        for package in ("onnxruntime", "numpy", "numba", "torch")
+        if package in sys.modules
+    )
+    return f"{name}, {os.cpu_count()} cores, {versions}"

@@ -13,9 +13,6 @@ which runs in one thread and goes by patterns, not bytes.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -25,6 +22,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from _support import keep
 
 from reluflow.patterns import PatternCounts, fingerprint, global_keys, thesis_hash, unit_words
 
@@ -214,19 +212,8 @@ def main() -> None:
             )
         thesis = measure_thesis(max(3, rounds // 3), pool)
     counting = measure_counting(max(3, rounds // 3))
-    if options.json:
-        result = {
-            "machine": platform.processor() or platform.machine(),
-            "cpus": os.cpu_count(),
-            "threads": THREADS,
-            "numba": numba.__version__,
-            "numpy": np.__version__,
-            "layouts": layouts,
-            "thesis": thesis,
-            "million_keys_per_second": counting,
-        }
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"kept in {options.json}")
+    results = {"threads": THREADS, "layouts": layouts, "thesis": thesis}
+    keep(options.json, results | {"million_keys_per_second": counting})
 
 
 if __name__ == "__main__":
