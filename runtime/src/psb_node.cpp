@@ -36,6 +36,15 @@ Status check_shape(const Tensor& tensor, const char* name, const std::vector<int
                 text_of(wanted) + " is wanted; convert the model again.");
 }
 
+/// Whether a bias is the one zero that stands for zeros in all channels.
+bool is_one_zero(const Tensor& bias) {
+  return bias.dims == std::vector<int64_t>{1} && *bias.as<const float>() == 0.0f;
+}
+
+Status check_bias(const Tensor& bias, int64_t channels) {
+  return is_one_zero(bias) ? Status() : check_shape(bias, "B", {channels});
+}
+
 /// The value of an int64 scalar (or one-element) tensor.
 Status one_number(const Tensor& tensor, const char* name, int64_t* out) {
   if (tensor.type != abi::kInt64) return Status(std::string(name) + " is not int64; cast it.");
@@ -168,7 +177,7 @@ Status PsbNode::check_constants(const NodeInfo& info) const {
   RELUFLOW_RETURN_IF_BAD(read(kEmax, &tensor, &found));
   if (found) RELUFLOW_RETURN_IF_BAD(check_shape(tensor, "emax", {spec_.channels}));
   RELUFLOW_RETURN_IF_BAD(read(kB, &tensor, &found));
-  if (found) RELUFLOW_RETURN_IF_BAD(check_shape(tensor, "B", {spec_.channels}));
+  if (found) RELUFLOW_RETURN_IF_BAD(check_bias(tensor, spec_.channels));
   RELUFLOW_RETURN_IF_BAD(read(kSamples, &tensor, &found));
   int64_t samples = 0;
   if (found) RELUFLOW_RETURN_IF_BAD(one_number(tensor, "samples", &samples));
@@ -188,7 +197,8 @@ Status PsbNode::open(Call& call, PsbInputs* out) const {
   RELUFLOW_RETURN_IF_BAD(check_shape(*tensor, "emax", {spec_.channels}));
   out->emax = *tensor;
   RELUFLOW_RETURN_IF_BAD(call.input(kB, &out->bias));
-  if (out->bias) RELUFLOW_RETURN_IF_BAD(check_shape(*out->bias, "B", {spec_.channels}));
+  if (out->bias) RELUFLOW_RETURN_IF_BAD(check_bias(*out->bias, spec_.channels));
+  if (out->bias && is_one_zero(*out->bias)) out->bias.reset();
   int64_t samples = 0;
   int64_t seed = 0;
   RELUFLOW_RETURN_IF_BAD(read_scalar(call, kSamples, "samples", &samples));

@@ -174,12 +174,21 @@ def _constants_fault(node: NodeProto, known: dict[str, _Known]) -> str:
     }
     for name, dims in wanted.items():
         tensor = constants.get(name)
+        if name == "B" and tensor is not None and _is_one_zero(tensor):
+            continue
         if tensor is not None and list(tensor.dims) != dims:
             return (
                 f"its input {name}, {tensor.name!r}, has shape {list(tensor.dims)}; {dims} is "
                 f"wanted for weights of shape {shape} at p_bits {p_bits}"
             )
     return _scalars_fault(constants)
+
+
+def _is_one_zero(bias: TensorProto) -> bool:
+    """Say whether a bias is the one zero that stands for zeros in all channels."""
+    if list(bias.dims) != [1] or is_external(bias):
+        return False
+    return not numpy_helper.to_array(bias).any()
 
 
 def _scalars_fault(constants: dict[str, TensorProto | None]) -> str:
