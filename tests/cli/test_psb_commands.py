@@ -178,7 +178,7 @@ def test_eval_without_labels_is_judged_by_the_float_model(linear, tmp_path: Path
     text = capsys.readouterr().out
     assert "No float model was given" in text and "logits of yes, above 0" in text
     assert main([*arguments, "--label-name", "nothing"]) == 2
-    assert "holds no array 'nothing' but x, truth" in capsys.readouterr().err
+    assert "holds no array 'nothing' but 'x', 'truth'" in capsys.readouterr().err
 
 
 def test_eval_takes_output_metric_and_threshold(linear, tmp_path: Path, capsys) -> None:

@@ -136,13 +136,20 @@ def test_nothing_saturates_where_exponents_come_from_the_run(converted: Model) -
 
 
 @pytest.mark.parametrize(
-    ("sampler", "p_bits", "n", "runs"),
-    [("systematic", 2, 2, 3), ("systematic", 2, 4, 1), ("nearest", 8, 1, 1), ("binomial", 1, 8, 3)],
+    ("sampler", "p_bits", "rounding", "n", "runs"),
+    [
+        ("systematic", 2, "half", 2, 3),
+        ("systematic", 2, "half", 4, 1),
+        ("systematic", 2, "carried", 4, 3),  # the smallest weights are drawn still
+        ("nearest", 8, "carried", 1, 1),
+        ("binomial", 1, "half", 8, 3),
+    ],
 )
 def test_seeds_that_cannot_matter_are_run_once(
-    float_model: Model, sampler: str, p_bits: int, n: int, runs: int
+    float_model: Model, sampler: str, p_bits: int, rounding: str, n: int, runs: int
 ) -> None:
-    model = to_psb(float_model, PsbOptions(p_bits=p_bits, sampler=sampler)).model
+    options = PsbOptions(p_bits=p_bits, sampler=sampler, rounding=rounding)
+    model = to_psb(float_model, options).model
     seen: list[int] = []
     options = EvaluationOptions(samples=(n,), seeds=3, threads=1)
     result = evaluate(
@@ -240,7 +247,7 @@ def test_labels_are_read_and_checked(tmp_path: Path) -> None:
     assert read_labels(IMAGES, limit=3).tolist() == [9, 2, 1]
     np.save(tmp_path / "l.npy", np.array([1, 2], np.uint8))
     assert read_labels(tmp_path / "l.npy").tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"holds no array 'y' but image, label"):
+    with pytest.raises(DataError, match=r"holds no array 'y' but 'image', 'label'"):
         read_labels(IMAGES, "y")
     with pytest.raises(DataError, match=r"float32 \[2000, 1, 28, 28\]; give one whole number"):
         read_labels(IMAGES, "image")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reluflow.errors import OutputError
+from reluflow.report.directory import JSON_NAME
+from reluflow.report.jsonfile import is_report_json
 
 
 def keep_inputs(out: str | os.PathLike[str] | None, *given: Any) -> None:
@@ -25,10 +27,12 @@ def keep_inputs(out: str | os.PathLike[str] | None, *given: Any) -> None:
     """
     if out is None:
         return
-    target = Path(out).resolve()
+    target = Path(os.path.realpath(out))  # a link to itself is the reader's to refuse
+    replaced = is_report_json(target / JSON_NAME)  # other folders are refused, not replaced
     for path in (path for each in given for path in _paths(each)):
-        held = path.resolve()
-        if held == target or target in held.parents or _is_same(held, target):
+        held = Path(os.path.realpath(path))
+        inside = replaced and target in held.parents
+        if held == target or inside or _is_same(held, target):
             raise OutputError(
                 f"out is {os.fspath(out)!r}, which would replace {str(path)!r}, one of the "
                 "inputs; write to another place."

@@ -215,7 +215,8 @@ class Pipeline:
                     last = time.monotonic()
         if not self.done:
             raise ModelError("the data hold no sample; give at least one.")
-        self.save()  # what follows may be interrupted, or meet a full disk
+        if any(site.samples for site in self.sites):
+            self.save()  # what follows may be interrupted, or meet a full disk
 
     def save(self) -> None:
         """Write a checkpoint, where there is a working folder."""

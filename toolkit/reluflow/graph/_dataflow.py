@@ -221,6 +221,8 @@ class _Flow:
             if node.op == "Scan":
                 size |= self.read(scope, node.inputs) & _SIZES
             self.grow(scope, name, found | steering | size)
+        for name in node.outputs[len(results) :]:  # the body returns too little: told when run
+            self.grow(scope, name, DATA | _DATA_SIZE)
 
 
 _WHOLE = {"NonZero", "Unique", "Compress", "NonMaxSuppression", "Range", "ConstantOfShape",
