@@ -10,6 +10,7 @@ import numpy as np
 
 from reluflow.data import InputSpec
 from reluflow.deployment._difference import OutputDifference, compare_outputs, joined
+from reluflow.deployment._within import TooSlow, run_within
 from reluflow.errors import DataError, EquivalenceError, ModelError
 from reluflow.graph import (
     Model,
@@ -23,6 +24,10 @@ from reluflow.runtime import Session, open_session
 _SIZES = (32, 64, 96, 224, 16, 128, 8, 256, 4, 512, 1)
 """Sizes of free dimensions that are tried, the first that the old model runs with is taken."""
 _BATCHES = (1, 3, 2)
+_SECONDS = 10.0
+"""What one run of the old model may take: a Loop of 2^30 rounds is valid."""
+_SECONDS_NEW = 120.0
+"""What one run of the new model may take: shift-adds without the native library are slow."""
 _HIGH = {"b": 2, "u1": 256}
 EXACT, NARROW, ROUNDED = 1e-3, 2.0**-5, 0.1
 """Accepted differences, as a share of an output's largest value: float32, float16 or bfloat16,
@@ -38,12 +43,14 @@ class Equivalence:
         accepted: largest accepted difference, a share of an output's largest value.
         inputs: what was fed, one text a run.
         reason: why nothing could be compared, "" where it was.
+        too_slow: whether the reason is that one run took too long.
     """
 
     outputs: tuple[OutputDifference, ...]
     accepted: float
     inputs: tuple[str, ...]
     reason: str = ""
+    too_slow: bool = False
 
     @property
     def largest(self) -> float | None:
@@ -99,7 +106,8 @@ def compare_models(
     The new model must pass ONNX's full checker wherever the old one does, and load in ONNX
     Runtime. Both run without graph optimisation on several inputs: batches of 1, 3 and 2 where
     the batch is free, free sizes of the first size that the old model runs with. Inputs with
-    defaults that both have are fed other values in the last run.
+    defaults that both have are fed other values in the last run. A run of the old model that
+    takes more than 10 seconds, or one of the new model more than 120, ends the comparison.
 
     Args:
         old: the model before a rewrite.
@@ -131,10 +139,15 @@ def compare_models(
         runs = _run_old(old, new, seed)
     except (ModelError, DataError, _CannotFeed) as error:
         return Equivalence((), bound, (), str(error))
+    except TooSlow as error:
+        return Equivalence((), bound, (), str(error), too_slow=True)
     session = _must(lambda: open_session(new, optimisation="none"))
     found: list[tuple[OutputDifference, ...]] = []
     for feeds, before in runs:
-        after = _must(lambda feeds=feeds: session.run(feeds))
+        try:
+            after = _must(lambda feeds=feeds: run_within(session, feeds, _SECONDS_NEW))
+        except TooSlow as error:
+            return Equivalence((), bound, (), str(error), too_slow=True)
         names = _same_names(old, new)
         found.append(compare_outputs(names, before, after))
     texts = tuple(_text(feeds) for feeds, _ in runs)
@@ -195,8 +208,8 @@ def _run_old(old: Model, new: Model, seed: int) -> _Runs:
         feeds = dict(_draw(old.inputs, batch, size, seed + number))
         if number == len(batches) - 1:
             feeds |= _other_defaults(old, new, seed)
-        runs.append((feeds, session.run(feeds)))
-    again = compare_outputs(old.outputs, runs[0][1], session.run(runs[0][0]))
+        runs.append((feeds, run_within(session, feeds, _SECONDS)))
+    again = compare_outputs(old.outputs, runs[0][1], run_within(session, runs[0][0], _SECONDS))
     if any(output.largest for output in again):
         raise _CannotFeed("its outputs differ from run to run")
     return runs
@@ -208,7 +221,7 @@ def _running_size(specs: tuple[InputSpec, ...], session: Session, seed: int) -> 
     failure: DataError | None = None
     for size in _SIZES if free else _SIZES[:1]:
         try:
-            session.run(dict(_draw(specs, 1, size, seed)))
+            run_within(session, dict(_draw(specs, 1, size, seed)), _SECONDS)
             return size
         except DataError as error:
             failure = failure or error
