@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +12,18 @@ import numpy as np
 import onnx
 import pytest
 import small_models
+
+from reluflow._api.lock import locked
+from reluflow.errors import OutputError
+
+HOLD = """
+import sys
+from pathlib import Path
+from reluflow._api.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -107,3 +121,52 @@ def test_compare_refuses_models_that_differ(argv, refused, tmp_path):
     first = tmp_path / "model.onnx"
     for other in ("other.onnx", "narrow.onnx", "missing.onnx"):
         refused("compare", first, tmp_path / other, "--random", 8, "--out", tmp_path / "report")
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder `report`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "report")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_two_analyses_into_one_folder(argv, refused, worker, holder, tmp_path):
+    for out in (tmp_path / "report", tmp_path / "x" / ".." / "report"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        assert "another analysis" in refused(*argv, "--out", out)
+    assert "another analysis" in refused(*argv, "--out", tmp_path / "report", "--resume")
+    assert worker.run(*argv, "--out", tmp_path / "other").code == 0
+    holder.communicate()  # it ends, and its lock with it
+    assert worker.run(*argv, "--out", tmp_path / "report").code == 0
+    assert not (tmp_path / ".report.lock").exists()
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(argv, worker, holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / ".report.lock").exists()
+    assert worker.run(*argv, "--out", tmp_path / "report").code == 0
+    assert not (tmp_path / ".report.lock").exists()
+
+
+def test_a_lock_within_one_process(tmp_path):
+    with locked(tmp_path / "report"):
+        with pytest.raises(OutputError, match="another analysis"), locked(tmp_path / "report"):
+            pass
+        with locked(tmp_path / "other"):
+            pass
+    with locked(tmp_path / "report"):
+        pass
+
+
+def test_a_lock_that_cannot_be_made(tmp_path):
+    (tmp_path / ".report.lock").mkdir()
+    with pytest.raises(OutputError, match="cannot be locked"), locked(tmp_path / "report"):
+        pass

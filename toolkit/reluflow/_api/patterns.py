@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reluflow._api.classes import Classes, find_classes
+from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs
 from reluflow.analysis import (
     Analysis,
@@ -90,7 +91,9 @@ def analyze(
         with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
             spill_dir = Path(spill)
             return _run(loaded, source, settings, None, spill_dir, False, progress, classes).report
-    return _analyze_into(Path(out), loaded, source, settings, resume, progress, classes)
+    check_report_directory(out)
+    with locked(Path(out)):
+        return _analyze_into(Path(out), loaded, source, settings, resume, progress, classes)
 
 
 def compare(
@@ -220,7 +223,6 @@ def _analyze_into(
     progress: Progress | None,
     classes: Classes,
 ) -> PatternReport:
-    check_report_directory(out)
     folder = out.with_name(out.name + ".partial")
     fresh = not folder.exists()
     try:

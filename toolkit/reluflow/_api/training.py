@@ -17,6 +17,7 @@ from reluflow.deployment import batch_size as fitting_size
 from reluflow.deployment import read_labels, read_targets
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import load
+from reluflow.runtime import check_threads
 from reluflow.temperature import Sensitivity
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -85,6 +86,7 @@ def sensitivity(
     loaded = load(model)
     source = open_data(data, loaded.inputs)
     answers = _answers(labels, data, label_name, loss)
+    check_threads(threads)
     if threads is not None:
         torch.set_num_threads(threads)
     module = bridge.from_onnx(loaded)
@@ -134,6 +136,8 @@ def _optimizer(torch: Any, module: Any, name: str, momentum: float) -> Any:
         raise OptionError("the model has no weights that training changes; give another model.")
     if name == "adamw":
         return torch.optim.AdamW(weights, lr=1.0)
+    if not 0 <= momentum < 1:  # NaN too
+        raise OptionError(f"momentum is {momentum}; give a number from 0 to below 1.")
     return torch.optim.SGD(weights, lr=1.0, momentum=momentum)
 
 

@@ -26,6 +26,7 @@ _FIRST = {
     "loss": "--loss",
     "mean": "--mean",
     "metric": "--metric",
+    "momentum": "--momentum",
     "n_samples": "--random",
     "out": "--out",
     "optimizer": "--optimizer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from reluflow.data.column import Array, Column
 from reluflow.data.spec import InputSpec
 from reluflow.data.validate import is_floating
 from reluflow.errors import OptionError
+
+_LARGEST_BYTES = 2**33
+"""More than that is a size gone wrong, or more memory than most machines have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class RandomColumn(Column):
         self.n_samples = int(asked.n_samples)
         self.shape = _sizes(spec, asked)
         self.dtype = spec.dtype
+        _check_size(spec, self.shape)
         self._seed = (int(asked.seed), zlib.crc32(spec.name.encode()))
         self._high = _bound(spec, asked)
 
@@ -121,6 +126,15 @@ def _sizes(spec: InputSpec, asked: RandomData) -> tuple[int, ...]:
             )
         sizes.append(int(size))
     return tuple(sizes)
+
+
+def _check_size(spec: InputSpec, sizes: tuple[int, ...]) -> None:
+    taken = math.prod(sizes) * spec.dtype.itemsize
+    if taken > _LARGEST_BYTES:
+        raise OptionError(
+            f"one sample of input '{spec.name}' is {spec.dtype} {list(sizes)} and takes {taken:,} "
+            f"bytes, more than the {_LARGEST_BYTES:,} that are drawn at most; give smaller sizes"
+        )
 
 
 def random_identity(asked: RandomData, columns: Mapping[str, Column]) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def read_answers(
 
 def has_array(path: str | os.PathLike[str], name: str) -> bool:
     """Tell whether an .npz holds an array of a name; what cannot be read holds none."""
+    if not Path(path).is_file():
+        return False  # a pipe would be waited for
     try:
         with zipfile.ZipFile(path) as archive:
             return f"{name}.npy" in archive.namelist()

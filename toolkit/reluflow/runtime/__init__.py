@@ -3,6 +3,7 @@
 from reluflow.runtime.library import get_library_path
 from reluflow.runtime.session import (
     Session,
+    check_threads,
     default_threads,
     has_library,
     open_session,
@@ -14,6 +15,7 @@ from reluflow.runtime.stoppable import RunStopped
 __all__ = [
     "RunStopped",
     "Session",
+    "check_threads",
     "default_threads",
     "get_library_path",
     "has_library",

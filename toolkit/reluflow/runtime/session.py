@@ -23,6 +23,7 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _FATAL_ONLY = 4
+MOST_THREADS = 1024
 OWN_DOMAIN = "ai.reluflow"
 _NOISE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/[^ ]*?/onnxruntime/[^ ]* |\bStatus Message: "
@@ -87,6 +88,18 @@ class Session:
             ) from error
 
 
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that cannot be started.
+
+    Raises:
+        OptionError: it is below 1 or above 1024.
+    """
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
+    if threads is not None and threads > MOST_THREADS:
+        raise OptionError(f"threads is {threads}; give {MOST_THREADS} at most.")
+
+
 def default_threads() -> int:
     """Return the number of processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -120,8 +133,8 @@ def open_session(
         The session.
 
     Raises:
-        OptionError: an unknown optimisation level, a thread count below 1, or the native
-            library was asked for and is missing.
+        OptionError: an unknown optimisation level, a thread count below 1 or above 1024, or the
+            native library was asked for and is missing.
         ModelError: the model has a Loop that never ends or a computed constant of more than
             256 MiB, ONNX Runtime cannot load it, or write the optimised one.
     """
@@ -129,8 +142,7 @@ def open_session(
         raise OptionError(
             f"optimisation is {optimisation!r}; accepted are {', '.join(map(repr, _LEVELS))}."
         )
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
+    check_threads(threads)
     name = model.path or "the model"
     fault = why_unrunnable(model)
     if fault:
