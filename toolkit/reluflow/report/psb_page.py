@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from reluflow._version import __version__
 from reluflow.deployment import Evaluation
-from reluflow.report._atomic import make_folder, replacing, write_text
+from reluflow.errors import OutputError
+from reluflow.report._atomic import make_folder, replacing
 from reluflow.report._format import count, decimal, percent, plain, plural, size
 from reluflow.report._palette import CIVIDIS
 from reluflow.report._psb_plots import draw_metric, draw_noise
@@ -41,13 +43,23 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
         The files written.
 
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written; none is then.
     """
+    fresh = not Path(directory).exists()
     folder = make_folder(directory)
-    write_text(folder / NUMBERS, json.dumps(result.to_dict(), indent=2) + "\n")
-    with replacing(folder / PICTURE) as partial:
-        partial.write_bytes(draw_metric(result, dark=False))
-    write_text(folder / PAGE, _page(result))
+    files = {
+        NUMBERS: json.dumps(result.to_dict(), indent=2).encode() + b"\n",
+        PICTURE: draw_metric(result, dark=False),
+        PAGE: _page(result).encode(errors="backslashreplace"),
+    }
+    try:
+        with ExitStack() as stack:  # a full disk is met before the first takes its place
+            for name, content in files.items():
+                stack.enter_context(replacing(folder / name)).write_bytes(content)
+    except OutputError:
+        if fresh and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
     return (folder / NUMBERS, folder / PICTURE, folder / PAGE)
 
 
