@@ -44,7 +44,9 @@ def source(model: Model, limit: int = SOME):
 
 def test_accuracy_grows_with_samples_towards_float(converted: Model, float_model: Model) -> None:
     labels = read_labels(IMAGES, limit=SOME)
-    options = EvaluationOptions(samples=(16, 1), seeds=3, int8=True, threads=1)
+    options = EvaluationOptions(
+        samples=(16, 1), seeds=3, int8=True, threads=1, sampler="systematic"
+    )
     result = evaluate(
         converted, source(converted), labels, float_model=float_model, options=options
     )
@@ -73,7 +75,9 @@ def test_without_labels_the_float_model_is_right(converted: Model, float_model: 
 def test_each_layer_alone_loses_less_than_all_together(
     converted: Model, float_model: Model
 ) -> None:
-    options = EvaluationOptions(samples=(1,), seeds=2, sensitivity=1, threads=1)
+    options = EvaluationOptions(
+        samples=(1,), seeds=2, sensitivity=1, threads=1, sampler="systematic"
+    )
     labels = read_labels(IMAGES, limit=100)
     result = evaluate(
         converted, source(converted, 100), labels, float_model=float_model, options=options
@@ -151,7 +155,7 @@ def test_seeds_that_cannot_matter_are_run_once(
     options = PsbOptions(p_bits=p_bits, sampler=sampler, rounding=rounding)
     model = to_psb(float_model, options).model
     seen: list[int] = []
-    options = EvaluationOptions(samples=(n,), seeds=3, threads=1)
+    options = EvaluationOptions(samples=(n,), seeds=3, threads=1, sampler=sampler)
     result = evaluate(
         model,
         source(model, 64),

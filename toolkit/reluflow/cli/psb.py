@@ -204,7 +204,14 @@ def evaluate_model(
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds for the error bars.")] = 5,
     p_bits: Bits = _DEFAULT.p_bits,
-    sampler: Sampler = _DEFAULT.sampler,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler",
+            help="systematic, binomial or nearest; by default the model's, and below 4 samples "
+            "nearest, which is closer to the float model than any draw.",
+        ),
+    ] = None,
     prune: Prune = 0.0,
     limit: _options.Limit = None,
     batch_size: _options.BatchSize = None,
@@ -226,13 +233,14 @@ def evaluate_model(
         threads=threads,
         output=output,
         threshold=threshold,
+        sampler=sampler,
     )
     measure = choose_metric(metric)
     loaded = load(model)
     reference: Model | None = load(float_model) if float_model else None
     if not find_psb(loaded):
         reference = reference or loaded
-        wanted = PsbOptions(p_bits=p_bits, sampler=sampler, prune=prune)
+        wanted = PsbOptions(p_bits=p_bits, sampler=sampler or _DEFAULT.sampler, prune=prune)
         loaded = convert_model(loaded, wanted).result.model
     source = open_data(Path(data), loaded.inputs, limit=limit)
     right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)

@@ -132,7 +132,9 @@ class Bench:
         std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         more = tuple(float(np.mean(column)) for column in list(zip(*rows, strict=True))[1:])
         found = results(errors)
-        return SamplePoint(samples, float(np.mean(values)), std, tuple(values), more, found), errors
+        how = runner.sampler(samples)
+        mean = float(np.mean(values))
+        return SamplePoint(samples, mean, std, tuple(values), more, found, how), errors
 
     def sample(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield some batches to calibrate int8 with."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reluflow.data import DataSource
 from reluflow.deployment._bench import Bench, Exact, Progress, results
 from reluflow.deployment._outputs import choose_task, run_arrays
-from reluflow.deployment._run import Runner, batch_size
+from reluflow.deployment._run import ROUNDED_BELOW, Runner, batch_size
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.evaluation_options import EvaluationOptions
 from reluflow.deployment.explain import explain
@@ -77,7 +77,7 @@ def evaluate(
     wanted = _metric(metric, options)
     description = describe_psb(model)
     _check(source, labels, float_model, options)
-    runner = Runner(model, options.threads, options.native)
+    runner = _runner(model, options)
     bench = _bench(model, float_model, runner, source, labels, wanted, options, progress)
     exact = _float_values(bench)
     int8, int8_bytes = _int8(bench, float_model)
@@ -111,7 +111,7 @@ def evaluate(
         sensitivity=tuple(_sensitivity(model, float_model, bench, exact)),
         saturation=saturation,
         native=runner.native,
-        notes=tuple(_notes(bench, runner.native, labels)),
+        notes=tuple(_notes(bench, runner, labels)),
         task=task.sentence,
         output=task.output,
         share=task.metrics[0].share,
@@ -120,6 +120,16 @@ def evaluate(
         more_shares=tuple(each.share for each in task.metrics[1:]),
         neighbours=tuple(each for each in neighbours if each is not None),
         findings=explain(model, source, saturation, measured, options),
+    )
+
+
+def _runner(model: Model, options: EvaluationOptions) -> Runner:
+    return Runner(
+        model,
+        options.threads,
+        options.native,
+        sampler=options.sampler,
+        rounded_below=ROUNDED_BELOW,
     )
 
 
@@ -206,14 +216,22 @@ def _int8(bench: Bench, float_model: Model | None) -> tuple[Neighbour | None, in
     return Neighbour("int8", value, tuple(more), results(errors)), model.size_bytes
 
 
-def _notes(bench: Bench, native: bool, labels: Values | None) -> Iterator[str]:
-    if not native:
+def _notes(bench: Bench, runner: Runner, labels: Values | None) -> Iterator[str]:
+    if not runner.native:
         yield "The native library did not run: the draws were baked into the weights for each run."
     if labels is not None and bench.exact is None:
         yield "No float model was given, so losses and SQNR are left out."
     counts = None if bench.answers is None else bench.task.judged(bench.answers)
     if counts is not None:
         yield f"{1 - counts.mean():.1%} of the labels are 255 or negative and are left out."
+    wanted = {*bench.options.samples, *filter(None, [bench.options.sensitivity])}
+    rounded = [n for n in sorted(wanted) if runner.sampler(n) != runner.sampler(ROUNDED_BELOW)]
+    if rounded:
+        yield (
+            f"n = {' and '.join(map(str, rounded))}: rounded to nearest, which below "
+            f"{ROUNDED_BELOW} samples is closer to the float model than any draw; "
+            "give a sampler to draw there too."
+        )
 
 
 def _check(
@@ -249,7 +267,7 @@ def _sensitivity(
         return
     for node in find_psb(model):
         single = psb_alone(float_model, model, node.name)
-        runner = Runner(single, bench.options.threads, bench.options.native)
+        runner = _runner(single, bench.options)
         point, _ = bench.point(runner, samples, tuple(range(bench.options.seeds)))
         loss = bench.task.metrics[0].loss(exact.value, point.mean)
         yield LayerSensitivity(node.name, point, loss)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reluflow.errors import OptionError
+from reluflow.psb import SAMPLERS
 
 SAMPLES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -24,6 +25,9 @@ class EvaluationOptions:
             output. Beside a function it is the name that results show.
         native: run the native library: True, never (False), or by default where it is there.
         output: name of the output that is measured; None: the one that suits the labels.
+        sampler: "systematic", "binomial" or "nearest" at every number of samples; None: as the
+            model was converted, but fewer than 4 samples of systematic draws are rounded to
+            nearest, which is closer to the float model than any draw.
         threshold: above which a value says yes; None: 0.5 for probabilities, 0 for logits.
     """
 
@@ -37,6 +41,7 @@ class EvaluationOptions:
     native: bool | None = None
     output: str | None = None
     threshold: float | None = None
+    sampler: str | None = None
 
     def __post_init__(self) -> None:
         wanted = (*self.samples, *([] if self.sensitivity is None else [self.sensitivity]))
@@ -46,5 +51,8 @@ class EvaluationOptions:
                 raise OptionError(f"samples are {n!r}; accepted are {listed}.")
         if not self.samples:
             raise OptionError("samples are empty; give at least one number, for example 1,4,16.")
+        if self.sampler is not None and self.sampler not in SAMPLERS:
+            listed = ", ".join(SAMPLERS)
+            raise OptionError(f"sampler is {self.sampler!r}; accepted are {listed}.")
         if self.seeds < 1:
             raise OptionError(f"seeds is {self.seeds!r}; give a whole number from 1 on.")

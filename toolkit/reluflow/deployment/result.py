@@ -102,6 +102,7 @@ class SamplePoint:
         values: one a seed.
         more: means of the other metrics, in the order of `Evaluation.more`.
         outputs: the error of each output; empty where no float model was given.
+        sampler: how the samples were drawn.
     """
 
     samples: int
@@ -110,6 +111,7 @@ class SamplePoint:
     values: tuple[float, ...]
     more: tuple[float, ...] = ()
     outputs: tuple[OutputError, ...] = ()
+    sampler: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from reluflow.graph.weights_as_inputs import (
     read_weights,
     weights_as_inputs,
 )
+from reluflow.graph.with_sampler import with_sampler
 
 __all__ = [
     "BatchStatisticsResult",
@@ -100,5 +101,6 @@ __all__ = [
     "use_batch_statistics",
     "weights_as_inputs",
     "why_unrunnable",
+    "with_sampler",
     "with_wide_activations",
 ]

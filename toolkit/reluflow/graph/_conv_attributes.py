@@ -1,6 +1,8 @@
-"""Attributes of convolutions that must fit their weights; ONNX's checker does not compare them."""
+"""Attributes of convolutions: do they fit the weights, and what are those that are left out."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from onnx import NodeProto, helper
 
@@ -35,3 +37,30 @@ def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
     if group < 1 or shape[0] % group:
         return f"its group is {group}, which does not divide the {shape[0]} first sizes of weights"
     return ""
+
+
+def explicit_window(node: NodeProto, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return all attributes of a Conv's window, those left to their defaults written out.
+
+    `auto_pad` becomes `pads` where they do not depend on the input's size: VALID, and SAME with
+    strides of 1. Elsewhere `pads` stay out, as shape inference would prefer them to `auto_pad`.
+
+    Args:
+        node: the operator.
+        shape: of its weights.
+    """
+    given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+    ones = [1] * (len(shape) - 2)
+    strides = list(given.get("strides", ones))
+    dilations = list(given.get("dilations", ones))
+    mode = given.get("auto_pad", b"NOTSET").decode()
+    pads = list(given.get("pads", [0, 0] * len(ones))) if mode == "NOTSET" else None
+    if mode == "VALID":
+        mode, pads = "NOTSET", [0, 0] * len(ones)
+    elif mode.startswith("SAME") and strides == ones:
+        total = [(k - 1) * d for k, d in zip(shape[2:], dilations, strict=True)]
+        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = less + more if mode == "SAME_UPPER" else more + less
+        mode = "NOTSET"
+    window = {"strides": strides, "dilations": dilations, "group": int(given.get("group", 1))}
+    return {**window, "auto_pad": mode} | ({} if pads is None else {"pads": pads})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from reluflow.graph._affine import BATCH_NORM, read_batch_norm
+from reluflow.graph._conv_attributes import explicit_window
 from reluflow.graph._edit import Editor, attribute
 from reluflow.graph._external import BFLOAT16
 from reluflow.graph._inline import domain_of
@@ -18,7 +19,6 @@ from reluflow.graph._n_bits import MATMUL_N_BITS, read_n_bits
 from reluflow.graph._own_domain import PSB_CONV, PSB_MATMUL
 
 CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
-_WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")
 _NO_OPERATOR = {
     "": (
         *("ConvTranspose", "DeformConv", "ConvInteger", "QLinearConv", "MatMulInteger"),
@@ -114,8 +114,7 @@ def _linear(linear: Linear) -> Multiply | str:
     if linear.op == "Conv":
         if weights.ndim not in (3, 4):
             return f"it has {weights.ndim - 2} spatial axes; 1 and 2 are accepted"
-        given = {name: attribute(node, name) for name in _WINDOW}
-        attributes = {name: value for name, value in given.items() if value is not None}
+        attributes = explicit_window(node, weights.shape)
         return Multiply(PSB_CONV, node, node.input[0], weights, bias, dtype, attributes=attributes)
     if attribute(node, "transA", 0):
         return "it transposes its input"

@@ -92,12 +92,11 @@ class PsbWriter:
             "stream": self._stream,
             **found.attributes,
         }
-        others = {
-            "sampler": (options.sampler, "systematic"),
-            "draws": (options.draws, "run"),
-            "rounding": (options.rounding, "half"),
+        attributes |= {
+            "sampler": options.sampler,
+            "draws": options.draws,
+            "rounding": options.rounding,
         }
-        attributes |= {key: value for key, (value, usual) in others.items() if value != usual}
         attributes |= activation_attributes(found.activation, found.bounds)
         attributes["x_bits"] = options.x_bits
         attributes["x_exponent"] = int(options.x_exponents.get(found.x, FROM_THE_RUN))
@@ -118,9 +117,8 @@ class PsbWriter:
 
 
 def activation_attributes(activation: str, bounds: tuple[float, float]) -> dict[str, Any]:
-    """Return the attributes that tell an activation; the bodies need the bounds in every case."""
-    named = {} if activation == "none" else {"activation": activation}
-    return {**named, "clip_min": float(bounds[0]), "clip_max": float(bounds[1])}
+    """Return the attributes that tell an activation."""
+    return {"activation": activation, "clip_min": float(bounds[0]), "clip_max": float(bounds[1])}
 
 
 def _encoded(

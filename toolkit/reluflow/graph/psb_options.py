@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reluflow.errors import OptionError
+from reluflow.psb import SAMPLERS
 
 P_BITS = (1, 2, 3, 4, 6, 8, 16)
-SAMPLERS = ("systematic", "binomial", "nearest")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reluflow.deployment import Evaluation, OutputError
+from reluflow.deployment import Evaluation, OutputError, SamplePoint
 from reluflow.report._format import MISSING, plain, shorten
 
 _NAME = 18
@@ -35,9 +35,17 @@ class PrecisionRow:
 
 def precision_rows(result: Evaluation) -> list[PrecisionRow]:
     """Return one row a number of samples, then nearest mode, int8 and float32."""
-    found = [_row(result, str(p.samples), p.mean, p.std, p.more, p.outputs) for p in result.points]
+    found = [
+        _row(result, _samples(result, p), p.mean, p.std, p.more, p.outputs) for p in result.points
+    ]
     found += [_row(result, n.name, n.value, None, n.more, n.outputs) for n in result.neighbours]
     return found
+
+
+def _samples(result: Evaluation, point: SamplePoint) -> str:
+    """Return n, and how it was drawn where it is not the model's own way."""
+    own = point.sampler in ("", result.psb.sampler)
+    return str(point.samples) if own else f"{point.samples}, {point.sampler}"
 
 
 def _row(

@@ -131,7 +131,7 @@ def _tiles(result: Evaluation) -> list[tuple[str, str, str]]:
 
 def _pictures(result: Evaluation) -> list[tuple[str, str, str, str]]:
     """Return (title, hint, picture on white, picture on black)."""
-    seeds = f"{result.psb.sampler} sampler, {plural(len(result.seeds), 'seed')}"
+    seeds = f"{' and '.join(_samplers(result))} sampler, {plural(len(result.seeds), 'seed')}"
     found = [(result.metric, f"Error bars: deviation over seeds; {seeds}.", draw_metric)]
     if noise_titles(result):
         hint = "Signal to quantisation noise against float32; higher is better."
@@ -140,6 +140,11 @@ def _pictures(result: Evaluation) -> list[tuple[str, str, str, str]]:
         (title, hint, _encoded(draw(result, dark=False)), _encoded(draw(result, dark=True)))
         for title, hint, draw in found
     ]
+
+
+def _samplers(result: Evaluation) -> list[str]:
+    """Return how the points were drawn, in their order."""
+    return list(dict.fromkeys(point.sampler or result.psb.sampler for point in result.points))
 
 
 def _encoded(picture: bytes) -> str:
@@ -174,7 +179,7 @@ def _facts(result: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
     done = [
         ("Shift-adds", f"{count(psb.shift_adds)} an input for one sample a weight"),
-        ("Sampler", f"{psb.sampler}, draws per {psb.draws}"),
+        ("Sampler", f"{' and '.join(_samplers(result))}, draws per {psb.draws}"),
         ("Inputs", count(result.n_inputs)),
         ("Seeds", ", ".join(map(str, result.seeds))),
     ]
