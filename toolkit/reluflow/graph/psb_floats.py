@@ -62,6 +62,7 @@ def _write_floats(editor: Editor, node: NodeProto) -> None:
     assert planes is not None and emax is not None and bias is not None  # checked at load
     weights = _executed(code_of(node, planes, emax))
     output = node.output[0]
+    bias = np.broadcast_to(bias, emax.shape)  # one 0 stands for zeros in all channels
     steps = [_product(editor, node, weights, bias, editor.fresh(output, "sum"))]
     place = ADDEND_PLACE[node.op_type]
     added = node.input[place] if len(node.input) > place else ""
