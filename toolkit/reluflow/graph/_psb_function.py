@@ -75,7 +75,7 @@ def _text(op: str, opset: int, adds: bool) -> str:
     return f"""
 <domain: "{OWN_DOMAIN}", opset_import: ["" : {opset}, "{OWN_DOMAIN}" : 1]>
 {op}
-<weight_shape, p_bits, sampler, draws, rounding, stream, activation{own},
+<weight_shape{own},
  x_bits: int = 12, x_exponent: int = {FROM_THE_RUN}>
 (X, W, emax, B, samples, seed{f"{region}, Z" if adds else ""}) => (Y)
 {{

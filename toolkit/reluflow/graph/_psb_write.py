@@ -92,11 +92,12 @@ class PsbWriter:
             "stream": self._stream,
             **found.attributes,
         }
-        attributes |= {
-            "sampler": options.sampler,
-            "draws": options.draws,
-            "rounding": options.rounding,
+        others = {  # no body reads them, so that no function declares them
+            "sampler": (options.sampler, "systematic"),
+            "draws": (options.draws, "run"),
+            "rounding": (options.rounding, "half"),
         }
+        attributes |= {key: value for key, (value, usual) in others.items() if value != usual}
         attributes |= activation_attributes(found.activation, found.bounds)
         attributes["x_bits"] = options.x_bits
         attributes["x_exponent"] = int(options.x_exponents.get(found.x, FROM_THE_RUN))
