@@ -28,7 +28,8 @@ def measure(batch: int, native: bool, runs: int, rounds: int) -> dict[str, float
     plain = open_session(model)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         source = open_data(feeds, model.inputs)
-        pipeline = Pipeline(model, source, AnalysisOptions(native=native), Path(folder))
+        options = AnalysisOptions(native=native)
+        pipeline = Pipeline(model, source, options, Path(folder), sampled=0)
         rng = np.random.default_rng(0)
         name, x = next(iter(feeds.items()))
         inputs = [{name: x + rng.standard_normal(x.shape).astype(np.float32)} for _ in range(runs)]
