@@ -394,6 +394,12 @@ def test_a_shared_weight_is_stored_once() -> None:
     assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
 
+def test_a_small_weight_that_two_products_share_outweighs_the_bodies() -> None:
+    nodes = [N("MatMul", ["x", "w"], ["y"]), N("MatMul", ["x", "w"], ["z"])]
+    model = build(nodes, {"w": weights(64, 64)}, ("N", 64))
+    assert to_psb(model, FULL).model.size_bytes <= model.size_bytes
+
+
 @pytest.mark.parametrize("kind", ["equal copies", "random small", "convolutions"])
 def test_equal_constants_are_stored_once(kind: str) -> None:
     one = weights(8, 8, *([3, 3] if kind == "convolutions" else []))
