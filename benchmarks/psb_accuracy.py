@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def main() -> None:
         )
         row = {"network": network, "setting": what, "file_share": ratio}
         row |= {"float_value": found.float_value, "int8_value": found.int8_value}
-        rows.append(row | {"points": [point.to_dict() for point in found.points]})
+        rows.append(row | {"points": [asdict(point) for point in found.points]})
         keep(options.json, rows)
 
 

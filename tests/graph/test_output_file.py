@@ -58,7 +58,7 @@ REFUSED = [
     (link, "it is a link"),
     (pipe, "it is a device or a pipe"),
     (lambda folder: Path("/dev/null"), "it is a device or a pipe"),
-    (lambda folder: folder, "which would replace"),
+    (lambda folder: folder, "it is a folder"),
 ]
 
 
