@@ -105,10 +105,9 @@ def test_ctrl_c_while_the_program_starts_is_one_word(seconds, tmp_path):
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, 2), err  # 2: it was done already
-    assert len(err.splitlines()) == 1 and "Traceback" not in err, err
-    if process.returncode == 130:
-        assert err == "reluflow: interrupted.\n"
+    assert "Traceback" not in err, err
+    if "is no regular file" not in err:  # else it was done, and Python itself met the signal
+        assert (process.returncode, err) == (130, "reluflow: interrupted.\n")
 
 
 def test_ctrl_c_in_a_command_is_one_word(tmp_path):
