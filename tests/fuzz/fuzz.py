@@ -22,7 +22,9 @@ from pathlib import Path
 
 import onnx
 from mutations import finish, mutate
-from workers import Outcome, Worker, run_alone
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))  # where pytest finds it
+from command_worker import Outcome, Worker, run_alone
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
@@ -88,7 +90,7 @@ def try_model(model: Path, worker: Worker, folder: Path) -> list[tuple[str, str,
     found = []
     queue = commands(model, folder / "converted.onnx")
     for argv in queue:
-        outcome = worker.run(argv, SECONDS)
+        outcome = worker.run(*argv)
         fault = judge(outcome)
         if fault.startswith("death"):
             again = run_alone(argv, SECONDS)
@@ -100,7 +102,7 @@ def try_model(model: Path, worker: Worker, folder: Path) -> list[tuple[str, str,
             found.append(("file left by a failure", "psb convert", outcome.stderr[:300]))
             Path(argv[-1]).unlink()
     if (folder / "converted.onnx").exists():
-        outcome = worker.run(["psb", "inspect", str(folder / "converted.onnx")], SECONDS)
+        outcome = worker.run("psb", "inspect", folder / "converted.onnx")
         if judge(outcome) or outcome.code:
             found.append(
                 (judge(outcome) or "own file refused", "psb inspect", outcome.stderr[:300])
@@ -117,7 +119,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="reluflow-fuzz-") as name:
         base = Path(name)
         originals = sources(base)
-        worker = Worker(base)
+        worker = Worker(base, SECONDS)
         for number in range(first, first + count):
             if time.monotonic() > end:
                 break

@@ -3,67 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import select
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-WORKER = Path(__file__).parents[1] / "support" / "hostile_worker.py"
-SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one command line ended; `code` is minus the signal where the process died."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Worker:
-    """The command line in a process of its own, started again when a case kills it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process: subprocess.Popen[str] | None = None
-
-    def run(self, *argv: object) -> Outcome:
-        if self.process is None:
-            self.process = subprocess.Popen(
-                [sys.executable, str(WORKER)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "COLUMNS": "200"},
-            )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        streams = {name: str(self.folder / name) for name in ("stdout", "stderr")}
-        task = {"argv": [str(word) for word in argv], **streams}
-        print(json.dumps(task), file=self.process.stdin, flush=True)
-        ready, _, _ = select.select([self.process.stdout], [], [], SECONDS)
-        answer = self.process.stdout.readline() if ready else ""
-        code = json.loads(answer) if answer else self.stop(kill=not ready)
-        texts = [Path(path).read_text(errors="replace") for path in streams.values()]
-        return Outcome(code, *texts)
-
-    def stop(self, kill: bool = False) -> int:
-        if self.process is None:
-            return 0
-        assert self.process.stdin is not None and self.process.stdout is not None
-        if kill:
-            self.process.kill()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        code = self.process.wait()
-        self.process = None
-        return code
+from command_worker import Worker
 
 
 @pytest.fixture(scope="session")

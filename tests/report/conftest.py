@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, Browser
 
 from reluflow.analysis.result import (
     ComparisonReport,
@@ -24,6 +25,15 @@ from reluflow.data import DataDescription
 from reluflow.graph import SwitchSite
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}$\\frac$\x1b[2J\u202e"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    chromium = Browser(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()
 
 
 @dataclass(frozen=True)

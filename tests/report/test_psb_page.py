@@ -2,11 +2,10 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, Browser
+from chromium import Browser
 from evaluation_models import dense_map, loud_channel, one_value
 
 from reluflow.data import open_data
@@ -19,15 +18,6 @@ CASES = {
     "loud": lambda: loud_channel(3000.0),
     "regression": lambda: one_value(noise=0.3),
 }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    chromium = Browser(tmp_path_factory.mktemp("profile"))
-    yield chromium
-    chromium.close()
 
 
 @pytest.fixture(scope="module", params=CASES)

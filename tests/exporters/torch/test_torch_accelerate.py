@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import GradientAccumulationPlugin
+from ranks import run_on_two_ranks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch_nets import MILD, mlp, vectors
@@ -129,39 +125,7 @@ accelerator.end_training()
 
 
 def two_processes(total: int | None, clock: str | None, split: bool) -> list[dict[str, Any]]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    support = Path(__file__).parents[2] / "support"
-    common = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(support), *sys.path]),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "ACCELERATE_USE_CPU": "true",
-    }
-    settings = json.dumps([total, clock, split])
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", SCRIPT, settings],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=200) for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    for process, (_, errors) in zip(ranks, outputs, strict=True):
-        assert process.returncode == 0, errors
-    return [json.loads(text.strip().splitlines()[-1]) for text, _ in outputs]
+    return run_on_two_ranks(SCRIPT, json.dumps([total, clock, split]))
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Runs command lines one after the other in one process, and says how each ended.
 
 One line of JSON in: {"argv": [...], "stdout": path, "stderr": path}; one out: the exit code.
-Where RELUFLOW_WORKER_BYTES limits its memory, it says "up" first.
+It says "up" first; RELUFLOW_WORKER_BYTES limits its memory.
 Both streams are redirected as file descriptors, so that native code is heard too.
 """
 
@@ -13,7 +13,7 @@ import resource
 import sys
 import traceback
 
-MEMORY_BYTES = int(os.environ.get("RELUFLOW_WORKER_BYTES", 12 << 30))
+MEMORY_BYTES = int(os.environ["RELUFLOW_WORKER_BYTES"])
 
 
 def redirect(descriptor: int, path: str) -> None:
@@ -27,8 +27,7 @@ def serve() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     answers = os.fdopen(os.dup(1), "w")
-    if "RELUFLOW_WORKER_BYTES" in os.environ:
-        print("up", file=answers, flush=True)
+    print("up", file=answers, flush=True)
     for line in sys.stdin:
         task = json.loads(line)
         redirect(1, task["stdout"])

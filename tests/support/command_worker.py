@@ -1,0 +1,99 @@
+"""The command line in processes of its own, with limits of time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER = Path(__file__).with_name("command_server.py")
+MEMORY_BYTES = 8 << 30
+ENVIRONMENT = {
+    **os.environ,
+    "COLUMNS": "200",
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "RELUFLOW_WORKER_BYTES": str(MEMORY_BYTES),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended; `code` is minus the signal where the process died."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+class Worker:
+    """A process that lives on between commands, started again when one kills it."""
+
+    def __init__(self, folder: Path, seconds: float = 20) -> None:
+        """Keep its streams in a folder; a command that takes longer is killed."""
+        self.folder = folder
+        self.seconds = seconds
+        self.process: subprocess.Popen[str] | None = None
+
+    def run(self, *argv: object) -> Outcome:
+        process = self._up()
+        assert process.stdin is not None and process.stdout is not None
+        streams = {name: str(self.folder / name) for name in ("stdout", "stderr")}
+        start = time.monotonic()
+        task = {"argv": [str(word) for word in argv], **streams}
+        print(json.dumps(task), file=process.stdin, flush=True)
+        ready, _, _ = select.select([process.stdout], [], [], self.seconds)
+        answer = process.stdout.readline() if ready else ""
+        code = json.loads(answer) if answer else self.stop(kill=not ready)
+        texts = [Path(path).read_text(errors="replace") for path in streams.values()]
+        return Outcome(code, *texts, time.monotonic() - start)
+
+    def _up(self) -> subprocess.Popen[str]:
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(SERVER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=ENVIRONMENT,
+            )
+            assert self.process.stdout is not None
+            self.process.stdout.readline()  # it is up: imports do not count
+        return self.process
+
+    def stop(self, kill: bool = False) -> int:
+        if self.process is None:
+            return 0
+        assert self.process.stdin is not None and self.process.stdout is not None
+        if kill:
+            self.process.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        code = self.process.wait()
+        self.process = None
+        return code
+
+
+def run_alone(argv: list[str], seconds: float) -> Outcome:
+    """Run the command line as a user does, in a process of its own."""
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "reluflow", *argv],
+            capture_output=True,
+            text=True,
+            timeout=seconds + 10,  # its imports
+            env=ENVIRONMENT,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(-9, "", "", seconds)
+    took = min(time.monotonic() - start, seconds - 1)
+    return Outcome(done.returncode, done.stdout, done.stderr, took)
