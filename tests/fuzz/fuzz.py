@@ -93,8 +93,8 @@ def try_model(model: Path, worker: Worker, folder: Path) -> list[tuple[str, str,
         outcome = worker.run(*argv)
         fault = judge(outcome)
         if fault.startswith("death"):
-            again = run_alone(argv, SECONDS)
-            fault = "contained " + fault if not judge(again) else fault
+            died, outcome = fault, run_alone(argv, SECONDS)
+            fault = judge(outcome) or f"contained {died}"
         if fault:
             last = (outcome.stderr.strip().splitlines() or [""])[-1]
             found.append((fault, " ".join(argv[:2]), last[:300]))

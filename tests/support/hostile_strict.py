@@ -145,6 +145,7 @@ written(
 _STEP = "(int64 i, bool ci, float[N,4] s) => (bool co, float[N,4] o)"
 for _name, _loop, _body in (
     ("huge_count", "Loop (n, c, x)", "co = Identity (ci)"),
+    ("count_of_32_bits", "Loop (m, c, x)", "co = Identity (ci)"),
     ("no_count", 'Loop ("", c, x)', "co = Identity (ci)"),
     ("no_condition", 'Loop (n, "", x)', "co = Identity (ci)"),
     ("no_count_and_no_condition", 'Loop ("", "", x)', "co = Identity (ci)"),
@@ -154,6 +155,6 @@ for _name, _loop, _body in (
     written(
         f"endless_loop_with_{_name}",
         "its Loop 'h' never ends",
-        f"{IN} <int64 n = {{9000000000000000000}}, bool c = {{1}}> "
+        f"{IN} <int64 n = {{9000000000000000000}}, int64 m = {{2147483647}}, bool c = {{1}}> "
         f"{{ h = {_loop} <body = b {_STEP} {{ {_body} o = Relu (s) }}> y = Relu (h) }}",
     )

@@ -9,14 +9,15 @@ from onnx import GraphProto, NodeProto
 from reluflow.graph._external import elements, graphs_of, read_tensor
 from reluflow.graph.model import Model
 
-MAX_TRIPS = 2**40
-"""More rounds than this take longer than anyone waits: at a microsecond each, 12 days."""
+MAX_TRIPS = 2**31 - 1
+"""From here on nobody waits: at a microsecond each an hour per run, and gigabytes where each
+round keeps a tensor. Exporters write it, or 2^63 - 1, for "until the condition is false"."""
 
 
 def endless_loop(model: Model) -> str:
     """Return why a model never ends, a clause that names the node; "" where nothing shows it.
 
-    A Loop never ends where its number of rounds is left out or above 2^40 and its condition
+    A Loop never ends where its number of rounds is left out or 2^31 - 1 and more, and its condition
     starts true, or is left out, and is handed on unchanged or made true by every round.
 
     Args:
@@ -40,7 +41,7 @@ def endless_loop(model: Model) -> str:
         if starts and _stays_true(body, model):
             return (
                 f"its Loop {name!r} never ends: no round makes its condition false, and its "
-                "number of rounds has no bound below 2^40"
+                "number of rounds has no bound below 2^31 - 1"
             )
     return ""
 
