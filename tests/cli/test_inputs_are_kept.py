@@ -85,6 +85,144 @@ def test_a_recording_keeps_its_parts(folder: Path) -> None:
     assert read_all(folder) == before
 
 
+LABELLED = np.arange(50) % 3
+EVAL = ["psb", "eval", "m.onnx", "--samples", "4", "--seeds", "1"]
+SENSITIVITY = ["sensitivity", "m.onnx", "--rates", "1e-2:1:3", "-b", "50"]
+INTO_FOLDERS = {"eval": (EVAL, "psb.json"), "sensitivity": (SENSITIVITY, "sensitivity.json")}
+
+
+@pytest.fixture
+def labelled(folder: Path) -> Path:
+    """The folder, with inputs and answers in one file each, and in one."""
+    x = small_models.integers((50, 4)).astype(np.float32)
+    np.savez(folder / "xy.npz", x=x, label=LABELLED)
+    np.save(folder / "y.npy", LABELLED)
+    return folder
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+def test_a_folder_of_results_keeps_the_model(
+    labelled: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """The input has the name of a file to be written, or is another name of it."""
+    argv, name = INTO_FOLDERS[command]
+    for out, make in (("as", Path.rename), ("hard", lambda a, b: os.link(a, b))):
+        (labelled / out).mkdir()
+        make(labelled / "hard.onnx", labelled / out / name)
+        model = f"{out}/{name}" if out == "as" else "m.onnx"
+        before = read_all(labelled)
+        assert main([*argv[:-5], model, *argv[-4:], "--data", "xy.npz", "-o", out]) == 2
+        assert "which would replace" in capsys.readouterr().err
+        assert read_all(labelled) == before
+        if out == "as":
+            os.link(labelled / "m.onnx", labelled / "hard.onnx")
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+@pytest.mark.parametrize("given", ["data", "labels"])
+def test_a_folder_of_results_keeps_data_and_labels(
+    labelled: Path, capsys: pytest.CaptureFixture[str], command: str, given: str
+) -> None:
+    argv, name = INTO_FOLDERS[command]
+    (labelled / "res").mkdir()
+    paths = {"data": "x.npy", "labels": "y.npy"}
+    (labelled / paths[given]).rename(labelled / "res" / name)
+    paths[given] = f"res/{name}"
+    before = read_all(labelled)
+    told = ["--data", paths["data"], "--labels", paths["labels"]]
+    assert main([*argv, *told, "--out", "res"]) == 2
+    assert f"which would replace 'res/{name}'" in capsys.readouterr().err
+    assert read_all(labelled) == before
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+def test_the_folder_of_results_is_no_input_and_no_file(
+    labelled: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    argv, _ = INTO_FOLDERS[command]
+    before = read_all(labelled)
+    for out in ("m.onnx", "link.onnx", "xy.npz"):
+        assert main([*argv, "--data", "xy.npz", "--out", out]) == 2
+        assert "which would replace" in capsys.readouterr().err
+    assert main([*argv, "--data", "xy.npz", "--out", "y.npy"]) == 2
+    assert "--out is 'y.npy', a file; give a folder" in capsys.readouterr().err
+    assert read_all(labelled) == before
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+def test_links_and_devices_are_no_places_for_results(
+    labelled: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    argv, name = INTO_FOLDERS[command]
+    (labelled / "links").mkdir()
+    (labelled / "links" / name).symlink_to("../notes.txt")
+    (labelled / "pipes").mkdir()
+    os.mkfifo(labelled / "pipes" / name)
+    (labelled / "folders" / name).mkdir(parents=True)
+    for out, what in (("links", "a link"), ("pipes", "a device"), ("folders", "a folder")):
+        assert main([*argv, "--data", "xy.npz", "--out", out]) == 2
+        assert f"is {what}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+def test_results_of_a_former_run_are_replaced(labelled: Path, command: str) -> None:
+    argv, name = INTO_FOLDERS[command]
+    (labelled / "res").mkdir()
+    (labelled / "res" / name).write_text("old")
+    before = read_all(labelled)
+    assert main([*argv, "--data", "xy.npz", "--out", "res"]) == 0
+    assert main([*argv, "--data", "xy.npz", "--out", "res"]) == 0
+    assert (labelled / "res" / name).read_text() != "old"
+    after = read_all(labelled)
+    assert {each: after[each] for each in before if each != name} == {
+        each: before[each] for each in before if each != name
+    }
+
+
+def test_eval_keeps_the_float_model_and_the_file_of_its_metric(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["psb", "convert", "m.onnx", "-o", "p.onnx"]) == 0
+    (labelled / "res").mkdir()
+    os.link(labelled / "m.onnx", labelled / "res" / "psb.html")
+    (labelled / "mine.py").write_text("def one(outputs, labels):\n    return 1.0\n")
+    (labelled / "metric").mkdir()
+    os.link(labelled / "mine.py", labelled / "metric" / "samples.png")
+    before = read_all(labelled)
+    argv = ["psb", "eval", "p.onnx", *EVAL[3:], "--data", "xy.npz"]
+    assert main([*argv, "--float", "m.onnx", "--out", "res"]) == 2
+    assert "which would replace 'm.onnx'" in capsys.readouterr().err
+    assert main([*argv, "--metric", "mine.py:one", "--out", "metric"]) == 2
+    assert "which would replace 'mine.py'" in capsys.readouterr().err
+    with pytest.raises(OutputError, match="which would replace"):
+        reluflow.evaluate("p.onnx", "x.npy", "y.npy", "res", float_model="m.onnx")
+    assert read_all(labelled) == before
+
+
+def test_analyze_keeps_its_labels(labelled: Path) -> None:
+    assert main(["analyze", "m.onnx", "--data", "x.npy", "--out", "report"]) == 0
+    [page] = labelled.glob("report/report.html")
+    page.unlink()
+    os.link(labelled / "y.npy", page)
+    argv = ["analyze", "m.onnx", "--data", "x.npy", "--labels", str(page), "--out", "report"]
+    before = read_all(labelled)
+    assert main(argv) == 2
+    assert read_all(labelled) == before
+
+
+def test_a_page_does_not_replace_a_link(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with PatternRecorder(labelled / "run") as recorder:
+        recorder.record(0, "relu0", {"patterns": 3})
+    before = read_all(labelled)
+    assert main(["recording", "run", "--out", "link.onnx"]) == 2
+    assert "is a link, which a file would replace" in capsys.readouterr().err
+    (labelled / "index.html").symlink_to("m.onnx")
+    assert main(["index", "."]) == 2
+    assert (labelled / "link.onnx").is_symlink() and (labelled / "index.html").is_symlink()
+    after = read_all(labelled)
+    assert {each: after[each] for each in before} == before
+
+
 def test_convert_and_evaluate_are_calls(folder: Path) -> None:
     x = small_models.integers((50, 4))
     made = reluflow.convert("m.onnx", "p.onnx", calibration=x, limit=20)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reluflow._api.outputs import keep_inputs
+from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.data import open_data
 from reluflow.deployment import (
     Conversion,
@@ -24,7 +24,7 @@ from reluflow.deployment import convert as convert_model
 from reluflow.deployment import evaluate as evaluate_model
 from reluflow.errors import ModelError
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
-from reluflow.report import write_evaluation
+from reluflow.report import EVALUATION_FILES, write_evaluation
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -120,6 +120,7 @@ def evaluate(
         The metric at each number of samples, and what the model costs.
 
     Raises:
+        OutputError: a file in `out` would replace an input, or cannot be written.
         ReluflowError: bad model, data, labels or options, in one sentence.
 
     Example:
@@ -136,7 +137,7 @@ def evaluate(
     """
     loaded = load(model)
     reference = None if float_model is None else load(float_model)
-    keep_inputs(out, data, labels)
+    keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels)
     if not find_psb(loaded):
         reference = reference or loaded
         made = to_psb(loaded, psb or PsbOptions())

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from reluflow.errors import OutputError
+from reluflow.report import refuse_other_files
 from reluflow.report.directory import JSON_NAME
 from reluflow.report.jsonfile import is_report_json
+
+
+def keep_inputs_beside(
+    out: str | os.PathLike[str] | None, names: Sequence[str], *given: Any
+) -> None:
+    """Do as `keep_inputs` for files of these names in a folder, before any work is done.
+
+    Args:
+        out: the folder, existing or not; None: nothing is written.
+        names: of the files to write there; files of a former run are replaced.
+        given: as for `keep_inputs`.
+
+    Raises:
+        OutputError: an input is or would be replaced, `out` is a file, or a link, a folder or a
+            device has the name of a file to write.
+    """
+    if out is None:
+        return
+    keep_inputs(out, *given)
+    if os.path.lexists(out) and not os.path.isdir(out):
+        raise OutputError(f"out is {os.fspath(out)!r}, a file; give a folder or a new name.")
+    for name in names:
+        keep_inputs(Path(out) / name, *given)
+        refuse_other_files(Path(out) / name)
 
 
 def keep_inputs(out: str | os.PathLike[str] | None, *given: Any) -> None:

@@ -80,7 +80,7 @@ def analyze(
 
     Reference: thesis, sections 2.2 and 3.1.2.
     """
-    keep_inputs(out, model, data)
+    keep_inputs(out, model, data, labels)
     loaded = load(model)
     source = _open(loaded, data, preprocessing, limit)
     settings = options or AnalysisOptions()

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from reluflow._api.deploy import nothing_to_convert
-from reluflow._api.outputs import keep_inputs
+from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.cli import _options
 from reluflow.cli._answers import choose_answers, choose_metric
 from reluflow.cli._progress import progress_bar
@@ -28,6 +28,7 @@ from reluflow.deployment import convert as convert_model
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
 from reluflow.report import (
+    EVALUATION_FILES,
     print_conversion,
     print_evaluation,
     print_psb_description,
@@ -238,6 +239,7 @@ def evaluate_model(
     measure = choose_metric(metric)
     loaded = load(model)
     reference: Model | None = load(float_model) if float_model else None
+    keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels, *_metric(metric))
     if not find_psb(loaded):
         reference = reference or loaded
         wanted = PsbOptions(p_bits=p_bits, sampler=sampler or _DEFAULT.sampler, prune=prune)
@@ -282,6 +284,12 @@ def inspect(
     else:
         print_psb_description(description, Console())
     return 0
+
+
+def _metric(text: str | None) -> tuple[str, ...]:
+    """Return the file that a measure comes from, if it comes from one."""
+    file = (text or "").rpartition(":")[0]
+    return (file,) if file.endswith(".py") else ()
 
 
 def _samples(text: str) -> tuple[int, ...]:

@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reluflow._api.outputs import keep_inputs_beside
 from reluflow._api.training import LOSSES, OPTIMIZERS
 from reluflow._api.training import sensitivity as run
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
 from reluflow.errors import OptionError
-from reluflow.report import print_sensitivity, write_sensitivity
+from reluflow.graph import load
+from reluflow.report import SENSITIVITY_FILES, print_sensitivity, write_sensitivity
 from reluflow.temperature import default_rates
 
 
@@ -56,10 +58,12 @@ def sensitivity(
         raise OptionError("give the inputs with --data PATH.")
     if labels is None and data.suffix != ".npz":
         raise OptionError("give the right answers with --labels PATH.")
+    loaded = load(model)
+    keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
     grid = default_rates(*_rates(rates))
     with progress_bar() as progress:
         result = run(
-            model,
+            loaded,
             data,
             labels,
             label_name=label_name,

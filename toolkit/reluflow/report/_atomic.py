@@ -22,9 +22,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path that does not exist yet, in the same folder.
 
     Raises:
-        OutputError: the folder is missing or cannot be written.
+        OutputError: the folder is missing or cannot be written, or a link, a device or a pipe
+            stands there.
     """
     target = Path(path)
+    refuse_other_files(target)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
@@ -38,6 +40,25 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refuse_other_files(target: Path) -> None:
+    """Refuse a place where something stands that a file would silently replace.
+
+    Raises:
+        OutputError: it is a folder, a link, a device or a pipe.
+    """
+    if target.is_symlink():
+        what = "a link"
+    elif target.is_dir():
+        what = "a folder"
+    elif target.exists() and not target.is_file():
+        what = "a device or a pipe"
+    else:
+        return
+    raise OutputError(
+        f"path {str(target)!r} is {what}, which a file would replace; choose another place"
+    )
 
 
 def make_folder(directory: str | os.PathLike[str]) -> Path:

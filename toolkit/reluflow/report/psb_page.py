@@ -26,6 +26,8 @@ from reluflow.report._psb_rows import (
 from reluflow.report._templates import environment, read_part
 
 PICTURE, PAGE, NUMBERS = "samples.png", "psb.html", "psb.json"
+EVALUATION_FILES = (NUMBERS, PICTURE, PAGE)
+"""What `write_evaluation` writes."""
 _LAYER_HEADINGS = (
     *("layer", "weights", "bits a weight", "shift-adds, n = 1", "loss alone"),
     *("saturated activations, nearest mode", "activations that become 0"),

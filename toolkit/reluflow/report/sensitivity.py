@@ -16,6 +16,8 @@ from reluflow.report._format import decimal, percent, plain, shorten
 from reluflow.report.transitions import save_transitions
 from reluflow.temperature import Sensitivity, TransitionFit
 
+SENSITIVITY_FILES = ("sensitivity.png", "sensitivity.json")
+"""What `write_sensitivity` writes."""
 _ROWS = 13
 _NAME = 26
 
@@ -73,7 +75,7 @@ def write_sensitivity(
         OutputError: they cannot be written.
     """
     folder = make_folder(directory)
-    picture, text = folder / "sensitivity.png", folder / "sensitivity.json"
+    picture, text = (folder / name for name in SENSITIVITY_FILES)
     models = [fit.model for fit in result.fits]
     save_transitions(result.rates, result.mean, models, picture, title=title)
     write_text(text, json.dumps(result.to_dict(), indent=2) + "\n")
