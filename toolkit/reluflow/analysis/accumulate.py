@@ -30,7 +30,6 @@ class SiteAccumulator:
 
     Attributes:
         tap: the site and the output that shows it.
-        hashed: the outputs that show it where the model hashes itself.
         counts: the exact table.
         samples: patterns seen, repeats included.
         units: number of units d, 0 before the first batch.
@@ -46,10 +45,8 @@ class SiteAccumulator:
         tap: Tap,
         options: AnalysisOptions,
         counts: PatternCounts,
-        hashed: HashedTap | None = None,
     ) -> None:
         self.tap = tap
-        self.hashed = hashed
         self.counts = counts
         self.samples = 0
         self.units = 0
@@ -62,7 +59,12 @@ class SiteAccumulator:
         self.words = np.zeros((0, 2), np.uint64)
 
     def take(
-        self, outputs: Mapping[str, np.ndarray], first_input: int, n_inputs: int, threads: int = 1
+        self,
+        outputs: Mapping[str, np.ndarray],
+        first_input: int,
+        n_inputs: int,
+        threads: int = 1,
+        hashed: HashedTap | None = None,
     ) -> tuple[np.ndarray, int] | None:
         """Take one batch in, hash what the model did not hash itself; `counts` are left alone.
 
@@ -72,6 +74,7 @@ class SiteAccumulator:
             first_input: index of the batch's first input.
             n_inputs: inputs in the batch.
             threads: of the hashing.
+            hashed: the outputs that show the site where the model hashed it itself.
 
         Returns:
             `(n_samples, 2)` fingerprints and the number of the first sample, for counting;
@@ -79,7 +82,9 @@ class SiteAccumulator:
         """
         start = time.perf_counter()
         found = (
-            self._read(outputs) if self.hashed else self._hash(outputs[self.tap.output], threads)
+            self._hash(outputs[self.tap.output], threads)
+            if hashed is None
+            else self._read(outputs, hashed)
         )
         if found is None:
             return None
@@ -92,10 +97,10 @@ class SiteAccumulator:
         self.seconds["hashing"] += time.perf_counter() - start
         return keys, first_sample
 
-    def cost(self, outputs: Mapping[str, np.ndarray]) -> int:
+    def cost(self, outputs: Mapping[str, np.ndarray], hashed: HashedTap | None = None) -> int:
         """Return about how long a batch takes, in pre-activations hashed."""
-        if self.hashed:
-            return _COUNT_COST * outputs[self.hashed.keys].size // 2
+        if hashed is not None:
+            return _COUNT_COST * outputs[hashed.keys].size // 2
         size = outputs[self.tap.output].size
         return size + _COUNT_COST * (size // max(self.units, 1))
 
@@ -116,13 +121,12 @@ class SiteAccumulator:
             keys = thesis_keys(hashes, self._options.table_size)
         return keys, found.active, found.nonfinite, x.shape[0]
 
-    def _read(self, outputs: Mapping[str, np.ndarray]) -> _Found | None:
-        assert self.hashed is not None
-        keys, active = outputs[self.hashed.keys], outputs[self.hashed.active]
+    def _read(self, outputs: Mapping[str, np.ndarray], hashed: HashedTap) -> _Found | None:
+        keys, active = outputs[hashed.keys], outputs[hashed.active]
         if not self._fits(len(active)) or not keys.size:
             return None
         leading = keys.shape[0] if keys.ndim > 1 else 1
-        nonfinite = int(outputs[self.hashed.nonfinite])
+        nonfinite = int(outputs[hashed.nonfinite])
         return keys.view(np.uint64).reshape(-1, 2), active, nonfinite, leading
 
     @property

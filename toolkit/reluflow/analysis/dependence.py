@@ -188,7 +188,7 @@ def _root_mean_square(x: np.ndarray) -> float:
     for start in range(0, x.size, _BLOCK):
         part = x[start : start + _BLOCK]
         part = part[np.isfinite(part)].astype(np.float64)
-        total, n = total + float(np.dot(part, part)), n + part.size
+        total, n = total + float(np.square(part).sum()), n + part.size  # BLAS would start threads
     return math.sqrt(total / n) if n else 0.0
 
 

@@ -29,7 +29,7 @@ class InputSample:
     of positions, or whose graph mixes them, keeps none.
 
     Attributes:
-        positions: site -> samples an input that are kept; 0 where none is.
+        takes_all: every input that comes is known to be kept.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class InputSample:
         """
         self._taps, self._seed, self._size = taps, seed, size
         self._limit = math.inf
+        self.takes_all = n_inputs is not None and n_inputs <= size
         if n_inputs is not None and 0 < size < n_inputs <= _KNOWN:
             self._limit = float(np.partition(_priorities(seed, 0, n_inputs), size - 1)[size - 1])
         self._heap: list[tuple[int, int]] = []  # (-priority, input)

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,27 +17,17 @@ import numpy as np
 
 from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.batching import choose_batch_size, fitting, share_out
-from reluflow.analysis.blocked import open_hashing
 from reluflow.analysis.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.dependence import describe_dependence, find_dependence, trial_inputs
 from reluflow.analysis.input_sample import SAMPLE_INPUTS, InputSample
 from reluflow.analysis.left_out import left_out_notes
-from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
+from reluflow.analysis.options import AnalysisOptions
+from reluflow.analysis.sessions import Sessions, Shown
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
-from reluflow.graph import (
-    CutResult,
-    HashedTap,
-    Model,
-    Tap,
-    TapResult,
-    cut_tail,
-    find_sites,
-    hash_taps,
-    tap,
-)
+from reluflow.graph import Model, TapResult, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
-from reluflow.runtime import RunStopped, Session, default_threads, open_session, use_library
+from reluflow.runtime import RunStopped, default_threads
 
 Progress = Callable[[str, int, int | None], None]
 _SMALLEST_TABLE_BYTES = 2**18
@@ -88,17 +78,10 @@ class Pipeline:
         self.progress: Progress = progress or (lambda stage, done, total: None)
         tapped = self.tapped = tap_all(model, options)
         self.skipped = list(tapped.refused)
-        self.hashes_itself = options.hash == RANDOM_WORDS and use_library(options.native)
+        self.sessions = Sessions(model, tapped, options, self.threads, self._note)
         self._first_bytes = 0
         self.batch_size = self._choose_batch_size()
         source.check_batch(self.batch_size)
-        hashed: Sequence[HashedTap | None] = [None] * len(tapped.taps)
-        if self.hashes_itself:
-            rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=options.seed)
-            hashed = rewritten.hashed
-            self.session = self._open(rewritten.model, _outputs(tapped.taps, hashed), open_hashing)
-        else:
-            self.session = self.plain
         identity = {
             "model": model.sha256,
             "weights": _stamps(model),
@@ -109,30 +92,18 @@ class Pipeline:
         self._announced = False
         self.checkpoints = Checkpoints(folder, identity) if folder else None
         self.sites = [
-            SiteAccumulator(each, options, self._counts(index), hashed[index])
+            SiteAccumulator(each, options, self._counts(index))
             for index, each in enumerate(tapped.taps)
         ]
         self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
         self.depends_on: dict[int, str] = {}
         self.sample = InputSample(tapped.taps, options.seed, source.n_samples, sampled)
-        self.outputs: dict[str, np.ndarray] = {}
+        self.outputs: Mapping[str, np.ndarray] = {}
 
-    @functools.cached_property
-    def plain(self) -> Session:
-        """A session that shows the pre-activations themselves."""
-        return self._open(self.tapped.model, _outputs(self.tapped.taps, ()))
-
-    def run_plain(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run_plain(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the pre-activations of a batch by output."""
-        values = self.plain.run(feeds, shrink=self.hashes_itself)
-        return dict(zip(self.plain.outputs, values, strict=True))
-
-    def _stop_run(self) -> None:
-        """End the run that is on, whichever session it is of."""
-        self.session.stop()
-        if "plain" in vars(self):
-            self.plain.stop()
+        return self.sessions.show(feeds, shrink=self.sessions.hashes).outputs
 
     def _choose_batch_size(self) -> int:
         """Choose by the sizes of the first input, where the choice is free."""
@@ -147,40 +118,7 @@ class Pipeline:
 
         return choose_batch_size(self.model, sites, self.options, first, measure)
 
-    def _open(
-        self,
-        model: Model,
-        outputs: Sequence[str],
-        opener: Callable[..., Session] = open_session,
-    ) -> Session:
-        """Open a session; where the model does not load, without what comes behind the sites.
-
-        Raises:
-            ModelError: ONNX Runtime cannot load what leads to the sites either.
-        """
-        options = self.options
-        opened = functools.partial(
-            opener, outputs=outputs, threads=self.threads, optimisation=options.optimisation
-        )
-        try:
-            return opened(model)
-        except ModelError as error:
-            cut = cut_tail(model, outputs)
-            if not cut.nodes:
-                raise
-            try:
-                session = opened(cut.model)
-            except ModelError:
-                raise error from None
-            self._note_cut(cut, error)
-            return session
-
-    def _note_cut(self, cut: CutResult, error: ModelError) -> None:
-        gone = ", ".join(name for name in cut.outputs if name in self.model.outputs)
-        note = (
-            f"{len(cut.nodes)} nodes behind the last switches were left out (outputs: "
-            f"{gone or 'none'}), since {error}"
-        )
+    def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
@@ -197,7 +135,7 @@ class Pipeline:
         if self.checkpoints is not None:
             self._start(self.checkpoints, resume)
         with (
-            _stop_between_batches(self._stop_run) as stop,
+            _stop_between_batches(self.sessions.stop) as stop,
             ThreadPoolExecutor(self.threads) as pool,
         ):
             last = time.monotonic()
@@ -302,33 +240,28 @@ class Pipeline:
         n_inputs = len(next(iter(feeds.values())))
         if not self.done:
             self._try(feeds)
-        start = time.perf_counter()
-        outputs = dict(zip(self.session.outputs, self.session.run(feeds), strict=True))
         rows = self.sample.wanted(self.done, n_inputs)
-        shown = self._show(feeds, outputs, rows) if rows else None
+        run = self._choose_run(bool(rows))
+        start = time.perf_counter()
+        shown = run(feeds)
         self.seconds["inference"] += time.perf_counter() - start
-        keys, joined = self._observe(outputs, n_inputs, pool)
-        if shown is not None:
-            self.sample.put([self.done + row for row in rows], *shown)
+        keys, joined = self._observe(shown, n_inputs, pool)
+        if rows:
+            self.sample.put([self.done + row for row in rows], rows, n_inputs, shown.outputs)
         if self.keeps_outputs:
-            self.outputs = outputs
+            self.outputs = shown.outputs
         if not self.global_reason:
             self.global_counts.add(joined, self.done)
         self._share_memory()
         self.done += n_inputs
         return keys
 
-    def _show(
-        self, feeds: dict[str, np.ndarray], outputs: dict[str, np.ndarray], rows: list[int]
-    ) -> tuple[list[int], int, dict[str, np.ndarray]]:
-        """Return pre-activations of some inputs: their rows, the inputs shown and the outputs."""
-        n = len(next(iter(feeds.values())))
-        if not self.hashes_itself:
-            return rows, n, outputs
-        if self.depends_on or any(spec.batch_size for spec in self.model.inputs):
-            return rows, n, self.run_plain(feeds)  # what they show depends on all of them
-        few = {name: array[rows] for name, array in feeds.items()}
-        return list(range(len(rows))), len(rows), self.run_plain(few)
+    def _choose_run(self, sampled: bool) -> Callable[[Mapping[str, np.ndarray]], Shown]:
+        """Choose the graph for a batch: where some inputs are sampled, values must be seen."""
+        if self.sessions.hashes and not sampled:
+            return self.sessions.hashing()
+        shrink = self.sessions.hashes and not self.sample.takes_all
+        return functools.partial(self.sessions.show, shrink=shrink)
 
     def _try(self, feeds: dict[str, np.ndarray]) -> None:
         """Find out by trying which sites depend on the batch or on chance."""
@@ -341,7 +274,7 @@ class Pipeline:
         self.notes += [note for note in notes if note not in self.notes]
 
     def _observe(
-        self, outputs: dict[str, np.ndarray], n_inputs: int, pool: ThreadPoolExecutor
+        self, shown: Shown, n_inputs: int, pool: ThreadPoolExecutor
     ) -> tuple[list[np.ndarray | None], np.ndarray]:
         """Hash and count all sites, shared out by size among the threads.
 
@@ -353,13 +286,18 @@ class Pipeline:
         def work(indices: list[int]) -> np.ndarray:
             found: dict[int, tuple[np.ndarray, int]] = {}
             for index in indices:
-                taken = self.sites[index].take(outputs, self.done, n_inputs, within)
+                taken = self.sites[index].take(
+                    shown.outputs, self.done, n_inputs, within, shown.hashed[index]
+                )
                 if taken is not None:
                     found[index] = taken
                     keys[index] = taken[0]
             return self._count(found, n_inputs)
 
-        costs = [site.cost(outputs) for site in self.sites]
+        costs = [
+            site.cost(shown.outputs, hashed)
+            for site, hashed in zip(self.sites, shown.hashed, strict=True)
+        ]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
         for site, found in zip(self.sites, keys, strict=True):
             if not self.global_reason and (found is None or site.positions is None):
@@ -421,15 +359,6 @@ def _stamps(model: Model) -> list[list[object]]:
         status = path.stat()
         stamps.append([path.name, status.st_size, status.st_mtime_ns])
     return stamps
-
-
-def _outputs(taps: Sequence[Tap], hashed: Sequence[HashedTap | None]) -> list[str]:
-    """Return the outputs that show all taps, each once."""
-    names: list[str] = []
-    for index, each in enumerate(taps):
-        found = hashed[index] if hashed else None
-        names += [found.keys, found.active, found.nonfinite] if found else [each.output]
-    return list(dict.fromkeys(names))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from reluflow.analysis.result import PatternSummary, SiteReport
 from reluflow.errors import ReluflowError
 from reluflow.patterns import fingerprint
 
-Outputs = dict[str, np.ndarray]
+Outputs = Mapping[str, np.ndarray]
 
 
 def read_back(
