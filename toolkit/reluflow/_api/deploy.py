@@ -6,23 +6,25 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.data import open_data
 from reluflow.deployment import (
+    ActivationBits,
     Conversion,
     Evaluation,
     EvaluationOptions,
     MetricFunction,
     calibrate,
+    choose_activation_bits,
     read_answers,
 )
 from reluflow.deployment import convert as convert_model
 from reluflow.deployment import evaluate as evaluate_model
-from reluflow.errors import ModelError
+from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
 from reluflow.report import EVALUATION_FILES, write_evaluation
 
@@ -36,6 +38,7 @@ def convert(
     options: PsbOptions | None = None,
     calibration: Any = None,
     limit: int | None = None,
+    x_bits: int | Literal["auto"] | None = None,
 ) -> Conversion:
     """Convert the multiplications of a model to stochastic shift-adds, and prove the conversion.
 
@@ -45,6 +48,8 @@ def convert(
         options: bits, sampler, pruning, ...; the defaults serve most models.
         calibration: data that choose the scales of the activations, as for `analyze`.
         limit: calibrate on the first so many inputs only.
+        x_bits: bits of an activation in the place of those of `options`; "auto" chooses 12 or
+            16 by what each costs on the calibration data, and `activation_bits` says why.
 
     Returns:
         The conversion: `result.model` is the converted model, `sentences()` says how far each
@@ -65,16 +70,49 @@ def convert(
     """
     loaded = load(model)
     keep_inputs(out, loaded, calibration)
-    settings = options or PsbOptions()
-    if calibration is not None:
-        source = open_data(calibration, loaded.inputs, limit=limit)
-        settings = replace(settings, x_exponents=calibrate(loaded, source, options=settings))
-    made = convert_model(loaded, settings)
+    settings, found = fit_activations(loaded, options or PsbOptions(), calibration, limit, x_bits)
+    made = replace(convert_model(loaded, settings), activation_bits=found)
     if not made.result.converted:
         raise ModelError(nothing_to_convert(loaded, made.result.refused))
     if out is not None:
         made.result.model.save(out)
     return made
+
+
+def fit_activations(
+    model: Model,
+    options: PsbOptions,
+    calibration: Any,
+    limit: int | None,
+    x_bits: int | str | None,
+) -> tuple[PsbOptions, ActivationBits | None]:
+    """Return options with the bits and scales of activations, and how the bits were chosen.
+
+    Args:
+        model: the float model.
+        options: of the conversion.
+        calibration: data, or None.
+        limit: use the first so many inputs only.
+        x_bits: a number, "auto", or None for that of the options.
+
+    Raises:
+        OptionError: "auto" without data, or no accepted number.
+        DataError: the data do not calibrate the model.
+    """
+    if x_bits not in (None, "auto"):
+        options = replace(options, x_bits=cast(int, x_bits))  # which refuses what is none
+    if calibration is None:
+        if x_bits == "auto":
+            raise OptionError(
+                "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
+                "number from 2 to 16."
+            )
+        return options, None
+    source = open_data(calibration, model.inputs, limit=limit)
+    if x_bits != "auto":
+        return replace(options, x_exponents=calibrate(model, source, options=options)), None
+    found = choose_activation_bits(model, source, options=options)
+    return found.options, found
 
 
 def nothing_to_convert(model: Model, refused: Any) -> str:

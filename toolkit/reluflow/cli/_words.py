@@ -52,6 +52,7 @@ _CALLS = (
     (r"^preprocessing was given", "--size, --mean, --std, --channels or --layout was given"),
     (r"give the channel order, 'rgb', 'bgr' or 'gray'", "give --channels rgb, bgr or gray"),
     (r"give the layout, 'nchw' or 'nhwc'", "give --layout nchw or nhwc"),
+    (r"\bcalibration=DATA\b", "--calibrate DATA"),
     (r"change size, crop", "change --size"),
     (r"\bloss '([a-z-]+)'", r"--loss \1"),
 )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.deploy import nothing_to_convert
+from reluflow._api.deploy import fit_activations, nothing_to_convert
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.cli import _options
 from reluflow.cli._answers import choose_answers, choose_metric
@@ -20,7 +20,6 @@ from reluflow.cli._wrote import say_written
 from reluflow.data import open_data
 from reluflow.deployment import (
     EvaluationOptions,
-    calibrate,
     describe_psb,
     evaluate,
 )
@@ -84,8 +83,11 @@ def convert(
         ),
     ] = _DEFAULT.small_weights,
     x_bits: Annotated[
-        int, typer.Option("--x-bits", help="Bits of an activation, from 2 to 16.")
-    ] = 12,
+        str,
+        typer.Option(
+            "--x-bits", help="Bits of an activation, 2 to 16, or auto: 12 or 16, by --calibrate."
+        ),
+    ] = str(_DEFAULT.x_bits),
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,14 +125,12 @@ def convert(
         prune=prune,
         prune_scope=prune_scope,
         small_weights=small,
-        x_bits=x_bits,
         exclude=tuple(exclude or ()),
         fuse=fuse,
         seed=seed,
     )
-    if calibration is not None:
-        source = open_data(Path(calibration), loaded.inputs, limit=limit)
-        options = replace(options, x_exponents=calibrate(loaded, source, options=options))
+    data = None if calibration is None else Path(calibration)
+    options, chosen = fit_activations(loaded, options, data, limit, _width(x_bits))
     proof = convert_model(loaded, options) if check else None
     result = proof.result if proof else to_psb(loaded, options)
     if not result.converted:
@@ -146,6 +146,7 @@ def convert(
                     **description.to_dict(),
                     "refused": refused,
                     "notes": result.notes,
+                    "activation_bits": chosen.to_dict() if chosen else None,
                     "check": proof.to_dict() if proof else None,
                 },
                 indent=2,
@@ -154,6 +155,8 @@ def convert(
     else:
         console = Console()
         print_conversion(result, description, console)
+        if chosen is not None:
+            console.print(str(chosen), highlight=False, soft_wrap=True, markup=False)
         for sentence in proof.sentences() if proof else ():
             console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
@@ -290,6 +293,17 @@ def _metric(text: str | None) -> tuple[str, ...]:
     """Return the file that a measure comes from, if it comes from one."""
     file = (text or "").rpartition(":")[0]
     return (file,) if file.endswith(".py") else ()
+
+
+def _width(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise OptionError(
+            f"--x-bits is {text!r}; give a whole number from 2 to 16, or auto."
+        ) from None
 
 
 def _samples(text: str) -> tuple[int, ...]:

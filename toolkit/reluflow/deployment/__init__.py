@@ -3,6 +3,11 @@
 from reluflow.deployment._difference import OutputDifference
 from reluflow.deployment._proof import Conversion, convert, proven
 from reluflow.deployment._run import batch_size
+from reluflow.deployment.activation_bits import (
+    ActivationBits,
+    TriedBits,
+    choose_activation_bits,
+)
 from reluflow.deployment.calibrate import calibrate
 from reluflow.deployment.describe import describe_psb
 from reluflow.deployment.equivalence import Equivalence, compare_models
@@ -25,6 +30,7 @@ from reluflow.deployment.task import Task, recognise
 
 __all__ = [
     "METRICS",
+    "ActivationBits",
     "Conversion",
     "Equivalence",
     "Evaluation",
@@ -40,9 +46,11 @@ __all__ = [
     "PsbDescription",
     "SamplePoint",
     "Task",
+    "TriedBits",
     "accuracy",
     "batch_size",
     "calibrate",
+    "choose_activation_bits",
     "compare_models",
     "convert",
     "describe_psb",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reluflow.deployment.activation_bits import ActivationBits
 from reluflow.deployment.equivalence import Equivalence, compare_models
 from reluflow.errors import EquivalenceError
 from reluflow.graph import (
@@ -34,24 +35,29 @@ class Conversion:
             same weights: that the operators mean what they should.
         precision: the folded model against the converted one as it is stored, at the default of
             64 samples, nearest: what the chosen bits cost, bounded by nothing.
+        activation_bits: how the bits of activations were chosen; None: they were given.
     """
 
     result: PsbResult
     rewrites: Equivalence
     operators: Equivalence
     precision: Equivalence
+    activation_bits: ActivationBits | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
+        """Return plain values for JSON; `activation_bits` is among them where they were chosen."""
+        bits = self.activation_bits
+        return ({} if bits is None else {"activation_bits": bits.to_dict()}) | {
             "rewrites": self.rewrites.to_dict(),
             "operators": self.operators.to_dict(),
             "precision": self.precision.to_dict(),
         }
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence a comparison."""
+        """Return what was found, one sentence a comparison, after that on the bits chosen."""
+        chosen = () if self.activation_bits is None else (str(self.activation_bits),)
         return (
+            *chosen,
             f"Folding and raising: {self.rewrites}.",
             f"Operators with 16-bit activations, same weights: {self.operators}.",
             f"What the chosen precision costs: {self.precision}.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from reluflow.data import DataSource
@@ -41,7 +43,41 @@ def calibrate(
     Reference: docs/psb-ops.md, activations; SPEC section 7.
     """
     options = options or PsbOptions()
+    largest = largest_values(model, source, options=options, size=size, threads=threads)
+    return exponents(largest, options.x_bits)
+
+
+def exponents(largest: Mapping[str, float], x_bits: int) -> dict[str, int]:
+    """Return the exponent of every tensor, of its largest magnitude and the bits of a number."""
+    return {
+        tensor: activation_exponent(np.array([top], np.float32), x_bits)
+        for tensor, top in largest.items()
+    }
+
+
+def largest_values(
+    model: Model,
+    source: DataSource,
+    *,
+    options: PsbOptions,
+    size: int | None = None,
+    threads: int | None = None,
+) -> dict[str, float]:
+    """Return the largest magnitude of every tensor that PSB operators would multiply.
+
+    Args:
+        model: the float model.
+        source: inputs that stand for those to come.
+        options: of the conversion; what is converted matters.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+
+    Raises:
+        DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
+    """
     tensors = dict.fromkeys(node.x for node in to_psb(model, options).converted)
+    if not tensors:
+        return {}
     inputs = {spec.name for spec in model.inputs}
     inner = [tensor for tensor in tensors if tensor not in inputs]
     session = open_session(
@@ -63,7 +99,4 @@ def calibrate(
             "the calibration data make every tensor 0, which tells nothing about its range; give "
             "data as they will come."
         )
-    return {
-        tensor: activation_exponent(np.array([top], np.float32), options.x_bits)
-        for tensor, top in largest.items()
-    }
+    return largest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 
 from reluflow.errors import OptionError
 from reluflow.psb import SAMPLERS
@@ -61,7 +62,7 @@ class PsbOptions:
         _one_of("small_weights", self.small_weights, ("zero", "smallest", "random"))
         if not 0 <= self.prune < 1:
             raise OptionError(f"prune is {self.prune!r}; give a share of at least 0 and below 1.")
-        if not 2 <= self.x_bits <= 16:
+        if not isinstance(self.x_bits, Integral) or not 2 <= self.x_bits <= 16:
             raise OptionError(f"x_bits is {self.x_bits!r}; give a whole number from 2 to 16.")
         for tensor, f in self.x_exponents.items():
             if not -100 <= f <= 100:
