@@ -42,6 +42,11 @@ _FIRST = {
     "threads": "--threads",
     "top": "--top",
 }
+# These are attributes of PSB operators too, and keep their name where a sentence speaks of a node.
+_ATTRIBUTES = ("p_bits", "x_bits")
+_OF_A_NODE = re.compile(
+    r"\bnode '.*' \(Psb|\battribute \w+ (is|refers)\b|convert the .*model again"
+)
 _CALLS = (
     (r"RandomData\(\d+, dims=\{'([^']*)': (\d+)\}\)", r"--dim \1=\2"),
     (r"give a preprocessing with size=\((\d+), (\d+)\)", r"give --size \1x\2"),
@@ -69,10 +74,15 @@ def in_options(sentence: str) -> str:
         '--batch-size is 0; give a whole number of at least 1'
         >>> in_options("give it one: RandomData(8, dims={'height': 224})")
         'give it one: --dim height=224'
+        >>> in_options("node 'c' (PsbConv): attribute x_bits is 17; 2 to 16 is accepted")
+        "node 'c' (PsbConv): attribute x_bits is 17; 2 to 16 is accepted"
     """
     for pattern, words in _CALLS:
         sentence = re.sub(pattern, words, sentence)
+    kept = _ATTRIBUTES if _OF_A_NODE.search(sentence) else ()
     for name, option in _OPTIONS.items():
+        if name in kept:
+            continue
         sentence = re.sub(rf"(?<![\w'\"./-]){name}(?![\w'\"./])", option, sentence)
     first = re.match(rf"({'|'.join(_FIRST)}) (?=(is|are|was|were|has|and)\b)", sentence)
     if first is not None:
