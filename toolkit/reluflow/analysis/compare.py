@@ -195,4 +195,5 @@ def _compare_site(
             effective_patterns(before, first.units).bits,
             effective_patterns(after, second.units).bits,
         ),
+        layer=first.tap.site.layer or second.tap.site.layer,
     )

@@ -310,6 +310,7 @@ class SiteComparison:
         pair_distance: mean distance of two samples in the first and in the second model, as
             of `GradedMeasures`: what `flip_fraction` would reach if nothing were kept.
         effective_bits: in the first and in the second model, as of `GradedMeasures`.
+        layer: the layer that feeds the site, "" where the files do not tell.
     """
 
     name: str
@@ -331,6 +332,7 @@ class SiteComparison:
     unit_flip_counts: tuple[int, ...] = ()
     pair_distance: tuple[float, float] | None = None
     effective_bits: tuple[float, float] | None = None
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -373,7 +375,7 @@ class ComparisonReport(TableFace[SiteComparison]):
         titles = ["site", "units", "samples", "D", "APT bits", "Jaccard", "patterns", "born"]
         rows = [
             [
-                plain_text(each.name),
+                _named(each),
                 f"{each.units:,}",
                 f"{each.samples:,}",
                 f"{each.distance:.1%}",
@@ -393,6 +395,6 @@ def _file(path: str) -> str:
     return plain_text(path.replace("\\", "/").rsplit("/", 1)[-1] or path)
 
 
-def _named(site: SwitchSite) -> str:
+def _named(site: SwitchSite | SiteComparison) -> str:
     """Return a site's name with the layer that feeds it."""
     return plain_text(f"{site.name} ({site.layer})" if site.layer else site.name)

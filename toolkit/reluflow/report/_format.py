@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 MISSING = "\N{EN DASH}"
 
@@ -46,6 +47,19 @@ def site_name(name: str) -> str:
         '(no name)'
     """
     return shorten(plain(name), 120) or "(no name)"
+
+
+def layer_name(name: str, layer: str) -> str:
+    """Return the layer that feeds a site, printable; "" where the site's name has it already.
+
+    Example:
+        >>> layer_name("node_relu_1", "fc1"), layer_name("/fc1/Relu", "fc1")
+        ('fc1', '')
+        >>> layer_name("/fc10/Relu", "fc1")
+        'fc1'
+    """
+    named = re.search(rf"(?<![\w.]){re.escape(layer)}(?!\w)", name)
+    return "" if named else shorten(plain(layer), 120)
 
 
 def count(number: int | None) -> str:

@@ -8,10 +8,11 @@ from reluflow.analysis.result import ComparisonReport, SiteComparison
 from reluflow.report._charts import Panel, heat_row, panel, text_of
 from reluflow.report._facts import data_facts, file_name, hash_facts, model_facts
 from reluflow.report._findings import comparison_findings
-from reluflow.report._format import count, decimal, percent, plain, plural, site_name
+from reluflow.report._format import count, decimal, layer_name, percent, plain, plural, site_name
 from reluflow.report._graded import COMPARISON_GRADED, FLIPS, is_saturated
 from reluflow.report._measures import COMPARISON_MEASURES, GREEN, PINK, Measure
 from reluflow.report._palette import CIVIDIS
+from reluflow.report._tables import layered_table
 
 _DISTANCE, _TEMPERATURE, _JACCARD, _BORN, _DIED, _NET = COMPARISON_MEASURES
 _NEW: Measure[SiteComparison] = Measure("new", "Born", lambda s: s.born, "signed", GREEN)
@@ -40,8 +41,11 @@ def comparison_context(report: ComparisonReport) -> dict[str, Any]:
         "heat": [(m.title, heat_row(report.sites, m)) for m in heat],
         "columns": [],
         "cards": [_card(site) for site in report.sites],
-        "headings": _HEADINGS,
-        "rows": [_row(site) for site in report.sites],
+        **layered_table(
+            _HEADINGS,
+            [_row(site) for site in report.sites],
+            report.sites,
+        ),
         "fact_groups": [
             ("First model", model_facts(report.first)),
             ("Second model", model_facts(report.second)),
@@ -129,6 +133,7 @@ def _card(site: SiteComparison) -> dict[str, Any]:
     return {
         "name": site_name(site.name),
         "other": site_name(site.other_name) if renamed else "",
+        "layer": layer_name(site.name, site.layer),
         "units": plural(site.units, "unit"),
         "distance": round(100 * site.distance, 1) if site.distance > 0 else 0,
         "distance_text": percent(site.distance),
@@ -183,7 +188,9 @@ def _payload(site: SiteComparison) -> dict[str, Any]:
     tip[1] = apt_text(site)
     return {
         "name": site_name(site.name),
-        "sub": plural(site.units, "unit"),
+        "sub": ", ".join(
+            filter(None, (plural(site.units, "unit"), layer_name(site.name, site.layer)))
+        ),
         "tip": tip,
         "units": 0,
         "shares": "",

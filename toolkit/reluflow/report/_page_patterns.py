@@ -21,6 +21,7 @@ from reluflow.report._findings import findings
 from reluflow.report._format import (
     count,
     decimal,
+    layer_name,
     percent,
     plain,
     plural,
@@ -50,6 +51,7 @@ from reluflow.report._measures import (
     share,
 )
 from reluflow.report._palette import CIVIDIS
+from reluflow.report._tables import layered_table
 from reluflow.report.terminal import shape_text
 
 MAX_DRAWN_UNITS = 4096
@@ -79,8 +81,11 @@ def pattern_context(report: PatternReport) -> dict[str, Any]:
         "columns": [activity_column(site) for site in report.sites],
         "cards": [_card(site, report.n_inputs) for site in report.sites],
         "skipped": [_skipped(site) for site in report.skipped],
-        "headings": _HEADINGS,
-        "rows": [_row(site) for site in report.sites],
+        **layered_table(
+            _HEADINGS,
+            [_row(site) for site in report.sites],
+            [site.site for site in report.sites],
+        ),
         "fact_groups": [
             ("Model", model_facts(report.model)),
             ("Data", data_facts(report.data, report.n_inputs) + hash_facts(report.hash)),
@@ -166,6 +171,7 @@ def _card(site: SiteReport, n_inputs: int) -> dict[str, Any]:
     ]
     return {
         "name": site_name(where.name),
+        "layer": layer_name(where.name, where.layer),
         "op": plain(where.op),
         "badges": [badge for badge in badges if badge],
         "units": plural(site.units, "unit"),
@@ -299,9 +305,10 @@ def _row(site: SiteReport) -> list[tuple[str, float | int | str]]:
 def _payload(site: SiteReport) -> dict[str, Any]:
     """Return what the page's script needs of a site: hover texts, unit shares, patterns."""
     drawn = site.units <= MAX_DRAWN_UNITS
+    layer = layer_name(site.site.name, site.site.layer)
     return {
         "name": site_name(site.site.name),
-        "sub": f"{plain(site.site.op)}, {plural(site.units, 'unit')}",
+        "sub": ", ".join(filter(None, (plain(site.site.op), plural(site.units, "unit"), layer))),
         "tip": [text_of(m.value(site), m.unit) for m in SITE_MEASURES],
         "units": site.units if drawn else 0,
         "shares": packed_shares(activity(site)) if drawn else "",

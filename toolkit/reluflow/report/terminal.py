@@ -20,7 +20,16 @@ from reluflow.analysis.result import (
 )
 from reluflow.graph import Fold, LeftOut, SwitchSite
 from reluflow.report._findings import Finding, comparison_findings, findings
-from reluflow.report._format import count, decimal, percent, plain, plural, shorten, size
+from reluflow.report._format import (
+    count,
+    decimal,
+    layer_name,
+    percent,
+    plain,
+    plural,
+    shorten,
+    size,
+)
 from reluflow.report._graded import (
     EFFECTIVE,
     FLIPS,
@@ -142,7 +151,7 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
     nonfinite = sum(s.nonfinite for s in sites)
     columns: list[_Column[SiteReport]] = [
         _Column("site", lambda s: s.site.name, plural(len(sites), "site"), left=True),
-        *_layer_column(sites),
+        *_layer_column(sites, lambda s: s.site),
         _Column("op", lambda s: s.site.op, rank=5, left=True),
         _Column("units", lambda s: count(s.units), count(units), rank=4),
         _Column(
@@ -175,16 +184,19 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
     return columns
 
 
-def _layer_column(sites: Sequence[SiteReport]) -> list[_Column[SiteReport]]:
-    """Return the column of the layers that feed the sites, where the file names any."""
-    if not any(s.site.layer for s in sites):
+def _layer_column(
+    rows: Sequence[T], site: Callable[[T], SwitchSite | SiteComparison]
+) -> list[_Column[T]]:
+    """Return the column of the layers that feed the sites, where one says more than the name."""
+    if not any(layer_name(each.name, each.layer) for each in map(site, rows)):
         return []
-    return [_Column("layer", lambda s: s.site.layer, rank=4, left=True)]
+    return [_Column("layer", lambda row: site(row).layer, rank=4, left=True)]
 
 
 def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison]]:
     columns: list[_Column[SiteComparison]] = [
         _Column("site", lambda s: s.name, plural(len(report.sites), "site"), left=True),
+        *_layer_column(report.sites, lambda s: s),
         _Column("D", lambda s: percent(s.distance), percent(report.mean_distance)),
         _Column("APT", temperature, rank=1),
         _Column("flips", lambda s: percent(FLIPS.value(s)), rank=1),
