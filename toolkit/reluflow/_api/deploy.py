@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.data import open_data
 from reluflow.deployment import (
@@ -183,17 +184,18 @@ def evaluate(
             raise ModelError(nothing_to_convert(loaded, made.refused))
         loaded = made.model
     source = open_data(data, loaded.inputs, limit=limit)
-    result = evaluate_model(
-        loaded,
-        source,
-        _answers(labels, label_name, limit),
-        float_model=reference,
-        metric=metric,
-        options=options,
-        progress=progress,
-    )
-    if out is not None:
-        write_evaluation(result, Path(out))
+    with locked(out):
+        result = evaluate_model(
+            loaded,
+            source,
+            _answers(labels, label_name, limit),
+            float_model=reference,
+            metric=metric,
+            options=options,
+            progress=progress,
+        )
+        if out is not None:
+            write_evaluation(result, Path(out))
     return result
 
 

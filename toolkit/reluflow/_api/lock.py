@@ -1,10 +1,11 @@
-"""One analysis at a time may write into a folder."""
+"""One process at a time may write into a folder."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reluflow.errors import OutputError
@@ -14,52 +15,87 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
+_INSIDE = ".reluflow.lock"
+
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the output folder of an analysis for this process.
+def locked(out: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Hold the folder that a command or call writes into for this process.
 
-    The lock is a file `.NAME.lock` beside the folder, held through flock(2): the system frees it
-    when its process ends in whatever way, so a file left behind by a dead process holds nothing.
-    It is removed in the end. Where the system has no such lock nothing is held.
+    The lock is a file `.NAME.lock` beside the folder, or `.reluflow.lock` in it where nothing may
+    be written beside it, held through flock(2): the system frees it when its process ends in
+    whatever way, so a file left behind by a dead process holds nothing. It is removed in the
+    end. Where the system has no such lock nothing is held.
 
     Args:
-        out: the output folder; it need not exist.
+        out: the folder; it need not exist, and its parents are made. None holds nothing.
 
     Raises:
-        OutputError: another analysis holds it.
+        OutputError: another process holds it, or the lock cannot be made.
     """
-    if fcntl is None:
+    if fcntl is None or out is None:
         yield
         return
-    path = out.resolve()
-    path = path.with_name(f".{path.name}.lock")
-    descriptor = _open(path, out)
+    folder = Path(out).resolve()
+    with _parents_of(folder, out):
+        descriptor, path = _open_either(folder, out)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is held: nobody else's can lie there
+            os.close(descriptor)
+
+
+@contextmanager
+def _parents_of(folder: Path, out: str | os.PathLike[str]) -> Iterator[None]:
+    """Make what is missing above a folder; what is still empty in the end goes again."""
+    made = [path for path in folder.parents if not path.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(out, error, folder.parent) from error
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held: nobody else's can lie there
-        os.close(descriptor)
+        with suppress(OSError):  # not empty
+            for path in made:
+                path.rmdir()
 
 
-def _open(path: Path, out: Path) -> int:
+def _open_either(folder: Path, out: str | os.PathLike[str]) -> tuple[int, Path]:
+    """Return the lock, and the file it lies in."""
+    path = folder.with_name(f".{folder.name}.lock")
+    try:
+        return _open(path, out), path
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not folder.is_dir():
+            raise _refusal(out, error, path) from error
+    path = folder / _INSIDE
+    try:
+        return _open(path, out), path
+    except OSError as error:
+        raise _refusal(out, error, path) from error
+
+
+def _refusal(out: str | os.PathLike[str], error: OSError, path: Path) -> OutputError:
+    return OutputError(
+        f"directory {os.fspath(out)!r} cannot be locked ({error.strerror}: {str(path)!r}); "
+        "choose another place"
+    )
+
+
+def _open(path: Path, out: str | os.PathLike[str]) -> int:
     """Open and lock the file; again where its former holder removed it meanwhile."""
     while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        except OSError as error:
-            raise OutputError(
-                f"directory {str(out)!r} cannot be locked ({error.strerror}: {str(path)!r}); "
-                "choose another place"
-            ) from error
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 raise OutputError(
-                    f"directory {str(out)!r} is being written by another analysis; wait for its "
-                    "end or choose another place"
+                    f"directory {os.fspath(out)!r} is being written by another analysis or "
+                    "evaluation; wait for its end or choose another place"
                 ) from error
             return os.open(os.devnull, os.O_RDONLY)  # a network disk without locks
         if _lies_at(descriptor, path):

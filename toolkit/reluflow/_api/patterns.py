@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -80,19 +81,17 @@ def analyze(
 
     Reference: thesis, sections 2.2 and 3.1.2.
     """
-    keep_inputs(out, model, data, labels)
-    loaded = load(model)
-    source = _open(loaded, data, preprocessing, limit)
-    settings = options or AnalysisOptions()
-    classes = find_classes(labels, source)
-    if out is None:
-        if resume:
-            raise OptionError("resume is set without an output directory; name the one to resume.")
-        with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
-            spill_dir = Path(spill)
-            return _run(loaded, source, settings, None, spill_dir, False, progress, classes).report
-    check_report_directory(out)
-    with locked(Path(out)):
+    if resume and out is None:
+        raise OptionError("resume is set without an output directory; name the one to resume.")
+    with _writing(out, model, data, labels):
+        loaded = load(model)
+        source = _open(loaded, data, preprocessing, limit)
+        settings = options or AnalysisOptions()
+        classes = find_classes(labels, source)
+        if out is None:
+            with _spill() as spill:
+                folder = Path(spill)
+                return _run(loaded, source, settings, None, folder, False, progress, classes).report
         return _analyze_into(Path(out), loaded, source, settings, resume, progress, classes)
 
 
@@ -127,16 +126,13 @@ def compare(
 
     Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
     """
-    keep_inputs(out, first, second, data)
-    if out is not None:
-        check_report_directory(out)
-    before, after = load(first), load(second)
-    source = _open(before, data, preprocessing, limit)
-    with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
+    with _writing(out, first, second, data), _spill() as spill:
+        before, after = load(first), load(second)
+        source = _open(before, data, preprocessing, limit)
         settings = options or AnalysisOptions()
         report = compare_models(before, after, source, settings, Path(spill), progress)
-    if out is not None:
-        write_report(report, out)
+        if out is not None:
+            write_report(report, out)
     return report
 
 
@@ -176,19 +172,36 @@ def compare_checkpoints(
 
     Reference: thesis, equations 3.7 and 3.15, Fig. 3.7.
     """
-    keep_inputs(out, *models, data)
-    if out is not None:
-        check_report_directory(out)
-    loaded = [load(model) for model in models]
-    if len(loaded) < 2:
-        raise OptionError(f"models are {len(loaded)}; give two checkpoints at least.")
-    source = _open(loaded[0], data, preprocessing, limit)
-    with tempfile.TemporaryDirectory(prefix="reluflow-") as spill:
+    if len(models) < 2:
+        raise OptionError(f"models are {len(models)}; give two checkpoints at least.")
+    with _writing(out, *models, data), _spill() as spill:
+        loaded = [load(model) for model in models]
+        source = _open(loaded[0], data, preprocessing, limit)
         settings = options or AnalysisOptions()
         report = compare_series(loaded, source, settings, Path(spill), progress)
-    if out is not None:
-        write_report(report, out)
+        if out is not None:
+            write_report(report, out)
     return report
+
+
+@contextmanager
+def _writing(out: str | os.PathLike[str] | None, *given: Any) -> Iterator[None]:
+    """Check and hold the folder of a report, if there is to be one, before any work is done.
+
+    Raises:
+        OutputError: the report may not go there, would replace what is given, or another
+            process writes there.
+    """
+    keep_inputs(out, *given)
+    if out is not None:
+        check_report_directory(out)
+    with locked(out):
+        yield
+
+
+def _spill() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for what outgrows its memory where the report has none."""
+    return tempfile.TemporaryDirectory(prefix="reluflow-")
 
 
 def _open(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reluflow._api.lock import locked
 from reluflow.cli._wrote import say_written
 from reluflow.report import write_index
 
@@ -16,7 +17,8 @@ def index(
     folder: Annotated[Path, typer.Argument(help="Folder that holds reports.")],
 ) -> int:
     """Write index.html, which links all reports of a folder with their headline numbers."""
-    page, unread = write_index(folder)
+    with locked(folder if folder.is_dir() else None):
+        page, unread = write_index(folder)
     for sentence in unread:
         Console(stderr=True).print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(page)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from reluflow._api.deploy import fit_activations, nothing_to_convert
+from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.cli import _options
 from reluflow.cli._answers import choose_answers, choose_metric
@@ -249,23 +250,24 @@ def evaluate_model(
         loaded = convert_model(loaded, wanted).result.model
     source = open_data(Path(data), loaded.inputs, limit=limit)
     right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)
-    with progress_bar() as progress:
-        result = evaluate(
-            loaded,
-            source,
-            right,
-            float_model=reference,
-            metric=measure,
-            options=options,
-            progress=progress,
+    with locked(out):
+        with progress_bar() as progress:
+            result = evaluate(
+                loaded,
+                source,
+                right,
+                float_model=reference,
+                metric=measure,
+                options=options,
+                progress=progress,
+            )
+        result = replace(
+            result,
+            findings=tuple(map(in_options, result.findings)),
+            notes=(*([note] if note else []), *result.notes),
         )
-    result = replace(
-        result,
-        findings=tuple(map(in_options, result.findings)),
-        notes=(*([note] if note else []), *result.notes),
-    )
-    if out is not None:
-        write_evaluation(result, out)
+        if out is not None:
+            write_evaluation(result, out)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs
 from reluflow.cli._wrote import say_written
 from reluflow.report import write_recording_page
@@ -23,5 +24,7 @@ def recording(
 ) -> int:
     """Write the page of a recorded training: every measure of every site over the steps."""
     keep_inputs(out, *folder.glob("part-*.parquet"))
-    say_written(write_recording_page(folder, out))
+    with locked(folder if folder.is_dir() and out is None else None):
+        page = write_recording_page(folder, out)
+    say_written(page)
     return 0

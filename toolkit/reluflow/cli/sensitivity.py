@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs_beside
 from reluflow._api.training import LOSSES, OPTIMIZERS
 from reluflow._api.training import sensitivity as run
@@ -61,23 +62,24 @@ def sensitivity(
     loaded = load(model)
     keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
     grid = default_rates(*_rates(rates))
-    with progress_bar() as progress:
-        result = run(
-            loaded,
-            data,
-            labels,
-            label_name=label_name,
-            loss=loss,
-            optimizer=optimizer,
-            momentum=momentum,
-            rates=grid,
-            batches=batches,
-            batch_size=batch_size,
-            frozen_norm=frozen_norm,
-            threads=threads,
-            progress=progress,
-        )
-    written = () if out is None else write_sensitivity(result, out, model.name)
+    with locked(out):
+        with progress_bar() as progress:
+            result = run(
+                loaded,
+                data,
+                labels,
+                label_name=label_name,
+                loss=loss,
+                optimizer=optimizer,
+                momentum=momentum,
+                rates=grid,
+                batches=batches,
+                batch_size=batch_size,
+                frozen_norm=frozen_norm,
+                threads=threads,
+                progress=progress,
+            )
+        written = () if out is None else write_sensitivity(result, out, model.name)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
     else:
