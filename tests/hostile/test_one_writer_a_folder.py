@@ -116,7 +116,7 @@ def test_parents_that_a_lock_makes_go_again_when_they_stay_empty(
 @pytest.mark.parametrize("name", ["file/out", "file/a/out"])
 def test_a_folder_whose_parents_cannot_be_made(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(OutputError, match="cannot be locked"), locked(tmp_path / name):
+    with pytest.raises(OutputError, match="cannot be made"), locked(tmp_path / name):
         pass
 
 

@@ -31,7 +31,7 @@ def locked(out: str | os.PathLike[str] | None) -> Iterator[None]:
         out: the folder; it need not exist, and its parents are made. None holds nothing.
 
     Raises:
-        OutputError: another process holds it, or the lock cannot be made.
+        OutputError: another process holds it, or it or its parents cannot be made.
     """
     if fcntl is None or out is None:
         yield
@@ -53,7 +53,10 @@ def _parents_of(folder: Path, out: str | os.PathLike[str]) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _refusal(out, error, folder.parent) from error
+        raise OutputError(
+            f"folder {os.fspath(out)!r} cannot be made ({error.strerror}: {str(folder.parent)!r}); "
+            "choose another place"
+        ) from error
     try:
         yield
     finally:
