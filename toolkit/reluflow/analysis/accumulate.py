@@ -36,6 +36,7 @@ class SiteAccumulator:
         active: `(units,)` int64, samples in which each unit was active.
         nonfinite: NaN and infinite pre-activations.
         failed: why the site had to be given up, "" while all is well.
+        scattered: the samples of one input are not adjacent where a batch holds several.
         words: `(units, 2)` uint64, the random words of the hash.
         seconds: stage -> thread seconds spent.
     """
@@ -53,6 +54,7 @@ class SiteAccumulator:
         self.active = np.zeros(0, np.int64)
         self.nonfinite = 0
         self.failed = ""
+        self.scattered = False
         self.segments: list[tuple[int, int, int]] | None = []
         self.seconds = {"hashing": 0.0, "counting": 0.0}
         self._options = options
@@ -152,6 +154,7 @@ class SiteAccumulator:
             "active": self.active.tolist(),
             "nonfinite": self.nonfinite,
             "failed": self.failed,
+            "scattered": self.scattered,
             "segments": self.segments,
         }
 
@@ -162,6 +165,7 @@ class SiteAccumulator:
         self.active = np.array(state["active"], np.int64)
         self.nonfinite = int(state["nonfinite"])
         self.failed = str(state["failed"])
+        self.scattered = bool(state["scattered"])
         segments = state["segments"]
         self.segments = None if segments is None else [(s, i, p) for s, i, p in segments]
 
@@ -182,7 +186,7 @@ class SiteAccumulator:
         return not self.failed
 
     def _note_place(self, leading: int, samples: int, first_input: int, n_inputs: int) -> None:
-        stacked = self.tap.unit_axis != self.tap.site.unit_axis
+        stacked = self.scattered or self.tap.unit_axis != self.tap.site.unit_axis
         if self.segments is None or (n_inputs > 1 and (stacked or leading % n_inputs)):
             self.segments = None
         elif not self.segments or self._next() != (first_input, samples // n_inputs):

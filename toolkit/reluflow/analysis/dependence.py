@@ -49,10 +49,13 @@ class Trial:
     Attributes:
         found: index of the site -> what it depends on; others passed.
         problem: why the company of an input could not be changed, "" otherwise.
+        scattered: indices of the sites where the samples of one input are not adjacent, as where
+            time comes before the batch: which sample is whose must not be read off their order.
     """
 
     found: dict[int, Dependence]
     problem: str = ""
+    scattered: frozenset[int] = frozenset()
 
 
 def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool) -> Feeds:
@@ -95,7 +98,7 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
         fixed: whether the model takes batches of this size only.
 
     Returns:
-        The sites that depend on chance, or else on the batch.
+        The sites that depend on chance, or else on the batch; and those that scatter inputs.
 
     Raises:
         DataError: the model fails on the whole batch.
@@ -110,52 +113,80 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
         else:
             _note(found, index, CHANCE, tap, *whole)
     del second, whole
+    scattered: set[int] = set()
     try:
         for row in range(min(n, _ALONE) if n > 1 else 0):
             rows = [row] * n if fixed else [row]
             alone = run({name: array[rows] for name, array in feeds.items()})
             for index, tap in enumerate(taps):
-                if index not in found:
-                    pairs = _pairs(first[tap.output], alone[tap.output], row, n, fixed)
-                    _compare_row(found, index, tap, pairs)
+                pairs = _pairs(first[tap.output], alone[tap.output], row, n, fixed)
+                if index not in found and _compare_row(found, index, tap, pairs):
+                    scattered.add(index)
     except ReluflowError as error:
-        return Trial(found, str(error))
-    return Trial(found)
+        return Trial(found, str(error), frozenset(scattered))
+    return Trial(found, scattered=frozenset(scattered))
 
 
-def _compare_row(
-    found: dict[int, Dependence], index: int, tap: Tap, pairs: list[tuple[np.ndarray, np.ndarray]]
-) -> None:
+def _compare_row(found: dict[int, Dependence], index: int, tap: Tap, pairs: list[_Pair]) -> bool:
     """Note a site where one input shows other values among others than on its own.
 
-    Which axis enumerates the inputs is not known for sure: a difference counts only where
-    every axis that may be the one shows it.
+    Where an input lies is not known for sure: a difference counts only where every place that
+    may be the one shows it.
+
+    Returns:
+        Whether the input lies elsewhere than in one block of the first axis.
     """
-    differing = [_differ(one, other, tap.site.threshold) for one, other in pairs]
+    differing = [_differ(each.among, each.alone, tap.site.threshold) for each in pairs]
     known = [each for each in differing if each is not None]
     if known and len(known) == len(differing):
         found[index] = Dependence(BATCH, *min(known))
+        return False
+    leading = [d is None for each, d in zip(pairs, differing, strict=True) if each.leading]
+    return bool(pairs) and not any(leading)
 
 
-def _pairs(
-    batch: np.ndarray, alone: np.ndarray, row: int, n: int, fixed: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return what one input shows among others and on its own, for each axis of the inputs."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What one input shows among others and on its own, if it lies in this place.
+
+    Attributes:
+        among: part of the batch.
+        alone: the same of the input alone.
+        leading: the place is a block of the first axis.
+    """
+
+    among: np.ndarray
+    alone: np.ndarray
+    leading: bool
+
+
+def _pairs(batch: np.ndarray, alone: np.ndarray, row: int, n: int, fixed: bool) -> list[_Pair]:
+    """Return what one input shows among others and on its own, for each place it may have."""
     if batch.shape == alone.shape:
         axes = [axis for axis, size in enumerate(batch.shape) if fixed and size % n == 0]
-        parts = [(_part(batch, axis, row, n), _part(alone, axis, row, n)) for axis in axes]
-        return parts or [(batch, alone)]  # one value for the whole batch
+        parts = [
+            _Pair(among, other, leading)
+            for axis in axes
+            for (among, leading), (other, _) in zip(
+                _parts(batch, axis, row, n), _parts(alone, axis, row, n), strict=True
+            )
+        ]
+        return parts or [_Pair(batch, alone, True)]  # one value for the whole batch
     if batch.ndim != alone.ndim:
         return []
     axes = [axis for axis in range(batch.ndim) if batch.shape[axis] != alone.shape[axis]]
     if len(axes) > 1 or batch.shape[axes[0]] != n * alone.shape[axes[0]]:
         return []  # the data choose the size: nothing stands for one input
-    return [(_part(batch, axes[0], row, n), alone)]
+    return [_Pair(part, alone, leading) for part, leading in _parts(batch, axes[0], row, n)]
 
 
-def _part(x: np.ndarray, axis: int, row: int, n: int) -> np.ndarray:
+def _parts(x: np.ndarray, axis: int, row: int, n: int) -> list[tuple[np.ndarray, bool]]:
+    """Return the places that an input may have along an axis: a block, or every n-th entry."""
     size = x.shape[axis] // n
-    return x.take(range(row * size, (row + 1) * size), axis)
+    found = [(x.take(range(row * size, (row + 1) * size), axis), axis == 0)]
+    if size > 1:
+        found.append((x.take(range(row, n * size, n), axis), False))
+    return found
 
 
 def _note(
@@ -232,6 +263,14 @@ def describe_dependence(trial: Trial, names: Sequence[str], batch_size: int) -> 
             notes.append(
                 f"Patterns at {sites} {text}: {listing}{more} ({bits} of {of} bits tried differed)."
             )
+    if trial.scattered and batch_size > 1:
+        listing = ", ".join(names[i] for i in sorted(trial.scattered)[:_NAMED])
+        if len(trial.scattered) > _NAMED:
+            listing += f" and {len(trial.scattered) - _NAMED} more"
+        notes.append(
+            f"The samples of one input are not adjacent at {listing}, as where time comes before "
+            "the batch: which input showed a pattern is not told there; batches of 1 tell it."
+        )
     if trial.problem:
         notes.append(f"Whether patterns depend on the batch could not be tried: {trial.problem}")
     return notes

@@ -30,6 +30,7 @@ class InputSample:
 
     Attributes:
         takes_all: every input that comes is known to be kept.
+        scattered: sites where the samples of one input are not adjacent in a batch of several.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class InputSample:
         """
         self._taps, self._seed, self._size = taps, seed, size
         self._limit = math.inf
+        self.scattered: frozenset[int] = frozenset()
         self.takes_all = n_inputs is not None and n_inputs <= size
         if n_inputs is not None and 0 < size < n_inputs <= _KNOWN:
             self._limit = float(np.partition(_priorities(seed, 0, n_inputs), size - 1)[size - 1])
@@ -165,7 +167,7 @@ class InputSample:
         axis = tap.unit_axis
         if axis != tap.site.unit_axis or not -x.ndim <= axis < x.ndim or not x.size:
             return None
-        if x.ndim < 2 or x.shape[0] % n or axis % x.ndim == 0:
+        if x.ndim < 2 or x.shape[0] % n or axis % x.ndim == 0 or (n > 1 and site in self.scattered):
             return None
         units = x.shape[axis]
         shape = (x.size // n // units, units)

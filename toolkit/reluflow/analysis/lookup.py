@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reluflow.analysis.batching import choose_batch_size
+from reluflow.analysis.dependence import Feeds, find_dependence
 from reluflow.analysis.options import AnalysisOptions
 from reluflow.analysis.pipeline import tap_all
 from reluflow.data import DataSource
@@ -15,6 +16,8 @@ from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, Tap
 from reluflow.patterns import fingerprint, unit_words
 from reluflow.runtime import Session, default_threads, open_session
+
+_TRIED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,16 +66,19 @@ def read_bits(
 
     Raises:
         OptionError: no sample, one below 0, or a site of another name.
-        ModelError: inputs that differ in size, or a graph that mixes them.
+        ModelError: a graph that mixes inputs.
+        DataError: inputs that differ in size.
     """
     rows = [int(index) for index in samples]
     if not rows or min(rows) < 0:
         raise OptionError(f"samples are {rows}; give indices of inputs, from 0 on.")
     taps, session, size = _open(model, options, sites)
     found: dict[str, list[np.ndarray]] = {tap.site.name: [] for tap in taps}
+    fixed = any(spec.batch_size for spec in model.inputs)
+    if size > 1 and (len(rows) > 1 or fixed):
+        _refuse_scattered(session, taps, _distinct(source, rows, size, fixed), fixed)
     for start in range(0, len(rows), size):
         chunk = rows[start : start + size]
-        fixed = any(spec.batch_size for spec in model.inputs)
         fed = chunk + chunk[-1:] * (size - len(chunk)) if fixed else chunk
         outputs = dict(zip(session.outputs, session.run(source.take(fed)), strict=True))
         for tap in taps:
@@ -104,8 +110,11 @@ def find_occurrences(
     [tap], session, size = _open(model, options, [site])
     inputs, positions, bits = [], [], np.zeros(0, bool)
     done = 0
+    fixed = any(spec.batch_size for spec in model.inputs)
     for feeds in source.batches(size):
         n_inputs = len(next(iter(feeds.values())))
+        if not done:
+            _refuse_scattered(session, [tap], feeds, fixed)
         [x] = session.run(feeds)
         samples = _by_input(x, tap, n_inputs)
         at = _equal(samples, key, tap.site.threshold, options.seed)
@@ -134,6 +143,41 @@ def _open(
         tapped.model, outputs=outputs, threads=threads, optimisation=options.optimisation
     )
     return taps, session, size
+
+
+def _distinct(source: DataSource, rows: Sequence[int], size: int, fixed: bool) -> Feeds:
+    """Return a few inputs to try with: chosen ones, and others where these are too few."""
+    least, most = (size, size) if fixed else (2, _TRIED)
+    few = list(dict.fromkeys(rows))[:most]
+    others = [index for index in range(min(source.n_samples or 0, least)) if index not in few]
+    filled = few + others[: max(0, least - len(few))]
+    try:
+        return source.take(filled + few[-1:] * (least - len(filled)))
+    except DataError:  # the others have another size
+        return source.take(few + few[-1:] * (least - len(few)))
+
+
+def _refuse_scattered(session: Session, taps: Sequence[Tap], feeds: Feeds, fixed: bool) -> None:
+    """Find out by trying whether a site has the samples of an input apart from each other.
+
+    Raises:
+        ModelError: one has: which sample is whose cannot be told in a batch.
+    """
+    few = feeds if fixed else {name: array[:_TRIED] for name, array in feeds.items()}
+    n_inputs = len(next(iter(few.values())))
+    if n_inputs < 2:
+        return
+
+    def run(some: Feeds) -> dict[str, np.ndarray]:
+        return dict(zip(session.outputs, session.run(some), strict=True))
+
+    found = find_dependence(run, few, taps, fixed).scattered
+    if found:
+        advice = "export it with a dynamic batch" if fixed else "set batch_size to 1"
+        raise ModelError(
+            f"site {taps[min(found)].site.name} mixes the samples of several inputs (those of one "
+            f"are not adjacent, as where time comes before the batch); {advice}."
+        )
 
 
 def _by_input(x: np.ndarray, tap: Tap, n_inputs: int) -> np.ndarray:

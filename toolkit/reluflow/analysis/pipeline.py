@@ -182,6 +182,7 @@ class Pipeline:
             site.set_state(state)
             site.counts = self._counts(index, found.tables)
         self.global_counts = self._counts(len(self.sites), found.tables)
+        self.sample.scattered = frozenset(i for i, s in enumerate(self.sites) if s.scattered)
         self.sample.restore(found.tables / f"table-{len(self.sites) + 1:03d}")
         self.global_reason = found.extra["global_reason"]
         self.notes = list(found.extra["notes"])
@@ -269,6 +270,9 @@ class Pipeline:
         few = trial_inputs(self.source, feeds, self.batch_size, fixed)
         trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
         self.depends_on = {index: each.kind for index, each in trial.found.items()}
+        self.sample.scattered = trial.scattered
+        for index in trial.scattered:
+            self.sites[index].scattered = True
         names = [each.site.name for each in self.tapped.taps]
         notes = describe_dependence(trial, names, self.batch_size)
         self.notes += [note for note in notes if note not in self.notes]
@@ -301,8 +305,12 @@ class Pipeline:
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
         for site, found in zip(self.sites, keys, strict=True):
             if not self.global_reason and (found is None or site.positions is None):
-                name = site.tap.site.name
-                self.global_reason = f"inputs differ in how many patterns they have at site {name}"
+                why = (
+                    "the samples of one input are not adjacent"
+                    if site.scattered
+                    else "inputs differ in how many patterns they have"
+                )
+                self.global_reason = f"{why} at site {site.tap.site.name}"
         return keys, joined
 
     def _count(self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int) -> np.ndarray:
