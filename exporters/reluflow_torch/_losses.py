@@ -88,8 +88,13 @@ LOSSES: dict[str, Loss] = {
 
 
 def _one(output: Any) -> Tensor:
-    if isinstance(output, Tensor):
+    if isinstance(output, Tensor) and output.dim():
         return output
+    if isinstance(output, Tensor):
+        raise DataError(
+            "the model gives one number for all inputs together, but a loss takes one or more "
+            "for each; export it without the sum or mean at its end."
+        )
     raise DataError(
         f"the model has {len(output)} outputs, but a loss takes one; export it with the one that "
         "is trained on."
@@ -98,7 +103,7 @@ def _one(output: Any) -> Tensor:
 
 def _shaped(output: Tensor, target: Tensor, loss: str) -> Tensor:
     """Return the target in the output's shape and type, where it has as many numbers."""
-    if len(target) != len(output) or math.prod(target.shape) != math.prod(output.shape):
+    if target.shape[:1] != output.shape[:1] or math.prod(target.shape) != math.prod(output.shape):
         raise DataError(
             f"targets are {list(target.shape)} for an output {list(output.shape)}; "
             f"loss '{loss}' needs a number for each output."

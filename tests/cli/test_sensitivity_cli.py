@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import TensorProto, helper, load, numpy_helper, save
 
 from reluflow.cli import main
 
@@ -173,6 +173,23 @@ def test_a_loss_that_does_not_fit_the_outputs_is_one_sentence(
     assert main([*argv, "--rates", "1e-2:1:3"]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy", "mse"])
+def test_one_number_for_all_inputs_is_no_output_to_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str
+) -> None:
+    path = classifier(tmp_path / "m.onnx", 3)
+    proto = load(path)
+    proto.graph.node.append(helper.make_node("ReduceSum", ["c"], ["total"], keepdims=0))
+    del proto.graph.output[:]
+    proto.graph.output.append(helper.make_tensor_value_info("total", TensorProto.FLOAT, []))
+    save(proto, path)
+    np.savez(tmp_path / "d.npz", x=np.ones((8, 5), np.float32), label=np.arange(8) % 2)
+    argv = ["sensitivity", str(path), "--data", str(tmp_path / "d.npz"), "--loss", loss]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert "gives one number for all inputs together" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("end", [None, "Sigmoid"])

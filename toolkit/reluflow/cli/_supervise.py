@@ -1,7 +1,7 @@
 """The command in a child process, so that the death of native code is a sentence too.
 
 The process is split at its very start, before any library is loaded: one thread, a few MB and
-about a millisecond. See docs/decisions/0016-one-sentence-for-everything.md.
+about a millisecond. See docs/decisions/0021-one-sentence-for-everything.md.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from reluflow.graph.model import Model
 _DEPTH = 16
 _CAPTURES_FROM_IR = 4
 _SHOWN = 8
+_Evaluated = dict[tuple[str, int], np.ndarray | None]
+"""Values by tensor and by how many nodes more were followed."""
 
 
 class Editor:
@@ -95,6 +97,16 @@ class Editor:
 
     def constant(self, tensor: str, depth: int = _DEPTH) -> np.ndarray | None:
         """Return a tensor's value where the graph alone decides it, at any size."""
+        return self._evaluate(tensor, depth, {})
+
+    def _evaluate(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
+        """Evaluate a tensor; what several nodes read is made once only."""
+        key = (tensor, depth)
+        if key not in known:
+            known[key] = self._evaluate_anew(tensor, depth, known)
+        return known[key]
+
+    def _evaluate_anew(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
         if tensor in self._given:
             self._read.add(tensor)
             return read_tensor(self._given[tensor], self.base_dir)
@@ -105,7 +117,7 @@ class Editor:
             return self._constant_node(node)
         if node.op_type not in RULES or node.output[0] != tensor:
             return None
-        values = [self.constant(name, depth - 1) if name else None for name in node.input]
+        values = [self._evaluate(name, depth - 1, known) if name else None for name in node.input]
         if any(name and value is None for name, value in zip(node.input, values, strict=True)):
             return None
         if node.op_type == "ConstantOfShape":

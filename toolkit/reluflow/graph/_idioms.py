@@ -10,6 +10,7 @@ from reluflow.graph._matches import Match
 
 _GREATER = {"Greater", "GreaterOrEqual"}
 _LESS = {"Less", "LessOrEqual"}
+_MOST_NOTS = 16
 _PASSING = {"Identity", "Cast", "CastLike", "Dropout"}
 
 
@@ -95,17 +96,20 @@ def comparison(scope: Scope, condition: str) -> tuple[str, float, bool] | None:
     Returns:
         (x, c, True where it says "above"); None where it is no such comparison.
     """
-    node = produced_by(scope, through(scope, condition), "Not", *_GREATER, *_LESS)
-    if node is None:
+    is_negated = False
+    for _ in range(_MOST_NOTS):
+        node = produced_by(scope, through(scope, condition), "Not", *_GREATER, *_LESS)
+        if node is None or node.op != "Not":
+            break
+        is_negated, condition = not is_negated, node.inputs[0]
+    if node is None or node.op == "Not":
         return None
-    if node.op == "Not":
-        inner = comparison(scope, node.inputs[0])
-        return None if inner is None else (inner[0], inner[1], not inner[2])
     pair = split_constant(node, scope)
     threshold = scalar(scope, pair[1]) if pair else None
     if pair is None or threshold is None:
         return None
-    return pair[0], threshold, (node.op in _GREATER) == (pair[0] == node.inputs[0])
+    above = (node.op in _GREATER) == (pair[0] == node.inputs[0])
+    return pair[0], threshold, above != is_negated
 
 
 def where(node: Node, scope: Scope) -> Match | None:

@@ -32,6 +32,7 @@ _KEEPING = {
     "ReduceMean", "ReduceMax", "ReduceSum", "Dropout", "Resize", "Pad", "Gather", "Split",
     "QuantizeLinear",
 }  # fmt: skip
+_DEPTH = 12
 
 
 def smallest_zero_point(node: Node, scope: Scope, position: int) -> bool:
@@ -46,29 +47,41 @@ def smallest_zero_point(node: Node, scope: Scope, position: int) -> bool:
     return smallest is not None and scalar(scope, node.inputs[position]) == smallest
 
 
-def nonnegative(scope: Scope, tensor: str, depth: int = 12) -> bool:
+def nonnegative(scope: Scope, tensor: str) -> bool:
     """Tell whether the graph shows that a tensor has no negative value."""
-    if depth == 0 or not tensor:
-        return False
-    value = constant(scope, tensor)
+    level, seen = {tensor}, set[str]()
+    for _ in range(_DEPTH):
+        operands = set[str]()
+        for name in level:
+            found = _nonnegative_if(scope, name)
+            if found is None:
+                return False
+            operands |= found
+        seen |= level
+        level = operands - seen
+    return not level
+
+
+def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
+    """Return the tensors that must not be negative for this one not to be, None where it may be."""
+    value = constant(scope, tensor) if tensor else None
     if value is not None:
         numbers = value.dtype.kind in "fiu" or is_float(value.dtype)
-        return bool(value.size) and numbers and bool((value >= 0).all())
+        return set() if value.size and numbers and bool((value >= 0).all()) else None
     node = scope.producer(tensor)
     if node is None or node.domain:
-        return False
+        return None
     if node.op in _NONNEGATIVE:
-        return True
+        return set()
     if node.op == "DequantizeLinear":
-        return smallest_zero_point(node, scope, 2) or nonnegative(scope, node.inputs[0], depth - 1)
+        return set() if smallest_zero_point(node, scope, 2) else set(node.inputs[:1])
     if node.op in ("Clip", "Max"):
         bounds = [scalar(scope, name) for name in node.inputs[1:] if name]
         low = bounds[0] if bounds else node.number("min", -1.0)
-        return low is not None and low >= 0
+        return set() if low is not None and low >= 0 else None
     if node.op not in _KEEPING:
-        return False
-    operands = node.inputs if node.op in ("Add", "Mul", "Concat") else node.inputs[:1]
-    return all(nonnegative(scope, name, depth - 1) for name in operands)
+        return None
+    return set(node.inputs if node.op in ("Add", "Mul", "Concat") else node.inputs[:1])
 
 
 def quantize(node: Node, scope: Scope) -> Match | None:

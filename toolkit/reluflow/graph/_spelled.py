@@ -19,6 +19,8 @@ _BENDING = {"Abs", "Sign", "Min", "Max", "Where", "Clip", "Greater", "GreaterOrE
 _BARE = {"Abs", "Sign", "Min", "Clip"}
 _DEPTH = 6
 _MOST_BASES = 12
+_MOST_OPERANDS = 3
+"""Where has three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def spelled(node: Node, scope: Scope, known: Set[int]) -> Spelled | None:
         The nearest tensor of which the node is a switch; else one of which it is a fold at 0;
         None where it is neither, or where an operand is already.
     """
-    if node.op not in _ARITHMETIC | _BENDING or not _bends(scope, node, _DEPTH):
+    if node.op not in _ARITHMETIC | _BENDING or not _bends(scope, node):
         return None
     if node.op == "Max" and split_constant(node, scope):
         return None  # a site, or the second cut at zero
@@ -72,17 +74,17 @@ def spelled(node: Node, scope: Scope, known: Set[int]) -> Spelled | None:
     return fold
 
 
-def _bends(scope: Scope, node: Node, depth: int) -> bool:
+def _bends(scope: Scope, node: Node) -> bool:
     """Tell whether an operator with a knee is near: most sums and products have none."""
-    if node.op in _BENDING:
-        return True
-    if node.op not in _ARITHMETIC or depth == 0:
-        return False
-    producers = (scope.producer(through(scope, name)) for name in node.inputs if name)
-    return any(
-        inner is not None and not inner.domain and _bends(scope, inner, depth - 1)
-        for inner in producers
-    )
+    level, seen = [node], set[str]()
+    for _ in range(_DEPTH + 1):
+        if any(each.op in _BENDING for each in level):
+            return True
+        names = {name for each in level if each.op in _ARITHMETIC for name in each.inputs if name}
+        producers = [scope.producer(through(scope, name)) for name in names - seen]
+        level = [each for each in producers if each is not None and not each.domain]
+        seen |= names
+    return False
 
 
 def _bases(node: Node, scope: Scope) -> Iterator[str]:
@@ -122,6 +124,7 @@ class _Reader:
     known: Set[int]
     parts: list[Node] = field(default_factory=list)
     operands: set[Kind] = field(default_factory=set)
+    _read: dict[tuple[str, int], Piecewise | None] = field(default_factory=dict)
 
     def node(self, node: Node, depth: int) -> Piecewise | None:
         """Read the result of a node."""
@@ -129,6 +132,8 @@ class _Reader:
             return self._compared(node, depth)
         if node.op == "Clip":
             return self._clipped(node, depth)
+        if len(node.inputs) > _MOST_OPERANDS:
+            return None
         operands = [self.tensor(name, depth - 1) for name in node.inputs]
         known = [each for each in operands if each is not None]
         if len(known) < len(operands) or not known:
@@ -138,7 +143,12 @@ class _Reader:
         return _applied(node.op, known)
 
     def tensor(self, name: str, depth: int) -> Piecewise | None:
-        """Read a tensor."""
+        """Read a tensor, once."""
+        if (name, depth) not in self._read:
+            self._read[name, depth] = self._tensor(name, depth)
+        return self._read[name, depth]
+
+    def _tensor(self, name: str, depth: int) -> Piecewise | None:
         if same(self.scope, name, self.x):
             return piecewise.IDENTITY
         limits = bounds(self.scope, name)

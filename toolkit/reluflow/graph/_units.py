@@ -29,6 +29,7 @@ _LAYER_NORM = {
     "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "Softmax",
 }  # fmt: skip
 _DEPTH = 100
+_WEIGHT_DEPTH = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +139,24 @@ def _weight_size(scope: Scope, node: Node, position: int) -> int | None:
     return None if size is None else size * int(node.number("group", 1))
 
 
-def _is_weight(scope: Scope, tensor: str, depth: int = 6) -> bool:
+def _is_weight(scope: Scope, tensor: str) -> bool:
     """Tell whether a tensor does not depend on inputs; initializers of any size count."""
-    home = scope.home(tensor)
-    if home is None:
-        return False
-    if tensor in home.initializers or constant(home, tensor) is not None:
-        return True
-    node = home.producers.get(tensor)
-    if node is None or depth == 0:
-        return False
-    return all(_is_weight(home, name, depth - 1) for name in node.inputs if name)
+    level, seen = {tensor}, set[str]()
+    for _ in range(_WEIGHT_DEPTH):
+        made: list[Node] = []
+        for name in level:
+            home = scope.home(name)
+            if home is None:
+                return False
+            if name in home.initializers or constant(home, name) is not None:
+                continue
+            node = home.producers.get(name)
+            if node is None:
+                return False
+            made.append(node)
+        seen |= level
+        level = {name for node in made for name in node.inputs if name} - seen
+    return not level
 
 
 def _product(scope: Scope, node: Node) -> _Origin:
