@@ -26,7 +26,7 @@ from reluflow.deployment import (
 from reluflow.deployment import convert as convert_model
 from reluflow.deployment import evaluate as evaluate_model
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
+from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
 from reluflow.report import EVALUATION_FILES, write_evaluation
 
 Progress = Callable[[str, int, int | None], None]
@@ -174,7 +174,7 @@ def evaluate(
 
     Reference: thesis, section 4.2.3.
     """
-    loaded = load(model)
+    loaded = with_input_defaults(load(model))
     reference = None if float_model is None else load(float_model)
     keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels)
     if not find_psb(loaded):

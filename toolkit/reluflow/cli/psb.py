@@ -26,7 +26,7 @@ from reluflow.deployment import (
 )
 from reluflow.deployment import convert as convert_model
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
+from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
 from reluflow.report import (
     EVALUATION_FILES,
     print_conversion,
@@ -106,6 +106,13 @@ def convert(
             help="Also convert additions and activations between the converted layers.",
         ),
     ] = True,
+    input_defaults: Annotated[
+        bool,
+        typer.Option(
+            "--input-defaults/--no-input-defaults",
+            help="Give samples and seed the default 0; without, each run has to give both.",
+        ),
+    ] = True,
     limit: _options.Limit = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
     check: Annotated[
@@ -128,6 +135,7 @@ def convert(
         small_weights=small,
         exclude=tuple(exclude or ()),
         fuse=fuse,
+        input_defaults=input_defaults,
         seed=seed,
     )
     data = None if calibration is None else Path(calibration)
@@ -241,7 +249,7 @@ def evaluate_model(
         sampler=sampler,
     )
     measure = choose_metric(metric)
-    loaded = load(model)
+    loaded = with_input_defaults(load(model))
     reference: Model | None = load(float_model) if float_model else None
     keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels, *_metric(metric))
     if not find_psb(loaded):

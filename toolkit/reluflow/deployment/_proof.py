@@ -16,6 +16,7 @@ from reluflow.graph import (
     PsbResult,
     psb_in_floats,
     to_psb,
+    with_input_defaults,
     with_wide_activations,
 )
 
@@ -95,11 +96,12 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
     rewrites = proven("folding batch normalisation or raising the opset", model, result.floats)
     if rewrites.too_slow:  # so would be the others
         return Conversion(result, rewrites, rewrites, rewrites)
-    wide = with_wide_activations(result.model)
+    made = with_input_defaults(result.model)
+    wide = with_wide_activations(made)
     operators = proven(
         "the conversion to shift-adds", psb_in_floats(wide), wide, accepted=SAME_WEIGHTS
     )
-    precision = compare_models(result.floats, result.model, accepted=np.inf)
+    precision = compare_models(result.floats, made, accepted=np.inf)
     return Conversion(result, rewrites, operators, precision)
 
 

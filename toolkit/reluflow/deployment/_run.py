@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from reluflow.data import DataSource
-from reluflow.graph import Model, bake_samples, find_psb, psb_inputs, with_sampler
+from reluflow.graph import (
+    Model,
+    bake_samples,
+    find_psb,
+    psb_inputs,
+    with_input_defaults,
+    with_sampler,
+)
 from reluflow.runtime import Session, has_library, open_session
 
 DEFAULT_BATCH = 64
@@ -37,6 +44,7 @@ class Runner:
         sampler: str | None = None,
         rounded_below: int = 0,
     ) -> None:
+        model = with_input_defaults(model)
         self.model = model if sampler is None else with_sampler(model, sampler)
         self._rounded_below = rounded_below if sampler is None else 0
         self._nodes = find_psb(self.model)

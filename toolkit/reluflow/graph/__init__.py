@@ -16,6 +16,7 @@ from reluflow.graph.cut import CutResult, cut_tail
 from reluflow.graph.expose import expose
 from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
+from reluflow.graph.input_defaults import with_input_defaults, without_input_defaults
 from reluflow.graph.model import Model, load
 from reluflow.graph.outputs import output_makers
 from reluflow.graph.program import Operation, Program, read_program
@@ -101,6 +102,8 @@ __all__ = [
     "use_batch_statistics",
     "weights_as_inputs",
     "why_unrunnable",
+    "with_input_defaults",
     "with_sampler",
     "with_wide_activations",
+    "without_input_defaults",
 ]

@@ -36,6 +36,8 @@ class PsbOptions:
         fuse: put additions of two tensors of one shape, Relu, and Clip with constant bounds
             into the operator in front of them.
         norms: turn batch normalisation that cannot be folded into PSB multiply-adds.
+        input_defaults: the inputs `samples` and `seed` have the default 0; False: every run has
+            to give both, as onnxruntime-web wants.
     """
 
     p_bits: int = 4
@@ -52,6 +54,7 @@ class PsbOptions:
     exclude: tuple[str, ...] = ()
     fuse: bool = True
     norms: bool = True
+    input_defaults: bool = True
 
     def __post_init__(self) -> None:
         _one_of("p_bits", self.p_bits, P_BITS)

@@ -16,6 +16,7 @@ from reluflow.graph._psb_add import fuse_additions
 from reluflow.graph._psb_read import fuse_activation, multiplies, read_multiply
 from reluflow.graph._psb_write import PsbWriter
 from reluflow.graph.fold_batchnorm import Folded, fold_batchnorm
+from reluflow.graph.input_defaults import without_input_defaults
 from reluflow.graph.model import Model
 from reluflow.graph.prune import prune
 from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, is_psb
@@ -45,7 +46,8 @@ class PsbResult:
     """A converted model, and what was done to it.
 
     Attributes:
-        model: the new model, with the inputs `samples` and `seed` that have defaults.
+        model: the new model, with the inputs `samples` and `seed`, which have defaults unless
+            the options say otherwise.
         samples: name of the input for the number of samples; 0: nearest mode.
         seed: name of the input for the seed.
         converted: in graph order.
@@ -117,6 +119,8 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
     fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
     result = editor.finish()
+    if not options.input_defaults:
+        result = without_input_defaults(result)
     check_model(result._proto, [result.base_dir or Path()], "the converted model")
     psb = {node.output: node for node in find_psb(result)}
     converted = []
