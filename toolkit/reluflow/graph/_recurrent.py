@@ -18,7 +18,8 @@ _ALPHA = {"leakyrelu": 0.01, "thresholdedrelu": 1.0, "hardsigmoid": 0.2, "elu": 
 _BETA = {"hardsigmoid": 0.5, "scaledtanh": 1.0, "affine": 0.0}
 _KNEES = {"relu": "Relu", "leakyrelu": "LeakyRelu", "thresholdedrelu": "ThresholdedRelu",
           "hardsigmoid": "HardSigmoid"}  # fmt: skip
-_SMOOTH = {"elu": "Elu", "softplus": "Softplus", "gelu": "Gelu", "silu": "Silu"}
+_SMOOTH = {"elu": "Elu", "softplus": "Softplus", "gelu": "Gelu", "silu": "Silu",
+           "swiglu": "Silu"}  # fmt: skip
 KINDS = {"DynamicQuantizeLSTM": "LSTM", "AttnLSTM": "LSTM"}
 """ONNX Runtime's recurrent operators -> the ONNX operator that they are like."""
 

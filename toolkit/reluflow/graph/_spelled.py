@@ -13,14 +13,13 @@ from reluflow.graph._index import Node, Scope
 from reluflow.graph._matches import Match
 from reluflow.graph.piecewise import Kind, Piecewise
 
-_ARITHMETIC = {"Add", "Sub", "Sum", "Mul", "Div", "Neg"}
+_ARITHMETIC = {"Add", "Sub", "Sum", "Mean", "Mul", "Div", "Neg"}
 _BENDING = {"Abs", "Sign", "Min", "Max", "Where", "Clip", "Greater", "GreaterOrEqual", "Less",
             "LessOrEqual"}  # fmt: skip
 _BARE = {"Abs", "Sign", "Min", "Clip"}
 _DEPTH = 6
 _MOST_BASES = 12
-_MOST_OPERANDS = 3
-"""Where has three."""
+_MOST_OPERANDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +192,18 @@ class _Reader:
 _ONE = piecewise.constant(1.0)
 
 
+def _summed(given: list[Piecewise], share: float) -> Piecewise | None:
+    """Return a share of the sum of functions."""
+    found: Piecewise | None = given[0]
+    for each in given[1:]:
+        found = None if found is None else piecewise.add(found, each)
+    return None if found is None else piecewise.multiply(found, piecewise.constant(share))
+
+
 def _applied(op: str, given: list[Piecewise]) -> Piecewise | None:
     """Apply an operator to functions."""
+    if op in ("Sum", "Mean"):
+        return _summed(given, 1 / len(given) if op == "Mean" else 1.0)
     if len(given) == 1:
         f = given[0]
         if op == "Neg":
@@ -209,7 +218,6 @@ def _applied(op: str, given: list[Piecewise]) -> Piecewise | None:
         return piecewise.add(f, piecewise.negate(g))
     rules = {
         "Add": piecewise.add,
-        "Sum": piecewise.add,
         "Mul": piecewise.multiply,
         "Div": piecewise.divide,
         "Max": piecewise.maximum,
