@@ -75,6 +75,31 @@ def test_where_no_width_helps_the_smaller_is_taken_and_it_is_said() -> None:
     assert one_bit.chosen == 12 and "the stored bits of the weights" in str(one_bit)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "is_whole"),
+    [
+        (["p = Softmax<axis = 1>(y)"], True),
+        (["e = Exp(y)", "s = ReduceSum(e, one)", "p = Div(e, s)"], True),
+        (["p = Identity(y)"], False),
+        (["p = Sigmoid(y)"], False),
+    ],
+)
+def test_probabilities_of_classes_are_taken_as_a_whole(nodes: list[str], is_whole: bool) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,3] x) => (float[N,5] p) <int64[1] one = {{1}}>
+        {{ y = MatMul(x, w) {" ".join(nodes)} }}"""
+    proto = onnx.parser.parse_model(text)
+    w = 6 * np.random.default_rng(0).standard_normal((3, 5), np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    x = np.random.default_rng(1).standard_normal((200, 3), np.float32)
+    found = choose(Case(proto, x, np.zeros(0)))
+    for tried in found.tried:
+        (output,) = tried.outputs
+        assert (output.worst_channel is None) == is_whole
+        assert (tried.lowest_db == output.sqnr_db) == is_whole
+    assert ("SQNR" in str(found)) and ("(output 'p')" in str(found)) == is_whole
+
+
 def test_class_numbers_alone_are_compared_by_agreement() -> None:
     case = loud_channel(300.0)
     graph = case.proto.graph

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from reluflow.data import DataSource
 from reluflow.deployment._outputs import run_arrays
 from reluflow.deployment._run import Runner, batch_size
 from reluflow.deployment.calibrate import exponents, largest_values
+from reluflow.deployment.metrics import Values
 from reluflow.deployment.result import OutputError
 from reluflow.deployment.signal_error import SignalError, open_errors
 from reluflow.errors import DataError, ModelError
@@ -25,6 +28,7 @@ LOSS_EQUAL = 0.001
 """The same for an output of class numbers or strings: share of answers that may differ more."""
 ENOUGH_DB = 40.0
 """An error of a hundredth of the signal: where it is no larger, more bits are not asked for."""
+_UNITY = 0.01
 GOOD_DB = 25.0
 """Below it `evaluate` looks for a cause."""
 
@@ -120,7 +124,8 @@ def choose_activation_bits(
     The model is converted at both widths, with exponents calibrated on the data, and run in
     nearest mode, so that nothing but the rounding of activations tells the two apart. Twelve
     bits are chosen where every output and its worst channel reaches an SQNR of 40 dB, or lies
-    at most 1 dB below that of 16 bits; an output without floating-point numbers may agree with
+    at most 1 dB below that of 16 bits; probabilities of classes, which add up to 1,
+    are taken as a whole. An output without floating-point numbers may agree with
     the float model less often by a thousandth. Otherwise 16 are.
 
     Args:
@@ -195,11 +200,24 @@ def _measure(
             )
         n_inputs += len(next(iter(batch.values())))
         for bits, (session, extra) in sessions.items():
-            errors = measured.setdefault(bits, open_errors(exact, {}))
+            errors = measured.setdefault(bits, _open(exact))
             found = run_arrays(session, {**batch, **extra})
             for name, error in errors.items():
                 error.add(found[name], exact[name])
     return measured, n_inputs
+
+
+def _open(exact: Mapping[str, Values]) -> dict[str, SignalError]:
+    """Return empty sums for each output; probabilities of classes count as a whole."""
+    whole = {name: SignalError(name, None) for name, x in exact.items() if _are_shares(x)}
+    return open_errors(exact, {}) | whole
+
+
+def _are_shares(x: Values) -> bool:
+    """Tell whether channels add up to 1: no decision hangs on those that are nearly 0."""
+    if x.dtype.kind != "f" or x.ndim < 2 or x.shape[1] < 2 or not x.size:
+        return False
+    return bool(x.min() >= 0 and np.abs(x.sum(axis=1, dtype=np.float64) - 1).max() < _UNITY)
 
 
 def _is_enough(few: TriedBits, many: TriedBits) -> bool:
