@@ -5,7 +5,13 @@ from reluflow_torch.distance import Distances, SiteDistance, distances
 from reluflow_torch.hashing import fingerprints
 from reluflow_torch.monitor import DivergenceWarning, PatternMonitor
 from reluflow_torch.onnx_module import OnnxModule, from_onnx
-from reluflow_torch.patterns import MAX_SAMPLES, PatternCapture, Patterns, SitePattern
+from reluflow_torch.patterns import (
+    MAX_SAMPLES,
+    OtherFold,
+    PatternCapture,
+    Patterns,
+    SitePattern,
+)
 from reluflow_torch.probe import Batch, StepProbe
 from reluflow_torch.scheduler import ActCoolLR
 from reluflow_torch.sensitivity import LOSSES, sensitivity
@@ -19,6 +25,7 @@ __all__ = [
     "Distances",
     "DivergenceWarning",
     "OnnxModule",
+    "OtherFold",
     "PatternCapture",
     "PatternMonitor",
     "Patterns",

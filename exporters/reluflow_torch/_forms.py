@@ -6,6 +6,7 @@ says which of torch's operators is which function.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,22 +36,25 @@ class _Rule:
         starts: it may begin a form; others only go on with one.
         pick: its operands out of the arguments; None: the positional ones.
         only_at_zero: it is a switch only where the pieces meet at 0.
+        is_sign: its step at 0 is a fold; steps of other operators are parts of forms.
     """
 
     apply: _Apply
     starts: bool = True
     pick: Callable[[tuple[Any, ...], dict[str, Any]], Operands | None] | None = None
     only_at_zero: bool = False
+    is_sign: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """A tensor that is a function of others, or a known number."""
+    """A tensor that is a function of others, or a known number; with the folds it is made of."""
 
     tensor: Tensor
     version: int
     forms: tuple[tuple[Tensor, int, Piecewise], ...] = ()
     value: Piecewise | None = None
+    parts: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,12 +66,18 @@ class Reading:
         known: whether the call was understood as a function of one tensor.
         forms: what its result is, to be remembered.
         value: the number that its result is everywhere, if it is one.
+        fold: the tensor that it folds at 0 without being a switch, None where it folds none.
+        number: of that fold.
+        parts: numbers of the folds that it is made of, its own included.
     """
 
     switch: tuple[Tensor, float] | None = None
     known: bool = False
     forms: tuple[tuple[Tensor, Piecewise], ...] = ()
     value: Piecewise | None = None
+    fold: Tensor | None = None
+    number: int = -1
+    parts: frozenset[int] = frozenset()
 
 
 class Forms:
@@ -78,6 +88,7 @@ class Forms:
 
     def __init__(self) -> None:
         self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._numbers = itertools.count()
 
     def clear(self) -> None:
         """Forget all tensors."""
@@ -120,7 +131,9 @@ class Forms:
             return
         forms = tuple((x, _version(x), f) for x, f in reading.forms if x is not result)
         if forms or reading.value:
-            self._held[id(result)] = _Held(result, _version(result), forms, reading.value)
+            self._held[id(result)] = _Held(
+                result, _version(result), forms, reading.value, reading.parts
+            )
             if len(self._held) > _HELD:
                 self._held.popitem(last=False)
 
@@ -138,6 +151,7 @@ class Forms:
                 bases += [x for x, version, _ in held.forms if version == _version(x)]
         forms: list[tuple[Tensor, Piecewise]] = []
         values: dict[int, Piecewise | None] = {}
+        fold, parts = None, frozenset[int]()
         for x in {id(base): base for base in bases}.values():
             given = [
                 _function(o, held, x, values) for o, held in zip(operands, followed, strict=True)
@@ -148,13 +162,31 @@ class Forms:
             found = rule.apply(*known)
             if found is None:
                 continue
+            through = _parts(operands, followed, x)
             if found.kind is Kind.SWITCH:
                 if rule.only_at_zero and found.knee != 0:
                     continue
                 assert found.knee is not None
-                return Reading((x, found.knee), known=True)
+                return Reading((x, found.knee), known=True, parts=through)
             forms.append((x, found))
-        return Reading(known=bool(forms), forms=tuple(forms))
+            parts |= through
+            is_fold = found.kind is Kind.FOLD or (rule.is_sign and found.kind is Kind.STEP)
+            is_new = not through and all(f.kind is not Kind.FOLD for f in known)
+            if fold is None and found.knee == 0 and is_fold and is_new:
+                fold = x
+        number = -1 if fold is None else next(self._numbers)
+        if fold is not None:
+            parts |= {number}
+        return Reading(known=bool(forms), forms=tuple(forms), fold=fold, number=number, parts=parts)
+
+
+def _parts(operands: Operands, followed: list[_Held | None], x: Tensor) -> frozenset[int]:
+    """Return the folds that operands are made of, where they are read as functions of x."""
+    found = frozenset[int]()
+    for operand, held in zip(operands, followed, strict=True):
+        if operand is not x and held is not None and any(base is x for base, _, _ in held.forms):
+            found |= held.parts
+    return found
 
 
 def _function(
@@ -268,7 +300,7 @@ _SUMS = {
 _BENDS = {
     "neg": _Rule(piecewise.negate),
     "abs": _Rule(piecewise.absolute),
-    "sign sgn": _Rule(piecewise.sign),
+    "sign sgn": _Rule(piecewise.sign, is_sign=True),
     "minimum min.other fmin": _Rule(piecewise.minimum, only_at_zero=True),
     "maximum max.other fmax": _Rule(piecewise.maximum, only_at_zero=True),
     "clamp clamp.Tensor": _Rule(piecewise.minimum, pick=_upper, only_at_zero=True),

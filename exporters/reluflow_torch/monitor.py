@@ -101,6 +101,7 @@ class PatternMonitor:
         step: number of optimizer steps seen.
         distances: what the latest measured step changed; None before the first.
         layers: name of each site seen so far -> path of the module that feeds it, such as `fc1`.
+        folds: other folds at 0 seen so far, such as `x.abs()`: name -> operator; not counted.
         sweeps: `(step, rate in use, Sensitivity)` of each sweep.
         alarms: the alarms so far.
         watch: see above.
@@ -158,6 +159,7 @@ class PatternMonitor:
         self.step = 0
         self.distances: Distances | None = None
         self.layers: dict[str, str] = {}
+        self.folds: dict[str, str] = {}
         self.sweeps: list[tuple[int, float, Sensitivity]] = []
         self.alarms: list[DivergenceAlarm] = []
         self.watch = watch if watch is not None else SigmaWatch()
@@ -237,7 +239,9 @@ class PatternMonitor:
             self._probe.look(kept)
             self._looked = [each for each in kept if each.patterns]
         for each in kept:
-            self.layers |= {name: site.layer for name, site in (each.patterns or {}).items()}
+            if each.patterns is not None:
+                self.layers |= {name: site.layer for name, site in each.patterns.items()}
+                self.folds |= {fold.name: fold.op for fold in each.patterns.folds}
         if self._is_due(measures_every):
             self._measure_patterns(kept[0])
         if self._is_due(sweep_every) and self._looked:

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from reluflow.errors import OptionError
 from reluflow_torch._bits import switch_bits
-from reluflow_torch._forms import READABLE, Forms
+from reluflow_torch._forms import READABLE, Forms, Reading
 from reluflow_torch._layer_names import LayerNames
 from reluflow_torch._modules import ModuleStack
 from reluflow_torch._ops import SMOOTH, SWITCHES, UNIT_AXIS
@@ -57,11 +57,32 @@ class SitePattern:
         return self.bits.numel() // max(1, self.units)
 
 
-class Patterns(Mapping[str, SitePattern]):
-    """The patterns of one forward pass by site name, in the order of the calls."""
+@dataclass(frozen=True, slots=True)
+class OtherFold:
+    """A call that folds at 0 and is no switch: |x|, min(x, 0), sign(x); listed, not counted.
 
-    def __init__(self, sites: Iterable[SitePattern]) -> None:
+    Attributes:
+        name: made like the name of a site.
+        op: the operator, such as `abs`.
+        layer: path of the module whose weights feed it, as in `SitePattern`.
+    """
+
+    name: str
+    op: str
+    layer: str = ""
+
+
+class Patterns(Mapping[str, SitePattern]):
+    """The patterns of one forward pass by site name, in the order of the calls.
+
+    Args:
+        sites: the patterns.
+        folds: other folds at 0, where the pass was followed for names.
+    """
+
+    def __init__(self, sites: Iterable[SitePattern], folds: Iterable[OtherFold] = ()) -> None:
         self._sites = {site.name: site for site in sites}
+        self.folds = tuple(folds)
 
     def __getitem__(self, name: str) -> SitePattern:
         return self._sites[name]
@@ -129,6 +150,9 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         >>> [(site.name, site.samples, site.units) for site in capture.patterns.values()]
         [('1', 4, 3)]
 
+    What folds at 0 otherwise (|x|, min(x, 0), sign(x)) is listed in `patterns.folds`, as
+    `reluflow inspect` lists it for a file.
+
     Reference: SPEC sections 1 and 2.
     """
 
@@ -152,6 +176,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._forms = Forms()
         self._layers = None if self._stack is None else LayerNames()
         self._fed_by: list[str] = []
+        self._folds: dict[int, tuple[str, str, str]] = {}
 
     @property
     def patterns(self) -> Patterns:
@@ -161,9 +186,13 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def take(self) -> Patterns:
         """Return what was caught so far."""
         names = self._names.name(self._sites, None if self._stack is None else self._fed_by)
+        folds = zip(numbered(self._folds.values()), self._folds.values(), strict=True)
         return Patterns(
-            SitePattern(name, *site[1:], layer)
-            for (name, layer), site in zip(names, self._sites, strict=True)
+            (
+                SitePattern(name, *site[1:], layer)
+                for (name, layer), site in zip(names, self._sites, strict=True)
+            ),
+            (OtherFold(name, op, layer) for name, (_, op, layer) in folds),
         )
 
     def __enter__(self) -> PatternCapture:
@@ -220,6 +249,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         if reading is not None:
             self._forms.keep(result, reading)
+            self._list(func, reading)
         if self._layers is not None and self._stack is not None:
             self._layers.see(key, args, result, self._stack.path)
         axis = UNIT_AXIS.get(key)
@@ -231,6 +261,16 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if x.is_floating_point():
                 self._compared[id(result)] = (result, x, float(threshold))
         return result
+
+    def _list(self, func: Any, reading: Reading) -> None:
+        """List a fold; where folds turn out to be parts of a switch, strike them off."""
+        if reading.switch is not None:
+            for number in reading.parts:
+                self._folds.pop(number, None)
+        elif reading.fold is not None and self._stack is not None and self._layers is not None:
+            op = func.overloadpacket.__name__.strip("_")
+            fed_by = self._layers.of(reading.fold)
+            self._folds[reading.number] = (self._stack.name(op), op, fed_by)
 
     def _keep_where(self, func: Any, args: tuple[Any, ...]) -> None:
         """Keep `where(x > t, x, ...)`, the spelled-out form; other choices are no switch."""
@@ -257,7 +297,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._fed_by.append("" if self._layers is None else self._layers.of(x))
 
 
-def numbered(sites: Sequence[Site]) -> tuple[str, ...]:
+def numbered(sites: Iterable[tuple[Any, ...]]) -> tuple[str, ...]:
     """Return the names with `#2`, `#3` ... from the second call of the same site on."""
     calls: Counter[str] = Counter()
     names = []

@@ -62,7 +62,7 @@ def test_other_folds_are_listed_and_nothing_is_listed_twice(form: Form) -> None:
     survey = survey_sites(load(model_of(form)), smooth=True)
     assert len(survey.folds) == (form.kind == FOLD), survey
     if form.kind == FOLD:
-        assert survey.folds[0].tensor == "x"
+        assert survey.folds[0].tensor == form.of
     names = [each.name for each in (*survey.sites, *survey.folds, *survey.left_out)]
     assert len(names) == len(set(names))
     assert all(each.reason for each in survey.left_out)

@@ -23,6 +23,7 @@ class Form:
         threshold: of the switch.
         opset: of the graph.
         torch_misses: why the bridge does not see it, "" where it does.
+        of: the tensor that is folded.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Form:
     threshold: float = 0.0
     opset: int = 17
     torch_misses: str = ""
+    of: str = "x"
 
 
 CONSTANTS = {
@@ -219,5 +221,12 @@ FORMS = [
     # no switches of x
     Form("sum", "x + x", "y = Add(x, x)", NONE),
     Form("square", "x * x", "y = Mul(x, x)", NONE),
-    Form("difference-of-others", "x - x.exp().abs()", "e = Exp(x) y = Sub(x, e)", NONE),
+    Form("difference-of-others", "x - x.exp()", "e = Exp(x) y = Sub(x, e)", NONE),
+    Form(
+        "abs-of-another",
+        "x - x.exp().abs()",
+        "e = Exp(x) a = Abs(e) y = Sub(x, a)",
+        FOLD,
+        of="e",
+    ),
 ]

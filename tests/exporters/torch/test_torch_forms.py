@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from switch_forms import FORMS, SWITCH, VECTORS, Form
+from switch_forms import FOLD, FORMS, SWITCH, VECTORS, Form
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reluflow_torch import PatternCapture
+from reluflow_torch import PatternCapture, PatternMonitor
 
 ROWS = [pytest.param(form, id=form.name) for form in FORMS]
 
@@ -50,6 +50,56 @@ def test_the_capture_sees_what_the_table_says(form: Form, with_grad: bool) -> No
     assert len(sites) == (form.kind == SWITCH)
     for site in sites:
         assert torch.equal(site.bits, x.detach() > form.threshold)
+
+
+@pytest.mark.parametrize("form", ROWS)
+def test_other_folds_are_listed_as_for_a_file(form: Form) -> None:
+    model = Spelled(form)
+    with torch.no_grad(), PatternCapture(model) as capture:
+        model(inputs())
+    assert len(capture.patterns.folds) == (form.kind == FOLD)
+    for fold in capture.patterns.folds:
+        assert fold.name == fold.op
+        assert fold.op in ("abs", "sign", "minimum", "maximum", "clamp", "where", "mul")
+
+
+class Folding(nn.Module):
+    """Folds behind two layers, one of them twice, and a switch that is made of a fold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x).abs_()
+        z = self.second(y)
+        return z.abs() + z.sign() * 3 + (z + z.abs()) / 2
+
+
+def test_folds_have_names_numbers_and_layers() -> None:
+    model = Folding()
+    before = model(inputs())
+    with torch.no_grad(), PatternCapture(model) as capture:
+        assert torch.equal(model(inputs()), before)
+    folds = capture.patterns.folds
+    assert [(fold.name, fold.op, fold.layer) for fold in folds] == [
+        ("abs", "abs", "first"),
+        ("abs#2", "abs", "second"),
+        ("sign", "sign", "second"),
+    ]
+    assert len(capture.patterns) == 1
+
+
+def test_the_monitor_lists_folds_and_counts_none() -> None:
+    model = Folding()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with PatternMonitor(optimizer, model) as monitor:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(inputs()).sum().backward()
+            optimizer.step()
+    assert monitor.folds == {"abs": "abs", "abs#2": "abs", "sign": "sign"}
+    assert list(monitor.layers.values()) == ["second"]
 
 
 def in_place_sum(x: Tensor) -> Tensor:
