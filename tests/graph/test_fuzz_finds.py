@@ -33,6 +33,9 @@ def ints(name, values):
     [
         (ints("strides", []), (4, 2, 3, 3), r"its strides are \[\]; 2 whole numbers from 1"),
         (ints("strides", [1]), (4, 2, 3, 3), r"its strides are \[1\]; 2 whole"),
+        (ints("dilations", [2**30, 2**30]), (4, 2, 4, 4), "span 3221225473 x 3221225473 pixels"),
+        (ints("dilations", [1, 2**31 - 1]), (4, 2, 2, 2), "windows of 2 x 2 taps span 2 x 21474"),
+        (ints("dilations", [2**29]), (4, 2, 6), "span 2684354561 pixels with dilations of 5368709"),
         (ints("dilations", [1, 1, 2**31]), (4, 2, 3, 3), "its dilations are"),
         (ints("pads", [0, 0, 0]), (4, 2, 3, 3), "4 whole numbers from 0"),
         (ints("pads", [0, 0, 0, -1]), (4, 2, 3, 3), "4 whole numbers from 0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from onnx import NodeProto, helper
@@ -33,10 +35,21 @@ def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
             )
         if name == "kernel_shape" and tuple(values) != shape[2:]:
             return f"its kernel_shape is {values}, but its weights have shape {list(shape)}"
+    dilations = given["dilations"].ints if "dilations" in given else [1] * rank
+    spans = [(size - 1) * step + 1 for size, step in zip(shape[2:], dilations, strict=True)]
+    if math.prod(spans) > _LARGEST:
+        return (
+            f"its windows of {_by(shape[2:])} taps span {_by(spans)} pixels with dilations of "
+            f"{_by(dilations)}; up to {_LARGEST} pixels are accepted"
+        )
     group = given["group"].i if "group" in given else 1
     if group < 1 or shape[0] % group:
         return f"its group is {group}, which does not divide the {shape[0]} first sizes of weights"
     return ""
+
+
+def _by(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def explicit_window(node: NodeProto, shape: tuple[int, ...]) -> dict[str, Any]:
