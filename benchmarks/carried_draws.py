@@ -16,7 +16,7 @@ from _support import keep
 from onnx import numpy_helper
 
 from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, psb_inputs, to_psb, with_sampler
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SAMPLES = (1, 2, 4)

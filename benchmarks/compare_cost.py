@@ -19,7 +19,7 @@ from reluflow.analysis import AnalysisOptions, Pipeline
 from reluflow.data import open_data
 from reluflow.graph import load
 from reluflow.patterns import count_different, count_flips
-from reluflow.runtime import has_library, open_session
+from reluflow.sessions import has_library, open_session
 
 
 def measure(batch: int, flips: bool, runs: int, rounds: int) -> dict[str, float]:

@@ -20,8 +20,8 @@ import onnxruntime
 from _real_networks import FOLDER, real_networks
 from _support import keep
 
-from reluflow.deployment import Equivalence, compare_models, convert
 from reluflow.errors import ReluflowError
+from reluflow.evaluation import Equivalence, compare_models, convert
 from reluflow.graph import Model, fold_batchnorm, load, upgrade
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def networks(real: Path, kinds: Collection[str]) -> Iterator[tuple[str, str, Mod
     """Yield kind, name and model of the networks of some kinds, one at a time."""
     import light_models
 
-    for path in sorted((ROOT / "tests" / "conformance" / "exporters").glob("*.onnx")):
+    for path in sorted((ROOT / "tests" / "conformance" / "files").glob("*.onnx")):
         if "exporters" in kinds:
             yield "exporters", path.stem, load(path)
     for path in sorted((ROOT / "models").glob("*.onnx")):
@@ -111,7 +111,7 @@ def _row(cells: list[str]) -> str:
 
 _TIE = "<!-- record: benchmarks/equivalence.json -->"
 _KINDS = {
-    "exporters": "Files of exporters (`tests/conformance/exporters`)",
+    "exporters": "Files of exporters (`tests/conformance/files`)",
     "shipped": "Shipped models (`models`)",
     "light": "onnx's light models, random weights",
     "real": "Trained networks of public packages",

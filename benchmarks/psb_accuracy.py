@@ -18,7 +18,7 @@ import numpy as np
 from _support import keep
 
 from reluflow.data import open_data
-from reluflow.deployment import EvaluationOptions, evaluate, read_labels
+from reluflow.evaluation import EvaluationOptions, evaluate, read_labels
 from reluflow.graph import PsbOptions, load, to_psb
 
 MODELS = Path(__file__).resolve().parents[1] / "models"

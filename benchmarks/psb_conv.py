@@ -27,7 +27,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph import load
 from reluflow.psb import encode
-from reluflow.runtime import static_int8
+from reluflow.sessions import static_int8
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from _support import keep
 from onnx import ModelProto
 
 from reluflow.data import open_data
-from reluflow.deployment import calibrate
+from reluflow.evaluation import calibrate
 from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, to_psb
-from reluflow.runtime import static_int8
-from reluflow.runtime.library import register
+from reluflow.sessions import static_int8
+from reluflow.sessions.library import register
 
 SAMPLES = 4
 CALIBRATION = 8

@@ -53,7 +53,7 @@ def groups(real: Path) -> dict[str, list[Path]]:
     import light_models
 
     found = {path.stem: [path] for path in sorted(real.glob("*.onnx"))}
-    found["tests/conformance"] = sorted((ROOT / "tests/conformance/exporters").glob("*.onnx"))
+    found["tests/conformance"] = sorted((ROOT / "tests/conformance/files").glob("*.onnx"))
     found["shipped models"] = sorted((ROOT / "models").glob("*.onnx"))
     found["light models of onnx"] = sorted(light_models.paths().values())
     return found

@@ -17,10 +17,10 @@ from _support import arguments, keep, paired_medians
 from light_models import paths, random_input, with_random_weights
 
 from reluflow.analysis import AnalysisOptions, Pipeline
-from reluflow.analysis.input_sample import SAMPLE_INPUTS
+from reluflow.analysis.run.input_sample import SAMPLE_INPUTS
 from reluflow.data import open_data
 from reluflow.graph import load
-from reluflow.runtime import has_library, open_session
+from reluflow.sessions import has_library, open_session
 
 
 def measure(batch: int, native: bool, sampled: int, runs: int, rounds: int) -> dict[str, float]:

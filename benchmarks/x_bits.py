@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from reluflow.data import open_data
-from reluflow.deployment import (
+from reluflow.evaluation import (
     EvaluationOptions,
     calibrate,
     choose_activation_bits,

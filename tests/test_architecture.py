@@ -15,10 +15,10 @@ ROOMS = [
     "psb",
     "graph",
     "patterns",
-    "runtime",
+    "sessions",
     "temperature",
     "analysis",
-    "deployment",
+    "evaluation",
     "report",
     "_api",
     "cli",
@@ -63,7 +63,7 @@ def test_each_library_stays_in_its_room(path: Path) -> None:
     assert not tops & FRAMEWORKS
     if room_of(path) != "graph":
         assert not tops & {"onnx", "onnx_graphsurgeon"}
-    if room_of(path) != "runtime":
+    if room_of(path) != "sessions":
         assert "onnxruntime" not in tops
 
 

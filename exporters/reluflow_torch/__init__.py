@@ -1,20 +1,20 @@
 """reluflow for torch: patterns of a running model, and a scheduler steered by their change."""
 
-from reluflow_torch._clock import ClockWarning
-from reluflow_torch.distance import Distances, SiteDistance, distances
-from reluflow_torch.hashing import fingerprints
-from reluflow_torch.monitor import DivergenceWarning, PatternMonitor
-from reluflow_torch.onnx_module import OnnxModule, from_onnx
-from reluflow_torch.patterns import (
+from reluflow_torch.models.onnx_module import OnnxModule, from_onnx
+from reluflow_torch.monitoring.monitor import DivergenceWarning, PatternMonitor
+from reluflow_torch.sites.distance import Distances, SiteDistance, distances
+from reluflow_torch.sites.hashing import fingerprints
+from reluflow_torch.sites.patterns import (
     MAX_SAMPLES,
     OtherFold,
     PatternCapture,
     Patterns,
     SitePattern,
 )
-from reluflow_torch.probe import Batch, StepProbe
-from reluflow_torch.scheduler import ActCoolLR
-from reluflow_torch.sensitivity import LOSSES, sensitivity
+from reluflow_torch.training.clock import ClockWarning
+from reluflow_torch.training.probe import Batch, StepProbe
+from reluflow_torch.training.scheduler import ActCoolLR
+from reluflow_torch.training.sensitivity import LOSSES, sensitivity
 
 __all__ = [
     "LOSSES",

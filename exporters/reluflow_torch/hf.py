@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from reluflow.temperature import DivergenceAlarm
-from reluflow_torch.monitor import PatternMonitor
-from reluflow_torch.scheduler import ActCoolLR
+from reluflow_torch.monitoring.monitor import PatternMonitor
+from reluflow_torch.training.scheduler import ActCoolLR
 
 STATE_FILE = "reluflow_monitor.pt"
 

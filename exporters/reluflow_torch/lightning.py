@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from reluflow.errors import OptionError
 from reluflow.temperature import DivergenceAlarm
-from reluflow_torch.monitor import PatternMonitor
-from reluflow_torch.scheduler import ActCoolLR
+from reluflow_torch.monitoring.monitor import PatternMonitor
+from reluflow_torch.training.scheduler import ActCoolLR
 
 
 class PatternMonitorCallback(Callback):

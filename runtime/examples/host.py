@@ -2,7 +2,7 @@
 
     python host.py LIBRELUFLOW MODEL INPUT
 
-LIBRELUFLOW is what `reluflow.runtime.get_library_path()` returns; reluflow is not needed here.
+LIBRELUFLOW is what `reluflow.sessions.get_library_path()` returns; reluflow is not needed here.
 INPUT holds one input of the model as raw float32. Every line of the output is one run:
 the number of samples (0 is nearest mode), then the model's first output.
 """

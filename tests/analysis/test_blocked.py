@@ -11,14 +11,14 @@ import small_models
 from light_models import paths, random_input, with_random_weights
 from onnx import helper
 
-from reluflow.analysis import blocked
-from reluflow.analysis.blocked import block_size, open_hashing
-from reluflow.analysis.options import AnalysisOptions
-from reluflow.analysis.pipeline import tap_all
+from reluflow.analysis.run import blocked
+from reluflow.analysis.run.blocked import block_size, open_hashing
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.run.pipeline import tap_all
 from reluflow.errors import ModelError
 from reluflow.graph import HashTapsResult, Model, hash_taps, load
 from reluflow.patterns import DEFAULT_SEED, fingerprint
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 
 def residual(channels: int = 20, groups: int = 1, op: str = "Relu") -> onnx.ModelProto:

@@ -13,7 +13,7 @@ import reluflow
 from reluflow import AnalysisOptions
 from reluflow.graph import load, normalises_by_batch
 from reluflow.report import print_table, read_json, to_json, write_html
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 WIDE = "float[64,64] k = {" + ", ".join(f"{i * 7 % 13 - 6}.1" for i in range(4096)) + "}"
 BN = "BatchNormalization <training_mode = 1> (x, s, b, m, v)"

@@ -11,10 +11,10 @@ import small_models
 import reluflow
 from reluflow import AnalysisOptions
 from reluflow.analysis import Pipeline
-from reluflow.analysis.input_sample import SAMPLE_INPUTS
+from reluflow.analysis.run.input_sample import SAMPLE_INPUTS
 from reluflow.data import open_data
 from reluflow.graph import load
-from reluflow.runtime import Session
+from reluflow.sessions import Session
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 TRIED = 8  # the first inputs are tried alone and among others

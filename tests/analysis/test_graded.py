@@ -11,7 +11,7 @@ from onnx import parser
 import reluflow
 from reluflow import AnalysisOptions
 from reluflow.analysis import Pipeline, summarize
-from reluflow.analysis.input_sample import InputSample
+from reluflow.analysis.run.input_sample import InputSample
 from reluflow.data import open_data
 from reluflow.errors import DataError, OutputError
 from reluflow.graph import find_sites, load, tap
@@ -25,7 +25,7 @@ LABELS = (X[:, 0] > 0).astype(np.int64)
 def pre(proto: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     model = load(proto)
     tapped = tap(model, find_sites(model))
-    session = reluflow.runtime.open_session(tapped.model, outputs=[t.output for t in tapped.taps])
+    session = reluflow.sessions.open_session(tapped.model, outputs=[t.output for t in tapped.taps])
     return session.run({"x": x})
 
 

@@ -7,7 +7,7 @@ import onnx.parser
 import pytest
 
 import reluflow
-from reluflow.analysis.left_out import left_out_notes
+from reluflow.analysis.run.left_out import left_out_notes
 from reluflow.graph import load
 
 

@@ -12,7 +12,7 @@ from onnx import helper, parser
 
 import reluflow
 from reluflow import AnalysisOptions
-from reluflow.analysis.batching import fitting
+from reluflow.analysis.run.batching import fitting
 from reluflow.data import IteratorSource
 from reluflow.graph import bound_shapes, load
 
@@ -95,9 +95,9 @@ def test_inputs_larger_than_the_first_run_fewer_at_once() -> None:
     items = [np.random.default_rng(i).normal(size=(1, 2, s, s)).astype("f4")
              for i, s in enumerate(sides)]  # fmt: skip
     seen: list[int] = []
-    run = reluflow.analysis.pipeline.Pipeline.step
+    run = reluflow.analysis.run.pipeline.Pipeline.step
 
-    class Recorder(reluflow.analysis.pipeline.Pipeline):
+    class Recorder(reluflow.analysis.run.pipeline.Pipeline):
         pass
 
     def step(self, feeds, pool):  # type: ignore[no-untyped-def]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from reluflow.deployment import convert, proven
+from reluflow.evaluation import convert, proven
 from reluflow.graph import load, upgrade
 
 ROOT = Path(__file__).parents[2]
 FILES = [
-    *sorted((ROOT / "tests" / "conformance" / "exporters").glob("*.onnx")),
+    *sorted((ROOT / "tests" / "conformance" / "files").glob("*.onnx")),
     *sorted((ROOT / "models").glob("*.onnx")),
 ]
 RECORD = ROOT / "benchmarks" / "equivalence.json"

@@ -22,7 +22,7 @@ import pytest
 
 from reluflow.graph import SwitchSite, find_sites, load, tap
 
-FOLDER = Path(__file__).with_name("exporters")
+FOLDER = Path(__file__).with_name("files")
 TABLE: dict[str, dict[str, Any]] = json.loads((FOLDER / "sites.json").read_text(encoding="utf-8"))
 NAMES = sorted(TABLE)
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from candidates import account, candidates
 
-FOLDER = Path(__file__).with_name("exporters")
+FOLDER = Path(__file__).with_name("files")
 SHIPPED = Path(__file__).parents[2] / "models"
 
 

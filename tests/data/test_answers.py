@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from reluflow.data.answers import read_array
-from reluflow.deployment import read_labels, read_targets
 from reluflow.errors import DataError
+from reluflow.evaluation import read_labels, read_targets
 
 
 def npy(array: np.ndarray) -> bytes:

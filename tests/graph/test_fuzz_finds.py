@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper, parser
 
 from reluflow.errors import ModelError
 from reluflow.graph import find_sites, fold_batchnorm, load, to_psb
-from reluflow.graph._conv_attributes import conv_fault
+from reluflow.graph.rewrite.conv_attributes import conv_fault
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
 

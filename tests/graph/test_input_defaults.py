@@ -10,8 +10,8 @@ from evaluation_models import Case, loud_channel, one_value, scikit_mlp
 
 import reluflow
 from reluflow.cli import main
-from reluflow.deployment import EvaluationOptions, compare_models
 from reluflow.errors import DataError, ModelError
+from reluflow.evaluation import EvaluationOptions, compare_models
 from reluflow.graph import (
     Model,
     PsbOptions,
@@ -20,7 +20,7 @@ from reluflow.graph import (
     with_input_defaults,
     without_input_defaults,
 )
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 CASES = {"one value": one_value(), "classes": scikit_mlp(True), "maps": loud_channel(1.0)}
 

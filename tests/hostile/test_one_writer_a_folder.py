@@ -16,8 +16,8 @@ from command_worker import Worker
 
 import reluflow
 from reluflow._api.lock import locked
-from reluflow.deployment import EvaluationOptions
 from reluflow.errors import OutputError
+from reluflow.evaluation import EvaluationOptions
 from reluflow.patterns import PatternRecorder
 
 HOLD = """

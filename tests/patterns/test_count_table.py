@@ -45,9 +45,10 @@ def test_top_and_histogram_over_several_chunks(monkeypatch):
     keys = small_keys(np.random.default_rng(0).integers(0, 500, 4000).tolist())
     table = CountTable.from_keys(keys)
     whole, histogram = table.top(40), table.count_histogram()
-    monkeypatch.setattr("reluflow.patterns._records.CHUNK", 7)
-    monkeypatch.setattr("reluflow.patterns._records.chunks.__defaults__", (7,))
-    monkeypatch.setattr("reluflow.patterns.count_table.CountTable.iter_chunks.__defaults__", (7,))
+    monkeypatch.setattr("reluflow.patterns.tables.records.CHUNK", 7)
+    monkeypatch.setattr("reluflow.patterns.tables.records.chunks.__defaults__", (7,))
+    table_module = "reluflow.patterns.tables.count_table"
+    monkeypatch.setattr(f"{table_module}.CountTable.iter_chunks.__defaults__", (7,))
     for a, b in zip(whole, table.top(40), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(histogram, table.count_histogram(), strict=True):

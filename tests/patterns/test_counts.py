@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reluflow.errors import OptionError, OutputError
 from reluflow.patterns import CountTable, PatternCounts, merge
-from reluflow.patterns._records import sort_order
+from reluflow.patterns.tables.records import sort_order
 
 SMALL = 4096
 """The least memory a table can have: 64 slots."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reluflow.errors import OptionError
 from reluflow.patterns import fingerprint, unit_words
 from reluflow.patterns import hashing as hashing_module
-from reluflow.patterns._kernels import BUFFER_BITS, hash_dense, hash_planar
+from reluflow.patterns.kernels.hash import BUFFER_BITS, hash_dense, hash_planar
 from reluflow.patterns.reference import reference_fingerprint
 
 SPECIAL = [0.0, -0.0, 5e-324, 1e-45, -1e-45, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e308]
@@ -22,7 +22,7 @@ SPECIAL = [0.0, -0.0, 5e-324, 1e-45, -1e-45, np.nan, np.inf, -np.inf, 3.4e38, -3
 
 @pytest.fixture(autouse=True)
 def split_small_arrays(monkeypatch):
-    monkeypatch.setattr("reluflow.patterns._layout.RANGE_BYTES", 64)
+    monkeypatch.setattr("reluflow.patterns.kernels.layout.RANGE_BYTES", 64)
 
 
 def filled(shape, dtype, seed, special=0.0):
@@ -95,7 +95,7 @@ def test_shapes_that_cross_the_buffer(shape, axis, threads):
 
 
 def test_blocks_of_a_large_strided_array(monkeypatch):
-    monkeypatch.setattr("reluflow.patterns._layout.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("reluflow.patterns.kernels.layout.BLOCK_BYTES", 4096)
     x = filled((12, 10, 9, 14), np.float32, 5, 0.01)[:, :, ::-1, ::2]
     for axis in range(4):
         assert_matches(x, axis, 0.0, 2)

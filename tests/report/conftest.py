@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chromium import CHROMIUM, Browser
 
-from reluflow.analysis.result import (
+from reluflow.analysis.results.result import (
     ComparisonReport,
     GlobalReport,
     ModelDescription,

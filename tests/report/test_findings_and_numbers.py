@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from reluflow.analysis.result import PatternReport
-from reluflow.report._charts import packed_bits, packed_shares, panel
-from reluflow.report._facts import stages, when
-from reluflow.report._findings import comparison_findings, findings
-from reluflow.report._format import decimal, percent, ranges
-from reluflow.report._measures import Measure
-from reluflow.report._palette import cividis, ink
+from reluflow.analysis.results.result import PatternReport
+from reluflow.report.pictures.charts import packed_bits, packed_shares, panel
+from reluflow.report.pictures.palette import cividis, ink
+from reluflow.report.tables.facts import stages, when
+from reluflow.report.tables.findings import comparison_findings, findings
+from reluflow.report.tables.format import decimal, percent, ranges
+from reluflow.report.tables.measures import Measure
 
 
-@pytest.mark.parametrize("room", ["_format", "_measures", "_palette", "_charts"])
+@pytest.mark.parametrize(
+    "room", ["tables.format", "tables.measures", "pictures.palette", "pictures.charts"]
+)
 def test_the_examples_in_the_docstrings_hold(room: str) -> None:
     result = doctest.testmod(importlib.import_module(f"reluflow.report.{room}"))
     assert result.attempted > 0

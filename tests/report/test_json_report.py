@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.errors import OutputError
 from reluflow.report import read_json, to_json, write_json
 

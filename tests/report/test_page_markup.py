@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.errors import OutputError
 from reluflow.report import write_html
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reluflow.errors import OutputError
-from reluflow.report import parquet as parquet_module
 from reluflow.report import write_patterns_parquet
+from reluflow.report.files import parquet as parquet_module
 
 
 def test_the_rows_are_the_tables(chunked: Any, tmp_path: Path) -> None:

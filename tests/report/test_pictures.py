@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.errors import OutputError
 from reluflow.report import write_pictures
 
@@ -51,7 +51,7 @@ def test_dead_units_are_dark_and_active_ones_bright(build: dict, tmp_path: Path)
 
 def test_a_thousand_sites_still_fit_a_picture(small_report: PatternReport, tmp_path: Path) -> None:
     sites = tuple(replace(small_report.sites[0]) for _ in range(500))
-    from reluflow.report.pictures import _unit_activity
+    from reluflow.report.pictures.sites import _unit_activity
 
     figure = _unit_activity(
         "many", [s.site.name for s in sites], replace(small_report, sites=sites)

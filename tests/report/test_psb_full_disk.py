@@ -7,8 +7,8 @@ import pytest
 from evaluation_models import one_value
 
 from reluflow.data import open_data
-from reluflow.deployment import EvaluationOptions, evaluate
 from reluflow.errors import OutputError
+from reluflow.evaluation import EvaluationOptions, evaluate
 from reluflow.graph import load, to_psb
 from reluflow.report import write_evaluation
 

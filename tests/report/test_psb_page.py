@@ -9,7 +9,7 @@ from chromium import Browser
 from evaluation_models import dense_map, loud_channel, one_value
 
 from reluflow.data import open_data
-from reluflow.deployment import EvaluationOptions, evaluate
+from reluflow.evaluation import EvaluationOptions, evaluate
 from reluflow.graph import PsbOptions, load, to_psb
 from reluflow.report import write_evaluation
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reluflow.analysis.result import PatternReport
+from reluflow.analysis.results.result import PatternReport
 from reluflow.errors import OutputError
 from reluflow.report import check_report_directory, read_json, write_report
 

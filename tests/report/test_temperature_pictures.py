@@ -19,7 +19,7 @@ from reluflow.report import (
     save_schedules,
     save_transitions,
 )
-from reluflow.report._scales import edges, power, rate_axis, thousands
+from reluflow.report.pictures.scales import edges, power, rate_axis, thousands
 from reluflow.temperature import ArctanTransition, ErfTransition, LogNormal, PhaseDiagram
 
 RATES = np.geomspace(1e-4, 1e2, 25)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from reluflow.analysis.result import ComparisonReport, PatternReport
+from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.graph import SwitchSite
 from reluflow.report import print_inspection, print_table
 

@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 
 from reluflow.graph import PsbOptions, load, to_psb
-from reluflow.runtime import get_library_path, open_session
+from reluflow.sessions import get_library_path, open_session
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "runtime" / "examples"

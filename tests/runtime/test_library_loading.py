@@ -9,7 +9,7 @@ import pytest
 
 from reluflow.errors import OptionError
 from reluflow.psb import conv, encode
-from reluflow.runtime import library
+from reluflow.sessions import library
 
 
 def test_the_environment_names_another_library(

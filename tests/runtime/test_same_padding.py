@@ -8,7 +8,7 @@ import pytest
 from onnx import parser
 
 from reluflow.graph import PsbOptions, load, to_psb
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 
 def float_model(kernel: int, stride: int, size: int, mode: str, group: int) -> bytes:

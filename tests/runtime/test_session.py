@@ -11,8 +11,8 @@ from onnx import helper
 
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import load
-from reluflow.runtime import RunStopped, default_threads, open_session
-from reluflow.runtime.session import one_sentence
+from reluflow.sessions import RunStopped, default_threads, open_session
+from reluflow.sessions.session import one_sentence
 
 
 def test_a_session_runs_the_model() -> None:

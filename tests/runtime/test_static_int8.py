@@ -8,7 +8,7 @@ import pytest
 
 from reluflow.errors import ModelError
 from reluflow.graph import fold_batchnorm, load
-from reluflow.runtime import open_session, static_int8
+from reluflow.sessions import open_session, static_int8
 
 MODELS = Path(__file__).parents[2] / "models"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 
 from reluflow.graph import load, survey_sites
-from reluflow.graph.sites import locate
+from reluflow.graph.sites.find import locate
 
 COULD = {
     "Relu", "PRelu", "LeakyRelu", "ThresholdedRelu", "Clip", "Max", "Where", "HardSwish",

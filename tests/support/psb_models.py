@@ -8,7 +8,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from reluflow.psb import PsbCode, pack
-from reluflow.runtime.library import register
+from reluflow.sessions.library import register
 
 DOMAIN = "ai.reluflow"
 

@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from reluflow.graph import Model
-from reluflow.runtime import open_session
+from reluflow.sessions import open_session
 
 N = helper.make_node
 RNG = np.random.default_rng(3)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from reluflow.analysis import PatternReport as PatternReport
     from reluflow.analysis import SeriesReport as SeriesReport
     from reluflow.analysis import StepMeter as StepMeter
-    from reluflow.deployment import EvaluationOptions as EvaluationOptions
     from reluflow.errors import ReluflowError as ReluflowError
+    from reluflow.evaluation import EvaluationOptions as EvaluationOptions
     from reluflow.graph import PsbOptions as PsbOptions
-    from reluflow.runtime import get_library_path as get_library_path
+    from reluflow.sessions import get_library_path as get_library_path
 
 _HOMES = {
     "activation_bits": "reluflow._api.lookup",
@@ -38,12 +38,12 @@ _HOMES = {
     "convert": "reluflow._api.deploy",
     "evaluate": "reluflow._api.deploy",
     "find_pattern": "reluflow._api.lookup",
-    "get_library_path": "reluflow.runtime",
+    "get_library_path": "reluflow.sessions",
     "inspect": "reluflow._api.inspect",
     "sensitivity": "reluflow._api.training",
     "AnalysisOptions": "reluflow.analysis",
     "ComparisonReport": "reluflow.analysis",
-    "EvaluationOptions": "reluflow.deployment",
+    "EvaluationOptions": "reluflow.evaluation",
     "PatternReport": "reluflow.analysis",
     "PsbOptions": "reluflow.graph",
     "ReluflowError": "reluflow.errors",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource
-from reluflow.deployment import read_labels
 from reluflow.errors import DataError
+from reluflow.evaluation import read_labels
 
 _NAMES = ("label", "labels")
 Classes = tuple[NDArray[np.int64] | None, str]

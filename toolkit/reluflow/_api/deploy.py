@@ -13,7 +13,8 @@ import numpy as np
 from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
 from reluflow.data import open_data
-from reluflow.deployment import (
+from reluflow.errors import ModelError, OptionError
+from reluflow.evaluation import (
     ActivationBits,
     Conversion,
     Evaluation,
@@ -23,9 +24,8 @@ from reluflow.deployment import (
     choose_activation_bits,
     read_answers,
 )
-from reluflow.deployment import convert as convert_model
-from reluflow.deployment import evaluate as evaluate_model
-from reluflow.errors import ModelError, OptionError
+from reluflow.evaluation import convert as convert_model
+from reluflow.evaluation import evaluate as evaluate_model
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
 from reluflow.report import EVALUATION_FILES, write_evaluation
 
@@ -164,7 +164,7 @@ def evaluate(
 
     Example:
         >>> import numpy as np, reluflow
-        >>> from reluflow.deployment import EvaluationOptions
+        >>> from reluflow.evaluation import EvaluationOptions
         >>> held = np.load("models/fashion_mnist_test_2000.npz")
         >>> few = EvaluationOptions(samples=(4,), seeds=1)
         >>> found = reluflow.evaluate(

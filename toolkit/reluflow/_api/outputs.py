@@ -10,7 +10,7 @@ from typing import Any
 from reluflow.errors import OutputError
 from reluflow.report import refuse_other_files
 from reluflow.report.directory import JSON_NAME
-from reluflow.report.jsonfile import is_report_json
+from reluflow.report.files.jsonfile import is_report_json
 
 
 def keep_inputs_beside(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluflow.data import DataSource, open_data
-from reluflow.deployment import batch_size as fitting_size
-from reluflow.deployment import read_labels, read_targets
 from reluflow.errors import DataError, OptionError
+from reluflow.evaluation import batch_size as fitting_size
+from reluflow.evaluation import read_labels, read_targets
 from reluflow.graph import load
-from reluflow.runtime import check_threads
+from reluflow.sessions import check_threads
 from reluflow.temperature import Sensitivity
 
 OPTIMIZERS = ("sgd", "adamw")

@@ -1,12 +1,9 @@
 """The main job: run a tapped model over data, hash, count and measure every switch site."""
 
-from reluflow.analysis.checkpoint import holds_checkpoint
 from reluflow.analysis.compare import compare_models
-from reluflow.analysis.describe import describe_model, peak_memory_bytes
 from reluflow.analysis.lookup import Occurrences, find_occurrences, read_bits
-from reluflow.analysis.options import AnalysisOptions
-from reluflow.analysis.pipeline import Interrupted, Pipeline
-from reluflow.analysis.result import (
+from reluflow.analysis.results.describe import describe_model, peak_memory_bytes
+from reluflow.analysis.results.result import (
     ComparisonReport,
     GlobalReport,
     ModelDescription,
@@ -16,10 +13,13 @@ from reluflow.analysis.result import (
     SiteComparison,
     SiteReport,
 )
+from reluflow.analysis.results.summarize import Analysis, site_metrics, summarize
+from reluflow.analysis.run.checkpoint import holds_checkpoint
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.run.pipeline import Interrupted, Pipeline
 from reluflow.analysis.series import SeriesReport, SiteSeries, compare_series
-from reluflow.analysis.step_meter import Patterns, StepMeter
-from reluflow.analysis.step_result import SiteDistance, StepDistance
-from reluflow.analysis.summarize import Analysis, site_metrics, summarize
+from reluflow.analysis.steps.step_meter import Patterns, StepMeter
+from reluflow.analysis.steps.step_result import SiteDistance, StepDistance
 
 __all__ = [
     "Analysis",

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reluflow.analysis.accumulate import SiteAccumulator
-from reluflow.analysis.describe import describe_model, describe_run
-from reluflow.analysis.options import AnalysisOptions
-from reluflow.analysis.pipeline import Pipeline, Progress
-from reluflow.analysis.result import ComparisonReport, SiteComparison
+from reluflow.analysis.results.describe import describe_model, describe_run
+from reluflow.analysis.results.result import ComparisonReport, SiteComparison
+from reluflow.analysis.run.accumulate import SiteAccumulator
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.run.pipeline import Pipeline, Progress
 from reluflow.data import DataSource
 from reluflow.errors import ModelError
 from reluflow.graph import Model

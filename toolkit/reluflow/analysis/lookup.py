@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluflow.analysis.batching import choose_batch_size
-from reluflow.analysis.dependence import Feeds, find_dependence
-from reluflow.analysis.options import AnalysisOptions
-from reluflow.analysis.pipeline import tap_all
+from reluflow.analysis.run.batching import choose_batch_size
+from reluflow.analysis.run.dependence import Feeds, find_dependence
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.run.pipeline import tap_all
 from reluflow.data import DataSource
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, Tap
 from reluflow.patterns import fingerprint, unit_words
-from reluflow.runtime import Session, default_threads, open_session
+from reluflow.sessions import Session, default_threads, open_session
 
 _TRIED = 4
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.analysis.accumulate import SiteAccumulator
 from reluflow.analysis.compare import check_sites
-from reluflow.analysis.describe import describe_model, describe_run
-from reluflow.analysis.options import AnalysisOptions
-from reluflow.analysis.pipeline import Pipeline, Progress
-from reluflow.analysis.result import ModelDescription, RunDescription
-from reluflow.analysis.table_face import TableFace, plain_text
+from reluflow.analysis.results.describe import describe_model, describe_run
+from reluflow.analysis.results.result import ModelDescription, RunDescription
+from reluflow.analysis.results.table_face import TableFace, plain_text
+from reluflow.analysis.run.accumulate import SiteAccumulator
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.run.pipeline import Pipeline, Progress
 from reluflow.data import DataDescription, DataSource
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reluflow.analysis.blocked import open_hashing
-from reluflow.analysis.options import RANDOM_WORDS, AnalysisOptions
+from reluflow.analysis.run.blocked import open_hashing
+from reluflow.analysis.run.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.errors import ModelError
 from reluflow.graph import CutResult, HashedTap, Model, Tap, TapResult, cut_tail, hash_taps
-from reluflow.runtime import Session, open_session, use_library
+from reluflow.sessions import Session, open_session, use_library
 
 
 @dataclass(frozen=True, slots=True)

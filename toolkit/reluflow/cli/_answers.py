@@ -10,8 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from reluflow.deployment import METRICS, MetricFunction, has_array, read_answers
 from reluflow.errors import OptionError
+from reluflow.evaluation import METRICS, MetricFunction, has_array, read_answers
 
 
 def choose_answers(

@@ -11,14 +11,14 @@ from typer.core import TyperGroup
 from reluflow.cli._start import leaving_at_once
 
 COMMANDS = {
-    "inspect": "reluflow.cli.inspect:inspect",
-    "analyze": "reluflow.cli.analyze:analyze",
-    "compare": "reluflow.cli.compare:compare",
-    "sensitivity": "reluflow.cli.sensitivity:sensitivity",
-    "psb": "reluflow.cli.psb:app",
-    "recording": "reluflow.cli.recording:recording",
-    "index": "reluflow.cli.index:index",
-    "demo": "reluflow.cli.demo:demo",
+    "inspect": "reluflow.cli.commands.inspect:inspect",
+    "analyze": "reluflow.cli.commands.analyze:analyze",
+    "compare": "reluflow.cli.commands.compare:compare",
+    "sensitivity": "reluflow.cli.commands.sensitivity:sensitivity",
+    "psb": "reluflow.cli.commands.psb:app",
+    "recording": "reluflow.cli.commands.recording:recording",
+    "index": "reluflow.cli.commands.index:index",
+    "demo": "reluflow.cli.commands.demo:demo",
 }
 
 

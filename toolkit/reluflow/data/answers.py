@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reluflow.data.blocks import READ_ERRORS
-from reluflow.data.column import Array, Column
-from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
-from reluflow.data.npy import MAGIC, npy_column
-from reluflow.data.npz import array_names, npz_array
-from reluflow.data.words import first_line, listing
+from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
+from reluflow.data.formats.npy import MAGIC, npy_column
+from reluflow.data.formats.npz import array_names, npz_array
+from reluflow.data.sources.blocks import READ_ERRORS
+from reluflow.data.sources.column import Array, Column
+from reluflow.data.sources.words import first_line, listing
 from reluflow.errors import DataError
 
 _FORMATS = ".npz, .npy or idx"

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.data.bytes_to_input import is_image_bytes, prepared
-from reluflow.data.column import ArrayColumn, Column, LimitedColumn
-from reluflow.data.foreign import as_array, is_foreign_array, is_module, refuse_dataset
-from reluflow.data.idx import GZIP_MAGIC, idx_column, is_idx
-from reluflow.data.images import SUFFIXES, ImageColumn, identify, list_images
-from reluflow.data.iterator import IteratorSource, is_batches
-from reluflow.data.npy import MAGIC, npy_column, with_small_float
-from reluflow.data.npz import npz_columns
-from reluflow.data.pixels import DECODE_NOTE
-from reluflow.data.preprocessing import Preprocessing, make_plan
-from reluflow.data.random import RandomColumn, RandomData, random_identity
-from reluflow.data.source import ColumnSource, DataSource, hash_array
-from reluflow.data.spec import InputSpec
-from reluflow.data.validate import check_kind, check_names, check_specs
-from reluflow.data.words import listing, near_names, tensor
+from reluflow.data.formats.bytes_to_input import is_image_bytes, prepared
+from reluflow.data.formats.foreign import as_array, is_foreign_array, is_module, refuse_dataset
+from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
+from reluflow.data.formats.images import SUFFIXES, ImageColumn, identify, list_images
+from reluflow.data.formats.iterator import IteratorSource, is_batches
+from reluflow.data.formats.npy import MAGIC, npy_column, with_small_float
+from reluflow.data.formats.npz import npz_columns
+from reluflow.data.formats.random import RandomColumn, RandomData, random_identity
+from reluflow.data.sources.column import ArrayColumn, Column, LimitedColumn
+from reluflow.data.sources.pixels import DECODE_NOTE
+from reluflow.data.sources.preprocessing import Preprocessing, make_plan
+from reluflow.data.sources.source import ColumnSource, DataSource, hash_array
+from reluflow.data.sources.spec import InputSpec
+from reluflow.data.sources.validate import check_kind, check_names, check_specs
+from reluflow.data.sources.words import listing, near_names, tensor
 from reluflow.errors import DataError, OptionError
 
 _FORMATS = ".npy, .npz, idx, idx.gz or a folder of images"

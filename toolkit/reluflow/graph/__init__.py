@@ -1,45 +1,45 @@
 """The only room that knows ONNX: load, find switch sites, rewrite, save."""
 
-from reluflow.graph.annotate import annotate
-from reluflow.graph.bake import bake_samples
-from reluflow.graph.batch_statistics import BatchStatisticsResult, use_batch_statistics
-from reluflow.graph.batch_training import normalises_by_batch
-from reluflow.graph.blocked_taps import blocked_probe, has_convolutions, read_blocked
-from reluflow.graph.bound_sites import bound_shapes
-from reluflow.graph.comparable import (
-    check_fully,
-    has_narrow_floats,
-    replaceable_inputs,
-    rounds_activations,
-)
-from reluflow.graph.cut import CutResult, cut_tail
-from reluflow.graph.expose import expose
-from reluflow.graph.fold_batchnorm import Folded, FoldResult, fold_batchnorm
-from reluflow.graph.hash_taps import HashedTap, HashTapsResult, hash_taps
 from reluflow.graph.input_defaults import with_input_defaults, without_input_defaults
-from reluflow.graph.model import Model, load
-from reluflow.graph.outputs import output_makers
-from reluflow.graph.program import Operation, Program, read_program
-from reluflow.graph.prune import Pruned, PruneResult, prune
-from reluflow.graph.psb_alone import psb_alone
-from reluflow.graph.psb_floats import psb_in_floats, with_wide_activations
-from reluflow.graph.psb_nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
-from reluflow.graph.psb_options import PsbOptions
-from reluflow.graph.refused import Refused
-from reluflow.graph.saturation import SaturationCounts, count_saturation
-from reluflow.graph.site import Fold, LeftOut, Survey, SwitchSite
-from reluflow.graph.sites import find_sites, survey_sites
-from reluflow.graph.tap import Tap, TapResult, tap
-from reluflow.graph.to_psb import ConvertedNode, PsbResult, to_psb
-from reluflow.graph.unrunnable import why_unrunnable
-from reluflow.graph.upgrade import upgrade
-from reluflow.graph.weights_as_inputs import (
+from reluflow.graph.proto.model import Model, load
+from reluflow.graph.psb.alone import psb_alone
+from reluflow.graph.psb.bake import bake_samples
+from reluflow.graph.psb.floats import psb_in_floats, with_wide_activations
+from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
+from reluflow.graph.psb.options import PsbOptions
+from reluflow.graph.psb.saturation import SaturationCounts, count_saturation
+from reluflow.graph.psb.to_psb import ConvertedNode, PsbResult, to_psb
+from reluflow.graph.psb.upgrade import upgrade
+from reluflow.graph.psb.with_sampler import with_sampler
+from reluflow.graph.rewrite.batch_statistics import BatchStatisticsResult, use_batch_statistics
+from reluflow.graph.rewrite.cut import CutResult, cut_tail
+from reluflow.graph.rewrite.expose import expose
+from reluflow.graph.rewrite.fold_batchnorm import Folded, FoldResult, fold_batchnorm
+from reluflow.graph.rewrite.program import Operation, Program, read_program
+from reluflow.graph.rewrite.prune import Pruned, PruneResult, prune
+from reluflow.graph.rewrite.refused import Refused
+from reluflow.graph.rewrite.weights_as_inputs import (
     WeightInput,
     WeightInputsResult,
     read_weights,
     weights_as_inputs,
 )
-from reluflow.graph.with_sampler import with_sampler
+from reluflow.graph.sites.bound import bound_shapes
+from reluflow.graph.sites.find import find_sites, survey_sites
+from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
+from reluflow.graph.taps.annotate import annotate
+from reluflow.graph.taps.blocked_taps import blocked_probe, has_convolutions, read_blocked
+from reluflow.graph.taps.hash_taps import HashedTap, HashTapsResult, hash_taps
+from reluflow.graph.taps.tap import Tap, TapResult, tap
+from reluflow.graph.view.batch_training import normalises_by_batch
+from reluflow.graph.view.comparable import (
+    check_fully,
+    has_narrow_floats,
+    replaceable_inputs,
+    rounds_activations,
+)
+from reluflow.graph.view.outputs import output_makers
+from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "BatchStatisticsResult",

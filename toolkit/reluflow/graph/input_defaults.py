@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from reluflow.graph._copy import copy_proto
-from reluflow.graph.model import Model
-from reluflow.graph.psb_nodes import is_psb, psb_inputs
+from reluflow.graph.proto.copy import copy_proto
+from reluflow.graph.proto.model import Model
+from reluflow.graph.psb.nodes import is_psb, psb_inputs
 
 
 def without_input_defaults(model: Model) -> Model:

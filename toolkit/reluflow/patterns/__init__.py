@@ -1,7 +1,5 @@
 """Patterns: hash the pre-activations of a site, count the patterns exactly, measure the counts."""
 
-from reluflow.patterns.count_table import CountTable, merge
-from reluflow.patterns.counts import PatternCounts
 from reluflow.patterns.global_pattern import add_site, add_sites, global_keys
 from reluflow.patterns.graded import (
     EffectivePatterns,
@@ -32,6 +30,8 @@ from reluflow.patterns.sampled import (
     class_overlap,
     group_entropy,
 )
+from reluflow.patterns.tables.count_table import CountTable, merge
+from reluflow.patterns.tables.counts import PatternCounts
 from reluflow.patterns.thesis import (
     occupancy,
     thesis_counts,

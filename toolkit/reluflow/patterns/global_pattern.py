@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns._pointer import carray, pointer
+from reluflow.patterns.kernels.pointer import carray, pointer
 
 
 @numba.njit(inline="always")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns._layout import check_pre_activations, contiguous_blocks
-from reluflow.patterns.count_table import CountTable
+from reluflow.patterns.kernels.layout import check_pre_activations, contiguous_blocks
+from reluflow.patterns.tables.count_table import CountTable
 
 _Z = 1.959964
 """Two-sided 95 % of a normal distribution."""

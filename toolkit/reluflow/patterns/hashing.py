@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns import _kernels
-from reluflow.patterns._layout import (
+from reluflow.patterns.kernels import hash as _kernels
+from reluflow.patterns.kernels.layout import (
     check_pre_activations,
     contiguous_blocks,
     run_split,

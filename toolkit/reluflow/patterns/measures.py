@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns.count_table import CountTable, merge_join
+from reluflow.patterns.tables.count_table import CountTable, merge_join
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reluflow.errors import OptionError, OutputError
-from reluflow.patterns._records import write_atomically
+from reluflow.patterns.tables.records import write_atomically
 
 _FLUSH_ROWS = 4096
 _KEYS = ("step", "site")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns import _thesis_kernels
-from reluflow.patterns._layout import (
+from reluflow.patterns.kernels import thesis as _thesis_kernels
+from reluflow.patterns.kernels.layout import (
     check_pre_activations,
     contiguous_blocks,
     run_split,

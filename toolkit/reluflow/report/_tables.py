@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reluflow.analysis.result import SiteComparison
+from reluflow.analysis.results.result import SiteComparison
 from reluflow.graph import SwitchSite
-from reluflow.report._format import layer_name, plain, shorten
+from reluflow.report.tables.format import layer_name, plain, shorten
 
 Cell = tuple[str, float | int | str]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from reluflow.analysis import PatternReport, SeriesReport
 from reluflow.errors import OutputError
-from reluflow.report.jsonfile import Report, is_report_json, write_json
-from reluflow.report.over_time import write_series_page
-from reluflow.report.page import write_html
-from reluflow.report.parquet import CountChunk, write_patterns_parquet
-from reluflow.report.pictures import PICTURES, write_pictures
+from reluflow.report.files.jsonfile import Report, is_report_json, write_json
+from reluflow.report.files.parquet import CountChunk, write_patterns_parquet
+from reluflow.report.pages.over_time import write_series_page
+from reluflow.report.pages.page import write_html
+from reluflow.report.pictures.sites import PICTURES, write_pictures
 
 PAGE_NAME = "report.html"
 JSON_NAME = "report.json"

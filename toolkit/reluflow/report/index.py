@@ -14,14 +14,14 @@ from reluflow._version import __version__
 from reluflow.analysis import ComparisonReport, PatternReport
 from reluflow.errors import OutputError
 from reluflow.patterns import read
-from reluflow.report._atomic import write_text
-from reluflow.report._facts import file_name, when
-from reluflow.report._format import count, decimal, percent, plain, plural
-from reluflow.report._palette import CIVIDIS
-from reluflow.report._templates import environment, read_part
 from reluflow.report.directory import JSON_NAME, PAGE_NAME
-from reluflow.report.jsonfile import read_json
-from reluflow.report.over_time import RECORDING_PAGE, write_recording_page
+from reluflow.report.files.atomic import write_text
+from reluflow.report.files.jsonfile import read_json
+from reluflow.report.pages.over_time import RECORDING_PAGE, write_recording_page
+from reluflow.report.pages.rendering import environment, read_part
+from reluflow.report.pictures.palette import CIVIDIS
+from reluflow.report.tables.facts import file_name, when
+from reluflow.report.tables.format import count, decimal, percent, plain, plural
 
 INDEX_NAME = "index.html"
 _DEPTH = 3

@@ -1,0 +1,1 @@
+"""Watching patterns during a training."""

@@ -1,0 +1,398 @@
+"""PatternMonitor: watch activation patterns during a training that it does not change."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
+from torch import distributed, nn
+from torch.optim import Optimizer
+
+from reluflow.errors import DataError, OptionError
+from reluflow.patterns import PatternRecorder
+from reluflow.temperature import (
+    DivergenceAlarm,
+    PhaseDiagram,
+    Sensitivity,
+    SigmaWatch,
+    default_rates,
+    sweep,
+    temperature,
+    transition_width,
+)
+from reluflow_torch.monitoring.measures import (
+    BATCH,
+    STATISTICS,
+    Inputs,
+    SiteCounts,
+    are_plain,
+    as_batches,
+    copy_inputs,
+    count_sites,
+    measure_site,
+)
+from reluflow_torch.monitoring.sinks import Measures, ParquetSink, Sink, TensorBoardSink, WandbSink
+from reluflow_torch.sites.distance import Distances
+from reluflow_torch.sites.hooks import WeakHook
+from reluflow_torch.sites.patterns import MAX_SAMPLES
+from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
+from reluflow_torch.training.checks import check_pair
+from reluflow_torch.training.closure import Closure, with_closure
+from reluflow_torch.training.follow import TrainingPasses
+from reluflow_torch.training.probe import Pass, StepProbe
+from reluflow_torch.training.ranks import rank
+from reluflow_torch.training.rates import rate_ratios, read_rates
+
+MEAN = "mean"
+"""Name of the row that holds what belongs to the whole model."""
+SWEEP_RATES = 17
+STATE_VERSION = 1
+
+
+class DivergenceWarning(UserWarning):
+    """The width of the transition rises: the training may be about to diverge."""
+
+
+class PatternMonitor:
+    """Record what a training does to the activation patterns, without changing it bit for bit.
+
+    Attach it once; the training loop stays as it is. Three things happen after so many
+    optimizer steps, each costs forward passes and nothing else:
+
+    * every `every` steps, as many passes as the step was made of: D and temperature of the step
+      just taken, per site and mean, on the batch that made it, and the learning rate used;
+    * every `measures_every` steps, one pass per batch of `data`, all its samples: the number of
+      patterns and its changes, entropy, most frequent pattern, Jaccard index to the start
+      and to the measurement before, dead and always active units;
+    * every `sweep_every` steps, one pass a rate: the sensitivity to the learning rate, from
+      which `phase_diagram` is made and sigma is watched for divergence.
+
+    With torch.distributed only rank 0 measures, so SyncBatchNorm, which waits for all ranks, is
+    refused there.
+
+    Args:
+        optimizer: the training's; not LBFGS.
+        model: the module that the training loop calls.
+        every: steps between measurements of D; 0: never.
+        measures_every: steps between pattern measures; 0: never.
+        sweep_every: steps between sweeps; 0: never.
+        recorder: a `PatternRecorder`, or a directory for one (Parquet).
+        tensorboard: a `SummaryWriter`, or a directory for one.
+        wandb: a run of Weights & Biases, or True for the active one.
+        data: one batch or a list of batches for the pattern measures: a tensor, a tuple of
+            positional or a dict of keyword arguments, on the model's device. None: a copy
+            of the first batch trained on.
+        rates: learning rates of a sweep, increasing; 17 from 1e-6 to 1e2 by default. They
+            count for the group with the highest rate; the others keep their ratio.
+        watch: the divergence watch; None: one with default settings.
+        on_alarm: called with each alarm; None: a `DivergenceWarning` is issued.
+        statistics: of batch normalisation in the pattern measures: those of the "batch" measured
+            on, as in training, or the "running" ones, as in inference. Dropout is off, buffers are
+            put back. Each record has the choice as `batch_statistics`, 1 or 0.
+        max_samples: bound on the samples per site of one pass for D; the pattern measures take
+            all samples.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+
+    Attributes:
+        step: number of optimizer steps seen.
+        distances: what the latest measured step changed; None before the first.
+        layers: name of each site seen so far -> path of the module that feeds it, such as `fc1`.
+        folds: other folds at 0 seen so far, such as `x.abs()`: name -> operator; not counted.
+        sweeps: `(step, rate in use, Sensitivity)` of each sweep.
+        alarms: the alarms so far.
+        watch: see above.
+
+    Raises:
+        OptionError: an argument makes no sense, or what it needs is not installed.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with PatternMonitor(optimizer, model, every=2) as monitor:
+        ...     for _ in range(4):
+        ...         optimizer.zero_grad()
+        ...         model(torch.randn(32, 4)).square().mean().backward()
+        ...         _ = optimizer.step()
+        >>> monitor.step, [site.name for site in monitor.distances.sites]
+        (4, ['1'])
+
+    Reference: SPEC sections 3 and 5; thesis 3.1.3, 3.2.2 to 3.2.4.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: nn.Module,
+        *,
+        every: int = 10,
+        measures_every: int = 0,
+        sweep_every: int = 0,
+        recorder: PatternRecorder | str | os.PathLike[str] | None = None,
+        tensorboard: Any = None,
+        wandb: Any = None,
+        data: Any = None,
+        rates: ArrayLike | None = None,
+        watch: SigmaWatch | None = None,
+        on_alarm: Callable[[DivergenceAlarm], None] | None = None,
+        statistics: str = BATCH,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+    ) -> None:
+        check_pair("PatternMonitor", optimizer, model)
+        if statistics not in STATISTICS:
+            raise OptionError(
+                f"statistics is {statistics!r}; give 'batch' for batch normalisation as in "
+                "training, or 'running' as in inference."
+            )
+        self._periods = (every, measures_every, sweep_every)
+        if min(self._periods) < 0 or not any(self._periods):
+            raise OptionError(
+                f"every, measures_every and sweep_every are {', '.join(map(str, self._periods))}; "
+                "give numbers of steps, at least one of them above 0."
+            )
+        self.step = 0
+        self.distances: Distances | None = None
+        self.layers: dict[str, str] = {}
+        self.folds: dict[str, str] = {}
+        self.sweeps: list[tuple[int, float, Sensitivity]] = []
+        self.alarms: list[DivergenceAlarm] = []
+        self.watch = watch if watch is not None else SigmaWatch()
+        self._on_alarm = on_alarm
+        self._rates = default_rates(SWEEP_RATES, 1e-6, 1e2) if rates is None else rates
+        self._batches: list[Inputs] = [] if data is None else as_batches(data)
+        self._first: dict[str, SiteCounts] = {}
+        self._last: dict[str, SiteCounts] = {}
+        self._statistics, self._smooth = statistics, smooth
+        self._optimizer = bare_optimizer(optimizer)
+        self._model = eager_module(model)
+        _check_ranks(self._model)
+        self._probe = StepProbe(
+            self._model, self._optimizer, max_samples=max_samples, smooth=smooth
+        )
+        self._swept: Sensitivity | None = None
+        self._measured: Measures = {}
+        self._looked: list[Pass] = []
+        self._sinks = [] if rank() else _open_sinks(recorder, tensorboard, wandb)
+        self._passes = TrainingPasses(model, self._probe, self._wants_anything)
+        self._handles = [
+            self._optimizer.register_step_pre_hook(WeakHook(self, "_before_step")),
+            self._optimizer.register_step_post_hook(WeakHook(self, "_after_step")),
+        ]
+
+    @property
+    def forward_passes(self) -> int:
+        """Number of forward passes made beside those of the training, pattern measures aside."""
+        return self._probe.forward_passes
+
+    def phase_diagram(self) -> PhaseDiagram:
+        """Return the sweeps so far as a phase diagram.
+
+        Raises:
+            DataError: no sweep was made.
+        """
+        if not self.sweeps:
+            raise DataError(
+                f"the monitor has made no sweep in {self.step} steps; set sweep_every to a number "
+                "of steps that the training reaches."
+            )
+        steps, used, sweeps = zip(*self.sweeps, strict=True)
+        return PhaseDiagram.from_sweeps(steps, sweeps, used)
+
+    def _is_due(self, period: int) -> bool:
+        return rank() == 0 and period > 0 and self.step % period == 0
+
+    def _wants_anything(self) -> bool:
+        return any(self._is_due(period) for period in self._periods)
+
+    def _before_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Sweep the rates, and measure patterns, while the weights are still the old ones."""
+        self._looked = []
+        if not self._wants_anything():
+            return None
+        given = with_closure(
+            args, kwargs, lambda closure: Closure(closure, optimizer, self._model, self._look)
+        )
+        if given is not None:
+            return given[1]
+        self._look()
+        return None
+
+    def _look(self) -> None:
+        """Look at the old weights, once the gradients of the step are there."""
+        every, measures_every, sweep_every = self._periods
+        kept = self._passes.kept
+        if not kept:
+            raise DataError(
+                "PatternMonitor has seen no forward pass of its model in train() mode and with "
+                "gradients before optimizer.step(); give it the very module that the training "
+                "loop calls, and compile or wrap that module first."
+            )
+        if self._is_due(every) or self._is_due(sweep_every):
+            self._probe.look(kept)
+            self._looked = [each for each in kept if each.patterns]
+        for each in kept:
+            if each.patterns is not None:
+                self.layers |= {name: site.layer for name, site in each.patterns.items()}
+                self.folds |= {fold.name: fold.op for fold in each.patterns.folds}
+        if self._is_due(measures_every):
+            self._measure_patterns(kept[0])
+        if self._is_due(sweep_every) and self._looked:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._probe.ratios = rate_ratios(read_rates(self._optimizer))
+        with self._probe.measuring(passes=self._looked) as measure:
+            self._swept = sweep(
+                lambda rate: {site.name: site.distance for site in measure(rate).sites},
+                self._rates,
+            )
+
+    def _measure_patterns(self, seen: Pass) -> None:
+        if not self._batches:
+            self._batches = [copy_inputs(seen.batch.args, seen.batch.kwargs)]
+        found = count_sites(
+            self._model, self._batches, smooth=self._smooth, statistics=self._statistics
+        )
+        self._first = self._first or found
+        choice = {"batch_statistics": int(self._statistics == BATCH)}
+        self._measured = {
+            name: measure_site(counts, self._first.get(name), self._last.get(name)) | choice
+            for name, counts in found.items()
+        }
+        self._last = found
+
+    def _after_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Measure what the step has changed, and write all down."""
+        whole: dict[str, float | int] = {"learning_rate": max(read_rates(self._optimizer))}
+        rows, self._measured = self._measured, {}
+        if self._is_due(self._periods[0]) and self._looked:
+            self.distances = self._probe.compare(self._looked)
+            for site in self.distances.sites:
+                heat = _heat(site.distance, site.samples) | {"nans": site.nans}
+                rows[site.name] = heat | rows.get(site.name, {})
+            samples = sum(site.samples for site in self.distances.sites)
+            whole |= _heat(self.distances.mean, samples) | {"nans": self.distances.nans}
+        if self._swept is not None:
+            whole |= self._take_sweep(self._swept, whole["learning_rate"])
+            self._swept = None
+        if rows or len(whole) > 1:
+            for sink in self._sinks:
+                sink.write(self.step, {MEAN: whole, **rows})
+        self._looked = []
+        self._passes.forget()
+        self.step += 1
+
+    def _take_sweep(self, found: Sensitivity, rate: float) -> dict[str, float | int]:
+        """Keep a sweep, and look whether sigma rises."""
+        self.sweeps.append((self.step, rate, found))
+        alarm = self.watch.observe(self.step, transition_width(found))
+        if alarm is not None:
+            self.alarms.append(alarm)
+            if self._on_alarm is not None:
+                self._on_alarm(alarm)
+            else:
+                warnings.warn(str(alarm), DivergenceWarning, stacklevel=2)
+        try:
+            model = found.fit("log-normal").model
+        except DataError:
+            return {"swept": 1}
+        return {"swept": 1, "mu": model.mu, "sigma": model.sigma}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return step, watch, data and counts: a resumed monitor goes on alike.
+
+        Tensors and plain values only. The sweeps are not in it: save `phase_diagram` on its
+        own; nor are data that hold other objects: give the same again.
+        """
+        return {
+            "version": STATE_VERSION,
+            "step": self.step,
+            "watch": self.watch.to_dict(),
+            "batches": self._batches if are_plain(self._batches) else [],
+            "first": {name: counts.to_tensors() for name, counts in self._first.items()},
+            "last": {name: counts.to_tensors() for name, counts in self._last.items()},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state.
+
+        Args:
+            state_dict: what `state_dict` returned.
+
+        Raises:
+            DataError: another version.
+        """
+        if state_dict.get("version") != STATE_VERSION:
+            raise DataError(
+                f"state_dict has version {state_dict.get('version')!r}; this reluflow reads "
+                f"version {STATE_VERSION}: load it with the release that saved it."
+            )
+        self.step = state_dict["step"]
+        self.watch = SigmaWatch.from_dict(state_dict["watch"])
+        self._batches = list(state_dict["batches"]) or self._batches
+        for own, kept in ((self._first, "first"), (self._last, "last")):
+            own.clear()
+            own |= {name: SiteCounts.from_tensors(t) for name, t in state_dict[kept].items()}
+
+    def close(self) -> None:
+        """Let go of model and optimizer, and keep what was recorded."""
+        for handle in self._handles:
+            handle.remove()
+        self._passes.close()
+        for sink in self._sinks:
+            sink.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_ranks(model: nn.Module) -> None:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    for name, module in model.named_modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            raise OptionError(
+                f"model has the SyncBatchNorm {name!r}, whose passes wait for all processes, but "
+                "a PatternMonitor runs passes on rank 0 alone; use BatchNorm, or train without "
+                "the monitor."
+            )
+
+
+def _open_sinks(
+    recorder: PatternRecorder | str | os.PathLike[str] | None, tensorboard: Any, wandb: Any
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    if recorder is not None:
+        sinks.append(ParquetSink(recorder))
+    if tensorboard is not None:
+        sinks.append(TensorBoardSink(tensorboard))
+    if wandb is not None and wandb is not False:
+        sinks.append(WandbSink(wandb))
+    return sinks
+
+
+def _heat(distance: float, samples: int) -> dict[str, float | int]:
+    heat = temperature(distance, samples)
+    return {
+        "distance": distance,
+        "temperature_bits": heat.bits,
+        "saturated": int(heat.saturated),
+    }

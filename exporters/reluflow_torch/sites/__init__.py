@@ -1,0 +1,1 @@
+"""Switch sites of a running torch model, and their patterns."""

@@ -1,0 +1,75 @@
+"""Which weights a forward pass ran with: noted, to see later whether they are the present ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from reluflow_torch.sites.modules import all_modules
+
+
+class WeightMarks:
+    """The parameters of a model at one moment; equal only where nothing has touched them.
+
+    Noted are which tensors they are, where their values lie, how often these were written to
+    and, since writing through `.data` leaves no trace, the norm of each. A norm may stay the same
+    by chance, and a value may come back after a detour: equality errs on the safe side but
+    for a change that leaves every norm and no trace.
+
+    Args:
+        model: whose parameters are noted.
+
+    Example:
+        >>> model = nn.Linear(2, 2)
+        >>> before = WeightMarks(model)
+        >>> before == WeightMarks(model)
+        True
+        >>> _ = model.weight.data.mul_(1.01)
+        >>> before == WeightMarks(model)
+        False
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, model: nn.Module) -> None:
+        found = {
+            id(weight): weight
+            for module in all_modules(model)
+            for weight in module._parameters.values()
+            if weight is not None
+        }
+        weights = [w for w in found.values() if not nn.parameter.is_lazy(w)]
+        self._is_known = torch._C._functorch.peek_interpreter_stack() is None
+        self._marks: list[tuple[int, int, int]] = []
+        self._norms: list[list[Tensor]] = []
+        if self._is_known:
+            self._marks = [(id(w), w.data_ptr(), w._version) for w in weights]
+            self._norms = _norms(weights)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WeightMarks):
+            return NotImplemented
+        return self._marks == other._marks and self.same_values(other)
+
+    def same_values(self, other: WeightMarks) -> bool:
+        """Tell whether the values are those of the other moment, whatever came between."""
+        return (
+            self._is_known
+            and other._is_known
+            and len(self._norms) == len(other._norms)
+            and all(
+                torch.equal(torch.stack(a), torch.stack(b))
+                for a, b in zip(self._norms, other._norms, strict=True)
+            )
+        )
+
+
+def _norms(weights: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Return the norm of each tensor, those of one kind together: mixed lists are slow."""
+    groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for weight in weights:
+        groups.setdefault((weight.dtype, weight.device), []).append(weight.detach())
+    with torch.no_grad():
+        return [list(torch._foreach_norm(group)) for group in groups.values()]

@@ -1,0 +1,123 @@
+"""Watch the training passes of a model since the last step, and their patterns if wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reluflow_torch.sites.chain import ChainCapture
+from reluflow_torch.sites.hooks import WeakHook
+from reluflow_torch.sites.patterns import PatternCapture
+from reluflow_torch.sites.unwrap import called_module, is_compiled
+from reluflow_torch.sites.weights import WeightMarks
+from reluflow_torch.training.probe import Batch, Pass, StepProbe, device_of
+
+
+class TrainingPasses:
+    """Remember the passes in training mode and with gradients that a step is made of.
+
+    All passes since the last step count: micro-batches whose gradients are accumulated, both
+    halves of a siamese pair, real and generated examples.
+
+    Args:
+        model: the module that the training loop calls.
+        probe: whose passes are not training passes; makes the captures.
+        is_wanted: asked before each pass whether it is wanted.
+
+    Attributes:
+        kept: the passes of the coming step, in their order; empty where none was wanted.
+    """
+
+    def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
+        self.kept: list[Pass] = []
+        self._model = called_module(model)
+        self._probe = probe
+        self._is_wanted = is_wanted
+        self._capture: PatternCapture | ChainCapture | None = None
+        self._abandoned: PatternCapture | None = None
+        self._handles = [
+            self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
+            self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
+        ]
+        self._compiled_call = self._model._compiled_call_impl
+        if self._compiled_call is not None:  # compiled in place: its hooks are in the graph
+            self._model._compiled_call_impl = _watched(
+                WeakHook(self, "_begin"), self._model, self._compiled_call
+            )
+
+    def forget(self) -> None:
+        """Drop the passes: the weights have moved on."""
+        self.kept = []
+
+    def _detach(self) -> None:
+        """Take away what a failed pass left behind."""
+        if self._abandoned is not None:
+            self._abandoned.detach()
+            self._abandoned = None
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._detach()
+        for handle in self._handles:
+            handle.remove()
+        if self._compiled_call is not None:
+            self._model._compiled_call_impl = self._compiled_call
+
+    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        is_training = module.training and torch.is_grad_enabled()
+        if module is not self._model or self._probe.is_running or not is_training:
+            return
+        self._detach()
+        if not self._is_wanted() or _is_transformed(args, kwargs):
+            return
+        batch = Batch.now(args, kwargs, device_of(module))
+        is_plain = torch._C._functorch.peek_interpreter_stack() is None
+        capture = None
+        if is_plain and not is_compiled(module):
+            capture = self._probe.capture_of(batch)
+        begun = Pass(batch, weights=WeightMarks(self._probe.model))
+        if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
+            begun.random = self._probe.random_state()
+        self.kept.append(begun)
+        if capture is not None:
+            self._capture = capture
+            capture.__enter__()
+
+    def _end(self, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+        if module is not self._model or self._capture is None or self._probe.is_running:
+            return
+        capture, self._capture = self._capture, None
+        if result is None and sys.exc_info()[0] is not None:  # the pass failed
+            self.kept.pop()
+            if isinstance(capture, PatternCapture):
+                self._abandoned = capture
+                capture.abandon()
+            else:
+                capture.__exit__(None, None, None)
+        else:
+            capture.__exit__(None, None, None)
+            self.kept[-1].patterns = capture.take()
+
+
+def _is_transformed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether inputs belong to a `vmap` or `grad` of torch.func and end with it."""
+    return any(
+        isinstance(value, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)
+        for value in (*args, *kwargs.values())
+    )
+
+
+def _watched(
+    begin: Callable[..., Any], module: nn.Module, call: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a compiled call that tells of its batch before it starts."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        begin(module, args, kwargs)
+        return call(*args, **kwargs)
+
+    return watched

@@ -1,0 +1,394 @@
+"""What would one optimizer step change? Try it, look, and put everything back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from reluflow.errors import DataError, OptionError
+from reluflow_torch.sites.chain import Chain, ChainCapture
+from reluflow_torch.sites.distance import Distances, distances, pooled
+from reluflow_torch.sites.modules import all_modules
+from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
+from reluflow_torch.sites.patterns import (
+    MAX_SAMPLES,
+    PatternCapture,
+    Patterns,
+    SiteNames,
+    check_max_samples,
+)
+from reluflow_torch.sites.weights import WeightMarks
+from reluflow_torch.training.rates import set_rates
+from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
+
+_TOLERANCE = 0.01  # rounding may flip a pre-activation at 0; batch normalisation flips most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The inputs of one forward pass and the conditions it ran under.
+
+    Attributes:
+        args: positional arguments of the model.
+        kwargs: its keyword arguments.
+        autocast: device type, whether autocast was on there, its type of numbers.
+        versions: how often each tensor had been written to, to notice later writes.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    autocast: tuple[tuple[str, bool, torch.dtype], ...] = ()
+    versions: tuple[int, ...] = ()
+
+    @classmethod
+    def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device) -> Batch:
+        """Return the inputs of a pass that starts now."""
+        kinds = dict.fromkeys((device.type, "cpu"))
+        autocast = tuple(
+            (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+            for kind in kinds
+        )
+        return cls(args, kwargs, autocast, _versions(args, kwargs))
+
+    @contextmanager
+    def casting(self) -> Iterator[None]:
+        """Cast as the pass did."""
+        with ExitStack() as stack:
+            for kind, enabled, dtype in self.autocast:
+                stack.enter_context(
+                    torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
+                )
+            yield
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether autocast was on."""
+        return any(enabled for _, enabled, _ in self.autocast)
+
+    def check_unchanged(self) -> None:
+        """Refuse a batch whose tensors were overwritten since the pass.
+
+        Raises:
+            DataError: one was.
+        """
+        if _versions(self.args, self.kwargs) != self.versions:
+            raise DataError(
+                "the input of the model was changed in place after the forward pass that used "
+                "it, so the pass cannot be repeated; write into a copy of the batch instead."
+            )
+
+
+@dataclass(slots=True, eq=False)
+class Pass:
+    """One forward pass before a step.
+
+    Attributes:
+        batch: its inputs and conditions.
+        patterns: of the weights that the step starts from; None: not known.
+        random: state of the generators at its start; None: the model draws nothing, or the
+            present state will do.
+        weights: those that it ran with.
+    """
+
+    batch: Batch
+    patterns: Patterns | None = None
+    random: RandomState | None = None
+    weights: WeightMarks | None = None
+
+
+def _eagerly() -> Any:
+    """Return a context in which compiled functions run as they are written."""
+    if "torch._dynamo" in sys.modules:
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
+
+
+def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(
+        value._version
+        for value in (*args, *kwargs.values())
+        if isinstance(value, Tensor) and not value.is_inference()
+    )
+
+
+class StepProbe:
+    """Measure D of hypothetical steps of an optimizer on one batch.
+
+    Parameters, gradients, optimizer state, buffers and random generators
+    are put back bit for bit after every measurement; Python attributes that a module sets
+    in its forward pass are not. Python's and numpy's generators are put back where the
+    first pass drew from them.
+
+    Args:
+        model: an eager module; wrappers of `torch.compile` and DDP taken off.
+        optimizer: whose own `step` is tried, so momentum, weight decay and clipping count.
+        ratios: rate of each param group as a multiple of the rate that is tried; None:
+            all 1.
+        max_samples: bound on samples per site.
+        smooth: whether smooth activations are sites too.
+        examples: measure on this many first examples of each batch only; for models that
+            treat each on its own (no batch normalisation, no dropout). None: on all.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> x = torch.ones(4, 2)
+        >>> model(x).sum().backward()
+        >>> probe = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> with probe.measuring(x) as measure:
+        ...     (measure(1e-6).mean, measure(1e3).mean)
+        (0.0, 1.0)
+
+    Reference: SPEC section 5, hypothetical probe.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        ratios: list[float] | None = None,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+        examples: int | None = None,
+    ) -> None:
+        if examples is not None and examples < 1:
+            raise OptionError(
+                f"examples is {examples}, but a distance wants at least 1 example; give a "
+                "positive number, such as 64, or None."
+            )
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise OptionError(
+                "optimizer is LBFGS, whose step runs the model many times, but a probe wants "
+                "one step for one gradient; use SGD, AdamW or another first-order optimizer."
+            )
+        check_max_samples(max_samples)
+        self.ratios = ratios if ratios is not None else [1.0] * len(optimizer.param_groups)
+        self.forward_passes = 0
+        self.is_running = False
+        self.model = model
+        self._host_draws = True
+        self._is_first = True
+        self._names = SiteNames()
+        self._optimizer = optimizer
+        self._examples = examples
+        self._max_samples = max_samples
+        self._smooth = smooth
+        self._buffers = BufferSnapshot(model)
+        self._step = StepSnapshot(optimizer)
+
+    def capture(self, max_samples: int | None = None) -> PatternCapture:
+        """Return a context that catches the patterns of the passes inside it."""
+        return PatternCapture(
+            self.model,
+            max_samples=max_samples or self._max_samples,
+            smooth=self._smooth,
+            names=self._names,
+        )
+
+    def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
+        """Return a context that catches the patterns of a training pass on a batch."""
+        chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
+        if chain is None:
+            return self.capture()
+        return ChainCapture(chain, self._max_samples)
+
+    def random_state(self) -> RandomState:
+        """Return the present state of the generators that the model may use."""
+        return RandomState(device_of(self.model), with_host=self._host_draws)
+
+    def patterns(self, batch: Batch, random: RandomState | None = None) -> Patterns:
+        """Run the model once more as in training, without gradients or lasting effects.
+
+        Args:
+            batch: what to run it on; only the first `examples` are used.
+            random: state of the generators to start from; None: the present one.
+
+        Returns:
+            The patterns of all sites.
+
+        Raises:
+            DataError: the batch was overwritten since.
+        """
+        batch.check_unchanged()
+        args, kwargs, max_samples = self._inputs(batch)
+        if not batch.is_cast:
+            chain = Chain.of(self.model, args, kwargs)
+            if chain is not None:
+                return self._patterns_of_chain(chain, args[0], max_samples)
+        now = self.random_state()
+        self._buffers.save()
+        if random is not None:
+            random.restore()
+        self.is_running = True
+        try:
+            with torch.no_grad(), _eagerly(), self.capture(max_samples) as capture:
+                if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
+                    with batch.casting():
+                        self.model(*args, **kwargs)
+                else:
+                    self.model(*args, **kwargs)
+            if self._is_first:
+                self._host_draws, self._is_first = now.host_has_moved(), False
+        finally:
+            self.is_running = False
+            self._buffers.restore()
+            now.restore()
+        self.forward_passes += 1
+        return capture.take()
+
+    def _patterns_of_chain(self, chain: Chain, x: Tensor, max_samples: int) -> Patterns:
+        self._buffers.save()
+        try:
+            with torch.no_grad():
+                found = chain.patterns(x, max_samples)
+        finally:
+            self._buffers.restore()
+        self.forward_passes += 1
+        return found
+
+    def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
+        """Return the inputs of a pass and the bound that keeps as many pixels an example."""
+        if self._examples is None:
+            return batch.args, batch.kwargs, self._max_samples
+        size = batch_size(batch.args, batch.kwargs)
+        if size is None or size <= self._examples:
+            return batch.args, batch.kwargs, self._max_samples
+        args, kwargs = first_inputs(batch.args, batch.kwargs, self._examples)
+        return args, kwargs, max(1, self._max_samples // size) * self._examples
+
+    def first_examples(
+        self, patterns: Patterns, batch: Batch, random: RandomState | None, *, is_checked: bool
+    ) -> Patterns:
+        """Return the patterns of a whole pass for the examples that are measured on.
+
+        Args:
+            patterns: of all examples.
+            batch: what they were found on.
+            random: generators at the start of that pass.
+            is_checked: whether one more pass shall show that the rest of the batch does not
+                matter.
+
+        Raises:
+            OptionError: it does matter.
+        """
+        if self._examples is None:
+            return patterns
+        size = batch_size(batch.args, batch.kwargs)
+        if size is None or size <= self._examples:
+            return patterns
+        first = first_patterns(patterns, self._examples, size)
+        if is_checked:
+            found = distances(first, self.patterns(batch, random))
+            if len(found.sites) < len(first) or found.mean > _TOLERANCE:
+                raise OptionError(
+                    f"examples is {self._examples}, but {100 * found.mean:.3g} % of their patterns "
+                    f"change when the other {size - self._examples} leave the batch (batch "
+                    "normalisation or dropout does that); leave examples out."
+                )
+        return first
+
+    def look(self, passes: Sequence[Pass], *, is_checked: bool = False) -> None:
+        """See that each pass has the patterns of the present weights.
+
+        A pass that ran with others is made again: with those that SAM had moved, with those of
+        `functional_call`, or before weights were swapped.
+
+        Args:
+            passes: their `patterns` are set; of the first `examples` only.
+            is_checked: whether `examples` is checked, see `first_examples`.
+
+        Raises:
+            DataError: a batch was overwritten since its pass.
+        """
+        now = WeightMarks(self.model)
+        for each in passes:
+            if each.patterns is None or each.weights != now:
+                each.patterns = self.patterns(each.batch, each.random)
+            else:
+                each.patterns = self.first_examples(
+                    each.patterns, each.batch, each.random, is_checked=is_checked
+                )
+
+    def compare(self, passes: Sequence[Pass]) -> Distances:
+        """Return D between the patterns of some passes and those of the present weights."""
+        return pooled(
+            [
+                distances(each.patterns, self.patterns(each.batch, each.random))
+                for each in passes
+                if each.patterns is not None
+            ]
+        )
+
+    @contextmanager
+    def measuring(
+        self,
+        *args: Any,
+        batch: Batch | None = None,
+        before: Patterns | None = None,
+        random: RandomState | None = None,
+        passes: Sequence[Pass] | None = None,
+        step_kwargs: dict[str, Any] | None = None,
+    ) -> Iterator[Callable[[float], Distances]]:
+        """Give `measure(rate)`; all measurements inside share one snapshot.
+
+        Args:
+            *args: inputs of the model, where `batch` is not given.
+            batch: inputs and conditions of the pass that made the gradients.
+            before: patterns of the present weights; None: one more pass finds them.
+            random: generators at the start of that pass.
+            passes: several passes that made the gradients, instead of one batch.
+            step_kwargs: keyword arguments for the optimizer's step.
+
+        Yields:
+            A function from a rate to the distances of a step with it.
+        """
+        if passes is None:
+            used = batch if batch is not None else Batch.now(args, {}, device_of(self.model))
+            passes = [Pass(used, before, random)]
+
+        def measure(rate: float) -> Distances:
+            now = self.random_state()
+            for each in passes:
+                each.random = each.random or now
+                if each.patterns is None:
+                    each.patterns = self.patterns(each.batch, each.random)
+            if not saved:
+                self._step.save()
+                saved.append(True)
+            try:
+                set_rates(self._optimizer, [rate * ratio for ratio in self.ratios])
+                bare_step(self._optimizer)(self._optimizer, **(step_kwargs or {}))
+                return self.compare(passes)
+            finally:
+                self._step.restore()
+                now.restore()
+
+        saved: list[bool] = []
+        try:
+            yield measure
+        finally:
+            self._step.clear()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter or buffer; the CPU where it has none."""
+    modules = [*all_modules(model)]
+    for kind in ("_parameters", "_buffers"):
+        for module in modules:
+            for tensor in getattr(module, kind).values():
+                if tensor is not None:
+                    return tensor.device  # type: ignore[no-any-return]
+    return torch.device("cpu")
+
+
+def bare_step(optimizer: Optimizer) -> Callable[..., Any]:
+    """Return the optimizer's step without the hooks that torch and others hang on it."""
+    step: Callable[..., Any] = type(optimizer).step
+    return getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step

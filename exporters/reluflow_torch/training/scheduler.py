@@ -1,0 +1,514 @@
+"""ActCoolLR: a learning rate scheduler that follows what one step changes (thesis 3.3)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from reluflow.errors import DataError, DivergenceError, OptionError
+from reluflow.temperature import (
+    ActCool,
+    ActCoolOptions,
+    PowerSchedule,
+    Schedule,
+    start_for_widths,
+)
+from reluflow_torch.sites.distance import Distances
+from reluflow_torch.sites.hooks import WeakHook
+from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
+from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
+from reluflow_torch.training.checks import check_pair
+from reluflow_torch.training.clock import Clock, check_total
+from reluflow_torch.training.closure import Closure, with_closure
+from reluflow_torch.training.follow import TrainingPasses
+from reluflow_torch.training.probe import Pass, StepProbe, device_of
+from reluflow_torch.training.ranks import mean_over_ranks, number_of_ranks
+from reluflow_torch.training.rates import (
+    rate_marks,
+    rate_ratios,
+    read_rates,
+    set_rates,
+    trained_weights,
+)
+
+STATE_VERSION = 2
+_LARGE_RATE = 1e6
+
+
+class ActCoolLR(LRScheduler):
+    """Keep the activation pattern temperature of a training on a schedule.
+
+    Use it like any scheduler of torch: `optimizer.step(); scheduler.step()`. At every
+    optimizer step it sets the rate at which, by its model, the wanted share of activation
+    patterns changes. Every 8th step it measures what the step did, with one more forward
+    pass; at the start and where its model fails it tries a few hypothetical steps first and
+    takes them back bit for bit. The optimizer's own `lr` sets the ratios between param
+    groups, not the size of the rates.
+
+    Time is the number of `scheduler.step()` calls, by batch or by epoch as you like, or with
+    `clock="steps"` the number of optimizer steps. A step may be made of several passes, as with
+    accumulated gradients: all of them are measured.
+
+    Args:
+        optimizer: any with one gradient a step: SGD, AdamW, SAM around them, ...; not LBFGS. It
+            may take a closure.
+        model: the module that the training loop calls, compiled or in DDP as it is there.
+        total_steps: number of `scheduler.step()` calls in the whole training, resumed parts
+            included; None: the temperature stays at its start until `extend` names a number,
+            or `progress` tells the time.
+        schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
+            from the start that `start_for_widths` finds for the model's switch sites.
+        options: settings of the controller.
+        progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
+            trainings that end by epoch, by clock or by budget.
+        max_samples: bound on samples per switch site of one measurement.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        examples: measure on this many first examples of each batch only, to save time; for
+            models that treat each on its own (no batch normalisation, no dropout). None: all.
+        controller: replaces the one made of `schedule` and `options`.
+        clock: "steps" where `total_steps` counts optimizer steps, however often
+            `scheduler.step()` is called (Accelerate calls it once a process); "calls" where it
+            counts these; None: the calls, with a `ClockWarning` where they differ from the
+            steps.
+
+    Attributes:
+        controller: the `ActCool` that decides; its mu, sigma, n_fits may be read any time.
+        distances: what the latest measured step changed, per site; None before the first.
+        n_probes: number of steps measured.
+
+    Raises:
+        OptionError: an argument makes no sense, or LBFGS or DataParallel is given.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> scheduler = ActCoolLR(optimizer, model, total_steps=10, schedule=PowerSchedule(1.0))
+        >>> for _ in range(10):
+        ...     optimizer.zero_grad()
+        ...     model(torch.randn(32, 4)).square().mean().backward()
+        ...     _ = optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.progress
+        1.0
+
+    Reference: SPEC section 6; thesis 3.3.2 and A.4.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: nn.Module,
+        total_steps: int | None = None,
+        *,
+        schedule: Schedule | None = None,
+        options: ActCoolOptions | None = None,
+        progress: Callable[[int], float] | None = None,
+        max_samples: int = MAX_SAMPLES,
+        smooth: bool = False,
+        examples: int | None = None,
+        controller: ActCool | None = None,
+        clock: str | None = None,
+    ) -> None:
+        check_pair("ActCoolLR", optimizer, model)
+        if total_steps is not None and progress is not None:
+            raise OptionError(
+                f"total_steps is {total_steps} and progress is given too, but one alone tells "
+                "the time; leave one of them out."
+            )
+        if controller is not None and (schedule is not None or options is not None):
+            raise OptionError(
+                "controller is given together with schedule or options, which it has already; "
+                "give them to the controller."
+            )
+        if schedule is not None and not callable(schedule):
+            raise OptionError(
+                f"schedule is {schedule!r}, but takes the progress and gives bits; give "
+                "PowerSchedule(start=...) or a function."
+            )
+        self._clock = Clock(total_steps, clock)
+        bare = bare_optimizer(optimizer)
+        self._progress = progress
+        self._ratios = rate_ratios(read_rates(bare))
+        self._probe = StepProbe(
+            eager_module(model),
+            bare,
+            ratios=self._ratios,
+            max_samples=max_samples,
+            smooth=smooth,
+            examples=examples,
+        )
+        first = max(read_rates(bare))
+        self.controller = controller or ActCool(
+            schedule or PowerSchedule(), options, initial_rate=_searchable(first)
+        )
+        self._has_own_controller = controller is None
+        self._has_own_start = schedule is None and controller is None
+        self.distances: Distances | None = None
+        self.n_probes = 0
+        self._rates: list[float] = []
+        self._written: list[float] = []
+        self._is_fresh = True
+        self._is_leading = True
+        self._probed: list[Pass] = []
+        self._closure: Closure | None = None
+        self._frozen: set[str] = set()
+        self._n_trained = -1
+        self._nans_before = 0
+        self._is_nan_told = False
+        self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
+        self._handles = [
+            bare.register_step_pre_hook(WeakHook(self, "_before_step")),
+            bare.register_step_post_hook(WeakHook(self, "_after_step")),
+        ]
+        super().__init__(bare)
+
+    @property
+    def total_steps(self) -> int | float:
+        """Number of ticks of the whole training; infinite while it is not known."""
+        return math.inf if self._clock.total is None else self._clock.total
+
+    @property
+    def _step_count(self) -> int:
+        """Number of calls of `step`, that of the constructor included; torch's counter.
+
+        Derived, since others add to it: Accelerate does at every accumulated batch, and makes no
+        more calls once it is above `total_steps`.
+        """
+        return max(0, self.last_epoch + 1)
+
+    @_step_count.setter
+    def _step_count(self, value: int) -> None:
+        pass
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, a fraction in [0, 1]."""
+        if self._progress is not None:
+            return float(self._progress(max(0, self.last_epoch)))
+        total = self._clock.total
+        return 0.0 if total is None else min(1.0, self._clock.time(self.last_epoch) / total)
+
+    @property
+    def temperature(self) -> float:
+        """Temperature in bits that the schedule wants now."""
+        return self.controller.wanted_temperature(self.progress)
+
+    @property
+    def forward_passes(self) -> int:
+        """Number of forward passes made beside those of the training."""
+        return self._probe.forward_passes
+
+    def extend(self, total_steps: int) -> None:
+        """Set a new number of total steps: a budget found late, lengthened or cut.
+
+        Args:
+            total_steps: of the whole training, those already made included.
+
+        Raises:
+            OptionError: it is not positive.
+        """
+        check_total(total_steps)
+        self._clock.total = total_steps
+
+    def close(self) -> None:
+        """Let go of the optimizer and the model; the last rates stay."""
+        for handle in self._handles:
+            handle.remove()
+        self._passes.close()
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rates in use; the coming ones are found at the coming optimizer step."""
+        groups = self.optimizer.param_groups
+        return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        if not self._is_initial and self.last_epoch >= 0:
+            groups = self.optimizer.param_groups
+            self._clock.check_seen(w.grad for group in groups for w in group["params"])
+            self._clock.call()
+        super()._update_lr(epoch)
+        self._written = rate_marks(self.optimizer)
+        self._is_fresh = self._is_leading = True
+
+    def _is_measurement_due(self) -> bool:
+        is_due = self.controller.fit_due or self.controller.will_want_distance
+        return self._leads() and is_due
+
+    def _leads(self) -> bool:
+        """Tell whether the rates are ours: in SequentialLR another scheduler may have a turn."""
+        return self.last_epoch >= 0 and self._is_leading
+
+    def _before_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Set the rates of the step that is about to be taken."""
+        self._clock.see_step()
+        self._closure = None
+        if not self._leads() or self._has_handed_over():
+            return None
+        if self._progress is None:
+            self._clock.lead_step(self.last_epoch)
+        model = self._probe.model if self._is_measurement_due() else None
+        given = with_closure(
+            args, kwargs, lambda closure: Closure(closure, optimizer, model, self._set_coming_rates)
+        )
+        if given is not None:
+            self._closure = given[0]
+            return given[1]
+        if not _is_overflow(optimizer):
+            self._set_coming_rates()
+        return None
+
+    def _has_handed_over(self) -> bool:
+        """Stand back where another scheduler has taken over, as SequentialLR lets it."""
+        marks, written = rate_marks(self.optimizer), self._written
+        if not written or marks == written or marks[: len(written)] == written:
+            return False
+        if not self._rates:
+            self._start_from(read_rates(self.optimizer))
+            return False
+        if self._is_fresh:
+            raise OptionError(
+                f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
+                f"others ({self._last_lr}): someone else sets them too; put ActCoolLR last in a "
+                "ChainedScheduler, or join schedulers by SequentialLR."
+            )
+        self._is_leading = False
+        return True
+
+    def _start_from(self, rates: list[float]) -> None:
+        """Take rates that were set before the first step for those of the optimizer's start."""
+        self._ratios[:] = rate_ratios(rates)
+        self.base_lrs = [*rates]
+        self._written = rate_marks(self.optimizer)
+        if self._has_own_controller and self.controller.n_fits == 0:
+            self.controller.mu = math.log(_searchable(max(rates)))
+
+    def _set_coming_rates(self) -> None:
+        controller, passes = self.controller, self._passes
+        if len(self._ratios) < len(self.optimizer.param_groups):
+            self._add_new_groups()
+        is_fit_due = controller.fit_due
+        if is_fit_due or controller.will_want_distance:
+            self._look_before()
+        rate = self._fitted_rate() if is_fit_due else self._known_rate()
+        self._rates = [rate * ratio for ratio in self._ratios]
+        set_rates(self.optimizer, self._rates)
+        self._written = rate_marks(self.optimizer)
+        self._is_fresh = False
+        self._clock.steps += 1
+        if controller.wants_distance:
+            self._probed = [each for each in passes.kept if each.patterns is not None]
+
+    def _fitted_rate(self) -> float:
+        """Return the coming rate after hypothetical steps."""
+        with self._probe.measuring(passes=self._passes.kept) as measure:
+            return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+
+    def _known_rate(self) -> float:
+        """Return the coming rate where the model of the controller suffices."""
+        return self.controller.next_rate(self.progress, _refuse)
+
+    def _look_before(self) -> None:
+        """See that the patterns of the present weights are there, and that there are any."""
+        passes = self._passes
+        if not passes.kept:
+            raise DataError(
+                "ActCoolLR has seen no forward pass of its model in train() mode and with "
+                "gradients before optimizer.step(); give it the very module that the training "
+                "loop calls, and compile or wrap that module first."
+            )
+        self._probe.look(passes.kept, is_checked=self.controller.fit_due)
+        if not any(each.patterns for each in passes.kept):
+            raise OptionError(
+                f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
+                "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
+            )
+        self._leave_out_frozen()
+        passes.kept = [each for each in passes.kept if each.patterns]
+        patterns = [site for each in passes.kept for site in (each.patterns or {}).values()]
+        if self._has_own_start and self.controller.n_fits == 0:
+            widths = {site.name: site.units for site in patterns}
+            self.controller.schedule = PowerSchedule(start_for_widths(widths.values()))
+        if self.controller.samples is None:
+            samples = sum(site.samples for site in patterns)
+            self.controller.samples = samples * number_of_ranks()
+        self._nans_before = sum(int(site.nans) for site in patterns)
+        if self._nans_before and not self._is_nan_told and self._are_weights_finite():
+            self._is_nan_told = True
+            warnings.warn(
+                f"{self._nans_before} pre-activations are NaN before step {self.last_epoch} and "
+                "count as inactive; look for NaN in the inputs.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _leave_out_frozen(self) -> None:
+        """Leave sites out that no step changes, as all weights before them are frozen.
+
+        Raises:
+            OptionError: no site is left.
+        """
+        kept = self._passes.kept
+        trained = trained_weights(self.optimizer, self._ratios)
+        if len(trained) != self._n_trained:
+            self._n_trained = len(trained)
+            self._frozen = set()
+            if any(id(w) not in trained for w in self._probe.model.parameters()):
+                with self._probe.measuring(passes=kept) as measure:
+                    sites = measure(_LARGE_RATE).sites
+                self._frozen = {site.name for site in sites if site.changed == 0}
+        if not self._frozen:
+            return
+        names = [name for each in kept for name in (each.patterns or {})]
+        if self._frozen.issuperset(names):
+            raise OptionError(
+                f"no step of the optimizer changes a pattern: all weights that it trains lie "
+                f"behind the last of the {len(set(names))} switch sites ({names[-1]}), as behind a "
+                "frozen backbone; train a layer before a switch, or take another scheduler."
+            )
+        for each in kept:
+            sites_left = (s for s in (each.patterns or {}).values() if s.name not in self._frozen)
+            each.patterns = Patterns(sites_left)
+
+    def _agree(self, distances: Distances) -> float:
+        return mean_over_ranks(distances.mean, self._device)
+
+    def _device(self) -> torch.device:
+        return device_of(self._probe.model)
+
+    def _after_step(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Measure what the step has changed, where the controller wants to know."""
+        if self._closure is not None and self._closure.calls == 0:
+            raise OptionError(
+                f"optimizer {type(optimizer).__name__} was given a closure and did not call it, so "
+                "its step came before its rate; call step() without a closure."
+            )
+        if self._probed:
+            probed, self._probed = self._probed, []
+            self.distances = self._probe.compare(probed)
+            self.n_probes += 1
+            if mean_over_ranks(float(self._has_diverged()), self._device) > 0:
+                raise DivergenceError(
+                    f"pre-activations are NaN after step {self.last_epoch} with rate "
+                    f"{self.controller.rate}: the training has diverged; start again from the "
+                    "last checkpoint with a lower start temperature."
+                )
+            self.controller.observe(self._agree(self.distances))
+        self._passes.forget()
+
+    def _has_diverged(self) -> bool:
+        """Tell whether the step made NaNs; those of the inputs were there before."""
+        nans = 0 if self.distances is None else self.distances.nans
+        if nans > self._nans_before:
+            return True
+        return nans > 0 and not self._are_weights_finite()
+
+    def _are_weights_finite(self) -> bool:
+        return all(bool(weight.isfinite().all()) for weight in self._probe.model.parameters())
+
+    def _add_new_groups(self) -> None:
+        """Give groups that were added to the optimizer their ratio to the rate in use."""
+        groups = self.optimizer.param_groups
+        for group in groups[len(self._ratios) :]:
+            leader = max(self._rates or read_rates(self.optimizer)[: len(self._ratios)])
+            self._ratios.append(float(group["lr"]) / leader)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the coming rates depend on, plain values ready for JSON.
+
+        A `progress` callable and a schedule that is a plain function are not in it: give the
+        same ones again.
+        """
+        return {
+            "version": STATE_VERSION,
+            "controller": self.controller.state_dict(),
+            "total_steps": self._clock.total,
+            "optimizer_steps": self._clock.steps,
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "_last_lr": [float(rate) for rate in self._last_lr],
+            "base_lrs": [float(rate) for rate in self.base_lrs],
+            "ratios": list(self._ratios),
+            "rates": list(self._rates),
+            "is_fresh": self._is_fresh,
+            "is_leading": self._is_leading,
+            "frozen": sorted(self._frozen),
+            "n_trained": self._n_trained,
+            "n_probes": self.n_probes,
+            "forward_passes": self._probe.forward_passes,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state: the coming rates are those of the scheduler that gave it.
+
+        Load model and optimizer too, and torch's random state where the model draws. A
+        `total_steps` given to this scheduler wins over that of the state, so a training may be
+        lengthened; a `clock` is the one given here.
+
+        Args:
+            state_dict: what `state_dict` returned, also after JSON.
+
+        Raises:
+            DataError: another version, or a field is missing.
+        """
+        if state_dict.get("version") != STATE_VERSION:
+            raise DataError(
+                f"state_dict has version {state_dict.get('version')!r}; this reluflow reads "
+                f"version {STATE_VERSION}: load it with the release that saved it."
+            )
+        missing = sorted(self.state_dict().keys() - state_dict.keys())
+        if missing:
+            raise DataError(f"state_dict lacks {', '.join(missing)}; give a whole state_dict().")
+        self.controller.load_state_dict(state_dict["controller"])
+        if self._clock.total is None and self._progress is None:
+            self._clock.total = state_dict["total_steps"]
+        self._clock.steps = state_dict["optimizer_steps"]
+        self.last_epoch = state_dict["last_epoch"]
+        self._last_lr = list(state_dict["_last_lr"])
+        self.base_lrs = list(state_dict["base_lrs"])
+        self._ratios[:] = state_dict["ratios"]
+        self._rates = list(state_dict["rates"])
+        self._written = []
+        self._frozen, self._n_trained = set(state_dict["frozen"]), state_dict["n_trained"]
+        self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
+        self.n_probes = state_dict["n_probes"]
+        self._probe.forward_passes = state_dict["forward_passes"]
+
+    def __repr__(self) -> str:
+        total = "?" if self._clock.total is None else self._clock.total
+        rate = "not set" if self.controller.rate is None else f"{self.controller.rate:.4g}"
+        return (
+            f"ActCoolLR(step {self.last_epoch} of {total}, {self.temperature:.3g} bits wanted, "
+            f"rate {rate}, mu {self.controller.mu:.3g}, sigma {self.controller.sigma:.3g}, "
+            f"{self.controller.n_fits} fits, {self.n_probes} probes)"
+        )
+
+
+def _refuse(rate: float) -> float:
+    """Stand where a measurement of D was not announced."""
+    raise DataError(
+        f"controller asked for D at rate {rate} while its fit_due was False; let "
+        "fit_due say before the forward pass that a fit is coming."
+    )
+
+
+def _searchable(rate: float) -> float:
+    """Return a rate from which the first search may begin."""
+    return min(max(rate, 1e-8), 1e8)
+
+
+def _is_overflow(optimizer: Optimizer) -> bool:
+    """Tell whether a fused optimizer under GradScaler is about to skip this step."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)

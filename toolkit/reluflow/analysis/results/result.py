@@ -1,0 +1,400 @@
+"""The frozen results of an analysis: what was run on what, and what it showed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from reluflow.analysis.results.table_face import TableFace, plain_text
+from reluflow.data import DataDescription
+from reluflow.graph import SwitchSite
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The analysed model.
+
+    Attributes:
+        path: file name as given, or "<memory>".
+        sha256: of the ONNX file's bytes (external data not included).
+        producer: exporter's name and version, "" when the file does not say.
+        ir_version: ONNX IR version.
+        opset: operator set domain -> version; "" is the default domain.
+        n_nodes: nodes of the main graph.
+        n_parameters: elements of all initializers.
+        size_bytes: ONNX file plus external data.
+        inputs: input name -> "float32 [N, 3, 224, 224]".
+    """
+
+    path: str
+    sha256: str
+    producer: str
+    ir_version: int
+    opset: dict[str, int]
+    n_nodes: int
+    n_parameters: int
+    size_bytes: int
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSummary:
+    """One of the most frequent patterns of a site.
+
+    Attributes:
+        fingerprint: 32 hexadecimal digits.
+        count: samples that showed it.
+        fraction: of all samples of the site, in [0, 1].
+        first_sample: index of the first input that showed it; None where the graph mixes
+            the samples of several inputs.
+        first_position: which of that input's samples at the site (pixel, row-major), or None.
+        bits: the pattern itself, one character "0" or "1" a unit; "" when the data could not
+            be read a second time.
+    """
+
+    fingerprint: str
+    count: int
+    fraction: float
+    first_sample: int | None
+    first_position: int | None
+    bits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMeasures:
+    """How a site's patterns tell classes apart, in the sample of inputs (docs/measures.md).
+
+    Attributes:
+        within_distance: mean Hamming distance of two inputs of one class, share of the units.
+        between_distance: of two inputs of different classes.
+        overlap: mean weighted Jaccard index of the tables of two classes, in [0, 1].
+        overlap_of_halves: of two halves of one class: what equal classes would show.
+        labels: the classes compared, ascending.
+        overlaps: index of each pair of `labels`.
+    """
+
+    within_distance: float
+    between_distance: float
+    overlap: float
+    overlap_of_halves: float
+    labels: tuple[int, ...]
+    overlaps: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GradedMeasures:
+    """Measures that tell sites apart where nearly every sample has its own pattern.
+
+    Formulas: docs/measures.md.
+
+    Attributes:
+        unit_entropy_bits: entropy of a unit's activity, mean over the units, in [0, 1].
+        pair_distance: mean Hamming distance of two samples as a share of the units, over all
+            pairs.
+        effective_bits: entropy that more samples would show; 2 to its power is the effective
+            number of patterns.
+        effective_low_bits: lower end of its 95 % interval.
+        effective_high_bits: upper end; d where the samples do not bound it.
+        coverage: estimated share of new samples whose pattern was seen, in [0, 1].
+        sampled_inputs: inputs in the sample that the rest is of, 0 where a site cannot tell
+            its inputs apart.
+        sampled_positions: samples of each that are in it.
+        input_distance: mean Hamming distance of two inputs at the same position.
+        group_entropy_bits: entropy of groups of 8 units, bits a unit, in [0, 1].
+        redundancy: share of the units' entropy that the units of a group tell about each
+            other, in [0, 1].
+        classes: where labels were given and enough inputs of two classes are in the sample.
+    """
+
+    unit_entropy_bits: float
+    pair_distance: float
+    effective_bits: float
+    effective_low_bits: float
+    effective_high_bits: float
+    coverage: float
+    sampled_inputs: int = 0
+    sampled_positions: int = 0
+    input_distance: float | None = None
+    group_entropy_bits: float | None = None
+    redundancy: float | None = None
+    classes: ClassMeasures | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SiteReport:
+    """Measures of one switch site (SPEC: measures of a count table).
+
+    Attributes:
+        site: where it is in the graph.
+        units: number of units d.
+        positions: samples that one input contributes (pixels or tokens), 1 for a dense layer;
+            None where it varied from input to input.
+        samples: N, the number of patterns seen, repeats included.
+        patterns: number of distinct patterns.
+        entropy_bits: activation pattern entropy H, in bits.
+        relative_entropy: H / min(d, log2 N), in [0, 1].
+        most_frequent_fraction: share of the commonest pattern, in [0, 1].
+        dead_units: units never active.
+        always_on_units: units always active.
+        mean_active_fraction: share of active units, mean over samples, in [0, 1].
+        unit_active_counts: `(units,)` samples in which each unit was active.
+        nonfinite: pre-activations that were NaN or infinite.
+        table_load: filled share of the counting table's memory, in [0, 1]; with the thesis
+            table its occupancy.
+        spilled_bytes: what the counts had to put on disk, 0 when memory sufficed.
+        top: the most frequent patterns, the commonest first.
+        depends_on: what the patterns depend on besides the input itself, found by trying the
+            first inputs: "batch" (the inputs beside it), "chance", or "" (nothing found).
+        graded: measures that do not saturate; None in reports of earlier versions.
+    """
+
+    site: SwitchSite
+    units: int
+    positions: int | None
+    samples: int
+    patterns: int
+    entropy_bits: float
+    relative_entropy: float
+    most_frequent_fraction: float
+    dead_units: int
+    always_on_units: int
+    mean_active_fraction: float
+    unit_active_counts: tuple[int, ...]
+    nonfinite: int
+    table_load: float
+    spilled_bytes: int
+    top: tuple[PatternSummary, ...] = ()
+    depends_on: str = ""
+    graded: GradedMeasures | None = None
+
+    @property
+    def dead_unit_indices(self) -> tuple[int, ...]:
+        """Indices of the units that were never active, ascending."""
+        return tuple(i for i, n in enumerate(self.unit_active_counts) if n == 0)
+
+    @property
+    def always_on_unit_indices(self) -> tuple[int, ...]:
+        """Indices of the units that were always active, ascending."""
+        return tuple(i for i, n in enumerate(self.unit_active_counts) if n == self.samples)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SiteReport {self.site.name!r}: {self.units} units, {self.samples} samples, "
+            f"{self.patterns} patterns, {self.entropy_bits:.2f} bits>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalReport:
+    """Measures of the global pattern: all sites of one input joined (thesis, Definition 3).
+
+    Attributes:
+        available: False where inputs vary in size; `reason` says it.
+        reason: why it is not available, "" otherwise.
+        samples: number of inputs.
+        patterns: number of distinct global patterns.
+        entropy_bits: in bits.
+        most_frequent_fraction: in [0, 1].
+    """
+
+    available: bool
+    reason: str = ""
+    samples: int = 0
+    patterns: int = 0
+    entropy_bits: float = 0.0
+    most_frequent_fraction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """How it was run; the only part that differs between two runs of the same analysis.
+
+    Attributes:
+        started: local time, ISO 8601.
+        seconds: stage -> wall time in seconds ("inference", "hashing", "counting", "total").
+        batch_size: inputs a call.
+        threads: threads of ONNX Runtime and of the hashing.
+        versions: package -> version.
+        machine: processor and system in a few words.
+        peak_memory_bytes: of the process.
+    """
+
+    started: str
+    seconds: dict[str, float]
+    batch_size: int
+    threads: int
+    versions: dict[str, str]
+    machine: str
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PatternReport(TableFace[SiteReport]):
+    """Everything one analysis found.
+
+    Attributes:
+        model: the analysed model.
+        data: the data it was run on.
+        hash: how patterns were identified: {"kind": "random-words-128" or "thesis-64",
+            "seed": ..., "table_size": ...}.
+        n_inputs: number of inputs analysed.
+        sites: one a tapped switch site, in graph order.
+        skipped: sites that could not be tapped; `untappable` says why.
+        global_pattern: all sites joined.
+        run: how it was run.
+        notes: sentences the reader should know (non-finite values, spills, skipped inputs).
+        labels: where the classes of the inputs came from, "" without.
+    """
+
+    model: ModelDescription
+    data: DataDescription
+    hash: dict[str, Any]
+    n_inputs: int
+    sites: tuple[SiteReport, ...]
+    skipped: tuple[SwitchSite, ...]
+    global_pattern: GlobalReport
+    run: RunDescription
+    notes: tuple[str, ...] = field(default=())
+    labels: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
+        return asdict(self)
+
+    def _heading(self) -> str:
+        return f"{_file(self.model.path)} on {self.n_inputs:,} inputs, {len(self.sites)} sites"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        titles = ["site", "op", "units", "samples", "patterns", "entropy bits", "rel. entropy"]
+        rows = [
+            [
+                _named(each.site),
+                each.site.op,
+                f"{each.units:,}",
+                f"{each.samples:,}",
+                f"{each.patterns:,}",
+                f"{each.entropy_bits:.2f}",
+                f"{each.relative_entropy:.1%}",
+                f"{each.most_frequent_fraction:.1%}",
+                f"{each.dead_units:,}",
+                f"{each.always_on_units:,}",
+            ]
+            for each in self.sites
+        ]
+        return [*titles, "top share", "dead", "always on"], rows
+
+
+@dataclass(frozen=True, slots=True)
+class SiteComparison:
+    """One site in two models on the same data (SPEC: measures, temperature).
+
+    Attributes:
+        name: the site's name in the first model.
+        other_name: its name in the second.
+        units: number of units d.
+        samples: N.
+        patterns: distinct patterns in the first and in the second.
+        entropy_bits: of the first and of the second, in bits.
+        jaccard: weighted Jaccard index of the two tables, in [0, 1].
+        net_change: (total' - total) / total.
+        born: patterns only in the second, over total of the first.
+        died: patterns only in the first, over total of the first.
+        distance: share D of samples whose pattern differs, in [0, 1].
+        temperature: APT -log2(1 - D); where saturated the bound log2(N).
+        saturated: True when D = 1, so that the temperature is only a lower bound.
+        depends_on: as of `SiteReport`, in either model.
+        flip_fraction: share of the units that flip, mean over all samples: the mean Hamming
+            distance of a sample's two patterns over d, in [0, 1].
+        flipped_units: units that flip in one sample at least.
+        unit_flip_counts: `(units,)` samples in which each unit flips.
+        pair_distance: mean distance of two samples in the first and in the second model, as
+            of `GradedMeasures`: what `flip_fraction` would reach if nothing were kept.
+        effective_bits: in the first and in the second model, as of `GradedMeasures`.
+        layer: the layer that feeds the site, "" where the files do not tell.
+    """
+
+    name: str
+    other_name: str
+    units: int
+    samples: int
+    patterns: tuple[int, int]
+    entropy_bits: tuple[float, float]
+    jaccard: float
+    net_change: float
+    born: float
+    died: float
+    distance: float
+    temperature: float
+    saturated: bool
+    depends_on: str = ""
+    flip_fraction: float | None = None
+    flipped_units: int = 0
+    unit_flip_counts: tuple[int, ...] = ()
+    pair_distance: tuple[float, float] | None = None
+    effective_bits: tuple[float, float] | None = None
+    layer: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ComparisonReport(TableFace[SiteComparison]):
+    """Two checkpoints compared on the same data.
+
+    Attributes:
+        first: the first model.
+        second: the second model.
+        data: the data both were run on.
+        n_inputs: number of inputs.
+        sites: one a pair of sites, in graph order.
+        mean_distance: mean of D over the sites, in [0, 1].
+        run: how it was run.
+        notes: sentences the reader should know.
+        hash: how patterns were identified, as in `PatternReport`.
+    """
+
+    first: ModelDescription
+    second: ModelDescription
+    data: DataDescription
+    n_inputs: int
+    sites: tuple[SiteComparison, ...]
+    mean_distance: float
+    run: RunDescription
+    notes: tuple[str, ...] = field(default=())
+    hash: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
+        return asdict(self)
+
+    def _heading(self) -> str:
+        return (
+            f"{_file(self.first.path)} > {_file(self.second.path)} on {self.n_inputs:,} inputs, "
+            f"mean D {self.mean_distance:.1%}"
+        )
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        titles = ["site", "units", "samples", "D", "APT bits", "Jaccard", "patterns", "born"]
+        rows = [
+            [
+                _named(each),
+                f"{each.units:,}",
+                f"{each.samples:,}",
+                f"{each.distance:.1%}",
+                (">= " if each.saturated else "") + f"{each.temperature:.2f}",
+                f"{each.jaccard:.3f}",
+                " > ".join(f"{n:,}" for n in each.patterns),
+                f"{each.born:.1%}",
+                f"{each.died:.1%}",
+            ]
+            for each in self.sites
+        ]
+        return [*titles, "died"], rows
+
+
+def _file(path: str) -> str:
+    """Return the name of a model's file, printable."""
+    return plain_text(path.replace("\\", "/").rsplit("/", 1)[-1] or path)
+
+
+def _named(site: SwitchSite | SiteComparison) -> str:
+    """Return a site's name with the layer that feeds it."""
+    return plain_text(f"{site.name} ({site.layer})" if site.layer else site.name)

@@ -1,0 +1,1 @@
+"""Running a tapped model over data and counting what its sites show."""

@@ -1,0 +1,130 @@
+"""How many inputs go through the model at once, and which thread sees which site."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.data import Dim
+from reluflow.errors import OptionError
+from reluflow.graph import Model, SwitchSite, bound_shapes
+
+_RUN_BYTES = 2**28
+_LARGEST = 64
+_UNKNOWN_DIM = 64
+
+
+def choose_batch_size(
+    model: Model,
+    sites: Sequence[SwitchSite],
+    options: AnalysisOptions,
+    first: Mapping[str, np.ndarray] | None = None,
+    measure: Callable[[Mapping[str, np.ndarray]], int] | None = None,
+) -> int:
+    """Return the batch size: the model's own, the one asked for, or one that fits in memory.
+
+    Args:
+        model: its inputs may fix the batch size.
+        sites: the tapped sites; inputs, pre-activations and fingerprints of one run stay
+            under 256 MB.
+        options: `batch_size` where the user chose one.
+        first: one input, whose sizes stand for those of all; without it unknown sizes count
+            as 64.
+        measure: runs one input and returns the bytes of its pre-activations; for sites whose
+            size only a run can tell.
+
+    Returns:
+        Inputs a run, from 1 on.
+
+    Raises:
+        OptionError: the batch size asked for is not the one the model is made for.
+        DataError: the model fails on the first input.
+    """
+    fixed = {spec.name: spec.batch_size for spec in model.inputs if spec.batch_size}
+    if fixed:
+        name, size = next(iter(fixed.items()))
+        if options.batch_size not in (None, size):
+            raise OptionError(
+                f"batch_size is {options.batch_size}, but input {name!r} of the model is made "
+                f"for batches of {size}; leave batch_size out or export with a dynamic batch."
+            )
+        return size
+    if options.batch_size:
+        return options.batch_size
+    if first is None:
+        per_input = sum(_bytes_per_input(site.shape) for site in sites)
+    else:
+        per_input = sum(array.nbytes for array in first.values())
+        per_input += _tapped_bytes(model, sites, first, measure)
+    return max(1, min(_LARGEST, _RUN_BYTES // max(per_input, 1)))
+
+
+def fitting(feeds: Mapping[str, np.ndarray], first_bytes: int, batch_size: int) -> int:
+    """Return how many of some inputs may run at once where they are larger than the first was.
+
+    Args:
+        feeds: a batch.
+        first_bytes: bytes of the input that the batch size was chosen by.
+        batch_size: inputs a run.
+    """
+    n = len(next(iter(feeds.values())))
+    each = sum(array.nbytes for array in feeds.values()) / n
+    return max(1, min(n, int(batch_size * first_bytes / max(each, 1)))) if first_bytes else n
+
+
+def _tapped_bytes(
+    model: Model,
+    sites: Sequence[SwitchSite],
+    first: Mapping[str, np.ndarray],
+    measure: Callable[[Mapping[str, np.ndarray]], int] | None,
+) -> int:
+    """Return the bytes of one input's pre-activations."""
+    found = bound_shapes(model, {name: array.shape for name, array in first.items()})
+    shapes = [found.get(site.name) for site in sites]
+    complete = all(s is not None and all(isinstance(d, int) for d in s) for s in shapes)
+    if measure is not None and (not complete or any(site.scope for site in sites)):
+        return measure(first)  # a loop may show a site many times
+    return sum(
+        _bytes_per_input(None if shape is None else (1, *shape)) + _key_bytes(shape, site.unit_axis)
+        for site, shape in zip(sites, shapes, strict=True)
+    )
+
+
+def _key_bytes(shape: tuple[Dim, ...] | None, unit_axis: int) -> int:
+    """Return the bytes of one input's fingerprints at a site, where its shape is known."""
+    if shape is None or not -len(shape) <= unit_axis < len(shape):
+        return 0
+    units = shape[unit_axis]
+    return 4 * _bytes_per_input((1, *shape)) // units if isinstance(units, int) and units else 0
+
+
+def _bytes_per_input(shape: tuple[Dim, ...] | None) -> int:
+    if shape is None:
+        return 4 * _UNKNOWN_DIM**3
+    return 4 * math.prod(d if isinstance(d, int) else _UNKNOWN_DIM for d in shape[1:])
+
+
+def share_out(sizes: Sequence[int], groups: int) -> list[list[int]]:
+    """Share out jobs so that every group has about the same to do: largest first.
+
+    Args:
+        sizes: cost of each job.
+        groups: most groups to make.
+
+    Returns:
+        The indices of the jobs of each group; no group is empty.
+
+    Example:
+        >>> share_out([5, 1, 4, 2], 2)
+        [[0, 1], [2, 3]]
+    """
+    shares: list[list[int]] = [[] for _ in range(min(groups, len(sizes)))]
+    loads = [0] * len(shares)
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        lightest = loads.index(min(loads))
+        shares[lightest].append(index)
+        loads[lightest] += sizes[index]
+    return [sorted(share) for share in shares]

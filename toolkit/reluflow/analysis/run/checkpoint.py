@@ -1,0 +1,168 @@
+"""An interrupted analysis on disk: complete after every write, or not there at all.
+
+Layout of the folder: `state.json` names the generation that counts, `generation-K/` holds one
+snapshot of each counting table. Runs that tables spilled lie beside them and are never rewritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reluflow.analysis.run.input_sample import InputSample
+from reluflow.errors import OutputError
+from reluflow.patterns import PatternCounts
+
+_FORMAT = 2
+_STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `Checkpoints.load` found.
+
+    Attributes:
+        next_input: index of the first input not yet analysed.
+        sites: one state a site (`SiteAccumulator.state`).
+        extra: whatever else the pipeline keeps.
+        tables: folder with one snapshot a table, `table-000` and so on.
+    """
+
+    next_input: int
+    sites: list[dict[str, Any]]
+    extra: dict[str, Any]
+    tables: Path
+
+
+class Checkpoints:
+    """Writes and reads the checkpoints of one analysis in `folder`."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        self._identity = json.loads(json.dumps(identity))
+        self._generation = 0
+
+    def prepare(self) -> None:
+        """Make the empty folder.
+
+        Raises:
+            OutputError: it cannot be made, or holds what no analysis put there: it is deleted
+                in the end.
+        """
+        foreign = sorted(_foreign(self.folder))
+        if foreign:
+            raise OutputError(
+                f"the working folder {self.folder} holds {foreign[0]!r}, which is no part of an "
+                "analysis; move it away or choose another output path."
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the working folder {self.folder}: {error.strerror}; "
+                "choose another output path."
+            ) from error
+
+    def save(
+        self,
+        next_input: int,
+        sites: list[dict[str, Any]],
+        extra: dict[str, Any],
+        tables: Sequence[PatternCounts | InputSample],
+    ) -> None:
+        """Write a new generation, then let `state.json` name it, then drop the old one.
+
+        Raises:
+            OutputError: the disk is full or not writable; the former checkpoint still holds.
+        """
+        old, self._generation = self._generation, self._generation + 1
+        target = self.folder / f"generation-{self._generation}"
+        state = {
+            "format": _FORMAT,
+            "identity": self._identity,
+            "generation": self._generation,
+            "next_input": next_input,
+            "sites": sites,
+            "extra": extra,
+        }
+        try:
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            for index, table in enumerate(tables):
+                table.snapshot(target / f"table-{index:03d}")
+            temporary = self.folder / f"{_STATE}.tmp"
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / _STATE)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the checkpoint in {self.folder}: {error.strerror}; "
+                "free some space and run again with --resume."
+            ) from error
+        shutil.rmtree(self.folder / f"generation-{old}", ignore_errors=True)
+
+    def load(self) -> Checkpoint:
+        """Read the last complete generation.
+
+        Raises:
+            OutputError: nothing to resume, a damaged state, or one of another analysis.
+        """
+        try:
+            state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            generation = int(state["generation"])
+            found = Checkpoint(
+                int(state["next_input"]),
+                list(state["sites"]),
+                dict(state["extra"]),
+                self.folder / f"generation-{generation}",
+            )
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"there is nothing to resume in {self.folder}; run without --resume."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"the checkpoint in {self.folder} cannot be read ({error}); "
+                "delete the folder and run again."
+            ) from error
+        differing = _differences(state.get("identity"), self._identity)
+        if state.get("format") != _FORMAT or differing:
+            raise OutputError(
+                f"the checkpoint in {self.folder} belongs to another analysis (different: "
+                f"{', '.join(differing) or 'format'}); run it with the same settings, "
+                "or without --resume into another folder."
+            )
+        self._generation = generation
+        return found
+
+    def remove(self) -> None:
+        """Delete the folder; what it held is in the finished report."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Return whether an interrupted analysis lies in a folder."""
+    return (folder / _STATE).is_file()
+
+
+def _foreign(folder: Path) -> set[str]:
+    """Return the names in a folder that no analysis writes."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return set()  # not there, or no folder: making it says so
+    own = ("spill", _STATE, f"{_STATE}.tmp")
+    return {name for name in names if name not in own and not name.startswith("generation-")}
+
+
+def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
+    if not isinstance(found, dict):
+        return ["identity"]
+    return sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))

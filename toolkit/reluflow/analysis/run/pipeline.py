@@ -1,0 +1,397 @@
+"""The analysis itself: batches through the tapped model, every tap hashed and counted."""
+
+from __future__ import annotations
+
+import functools
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from reluflow.analysis.run.accumulate import SiteAccumulator
+from reluflow.analysis.run.batching import choose_batch_size, fitting, share_out
+from reluflow.analysis.run.checkpoint import Checkpoints, holds_checkpoint
+from reluflow.analysis.run.dependence import describe_dependence, find_dependence, trial_inputs
+from reluflow.analysis.run.input_sample import SAMPLE_INPUTS, InputSample
+from reluflow.analysis.run.left_out import left_out_notes
+from reluflow.analysis.run.options import AnalysisOptions
+from reluflow.analysis.sessions import Sessions, Shown
+from reluflow.data import DataSource
+from reluflow.errors import ModelError, OutputError, ReluflowError
+from reluflow.graph import Model, TapResult, find_sites, tap
+from reluflow.patterns import PatternCounts, add_sites
+from reluflow.sessions import RunStopped, default_threads
+
+Progress = Callable[[str, int, int | None], None]
+_SMALLEST_TABLE_BYTES = 2**18
+_ONE_PRESS_SECONDS = 0.3
+
+
+class Interrupted(ReluflowError):
+    """The analysis was stopped by the user; the message says what is kept."""
+
+    exit_code = 130
+
+
+class Pipeline:
+    """One analysis: feeds batches, keeps every site's accumulator, writes checkpoints.
+
+    Args:
+        model: the model as loaded.
+        source: its inputs.
+        options: settings.
+        spill_dir: where counting tables go that outgrow their memory.
+        folder: working folder for checkpoints; None writes none.
+        progress: called as progress(stage, inputs done, inputs in all or None).
+        sampled: most inputs whose bits are kept for the graded measures.
+
+    Attributes:
+        outputs: what the last batch showed, where `keeps_outputs` is set.
+    """
+
+    keeps_outputs = False
+
+    def __init__(
+        self,
+        model: Model,
+        source: DataSource,
+        options: AnalysisOptions,
+        spill_dir: Path,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        sampled: int = SAMPLE_INPUTS,
+    ) -> None:
+        self.model, self.source, self.options = model, source, options
+        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.clock = time.perf_counter()
+        self.threads = options.threads or default_threads()
+        self.notes = [*model.notes, *left_out_notes(model, options.smooth)]
+        self.done = 0
+        self.seconds = {"loading": 0.0, "inference": 0.0}
+        self.progress: Progress = progress or (lambda stage, done, total: None)
+        tapped = self.tapped = tap_all(model, options)
+        self.skipped = list(tapped.refused)
+        self.sessions = Sessions(model, tapped, options, self.threads, self._note)
+        self._first_bytes = 0
+        self.batch_size = self._choose_batch_size()
+        source.check_batch(self.batch_size)
+        identity = {
+            "model": model.sha256,
+            "weights": _stamps(model),
+            "data": source.description.fingerprint,
+            "options": options.identity() | {"batch_size": self.batch_size},
+        }
+        self._spill_dir = spill_dir
+        self._announced = False
+        self.checkpoints = Checkpoints(folder, identity) if folder else None
+        self.sites = [
+            SiteAccumulator(each, options, self._counts(index))
+            for index, each in enumerate(tapped.taps)
+        ]
+        self.global_counts = self._counts(len(self.sites))
+        self.global_reason = ""
+        self.depends_on: dict[int, str] = {}
+        self.sample = InputSample(tapped.taps, options.seed, source.n_samples, sampled)
+        self.outputs: Mapping[str, np.ndarray] = {}
+
+    def run_plain(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the pre-activations of a batch by output."""
+        return self.sessions.show(feeds, shrink=self.sessions.hashes).outputs
+
+    def _choose_batch_size(self) -> int:
+        """Choose by the sizes of the first input, where the choice is free."""
+        free = not any(spec.batch_size for spec in self.model.inputs)
+        first = self.source.first() if free and not self.options.batch_size else None
+        if first is not None:
+            self._first_bytes = sum(array.nbytes for array in first.values())
+        sites = [each.site for each in self.tapped.taps]
+
+        def measure(feeds: Mapping[str, np.ndarray]) -> int:
+            return sum(array.nbytes for array in self.run_plain(feeds).values())
+
+        return choose_batch_size(self.model, sites, self.options, first, measure)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def run(self, *, resume: bool = False) -> None:
+        """Analyse all inputs that are left.
+
+        Args:
+            resume: go on from the checkpoint in the working folder.
+
+        Raises:
+            Interrupted: Ctrl-C; a checkpoint was written where there is a working folder.
+            ReluflowError: bad data, a failing model or an unwritable folder.
+        """
+        if self.checkpoints is not None:
+            self._start(self.checkpoints, resume)
+        with (
+            _stop_between_batches(self.sessions.stop) as stop,
+            ThreadPoolExecutor(self.threads) as pool,
+        ):
+            last = time.monotonic()
+            for feeds in self.batches():
+                try:
+                    if not stop.is_set():
+                        self.step(feeds, pool)
+                except RunStopped:  # nothing of this batch was counted
+                    stop.set()
+                if stop.is_set():
+                    self._interrupt()
+                self.progress("analysing", self.done, self.source.n_samples)
+                if time.monotonic() - last >= self.options.checkpoint_seconds:
+                    self.save()
+                    last = time.monotonic()
+        if not self.done:
+            raise ModelError("the data hold no sample; give at least one.")
+        if any(site.samples for site in self.sites):
+            self.save()  # what follows may be interrupted, or meet a full disk
+
+    def save(self) -> None:
+        """Write a checkpoint, where there is a working folder."""
+        if self.checkpoints is not None:
+            states = [site.state() for site in self.sites]
+            extra = {
+                "global_reason": self.global_reason,
+                "notes": self.notes,
+                "depends_on": sorted(self.depends_on.items()),
+            }
+            self.checkpoints.save(self.done, states, extra, [*self._tables(), self.sample])
+
+    def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
+        if not resume:
+            if holds_checkpoint(checkpoints.folder):
+                raise OutputError(
+                    f"an interrupted analysis lies in {checkpoints.folder}; "
+                    "go on with --resume, or delete the folder to start again."
+                )
+            checkpoints.prepare()
+            return
+        found = checkpoints.load()
+        self.done = found.next_input
+        for index, (site, state) in enumerate(zip(self.sites, found.sites, strict=True)):
+            site.set_state(state)
+            site.counts = self._counts(index, found.tables)
+        self.global_counts = self._counts(len(self.sites), found.tables)
+        self.sample.scattered = frozenset(i for i, s in enumerate(self.sites) if s.scattered)
+        self.sample.restore(found.tables / f"table-{len(self.sites) + 1:03d}")
+        self.global_reason = found.extra["global_reason"]
+        self.notes = list(found.extra["notes"])
+        self.depends_on = dict(found.extra["depends_on"])
+
+    def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
+        limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2)
+        spill = self._spill_dir / f"table-{index:03d}"
+        if restore_from is None:
+            return PatternCounts(limit, spill, self._announce)
+        found = restore_from / f"table-{index:03d}"
+        return PatternCounts.restore(found, limit, spill, self._announce)
+
+    def _tables(self) -> list[PatternCounts]:
+        return [site.counts for site in self.sites] + [self.global_counts]
+
+    def _share_memory(self) -> None:
+        """Let the largest tables spill until all together keep the limit, or their fair share."""
+        tables, limit = self._tables(), self.options.memory_limit_bytes
+        while sum(table.nbytes for table in tables) > limit:
+            largest = max(tables, key=lambda table: table.nbytes)
+            if largest.nbytes <= max(_SMALLEST_TABLE_BYTES, limit // len(tables)):
+                return
+            largest.spill()
+
+    def _announce(self, sentence: str) -> None:
+        if not self._announced:
+            self.progress(sentence, self.done, self.source.n_samples)
+        self._announced = True
+
+    def batches(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the batches from the first input not yet analysed on."""
+        batches = iter(self.source.batches(self.batch_size, self.done))
+        while True:
+            start = time.perf_counter()
+            feeds = next(batches, None)
+            self.seconds["loading"] += time.perf_counter() - start
+            if feeds is None:
+                return
+            size = fitting(feeds, self._first_bytes, self.batch_size)
+            for at in range(0, len(next(iter(feeds.values()))), size):
+                yield {name: array[at : at + size] for name, array in feeds.items()}
+
+    def step(
+        self, feeds: dict[str, np.ndarray], pool: ThreadPoolExecutor
+    ) -> list[np.ndarray | None]:
+        """Analyse one batch.
+
+        Args:
+            feeds: input name -> array.
+            pool: threads for the hashing.
+
+        Returns:
+            One `(n_samples, 2)` array of fingerprints a site, None where it did not run.
+        """
+        n_inputs = len(next(iter(feeds.values())))
+        if not self.done:
+            self._try(feeds)
+        rows = self.sample.wanted(self.done, n_inputs)
+        run = self._choose_run(bool(rows))
+        start = time.perf_counter()
+        shown = run(feeds)
+        self.seconds["inference"] += time.perf_counter() - start
+        keys, joined = self._observe(shown, n_inputs, pool)
+        if rows:
+            self.sample.put([self.done + row for row in rows], rows, n_inputs, shown.outputs)
+        if self.keeps_outputs:
+            self.outputs = shown.outputs
+        if not self.global_reason:
+            self.global_counts.add(joined, self.done)
+        self._share_memory()
+        self.done += n_inputs
+        return keys
+
+    def _choose_run(self, sampled: bool) -> Callable[[Mapping[str, np.ndarray]], Shown]:
+        """Choose the graph for a batch: where some inputs are sampled, values must be seen."""
+        if self.sessions.hashes and not sampled:
+            return self.sessions.hashing()
+        shrink = self.sessions.hashes and not self.sample.takes_all
+        return functools.partial(self.sessions.show, shrink=shrink)
+
+    def _try(self, feeds: dict[str, np.ndarray]) -> None:
+        """Find out by trying which sites depend on the batch or on chance."""
+        fixed = any(spec.batch_size for spec in self.model.inputs)
+        few = trial_inputs(self.source, feeds, self.batch_size, fixed)
+        trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
+        self.depends_on = {index: each.kind for index, each in trial.found.items()}
+        self.sample.scattered = trial.scattered
+        for index in trial.scattered:
+            self.sites[index].scattered = True
+        names = [each.site.name for each in self.tapped.taps]
+        notes = describe_dependence(trial, names, self.batch_size)
+        self.notes += [note for note in notes if note not in self.notes]
+
+    def _observe(
+        self, shown: Shown, n_inputs: int, pool: ThreadPoolExecutor
+    ) -> tuple[list[np.ndarray | None], np.ndarray]:
+        """Hash and count all sites, shared out by size among the threads.
+
+        Returns the keys of each site and the global keys `(n_inputs, 2)`.
+        """
+        keys: list[np.ndarray | None] = [None] * len(self.sites)
+        within = max(1, self.threads // len(self.sites))
+
+        def work(indices: list[int]) -> np.ndarray:
+            found: dict[int, tuple[np.ndarray, int]] = {}
+            for index in indices:
+                taken = self.sites[index].take(
+                    shown.outputs, self.done, n_inputs, within, shown.hashed[index]
+                )
+                if taken is not None:
+                    found[index] = taken
+                    keys[index] = taken[0]
+            return self._count(found, n_inputs)
+
+        costs = [
+            site.cost(shown.outputs, hashed)
+            for site, hashed in zip(self.sites, shown.hashed, strict=True)
+        ]
+        joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
+        for site, found in zip(self.sites, keys, strict=True):
+            if not self.global_reason and (found is None or site.positions is None):
+                why = (
+                    "the samples of one input are not adjacent"
+                    if site.scattered
+                    else "inputs differ in how many patterns they have"
+                )
+                self.global_reason = f"{why} at site {site.tap.site.name}"
+        return keys, joined
+
+    def _count(self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int) -> np.ndarray:
+        """Count the keys of some sites: index -> (keys, number of the first sample).
+
+        Returns their share of the global keys.
+        """
+        start = time.perf_counter()
+        joined = np.zeros((n_inputs, 2), np.uint64)
+        PatternCounts.add_to_all([(self.sites[i].counts, k, n) for i, (k, n) in found.items()])
+        steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
+        add_sites(joined, steady)
+        seconds = time.perf_counter() - start
+        total = sum(len(keys) for keys, _ in found.values())
+        for index, (keys, _) in found.items():
+            self.sites[index].seconds["counting"] += seconds * len(keys) / total
+        return joined
+
+    def _interrupt(self) -> None:
+        self.save()
+        total = self.source.n_samples
+        done = f"after {self.done} of {total} inputs" if total else f"after {self.done} inputs"
+        kept = (
+            f"what is done is kept in {self.checkpoints.folder}: run again with --resume"
+            if self.checkpoints
+            else "nothing is kept without an output folder"
+        )
+        raise Interrupted(f"interrupted {done}; {kept}.")
+
+
+def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
+    """Find and tap every switch site of a model.
+
+    Raises:
+        ModelError: the model has no switch, or none that can be seen.
+    """
+    sites = find_sites(model, smooth=options.smooth)
+    name = model.path or "the model"
+    if not sites:
+        more = "" if options.smooth else "; --smooth counts smooth ones (Gelu, Silu, ...) too"
+        raise ModelError(f"{name} has no switch (ReLU or a relative), nothing to analyse{more}.")
+    tapped = tap(model, sites, behind=options.behind)
+    if not tapped.taps:
+        raise ModelError(
+            f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}."
+        )
+    return tapped
+
+
+def _stamps(model: Model) -> list[list[object]]:
+    """Return name, size and time of change of each file of external weights."""
+    stamps: list[list[object]] = []
+    for path in model.external_files:
+        status = path.stat()
+        stamps.append([path.name, status.st_size, status.st_mtime_ns])
+    return stamps
+
+
+@contextmanager
+def _stop_between_batches(stop_run: Callable[[], None]) -> Iterator[threading.Event]:
+    """Let the first Ctrl-C set a flag and end the run that is on: batches count whole or not.
+
+    A run that never ends, in a Loop, ends so too. A second Ctrl-C raises where it is heard; one
+    press may arrive twice, from the terminal and from a process that passes it on.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    first = math.inf
+
+    def on_signal(number: int, frame: object) -> None:
+        nonlocal first
+        if stop.is_set() and time.monotonic() > first + _ONE_PRESS_SECONDS:
+            raise KeyboardInterrupt
+        first = min(first, time.monotonic())
+        stop.set()
+        stop_run()
+
+    former = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, former)

@@ -1,0 +1,1 @@
+"""One optimizer step seen through ONNX: two states of the weights, one batch."""

@@ -1,0 +1,323 @@
+"""`reluflow psb`: convert a model to stochastic shift-adds, measure it, look at it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reluflow._api.deploy import fit_activations, nothing_to_convert
+from reluflow._api.lock import locked
+from reluflow._api.outputs import keep_inputs, keep_inputs_beside
+from reluflow.cli import _options
+from reluflow.cli._answers import choose_answers, choose_metric
+from reluflow.cli._progress import progress_bar
+from reluflow.cli._words import in_options
+from reluflow.cli._wrote import say_written
+from reluflow.data import open_data
+from reluflow.errors import ModelError, OptionError
+from reluflow.evaluation import (
+    EvaluationOptions,
+    describe_psb,
+    evaluate,
+)
+from reluflow.evaluation import convert as convert_model
+from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
+from reluflow.report import (
+    EVALUATION_FILES,
+    print_conversion,
+    print_evaluation,
+    print_psb_description,
+    write_evaluation,
+)
+
+app = typer.Typer(
+    name="psb",
+    help="Stochastic shift-adds: convert a model, measure it, look into it.",
+    no_args_is_help=True,
+)
+
+Bits = Annotated[
+    int, typer.Option("--p-bits", help="Bits of each weight's probability: 1, 2, 3, 4, 6, 8 or 16.")
+]
+Sampler = Annotated[
+    str,
+    typer.Option(
+        "--sampler", help="How numbers of ones are drawn: systematic, binomial or nearest."
+    ),
+]
+Draws = Annotated[
+    str,
+    typer.Option(
+        "--draws", help="run: one draw per weight and run; product: one per multiplication."
+    ),
+]
+Prune = Annotated[
+    float, typer.Option("--prune", help="Share of the weights to set to 0, from 0 to below 1.")
+]
+Scope = Annotated[
+    str,
+    typer.Option(
+        "--prune-scope", help="What --prune is a share of: each tensor, or all weights (global)."
+    ),
+]
+_DEFAULT = PsbOptions()
+
+
+@app.command("convert")
+def convert(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    p_bits: Bits = _DEFAULT.p_bits,
+    sampler: Sampler = _DEFAULT.sampler,
+    draws: Draws = _DEFAULT.draws,
+    prune: Prune = 0.0,
+    prune_scope: Scope = _DEFAULT.prune_scope,
+    small: Annotated[
+        str,
+        typer.Option(
+            "--small", help="What weights too small to store become: zero, smallest or random."
+        ),
+    ] = _DEFAULT.small_weights,
+    x_bits: Annotated[
+        str,
+        typer.Option(
+            "--x-bits", help="Bits of an activation, 2 to 16, or auto: 12 or 16, by --calibrate."
+        ),
+    ] = str(_DEFAULT.x_bits),
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", help="Name of a node that stays in floating point; may be repeated."
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibrate", help="Data that choose the scales of the activations."),
+    ] = None,
+    fuse: Annotated[
+        bool,
+        typer.Option(
+            "--fuse/--no-fuse",
+            help="Also convert additions and activations between the converted layers.",
+        ),
+    ] = True,
+    input_defaults: Annotated[
+        bool,
+        typer.Option(
+            "--input-defaults/--no-input-defaults",
+            help="Give samples and seed the default 0; without, each run has to give both.",
+        ),
+    ] = True,
+    limit: _options.Limit = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Compare the result with the model before writing."
+        ),
+    ] = True,
+    as_json: _options.Json = False,
+) -> int:
+    """Convert the multiplications of a model to stochastic shift-adds."""
+    loaded = load(model)
+    keep_inputs(out, loaded, calibration)
+    options = PsbOptions(
+        p_bits=p_bits,
+        sampler=sampler,
+        draws=draws,
+        prune=prune,
+        prune_scope=prune_scope,
+        small_weights=small,
+        exclude=tuple(exclude or ()),
+        fuse=fuse,
+        input_defaults=input_defaults,
+        seed=seed,
+    )
+    data = None if calibration is None else Path(calibration)
+    options, chosen = fit_activations(loaded, options, data, limit, _width(x_bits))
+    proof = convert_model(loaded, options) if check else None
+    result = proof.result if proof else to_psb(loaded, options)
+    if not result.converted:
+        raise ModelError(nothing_to_convert(loaded, result.refused))
+    result.model.save(out)
+    written = load(out)
+    description = describe_psb(written)
+    if as_json:
+        refused = [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused]
+        print(
+            json.dumps(
+                {
+                    **description.to_dict(),
+                    "refused": refused,
+                    "notes": result.notes,
+                    "activation_bits": chosen.to_dict() if chosen else None,
+                    "check": proof.to_dict() if proof else None,
+                },
+                indent=2,
+            )
+        )
+    else:
+        console = Console()
+        print_conversion(result, description, console)
+        if chosen is not None:
+            console.print(str(chosen), highlight=False, soft_wrap=True, markup=False)
+        for sentence in proof.sentences() if proof else ():
+            console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    say_written(out, as_json=as_json)
+    return 0
+
+
+@app.command("eval")
+def evaluate_model(
+    model: Annotated[Path, typer.Argument(help="Converted model, or a float one to convert.")],
+    data: _options.Data = None,
+    samples: Annotated[
+        str, typer.Option("--samples", help="Numbers of samples n to try, with commas between.")
+    ] = "1,2,4,8,16,32,64",
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="File of right answers: .npz, .npy or idx; --data itself where .npz.",
+        ),
+    ] = None,
+    label_name: Annotated[
+        str | None,
+        typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", help="Name of the output to measure; by default what fits."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="accuracy, iou, r2, rmse, mae, correlation, MODULE:FUNCTION; default: what fits.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="A yes is above this; by default 0.5, or 0 for logits."),
+    ] = None,
+    float_model: Annotated[
+        Path | None, typer.Option("--float", help="The float model that it was converted from.")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also measure ONNX Runtime's static int8.")
+    ] = False,
+    sensitivity: Annotated[
+        int | None,
+        typer.Option("--sensitivity", help="Also convert each layer alone, at this many samples."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds for the error bars.")] = 5,
+    p_bits: Bits = _DEFAULT.p_bits,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler",
+            help="systematic, binomial or nearest; by default the model's, and below 4 samples "
+            "nearest, which is closer to the float model than any draw.",
+        ),
+    ] = None,
+    prune: Prune = 0.0,
+    limit: _options.Limit = None,
+    batch_size: _options.BatchSize = None,
+    threads: _options.Threads = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for page, plot and JSON.")
+    ] = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Measure a converted model against the number of samples, beside float and int8."""
+    if data is None:
+        raise OptionError("give the inputs with --data PATH.")
+    options = EvaluationOptions(
+        samples=_samples(samples),
+        seeds=seeds,
+        int8=int8,
+        sensitivity=sensitivity,
+        batch_size=batch_size,
+        threads=threads,
+        output=output,
+        threshold=threshold,
+        sampler=sampler,
+    )
+    measure = choose_metric(metric)
+    loaded = with_input_defaults(load(model))
+    reference: Model | None = load(float_model) if float_model else None
+    keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels, *_metric(metric))
+    if not find_psb(loaded):
+        reference = reference or loaded
+        wanted = PsbOptions(p_bits=p_bits, sampler=sampler or _DEFAULT.sampler, prune=prune)
+        loaded = convert_model(loaded, wanted).result.model
+    source = open_data(Path(data), loaded.inputs, limit=limit)
+    right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)
+    with locked(out):
+        with progress_bar() as progress:
+            result = evaluate(
+                loaded,
+                source,
+                right,
+                float_model=reference,
+                metric=measure,
+                options=options,
+                progress=progress,
+            )
+        result = replace(
+            result,
+            findings=tuple(map(in_options, result.findings)),
+            notes=(*([note] if note else []), *result.notes),
+        )
+        if out is not None:
+            write_evaluation(result, out)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2))
+    else:
+        print_evaluation(result, Console())
+    if out is not None:
+        say_written(out / "psb.html", as_json=as_json)
+    return 0
+
+
+@app.command("inspect")
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Converted model.")],
+    as_json: _options.Json = False,
+) -> int:
+    """Show what a converted model stores and how much it computes."""
+    description = describe_psb(load(model))
+    if as_json:
+        print(json.dumps(description.to_dict(), indent=2))
+    else:
+        print_psb_description(description, Console())
+    return 0
+
+
+def _metric(text: str | None) -> tuple[str, ...]:
+    """Return the file that a measure comes from, if it comes from one."""
+    file = (text or "").rpartition(":")[0]
+    return (file,) if file.endswith(".py") else ()
+
+
+def _width(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise OptionError(
+            f"--x-bits is {text!r}; give a whole number from 2 to 16, or auto."
+        ) from None
+
+
+def _samples(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise OptionError(f"--samples is {text!r}; give whole numbers, e.g. 1,4,16.") from None

@@ -1,0 +1,87 @@
+"""The idx format of MNIST and its relatives, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from reluflow.data.sources.blocks import READ_ERRORS, BlockColumn
+from reluflow.data.sources.column import Column
+from reluflow.data.sources.validate import check_kind
+from reluflow.data.sources.words import first_line
+from reluflow.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+_TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(np.uint8),
+    0x09: np.dtype(np.int8),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+
+
+def is_idx(head: bytes) -> bool:
+    """Tell whether a file begins as idx files do.
+
+    Example:
+        >>> is_idx(bytes([0, 0, 8, 3]))
+        True
+    """
+    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in _TYPES and head[3] > 0
+
+
+def idx_column(path: Path) -> Column:
+    """Open an idx file, gzipped or not, without reading its elements.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its samples along the first axis.
+
+    Raises:
+        DataError: no idx file, or one that is truncated.
+    """
+    label = f"'{path}'"
+    with path.open("rb") as file:
+        zipped = file.read(2) == GZIP_MAGIC
+
+    def opener() -> IO[bytes]:
+        return cast("IO[bytes]", gzip.open(path, "rb") if zipped else path.open("rb"))
+
+    try:
+        with opener() as stream:
+            shape, dtype = _header(stream, label)
+            offset = stream.tell()
+    except READ_ERRORS as error:
+        raise DataError(
+            f"{label} cannot be read ({first_line(error)}); write or download it again"
+        ) from error
+    check_kind(f"the data of {label}", dtype, shape)
+    promised = math.prod(shape) * dtype.itemsize
+    if not zipped and path.stat().st_size - offset != promised:
+        raise DataError(
+            f"{label} is damaged: its header promises {promised} bytes of elements, "
+            f"{path.stat().st_size - offset} are there; write or download it again"
+        )
+    return BlockColumn(label, opener, offset, shape, dtype)
+
+
+def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    head = stream.read(4)
+    if not is_idx(head):
+        raise DataError(
+            f"{label} does not begin as an idx file does (first bytes {head.hex(' ') or 'none'}); "
+            "give an uncompressed or gzipped idx file such as MNIST's"
+        )
+    raw = stream.read(4 * head[3])
+    if len(raw) < 4 * head[3]:
+        raise DataError(f"{label} ends within its header; write or download it again")
+    return struct.unpack(f">{head[3]}I", raw), _TYPES[head[2]]

@@ -1,0 +1,72 @@
+"""Models on their way to a device: calibration, accuracy against precision, size and cost."""
+
+from reluflow.evaluation.activation_bits import (
+    ActivationBits,
+    TriedBits,
+    choose_activation_bits,
+)
+from reluflow.evaluation.answers.labels import has_array, read_answers, read_labels, read_targets
+from reluflow.evaluation.answers.metrics import (
+    METRICS,
+    Metric,
+    MetricFunction,
+    accuracy,
+    find_metric,
+)
+from reluflow.evaluation.answers.task import Task, recognise
+from reluflow.evaluation.calibrate import calibrate
+from reluflow.evaluation.describe import describe_psb
+from reluflow.evaluation.evaluate import evaluate
+from reluflow.evaluation.options import EvaluationOptions
+from reluflow.evaluation.proof.difference import OutputDifference
+from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
+from reluflow.evaluation.proof.proven import Conversion, convert, proven
+from reluflow.evaluation.result import (
+    Evaluation,
+    LayerCost,
+    LayerSaturation,
+    LayerSensitivity,
+    Neighbour,
+    OutputError,
+    PsbDescription,
+    SamplePoint,
+)
+from reluflow.evaluation.run import batch_size
+from reluflow.evaluation.saturation import measure_saturation
+
+__all__ = [
+    "METRICS",
+    "ActivationBits",
+    "Conversion",
+    "Equivalence",
+    "Evaluation",
+    "EvaluationOptions",
+    "LayerCost",
+    "LayerSaturation",
+    "LayerSensitivity",
+    "Metric",
+    "MetricFunction",
+    "Neighbour",
+    "OutputDifference",
+    "OutputError",
+    "PsbDescription",
+    "SamplePoint",
+    "Task",
+    "TriedBits",
+    "accuracy",
+    "batch_size",
+    "calibrate",
+    "choose_activation_bits",
+    "compare_models",
+    "convert",
+    "describe_psb",
+    "evaluate",
+    "find_metric",
+    "has_array",
+    "measure_saturation",
+    "proven",
+    "read_answers",
+    "read_labels",
+    "read_targets",
+    "recognise",
+]

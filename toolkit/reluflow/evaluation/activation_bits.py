@@ -1,0 +1,258 @@
+"""Choosing the bits of fixed-point activations by what they cost on data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.errors import DataError, ModelError
+from reluflow.evaluation.answers.metrics import Values
+from reluflow.evaluation.answers.outputs import run_arrays
+from reluflow.evaluation.calibrate import exponents, largest_values
+from reluflow.evaluation.result import OutputError
+from reluflow.evaluation.run import Runner, batch_size
+from reluflow.evaluation.signal_error import SignalError, open_errors
+from reluflow.graph import Model, PsbOptions, to_psb
+from reluflow.sessions import open_session
+
+WIDTHS = (12, 16)
+"""The usual width and that of the thesis, the widest that the operators take."""
+LOSS_DB = 1.0
+"""Accepted loss against the widest: its rounding then adds a quarter to the error's energy."""
+LOSS_EQUAL = 0.001
+"""The same for an output of class numbers or strings: share of answers that may differ more."""
+ENOUGH_DB = 40.0
+"""An error of a hundredth of the signal: where it is no larger, more bits are not asked for."""
+_UNITY = 0.01
+GOOD_DB = 25.0
+"""Below it `evaluate` looks for a cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedBits:
+    """What one width of activations gives on the calibration data.
+
+    Attributes:
+        x_bits: bits of an activation.
+        outputs: SQNR of every output against the float model, in nearest mode.
+    """
+
+    x_bits: int
+    outputs: tuple[OutputError, ...]
+
+    @property
+    def lowest_db(self) -> float | None:
+        """Least SQNR of an output or of its worst channel, in dB; None: no output has numbers."""
+        found = [_lowest(output) for output in self.outputs]
+        return min((each for each in found if each is not None), default=None)
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if self.lowest_db is None:
+            equal = min(output.equal for output in self.outputs)
+            return f"{self.x_bits} bits: {equal:.1%} of the answers are those of the float model"
+        worst = min(self.outputs, key=lambda o: math.inf if o.sqnr_db is None else _db(o))
+        where = f"output {worst.name!r}"
+        if worst.worst_db is not None and worst.worst_db <= _db(worst):
+            where = f"channel {worst.worst_channel} of {where}"
+        return f"{self.x_bits} bits: SQNR {self.lowest_db:.1f} dB ({where})"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationBits:
+    """The chosen width of activations and why.
+
+    Attributes:
+        options: of the conversion, with `x_bits` and `x_exponents` set.
+        tried: one record a width, the smallest first.
+        n_inputs: inputs that they were measured on.
+    """
+
+    options: PsbOptions
+    tried: tuple[TriedBits, ...]
+    n_inputs: int
+
+    @property
+    def chosen(self) -> int:
+        """Bits of an activation."""
+        return self.options.x_bits
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; infinite decibels become null."""
+        return {
+            "chosen": self.chosen,
+            "n_inputs": self.n_inputs,
+            "tried": [
+                {
+                    "x_bits": each.x_bits,
+                    "lowest_db": _finite(each.lowest_db),
+                    "outputs": [_plain(output) for output in each.outputs],
+                }
+                for each in self.tried
+            ],
+        }
+
+    def __str__(self) -> str:
+        """Say the figures of every width, the choice and, where the error is large, why."""
+        figures = "; ".join(map(str, self.tried))
+        text = f"Activations: {figures}; chosen {self.chosen}."
+        best = self.tried[-1].lowest_db
+        if best is not None and best < GOOD_DB:
+            text += (
+                f" Neither reaches {GOOD_DB:.0f} dB: the stored bits of the weights, or channels "
+                "far louder than others, limit it; an evaluation names which."
+            )
+        return text
+
+
+def choose_activation_bits(
+    model: Model,
+    source: DataSource,
+    *,
+    options: PsbOptions | None = None,
+    size: int | None = None,
+    threads: int | None = None,
+    native: bool | None = None,
+) -> ActivationBits:
+    """Choose 12 or 16 bits for all activations, by the error that each makes on data.
+
+    The model is converted at both widths, with exponents calibrated on the data, and run in
+    nearest mode, so that nothing but the rounding of activations tells the two apart. Twelve
+    bits are chosen where every output and its worst channel reaches an SQNR of 40 dB, or lies
+    at most 1 dB below that of 16 bits; probabilities of classes, which add up to 1,
+    are taken as a whole. An output without floating-point numbers may agree with
+    the float model less often by a thousandth. Otherwise 16 are.
+
+    Args:
+        model: the float model.
+        source: inputs that stand for those to come; read twice.
+        options: of the conversion; its `x_bits` and `x_exponents` do not matter.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+        native: run the native library: True, never (False), or where it is there.
+
+    Returns:
+        The choice, with the options to convert with, and the figures of both widths.
+
+    Raises:
+        ModelError: the model has nothing to convert.
+        DataError: the data can be read once only or do not calibrate, or no output of the model
+            is an array.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> model = load("models/fashion_resnet8.onnx")
+        >>> images = open_data("models/fashion_mnist_test_2000.npz", model.inputs, limit=20)
+        >>> choose_activation_bits(model, images).chosen
+        12
+
+    Reference: docs/decisions/0022-activation-bits.md; docs/psb-ops.md, activations.
+    """
+    options = options or PsbOptions()
+    if not source.rereadable:
+        raise DataError("the data can be read once only; save them to a file and give its path")
+    largest = largest_values(model, source, options=options, size=size, threads=threads)
+    if not largest:
+        raise ModelError(
+            f"model {str(model.path or '<memory>')!r} has no activations to choose bits for; "
+            "give a model with Conv, Gemm or MatMul of constant weights"
+        )
+    ways = {
+        bits: replace(options, x_bits=bits, x_exponents=exponents(largest, bits)) for bits in WIDTHS
+    }
+    runners = {
+        bits: Runner(to_psb(model, way).model, threads, native) for bits, way in ways.items()
+    }
+    measured, n_inputs = _measure(model, source, runners, batch_size(source, size), threads)
+    tried = tuple(
+        TriedBits(bits, tuple(error.result() for error in errors.values()))
+        for bits, errors in measured.items()
+    )
+    few, many = tried
+    chosen = few.x_bits if _is_enough(few, many) else many.x_bits
+    return ActivationBits(ways[chosen], tried, n_inputs)
+
+
+def _measure(
+    model: Model,
+    source: DataSource,
+    runners: Mapping[int, Runner],
+    size: int,
+    threads: int | None,
+) -> tuple[dict[int, dict[str, SignalError]], int]:
+    """Run the float model and every width over the data."""
+    exact_session = open_session(model, threads=threads)
+    sessions = {bits: runner.at(0, 0) for bits, runner in runners.items()}
+    measured: dict[int, dict[str, SignalError]] = {}
+    n_inputs = 0
+    for batch in source.batches(size):
+        exact = run_arrays(exact_session, batch)
+        if not exact:
+            raise DataError(
+                "the model has no output that is an array, so widths of activations cannot be "
+                "compared; give x_bits as a number"
+            )
+        n_inputs += len(next(iter(batch.values())))
+        for bits, (session, extra) in sessions.items():
+            errors = measured.setdefault(bits, _open(exact))
+            found = run_arrays(session, {**batch, **extra})
+            for name, error in errors.items():
+                error.add(found[name], exact[name])
+    return measured, n_inputs
+
+
+def _open(exact: Mapping[str, Values]) -> dict[str, SignalError]:
+    """Return empty sums for each output; probabilities of classes count as a whole."""
+    whole = {name: SignalError(name, None) for name, x in exact.items() if _are_shares(x)}
+    return open_errors(exact, {}) | whole
+
+
+def _are_shares(x: Values) -> bool:
+    """Tell whether channels add up to 1: no decision hangs on those that are nearly 0."""
+    if x.dtype.kind != "f" or x.ndim < 2 or x.shape[1] < 2 or not x.size:
+        return False
+    return bool(x.min() >= 0 and np.abs(x.sum(axis=1, dtype=np.float64) - 1).max() < _UNITY)
+
+
+def _is_enough(few: TriedBits, many: TriedBits) -> bool:
+    """Tell whether the smaller width is within the budget at every output."""
+    for a, b in zip(few.outputs, many.outputs, strict=True):
+        if a.sqnr_db is None or b.sqnr_db is None:
+            if a.equal < b.equal - LOSS_EQUAL:
+                return False
+            continue
+        pairs = [(a.sqnr_db, b.sqnr_db)]
+        if a.worst_db is not None and b.worst_db is not None:
+            pairs.append((a.worst_db, b.worst_db))
+        if any(x < ENOUGH_DB and x < y - LOSS_DB for x, y in pairs):
+            return False
+    return True
+
+
+def _db(output: OutputError) -> float:
+    assert output.sqnr_db is not None
+    return output.sqnr_db if output.worst_db is None else min(output.sqnr_db, output.worst_db)
+
+
+def _lowest(output: OutputError) -> float | None:
+    return None if output.sqnr_db is None else _db(output)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _plain(output: OutputError) -> dict[str, Any]:
+    return {
+        "name": output.name,
+        "sqnr_db": _finite(output.sqnr_db),
+        "worst_channel": output.worst_channel,
+        "worst_db": _finite(output.worst_db),
+        "equal": output.equal,
+    }

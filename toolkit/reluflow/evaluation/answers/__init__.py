@@ -1,0 +1,1 @@
+"""What outputs mean: tasks, labels, metrics."""

@@ -1,0 +1,131 @@
+"""The right answers, from files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.data.answers import read_array
+from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
+from reluflow.errors import DataError
+
+
+def read_labels(
+    path: str | os.PathLike[str], name: str = "label", limit: int | None = None
+) -> NDArray[np.int64]:
+    """Read class numbers.
+
+    Args:
+        path: .npz with an array of that name, .npy, or idx, gzipped or not; told by the first
+            bytes.
+        name: of the array in an .npz.
+        limit: the first so many only.
+
+    Returns:
+        `(n,)` class numbers.
+
+    Raises:
+        DataError: no such file or array, or it does not hold one whole number an input.
+    """
+    file = Path(path)
+    if _begins_as_idx(file):
+        column = idx_column(file)
+        _check(file, column.dtype, (column.n_samples, *column.shape))
+        parts = column.stream(0, column.n_samples)  # to its end: checksums are compared there
+        return np.concatenate(list(parts))[:limit].astype(np.int64)
+    array = _numpy(file, name)
+    _check(file, array.dtype, array.shape)
+    return array[:limit].astype(np.int64)
+
+
+def read_answers(
+    path: str | os.PathLike[str], name: str = "label", limit: int | None = None
+) -> NDArray[Any]:
+    """Read right answers of any kind: class numbers, maps of them, bits, or numbers.
+
+    Args:
+        path: .npz with an array of that name, .npy, or idx, gzipped or not.
+        name: of the array in an .npz.
+        limit: the first so many inputs only.
+
+    Returns:
+        `(n, ...)`, whole numbers as int64, others as they are.
+
+    Raises:
+        DataError: no such file or array, or it does not hold finite numbers.
+    """
+    file = Path(path)
+    if _begins_as_idx(file):
+        return read_labels(file, name, limit)
+    array = _numpy(file, name)
+    if array.ndim < 1 or array.dtype.kind not in "iubf" or not np.isfinite(array).all():
+        raise DataError(
+            f"labels of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
+            "first axis over the inputs"
+        )
+    whole = array.dtype.kind in "iu"
+    return array[:limit].astype(np.int64) if whole else array[:limit]
+
+
+def has_array(path: str | os.PathLike[str], name: str) -> bool:
+    """Tell whether an .npz holds an array of a name; what cannot be read holds none."""
+    if not Path(path).is_file():
+        return False  # a pipe would be waited for
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read_targets(
+    path: str | os.PathLike[str], name: str = "label", limit: int | None = None
+) -> NDArray[np.float32]:
+    """Read numbers that a model shall give, for a loss other than that of classes.
+
+    Args:
+        path: .npz with an array of that name, or .npy.
+        name: of the array in an .npz.
+        limit: the first so many inputs only.
+
+    Returns:
+        `(n, ...)` targets.
+
+    Raises:
+        DataError: no such file or array, or it does not hold finite numbers.
+    """
+    file = Path(path)
+    array = _numpy(file, name)
+    if array.ndim < 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise DataError(
+            f"targets of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
+            "first axis over the inputs"
+        )
+    return array[:limit].astype(np.float32)
+
+
+def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if len(shape) != 1 or dtype.kind not in "iu":
+        raise DataError(
+            f"labels of '{file}' are {dtype} {list(shape)}; give one whole number an input"
+        )
+
+
+def _begins_as_idx(file: Path) -> bool:
+    if not file.is_file():
+        return False  # reading it says what is wrong; a pipe would be waited for
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4)
+    except OSError:
+        return False
+    return is_idx(head) or head.startswith(GZIP_MAGIC)
+
+
+def _numpy(file: Path, name: str) -> NDArray[Any]:
+    return read_array(file, name)

@@ -1,0 +1,263 @@
+"""What a model's output means: class numbers, scores of classes, bits, maps or plain numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reluflow.errors import DataError
+from reluflow.evaluation.answers.metrics import METRICS, Metric, Values
+
+_PROBABILITIES = {"Sigmoid", "HardSigmoid", "Softmax"}
+_LOGITS = {"Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "PsbMatMul", "Sum"}
+_CHOSEN = {"Softmax", "LogSoftmax"}
+_LEFT_OUT = 255
+"""The label that data of segmentation give to pixels that nobody judges; negative ones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How an output is read, and what is measured on it.
+
+    Attributes:
+        output: its name.
+        kind: "labels" (the model decides itself), "classes" (the largest along an axis), "bits"
+            (above a threshold), "numbers" or "output" (as it is).
+        axis: of the classes.
+        threshold: of the bits.
+        metrics: what is measured, the main one first.
+        sentence: all of this for readers.
+        classes: how many there are, where that is known.
+        one_hot: the right answers are rows of bits, one of them set.
+    """
+
+    output: str
+    kind: str
+    axis: int | None
+    threshold: float | None
+    metrics: tuple[Metric, ...]
+    sentence: str
+    classes: int | None = None
+    one_hot: bool = False
+
+    def read(self, output: Values) -> Values:
+        """Return what the metrics take from an output: decisions or numbers.
+
+        A row of scores without a largest one (NaN) decides for class -1, which is never right.
+        """
+        if self.kind == "classes":
+            found = np.asarray(output.argmax(axis=self.axis))
+            found[np.isnan(output).any(axis=self.axis)] = -1
+            return squeeze(found)
+        if self.kind == "bits":
+            return squeeze(output > self.threshold)
+        return output if self.kind == "output" else squeeze(output)
+
+    def targets(self, labels: Values) -> Values:
+        """Return the right answers in the form of `read`."""
+        if self.kind == "output":
+            return labels
+        plain = squeeze(np.asarray(labels))
+        if self.one_hot:
+            return np.asarray(plain.argmax(axis=1))
+        return plain > 0 if self.kind == "bits" else plain
+
+    def judged(self, targets: Values) -> Values | None:
+        """Return which elements of a map count: all but 255 and negative ones; None: all.
+
+        255 counts where there are more than 255 classes.
+        """
+        if self.kind not in ("labels", "classes") or targets.dtype.kind not in "iu":
+            return None
+        if targets.ndim < 2:
+            return None
+        counts = targets >= 0
+        if (self.classes or 0) <= _LEFT_OUT:
+            counts &= targets != _LEFT_OUT
+        return None if counts.all() else counts
+
+
+def squeeze(values: Values) -> Values:
+    """Return an array without its axes of size 1 behind the first."""
+    return values.reshape(values.shape[:1] + tuple(n for n in values.shape[1:] if n != 1))
+
+
+def recognise(
+    name: str,
+    output: Values,
+    labels: Values | None,
+    *,
+    maker: str = "",
+    metric: Metric | None = None,
+    threshold: float | None = None,
+) -> Task:
+    """Tell what an output means by its type, its shape, its values and the right answers.
+
+    Without right answers (the float model's own will be used) rows of at least two numbers are
+    scores of classes, maps `(n, c, h, w)` scores of each pixel's, values of a Sigmoid bits, and
+    all else numbers.
+
+    Args:
+        name: of the output.
+        output: its values for some inputs, `(n, ...)`.
+        labels: the right answers, `(n, ...)` of all inputs; None: there are none.
+        maker: the operator that makes it, "" where that is not known.
+        metric: what shall be measured; None: what suits.
+        threshold: of bits; None: 0.5 for probabilities, 0 for logits.
+
+    Raises:
+        DataError: the labels do not fit the output; the message has both shapes.
+
+    Example:
+        >>> recognise("y", np.zeros((4, 1), np.float32), np.array([0, 1, 1, 0])).kind
+        'bits'
+    """
+    if metric is not None and metric.reads == "output":
+        return Task(name, "output", None, None, (metric,), _say(name, output, "as it is"))
+    numbers = metric is not None and metric.reads == "numbers"
+    if output.dtype.kind not in "fiubUSO":
+        raise DataError(
+            f"output {name!r} is of type {output.dtype}, which cannot be judged; choose another"
+        )
+    if output.dtype.kind != "f" and not numbers:
+        task = _labels(name, output, labels)
+    elif labels is None:
+        task = _alone(name, output, maker, threshold, numbers)
+    else:
+        task = _beside(name, output, np.asarray(labels), maker, threshold, numbers)
+    return task if metric is None else replace(task, metrics=(metric,))
+
+
+def _labels(name: str, output: Values, labels: Values | None) -> Task:
+    """The model says itself what it decides for."""
+    if labels is not None:
+        right = np.asarray(labels)
+        words = (output.dtype.kind in "USO", right.dtype.kind in "USO")
+        if squeeze(right).shape[1:] != squeeze(output).shape[1:] or words[0] != words[1]:
+            raise _misfit(name, output, right)
+    return Task(
+        name, "labels", None, None, _decided(output), _say(name, output, "the model's own decision")
+    )
+
+
+def _alone(name: str, output: Values, maker: str, threshold: float | None, numbers: bool) -> Task:
+    """Nothing but the output tells."""
+    plain = squeeze(output)
+    if numbers or (plain.ndim == 1 and maker not in _PROBABILITIES and threshold is None):
+        return _numbers(name, output, beside=False)
+    if maker == "Sigmoid" or plain.ndim == 1 or threshold is not None:
+        return _bits(name, output, maker, threshold)
+    if plain.ndim == 2 and output.ndim != 3:
+        return _classes(name, output, 1)
+    if output.ndim >= 4 and output.shape[1] > 1:
+        return _classes(name, output, 1)
+    if maker in _CHOSEN:
+        return _classes(name, output, output.ndim - 1)
+    if _within_unit(plain) and maker not in _LOGITS:
+        return _bits(name, output, maker, threshold)
+    return _numbers(name, output, beside=False)
+
+
+def _beside(
+    name: str,
+    output: Values,
+    labels: Values,
+    maker: str,
+    threshold: float | None,
+    numbers: bool,
+) -> Task:
+    """Output and right answers together tell."""
+    plain, right = squeeze(output), squeeze(labels)
+    if plain.shape[1:] == right.shape[1:]:
+        if numbers or (threshold is None and not _binary(right)):
+            return _numbers(name, output, beside=True)
+        if plain.ndim == 2 and _one_hot(right) and maker != "Sigmoid":
+            return replace(_classes(name, output, 1), one_hot=True)
+        return _bits(name, output, maker, threshold)
+    if numbers or right.dtype.kind not in "iub":
+        raise _misfit(name, output, labels)
+    for axis in (1, output.ndim - 1):
+        rest = output.shape[1:axis] + output.shape[axis + 1 :]
+        if output.ndim > 1 and tuple(n for n in rest if n != 1) == right.shape[1:]:
+            _check_classes(name, output.shape[axis], right)
+            return _classes(name, output, axis)
+    raise _misfit(name, output, labels)
+
+
+def _classes(name: str, output: Values, axis: int) -> Task:
+    n = output.shape[axis]
+    places = math.prod(squeeze(output).shape[1:]) // n
+    what = f"scores of {n} classes, the largest is the decision"
+    names = ("accuracy", "iou") if places > 1 else ("accuracy",)
+    if places > 1:
+        what += " at each place"
+    metrics = tuple(METRICS[each] for each in names)
+    return Task(name, "classes", axis, None, metrics, _say(name, output, what), classes=n)
+
+
+def _bits(name: str, output: Values, maker: str, threshold: float | None) -> Task:
+    probability = maker in _PROBABILITIES or (maker not in _LOGITS and _within_unit(output))
+    limit = (0.5 if probability else 0.0) if threshold is None else threshold
+    form = "probabilities" if probability else "logits"
+    what = f"{form} of yes, above {limit:g} is yes"
+    many = squeeze(output).ndim > 1
+    metrics = tuple(METRICS[each] for each in (("iou", "accuracy") if many else ("accuracy",)))
+    return Task(name, "bits", None, limit, metrics, _say(name, output, what))
+
+
+def _numbers(name: str, output: Values, beside: bool) -> Task:
+    names = ("r2", "rmse", "correlation") if beside else ("correlation", "rmse", "r2")
+    metrics = tuple(METRICS[each] for each in names)
+    return Task(name, "numbers", None, None, metrics, _say(name, output, "numbers"))
+
+
+def _decided(output: Values) -> tuple[Metric, ...]:
+    names = ("accuracy", "iou") if squeeze(output).ndim > 1 else ("accuracy",)
+    return tuple(METRICS[each] for each in names)
+
+
+def _check_classes(name: str, classes: int, labels: Values) -> None:
+    wrong = (labels < 0) | (labels >= classes)
+    if labels.ndim > 1:  # places that nobody judges
+        wrong &= (labels >= 0) & (labels != _LEFT_OUT)
+    if wrong.any():
+        raise DataError(
+            f"a label is {int(labels[wrong][0])}, but output {name!r} has the classes 0 to "
+            f"{classes - 1}; number the classes from 0 in the order of the output"
+        )
+
+
+def _misfit(name: str, output: Values, labels: Values) -> DataError:
+    return DataError(
+        f"labels of {labels.dtype} {_shape(labels)} do not fit output {name!r} of {output.dtype} "
+        f"{_shape(output)}; give a class number, a class map or numbers of the output's shape for "
+        "each input, or choose another output"
+    )
+
+
+def _binary(labels: Values) -> bool:
+    """Tell whether all labels are 0 and 1, or -1 and 1."""
+    if labels.dtype.kind not in "iubf":
+        return False
+    found = set(np.unique(labels).tolist())
+    return found <= {0, 1} or found <= {-1, 1}
+
+
+def _one_hot(labels: Values) -> bool:
+    return bool((labels.sum(axis=1) == 1).all() and labels.min() >= 0 and labels.shape[1] > 1)
+
+
+def _within_unit(values: Values) -> bool:
+    return bool(values.size and values.min() >= 0 and values.max() <= 1)
+
+
+def _shape(values: Values) -> str:
+    return str(["n", *values.shape[1:]]).replace("'", "")
+
+
+def _say(name: str, output: Values, what: str) -> str:
+    kind: Any = output.dtype if output.dtype.kind in "fiub" else "strings"
+    return f"output {name!r}, {kind} {_shape(output)}, is read as {what}"

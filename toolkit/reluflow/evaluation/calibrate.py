@@ -1,0 +1,102 @@
+"""Fixing the exponents of activations by data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.errors import DataError
+from reluflow.evaluation.run import batch_size
+from reluflow.graph import Model, PsbOptions, expose, fold_batchnorm, to_psb
+from reluflow.psb import activation_exponent
+from reluflow.sessions import open_session
+
+
+def calibrate(
+    model: Model,
+    source: DataSource,
+    *,
+    options: PsbOptions | None = None,
+    size: int | None = None,
+    threads: int | None = None,
+) -> dict[str, int]:
+    """Return the exponent of every tensor that PSB operators would multiply.
+
+    f is the largest whole number with max |x| 2^f <= 2^(x_bits - 1) - 1 over all inputs, so
+    that none of them saturates. Larger values of later inputs do.
+
+    Args:
+        model: the float model.
+        source: inputs that stand for those to come.
+        options: of the conversion; `x_bits` and what is converted matter.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+
+    Returns:
+        Tensor name -> f, for `PsbOptions.x_exponents`.
+
+    Raises:
+        DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
+
+    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    """
+    options = options or PsbOptions()
+    largest = largest_values(model, source, options=options, size=size, threads=threads)
+    return exponents(largest, options.x_bits)
+
+
+def exponents(largest: Mapping[str, float], x_bits: int) -> dict[str, int]:
+    """Return the exponent of every tensor, of its largest magnitude and the bits of a number."""
+    return {
+        tensor: activation_exponent(np.array([top], np.float32), x_bits)
+        for tensor, top in largest.items()
+    }
+
+
+def largest_values(
+    model: Model,
+    source: DataSource,
+    *,
+    options: PsbOptions,
+    size: int | None = None,
+    threads: int | None = None,
+) -> dict[str, float]:
+    """Return the largest magnitude of every tensor that PSB operators would multiply.
+
+    Args:
+        model: the float model.
+        source: inputs that stand for those to come.
+        options: of the conversion; what is converted matters.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+
+    Raises:
+        DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
+    """
+    tensors = dict.fromkeys(node.x for node in to_psb(model, options).converted)
+    if not tensors:
+        return {}
+    inputs = {spec.name for spec in model.inputs}
+    inner = [tensor for tensor in tensors if tensor not in inputs]
+    session = open_session(
+        expose(fold_batchnorm(model).model, inner), outputs=inner or None, threads=threads
+    )
+    largest = dict.fromkeys(tensors, 0.0)
+    for batch in source.batches(batch_size(source, size)):
+        found = dict(zip(session.outputs, session.run(batch), strict=True)) | batch
+        for tensor in tensors:
+            top = float(np.max(np.abs(found[tensor]), initial=0.0))
+            if not np.isfinite(top):
+                raise DataError(
+                    f"the calibration data make {tensor!r} NaN or infinite; give data without such "
+                    "values, as they will come."
+                )
+            largest[tensor] = max(largest[tensor], top)
+    if not any(largest.values()):
+        raise DataError(
+            "the calibration data make every tensor 0, which tells nothing about its range; give "
+            "data as they will come."
+        )
+    return largest

@@ -1,0 +1,63 @@
+"""What a converted model stores and how much it computes."""
+
+from __future__ import annotations
+
+from reluflow.errors import ModelError
+from reluflow.evaluation.result import LayerCost, PsbDescription
+from reluflow.graph import Model, PsbNode, find_psb, find_successions
+
+
+def describe_psb(model: Model) -> PsbDescription:
+    """Describe a converted model without running it.
+
+    Args:
+        model: a model of `to_psb`.
+
+    Raises:
+        ModelError: it has no PSB operator.
+
+    Reference: thesis 4.2.4; SPEC section 8, cost model.
+    """
+    nodes = find_psb(model)
+    if not nodes:
+        raise ModelError(
+            f"model {str(model.path or '<memory>')!r} has no PSB operator; "
+            "convert it with reluflow psb convert"
+        )
+    layers = tuple(map(_cost, nodes))
+    adds = [layer.shift_adds for layer in layers]
+    known = [number for number in adds if number is not None]
+    weights = sum(layer.weights for layer in layers)
+    stored = sum(node.stored_bytes for node in nodes)
+    return PsbDescription(
+        path=str(model.path) if model.path else None,
+        p_bits=nodes[0].p_bits,
+        sampler=nodes[0].sampler,
+        draws=nodes[0].draws,
+        file_bytes=model.size_bytes,
+        weights=weights,
+        zeros=sum(layer.zeros for layer in layers),
+        bits_per_weight=8 * stored / weights,
+        shift_adds=sum(known) if len(known) == len(adds) else None,
+        layers=layers,
+        successions=tuple(
+            f"{found.first!r} is followed by {found.second!r} without a switch between"
+            + (f" (through {', '.join(found.through)})" if found.through else "")
+            for found in find_successions(model)
+        ),
+    )
+
+
+def _cost(node: PsbNode) -> LayerCost:
+    return LayerCost(
+        name=node.name,
+        op=node.op,
+        weight_shape=node.weight_shape,
+        weights=node.weights,
+        zeros=node.zeros,
+        bits_per_weight=node.bits_per_weight,
+        shift_adds=node.shift_adds(1),
+        adds=node.adds is not None,
+        activation=node.activation,
+        x_exponent=node.x_exponent,
+    )

@@ -1,0 +1,273 @@
+"""How well a converted model works against samples, float and int8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.data import DataSource
+from reluflow.errors import DataError, OptionError
+from reluflow.evaluation.answers.metrics import (
+    METRICS,
+    Metric,
+    MetricFunction,
+    Values,
+    accuracy,
+    find_metric,
+)
+from reluflow.evaluation.answers.outputs import choose_task, run_arrays
+from reluflow.evaluation.answers.task import Task
+from reluflow.evaluation.bench import Bench, Exact, Progress, results
+from reluflow.evaluation.describe import describe_psb
+from reluflow.evaluation.explain import explain
+from reluflow.evaluation.options import EvaluationOptions
+from reluflow.evaluation.result import Evaluation, LayerSensitivity, Neighbour
+from reluflow.evaluation.run import ROUNDED_BELOW, Runner, batch_size
+from reluflow.evaluation.saturation import measure_saturation
+from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, psb_alone
+from reluflow.sessions import Session, open_session, static_int8
+
+
+def evaluate(
+    model: Model,
+    source: DataSource,
+    labels: NDArray[Any] | None = None,
+    *,
+    float_model: Model | None = None,
+    metric: str | MetricFunction | None = None,
+    options: EvaluationOptions | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a converted model at several numbers of samples.
+
+    What an output means (class numbers, scores of classes, one logit or probability, a map,
+    plain numbers) is told by its type, its shape and the labels, and said in the result's
+    `task`. Beside the metric stands the SQNR of every output against the float model, which
+    sees what decisions hide. With the native library a run draws its samples; without it the
+    same draws are baked into the weights of a model that needs no library. Both give the same
+    metric but for the rounding of float32 sums.
+
+    Args:
+        model: of `to_psb`.
+        source: the inputs; read several times.
+        labels: `(n, ...)` right answers: class numbers, maps of them, bits or numbers. Pixels
+            labelled 255 or below 0 are left out. None: the float model's answers are right.
+        float_model: what the model was converted from; needed without labels, for int8 and
+            for the sensitivity of layers.
+        metric: a name of `METRICS`, or any function of the output (all inputs, as the model
+            gives it) and the labels, larger is better; None: what suits the output.
+        options: settings.
+        progress: called as progress("measuring", runs done, None).
+
+    Returns:
+        The metric at each precision, beside float and int8, and what the model costs.
+
+    Raises:
+        OptionError: the float model is needed and was not given; no such metric or output.
+        DataError: the number of labels is not that of the inputs, the labels fit no output, or
+            the data cannot be read a second time.
+
+    Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2; SPEC section 7.
+    """
+    options = options or EvaluationOptions()
+    wanted = _metric(metric, options)
+    description = describe_psb(model)
+    _check(source, labels, float_model, options)
+    runner = _runner(model, options)
+    bench = _bench(model, float_model, runner, source, labels, wanted, options, progress)
+    exact = _float_values(bench)
+    int8, int8_bytes = _int8(bench, float_model)
+    seeds = tuple(range(options.seeds))
+    nearest, errors = bench.point(runner, 0, seeds[:1])
+    measured = {0: errors}
+    saturation = measure_saturation(
+        model,
+        source,
+        size=options.batch_size,
+        threads=options.threads,
+        native=options.native,
+    )
+    points = []
+    for n in sorted(set(options.samples)):
+        point, measured[n] = bench.point(runner, n, seeds)
+        points.append(point)
+    task = bench.task
+    neighbours = (Neighbour("nearest", nearest.mean, nearest.more, nearest.outputs), int8, exact)
+    return Evaluation(
+        psb=description,
+        metric=_shown(task.metrics[0], labels),
+        n_inputs=bench.n_inputs,
+        seeds=seeds,
+        points=tuple(points),
+        nearest=nearest.mean,
+        float_value=exact.value if exact else None,
+        float_bytes=float_model.size_bytes if float_model else None,
+        int8_value=int8.value if int8 else None,
+        int8_bytes=int8_bytes,
+        sensitivity=tuple(_sensitivity(model, float_model, bench, exact)),
+        saturation=saturation,
+        native=runner.native,
+        notes=tuple(_notes(bench, runner, labels)),
+        task=task.sentence,
+        output=task.output,
+        share=task.metrics[0].share,
+        higher_is_better=task.metrics[0].higher_is_better,
+        more=tuple(_shown(each, labels) for each in task.metrics[1:]),
+        more_shares=tuple(each.share for each in task.metrics[1:]),
+        neighbours=tuple(each for each in neighbours if each is not None),
+        findings=explain(model, source, saturation, measured, options),
+    )
+
+
+def _runner(model: Model, options: EvaluationOptions) -> Runner:
+    return Runner(
+        model,
+        options.threads,
+        options.native,
+        sampler=options.sampler,
+        rounded_below=ROUNDED_BELOW,
+    )
+
+
+def _metric(metric: str | MetricFunction | None, options: EvaluationOptions) -> Metric | None:
+    """Return the metric that was asked for, None where the output chooses."""
+    if metric is accuracy:
+        return METRICS["accuracy"]
+    if metric is not None and not isinstance(metric, str):
+        name = options.metric or str(getattr(metric, "__name__", "<lambda>"))
+        return Metric("metric" if name == "<lambda>" else name, metric, share=False)
+    wanted = metric if metric is not None else options.metric
+    return None if wanted is None else find_metric(wanted)
+
+
+def _shown(metric: Metric, labels: Values | None) -> str:
+    """Return a metric's name; without labels it is measured against the float model."""
+    if labels is not None:
+        return metric.name
+    return "agreement with float" if metric.name == "accuracy" else f"{metric.name} to float"
+
+
+def _bench(
+    model: Model,
+    float_model: Model | None,
+    runner: Runner,
+    source: DataSource,
+    labels: Values | None,
+    metric: Metric | None,
+    options: EvaluationOptions,
+    progress: Progress | None,
+) -> Bench:
+    """Look at the outputs for the first batch, and settle how they are read."""
+    exact = None if float_model is None else open_session(float_model, threads=options.threads)
+    session, extra = (exact, {}) if exact is not None else runner.at(0, 0)
+    outputs, n_inputs = _first(session, source, extra, options)
+    makers = output_makers(float_model or model)
+
+    def choose(wanted: Metric | None) -> Task:
+        return choose_task(
+            outputs,
+            labels,
+            makers,
+            n_inputs=n_inputs,
+            metric=wanted,
+            output=options.output,
+            threshold=options.threshold,
+        )
+
+    task = choose(metric)
+    kept = None if exact is None else Exact(exact)
+    bench = Bench(source, options, task, kept, outputs, progress)
+    if labels is not None:
+        bench.answers = task.targets(np.asarray(labels))
+    elif task.kind == "output":  # a function gets the float model's decisions as labels
+        bench.answers = bench.read_exact(replace(choose(None), output=task.output))
+    else:
+        bench.answers = bench.read_exact(task)
+    return bench
+
+
+def _first(
+    session: Session, source: DataSource, extra: Mapping[str, Any], options: EvaluationOptions
+) -> tuple[dict[str, Values], int]:
+    """Return the outputs for the first batch, and how many inputs it has."""
+    batch = next(source.batches(batch_size(source, options.batch_size)))  # never without any
+    return run_arrays(session, {**batch, **extra}), len(next(iter(batch.values())))
+
+
+def _float_values(bench: Bench) -> Neighbour | None:
+    if bench.exact is None:
+        return None
+    value, *more = bench.score(bench.read_exact(bench.task))
+    return Neighbour("float32", value, tuple(more), ())
+
+
+def _int8(bench: Bench, float_model: Model | None) -> tuple[Neighbour | None, int | None]:
+    """Measure ONNX Runtime's int8 where asked for; return it and the bytes of its file."""
+    if not bench.options.int8 or float_model is None:
+        return None, None
+    model = static_int8(fold_batchnorm(float_model).model, bench.sample())
+    errors = bench.errors()
+    session = open_session(model, threads=bench.options.threads)
+    value, *more = bench.score(bench.read(session, {}, errors))
+    return Neighbour("int8", value, tuple(more), results(errors)), model.size_bytes
+
+
+def _notes(bench: Bench, runner: Runner, labels: Values | None) -> Iterator[str]:
+    if not runner.native:
+        yield "The native library did not run: the draws were baked into the weights for each run."
+    if labels is not None and bench.exact is None:
+        yield "No float model was given, so losses and SQNR are left out."
+    counts = None if bench.answers is None else bench.task.judged(bench.answers)
+    if counts is not None:
+        yield f"{1 - counts.mean():.1%} of the labels are 255 or negative and are left out."
+    wanted = {*bench.options.samples, *filter(None, [bench.options.sensitivity])}
+    rounded = [n for n in sorted(wanted) if runner.sampler(n) != runner.sampler(ROUNDED_BELOW)]
+    if rounded:
+        yield (
+            f"n = {' and '.join(map(str, rounded))}: rounded to nearest, which below "
+            f"{ROUNDED_BELOW} samples is closer to the float model than any draw; "
+            "give a sampler to draw there too."
+        )
+
+
+def _check(
+    source: DataSource,
+    labels: Values | None,
+    float_model: Model | None,
+    options: EvaluationOptions,
+) -> None:
+    needs = {
+        "labels": labels is None,
+        "int8": options.int8,
+        "sensitivity": options.sensitivity is not None,
+    }
+    for name, needed in needs.items():
+        if needed and float_model is None:
+            what = "without labels" if name == "labels" else f"for {name}"
+            raise OptionError(f"float_model is missing, which is needed {what}; name it.")
+    if not source.rereadable:
+        raise DataError("the data can be read once only; save them to a file and give its path")
+    known = source.n_samples
+    if labels is not None and known is not None and len(labels) != known:
+        raise DataError(
+            f"there are {len(labels)} labels for {known} inputs; give one label an input"
+        )
+
+
+def _sensitivity(
+    model: Model, float_model: Model | None, bench: Bench, exact: Neighbour | None
+) -> Iterator[LayerSensitivity]:
+    """Take one layer at a time from the converted model, and measure at a low number of samples."""
+    samples = bench.options.sensitivity
+    if samples is None or float_model is None or exact is None:
+        return
+    for node in find_psb(model):
+        single = psb_alone(float_model, model, node.name)
+        runner = _runner(single, bench.options)
+        point, _ = bench.point(runner, samples, tuple(range(bench.options.seeds)))
+        loss = bench.task.metrics[0].loss(exact.value, point.mean)
+        yield LayerSensitivity(node.name, point, loss)

@@ -1,0 +1,275 @@
+"""Whether a rewritten model computes what the old one did: both run on random inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reluflow.data import InputSpec
+from reluflow.errors import DataError, EquivalenceError, ModelError
+from reluflow.evaluation.proof.difference import OutputDifference, compare_outputs, joined
+from reluflow.evaluation.proof.within import TooSlow, run_within
+from reluflow.graph import (
+    Model,
+    check_fully,
+    has_narrow_floats,
+    replaceable_inputs,
+    rounds_activations,
+)
+from reluflow.sessions import Session, open_session
+
+_SIZES = (32, 64, 96, 224, 16, 128, 8, 256, 4, 512, 1)
+"""Sizes of free dimensions that are tried, the first that the old model runs with is taken."""
+_BATCHES = (1, 3, 2)
+_SECONDS = 10.0
+"""What one run of the old model may take: a Loop of 2^30 rounds is valid."""
+_SECONDS_NEW = 120.0
+"""What one run of the new model may take: shift-adds without the native library are slow."""
+_HIGH = {"b": 2, "u1": 256}
+EXACT, NARROW, ROUNDED = 1e-3, 2.0**-5, 0.1
+"""Accepted differences, as a share of an output's largest value: float32, float16 or bfloat16,
+and networks that round activations to integers, where a difference may jump by a whole step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """What two models gave on the same random inputs.
+
+    Attributes:
+        outputs: one an output of the old model; empty where nothing could be compared.
+        accepted: largest accepted difference, a share of an output's largest value.
+        inputs: what was fed, one text a run.
+        reason: why nothing could be compared, "" where it was.
+        too_slow: whether the reason is that one run took too long.
+    """
+
+    outputs: tuple[OutputDifference, ...]
+    accepted: float
+    inputs: tuple[str, ...]
+    reason: str = ""
+    too_slow: bool = False
+
+    @property
+    def largest(self) -> float | None:
+        """Largest absolute difference of all outputs, None where nothing was compared."""
+        return max((output.largest for output in self._judged), default=None)
+
+    @property
+    def relative(self) -> float | None:
+        """Largest difference as a share of its output's largest value."""
+        return max((output.relative for output in self._judged), default=None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether no difference is beyond the accepted one.
+
+        Whole numbers are judged only where differences can be no more than rounding: the
+        larger ones of coarse numbers may move any decision.
+        """
+        return all(output.relative <= self.accepted for output in self._judged)
+
+    @property
+    def _judged(self) -> tuple[OutputDifference, ...]:
+        if self.accepted <= EXACT:
+            return self.outputs
+        return tuple(output for output in self.outputs if not output.whole) or self.outputs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "largest": self.largest,
+            "relative": self.relative,
+            "accepted": self.accepted,
+            "inputs": list(self.inputs),
+            "reason": self.reason,
+            "outputs": [output.to_dict() for output in self.outputs],
+        }
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if self.largest is None or self.relative is None:
+            return f"not compared: {self.reason}"
+        return (
+            f"largest difference {self.largest:.2g} ({self.relative:.2g} of its output's largest "
+            f"value) over {len(self.inputs)} random inputs"
+        )
+
+
+def compare_models(
+    old: Model, new: Model, *, accepted: float | None = None, seed: int = 0
+) -> Equivalence:
+    """Run two models on the same random inputs and compare all outputs of the old one.
+
+    The new model must pass ONNX's full checker wherever the old one does, and load in ONNX
+    Runtime. Both run without graph optimisation on several inputs: batches of 1, 3 and 2 where
+    the batch is free, free sizes of the first size that the old model runs with. Inputs with
+    defaults that both have are fed other values in the last run. A run of the old model that
+    takes more than 10 seconds, or one of the new model more than 120, ends the comparison.
+
+    Args:
+        old: the model before a rewrite.
+        new: the model after it.
+        accepted: largest accepted difference, as a share of an output's largest value; by
+            default 0.001, 2^-5 with float16 or bfloat16, 0.1 where activations are rounded.
+        seed: of the inputs.
+
+    Returns:
+        The differences, or the reason why there are none; `holds` tells whether to go on.
+
+    Raises:
+        EquivalenceError: the new model is not valid, does not load or does not run where the
+            old one does, or gives other outputs.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, upgrade
+        >>> model = load(onnx.parser.parse_model('''<ir_version: 4, opset_import: ["" : 9]>
+        ...     g (float[N,4] x) => (float[N,4] y) { y = Softmax(x) }'''))
+        >>> found = compare_models(model, upgrade(model))
+        >>> found.largest, found.holds, len(found.inputs)
+        (0.0, True, 3)
+    """
+    bound = _accepted(old) if accepted is None else accepted
+    if _is_valid(old):
+        _must(lambda: check_fully(new, "the rewritten model"))
+    try:
+        runs = _run_old(old, new, seed)
+    except (ModelError, DataError, _CannotFeed) as error:
+        return Equivalence((), bound, (), str(error))
+    except TooSlow as error:
+        return Equivalence((), bound, (), str(error), too_slow=True)
+    session = _must(lambda: open_session(new, optimisation="none"))
+    found: list[tuple[OutputDifference, ...]] = []
+    for feeds, before in runs:
+        try:
+            after = _must(lambda feeds=feeds: run_within(session, feeds, _SECONDS_NEW))
+        except TooSlow as error:
+            return Equivalence((), bound, (), str(error), too_slow=True)
+        names = _same_names(old, new)
+        found.append(compare_outputs(names, before, after))
+    texts = tuple(_text(feeds) for feeds, _ in runs)
+    outputs = joined(found)
+    if not any(output.compared for output in outputs):
+        return Equivalence((), bound, texts, "its outputs hold no finite numbers")
+    return Equivalence(outputs, bound, texts)
+
+
+class _CannotFeed(Exception):
+    """Random inputs of a model cannot be made."""
+
+
+def _accepted(model: Model) -> float:
+    if rounds_activations(model):
+        return ROUNDED
+    return NARROW if has_narrow_floats(model) else EXACT
+
+
+def _is_valid(model: Model) -> bool:
+    try:
+        check_fully(model, "it")
+    except ModelError:
+        return False
+    return True
+
+
+def _must(step: Any) -> Any:
+    try:
+        return step()
+    except (ModelError, DataError) as error:
+        raise EquivalenceError(
+            f"a rewrite went wrong, its result was not kept: {error}; "
+            "this is a fault of reluflow: report it with the model"
+        ) from error
+
+
+def _same_names(old: Model, new: Model) -> tuple[str, ...]:
+    if new.outputs != old.outputs:
+        raise EquivalenceError(
+            f"a rewrite went wrong, its result was not kept: it gives {list(new.outputs)} where "
+            f"{list(old.outputs)} were; this is a fault of reluflow: report it with the model"
+        )
+    return old.outputs
+
+
+_Feeds = dict[str, np.ndarray]
+_Runs = list[tuple[_Feeds, list[np.ndarray]]]
+
+
+def _run_old(old: Model, new: Model, seed: int) -> _Runs:
+    """Run the old model on all inputs; its session is closed before the new one's opens."""
+    session = open_session(old, optimisation="none")
+    size = _running_size(old.inputs, session, seed)
+    runs: _Runs = []
+    batches = _BATCHES if any(_is_free(spec, 0) for spec in old.inputs) else _BATCHES[:1] * 3
+    for number, batch in enumerate(batches):
+        feeds = dict(_draw(old.inputs, batch, size, seed + number))
+        if number == len(batches) - 1:
+            feeds |= _other_defaults(old, new, seed)
+        runs.append((feeds, run_within(session, feeds, _SECONDS)))
+    again = compare_outputs(old.outputs, runs[0][1], run_within(session, runs[0][0], _SECONDS))
+    if any(output.largest for output in again):
+        raise _CannotFeed("its outputs differ from run to run")
+    return runs
+
+
+def _running_size(specs: tuple[InputSpec, ...], session: Session, seed: int) -> int:
+    """Return the first size of free dimensions that a model runs with."""
+    free = any(_is_free(spec, axis) for spec in specs for axis in range(1, 9))
+    failure: DataError | None = None
+    for size in _SIZES if free else _SIZES[:1]:
+        try:
+            run_within(session, dict(_draw(specs, 1, size, seed)), _SECONDS)
+            return size
+        except DataError as error:
+            failure = failure or error
+    raise failure or _CannotFeed("it has no inputs that can be made")
+
+
+def _is_free(spec: InputSpec, axis: int) -> bool:
+    shape = spec.shape or ()
+    return axis < len(shape) and not isinstance(shape[axis], int)
+
+
+def _draw(
+    specs: tuple[InputSpec, ...], batch: int, size: int, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield random inputs: standard normal, coins, bytes, and small whole numbers.
+
+    A named size is the same everywhere: that of a batch where some input starts with it.
+    """
+    first = {spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], str)}
+    for place, spec in enumerate(specs):
+        if spec.shape is None:
+            raise _CannotFeed(f"input {spec.name!r} has an unknown number of axes")
+        rng = np.random.default_rng((seed, place))
+        shape = tuple(
+            dim if isinstance(dim, int) else (batch if dim in first or not axis else size)
+            for axis, dim in enumerate(spec.shape)
+        )
+        if np.prod(shape, dtype=np.float64) > 2**28:
+            raise _CannotFeed(f"input {spec.name!r} has {list(shape)} elements")
+        if spec.dtype.kind in "iub":
+            high = _HIGH.get(spec.dtype.kind, _HIGH.get(spec.dtype.str[1:], 4))
+            yield spec.name, rng.integers(0, high, shape).astype(spec.dtype)
+        elif spec.dtype == np.dtype(object):
+            raise _CannotFeed(f"input {spec.name!r} is not made of numbers")
+        else:
+            yield spec.name, rng.standard_normal(shape).astype(spec.dtype)
+
+
+def _other_defaults(old: Model, new: Model, seed: int) -> Mapping[str, np.ndarray]:
+    """Return other values for inputs with defaults that both models have."""
+    kept = replaceable_inputs(new)
+    rng = np.random.default_rng((seed, 1))
+    return {
+        name: (value * (1 + 0.1 * rng.standard_normal(value.shape))).astype(value.dtype)
+        for name, value in replaceable_inputs(old).items()
+        if name in kept and value.dtype.kind == "f"
+    }
+
+
+def _text(feeds: _Feeds) -> str:
+    return ", ".join(f"{name} {value.dtype} {list(value.shape)}" for name, value in feeds.items())

@@ -1,0 +1,129 @@
+"""Converting a model to shift-adds with the proof that the result computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reluflow.errors import EquivalenceError
+from reluflow.evaluation.activation_bits import ActivationBits
+from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
+from reluflow.graph import (
+    Model,
+    PsbOptions,
+    PsbResult,
+    psb_in_floats,
+    to_psb,
+    with_input_defaults,
+    with_wide_activations,
+)
+
+SAME_WEIGHTS = 0.1
+"""Accepted share of an output's largest value between converted operators with activations of 16
+bits and floating point with the same weights: many layers deep, roundings of 2^-16 add up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A converted model and how far it lies from the one it was made from.
+
+    Attributes:
+        result: of `to_psb`.
+        rewrites: the given model against the folded and raised one, both in floating point.
+        operators: PSB operators with activations of 16 bits against floating point with the
+            same weights: that the operators mean what they should.
+        precision: the folded model against the converted one as it is stored, at the default of
+            64 samples, nearest: what the chosen bits cost, bounded by nothing.
+        activation_bits: how the bits of activations were chosen; None: they were given.
+    """
+
+    result: PsbResult
+    rewrites: Equivalence
+    operators: Equivalence
+    precision: Equivalence
+    activation_bits: ActivationBits | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; `activation_bits` is among them where they were chosen."""
+        bits = self.activation_bits
+        return ({} if bits is None else {"activation_bits": bits.to_dict()}) | {
+            "rewrites": self.rewrites.to_dict(),
+            "operators": self.operators.to_dict(),
+            "precision": self.precision.to_dict(),
+        }
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what was found, one sentence a comparison, after that on the bits chosen."""
+        chosen = () if self.activation_bits is None else (str(self.activation_bits),)
+        return (
+            *chosen,
+            f"Folding and raising: {self.rewrites}.",
+            f"Operators with 16-bit activations, same weights: {self.operators}.",
+            f"What the chosen precision costs: {self.precision}.",
+        )
+
+
+def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
+    """Convert a model and compare the result with it on random inputs.
+
+    Args:
+        model: the float model, not changed.
+        options: settings of the conversion.
+
+    Returns:
+        The converted model and three comparisons; where one could not be made it says why.
+
+    Raises:
+        ModelError: the model cannot be converted.
+        EquivalenceError: the result does not compute what the model does.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> done = convert(load(proto))
+        >>> done.rewrites.largest, done.operators.holds
+        (0.0, True)
+    """
+    result = to_psb(model, options)
+    if not result.converted:  # the model stays what it was: nothing needs to run
+        nothing = Equivalence((), 0.0, (), "nothing was converted")
+        return Conversion(result, nothing, nothing, nothing)
+    rewrites = proven("folding batch normalisation or raising the opset", model, result.floats)
+    if rewrites.too_slow:  # so would be the others
+        return Conversion(result, rewrites, rewrites, rewrites)
+    made = with_input_defaults(result.model)
+    wide = with_wide_activations(made)
+    operators = proven(
+        "the conversion to shift-adds", psb_in_floats(wide), wide, accepted=SAME_WEIGHTS
+    )
+    precision = compare_models(result.floats, made, accepted=np.inf)
+    return Conversion(result, rewrites, operators, precision)
+
+
+def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> Equivalence:
+    """Compare two models and refuse a difference beyond what is accepted.
+
+    Args:
+        step: what was done, for the sentence.
+        old: before.
+        new: after.
+        accepted: as of `compare_models`.
+
+    Raises:
+        EquivalenceError: they differ by more.
+    """
+    found = compare_models(old, new, accepted=accepted)
+    if not found.holds:
+        worst = max(found.outputs, key=lambda output: output.relative)
+        raise EquivalenceError(
+            f"{step} changed what the model computes: output {worst.output!r} differs by "
+            f"{worst.largest:.2g}, {worst.relative:.2g} of its largest value on random inputs, "
+            f"{found.accepted:.2g} is accepted; the result was not kept; this is a fault of "
+            "reluflow: report it with the model, or go on without the comparison"
+        )
+    return found

@@ -1,0 +1,97 @@
+"""Running a model over a source of data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.graph import (
+    Model,
+    bake_samples,
+    find_psb,
+    psb_inputs,
+    with_input_defaults,
+    with_sampler,
+)
+from reluflow.sessions import Session, has_library, open_session
+
+DEFAULT_BATCH = 64
+ROUNDED_BELOW = 4
+"""Fewer samples than these are rounded to nearest unless a sampler was asked for: no draw is
+as close to the float model there."""
+
+
+def batch_size(source: DataSource, wanted: int | None) -> int:
+    """Return the model's own batch size, the one asked for, or 64."""
+    fixed = [spec.batch_size for spec in source.inputs if spec.batch_size]
+    return fixed[0] if fixed else wanted or DEFAULT_BATCH
+
+
+class Runner:
+    """Runs a converted model for any number of samples and seed.
+
+    Attributes:
+        model: what is run, with the sampler that was asked for.
+        native: whether the native library draws; else draws are baked into the weights.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        threads: int | None,
+        native: bool | None,
+        *,
+        sampler: str | None = None,
+        rounded_below: int = 0,
+    ) -> None:
+        model = with_input_defaults(model)
+        self.model = model if sampler is None else with_sampler(model, sampler)
+        self._rounded_below = rounded_below if sampler is None else 0
+        self._nodes = find_psb(self.model)
+        self.threads = threads
+        self.native = has_library() if native is None else native
+        self._sessions: dict[bool, Session] = {}
+
+    def sampler(self, samples: int) -> str:
+        """Return how a run of so many samples draws; few systematic draws may give way.
+
+        A file that was converted with another sampler than the usual one asks for it.
+        """
+        return "nearest" if self._rounds(samples) else self._nodes[0].sampler
+
+    def _rounds(self, samples: int) -> bool:
+        return 0 < samples < self._rounded_below and all(
+            node.sampler == "systematic" for node in self._nodes
+        )
+
+    def is_certain(self, samples: int) -> bool:
+        """Tell whether all seeds give the same: nothing is drawn, or every n p is whole."""
+        return self._rounds(samples) or all(
+            samples == 0
+            or node.sampler == "nearest"
+            or (
+                node.sampler == "systematic"
+                and samples >= 1 << node.p_bits
+                and (node.rounding == "half" or node.smallest <= 14 - samples.bit_length())
+            )
+            for node in self._nodes
+        )
+
+    def at(self, samples: int, seed: int) -> tuple[Session, dict[str, np.ndarray]]:
+        """Return a session and the inputs that choose precision and seed."""
+        rounds = self._rounds(samples)
+        if not self.native:
+            baked = bake_samples(self._drawing(rounds), samples, seed)
+            return open_session(baked, threads=self.threads, library=False), {}
+        if rounds not in self._sessions:
+            self._sessions[rounds] = open_session(
+                self._drawing(rounds), threads=self.threads, library=True
+            )
+        names = psb_inputs(self.model)
+        return self._sessions[rounds], {
+            names[0]: np.array(samples, np.int64),
+            names[1]: np.array(seed, np.int64),
+        }
+
+    def _drawing(self, rounds: bool) -> Model:
+        return with_sampler(self.model, "nearest") if rounds else self.model

@@ -1,0 +1,64 @@
+"""How many activations a converted model's fixed-point numbers cut off or lose, on data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.evaluation.result import LayerSaturation
+from reluflow.evaluation.run import Runner, batch_size
+from reluflow.graph import Model, count_saturation
+
+
+def measure_saturation(
+    model: Model,
+    source: DataSource,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+    size: int | None = None,
+    threads: int | None = None,
+    native: bool | None = None,
+) -> tuple[LayerSaturation, ...]:
+    """Count what every PSB operator's activations lose, exactly, over all inputs.
+
+    Where an exponent is calibrated, values beyond the calibration data's largest saturate;
+    where it is taken from each run, infinities alone do. Values below half a step become 0: one
+    loud channel, which sets the step, does that to all others.
+
+    Args:
+        model: of `to_psb`.
+        source: the inputs.
+        samples: n of the run; 0 is nearest mode.
+        seed: of the run.
+        size: inputs a run.
+        threads: of ONNX Runtime.
+        native: run the native library: True, never (False), or where it is there.
+
+    Returns:
+        One record an operator, in graph order.
+
+    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    """
+    counting = count_saturation(model)
+    session, extra = Runner(counting.model, threads, native).at(samples, seed)
+    wanted = (counting.saturated, counting.activations, counting.nonzero, counting.below)
+    places = [session.outputs.index(name) for name in wanted]
+    totals = np.zeros((len(places), len(counting.nodes)), np.int64)
+    for batch in source.batches(batch_size(source, size)):
+        outputs = session.run({**batch, **extra})
+        totals += np.stack([outputs[place] for place in places])
+    return tuple(
+        LayerSaturation(
+            name=node.name,
+            saturated=int(saturated),
+            activations=int(activations),
+            tensor=node.x,
+            nonzero=int(nonzero),
+            below=int(below),
+            x_bits=node.x_bits,
+        )
+        for node, saturated, activations, nonzero, below in zip(
+            counting.nodes, *totals, strict=True
+        )
+    )

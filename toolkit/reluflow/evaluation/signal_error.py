@@ -1,0 +1,105 @@
+"""How far a model's outputs are from the float model's: SQNR, also of the worst channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.evaluation.answers.metrics import Values
+from reluflow.evaluation.result import OutputError
+
+
+class SignalError:
+    """Sums of squares of one output and of its error, over batches and seeds.
+
+    Args:
+        name: of the output.
+        axis: of its channels; None: it has none.
+    """
+
+    def __init__(self, name: str, axis: int | None) -> None:
+        self.name = name
+        self.axis = axis
+        self._signal: NDArray[np.float64] = np.zeros(1)
+        self._noise: NDArray[np.float64] = np.zeros(1)
+        self._same = self._elements = 0
+        self._numbers = False
+
+    def add(self, found: Values, exact: Values) -> None:
+        """Take one batch in; elements that are not finite on either side count as lost signal."""
+        self._elements += exact.size
+        if found.shape != exact.shape:
+            return
+        self._same += int(np.count_nonzero(found == exact))
+        if exact.dtype.kind != "f":
+            return
+        self._numbers = True
+        a, b = (np.asarray(each, np.float64) for each in (exact, found))
+        a = np.where(np.isfinite(a), a, 0)
+        error = np.where(np.isfinite(b), b, 0) - a
+        self._signal = self._signal + self._channels(a * a)
+        self._noise = self._noise + self._channels(error * error)
+
+    def _channels(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.axis is None or squares.ndim <= self.axis:
+            return np.atleast_1d(squares.sum())
+        rest = tuple(axis for axis in range(squares.ndim) if axis != self.axis)
+        summed: NDArray[np.float64] = squares.sum(axis=rest)
+        return summed
+
+    def decibels(self, channel: int | None = None) -> float:
+        """Return 10 log10 (signal / noise) of one channel or of all; infinite without noise."""
+        at = slice(None) if channel is None else channel
+        return to_decibels(float(np.sum(self._signal[at])), float(np.sum(self._noise[at])))
+
+    def worst_channel(self) -> int | None:
+        """Return the channel with the lowest SQNR among those that carry a signal."""
+        if len(self._signal) < 2 or not self._numbers:
+            return None
+        known = self._signal > 0
+        if not known.any():
+            return None
+        ratio = np.full(len(known), np.inf)
+        ratio[known] = self._signal[known] / np.maximum(self._noise[known], 1e-300)
+        return int(ratio.argmin())
+
+    def result(self) -> OutputError:
+        """Return the sums as a record."""
+        worst = self.worst_channel()
+        return OutputError(
+            name=self.name,
+            sqnr_db=self.decibels() if self._numbers else None,
+            worst_channel=worst,
+            worst_db=None if worst is None else self.decibels(worst),
+            equal=self._same / max(1, self._elements),
+        )
+
+
+def to_decibels(signal: float, noise: float) -> float:
+    """Return 10 log10 (signal / noise): infinite without noise, minus infinite without signal.
+
+    Example:
+        >>> to_decibels(100.0, 1.0)
+        20.0
+    """
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def open_errors(outputs: Mapping[str, Values], axes: Mapping[str, int]) -> dict[str, SignalError]:
+    """Return empty sums for each output that is an array.
+
+    Args:
+        outputs: some values of each.
+        axes: output -> axis of its channels, where it is not the second one.
+    """
+    found = {}
+    for name, values in outputs.items():
+        axis = axes.get(name, 1) if values.ndim > 1 else None
+        has_channels = axis is not None and values.ndim > axis and values.shape[axis] > 1
+        found[name] = SignalError(name, axis if has_channels else None)
+    return found

@@ -1,0 +1,1 @@
+"""The file: protobuf, external data, checks, and `Model` around them."""

@@ -1,0 +1,286 @@
+"""`Model`: an ONNX model behind a face that shows no protobuf; `load` and `save`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, ValueInfoProto
+
+from reluflow.data import Dim, InputSpec
+from reluflow.errors import ModelError
+from reluflow.graph.proto.check import check_model
+from reluflow.graph.proto.external import (
+    elements,
+    external_part,
+    is_external,
+    walk_graphs,
+    walk_tensors,
+)
+from reluflow.graph.proto.foreign import model_proto_of, refusal
+from reluflow.graph.proto.save import PROTOBUF_LIMIT, memory_bytes, save_model
+from reluflow.graph.proto.skeleton import make_skeleton
+
+
+class Model:
+    """A checked ONNX model. Rewrites return a new one; none changes the one it was given.
+
+    External data stay in their files: a model of any size takes little memory.
+    """
+
+    def __init__(
+        self,
+        proto: ModelProto,
+        *,
+        path: Path | None = None,
+        base_dir: Path | None = None,
+        data: bytes | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self._proto = proto
+        self._path = path
+        self._base_dir = base_dir
+        self._digest = hashlib.sha256(data).hexdigest() if data is not None else None
+        self._file_bytes = len(data) if data is not None else None
+        self._notes = notes
+        self._located: tuple[Any, ...] | None = None  # sites and their places, found on demand
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path or '<memory>')!r}, {self.n_nodes} nodes)"
+
+    @property
+    def path(self) -> Path | None:
+        """The file it was read from, None for a model from memory or from a rewrite."""
+        return self._path
+
+    @property
+    def base_dir(self) -> Path | None:
+        """The folder that external data lie in, None where it has none and no file."""
+        return self._base_dir
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what loading had to mend, such as nodes out of order."""
+        return self._notes
+
+    @cached_property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """What must be fed: graph inputs that no initializer gives a value.
+
+        Strings and inputs that are not tensors have dtype `object`.
+        """
+        graph = self._proto.graph
+        given = {tensor.name for tensor in graph.initializer}
+        given |= {tensor.values.name for tensor in graph.sparse_initializer}
+        return tuple(_input_spec(value) for value in graph.input if value.name not in given)
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs, in order."""
+        return tuple(value.name for value in self._proto.graph.output)
+
+    @cached_property
+    def opset(self) -> dict[str, int]:
+        """Operator set domain -> version; the default domain is ""."""
+        return {
+            "" if entry.domain == "ai.onnx" else entry.domain: entry.version
+            for entry in self._proto.opset_import
+        }
+
+    @property
+    def ir_version(self) -> int:
+        """The ONNX IR version."""
+        return self._proto.ir_version
+
+    @property
+    def producer(self) -> str:
+        """The exporter's "name version", "" where the file does not say."""
+        return f"{self._proto.producer_name} {self._proto.producer_version}".strip()
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the ONNX file's bytes, external data not included.
+
+        Of a model in memory that is too large for one file: of its structure and its weights.
+        """
+        return self._digest or _digest(self)
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes of the main graph."""
+        return len(self._proto.graph.node)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Elements of all initializers, those of subgraphs included."""
+        return sum(
+            sum(map(elements, graph.initializer))
+            + sum(elements(sparse.values) for sparse in graph.sparse_initializer)
+            for graph in walk_graphs(self._proto)
+        )
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of the ONNX file and of its external data files."""
+        own = self._file_bytes
+        if own is None:
+            own = memory_bytes(self._proto)
+            own = len(self.serialize()) if own < PROTOBUF_LIMIT else own
+        return own + sum(path.stat().st_size for path in self.external_files)
+
+    @cached_property
+    def external_files(self) -> tuple[Path, ...]:
+        """The external data files, each once, in order of first use."""
+        base = self._base_dir or Path()
+        tensors = (tensor for tensor in walk_tensors(self._proto) if is_external(tensor))
+        return tuple(dict.fromkeys(base / external_part(tensor).location for tensor in tensors))
+
+    def serialize(self) -> bytes:
+        """Return the bytes of the ONNX file; external data are not part of them.
+
+        Raises:
+            ModelError: it takes more than 2 GB, which one protobuf file cannot hold.
+        """
+        try:
+            return bytes(self._proto.SerializeToString())
+        except Exception as error:  # protobuf's own error type depends on its backend
+            raise ModelError(
+                "the model takes more than 2 GB, which one ONNX file cannot hold; "
+                "use save, which puts weights in a file of their own"
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model; the file appears whole or not at all.
+
+        External data files are copied next to it when it goes to another folder. A model
+        beyond 2 GB gets its weights put into `<name>.data`.
+
+        Args:
+            path: file to write; an existing one is replaced.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        save_model(self._proto, self._base_dir, Path(path))
+
+
+def load(source: Any) -> Model:
+    """Read and check an ONNX model.
+
+    Args:
+        source: a path, the bytes of a file, an `onnx.ModelProto` (copied), what holds one as
+            its `model_proto` (torch's `ONNXProgram`), or a `Model`, returned as it is. External
+            data of bytes and protobufs are looked for in the current folder.
+
+    Returns:
+        The model; external data stay in their files.
+
+    Raises:
+        ModelError: it cannot be read or is not valid; one sentence says why.
+
+    Example:
+        >>> import onnx.parser
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }''')
+        >>> model = load(proto)
+        >>> str(model.inputs[0]), model.outputs
+        ('float32 [N, 4]', ('y',))
+    """
+    if isinstance(source, Model):
+        return source
+    source = model_proto_of(source)
+    if isinstance(source, ModelProto):
+        proto = ModelProto()
+        proto.CopyFrom(source)
+        return _checked(proto, None, None, "the model")
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return _checked(_parse(data, "the model"), None, data, "the model")
+    if not isinstance(source, str | os.PathLike):
+        raise ModelError(refusal(source))
+    path = Path(source)
+    label = f"model {str(path)!r}"
+    data = _read(path, label)
+    return _checked(_parse(data, label), path, data, label)
+
+
+def _digest(model: Model) -> str:
+    if memory_bytes(model._proto) < PROTOBUF_LIMIT:
+        return hashlib.sha256(model.serialize()).hexdigest()
+    digest = hashlib.sha256(
+        make_skeleton(model._proto, model.base_dir).proto.SerializeToString(deterministic=True)
+    )
+    for tensor in walk_tensors(model._proto):
+        digest.update(tensor.raw_data if tensor.HasField("raw_data") else b"")
+    return digest.hexdigest()
+
+
+def _read(path: Path, label: str) -> bytes:
+    try:
+        if path.is_dir():
+            raise ModelError(f"{label} is a folder; give the .onnx file inside it")
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{label} is no regular file; give the path of an .onnx file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{label} does not exist; give the path of an .onnx file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{label} cannot be read: {reason}; give a readable .onnx file") from error
+
+
+def _parse(data: bytes, label: str) -> ModelProto:
+    if not data:
+        raise ModelError(f"{label} is empty (0 bytes); give a file that an ONNX exporter wrote")
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except Exception as error:  # protobuf's own error type depends on its backend
+        raise ModelError(f"{label} {_diagnose(data)}; give a whole binary ONNX file") from error
+    return proto
+
+
+def _diagnose(data: bytes) -> str:
+    """Guess what bytes that are not a protobuf are."""
+    if data[:1] == b"\x08":  # field 1, the IR version, as every exporter starts
+        return f"is not a readable ONNX file: its {len(data)} bytes are truncated or damaged"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:4096]):
+        return "is not a binary ONNX file: it is text"
+    return "is not an ONNX file: its bytes are no protobuf message"
+
+
+def _checked(proto: ModelProto, path: Path | None, data: bytes | None, label: str) -> Model:
+    base_dir = path.parent if path else None
+    if base_dir is None and any(is_external(tensor) for tensor in walk_tensors(proto)):
+        base_dir = Path.cwd()
+    folders = [base_dir or Path(), *([path.resolve().parent] if path else [])]
+    notes = check_model(proto, folders, label)
+    return Model(proto, path=path, base_dir=base_dir, data=data, notes=notes)
+
+
+def _input_spec(value: ValueInfoProto) -> InputSpec:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        return InputSpec(value.name, np.dtype(object), None)
+    shape: tuple[Dim, ...] | None = None
+    if tensor.HasField("shape"):
+        shape = tuple(_dim(dim) for dim in tensor.shape.dim)
+    return InputSpec(value.name, _numpy_type(tensor.elem_type), shape)
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None
+    return dim.dim_param or None
+
+
+def _numpy_type(elem_type: int) -> np.dtype[np.generic]:
+    try:
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+    except (KeyError, ValueError, TypeError):
+        return np.dtype(object)

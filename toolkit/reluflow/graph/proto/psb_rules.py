@@ -1,0 +1,179 @@
+"""What attributes the operators of our own domain accept: one table a kind of operator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnx import AttributeProto, NodeProto, helper
+
+from reluflow.graph.proto.own_domain import FROM_THE_RUN, PATTERN_HASH, PSB_CONV, PSB_MATMUL
+
+LARGEST = 2**31 - 1
+"""Of sizes, strides, dilations and pads, and of the number of weights."""
+_KINDS = {
+    "INT": (AttributeProto.INT, "a whole number"),
+    "INTS": (AttributeProto.INTS, "whole numbers"),
+    "FLOAT": (AttributeProto.FLOAT, "a number"),
+    "STRING": (AttributeProto.STRING, "text"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one attribute accepts.
+
+    Attributes:
+        kind: "INT", "INTS", "FLOAT" or "STRING".
+        wanted: the accepted values, in words.
+        accepts: tells whether a value of that kind is one of them.
+        required: every node must give it.
+    """
+
+    kind: str
+    wanted: str
+    accepts: Callable[[Any], bool]
+    required: bool = False
+
+
+def _one_of(*names: str) -> Rule:
+    return Rule("STRING", f"one of {', '.join(names)}", lambda value: value in names)
+
+
+def _number(low: int, high: int) -> Rule:
+    return Rule("INT", f"{low} to {high}", lambda value: low <= value <= high)
+
+
+def _sizes(values: Sequence[int], low: int = 1) -> bool:
+    return all(low <= value <= LARGEST for value in values)
+
+
+def _shape(words: str, *ranks: int) -> Rule:
+    return Rule(
+        "INTS",
+        f"{words} with sizes from 1 on and at most {LARGEST} weights",
+        lambda v: len(v) in ranks and _sizes(v) and math.prod(v) <= LARGEST,
+        required=True,
+    )
+
+
+_ANY = Rule("INT", "any whole number", lambda _: True)
+_BOUND = Rule("FLOAT", "a number that is not NaN", lambda value: not math.isnan(value))
+_BOTH = {
+    "p_bits": Rule("INT", "1, 2, 3, 4, 6, 8 or 16", lambda v: v in (1, 2, 3, 4, 6, 8, 16)),
+    "sampler": _one_of("systematic", "binomial", "nearest"),
+    "draws": _one_of("run", "product"),
+    "rounding": _one_of("half", "carried"),
+    "stream": _number(0, 2**32 - 1),
+    "x_bits": _number(2, 16),
+    "x_exponent": Rule(
+        "INT",
+        f"-100 to 100, or {FROM_THE_RUN} for one from each run",
+        lambda value: -100 <= value <= 100 or value == FROM_THE_RUN,
+    ),
+    "activation": _one_of("none", "relu", "clip"),
+    "clip_min": _BOUND,
+    "clip_max": _BOUND,
+}
+_STEPS = Rule("INTS", f"whole numbers from 1 to {LARGEST}", _sizes)
+RULES: dict[str, dict[str, Rule]] = {
+    PSB_CONV: {
+        "weight_shape": _shape("[M, C/group, k] or [M, C/group, kH, kW]", 3, 4),
+        **_BOTH,
+        "strides": _STEPS,
+        "dilations": _STEPS,
+        "pads": Rule("INTS", f"whole numbers from 0 to {LARGEST}", lambda v: _sizes(v, 0)),
+        "group": _number(1, LARGEST),
+        "auto_pad": _one_of("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
+    },
+    PSB_MATMUL: {"weight_shape": _shape("[N, K]", 2), **_BOTH},
+    PATTERN_HASH: {
+        "threshold": _BOUND,
+        "unit_axis": _ANY,
+        "seed": _ANY,
+        "block": Rule("INT", "0, 8 or 16", lambda value: value in (0, 8, 16)),
+        "units": _number(1, LARGEST),
+    },
+}
+"""Operator -> attribute -> rule; docs/psb-ops.md, "Inputs and attributes"."""
+
+
+def attribute_fault(node: NodeProto, in_function: bool) -> str:
+    """Return what is wrong with a node's attributes, a clause; "" where nothing is.
+
+    Args:
+        node: of an operator among `RULES`.
+        in_function: an attribute may then take its value from the function's.
+    """
+    rules = RULES[node.op_type]
+    values: dict[str, Any] = {}
+    open_names = set()
+    for entry in node.attribute:
+        if entry.name not in rules:
+            return f"attribute {entry.name} is unknown; {', '.join(rules)} are accepted"
+        rule = rules[entry.name]
+        kind, words = _KINDS[rule.kind]
+        if entry.ref_attr_name:
+            if not in_function:
+                return (
+                    f"attribute {entry.name} refers to {entry.ref_attr_name!r}, which only the "
+                    f"nodes of a function can; {rule.wanted} is accepted"
+                )
+            open_names.add(entry.name)
+            continue
+        if entry.type != kind:
+            found = AttributeProto.AttributeType.Name(entry.type)
+            return f"attribute {entry.name} is of type {found}; {words} ({rule.kind}) is wanted"
+        value = _value(entry)
+        if value is None or not rule.accepts(value):
+            return f"attribute {entry.name} is {_shown(value)}; {rule.wanted} is accepted"
+        values[entry.name] = value
+    for name, rule in rules.items():
+        if rule.required and name not in values and name not in open_names:
+            return f"attribute {name} is missing; {rule.wanted} is wanted"
+    return _together(values)
+
+
+def _value(entry: AttributeProto) -> Any:
+    """Return an attribute's value, text decoded; None where it is no UTF-8."""
+    value = helper.get_attribute_value(entry)
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return None
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a sentence, a long list shortened."""
+    if value is None or isinstance(value, int | float | str):
+        return "text that is not UTF-8" if value is None else repr(value)
+    numbers = [str(number) for number in value[:8]]
+    return f"[{', '.join(numbers)}{', ...' if len(value) > 8 else ''}]"
+
+
+def _together(values: dict[str, Any]) -> str:
+    """Return what is wrong between attributes that each alone is accepted."""
+    shape = values.get("weight_shape")
+    for name, each in (("strides", 1), ("dilations", 1), ("pads", 2)):
+        given = values.get(name)
+        if shape is not None and given is not None and len(given) != each * (len(shape) - 2):
+            return (
+                f"attribute {name} is {_shown(given)}; {each * (len(shape) - 2)} whole numbers "
+                f"are wanted for weights of shape {_shown(shape)}"
+            )
+    group = values.get("group", 1)
+    if shape is not None and shape[0] % group:
+        return (
+            f"attribute group is {group}; a divisor of the {shape[0]} output channels "
+            "of weight_shape is accepted"
+        )
+    low, high = values.get("clip_min", -math.inf), values.get("clip_max", math.inf)
+    if not low <= high:
+        return (
+            f"attribute clip_min is {low}, above clip_max, {high}; clip_min <= clip_max is wanted"
+        )
+    if values.get("block") and "units" not in values:
+        return "attribute units is missing; a blocked X needs its true number of units"
+    return ""

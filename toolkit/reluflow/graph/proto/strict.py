@@ -1,0 +1,134 @@
+"""What ONNX's own checker lets pass and what its inliner or ONNX Runtime then break on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from onnx import FunctionProto, ModelProto, NodeProto, defs
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.external import graphs_of
+from reluflow.graph.proto.skeleton import describe
+
+MAX_INLINED_NODES = 10_000
+"""Nodes that inlining may always make; above, it may make MAX_GROWTH for each in the file."""
+
+MAX_GROWTH = 256  # a converted layer inlines to 150 nodes
+
+_Key = tuple[str, str, str]
+_OPTIONAL = defs.OpSchema.FormalParameterOption.Optional
+
+
+def check_strictly(proto: ModelProto, label: str) -> None:
+    """Check calls of local functions, references to attributes, and inputs that are left out.
+
+    Optional inputs that a node leaves out at its end are dropped in place: ONNX gives an empty
+    name and no name one meaning, ONNX Runtime does not always.
+
+    Args:
+        proto: the model.
+        label: how to call it in a sentence.
+
+    Raises:
+        ModelError: the model cannot be used; the sentence says why.
+    """
+    functions = {_key(f.domain, f.name, getattr(f, "overload", "")): f for f in proto.functions}
+    opset = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}
+    bodies: list[tuple[Iterable[NodeProto], set[str] | None]] = [(proto.graph.node, None)]
+    for f in functions.values():
+        bodies.append((f.node, {*f.attribute, *(a.name for a in f.attribute_proto)}))
+    for nodes, attributes in bodies:
+        for node in _all_nodes(nodes):
+            fault = _reference_fault(node, attributes)
+            called = functions.get(_key(node.domain, node.op_type, getattr(node, "overload", "")))
+            fault = fault or (_call_fault(node, called) if called else _input_fault(node, opset))
+            if fault:
+                raise ModelError(
+                    f"{label} is not valid ONNX: {describe(node)} {fault}; export the model again"
+                )
+    _check_growth(proto, functions, label)
+
+
+def _key(domain: str, name: str, overload: str) -> _Key:
+    return ("" if domain == "ai.onnx" else domain, name, overload)
+
+
+def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in graphs_of(attribute):
+                yield from _all_nodes(graph.node)
+
+
+def _reference_fault(node: NodeProto, attributes: set[str] | None) -> str:
+    """Return what is wrong with references to a function's attributes; None: no function."""
+    for attribute in node.attribute:
+        name = attribute.ref_attr_name
+        if name and attributes is None:
+            return (
+                f"takes its attribute {attribute.name!r} from attribute {name!r} of a function, "
+                "but stands in none"
+            )
+        if name and attributes is not None and name not in attributes:
+            return (
+                f"takes its attribute {attribute.name!r} from attribute {name!r}, which the "
+                "function around it does not have"
+            )
+    return ""
+
+
+def _call_fault(node: NodeProto, function: FunctionProto) -> str:
+    for what, given, known in (
+        ("inputs", node.input, function.input),
+        ("outputs", node.output, function.output),
+    ):
+        if len(given) > len(known):
+            return f"calls a function of {len(known)} {what} with {len(given)}"
+    return ""
+
+
+def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
+    """Return which input is left out that must not be; drop the others at the end."""
+    if "" not in node.input:
+        return ""
+    domain = node.domain or "ai.onnx"
+    try:
+        schema = defs.get_schema(
+            node.op_type, opset.get(domain, 1), "" if domain == "ai.onnx" else domain
+        )
+    except defs.SchemaError:
+        return ""
+    for position, name in enumerate(node.input):
+        formal = schema.inputs[min(position, len(schema.inputs) - 1)]
+        if not name and formal.option != _OPTIONAL:
+            return f"leaves its input {formal.name!r} out, which the operator needs"
+    while len(node.input) > schema.min_input and not node.input[-1]:
+        del node.input[-1]
+    return ""
+
+
+def _check_growth(proto: ModelProto, functions: dict[_Key, FunctionProto], label: str) -> None:
+    """Refuse functions that inlining would blow up; ONNX's checker has refused recursion."""
+    if not functions:
+        return
+    sizes: dict[_Key, int] = {}
+    own = sum(1 for _ in _all_nodes(proto.graph.node))
+    own += sum(1 for f in functions.values() for _ in _all_nodes(f.node))
+
+    def size(nodes: Iterable[NodeProto]) -> int:
+        total = 0
+        for node in _all_nodes(nodes):
+            key = _key(node.domain, node.op_type, getattr(node, "overload", ""))
+            if key in functions and key not in sizes:
+                sizes[key] = size(functions[key].node)
+            total += sizes[key] if key in functions else 1
+        return total
+
+    inlined = size(proto.graph.node)
+    if inlined > max(MAX_INLINED_NODES, MAX_GROWTH * own):
+        raise ModelError(
+            f"{label} has {own} nodes, but its functions call each other so often that inlining "
+            f"makes {inlined} of them; up to {max(MAX_INLINED_NODES, MAX_GROWTH * own)} are "
+            "accepted; export the model without nested functions"
+        )

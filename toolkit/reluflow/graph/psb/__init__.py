@@ -1,0 +1,1 @@
+"""Conversion to shift-adds, and what converted models are asked and told."""

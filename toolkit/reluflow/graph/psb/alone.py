@@ -1,0 +1,75 @@
+"""One operator of a converted model in the float model that it was made from."""
+
+from __future__ import annotations
+
+from onnx import NodeProto, helper
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import FROM_THE_RUN
+from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.options import PsbOptions
+from reluflow.graph.psb.read import multiplies
+from reluflow.graph.psb.to_psb import to_psb
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.fold_batchnorm import fold_batchnorm
+
+_OF_THE_CODE = ("p_bits", "sampler", "draws", "rounding", "stream", "x_bits", "x_exponent")
+
+
+def psb_alone(model: Model, converted: Model, name: str) -> Model:
+    """Return the float model with one operator as a converted model has it.
+
+    The operator keeps its stored weights, pruned ones too, its calibrated exponent and its
+    random numbers; all others stay in floating point.
+
+    Args:
+        model: the float model, not changed.
+        converted: what `to_psb` made of it.
+        name: of a PSB operator of `converted`.
+
+    Raises:
+        ModelError: a model has no such operator, or with weights of another shape.
+
+    Reference: SPEC section 7.
+    """
+    source = Editor(converted)
+    given = _named(source, name)
+    folded = fold_batchnorm(model).model
+    others = {name_of(node) for node in Editor(folded).nodes if multiplies(node)} - {name}
+    rounding = str(attribute(given, "rounding", "half"))
+    options = PsbOptions(exclude=tuple(sorted(others)), rounding=rounding)
+    single = to_psb(folded, options).model
+    editor = Editor(single)
+    node = _named(editor, name)
+    if attribute(node, "weight_shape") != attribute(given, "weight_shape"):
+        raise ModelError(
+            f"operator {name!r} has weights {attribute(node, 'weight_shape')} in the float model "
+            f"and {attribute(given, 'weight_shape')} in the converted one; "
+            "give the model that it was converted from"
+        )
+    for place in (1, 2):
+        array = source.constant(given.input[place])
+        assert array is not None
+        editor.put_constant(node, place, array, "psb", "stored")
+    kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
+    kept += [entry for entry in given.attribute if entry.name in _OF_THE_CODE]
+    told = {entry.name for entry in kept}  # files of before leave these to defaults
+    for attribute_name, value in (("x_bits", 12), ("x_exponent", FROM_THE_RUN)):
+        if attribute_name not in told:
+            kept.append(helper.make_attribute(attribute_name, value))
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    return editor.finish()
+
+
+def _named(editor: Editor, name: str) -> NodeProto:
+    found: NodeProto | None = next(
+        (node for node in editor.nodes if is_psb(node) and name_of(node) == name), None
+    )
+    if found is not None:
+        return found
+    raise ModelError(
+        f"there is no PSB operator {name!r} in the model; "
+        "give a converted model and the float model that it was made from"
+    )

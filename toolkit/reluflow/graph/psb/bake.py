@@ -1,0 +1,82 @@
+"""Drawing the samples of a converted model once and for all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.model import Model
+from reluflow.graph.psb.nodes import code_of, is_psb
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.psb import SCALE_BITS, PsbCode, draws, integer_weights, pack
+
+_P_BITS = 16
+
+
+def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
+    """Return a converted model whose weights are what one run would draw.
+
+    Every probability becomes k / n in 16 bits and the sampler "nearest", which gives back
+    exactly k: the new model gives, without any random bits and without the native library,
+    what the old one gives with it for the same samples and seed.
+
+    Args:
+        model: a converted model, not changed.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        seed: of the run.
+
+    Raises:
+        ModelError: a node draws samples for every product, which no fixed weights can give.
+        OptionError: samples is not among the accepted numbers.
+
+    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
+    """
+    editor = Editor(model)
+    nodes = [node for node in editor.nodes if is_psb(node)]
+    count = editor.add_initializer("samples", "baked", np.array(samples or 64, np.int64))
+    for node in nodes:
+        if attribute(node, "draws", "run") != "run":
+            raise ModelError(
+                f"node {name_of(node)!r} draws samples for every product, which cannot be baked; "
+                "convert the model with draws='run'"
+            )
+        _bake(editor, node, samples, seed)
+        editor.set_input(node, 4, count)
+    return editor.finish()
+
+
+def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
+    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    assert planes is not None and emax is not None
+    code = code_of(node, planes, emax)
+    sampler = str(attribute(node, "sampler", "systematic"))
+    stream = int(str(attribute(node, "stream", 0)))
+    k = draws(code, samples, sampler, seed, stream)
+    q = np.minimum(k * ((1 << _P_BITS) // (samples or 64)), (1 << _P_BITS) - 1)
+    high = code.words >> code.p_bits
+    words = ((high << np.uint32(_P_BITS)) | q.astype(np.uint32)).astype(np.uint32)
+    words[code.nibble == 0] = 0
+    if code.rounding == "carried":
+        drawn = integer_weights(code, samples, sampler, seed, stream).astype(np.int64)
+        words = np.where(_is_shifted_out(code, samples or 64), _words_of(drawn), words)
+    editor.put_constant(node, 1, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
+    for entry in [a for a in node.attribute if a.name in ("p_bits", "sampler")]:
+        node.attribute.remove(entry)
+    node.attribute.append(helper.make_attribute("p_bits", _P_BITS))
+    node.attribute.append(helper.make_attribute("sampler", "nearest"))
+
+
+def _is_shifted_out(code: PsbCode, n: int) -> NDArray[np.bool_]:
+    j = 15 - code.nibble
+    return (code.nibble > 0) & (j > SCALE_BITS - n.bit_length() + 1)
+
+
+def _words_of(w: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the words whose mean is exactly w', which then nothing rounds; |w'| <= 64."""
+    size = np.abs(w)
+    e = np.frexp(np.maximum(size, 1).astype(np.float64))[1] - 1
+    q = (size << (_P_BITS - e)) - (1 << _P_BITS)
+    words = (w < 0).astype(np.int64) << (_P_BITS + 4) | (e + 2) << _P_BITS | q
+    return np.where(w == 0, 0, words).astype(np.uint32)

@@ -1,0 +1,118 @@
+"""A converted model said again in floating point: what a conversion is compared with."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV
+from reluflow.graph.psb.nodes import code_of, is_psb
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.psb import PsbCode, sampled_weights
+
+_WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")
+_WIDEST = 16
+_AT_ONCE = 2**21
+
+
+def psb_in_floats(model: Model) -> Model:
+    """Put float operators with the same weights in the place of all PSB operators.
+
+    The weights are those of the default run (64 samples, nearest), activations are not rounded:
+    what is left to differ is the rounding of activations to fixed point.
+
+    Args:
+        model: of `to_psb`, not changed.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> psb_in_floats(to_psb(load(proto)).model).n_nodes
+        3
+    """
+    editor = Editor(model)
+    for node in [node for node in editor.nodes if is_psb(node)]:
+        _write_floats(editor, node)
+    return editor.finish()
+
+
+def with_wide_activations(model: Model) -> Model:
+    """Give all PSB operators activations of 16 bits whose scale each run chooses.
+
+    Args:
+        model: of `to_psb`, not changed.
+    """
+    editor = Editor(model)
+    for node in (node for node in editor.nodes if is_psb(node)):
+        for entry in [a for a in node.attribute if a.name in ("x_bits", "x_exponent")]:
+            node.attribute.remove(entry)
+        node.attribute.append(helper.make_attribute("x_bits", _WIDEST))
+    return editor.finish()
+
+
+def _write_floats(editor: Editor, node: NodeProto) -> None:
+    planes, emax, bias = (editor.constant(name) for name in node.input[1:4])
+    assert planes is not None and emax is not None and bias is not None  # checked at load
+    weights = _executed(code_of(node, planes, emax))
+    output = node.output[0]
+    bias = np.broadcast_to(bias, emax.shape)  # one 0 stands for zeros in all channels
+    steps = [_product(editor, node, weights, bias, editor.fresh(output, "sum"))]
+    place = ADDEND_PLACE[node.op_type]
+    added = node.input[place] if len(node.input) > place else ""
+    constant = editor.constant(added) if added else None
+    if added and (constant is None or constant.size):
+        summed = editor.fresh(output, "added")
+        steps.append(helper.make_node("Add", [steps[-1].output[0], added], [summed]))
+    steps.append(_activation(editor, node, steps[-1].output[0]))
+    editor.replace(node, steps[0])
+    for before, step in pairwise(steps):
+        editor.insert(step, after=before)
+
+
+def _executed(code: PsbCode) -> np.ndarray:
+    """Return the weights of a nearest run in float32, some channels at a time."""
+    weights = np.empty(code.words.shape, np.float32)
+    rows = max(1, _AT_ONCE // max(1, code.words[:1].size))
+    for start in range(0, len(weights), rows):
+        part = slice(start, start + rows)
+        some = PsbCode(code.words[part], code.emax[part], code.p_bits)
+        weights[part] = sampled_weights(some, 0, "nearest")
+    return weights
+
+
+def _product(
+    editor: Editor, node: NodeProto, weights: np.ndarray, bias: np.ndarray, output: str
+) -> NodeProto:
+    name = name_of(node)
+    b = editor.add_initializer(name, "bias", bias.astype(np.float32))
+    if node.op_type == PSB_CONV:
+        w = editor.add_initializer(name, "weights", weights)
+        window = {key: attribute(node, key) for key in _WINDOW}
+        given: dict[str, Any] = {k: value for k, value in window.items() if value is not None}
+        return helper.make_node("Conv", [node.input[0], w, b], [output], name=name, **given)
+    w = editor.add_initializer(name, "weights", np.ascontiguousarray(weights.T))
+    product = editor.fresh(output, "product")
+    first = helper.make_node("MatMul", [node.input[0], w], [product], name=f"{name}/product")
+    editor.insert(first, after=editor.producer(node.input[0]))
+    return helper.make_node("Add", [product, b], [output], name=name)
+
+
+def _activation(editor: Editor, node: NodeProto, x: str) -> NodeProto:
+    output, name = node.output[0], f"{name_of(node)}/activation"
+    kind = attribute(node, "activation", "none")
+    if kind == "relu":
+        return helper.make_node("Relu", [x], [output], name=name)
+    if kind != "clip":
+        return helper.make_node("Identity", [x], [output], name=name)
+    bounds = [
+        editor.add_initializer(name, key, np.asarray(attribute(node, key, usual), np.float32))
+        for key, usual in (("clip_min", -np.inf), ("clip_max", np.inf))
+    ]
+    return helper.make_node("Clip", [x, *bounds], [output], name=name)

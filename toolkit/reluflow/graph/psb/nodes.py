@@ -1,0 +1,302 @@
+"""What a converted model holds: its PSB operators, and multiplications without a switch between."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import NodeProto
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import (
+    ADDEND_PLACE,
+    FROM_THE_RUN,
+    OWN_DOMAIN,
+    PSB_CONV,
+    PSB_MATMUL,
+)
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.view.index import TensorType
+from reluflow.psb import PsbCode, unpack
+
+_THROUGH = {
+    *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
+    *("Add", "Sub", "Sum", "Mean", "Neg", "Concat", "Split", "Slice", "Gather", "Pad", "Expand"),
+    *("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "MaxPool", "GlobalMaxPool"),
+    *("Resize", "Upsample", "DepthToSpace", "SpaceToDepth", "Tile", "BatchNormalization", "Conv"),
+    *("ConvTranspose", "Gemm"),
+}
+"""Operators that pass noise on: linear ones, and maxima, which compare noise with noise."""
+_FACTORS = ("Mul", "Div", "MatMul")
+
+
+@dataclass(frozen=True, slots=True)
+class PsbNode:
+    """One PSB operator of a model.
+
+    Attributes:
+        name: the node's name, else its output's.
+        op: "PsbConv" or "PsbMatMul".
+        x: the tensor that it multiplies.
+        output: the tensor that it makes.
+        weight_shape: as stored, output channels first.
+        p_bits: bits of a probability.
+        sampler: "systematic", "binomial" or "nearest".
+        draws: "run" or "product".
+        rounding: of bits that a run shifts out: "carried", or "half" in files of before.
+        smallest: j of the smallest weight that is not 0, in octaves below its channel's largest.
+        stream: number of the node in the model, part of the key of its random bits.
+        x_bits: bits of a fixed-point activation.
+        x_exponent: the calibrated f, None: taken from each run.
+        adds: the tensor that it adds to its sum before the activation, None: nothing.
+        activation: "none", "relu" or "clip".
+        zeros: weights that are 0.
+        stored_bytes: bytes of bit planes and exponents.
+        positions: outputs a channel for one input of the model; None where shapes do not tell.
+    """
+
+    name: str
+    op: str
+    x: str
+    output: str
+    weight_shape: tuple[int, ...]
+    p_bits: int
+    sampler: str
+    draws: str
+    rounding: str
+    smallest: int
+    stream: int
+    x_bits: int
+    x_exponent: int | None
+    adds: str | None
+    activation: str
+    zeros: int
+    stored_bytes: int
+    positions: int | None
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, zeros included."""
+        return math.prod(self.weight_shape)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits a weight, exponents and padding included."""
+        return 8 * self.stored_bytes / self.weights
+
+    def shift_adds(self, samples: int) -> int | None:
+        """Return the shift-adds for one input of the model; 0 samples count as 64."""
+        if self.positions is None:
+            return None
+        return (samples or 64) * (self.weights - self.zeros) * self.positions
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Two stochastic multiplications without a switch between.
+
+    Attributes:
+        first: name of the PSB operator in front.
+        second: name of the one behind it.
+        through: operators on the shortest way from one to the other, in order.
+    """
+
+    first: str
+    second: str
+    through: tuple[str, ...]
+
+
+def find_psb(model: Model) -> tuple[PsbNode, ...]:
+    """Return the PSB operators of a model's main graph, in graph order.
+
+    Args:
+        model: a converted model; any other has none.
+
+    Raises:
+        ModelError: an operator's bit planes or exponents are computed, or an input of the graph.
+    """
+    if not any(map(is_psb, model._proto.graph.node)):
+        return ()
+    editor = Editor(model)
+    found = []
+    for node in filter(is_psb, editor.nodes):
+        planes, emax = _stored(editor, node)
+        added = addend(node) if _has_addend(editor, node) else None
+        found.append(_describe(node, planes, emax, added, editor.types))
+    return tuple(found)
+
+
+def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bit planes and exponents of an operator."""
+    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    if planes is None or emax is None:
+        what, name = ("W", node.input[1]) if planes is None else ("emax", node.input[2])
+        raise ModelError(
+            f"node {name_of(node)!r} ({node.op_type}) computes its input {what}, {name!r}, or "
+            "takes it from outside, so its weights are not known; give a model that stores them"
+        )
+    shape = _weight_shape(node)
+    wanted = (5 + _p_bits(node), -(-math.prod(shape) // 8))
+    types_fit = planes.dtype == np.uint8 and emax.dtype == np.int8
+    if not types_fit or planes.shape != wanted or emax.shape != shape[:1]:
+        raise ModelError(
+            f"node {name_of(node)!r} ({node.op_type}) has bit planes {planes.dtype} "
+            f"{planes.shape} and exponents {emax.dtype} {emax.shape}; weights of shape {shape} at "
+            f"p_bits {_p_bits(node)} need uint8 {wanted} and int8 {shape[:1]}; convert the float "
+            "model again"
+        )
+    return planes, emax
+
+
+def psb_inputs(model: Model) -> tuple[str, str]:
+    """Return the names of a converted model's inputs for the number of samples and the seed.
+
+    Raises:
+        ModelError: the model has no PSB operator.
+    """
+    for node in model._proto.graph.node:
+        if is_psb(node):
+            return str(node.input[4]), str(node.input[5])
+    raise ModelError("the model has no PSB operator; convert it with to_psb first")
+
+
+def is_psb(node: NodeProto) -> bool:
+    """Tell whether a node is a PSB operator."""
+    return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL)
+
+
+def addend(node: NodeProto) -> str | None:
+    """Return the tensor that a PSB operator adds to its sum, which may be empty."""
+    place = ADDEND_PLACE[node.op_type]
+    return (node.input[place] or None) if len(node.input) > place else None
+
+
+def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
+    """Return the weight code that a node's constants hold."""
+    rounding = str(attribute(node, "rounding", "half"))
+    return unpack(planes, _weight_shape(node), emax, len(planes) - 5, rounding)
+
+
+def _p_bits(node: NodeProto) -> int:
+    return int(str(attribute(node, "p_bits", 8)))
+
+
+def _weight_shape(node: NodeProto) -> tuple[int, ...]:
+    return tuple(attribute(node, "weight_shape"))  # type: ignore[arg-type]
+
+
+def _describe(
+    node: NodeProto,
+    planes: np.ndarray,
+    emax: np.ndarray,
+    added: str | None,
+    types: dict[str, TensorType],
+) -> PsbNode:
+    exponent = int(str(attribute(node, "x_exponent", FROM_THE_RUN)))
+    shape, p_bits = _weight_shape(node), len(planes) - 5
+    nonzero = np.bitwise_or.reduce(planes[p_bits : p_bits + 4], axis=0)
+    return PsbNode(
+        name=name_of(node),
+        op=node.op_type,
+        x=node.input[0],
+        output=node.output[0],
+        weight_shape=shape,
+        p_bits=p_bits,
+        sampler=str(attribute(node, "sampler", "systematic")),
+        draws=str(attribute(node, "draws", "run")),
+        rounding=str(attribute(node, "rounding", "half")),
+        smallest=_smallest(planes),
+        stream=int(str(attribute(node, "stream", 0))),
+        x_bits=int(str(attribute(node, "x_bits", 12))),
+        x_exponent=None if exponent == FROM_THE_RUN else exponent,
+        adds=added,
+        activation=str(attribute(node, "activation", "none")),
+        zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
+        stored_bytes=planes.size + emax.size,
+        positions=_positions(node, types.get(node.output[0])),
+    )
+
+
+def _smallest(planes: np.ndarray) -> int:
+    """Return j of the smallest weight that is not 0, without unpacking the planes."""
+    bits = planes[-5:-1]
+    for nibble in range(1, 16):
+        wanted = [bits[b] if nibble >> b & 1 else ~bits[b] for b in range(4)]
+        if np.bitwise_and.reduce(wanted, axis=0).any():
+            return 15 - nibble
+    return 0
+
+
+def _positions(node: NodeProto, known: TensorType | None) -> int | None:
+    if known is None or known.shape is None:
+        return None
+    sizes = known.shape[2:] if node.op_type == PSB_CONV else known.shape[1:-1]
+    numbers = [size for size in sizes if isinstance(size, int)]
+    return math.prod(numbers) if len(numbers) == len(sizes) else None
+
+
+def find_successions(model: Model) -> tuple[Succession, ...]:
+    """Return every pair of PSB operators with no switch on some way from one to the other.
+
+    Noise of the first is then multiplied by the noise of the second, as the thesis warns of
+    batch normalisation after additions.
+
+    Args:
+        model: a converted model.
+
+    Reference: thesis 4.2.3, Fig. 4.3; SPEC section 7.
+    """
+    editor = Editor(model)
+    found = []
+    for node in editor.nodes:
+        if is_psb(node) and attribute(node, "activation", "none") == "none":
+            found += _reached(editor, node)
+    return tuple(found)
+
+
+def _reached(editor: Editor, first: NodeProto) -> list[Succession]:
+    """Walk forwards from one operator, breadth first, until switches end all ways.
+
+    An addition that an operator took over is a step of its own.
+    """
+    found: dict[str, Succession] = {}
+    seen = {first.output[0]}
+    own = ("Add",) if _has_addend(editor, first) else ()
+    queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], own)]
+    for tensor, way in queue:
+        for reader in editor.readers(tensor):
+            if is_psb(reader) and reader.input[0] == tensor:
+                name = name_of(reader)
+                found.setdefault(name, Succession(name_of(first), name, way))
+            step = _step(editor, reader, tensor)
+            fresh = [name for name in reader.output if name not in seen] if step else []
+            seen.update(fresh)
+            queue += [(name, (*way, step)) for name in fresh]
+    return list(found.values())
+
+
+def _has_addend(editor: Editor, node: NodeProto) -> bool:
+    added = addend(node)
+    constant = None if added is None else editor.constant(added)
+    return added is not None and (constant is None or constant.size > 0)
+
+
+def _step(editor: Editor, node: NodeProto, tensor: str) -> str:
+    """Return the operator by which a node passes noise of a tensor on, "" where it does not."""
+    if is_psb(node):
+        adds = addend(node) == tensor and attribute(node, "activation", "none") == "none"
+        return "Add" if adds else ""
+    return str(node.op_type) if _passes(editor, node, tensor) else ""
+
+
+def _passes(editor: Editor, node: NodeProto, tensor: str) -> bool:
+    """Tell whether a node passes noise of a tensor on without a switch."""
+    if domain_of(node.domain):
+        return False
+    if node.op_type in _FACTORS:
+        others = [name for name in node.input if name != tensor]
+        return all(editor.constant(name) is not None for name in others) and bool(others)
+    return node.op_type in _THROUGH and tensor in node.input

@@ -1,0 +1,155 @@
+"""Counting, inside a converted model, the activations that its fixed-point numbers do not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from reluflow.graph.proto.model import Model
+from reluflow.graph.psb.nodes import PsbNode, find_psb
+from reluflow.graph.rewrite.edit import Editor
+
+INT64 = TensorProto.INT64
+_LOWEST, _HIGHEST = -100, 100
+"""Bounds of the exponent; one from the run saturates infinities and what the lowest cuts off."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaturationCounts:
+    """A model that counts, and where.
+
+    Attributes:
+        model: the model with four more outputs, int64 `(nodes,)`.
+        saturated: name of the output with the number of saturated activations of a run.
+        activations: name of the output with the number of all of them.
+        nonzero: name of the output with the number of those that are not 0 (nor NaN).
+        below: name of the output with the number of those that are not 0 but become it, being
+            at most half a step of the fixed-point numbers.
+        nodes: the PSB operators, in the order of the numbers.
+    """
+
+    model: Model
+    saturated: str
+    activations: str
+    nonzero: str
+    below: str
+    nodes: tuple[PsbNode, ...]
+
+
+def count_saturation(model: Model) -> SaturationCounts:
+    """Return a converted model that counts what each PSB operator's fixed-point numbers lose.
+
+    An activation x saturates where |round half to even(x 2^f)| > 2^(x_bits - 1) - 1: infinities
+    do, NaN do not. It falls below the step where x is not 0 and x 2^f rounds to 0. An exponent f
+    that is not calibrated is taken from each run, as the operators do. The counts are exact, as
+    a power of two scales float32 without rounding but for numbers so small or so large that it
+    does not matter here.
+
+    Args:
+        model: of `to_psb`, not changed.
+
+    Raises:
+        ModelError: the model cannot be rewritten.
+
+    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    """
+    editor = Editor(model)
+    nodes = find_psb(model)
+    row = editor.add_initializer("saturation", "row", np.ones(1, np.int64))
+    counts: dict[tuple[str, int | None, int], tuple[str, ...]] = {}
+    for node in nodes:
+        key = node.x, node.x_exponent, node.x_bits
+        if key not in counts:
+            counts[key] = _count(editor, *key, row)
+    found = [counts[node.x, node.x_exponent, node.x_bits] for node in nodes]
+    saturated, activations, nonzero, below = (
+        _output(editor, what, [each[place] for each in found])
+        for place, what in enumerate(("saturated", "activations", "nonzero", "below"))
+    )
+    return SaturationCounts(editor.finish(), saturated, activations, nonzero, below, nodes)
+
+
+def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tuple[str, ...]:
+    """Append nodes that count one tensor; return the names of the four numbers, `(1,)` each."""
+    top = np.array((1 << (x_bits - 1)) - 1, np.float32)
+    limit = editor.add_initializer(x, "saturation_limit", top)
+    zero = editor.add_initializer(x, "saturation_zero", np.zeros((), np.float32))
+    size = _append(editor, "Abs", [x])
+    lowest = np.array(np.ldexp(1.0, _LOWEST if f is None else f), np.float32)
+    scale = editor.add_initializer(x, "saturation_scale", lowest)
+    numbers = _append(editor, "Round", [_append(editor, "Mul", [size, scale])])
+    saturated = _append(editor, "Greater", [numbers, limit])
+    nonzero = _append(editor, "Greater", [size, zero])
+    if f is None:
+        scale = _scale_of_run(editor, size, zero, limit)
+        numbers = _append(editor, "Round", [_append(editor, "Mul", [size, scale])])
+    below = _append(editor, "And", [nonzero, _append(editor, "Equal", [numbers, zero])])
+    return (
+        _sum(editor, saturated, row),
+        _append(editor, "Reshape", [_append(editor, "Size", [x]), row]),
+        _sum(editor, nonzero, row),
+        _sum(editor, below, row),
+    )
+
+
+def _scale_of_run(editor: Editor, size: str, zero: str, limit: str) -> str:
+    """Append nodes for 2^f, f the largest whole number with max(size) 2^f <= limit.
+
+    The logarithm may be off by one near a power of two, so its neighbours are tried; powers
+    come from a table, to be exact.
+    """
+    constants = {
+        "saturation_infinite": np.array(np.inf, np.float32),
+        "saturation_ln2": np.log(np.array(2, np.float32)),
+        "saturation_lowest": np.array(_LOWEST, np.float32),
+        "saturation_highest": np.array(_HIGHEST, np.float32),
+        "saturation_powers": np.ldexp(np.float32(1), np.arange(_LOWEST, _HIGHEST + 1)),
+        "saturation_flat": np.array([-1], np.int64),
+        "saturation_none": np.zeros(1, np.float32),
+    }
+    infinite, ln2, lowest, highest, powers, flat, none = (
+        editor.add_initializer(size, name, np.asarray(value)) for name, value in constants.items()
+    )
+    finite = _append(editor, "Less", [size, infinite])
+    kept = _append(editor, "Where", [finite, size, zero])
+    kept = _append(editor, "Concat", [none, _append(editor, "Reshape", [kept, flat])], axis=0)
+    top = _append(editor, "ReduceMax", [kept], keepdims=0)  # of one 0 at least: never of nothing
+    log = _append(editor, "Log", [_append(editor, "Div", [limit, top])])
+    guess = _append(editor, "Floor", [_append(editor, "Div", [log, ln2])])
+    best = None
+    for off in (-1, 0, 1):
+        step = editor.add_initializer(size, "saturation_off", np.array(off, np.float32))
+        moved = _append(editor, "Add", [guess, step])
+        moved = _append(editor, "Max", [lowest, _append(editor, "Min", [highest, moved])])
+        place = _append(editor, "Cast", [_append(editor, "Sub", [moved, lowest])], to=INT64)
+        scale = _append(editor, "Gather", [powers, place])
+        if best is None:
+            best = scale
+            continue
+        exceeds = _append(editor, "Greater", [_append(editor, "Mul", [top, scale]), limit])
+        best = _append(editor, "Where", [exceeds, best, scale])
+    return str(best)
+
+
+def _sum(editor: Editor, flags: str, row: str) -> str:
+    numbers = _append(editor, "Cast", [flags], to=INT64)
+    return _append(editor, "Reshape", [_append(editor, "ReduceSum", [numbers], keepdims=0), row])
+
+
+def _append(editor: Editor, op: str, inputs: list[str], **attributes: Any) -> str:
+    output = editor.fresh(inputs[0], op.lower())
+    node = helper.make_node(op, inputs, [output], **attributes)
+    editor.insert(node, after=editor.nodes[-1])
+    return output
+
+
+def _output(editor: Editor, name: str, parts: list[str]) -> str:
+    joined = editor.fresh(name, "psb")
+    node = helper.make_node("Concat", parts, [joined], axis=0)
+    editor.insert(node, after=editor.nodes[-1])
+    value = helper.make_tensor_value_info(joined, INT64, [len(parts)])
+    editor.proto.graph.output.append(value)
+    return joined

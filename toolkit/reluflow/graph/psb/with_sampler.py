@@ -1,0 +1,39 @@
+"""A converted model with another way of drawing."""
+
+from __future__ import annotations
+
+from onnx import helper
+
+from reluflow.errors import OptionError
+from reluflow.graph.proto.model import Model
+from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.psb import SAMPLERS
+
+
+def with_sampler(model: Model, sampler: str) -> Model:
+    """Return a converted model whose operators draw in another way; the weights stay as stored.
+
+    Args:
+        model: a converted model, not changed.
+        sampler: "systematic", "binomial" or "nearest".
+
+    Raises:
+        OptionError: there is no such sampler.
+
+    Example:
+        >>> from reluflow.graph import find_psb, load, to_psb
+        >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+        >>> {node.sampler for node in find_psb(with_sampler(psb, "nearest"))}
+        {'nearest'}
+
+    Reference: SPEC section 7, samplers.
+    """
+    if sampler not in SAMPLERS:
+        raise OptionError(f"sampler is {sampler!r}; accepted are {', '.join(SAMPLERS)}.")
+    editor = Editor(model)
+    for node in filter(is_psb, editor.nodes):
+        for entry in [each for each in node.attribute if each.name == "sampler"]:
+            node.attribute.remove(entry)
+        node.attribute.append(helper.make_attribute("sampler", sampler))
+    return editor.finish()

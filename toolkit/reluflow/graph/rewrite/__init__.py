@@ -1,0 +1,1 @@
+"""Rewrites of a main graph in floating point, and what they share."""

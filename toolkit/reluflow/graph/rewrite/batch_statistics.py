@@ -1,0 +1,92 @@
+"""Which statistics batch normalisation uses: those of the batch, or the running ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx import NodeProto, helper
+
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.refused import Refused
+
+_TRAINING_MODE_FROM_OPSET = 14
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatisticsResult:
+    """A model whose batch normalisation uses the statistics asked for.
+
+    Attributes:
+        model: the new model; names of tensors are kept.
+        changed: names of the nodes that were changed, Dropout among them.
+        refused: nodes that stay as they are, with the reason.
+    """
+
+    model: Model
+    changed: tuple[str, ...]
+    refused: tuple[Refused, ...]
+
+
+def use_batch_statistics(model: Model, wanted: bool | None = True) -> BatchStatisticsResult:
+    """Let BatchNormalization of the main graph use the statistics of the batch, or not.
+
+    y = scale (x - m) / sqrt(v + epsilon) + B with m, v of the batch (`training_mode` 1, what a
+    network in training computes) or the running ones (0). Dropout, which an export in training
+    mode leaves active, is switched off in any case: its mask would change patterns that no
+    weight changed.
+
+    Args:
+        model: the model, not changed.
+        wanted: True for the batch's statistics, False for the running ones, None to leave
+            batch normalisation as it is.
+
+    Returns:
+        The new model, and what was changed.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> result = use_batch_statistics(load("models/fashion_resnet8_bn_after_add.onnx"))
+        >>> len(result.changed) > 0, result.refused
+        (True, ())
+    """
+    editor = Editor(model)
+    changed: list[str] = []
+    refused: list[Refused] = []
+    for node in editor.nodes:
+        if domain_of(node.domain):
+            continue
+        if node.op_type == "Dropout" and len(node.input) > 2:
+            del node.input[2:]
+            changed.append(name_of(node))
+        if node.op_type != "BatchNormalization" or wanted is None:
+            continue
+        if bool(attribute(node, "training_mode", 0)) == wanted:
+            continue
+        reason = _obstacle(editor, node, wanted)
+        if reason:
+            refused.append(Refused(name_of(node), node.op_type, reason))
+            continue
+        _set_mode(editor, node, wanted)
+        changed.append(name_of(node))
+    return BatchStatisticsResult(editor.finish(), tuple(changed), tuple(refused))
+
+
+def _obstacle(editor: Editor, node: NodeProto, wanted: bool) -> str:
+    if wanted and editor.opset < _TRAINING_MODE_FROM_OPSET:
+        return f"opset {editor.opset} has no training mode; convert the model to opset 14 or later"
+    running = [name for name in node.output[1:] if name]
+    if not wanted and any(editor.readers(name) or editor.is_output(name) for name in running):
+        return "its updated running statistics are read"
+    return ""
+
+
+def _set_mode(editor: Editor, node: NodeProto, wanted: bool) -> None:
+    for entry in [a for a in node.attribute if a.name == "training_mode"]:
+        node.attribute.remove(entry)
+    stem = node.output[0]
+    del node.output[1:]
+    if wanted:
+        node.attribute.append(helper.make_attribute("training_mode", 1))
+        node.output.extend(editor.fresh(stem, part) for part in ("running_mean", "running_var"))

@@ -1,0 +1,379 @@
+"""A main graph while it is rewritten: who makes a tensor, who reads it, what is constant."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+
+from reluflow.data import Dim
+from reluflow.graph.proto.copy import copy_proto
+from reluflow.graph.proto.external import graphs_of, read_tensor
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.view.growth import MAX_COMPUTED
+from reluflow.graph.view.index import Node, TensorType
+from reluflow.graph.view.nesting import NameMaker
+from reluflow.graph.view.rules import RULES, apply_rule, filled
+from reluflow.graph.view.structure import build_structure
+
+_DEPTH = 16
+_CAPTURES_FROM_IR = 4
+_SHOWN = 8
+_Evaluated = dict[tuple[str, int], np.ndarray | None]
+"""Values by tensor and by how many nodes more were followed."""
+
+
+class Editor:
+    """A copy of a model whose local functions are inlined; PSB operators stay calls.
+
+    Initializers count as constants also where they are listed as graph inputs. A rewrite that
+    has used one calls `settle`: `finish` then takes it from the inputs, as a caller who
+    replaced it would replace a part only of what it was, and says so in a note. Constants that
+    hold the same numbers are stored once.
+
+    Attributes:
+        proto: the copy.
+        base_dir: folder of external data.
+        nodes: of the main graph, in order; `finish` writes them back.
+    """
+
+    def __init__(self, model: Model) -> None:
+        inline = any(f.domain != OWN_DOMAIN for f in model._proto.functions)
+        self.proto = copy_proto(model, inline, keep_domain=OWN_DOMAIN)
+        self.base_dir = model.base_dir
+        self.notes = model.notes
+        self.nodes = list(self.proto.graph.node)
+        self.names = NameMaker(self.proto)
+        self._given = {t.name: t for t in self.proto.graph.initializer}
+        self._defaults = {value.name for value in self.proto.graph.input} & self._given.keys()
+        self._read: set[str] = set()
+        self._used: set[str] = set()
+        self._stored: dict[bytes, str] = {}
+        self._outputs = {value.name for value in self.proto.graph.output}
+        self._producers: dict[str, NodeProto] = {}
+        self._readers: dict[str, list[NodeProto]] = {}
+        for node in self.nodes:
+            self._enter(node)
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's own operators."""
+        found = (e.version for e in self.proto.opset_import if not domain_of(e.domain))
+        return next(found, 1)
+
+    @cached_property
+    def types(self) -> dict[str, TensorType]:
+        """Types of the main graph's tensors as they were before the rewrite."""
+        return build_structure(self.proto, self.base_dir).main.types
+
+    def rank(self, tensor: str) -> int | None:
+        """Return the number of axes of a tensor, None where the graph does not tell."""
+        known = self.types.get(tensor)
+        return None if known is None or known.shape is None else len(known.shape)
+
+    def producer(self, tensor: str) -> NodeProto | None:
+        """Return the node of the main graph that makes a tensor."""
+        return self._producers.get(tensor)
+
+    def readers(self, tensor: str) -> list[NodeProto]:
+        """Return the nodes of the main graph that read a tensor, themselves or in a subgraph."""
+        return self._readers.get(tensor, [])
+
+    def is_output(self, tensor: str) -> bool:
+        """Tell whether a tensor is an output of the model."""
+        return tensor in self._outputs
+
+    def sole_reader(self, tensor: str) -> NodeProto | None:
+        """Return the one node that reads a tensor, once, None where others see it too."""
+        readers = self.readers(tensor)
+        if len(readers) != 1 or self.is_output(tensor):
+            return None
+        return readers[0] if list(_reads(readers[0])).count(tensor) == 1 else None
+
+    def constant(self, tensor: str, depth: int = _DEPTH) -> np.ndarray | None:
+        """Return a tensor's value where the graph alone decides it, at any size."""
+        return self._evaluate(tensor, depth, {})
+
+    def _evaluate(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
+        """Evaluate a tensor; what several nodes read is made once only."""
+        key = (tensor, depth)
+        if key not in known:
+            known[key] = self._evaluate_anew(tensor, depth, known)
+        return known[key]
+
+    def _evaluate_anew(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
+        if tensor in self._given:
+            self._read.add(tensor)
+            return read_tensor(self._given[tensor], self.base_dir)
+        node = self._producers.get(tensor)
+        if node is None or domain_of(node.domain) or depth == 0:
+            return None
+        if node.op_type == "Constant":
+            return self._constant_node(node)
+        if node.op_type not in RULES or node.output[0] != tensor:
+            return None
+        values = [self._evaluate(name, depth - 1, known) if name else None for name in node.input]
+        if any(name and value is None for name, value in zip(node.input, values, strict=True)):
+            return None
+        if node.op_type == "ConstantOfShape":
+            return filled(Node.made(node), values, limit=MAX_COMPUTED)
+        return apply_rule(Node.made(node), values)
+
+    def _constant_node(self, node: NodeProto) -> np.ndarray | None:
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                return read_tensor(attribute.t, self.base_dir)
+            if attribute.name in ("value_float", "value_floats"):
+                return np.asarray(helper.get_attribute_value(attribute), np.float32)
+            if attribute.name in ("value_int", "value_ints"):
+                return np.asarray(helper.get_attribute_value(attribute), np.int64)
+        return None
+
+    def fresh(self, stem: str, what: str) -> str:
+        """Return a tensor name that the model does not have yet."""
+        return self.names.fresh(stem, what)
+
+    def add_initializer(self, stem: str, what: str, array: np.ndarray) -> str:
+        """Add a constant and return its name: a new one, or that of an equal one added before."""
+        array = np.ascontiguousarray(array)
+        digest = _digest(array)
+        stored = self._stored.get(digest, "")
+        if stored in self._given:
+            return stored
+        name = self.fresh(stem, what)
+        self._stored[digest] = name
+        tensor = self.proto.graph.initializer.add()
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
+        self._given[name] = tensor
+        if self.proto.ir_version < _CAPTURES_FROM_IR:
+            shape = list(array.shape)
+            value = helper.make_tensor_value_info(name, tensor.data_type, shape)
+            self.proto.graph.input.append(value)
+        return name
+
+    def put_constant(
+        self, node: NodeProto, position: int, array: np.ndarray, stem: str, what: str
+    ) -> None:
+        """Give a node another constant; the old one stays for other nodes that read it.
+
+        Args:
+            node: the reader.
+            position: number of the input.
+            array: the new value.
+            stem: of the new name, where the old one cannot be kept.
+            what: end of the new name.
+        """
+        old = node.input[position] if position < len(node.input) else ""
+        tensor = self._given.get(old)
+        if tensor is not None and self.sole_reader(old) is node:
+            listed = any(value.name == old for value in self.proto.graph.input)
+            if not listed and old not in self._stored.values():
+                _overwrite(tensor, array)
+                return
+        self.set_input(node, position, self.add_initializer(old or stem, what, array))
+
+    def set_input(self, node: NodeProto, position: int, tensor: str) -> None:
+        """Make a node read another tensor; constants that nobody reads any more go."""
+        before = set(_reads(node))
+        while len(node.input) <= position:
+            node.input.append("")
+        node.input[position] = tensor
+        self._reindex(node, before)
+
+    def set_output(self, node: NodeProto, position: int, tensor: str) -> None:
+        """Make a node write another tensor."""
+        self._producers.pop(node.output[position], None)
+        node.output[position] = tensor
+        self._producers[tensor] = node
+
+    def insert(self, node: NodeProto, after: NodeProto | None = None) -> NodeProto:
+        """Put a node behind another one, by default in front of all."""
+        place = 0 if after is None else self._place(after) + 1
+        self.nodes.insert(place, node)
+        self._enter(node)
+        return node
+
+    def replace(self, old: NodeProto, node: NodeProto) -> None:
+        """Put a node in the place of another one."""
+        self.nodes[self._place(old)] = node
+        before = self._leave(old)
+        self._enter(node)
+        self._drop_unread(before)
+
+    def remove(self, node: NodeProto) -> None:
+        """Take a node out; constants that only it read go too."""
+        del self.nodes[self._place(node)]
+        self._drop_unread(self._leave(node))
+
+    def add_input(self, name: str, default: np.ndarray) -> str:
+        """Add an input of the model with a default value; return the name that it got."""
+        free, number = name, 1
+        while free in self.names.taken:
+            number += 1
+            free = f"{name}_{number}"
+        self.names.taken.add(free)
+        tensor = self.proto.graph.initializer.add()
+        tensor.CopyFrom(numpy_helper.from_array(default, free))
+        self._given[free] = tensor
+        value = helper.make_tensor_value_info(free, tensor.data_type, list(default.shape))
+        self.proto.graph.input.append(value)
+        return free
+
+    def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
+        """Write down type and shape of a tensor where the model does not tell them."""
+        described = [*self.proto.graph.value_info, *self.proto.graph.output]
+        value = helper.make_tensor_value_info(tensor, elem_type, shape)
+        told = [other for other in described if other.name == tensor]
+        for other in told:
+            old = other.type.tensor_type.shape.dim
+            if any(not dim.HasField("dim_value") for dim in old) or len(old) != len(shape):
+                other.CopyFrom(value)
+        if not told:
+            self.proto.graph.value_info.append(value)
+
+    def raise_ir(self, version: int) -> None:
+        """Raise the IR version; weights that old versions list as inputs become constants."""
+        if self.proto.ir_version < _CAPTURES_FROM_IR <= version:
+            inputs = self.proto.graph.input
+            _keep(inputs, [value.name not in self._given for value in inputs])
+        self.proto.ir_version = max(version, self.proto.ir_version)
+
+    def settle(self) -> None:
+        """Note that the constants read since the last call went into the rewritten model."""
+        self._used |= self._read & self._defaults
+        self._read.clear()
+
+    def forget(self) -> None:
+        """Note that the constants read since the last call changed nothing."""
+        self._read.clear()
+
+    def finish(self) -> Model:
+        """Return the rewritten model."""
+        self._fix_defaults()
+        graph = self.proto.graph
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+        kept = [t.name in self._given for t in graph.initializer]
+        _keep(graph.initializer, kept)
+        made = {name for node in copies for name in node.output}
+        known = made | {value.name for value in graph.input}
+        _keep(graph.value_info, [value.name in known for value in graph.value_info])
+        return Model(self.proto, base_dir=self.base_dir, notes=self.notes)
+
+    def _fix_defaults(self) -> None:
+        """Take defaults that a rewrite has used from the inputs; old versions must list them."""
+        if not self._used:
+            return
+        inputs = self.proto.graph.input
+        kept = [value.name not in self._used for value in inputs]
+        if self.proto.ir_version >= _CAPTURES_FROM_IR:
+            _keep(inputs, kept)
+        shown = ", ".join(map(repr, sorted(self._used)[:_SHOWN]))
+        more = f" and {len(self._used) - _SHOWN} more" if len(self._used) > _SHOWN else ""
+        self.notes += (
+            f"Defaults of inputs became constants, callers can no longer replace them: "
+            f"{shown}{more}.",
+        )
+
+    def _place(self, node: NodeProto) -> int:
+        return next(i for i, other in enumerate(self.nodes) if other is node)
+
+    def _enter(self, node: NodeProto) -> None:
+        self._producers.update((name, node) for name in node.output if name)
+        for name in dict.fromkeys(_reads(node)):
+            self._readers.setdefault(name, []).append(node)
+
+    def _leave(self, node: NodeProto) -> set[str]:
+        """Forget a node; return what it read."""
+        for name in node.output:
+            if self._producers.get(name) is node:
+                del self._producers[name]
+        read = set(_reads(node))
+        for name in read:
+            self._forget_reader(name, node)
+        return read
+
+    def _forget_reader(self, tensor: str, node: NodeProto) -> None:
+        self._readers[tensor] = [other for other in self._readers[tensor] if other is not node]
+
+    def _reindex(self, node: NodeProto, before: set[str]) -> None:
+        now = set(_reads(node))
+        for name in before - now:
+            self._forget_reader(name, node)
+        for name in now - before:
+            self._readers.setdefault(name, []).append(node)
+        self._drop_unread(before - now)
+
+    def _drop_unread(self, tensors: Iterable[str]) -> None:
+        """Drop constants that nobody reads any more, and what only they needed."""
+        for name in tensors:
+            if not name or self.readers(name) or self.is_output(name):
+                continue
+            node = self.producer(name)
+            if name in self._given:
+                del self._given[name]
+                inputs = self.proto.graph.input
+                _keep(inputs, [value.name != name for value in inputs])
+            elif node is not None and not any(map(self.readers, node.output)):
+                if self.constant(name) is not None:
+                    self.remove(node)
+
+
+def _reads(node: NodeProto) -> Iterator[str]:
+    """Yield the tensors that a node reads, those that its subgraphs take from outside too."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for graph in graphs_of(attribute):
+            yield from _graph_reads(graph)
+
+
+def _graph_reads(graph: GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from _reads(node)
+    yield from (value.name for value in graph.output)
+
+
+def _keep(field: object, flags: list[bool]) -> None:
+    """Delete the entries of a repeated field whose flag is False."""
+    for index in reversed(range(len(flags))):
+        if not flags[index]:
+            del field[index]  # type: ignore[attr-defined]
+
+
+def _overwrite(tensor: TensorProto, array: np.ndarray) -> None:
+    """Give a tensor other numbers; what documents it stays."""
+    new = numpy_helper.from_array(np.ascontiguousarray(array), tensor.name)
+    new.doc_string = tensor.doc_string
+    new.metadata_props.extend(tensor.metadata_props)
+    tensor.CopyFrom(new)
+
+
+def copy_documentation(source: NodeProto, node: NodeProto) -> None:
+    """Give a node the documentation and metadata of the one that it replaces."""
+    node.doc_string = source.doc_string
+    node.metadata_props.extend(source.metadata_props)
+
+
+def _digest(array: np.ndarray) -> bytes:
+    head = f"{array.dtype}{array.shape}".encode()
+    return hashlib.sha256(head + array.tobytes()).digest()
+
+
+def name_of(node: NodeProto) -> str:
+    """Return a node's name, else its first output's."""
+    return node.name or next(filter(None, node.output), node.op_type)
+
+
+def attribute(node: NodeProto, name: str, default: object = None) -> object:
+    """Return the value of an attribute, text as str."""
+    for entry in node.attribute:
+        if entry.name == name:
+            value = helper.get_attribute_value(entry)
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return default

@@ -1,0 +1,342 @@
+"""Folding batch normalisation into the linear operator before or behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import NodeProto
+
+from reluflow.graph.proto.external import walk_graphs
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.affine import (
+    ARITHMETIC,
+    BATCH_NORM,
+    Affine,
+    read_arithmetic,
+    read_batch_norm,
+)
+from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.linear import (
+    CONVS,
+    F64,
+    LINEAR_OPS,
+    Linear,
+    misfit,
+    read_linear,
+    write_linear,
+)
+from reluflow.graph.rewrite.no_ops import skip_ahead, skip_back
+from reluflow.graph.rewrite.refused import Refused
+
+_MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """One node that is no more.
+
+    Attributes:
+        node: its name, else its output's.
+        op: "BatchNormalization", or "Mul", "Div", "Add", "Sub" with a constant a channel.
+        into: names of the nodes that do its work now.
+    """
+
+    node: str
+    op: str
+    into: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """A model with less batch normalisation, and what was done to it.
+
+    Attributes:
+        model: the new model; IR version, opset and the names of its outputs are kept.
+        folded: nodes that went, in graph order.
+        refused: every BatchNormalization that stays, with the reason.
+        notes: sentences on what else changed: inputs with defaults that are constants now.
+    """
+
+    model: Model
+    folded: tuple[Folded, ...]
+    refused: tuple[Refused, ...]
+    notes: tuple[str, ...] = ()
+
+
+def fold_batchnorm(model: Model) -> FoldResult:
+    """Fold batch normalisation into neighbouring linear operators.
+
+    y = a (W x + c) + b becomes y = (a W) x + (a c + b), with a = scale / sqrt(variance + epsilon)
+    and b = B - mean a; in front of a linear operator W (a x + b) + c becomes (W a) x + (W b + c).
+    Conv, ConvTranspose (grouped and depthwise too), Gemm and MatMul take it up. In front of a
+    Conv it is exact only without zero padding, or with b = 0. Multiplications and additions
+    of one constant a channel behind a Conv, a Gemm or a BatchNormalization are folded alike.
+    Weights that other nodes read too are copied. Nodes in subgraphs stay. Nodes in between that
+    do nothing (Identity, Dropout of inference, Cast to the same type, Reshape to the same shape,
+    pairs of Transpose) are taken out. Initializers that callers may replace are constants after
+    they were folded, which a note says.
+
+    Args:
+        model: the model, not changed.
+
+    Returns:
+        The new model, what was folded, and what was not with the reason.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4},
+        ...       float[2] s = {2,2}, float[2] b = {1,1}, float[2] m = {0,0}, float[2] v = {1,1}>
+        ...     { h = Gemm(x, w) y = BatchNormalization(h, s, b, m, v) }''')
+        >>> result = fold_batchnorm(load(proto))
+        >>> result.model.n_nodes, result.folded[0].op, result.refused
+        (1, 'BatchNormalization', ())
+
+    Reference: thesis 4.2.3; SPEC section 7, BN folding first.
+    """
+    editor = Editor(model)
+    order = {id(node): number for number, node in enumerate(editor.nodes)}
+    found: list[tuple[int, Folded | Refused]] = []
+    left: list[tuple[NodeProto, str]] = []
+    for node in list(editor.nodes):
+        if domain_of(node.domain) or node.op_type not in (BATCH_NORM, *ARITHMETIC):
+            continue
+        record = _first_pass(editor, node, left)
+        _close(editor, record)
+        if record is not None:
+            found.append((order[id(node)], record))
+    for node, reason in left:
+        affine = read_batch_norm(editor, node)  # again: what stood behind may be in it now
+        done = affine if isinstance(affine, str) else _fold_forwards(editor, node, affine)
+        record = _record(node, done, reason)
+        _close(editor, record)
+        found.append((order[id(node)], record))
+    records = [record for _, record in sorted(found, key=lambda pair: pair[0])]
+    records += _in_subgraphs(editor)
+    result = editor.finish()
+    return FoldResult(
+        result,
+        tuple(r for r in records if isinstance(r, Folded)),
+        tuple(r for r in records if isinstance(r, Refused)),
+        result.notes[len(model.notes) :],
+    )
+
+
+def _close(editor: Editor, record: Folded | Refused | None) -> None:
+    """Keep account of which constants the rewrite has used."""
+    if isinstance(record, Folded):
+        editor.settle()
+    else:
+        editor.forget()
+
+
+def _first_pass(
+    editor: Editor, node: NodeProto, left: list[tuple[NodeProto, str]]
+) -> Folded | Refused | None:
+    """Fold one node into the operator in front of it; put it on `left` where that fails."""
+    if node.op_type != BATCH_NORM:
+        into = _fold_arithmetic(editor, node)
+        return Folded(name_of(node), node.op_type, (into,)) if into else None
+    affine = read_batch_norm(editor, node)
+    if isinstance(affine, str):
+        return _record(node, affine)
+    affine = replace(affine, x=skip_back(editor, node, 0, _MAKERS))
+    done = _fold_backwards(editor, node, affine)
+    if isinstance(done, tuple):
+        return _record(node, done)
+    left.append((node, done))
+    return None
+
+
+def _record(node: NodeProto, done: tuple[str, ...] | str, before: str = "") -> Folded | Refused:
+    if isinstance(done, tuple):
+        return Folded(name_of(node), node.op_type, done)
+    return Refused(name_of(node), node.op_type, "; ".join(filter(None, (before, done))))
+
+
+def _in_subgraphs(editor: Editor) -> list[Refused]:
+    reason = "it stands in a subgraph (If, Loop or Scan)"
+    return [
+        Refused(name_of(node), node.op_type, reason)
+        for number, graph in enumerate(walk_graphs(editor.proto))
+        for node in (graph.node if number else ())
+        if node.op_type == BATCH_NORM and not domain_of(node.domain)
+    ]
+
+
+def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | str:
+    """Fold into the operator that makes the input."""
+    producer = editor.producer(affine.x)
+    if producer is None:
+        return "no node makes its input"
+    if producer.op_type == BATCH_NORM:
+        return _fold_into_norm(editor, producer, node, affine)
+    linear = _linear_making(editor, producer)
+    if isinstance(linear, str):
+        return f"{name_of(producer)!r} in front of it: {linear}"
+    if editor.sole_reader(affine.x) is not node:
+        return f"other nodes or the caller read the output of {name_of(producer)!r} too"
+    if linear.op == "MatMul" and editor.rank(affine.x) != 2:
+        return f"the output of {name_of(producer)!r} is not known to have 2 axes"
+    return _scale_outputs(editor, linear, node, affine)
+
+
+def _linear_making(editor: Editor, producer: NodeProto) -> Linear | str:
+    """Read the linear operator whose result, bias included, `producer` makes."""
+    if producer.op_type == "Add" and not domain_of(producer.domain):
+        for tensor in producer.input:
+            inner = editor.producer(tensor)
+            if inner is not None and inner.op_type == "MatMul":
+                linear = read_linear(editor, inner)
+                if isinstance(linear, Linear) and linear.add is producer:
+                    return linear
+    linear = read_linear(editor, producer)
+    if isinstance(linear, Linear) and linear.add is not None and linear.add is not producer:
+        linear.add, linear.bias = None, None
+    return linear
+
+
+def _scale_outputs(
+    editor: Editor, linear: Linear, node: NodeProto, affine: Affine
+) -> tuple[str, ...] | str:
+    """Fold into the operator in front; its result takes the place of the node's."""
+    outputs = linear.n_outputs
+    if affine.factor.size not in (1, outputs):
+        return f"it has {affine.factor.size} channels, {name_of(linear.node)!r} {outputs}"
+    factor = np.broadcast_to(affine.factor, (outputs,))
+    bias = np.broadcast_to(affine.shift, (outputs,))
+    if linear.bias is not None:
+        bias = bias + factor * linear.bias
+    weight = linear.weight.astype(np.float64) * linear.along_outputs(factor)
+    bare = not bias.any() and linear.bias is None
+    failed = misfit(linear, weight, bias)
+    if failed:
+        return failed
+    write_linear(editor, linear, weight, None if bare else bias)
+    _take_over(editor, linear.add or linear.node, node)
+    return (name_of(linear.node),)
+
+
+def _take_over(editor: Editor, maker: NodeProto, node: NodeProto) -> None:
+    """Remove a node; the one in front of it makes its output."""
+    output = node.output[0]
+    editor.remove(node)
+    editor.set_output(maker, 0, output)
+
+
+def _fold_into_norm(
+    editor: Editor, norm: NodeProto, node: NodeProto, affine: Affine
+) -> tuple[str, ...] | str:
+    """Fold into a BatchNormalization that stays: scale and B take it up."""
+    first = read_batch_norm(editor, norm)
+    if isinstance(first, str):
+        return f"{name_of(norm)!r} in front of it: {first}"
+    if editor.sole_reader(norm.output[0]) is not node:
+        return f"other nodes or the caller read the output of {name_of(norm)!r} too"
+    stored = [editor.constant(name) for name in norm.input[1:3]]
+    scale, b = (np.zeros(1) if value is None else value for value in stored)
+    if affine.factor.size not in (1, scale.size):
+        return f"it has {affine.factor.size} channels, {name_of(norm)!r} {scale.size}"
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            (scale * affine.factor).astype(scale.dtype),
+            (b * affine.factor + affine.shift).astype(b.dtype),
+        ]
+    if not all(np.isfinite(part).all() for part in parts):
+        return f"the folded numbers do not fit into {scale.dtype}"
+    for position, part in enumerate(parts, start=1):
+        editor.put_constant(norm, position, part, "", "folded")
+    _take_over(editor, norm, node)
+    return (name_of(norm),)
+
+
+def _fold_arithmetic(editor: Editor, node: NodeProto) -> str:
+    """Fold a constant a channel into the operator in front; return its name, "" if none can."""
+    for position in range(len(node.input)):
+        others = [name for place, name in enumerate(node.input) if place != position]
+        if not others or any(editor.constant(name) is None for name in others):
+            continue
+        x = skip_back(editor, node, position, _MAKERS)
+        producer = editor.producer(x)
+        if producer is None or domain_of(producer.domain) or editor.sole_reader(x) is not node:
+            continue
+        if producer.op_type == BATCH_NORM:
+            rank = editor.rank(x)
+        elif producer.op_type in CONVS:
+            weight = editor.constant(producer.input[1])
+            rank = None if weight is None else weight.ndim
+        else:
+            rank = 2 if producer.op_type == "Gemm" else None
+        affine = read_arithmetic(editor, node, x, rank) if rank else None
+        if affine is not None:
+            done = _fold_backwards(editor, node, affine)
+            return done[0] if isinstance(done, tuple) else ""
+    return ""
+
+
+def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | str:
+    """Fold into all operators that read the output."""
+    output = node.output[0]
+    if editor.is_output(output):
+        return "its output is the model's"
+    skip_ahead(editor, output)
+    readers = editor.readers(output)
+    takers = []
+    for reader in readers:
+        linear = _taker(editor, reader, output, affine)
+        if isinstance(linear, str):
+            return f"{name_of(reader)!r} behind it: {linear}"
+        takers.append(linear)
+    if not takers:
+        return "no node reads its output"
+    numbers = [_with_inputs_scaled(linear, affine) for linear in takers]
+    for linear, (weight, bias) in zip(takers, numbers, strict=True):
+        failed = misfit(linear, weight, bias)
+        if failed:
+            return f"{name_of(linear.node)!r} behind it: {failed}"
+    for linear, (weight, bias) in zip(takers, numbers, strict=True):
+        write_linear(editor, linear, weight, bias)
+        editor.set_input(linear.node, 0, affine.x)
+    editor.remove(node)
+    return tuple(name_of(linear.node) for linear in takers)
+
+
+def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Linear | str:
+    """Read an operator behind a normalisation, or say why it cannot take it up."""
+    linear = read_linear(editor, reader)
+    if isinstance(linear, str):
+        return linear
+    if list(reader.input).count(tensor) != 1 or reader.input[0] != tensor:
+        return "it reads the tensor elsewhere than as its input"
+    if linear.n_inputs != affine.factor.size:
+        return f"it has {linear.n_inputs} input channels, not {affine.factor.size}"
+    if linear.op == "MatMul" and editor.rank(tensor) != 2:
+        return "its input is not known to have 2 axes"
+    if attribute(reader, "transA", 0):
+        return "it transposes its input"
+    if affine.shift.any() and linear.op == "ConvTranspose":
+        return "a shift in front of a ConvTranspose differs from pixel to pixel"
+    if affine.shift.any() and linear.op == "Conv" and _pads(linear):
+        return "it pads with zeros, which the shift would have to leave out"
+    return linear
+
+
+def _pads(linear: Linear) -> bool:
+    """Tell whether a Conv adds zeros around its input."""
+    mode = attribute(linear.node, "auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        return any(size > 1 for size in linear.weight.shape[2:])
+    pads = attribute(linear.node, "pads", ())
+    return mode == "NOTSET" and any(pads)  # type: ignore[arg-type]
+
+
+def _with_inputs_scaled(linear: Linear, affine: Affine) -> tuple[F64, F64 | None]:
+    """Return an operator's weights and bias with a normalisation in front of it included."""
+    weight: F64 = linear.weight.astype(np.float64) * linear.along_inputs(affine.factor)
+    bias = linear.through(affine.shift) if affine.shift.any() else None
+    if linear.bias is not None:
+        bias = linear.bias if bias is None else bias + linear.bias
+    return weight, bias

@@ -1,0 +1,73 @@
+"""Weights of a few bits in blocks: com.microsoft's MatMulNBits, read as floating point."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto
+
+from reluflow.graph.proto.external import is_float
+from reluflow.graph.rewrite.edit import Editor, attribute
+from reluflow.graph.rewrite.linear import F64
+
+MATMUL_N_BITS = "MatMulNBits"
+
+
+def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | str:
+    """Return the weights `(N, K)`, in the scales' type, and the bias `(N,)`, or why not.
+
+    w = (q - zero point) scale, one scale and zero point for `block_size` weights of a row;
+    q stands `bits` a weight in bytes, the first weight lowest.
+
+    Args:
+        editor: the model.
+        node: a MatMulNBits.
+
+    Reference: ONNX Runtime, docs/ContribOperators.md.
+    """
+    outputs, inputs, block, bits = (
+        int(str(attribute(node, name, usual)))
+        for name, usual in (("N", 0), ("K", 0), ("block_size", 0), ("bits", 4))
+    )
+    names = [*node.input[1:], "", "", "", "", ""][:5]
+    if names[3]:
+        return "its weights are in groups of any order (g_idx)"
+    parts = [editor.constant(name) if name else None for name in names]
+    if any(name and part is None for name, part in zip(names, parts, strict=True)):
+        return "its weights are computed"
+    packed, scales, zeros, _, bias = parts
+    if packed is None or scales is None or min(outputs, inputs, block) < 1 or bits not in (2, 4, 8):
+        return "its weights are not in a known form"
+    if not is_float(scales.dtype):
+        return f"its scales are {scales.dtype}, not floating point"
+    blocks = -(-inputs // block)
+    if packed.size != outputs * blocks * block * bits // 8 or scales.size != outputs * blocks:
+        return "its weights are not as many as it says"
+    whole = _unpacked(packed.reshape(outputs, -1), bits).reshape(outputs, blocks, block)
+    zero = _zero_points(zeros, outputs, blocks, bits)
+    if zero is None:
+        return "its zero points are not as many as it says"
+    scale = scales.reshape(outputs, blocks, 1).astype(np.float32)
+    weights = ((whole - zero[:, :, None]) * scale).reshape(outputs, -1)[:, :inputs]
+    given = np.zeros(outputs) if bias is None else bias.reshape(-1).astype(np.float64)
+    return weights.astype(scales.dtype), given
+
+
+def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
+    """Return whole numbers as float32, the lowest bits of a byte first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    parts = (packed[..., None] >> shifts) & np.uint8(2**bits - 1)
+    return parts.reshape(*packed.shape[:-1], -1).astype(np.float32)
+
+
+def _zero_points(
+    zeros: np.ndarray | None, outputs: int, blocks: int, bits: int
+) -> np.ndarray | None:
+    """Return zero points `(outputs, blocks)`, None where there are not as many."""
+    if zeros is None:
+        return np.full((outputs, blocks), 2.0 ** (bits - 1), np.float32)
+    if is_float(zeros.dtype):
+        fits = zeros.size == outputs * blocks
+        return zeros.reshape(outputs, blocks).astype(np.float32) if fits else None
+    if zeros.size != outputs * -(-blocks * bits // 8):
+        return None
+    return _unpacked(zeros.reshape(outputs, -1), bits)[:, :blocks]

@@ -1,0 +1,1 @@
+"""Raising the opset: how an old operator is said in a newer version."""

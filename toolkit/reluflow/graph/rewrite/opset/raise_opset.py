@@ -1,0 +1,131 @@
+"""Raising a model's opset to the one that a rewrite needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.copy import copy_proto
+from reluflow.graph.proto.external import (
+    SMALL_ELEMENTS,
+    elements,
+    read_tensor,
+    walk_graphs,
+)
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.opset.before_7 import raise_old_node
+from reluflow.graph.rewrite.opset.rules import TARGET, Raising, raise_new_node
+from reluflow.graph.view.index import UNKNOWN, Scope, TensorType
+from reluflow.graph.view.nesting import NameMaker
+from reluflow.graph.view.structure import build_structure
+
+_NAMED_AXES_FROM = 7
+
+
+def with_opset(model: Model, needed_by: str = "PSB operators") -> Model:
+    """Return the model in opset 13 or newer; a note of it says where it changed.
+
+    Names, metadata, documentation and quantisation annotations stay: each node is rewritten by
+    a rule of its own, in subgraphs too. ONNX's own converter is not used: it drops metadata,
+    keeps the names of operators whose meaning changed, and mistakes the axes of old broadcasts.
+
+    Args:
+        model: not changed; returned as it is where its opset is new enough.
+        needed_by: what needs it, for the sentences.
+
+    Raises:
+        ModelError: a node has no equal in opset 13.
+    """
+    old = model.opset.get("", 1)
+    if old >= TARGET:
+        return model
+    proto = copy_proto(model, inline=True)
+    main = build_structure(proto, model.base_dir).main
+    raising = Raising(
+        old,
+        _types(main),
+        dict(_constants(proto, model)),
+        {name for graph in walk_graphs(proto) for name in _read(graph)},
+        NameMaker(proto),
+    )
+    for graph in list(walk_graphs(proto)):
+        _raise_graph(graph, raising, old, needed_by)
+    _import(proto, TARGET)
+    note = f"The opset was raised from {old} to {TARGET}, which {needed_by} need."
+    return Model(proto, base_dir=model.base_dir, notes=(*model.notes, note))
+
+
+def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) -> None:
+    """Rewrite the nodes of one graph; those of its subgraphs have their own turn."""
+    written: list[NodeProto] = []
+    for node in graph.node:
+        done = [node] if domain_of(node.domain) else _raised(node, raising)
+        if isinstance(done, str):
+            raise ModelError(
+                f"the model has opset {old} and cannot be raised to {TARGET}, which {needed_by} "
+                f"need: of node {node.name or node.output[0]!r} ({node.op_type}) {done}; export "
+                f"it again with opset {TARGET} or newer"
+            )
+        written += done
+    if len(written) == len(graph.node) and all(
+        new is kept for new, kept in zip(written, graph.node, strict=True)
+    ):
+        return
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in written]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _raised(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+    """Raise one node, over version 7 where it is older; nodes made on the way are raised too."""
+    if raising.opset >= _NAMED_AXES_FROM:
+        return raise_new_node(node, raising)
+    older = raise_old_node(node, raising)
+    if isinstance(older, str):
+        return older
+    written: list[NodeProto] = []
+    for each in older:
+        newer = raise_new_node(each, raising)
+        if isinstance(newer, str):
+            return newer
+        written += newer
+    return written
+
+
+def _read(graph: GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+    yield from (value.name for value in graph.output)
+
+
+def _types(scope: Scope) -> dict[str, TensorType]:
+    """Return the types of all graphs; names that mean several things are unknown."""
+    found: dict[str, TensorType] = {}
+    scopes = [scope]
+    while scopes:
+        each = scopes.pop()
+        for name, known in each.types.items():
+            found[name] = known if found.get(name, known) == known else UNKNOWN
+        scopes += [inner for group in each.inner.values() for inner in group]
+    return found
+
+
+def _constants(proto: ModelProto, model: Model) -> Iterator[tuple[str, np.ndarray]]:
+    for graph in walk_graphs(proto):
+        for tensor in graph.initializer:
+            if elements(tensor) <= SMALL_ELEMENTS:
+                yield tensor.name, read_tensor(tensor, model.base_dir)
+        for node in graph.node:
+            for entry in node.attribute if node.op_type == "Constant" else ():
+                if entry.name == "value" and elements(entry.t) <= SMALL_ELEMENTS:
+                    yield node.output[0], read_tensor(entry.t, model.base_dir)
+
+
+def _import(proto: ModelProto, version: int) -> None:
+    for entry in proto.opset_import:
+        if not domain_of(entry.domain):
+            entry.version = version

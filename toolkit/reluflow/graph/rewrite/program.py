@@ -1,0 +1,134 @@
+"""A model as plain records, for bridges that run it in a framework of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import AttributeProto, NodeProto, TensorProto, helper
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.copy import copy_proto
+from reluflow.graph.proto.external import graphs_of, read_tensor
+from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.edit import name_of
+
+AttributeValue = int | float | str | np.ndarray | tuple[int, ...] | tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operator.
+
+    Attributes:
+        name: of the node; its first output's where the file gives none.
+        op: operator type of ONNX's own domain.
+        inputs: tensor names, "" for an optional input that is left out.
+        outputs: tensor names, "" likewise.
+        attributes: by name; tensors are numpy arrays, types of `Cast` numpy type names.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A model's main graph, functions inlined.
+
+    Attributes:
+        operations: in an order in which they can run.
+        constants: initializers and Constant nodes, by tensor name.
+        inputs: names of what must be fed.
+        outputs: names of the results.
+        opset: version of ONNX's own operators.
+    """
+
+    operations: tuple[Operation, ...]
+    constants: Mapping[str, np.ndarray]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    opset: int
+
+
+def read_program(model: Model) -> Program:
+    """Return a model's main graph as plain records.
+
+    Args:
+        model: any model whose operators are ONNX's own and hold no subgraph.
+
+    Returns:
+        Its operations and constants; external data are read.
+
+    Raises:
+        ModelError: an operator is of another domain or holds a subgraph.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = LeakyRelu<alpha = 0.5>(h) }''')
+        >>> program = read_program(load(proto))
+        >>> [(step.op, dict(step.attributes)) for step in program.operations]
+        [('MatMul', {}), ('LeakyRelu', {'alpha': 0.5})]
+    """
+    proto = copy_proto(model, inline=True)
+    constants = {
+        tensor.name: read_tensor(tensor, model.base_dir) for tensor in proto.graph.initializer
+    }
+    operations = []
+    for node in proto.graph.node:
+        step = _operation(model, node)
+        if step.op == "Constant":
+            constants[step.outputs[0]] = _constant(step)
+        else:
+            operations.append(step)
+    return Program(
+        tuple(operations),
+        constants,
+        tuple(spec.name for spec in model.inputs),
+        model.outputs,
+        model.opset.get("", 1),
+    )
+
+
+def _operation(model: Model, node: NodeProto) -> Operation:
+    name = name_of(node)
+    if node.domain not in ("", "ai.onnx"):
+        raise ModelError(
+            f"node {name!r} is {node.op_type} of domain {node.domain!r}, which only ONNX Runtime "
+            "runs; give a model of ONNX's own operators"
+        )
+    if any(graphs_of(attribute) for attribute in node.attribute):
+        raise ModelError(
+            f"node {name!r} is {node.op_type} with a subgraph, which cannot be differentiated "
+            "here; give a model without If, Loop and Scan"
+        )
+    attributes = {a.name: _value(model, a) for a in node.attribute}
+    for a in node.attribute if node.op_type == "Cast" else ():
+        if a.name == "to":
+            attributes["to"] = str(np.dtype(helper.tensor_dtype_to_np_dtype(a.i)))
+    return Operation(name, node.op_type, tuple(node.input), tuple(node.output), attributes)
+
+
+def _value(model: Model, attribute: AttributeProto) -> AttributeValue:
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, TensorProto):
+        return read_tensor(value, model.base_dir)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int | float):
+        return value
+    return tuple(value)
+
+
+def _constant(step: Operation) -> np.ndarray:
+    [(name, value)] = step.attributes.items()
+    if "int" in name:
+        return np.asarray(value, np.int64)
+    return np.asarray(value, np.float32) if "float" in name else np.asarray(value)

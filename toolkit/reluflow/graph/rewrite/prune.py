@@ -1,0 +1,108 @@
+"""Magnitude pruning of the weights of linear operators."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.edit import Editor, name_of
+from reluflow.graph.rewrite.linear import LINEAR_OPS, Linear, read_linear
+from reluflow.graph.rewrite.refused import Refused
+from reluflow.psb import magnitude_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The weights of one operator after pruning.
+
+    Attributes:
+        node: its name, else its output's.
+        op: operator name.
+        weights: number of weights.
+        zeros: how many of them are 0 now.
+    """
+
+    node: str
+    op: str
+    weights: int
+    zeros: int
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """A pruned model, and what was done to it.
+
+    Attributes:
+        model: the new model.
+        pruned: linear operators in graph order; those that share weights each count them.
+        refused: linear operators whose weights are not constant, with the reason.
+    """
+
+    model: Model
+    pruned: tuple[Pruned, ...]
+    refused: tuple[Refused, ...]
+
+
+def prune(
+    model: Model, share: float, *, scope: str = "tensor", exclude: Collection[str] = ()
+) -> PruneResult:
+    """Set the weights closest to zero to zero.
+
+    Weights of Conv, ConvTranspose, Gemm and MatMul in the main graph are pruned, biases are
+    not. Fold batch normalisation first: it changes which weights are small.
+
+    Args:
+        model: the model, not changed.
+        share: fraction of the weights that become 0, in [0, 1).
+        scope: "tensor": of each operator's weights; "global": of all of them together.
+        exclude: names of nodes to leave alone.
+
+    Returns:
+        The new model, and what each operator has left.
+
+    Raises:
+        OptionError: share or scope is not accepted.
+
+    Reference: thesis 4.2.4; SPEC section 7.
+    """
+    editor = Editor(model)
+    found: list[Linear] = []
+    refused: list[Refused] = []
+    for node in editor.nodes:
+        if node.op_type not in LINEAR_OPS or domain_of(node.domain):
+            continue
+        linear = "it is excluded" if name_of(node) in exclude else read_linear(editor, node)
+        if isinstance(linear, str):
+            editor.forget()
+            refused.append(Refused(name_of(node), node.op_type, linear))
+        else:
+            editor.settle()
+            found.append(linear)
+    shared: dict[str, list[Linear]] = {}
+    for linear in found:
+        shared.setdefault(linear.node.input[1], []).append(linear)
+    arrays = [group[0].weight for group in shared.values()]
+    masks = magnitude_mask(arrays, share, scope)
+    zeros: dict[int, int] = {}
+    for group, array, keep in zip(shared.values(), arrays, masks, strict=True):
+        kept = np.where(keep, array, np.zeros((), array.dtype))
+        zeros.update((id(linear), int(np.count_nonzero(kept == 0))) for linear in group)
+        if not keep.all():
+            _write(editor, group, kept)
+    pruned = tuple(
+        Pruned(name_of(linear.node), linear.op, linear.weight.size, zeros[id(linear)])
+        for linear in found
+    )
+    return PruneResult(editor.finish(), pruned, tuple(refused))
+
+
+def _write(editor: Editor, group: list[Linear], weight: np.ndarray) -> None:
+    """Give operators that share their weights one new tensor."""
+    first = group[0].node
+    editor.put_constant(first, 1, weight, "", "pruned")
+    for linear in group[1:]:
+        editor.set_input(linear.node, 1, first.input[1])

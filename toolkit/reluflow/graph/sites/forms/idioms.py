@@ -1,0 +1,254 @@
+"""Spelled-out switches: what exporters write where the operator set lacks the activation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reluflow.graph.sites.forms.matches import Match
+from reluflow.graph.view.constants import constant, is_constant, scalar
+from reluflow.graph.view.index import Node, Scope
+
+_GREATER = {"Greater", "GreaterOrEqual"}
+_LESS = {"Less", "LessOrEqual"}
+_MOST_NOTS = 16
+_PASSING = {"Identity", "Cast", "CastLike", "Dropout"}
+
+
+def through(scope: Scope, tensor: str) -> str:
+    """Follow Identity and Cast backwards."""
+    for _ in range(16):
+        node = scope.producer(tensor)
+        if node is None or node.domain or node.op not in _PASSING:
+            break
+        tensor = node.inputs[0]
+    return tensor
+
+
+def same(scope: Scope, left: str, right: str) -> bool:
+    """Tell whether two names carry one value, Identity and Cast aside."""
+    return bool(left) and (left == right or through(scope, left) == through(scope, right))
+
+
+def produced_by(scope: Scope, tensor: str, *ops: str) -> Node | None:
+    """Return the producer where it is one of these ONNX operators."""
+    node = scope.producer(tensor)
+    return node if node is not None and not node.domain and node.op in ops else None
+
+
+def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
+    """Split a binary node's inputs into (variable, constant); None where it is no such pair."""
+    if len(node.inputs) != 2:
+        return None
+    left, right = node.inputs
+    left_known, right_known = is_constant(scope, left), is_constant(scope, right)
+    if left_known == right_known:
+        return None
+    return (right, left) if left_known else (left, right)
+
+
+def slope(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
+    """Return the range of a where tensor is a * x, None where it is no multiple of x."""
+    for _ in range(4):
+        if same(scope, tensor, x):
+            return (1.0, 1.0)
+        tensor = through(scope, tensor)
+        added = produced_by(scope, tensor, "Add")  # of zero: paddle's scale
+        pair = split_constant(added, scope) if added else None
+        if pair is None or scalar(scope, pair[1]) != 0:
+            break
+        tensor = pair[0]
+    return _factor(scope, tensor, x)
+
+
+def _factor(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
+    """Return the range of a where one node makes tensor = a * x."""
+    node = produced_by(scope, tensor, "Mul", "Div", "Neg", "LeakyRelu")
+    if node is None:
+        return None
+    if node.op == "Neg":
+        return (-1.0, -1.0) if same(scope, node.inputs[0], x) else None
+    pair = split_constant(node, scope)
+    if pair is None or not same(scope, pair[0], x):
+        return None
+    if node.op == "Div" and pair[0] != node.inputs[0]:
+        return None
+    limits = bounds(scope, pair[1])
+    if limits is None or node.op != "Div":
+        return limits
+    return (1 / limits[1], 1 / limits[0]) if limits[0] > 0 else None
+
+
+def bounds(scope: Scope, tensor: str) -> tuple[float, float] | None:
+    """Return the least and the largest value of a constant, None for what is computed."""
+    values = constant(scope, tensor)
+    if values is None:
+        single = scalar(scope, tensor)
+        return None if single is None else (single, single)
+    if values.size == 0 or values.dtype.kind in "OSU":
+        return None
+    numbers = values.astype(np.float64)
+    return float(numbers.min()), float(numbers.max())
+
+
+def comparison(scope: Scope, condition: str) -> tuple[str, float, bool] | None:
+    """Read a condition as x > c or x < c.
+
+    Returns:
+        (x, c, True where it says "above"); None where it is no such comparison.
+    """
+    is_negated = False
+    for _ in range(_MOST_NOTS):
+        node = produced_by(scope, through(scope, condition), "Not", *_GREATER, *_LESS)
+        if node is None or node.op != "Not":
+            break
+        is_negated, condition = not is_negated, node.inputs[0]
+    if node is None or node.op == "Not":
+        return None
+    pair = split_constant(node, scope)
+    threshold = scalar(scope, pair[1]) if pair else None
+    if pair is None or threshold is None:
+        return None
+    above = (node.op in _GREATER) == (pair[0] == node.inputs[0])
+    return pair[0], threshold, above != is_negated
+
+
+def where(node: Node, scope: Scope) -> Match | None:
+    """`Where(x > c, x, a * x)`, `Where(x < c, constant, x)` and their relatives."""
+    compared = comparison(scope, node.inputs[0])
+    if compared is None:
+        return None
+    x, threshold, above = compared
+    upper, lower = node.inputs[1:] if above else node.inputs[:0:-1]
+    passed = slope(scope, upper, x)
+    if passed is None:
+        return None
+    cut = slope(scope, lower, x)
+    if cut in (passed, (-passed[1], -passed[0])) and threshold == 0:
+        return None  # x itself, or its absolute value
+    x = upper if same(scope, upper, x) else x
+    if cut is not None or is_constant(scope, lower):
+        return Match("Where", x, threshold)
+    if threshold == 0 and _leads_to_exp(scope, lower, x):
+        return Match("Elu", x, smooth=True)
+    return None
+
+
+def _leads_to_exp(scope: Scope, tensor: str, x: str) -> bool:
+    """Tell whether a tensor is constant * (exp(x) - 1), however it is written."""
+    for _ in range(8):
+        node = produced_by(scope, tensor, "Mul", "Sub", "Add", "Div", "Exp", "Elu", *_PASSING)
+        if node is None:
+            return False
+        if node.op in ("Exp", "Elu"):
+            source = produced_by(scope, node.inputs[0], "Min", "Mul", "Div", "Where")
+            names = [node.inputs[0], *(source.inputs if source else ())]
+            return any(same(scope, name, x) for name in names)
+        if node.op in _PASSING:
+            tensor = node.inputs[0]
+            continue
+        pair = split_constant(node, scope)
+        if pair is None:
+            return False
+        tensor = pair[0]
+    return False
+
+
+def masked(node: Node, scope: Scope) -> Match | None:
+    """`Mul(x, Cast(x > c))`."""
+    if len(node.inputs) != 2:
+        return None
+    for mask, value in (node.inputs, node.inputs[::-1]):
+        compared = comparison(scope, mask) if produced_by(scope, mask, *_PASSING) else None
+        if compared and compared[2] and slope(scope, value, compared[0]):
+            return Match("Mul", compared[0], compared[1])
+    return None
+
+
+def maximum(node: Node, scope: Scope) -> Match | None:
+    """`Max(x, 0)` in either order, and `Max(x, a * x)` with 0 <= a < 1."""
+    varying = [name for name in node.inputs if not is_constant(scope, name)]
+    if len(varying) == 1 and len(node.inputs) >= 2:
+        bounds = [scalar(scope, name) for name in node.inputs if name != varying[0]]
+        if None in bounds or max(b for b in bounds if b is not None) != 0:
+            return None
+        x = _below_minimum(scope, varying[0])
+        return None if after_switch(scope, x) else Match("Max", x)
+    if len(varying) == 2 == len(node.inputs):
+        for x, other in (varying, varying[::-1]):
+            found = slope(scope, other, x)
+            if found is not None and 0 <= found[0] and found[1] < 1:
+                return Match("Max", x)
+    return None
+
+
+def _below_minimum(scope: Scope, tensor: str) -> str:
+    """See through `Min(x, c)` with c > 0: x > 0 exactly where min(x, c) > 0."""
+    node = produced_by(scope, tensor, "Min")
+    pair = split_constant(node, scope) if node else None
+    bound = scalar(scope, pair[1]) if pair else None
+    return pair[0] if pair and bound is not None and bound > 0 else tensor
+
+
+def negated_minimum(node: Node, scope: Scope) -> Match | None:
+    """`Neg(Min(Neg(x), 0))`."""
+    inner = produced_by(scope, node.inputs[0], "Min")
+    pair = split_constant(inner, scope) if inner else None
+    if pair is None or scalar(scope, pair[1]) != 0:
+        return None
+    outer = produced_by(scope, pair[0], "Neg")
+    return Match("Min", outer.inputs[0], absorbs=(inner,)) if outer and inner else None
+
+
+def after_switch(scope: Scope, tensor: str) -> bool:
+    """Tell whether a tensor is a Relu's result: cutting it off at zero again changes nothing."""
+    return produced_by(scope, through(scope, tensor), "Relu") is not None
+
+
+def split_relu(node: Node, scope: Scope) -> Match | None:
+    """`Relu(x) + a * Relu(-x)`: one switch made of two Relu; the first may be cut off above."""
+    if len(node.inputs) != 2:
+        return None
+    for first, second in (node.inputs, node.inputs[::-1]):
+        relu, mirrored = _capped_relu(scope, first), _scaled_relu(scope, second)
+        if relu is None or mirrored is None or mirrored is relu:
+            continue
+        if slope(scope, mirrored.inputs[0], relu.inputs[0]) == (-1.0, -1.0):
+            return Match("PRelu", relu.inputs[0], absorbs=(relu, mirrored))
+    return None
+
+
+def _capped_relu(scope: Scope, tensor: str) -> Node | None:
+    """Follow Min, Max and Clip with constants back to a Relu."""
+    for _ in range(4):
+        node = produced_by(scope, through(scope, tensor), "Relu", "Min", "Max", "Clip")
+        if node is None or node.op == "Relu":
+            return node
+        pair = split_constant(node, scope) if node.op != "Clip" else (node.inputs[0], "")
+        if pair is None:
+            return None
+        tensor = pair[0]
+    return None
+
+
+def _scaled_relu(scope: Scope, tensor: str) -> Node | None:
+    """Follow Mul with anything and Neg back to a Relu."""
+    for _ in range(3):
+        node = produced_by(scope, through(scope, tensor), "Relu", "Mul", "Neg")
+        if node is None or node.op == "Relu":
+            return node
+        if node.op == "Neg":
+            tensor = node.inputs[0]
+            continue
+        tensor = next((name for name in node.inputs if not is_constant(scope, name)), "")
+    return None
+
+
+IDIOMS = {
+    "Where": where,
+    "Mul": masked,
+    "Max": maximum,
+    "Neg": negated_minimum,
+    "Add": split_relu,
+    "Sub": split_relu,
+}
+"""ONNX operator that ends the idiom -> matcher."""

@@ -1,0 +1,1 @@
+"""Making sites visible: outputs, hashes in the graph, notes for viewers."""

@@ -1,0 +1,105 @@
+"""Hashing inside the graph: a tap delivers fingerprints instead of pre-activations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.taps.tap import Tap
+from reluflow.graph.view.nesting import NameMaker
+
+OP, _VERSION = "PatternHash", 1
+
+
+@dataclass(frozen=True, slots=True)
+class HashedTap:
+    """Where the hashed patterns of a site come out.
+
+    Attributes:
+        keys: output with the int64 fingerprints, `[..., 2]`: the axes of the pre-activation
+            without the units'.
+        active: output with the int64 `[units]` samples in which each unit was active.
+        nonfinite: output with the int64 number of NaN and infinite values.
+    """
+
+    keys: str
+    active: str
+    nonfinite: str
+
+
+@dataclass(frozen=True, slots=True)
+class HashTapsResult:
+    """A model that hashes, and which taps it hashes.
+
+    Attributes:
+        model: the rewritten model; it needs the native library to run.
+        hashed: one entry a tap, None where the tap stays as it is (no float32 tensor).
+    """
+
+    model: Model
+    hashed: tuple[HashedTap | None, ...]
+
+
+def hash_taps(
+    model: Model, taps: Sequence[Tap], *, keep: Collection[str], seed: int
+) -> HashTapsResult:
+    """Put a PatternHash behind every float32 tap, so that 16 bytes a sample leave the session.
+
+    Args:
+        model: the tapped model, not changed.
+        taps: its taps.
+        keep: outputs that stay, those of the model before it was tapped.
+        seed: of the random words, an unsigned 64-bit number.
+
+    Returns:
+        The rewritten model and the outputs of each hashed tap.
+
+    Reference: SPEC, activation patterns (default hash).
+    """
+    proto = ModelProto()
+    proto.CopyFrom(model._proto)
+    names = NameMaker(proto)
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in proto.graph.output
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT
+        and value.type.tensor_type.HasField("shape")
+    }
+    hashed = tuple(
+        _hash(proto, tap, ranks[tap.output], seed, names) if tap.output in ranks else None
+        for tap in taps
+    )
+    whole = {tap.output for tap, found in zip(taps, hashed, strict=True) if found is None}
+    gone = {tap.output for tap in taps} - whole - set(keep)
+    kept = [v.SerializeToString() for v in proto.graph.output if v.name not in gone]
+    del proto.graph.output[:]
+    proto.graph.output.extend(map(ValueInfoProto.FromString, kept))
+    if any(hashed) and all(entry.domain != OWN_DOMAIN for entry in proto.opset_import):
+        proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, _VERSION))
+    return HashTapsResult(Model(proto, base_dir=model.base_dir, notes=model.notes), hashed)
+
+
+def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -> HashedTap:
+    found = HashedTap(*(names.fresh(f"{tap.output}_{part}") for part in ("keys", "on", "bad")))
+    node = helper.make_node(
+        OP,
+        [tap.output],
+        [found.keys, found.active, found.nonfinite],
+        domain=OWN_DOMAIN,
+        threshold=float(tap.site.threshold),
+        unit_axis=tap.unit_axis,
+        seed=seed - 2**64 if seed >= 2**63 else seed,
+    )
+    proto.graph.node.append(node)
+    shapes: dict[str, list[int | None]] = {
+        found.keys: [None] * (rank - 1) + [2],
+        found.active: [None],
+        found.nonfinite: [],
+    }
+    for name, shape in shapes.items():
+        proto.graph.output.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
+    return found

@@ -1,0 +1,1 @@
+"""The flat read-only view of a graph: scopes, shapes, constants, what depends on what."""

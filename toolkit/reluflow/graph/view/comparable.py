@@ -1,0 +1,77 @@
+"""What comparing two models must know: their defaults, their precision, whether they are valid."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.external import read_tensor, walk_graphs
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.skeleton import make_skeleton
+
+_LISTED_FREELY_FROM_IR = 4
+_QUANTISING = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm")
+
+
+def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
+    """Return the inputs that have defaults, with them: what a caller may feed or leave out.
+
+    Below IR version 4 all initializers must be listed as inputs, and nothing can replace them.
+    """
+    if model.ir_version < _LISTED_FREELY_FROM_IR:
+        return {}
+    graph = model._proto.graph
+    listed = {value.name for value in graph.input}
+    return {
+        tensor.name: read_tensor(tensor, model.base_dir)
+        for tensor in graph.initializer
+        if tensor.name in listed
+    }
+
+
+def has_narrow_floats(model: Model) -> bool:
+    """Tell whether some weights or casts of a model are float16 or bfloat16."""
+    narrow = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+    for graph in walk_graphs(model._proto):
+        if any(tensor.data_type in narrow for tensor in graph.initializer):
+            return True
+        for node in graph.node:
+            for entry in node.attribute:
+                if (entry.name == "to" and entry.i in narrow) or entry.t.data_type in narrow:
+                    return True
+    return False
+
+
+def rounds_activations(model: Model) -> bool:
+    """Tell whether a model rounds activations to integers, so that small differences jump."""
+    return any(
+        node.op_type in _QUANTISING or node.op_type.startswith("QLinear")
+        for graph in walk_graphs(model._proto)
+        for node in graph.node
+        if domain_of(node.domain) in ("", "com.microsoft")
+    )
+
+
+def check_fully(model: Model, label: str) -> None:
+    """Run ONNX's full checker, types and shapes included, over a model that a rewrite made.
+
+    Args:
+        model: the new model.
+        label: how to call it in a sentence.
+
+    Raises:
+        ModelError: it is not valid.
+    """
+    skeleton = make_skeleton(model._proto, model.base_dir)
+    for value in [*skeleton.proto.graph.input, *skeleton.proto.graph.output]:
+        tensor = value.type.tensor_type
+        if value.type.HasField("tensor_type") and not tensor.HasField("shape"):
+            tensor.shape.SetInParent()  # the checker wants a shape; runtimes do without
+    try:
+        onnx.checker.check_model(skeleton.proto, full_check=skeleton.exact)
+    except Exception as error:  # the checker raises several types, by version
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(f"{label} is not valid ONNX: {text}") from error

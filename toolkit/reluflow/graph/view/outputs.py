@@ -1,0 +1,39 @@
+"""What makes the outputs of a model: the last operator that is more than a change of form."""
+
+from __future__ import annotations
+
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+
+_FORM = {
+    *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
+    *("Dropout", "ZipMap"),
+}
+_DOMAINS = ("", "ai.onnx.ml")
+
+
+def output_makers(model: Model) -> dict[str, str]:
+    """Return each output's name and the operator that makes its values.
+
+    Operators that change the form alone (Identity, Cast, Reshape, ZipMap, ...) are looked
+    through. An output that is an input or a constant has the operator "".
+
+    Args:
+        model: any model.
+
+    Example:
+        >>> import onnx
+        >>> from reluflow.graph import load
+        >>> text = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,2] x) => (float[N,2] y)'
+        >>> text += "{ h = Sigmoid(x) y = Identity(h) }"
+        >>> output_makers(load(onnx.parser.parse_model(text)))
+        {'y': 'Sigmoid'}
+    """
+    nodes = {name: node for node in model._proto.graph.node for name in node.output if name}
+    found = {}
+    for output in model.outputs:
+        node = nodes.get(output)
+        while node is not None and node.op_type in _FORM and domain_of(node.domain) in _DOMAINS:
+            node = nodes.get(node.input[0]) if node.input else None
+        found[output] = "" if node is None else node.op_type
+    return found

@@ -1,0 +1,1 @@
+"""Hash kernels and the memory they read."""

@@ -1,0 +1,1 @@
+"""Exact tables of patterns and their counts."""

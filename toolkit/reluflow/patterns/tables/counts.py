@@ -1,0 +1,406 @@
+"""Exact counting of patterns in bounded memory: a growing table that spills sorted runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.errors import OptionError, OutputError
+from reluflow.patterns.tables import table as _table
+from reluflow.patterns.tables.count_table import CountTable, check_keys
+from reluflow.patterns.tables.records import (
+    CHUNK,
+    RECORD_BYTES,
+    FileSource,
+    Records,
+    Source,
+    chunks,
+    merge_sources,
+    sort_order,
+    write_atomically,
+    write_run,
+)
+
+DEFAULT_MEMORY_BYTES = 256 << 20
+
+_SLOT_BUDGET = 2 * RECORD_BYTES
+"""Bytes a slot may cost at the worst moment: 8 of the index, 20 of records, and the sorted copy
+in `finish` or the old table while growing (half a slot more) beside them."""
+_MIN_SLOTS = 64
+_START_SLOTS = 4096
+_QUICK_GROWTH = 4
+_QUICK_UNTIL = 1 << 16
+"""Small tables grow faster: their memory is little and each growth moves all."""
+_MANIFEST = "counts.json"
+_VERSION = 1
+
+
+class PatternCounts:
+    """A mutable accumulator of pattern counts: exact, mergeable, of bounded memory.
+
+    Patterns are kept in dense records under an open-addressing index that doubles as it fills.
+    At the memory limit the table is sorted and written to a run file, and counting goes on;
+    `finish` merges the runs. Not safe for several threads on one object; the work itself
+    releases the GIL.
+
+    Example:
+        >>> counts = PatternCounts()
+        >>> counts.add(np.array([[5, 0], [2, 0], [5, 0]], np.uint64), first_index=0)
+        >>> counts.finish().count_histogram()[0].tolist()
+        [1, 2]
+
+    Reference: SPEC section 2, counts; thesis eq. 3.3.
+    """
+
+    def __init__(
+        self,
+        memory_limit_bytes: int = DEFAULT_MEMORY_BYTES,
+        spill_dir: Path | None = None,
+        on_spill: Callable[[str], None] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            memory_limit_bytes: most that the table may take, in bytes, growing and sorting
+                included; at least 4096.
+            spill_dir: where run files go; None: a temporary directory, made when needed.
+            on_spill: called with one sentence each time a run is written.
+
+        Raises:
+            OptionError: the limit is too small.
+        """
+        if memory_limit_bytes < _MIN_SLOTS * _SLOT_BUDGET:
+            raise OptionError(
+                f"memory_limit_bytes is {memory_limit_bytes}, but a table needs at least "
+                f"{_MIN_SLOTS * _SLOT_BUDGET}; give it some megabytes."
+            )
+        self._limit = memory_limit_bytes
+        largest = min(memory_limit_bytes // _SLOT_BUDGET, _table.MAX_SLOTS)
+        self._max_slots = 1 << (largest.bit_length() - 1)
+        self._spill_dir = spill_dir
+        self._on_spill = on_spill
+        self._temporary: _TemporaryFolder | None = None
+        self._clear(min(_START_SLOTS, self._max_slots))
+        self._runs: list[FileSource] = []
+        self._spilled_bytes = 0
+        self._samples = 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples counted, repeats included."""
+        return self._samples
+
+    @property
+    def spilled_bytes(self) -> int:
+        """Bytes written to run files so far."""
+        return self._spilled_bytes
+
+    @property
+    def load(self) -> float:
+        """Filled share of the table's slots, in [0, 1]."""
+        return self._used / len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        """Most that the table may take at its present size, in bytes, sorting included."""
+        return len(self._index) * _SLOT_BUDGET
+
+    def spill(self) -> None:
+        """Put what is in the table on disk and shrink it, so that others have the memory.
+
+        Raises:
+            OutputError: a run cannot be written; nothing is lost.
+        """
+        if self._used:
+            self._spill()
+        self._clear(min(_START_SLOTS, self._max_slots))
+
+    def add(self, keys: NDArray[np.uint64], first_index: int) -> None:
+        """Count the keys of a batch.
+
+        Args:
+            keys: `(n, 2)` uint64.
+            first_index: global index of the batch's first sample; sample i has
+                `first_index + i`.
+
+        Raises:
+            OptionError: wrong type or shape, or a negative index.
+            OutputError: a run cannot be written.
+        """
+        keys = _checked(keys, first_index)
+        self._add_keys(keys, first_index)
+        self._samples += len(keys)
+
+    @staticmethod
+    def add_to_all(batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]]) -> None:
+        """Count one batch for each of several accumulators, as `add` does, in one go.
+
+        The loop over the accumulators is compiled too: threads that count for many of them do
+        not wait for one another's Python.
+
+        Args:
+            batches: (accumulator, keys, first index) as for `add`; each accumulator once.
+
+        Raises:
+            OptionError: wrong type or shape of keys, or a negative index.
+            OutputError: a run cannot be written.
+        """
+        checked = [(counts, _checked(keys, first), first) for counts, keys, first in batches]
+        jobs = np.array([counts._job(keys, first) for counts, keys, first in checked], np.int64)
+        _table.insert_all(jobs.reshape(-1, 9))
+        for (counts, keys, first), row in zip(checked, jobs.tolist(), strict=True):
+            counts._used = row[3]
+            if row[8] < len(keys):
+                counts._make_room()
+                counts._add_keys(keys, first, row[8])
+            counts._samples += len(keys)
+
+    def merge(self, other: PatternCounts) -> None:
+        """Add the counts of another accumulator, whose samples are others than this one's.
+
+        Run files of the other one are referenced, not copied: they must stay where they are.
+
+        Raises:
+            OutputError: a run cannot be written.
+        """
+        for start in range(0, other._used, CHUNK):
+            self._add_records(other._records[start : min(start + CHUNK, other._used)])
+        self._runs.extend(other._runs)
+        self._spilled_bytes += other._spilled_bytes
+        self._samples += other._samples
+
+    def finish(self) -> CountTable:
+        """Return the counts in canonical order; the accumulator can go on afterwards.
+
+        In memory when nothing was spilled, else merged from the runs into one file, with at
+        most the memory limit held.
+
+        Raises:
+            OutputError: a run cannot be read or the merged file cannot be written.
+        """
+        if not self._runs:
+            taken = self._records[: self._used]
+            return CountTable.from_records(taken[sort_order(taken)])
+        if self._used:
+            self._spill()
+        self._clear(_MIN_SLOTS)
+        if len(self._runs) > 1:
+            # Each buffered record is held about four times: read, cut, merged, written.
+            size = self._limit // (4 * RECORD_BYTES * len(self._runs))
+            size = max(16, min(CHUNK, size))
+            sources: list[Source] = list(self._runs)
+            merged = write_run(self._directory(), merge_sources(sources, size), self._temporary)
+            self._runs = [merged]
+        source = self._runs[0]
+        return CountTable(len(source), self._samples, source)
+
+    def snapshot(self, directory: Path) -> None:
+        """Write a checkpoint: the table as one file, the runs as references to theirs.
+
+        Atomic: a crash leaves the earlier checkpoint of the directory whole. Runs in a
+        temporary directory of this object are linked (or copied) into `directory` once.
+
+        Args:
+            directory: of this accumulator alone; made if missing.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        state = write_run(directory, [self._records[: self._used]])
+        self._runs = [self._keep_run(run, directory) for run in self._runs]
+        manifest = {
+            "version": _VERSION,
+            "samples": self._samples,
+            "spilled_bytes": self._spilled_bytes,
+            "slots": len(self._index),
+            "state": {"file": state.path.name, "records": len(state)},
+            "runs": [{"file": str(r.path.resolve()), "records": len(r)} for r in self._runs],
+        }
+        text = json.dumps(manifest, indent=1).encode()
+        write_atomically(directory / _MANIFEST, lambda f: f.write(text), "a checkpoint")
+        keep = {state.path.resolve()} | {run.path.resolve() for run in self._runs}
+        for file in directory.glob("*.records"):
+            if file.resolve() not in keep:
+                file.unlink(missing_ok=True)
+
+    @classmethod
+    def restore(
+        cls,
+        directory: Path,
+        memory_limit_bytes: int = DEFAULT_MEMORY_BYTES,
+        spill_dir: Path | None = None,
+        on_spill: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Return an accumulator as it was at the last `snapshot` into a directory.
+
+        Args:
+            directory: as given to `snapshot`.
+            memory_limit_bytes: as for a new accumulator; may differ from before.
+            spill_dir: as for a new accumulator; may differ from before.
+            on_spill: as for a new accumulator.
+
+        Raises:
+            OutputError: there is no checkpoint, or a file of it is missing or damaged.
+        """
+        manifest = _read_manifest(directory / _MANIFEST)
+        counts = cls(memory_limit_bytes, spill_dir, on_spill)
+        counts._clear(min(int(manifest["slots"]), counts._max_slots))
+        counts._runs = [FileSource(Path(r["file"]), r["records"]) for r in manifest["runs"]]
+        state = FileSource(directory / manifest["state"]["file"], manifest["state"]["records"])
+        for source in [state, *counts._runs]:
+            _check_run(source)
+        counts._spilled_bytes = manifest["spilled_bytes"]
+        for piece in chunks(state):
+            counts._add_records(piece)
+        counts._samples = manifest["samples"]
+        return counts
+
+    def _clear(self, slots: int) -> None:
+        """Start again with an empty table of so many slots."""
+        self._index = np.zeros(slots, np.uint64)
+        self._records: NDArray[np.uint64] = np.empty((_most(slots), 4), np.uint64)
+        self._used = 0
+
+    def _job(self, keys: NDArray[np.uint64], first_index: int) -> tuple[int, ...]:
+        """Return the row of `_table.insert_all` that counts some keys."""
+        index, records = self._index, self._records
+        table = (index.ctypes.data, len(index), records.ctypes.data, self._used, len(records))
+        return (*table, keys.ctypes.data, len(keys), first_index, 0)
+
+    def _add_keys(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> None:
+        self._insert(
+            lambda index, records, used, most, at: _table.insert_keys(
+                index, records, used, most, at, keys, first_index
+            ),
+            len(keys),
+            at,
+        )
+
+    def _insert(self, step: Callable[..., tuple[int, int]], n: int, at: int = 0) -> None:
+        while True:
+            most = len(self._records)
+            at, self._used = step(self._index, self._records, self._used, most, at)
+            if at >= n:
+                return
+            self._make_room()
+
+    def _add_records(self, new: Records) -> None:
+        self._insert(
+            lambda index, records, used, most, at: _table.insert_records(
+                index, records, used, most, at, new
+            ),
+            len(new),
+        )
+
+    def _make_room(self) -> None:
+        if len(self._index) >= self._max_slots:
+            self._spill()
+            return
+        old, taken = self._index, self._records[: self._used]
+        factor = _QUICK_GROWTH if len(old) < _QUICK_UNTIL else 2
+        self._clear(min(factor * len(old), self._max_slots))
+        _table.move_index(old, self._index)
+        self._records[: len(taken)] = taken
+        self._used = len(taken)
+
+    def _spill(self) -> None:
+        n = self._used
+        order = sort_order(self._records[:n])
+        pieces = (self._records[order[i : i + CHUNK]] for i in range(0, n, CHUNK))
+        run = write_run(self._directory(), pieces, self._temporary)
+        self._runs.append(run)
+        self._spilled_bytes += n * RECORD_BYTES
+        self._index[:] = 0
+        self._used = 0
+        if self._on_spill is not None:
+            self._on_spill(
+                f"The pattern counts reached their memory limit, so {n} patterns "
+                f"({n * RECORD_BYTES} bytes) spill to {run.path}; the counts stay exact."
+            )
+
+    def _directory(self) -> Path:
+        if self._spill_dir is not None:
+            return self._spill_dir
+        if self._temporary is None:
+            try:
+                self._temporary = _TemporaryFolder()
+            except OSError as error:
+                raise OutputError(
+                    f"no temporary directory can be made for the pattern counts ({error}); "
+                    "name one with spill_dir."
+                ) from error
+        return self._temporary.path
+
+    def _keep_run(self, run: FileSource, directory: Path) -> FileSource:
+        if run.keep is None:
+            return run
+        target = directory / run.path.name
+        try:
+            os.link(run.path, target)
+        except OSError:
+            try:
+                shutil.copyfile(run.path, target)
+            except OSError as error:
+                raise OutputError(
+                    f"a checkpoint cannot be written to {directory} ({error}); "
+                    "name a directory on a disk with free space that you may write to."
+                ) from error
+        return FileSource(target, run.n)
+
+
+def _most(slots: int) -> int:
+    """Return how many records a table of so many slots holds at most."""
+    return slots * 5 // 8
+
+
+def _checked(keys: NDArray[np.uint64], first_index: int) -> NDArray[np.uint64]:
+    check_keys(keys)
+    if first_index < 0:
+        raise OptionError(
+            f"first_index is {first_index}, but must be 0 or more; "
+            "give the global index of the first sample."
+        )
+    return np.ascontiguousarray(keys)
+
+
+class _TemporaryFolder:
+    """A temporary directory that goes when the last table that reads from it goes."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="reluflow-counts-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+        if manifest["version"] != _VERSION:
+            raise ValueError(f"its version is {manifest['version']}, not {_VERSION}")
+        return dict(manifest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{path} is no checkpoint of pattern counts ({error}); "
+            "start again without resuming, or name the right directory."
+        ) from error
+
+
+def _check_run(source: FileSource) -> None:
+    try:
+        size = source.path.stat().st_size
+    except OSError:
+        size = -1
+    if size != source.n * RECORD_BYTES:
+        found = "is missing" if size < 0 else f"holds {size} bytes"
+        raise OutputError(
+            f"the run file {source.path} {found}, but the checkpoint needs it with "
+            f"{source.n * RECORD_BYTES} bytes; start again without resuming."
+        )

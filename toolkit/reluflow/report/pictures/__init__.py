@@ -1,0 +1,1 @@
+"""Pictures: PNG and SVG, and the charts of pages."""

@@ -1,0 +1,181 @@
+"""Conversions and evaluations of PSB models as tables for terminals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reluflow.evaluation import Evaluation, LayerCost, PsbDescription
+from reluflow.graph import PsbResult
+from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten, size
+from reluflow.report.tables.psb_rows import (
+    PrecisionRow,
+    difference,
+    measure,
+    noise_titles,
+    precision_rows,
+)
+
+_SHOWN = 20
+_NAME = 26
+_OUTPUTS = 4
+_MUCH_LOST = 0.01
+"""Smaller shares are usual: values near 0 that any fixed-point number loses."""
+
+
+def print_psb_description(model: PsbDescription, console: Console) -> None:
+    """Print one row a PSB operator, totals, and what to look at.
+
+    Args:
+        model: of `describe_psb`.
+        console: where to print.
+    """
+    titles = ("layer", "weights", "zeros", "bits", "shift-adds", "then")
+    title = f"{_file(model)}: {plural(len(model.layers), 'layer')}"
+    table = _table(title, titles)
+    for layer in model.layers:
+        share = percent(layer.zeros / layer.weights)
+        adds = count(layer.shift_adds)
+        bits = decimal(layer.bits_per_weight)
+        table.add_row(
+            shorten(plain(layer.name), _NAME),
+            count(layer.weights),
+            share,
+            bits,
+            adds,
+            _then(layer),
+        )
+    console.print(table)
+    zeros = percent(model.zeros / model.weights)
+    _say(
+        f"{count(model.weights)} weights at {decimal(model.bits_per_weight)} bits, p in "
+        f"{model.p_bits} bits, {zeros} zeros; file {size(model.file_bytes)}",
+        console,
+    )
+    _say(
+        f"sampler {model.sampler}, draws per {model.draws}; {count(model.shift_adds)} shift-adds "
+        "an input for one sample a weight",
+        console,
+    )
+    _warn(list(model.successions), console)
+
+
+def _then(layer: LayerCost) -> str:
+    """Return what follows the sum: an addition, an activation, both."""
+    steps = ["add"] if layer.adds else []
+    return "+".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
+
+
+def print_conversion(result: PsbResult, model: PsbDescription, console: Console) -> None:
+    """Print what a conversion made, left alone and found.
+
+    Args:
+        result: of `to_psb`.
+        model: the description of its model.
+        console: where to print.
+    """
+    print_psb_description(model, console)
+    folded = sum(node.op == "BatchNormalization" for node in result.folded)
+    if folded:
+        _say(f"{plural(folded, 'batch normalisation')} folded into neighbours", console)
+    for note in result.notes:
+        _say(note, console)
+    stays = "stays in floating point"
+    _warn([f"{n.node} ({n.op}) {stays}: {n.reason}" for n in result.refused], console)
+
+
+def print_evaluation(result: Evaluation, console: Console) -> None:
+    """Print the metric at each number of samples beside float and int8.
+
+    Args:
+        result: of `evaluate`.
+        console: where to print.
+    """
+    title = f"{result.metric} of {_file(result.psb)} on {plural(result.n_inputs, 'input')}"
+    titles = (result.metric, "std", "loss", *result.more)
+    rows = precision_rows(result)
+    table = _table(title, ("samples", *(each.removesuffix(" to float") for each in titles)))
+    for row in rows:
+        table.add_row(row.name, row.value, row.std, row.loss, *row.more)
+    console.print(table)
+    _print_noise(result, rows, console)
+    if result.task:
+        _say(result.task, console)
+    if result.float_bytes:
+        share = result.psb.file_bytes / result.float_bytes
+        _say(f"file {size(result.psb.file_bytes)}, {share:.3f} of float32", console)
+    _print_sensitivity(result, console)
+    _print_saturation(result, console)
+    for note in result.notes:
+        _say(note, console)
+    _warn(list(result.findings), console)
+
+
+def _print_noise(result: Evaluation, rows: list[PrecisionRow], console: Console) -> None:
+    """Print the signal to quantisation noise of the outputs, the first two of them."""
+    titles = noise_titles(result)[:_OUTPUTS]
+    if not titles:
+        return
+    table = _table("SQNR against float32, dB", ("samples", *titles))
+    for row in rows:
+        if row.noise:
+            table.add_row(row.name, *row.noise[:_OUTPUTS])
+    console.print(table)
+
+
+def _print_sensitivity(result: Evaluation, console: Console) -> None:
+    if not result.sensitivity:
+        return
+    n = result.sensitivity[0].point.samples
+    titles = ("layer", result.metric, "std", "loss")
+    table = _table(f"one layer alone at {plural(n, 'sample')}", titles)
+    for row in sorted(result.sensitivity, key=lambda found: -found.loss):
+        mean, std = measure(row.point.mean, result.share), difference(row.point.std, result.share)
+        table.add_row(plain(row.name), mean, std.lstrip("+"), difference(row.loss, result.share))
+    console.print(table)
+
+
+def _print_saturation(result: Evaluation, console: Console) -> None:
+    cut = [row for row in result.saturation if row.saturated]
+    if not cut:
+        _say("no activation saturates in nearest mode", console)
+    else:
+        table = _table("saturated activations, nearest mode", ("layer", "saturated", "of", "share"))
+        for row in sorted(cut, key=lambda found: -found.share):
+            share = percent(row.share)
+            table.add_row(plain(row.name), count(row.saturated), count(row.activations), share)
+        console.print(table)
+    lost = [row for row in result.saturation if row.below_share >= _MUCH_LOST]
+    if lost:
+        titles = ("layer", "become 0", "of", "share")
+        table = _table("activations below the step, nearest mode", titles)
+        for row in sorted(lost, key=lambda found: -found.below_share)[:_SHOWN]:
+            share = percent(row.below_share)
+            table.add_row(plain(row.name), count(row.below), count(row.nonzero), share)
+        console.print(table)
+
+
+def _file(model: PsbDescription) -> str:
+    return plain(Path(model.path).name) if model.path else "the model"
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column(Text(columns[0]), overflow="ellipsis", no_wrap=True)
+    for column in columns[1:]:
+        table.add_column(Text(column), justify="right", no_wrap=True)
+    return table
+
+
+def _say(text: str, console: Console) -> None:
+    console.print(Text.assemble(("- ", "cyan"), plain(text)), soft_wrap=True)
+
+
+def _warn(sentences: list[str], console: Console) -> None:
+    for sentence in sentences[:_SHOWN]:
+        console.print(Text.assemble(("! ", "yellow"), plain(sentence)), soft_wrap=True)
+    if len(sentences) > _SHOWN:
+        _say(f"and {len(sentences) - _SHOWN} more; --json lists all", console)

@@ -1,0 +1,203 @@
+"""One ONNX Runtime session over a model of the graph room, its errors in one sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.graph import Model, normalises_by_batch, why_unrunnable
+from reluflow.sessions.library import get_library_path, register
+from reluflow.sessions.stoppable import StoppableRun
+
+_LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_FATAL_ONLY = 4
+MOST_THREADS = 1024
+OWN_DOMAIN = "ai.reluflow"
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/[^ ]*?/onnxruntime/[^ ]* |\bStatus Message: "
+)
+
+
+def use_library(wanted: bool | None) -> bool:
+    """Return whether to run natively: as wanted, or where the library is there (None).
+
+    Raises:
+        OptionError: the library is wanted and missing.
+    """
+    if wanted:
+        get_library_path()
+    return has_library() if wanted is None else wanted
+
+
+def has_library() -> bool:
+    """Tell whether the native library is installed or named."""
+    try:
+        get_library_path()
+    except OptionError:
+        return False
+    return True
+
+
+class Session:
+    """A model that is ready to run on the CPU.
+
+    Attributes:
+        outputs: names of the outputs that `run` returns, in order.
+    """
+
+    def __init__(self, session: Any, outputs: Sequence[str]) -> None:
+        self._run = StoppableRun(session)
+        self.outputs = tuple(outputs)
+
+    def stop(self) -> None:
+        """End the run that is on in another thread, or around a signal handler, if any."""
+        self._run.stop()
+
+    def run(self, feeds: Mapping[str, np.ndarray], *, shrink: bool = False) -> list[np.ndarray]:
+        """Run the model once.
+
+        Args:
+            feeds: input name -> array.
+            shrink: give memory back to the system that the session would keep for its next run.
+
+        Returns:
+            One array an output, memory owned by ONNX Runtime (no copy is made).
+
+        Raises:
+            DataError: ONNX Runtime refuses the inputs, or a node fails on them.
+            RunStopped: `stop` was called, or Ctrl-C was heard; it is a KeyboardInterrupt.
+        """
+        try:
+            return self._run(list(self.outputs), dict(feeds), shrink)
+        except Exception as error:
+            shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
+            raise DataError(
+                f"the model failed on inputs {shapes}: {one_sentence(error)}"
+            ) from error
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that cannot be started.
+
+    Raises:
+        OptionError: it is below 1 or above 1024.
+    """
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
+    if threads is not None and threads > MOST_THREADS:
+        raise OptionError(f"threads is {threads}; give {MOST_THREADS} at most.")
+
+
+def default_threads() -> int:
+    """Return the number of processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(
+    model: Model,
+    *,
+    outputs: Sequence[str] | None = None,
+    threads: int | None = None,
+    optimisation: str = "all",
+    library: bool | None = None,
+    write_optimised: Path | None = None,
+    in_order: bool = False,
+) -> Session:
+    """Open a session on the CPU.
+
+    Args:
+        model: of `reluflow.graph.load` or a rewrite.
+        outputs: names of the outputs to compute; all of the model's by default.
+        threads: intra-op threads; the cores of this process by default.
+        optimisation: ONNX Runtime's graph optimisation: "none", "basic", "extended" or "all".
+        library: run operators of the domain `ai.reluflow` natively: True, never (False), or
+            by default where the model has some and the library is there. Without it their
+            model-local functions run.
+        write_optimised: file to write the optimised model to; its weights go to
+            `<name>.data` beside it.
+        in_order: run nodes in the order of the model where their inputs allow it.
+
+    Returns:
+        The session.
+
+    Raises:
+        OptionError: an unknown optimisation level, a thread count below 1 or above 1024, or the
+            native library was asked for and is missing.
+        ModelError: the model has a Loop that never ends or a computed constant of more than
+            256 MiB, ONNX Runtime cannot load it, or write the optimised one.
+    """
+    if optimisation not in _LEVELS:
+        raise OptionError(
+            f"optimisation is {optimisation!r}; accepted are {', '.join(map(repr, _LEVELS))}."
+        )
+    check_threads(threads)
+    name = model.path or "the model"
+    fault = why_unrunnable(model)
+    if fault:
+        raise ModelError(f"{name} cannot be run: {fault}; export the model again without it.")
+    options = _session_options(threads or default_threads(), optimisation)
+    if in_order:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    if write_optimised is not None:
+        _write_to(write_optimised, options)
+    if library or (library is None and OWN_DOMAIN in model.opset and has_library()):
+        register(options)
+    if model.base_dir is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(model.base_dir)
+        )
+    try:
+        session = ort.InferenceSession(
+            model.serialize(),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_harmful(model),
+        )
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}") from error
+    return Session(session, outputs or [o.name for o in session.get_outputs()])
+
+
+def _session_options(threads: int, optimisation: str) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = _LEVELS[optimisation]
+    options.log_severity_level = _FATAL_ONLY
+    # Between two runs a spinning pool would fight the hashing threads for the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _harmful(model: Model) -> list[str]:
+    """Return the optimisers of ONNX Runtime that would change what a model computes.
+
+    ConstantSharing joins equal constants; batch normalisation in training mode writes its new
+    running statistics over its old ones, and so over whatever shares their memory.
+    """
+    return ["ConstantSharing"] if normalises_by_batch(model) else []
+
+
+def _write_to(path: Path, options: Any) -> None:
+    options.optimized_model_filepath = str(path)
+    prefix = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{prefix}_file_name", f"{path.name}.data")
+    options.add_session_config_entry(f"{prefix}_min_size_in_bytes", "1024")
+
+
+def one_sentence(error: BaseException) -> str:
+    """Return ONNX Runtime's message without codes, source paths and line breaks."""
+    text = " ".join(_NOISE.sub("", str(error)).split())
+    return text[:397] + "..." if len(text) > 400 else text or type(error).__name__
