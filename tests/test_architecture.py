@@ -10,6 +10,8 @@ import reluflow
 ROOT = Path(reluflow.__file__).parent
 ROOMS = [
     "errors",
+    "files",
+    "progress",
     "_version",
     "data",
     "psb",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow.progress import Progress
 from reluflow.temperature import Sensitivity, sweep
 from reluflow_torch.sites.distance import Distances
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
@@ -20,7 +21,6 @@ from reluflow_torch.training.losses import LOSSES, Loss
 from reluflow_torch.training.probe import Batch, StepProbe, device_of
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
 
-Progress = Callable[[str, int, int | None], None]
 __all__ = ["LOSSES", "sensitivity"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -27,9 +26,8 @@ from reluflow.evaluation import (
 from reluflow.evaluation import convert as convert_model
 from reluflow.evaluation import evaluate as evaluate_model
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
+from reluflow.progress import Progress
 from reluflow.report import EVALUATION_FILES, write_evaluation
-
-Progress = Callable[[str, int, int | None], None]
 
 
 def convert(

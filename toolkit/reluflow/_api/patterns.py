@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,10 +31,9 @@ from reluflow.analysis import (
 from reluflow.data import DataSource, Preprocessing, open_data
 from reluflow.errors import OptionError
 from reluflow.graph import Model, annotate, load
+from reluflow.progress import Progress
 from reluflow.report import check_report_directory, write_report
 from reluflow.report.directory import MODEL_NAME
-
-Progress = Callable[[str, int, int | None], None]
 
 
 def analyze(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from reluflow.errors import DataError, OptionError
 from reluflow.evaluation import batch_size as fitting_size
 from reluflow.evaluation import read_labels, read_targets
 from reluflow.graph import load
+from reluflow.progress import Progress
 from reluflow.sessions import check_threads
 from reluflow.temperature import Sensitivity
 
 OPTIMIZERS = ("sgd", "adamw")
 LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
 _END_OF_LOSS = {"cross-entropy": "Softmax", "binary-cross-entropy": "Sigmoid"}
-Progress = Callable[[str, int, int | None], None]
 
 
 def sensitivity(

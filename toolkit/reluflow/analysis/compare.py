@@ -14,7 +14,7 @@ from reluflow.analysis.results.describe import describe_model, describe_run
 from reluflow.analysis.results.result import ComparisonReport, SiteComparison
 from reluflow.analysis.run.accumulate import SiteAccumulator
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.analysis.run.pipeline import Pipeline, Progress
+from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.data import DataSource
 from reluflow.errors import ModelError
 from reluflow.graph import Model
@@ -27,6 +27,7 @@ from reluflow.patterns import (
     pair_distance,
     weighted_jaccard,
 )
+from reluflow.progress import Progress
 from reluflow.temperature import temperature
 
 

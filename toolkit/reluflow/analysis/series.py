@@ -18,11 +18,12 @@ from reluflow.analysis.results.result import ModelDescription, RunDescription
 from reluflow.analysis.results.table_face import TableFace, plain_text
 from reluflow.analysis.run.accumulate import SiteAccumulator
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.analysis.run.pipeline import Pipeline, Progress
+from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.data import DataDescription, DataSource
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model
 from reluflow.patterns import count_different, entropy, relative_entropy, weighted_jaccard
+from reluflow.progress import Progress
 
 _MOST_COLUMNS = 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +16,9 @@ from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import OutputError, SamplePoint
 from reluflow.evaluation.run import Runner, batch_size
 from reluflow.evaluation.signal_error import SignalError, open_errors
+from reluflow.progress import Progress
 from reluflow.sessions import Session
 
-Progress = Callable[[str, int, int | None], None]
 Feeds = Mapping[str, np.ndarray]
 _KEPT_BYTES = 1 << 28
 _CALIBRATION_INPUTS = 256

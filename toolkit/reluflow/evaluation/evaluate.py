@@ -21,7 +21,7 @@ from reluflow.evaluation.answers.metrics import (
 )
 from reluflow.evaluation.answers.outputs import choose_task, run_arrays
 from reluflow.evaluation.answers.task import Task
-from reluflow.evaluation.bench import Bench, Exact, Progress, results
+from reluflow.evaluation.bench import Bench, Exact, results
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.explain import explain
 from reluflow.evaluation.options import EvaluationOptions
@@ -29,6 +29,7 @@ from reluflow.evaluation.result import Evaluation, LayerSensitivity, Neighbour
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner, batch_size
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, psb_alone
+from reluflow.progress import Progress
 from reluflow.sessions import Session, open_session, static_int8
 
 

@@ -1,6 +1,6 @@
 """The PSB number system: code of weights, sampling, and the exact meaning of the operators."""
 
-from reluflow.psb._check import SAMPLERS
+from reluflow.psb._check import P_BITS, SAMPLERS
 from reluflow.psb.activation import activation_exponent, quantise_activation
 from reluflow.psb.codec import PsbCode, decode, encode
 from reluflow.psb.moments import weight_mean, weight_variance
@@ -12,6 +12,7 @@ from reluflow.psb.sampling import SCALE_BITS, draw_bits, draws, integer_weights,
 from reluflow.psb.shift_add import shift_add_dot, shift_adds
 
 __all__ = [
+    "P_BITS",
     "SAMPLERS",
     "SCALE_BITS",
     "PsbCode",

@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, normalises_by_batch, why_unrunnable
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.sessions.library import get_library_path, register
 from reluflow.sessions.stoppable import StoppableRun
 
@@ -24,7 +25,6 @@ _LEVELS = {
 }
 _FATAL_ONLY = 4
 MOST_THREADS = 1024
-OWN_DOMAIN = "ai.reluflow"
 _NOISE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/[^ ]*?/onnxruntime/[^ ]* |\bStatus Message: "
 )

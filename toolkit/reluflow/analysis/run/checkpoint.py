@@ -7,7 +7,6 @@ snapshot of each counting table. Runs that tables spilled lie beside them and ar
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from reluflow.analysis.run.input_sample import InputSample
 from reluflow.errors import OutputError
+from reluflow.files import appearing
 from reluflow.patterns import PatternCounts
 
 _FORMAT = 2
@@ -95,12 +95,8 @@ class Checkpoints:
             target.mkdir(parents=True)
             for index, table in enumerate(tables):
                 table.snapshot(target / f"table-{index:03d}")
-            temporary = self.folder / f"{_STATE}.tmp"
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / _STATE)
+            with appearing(self.folder / _STATE) as partial:
+                partial.write_text(json.dumps(state), encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"cannot write the checkpoint in {self.folder}: {error.strerror}; "
@@ -158,8 +154,8 @@ def _foreign(folder: Path) -> set[str]:
         names = {entry.name for entry in folder.iterdir()}
     except OSError:
         return set()  # not there, or no folder: making it says so
-    own = ("spill", _STATE, f"{_STATE}.tmp")
-    return {name for name in names if name not in own and not name.startswith("generation-")}
+    own = ("generation-", f".{_STATE}.")
+    return {n for n in names if n not in ("spill", _STATE) and not n.startswith(own)}
 
 
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:

@@ -27,9 +27,9 @@ from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import Model, TapResult, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
+from reluflow.progress import Progress
 from reluflow.sessions import RunStopped, default_threads
 
-Progress = Callable[[str, int, int | None], None]
 _SMALLEST_TABLE_BYTES = 2**18
 _ONE_PRESS_SECONDS = 0.3
 

@@ -10,6 +10,7 @@ from typing import Any
 from onnx import AttributeProto, NodeProto, helper
 
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, PATTERN_HASH, PSB_CONV, PSB_MATMUL
+from reluflow.psb import P_BITS, SAMPLERS
 
 LARGEST = 2**31 - 1
 """Of sizes, strides, dilations and pads, and of the number of weights."""
@@ -62,8 +63,8 @@ def _shape(words: str, *ranks: int) -> Rule:
 _ANY = Rule("INT", "any whole number", lambda _: True)
 _BOUND = Rule("FLOAT", "a number that is not NaN", lambda value: not math.isnan(value))
 _BOTH = {
-    "p_bits": Rule("INT", "1, 2, 3, 4, 6, 8 or 16", lambda v: v in (1, 2, 3, 4, 6, 8, 16)),
-    "sampler": _one_of("systematic", "binomial", "nearest"),
+    "p_bits": Rule("INT", "1, 2, 3, 4, 6, 8 or 16", lambda v: v in P_BITS),
+    "sampler": _one_of(*SAMPLERS),
     "draws": _one_of("run", "product"),
     "rounding": _one_of("half", "carried"),
     "stream": _number(0, 2**32 - 1),

@@ -7,7 +7,6 @@ import errno
 import filecmp
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -15,6 +14,7 @@ from typing import IO
 from onnx import ModelProto, TensorProto
 
 from reluflow.errors import ModelError, OutputError
+from reluflow.files import appearing, what_stands_there
 from reluflow.graph.proto.external import (
     SMALL_ELEMENTS,
     elements,
@@ -53,7 +53,7 @@ def save_model(
         proto = _place_external(proto, base_dir or Path(), path)
         if memory_bytes(proto) > limit:
             proto = _externalise(proto, path, limit)
-        with _appearing(path) as file:
+        with _new_file(path) as file:
             file.write(proto.SerializeToString())
     except OSError as error:
         raise OutputError(
@@ -62,30 +62,18 @@ def save_model(
 
 
 @contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a temporary file that becomes `path` when all went well."""
-    if path.is_dir():
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give an open file that becomes `path` when all went well."""
+    what = what_stands_there(path)
+    if what == "a folder":
         raise OutputError(f"cannot write {str(path)!r}: it is a folder; give the path of a file")
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        what = "a link" if path.is_symlink() else "a device or a pipe"
+    if what:
         raise OutputError(
             f"cannot write {str(path)!r}: it is {what}, which would be replaced by a file; give "
             "the path of a new file"
         )
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    with appearing(path) as partial, partial.open("wb") as file:
+        yield file
 
 
 def _place_external(proto: ModelProto, base: Path, path: Path) -> ModelProto:
@@ -121,7 +109,7 @@ def _place(source: Path, path: Path, location: str) -> str:
                 return candidate
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _appearing(target) as file, open(source, "rb") as original:
+        with _new_file(target) as file, open(source, "rb") as original:
             _copy_with_holes(original, file)
         shutil.copystat(source, target)
         return candidate
@@ -178,7 +166,7 @@ def _externalise(proto: ModelProto, path: Path, limit: int) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(proto)
     data_path = path.with_name(f"{path.name}.data")
-    with _appearing(data_path) as file:
+    with _new_file(data_path) as file:
         for graph in walk_graphs(copy):
             for tensor in graph.initializer:
                 if tensor.HasField("raw_data") and elements(tensor) > SMALL_ELEMENTS:

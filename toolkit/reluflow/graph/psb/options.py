@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 
 from reluflow.errors import OptionError
-from reluflow.psb import SAMPLERS
-
-P_BITS = (1, 2, 3, 4, 6, 8, 16)
+from reluflow.psb import P_BITS, SAMPLERS
 
 
 @dataclass(frozen=True, slots=True)

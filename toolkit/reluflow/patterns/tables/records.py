@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OutputError
+from reluflow.files import appearing
 
 Records = NDArray[np.uint64]
 """`(n, 4)` uint64, sorted by (key 0, key 1), keys unique."""
@@ -231,7 +231,7 @@ def write_run(directory: Path, pieces: Iterable[Records], keep: object = None) -
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], what: str) -> None:
-    """Write a file under a temporary name, sync it, rename it into place, sync the directory.
+    """Write a file that appears whole or not at all.
 
     Args:
         path: the file; its directory is made if missing.
@@ -241,27 +241,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], what: str)
     Raises:
         OutputError: the file cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
+        with appearing(path) as temporary, temporary.open("wb") as handle:
             write(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
         raise OutputError(
             f"{what} cannot be written to {path.parent} ({error.strerror or error}); "
             "name a directory on a disk with free space that you may write to."
         ) from error
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames inside a directory last through a crash."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

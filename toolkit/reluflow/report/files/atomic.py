@@ -1,14 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Writing the files of a report, with a sentence for whatever stands in the way."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from reluflow.errors import OutputError
+from reluflow.files import appearing, what_stands_there
 
 
 @contextmanager
@@ -27,19 +27,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     refuse_other_files(target)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
+        with appearing(target) as partial:
+            yield partial
     except OSError as error:
         raise OutputError(
             f"path {str(target)!r} cannot be written ({error.strerror or error}); "
             "choose a file in an existing folder that you may write to"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def refuse_other_files(target: Path) -> None:
@@ -48,17 +43,11 @@ def refuse_other_files(target: Path) -> None:
     Raises:
         OutputError: it is a folder, a link, a device or a pipe.
     """
-    if target.is_symlink():
-        what = "a link"
-    elif target.is_dir():
-        what = "a folder"
-    elif target.exists() and not target.is_file():
-        what = "a device or a pipe"
-    else:
-        return
-    raise OutputError(
-        f"path {str(target)!r} is {what}, which a file would replace; choose another place"
-    )
+    what = what_stands_there(target)
+    if what:
+        raise OutputError(
+            f"path {str(target)!r} is {what}, which a file would replace; choose another place"
+        )
 
 
 def make_folder(directory: str | os.PathLike[str]) -> Path:

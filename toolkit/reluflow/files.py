@@ -1,0 +1,65 @@
+"""Files that appear whole or not at all: one way of writing for every room."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block ends well.
+
+    The content is on the disk before the name is, and the name before this returns: after a
+    crash there is the former file or the new one, never a part.
+
+    Args:
+        path: the file to write, in a folder that exists; a file that stands there is replaced.
+
+    Yields:
+        A path that does not exist yet, in the same folder; gone if the block raises.
+
+    Raises:
+        OSError: the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with appearing(Path(folder, "a.txt")) as partial:
+        ...         _ = partial.write_text("all of it")
+        ...     [entry.name for entry in Path(folder).iterdir()]
+        ['a.txt']
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except BaseException:
+        if target.parent.is_dir():
+            partial.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder last through a crash."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def what_stands_there(target: Path) -> str:
+    """Return what a new file would silently replace, "a link" for instance; "" where nothing."""
+    if target.is_symlink():
+        return "a link"
+    if target.is_dir():
+        return "a folder"
+    return "a device or a pipe" if target.exists() and not target.is_file() else ""
