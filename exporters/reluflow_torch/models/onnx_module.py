@@ -47,7 +47,7 @@ class OnnxStep(nn.Module):
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"node {self.step.name!r} ({self.step.op}) cannot run in torch ({reason}); "
-                "check the inputs' shapes, or give a model without this use of the operator"
+                "check the inputs' shapes, or give a model without this use of the operator."
             ) from error
 
     def _batch_norm(self, *inputs: Any) -> Tensor:
@@ -127,7 +127,7 @@ class OnnxModule(nn.Module):
         values.update(named)
         for name in self._program.inputs:
             if name not in values:
-                raise ModelError(f"input {name!r} is not given; the model reads it")
+                raise ModelError(f"input {name!r} is not given; the model reads it.")
         for number, (step, module) in enumerate(
             zip(self._program.operations, self.steps.values(), strict=True)
         ):
@@ -212,7 +212,7 @@ def _check(program: Program) -> None:
         if step.op not in RULES and step.op != "BatchNormalization":
             raise ModelError(
                 f"node {step.name!r} is {step.op}, which cannot be differentiated here; "
-                "export the model in floating point with ONNX's plain operators"
+                "export the model in floating point with ONNX's plain operators."
             )
 
 

@@ -120,7 +120,7 @@ def nothing_to_convert(model: Model, refused: Any) -> str:
     return (
         f"model {str(model.path or '<memory>')!r} has nothing to convert "
         f"({reasons or 'no linear operator'}); "
-        "give a model with Conv, Gemm or MatMul of constant weights"
+        "give a model with Conv, Gemm or MatMul of constant weights."
     )
 
 

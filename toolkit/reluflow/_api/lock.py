@@ -55,7 +55,7 @@ def _parents_of(folder: Path, out: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"folder {os.fspath(out)!r} cannot be made ({error.strerror}: {str(folder.parent)!r}); "
-            "choose another place"
+            "choose another place."
         ) from error
     try:
         yield
@@ -98,7 +98,7 @@ def _open(path: Path, out: str | os.PathLike[str]) -> int:
             if isinstance(error, BlockingIOError):
                 raise OutputError(
                     f"directory {os.fspath(out)!r} is being written by another analysis or "
-                    "evaluation; wait for its end or choose another place"
+                    "evaluation; wait for its end or choose another place."
                 ) from error
             return os.open(os.devnull, os.O_RDONLY)  # a network disk without locks
         if _lies_at(descriptor, path):

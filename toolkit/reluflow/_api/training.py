@@ -147,7 +147,7 @@ def _batches(
     size = fitting_size(source, wanted)
     known = source.n_samples
     if known is not None and known != len(answers):
-        raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input")
+        raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input.")
     for number, batch in enumerate(source.batches(size)):
         target = answers[number * size : (number + 1) * size]
         if number == count:

@@ -37,7 +37,7 @@ def read_array(path: Path, name: str, what: str = "labels") -> Array:
     """
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{what} '{path}' are no regular file; give {_FORMATS}")
+            raise DataError(f"{what} '{path}' are no regular file; give {_FORMATS}.")
         with path.open("rb") as stream:
             head = stream.read(16)
         column = _column(path, head, name, what)
@@ -46,7 +46,7 @@ def read_array(path: Path, name: str, what: str = "labels") -> Array:
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(
-            f"{what} '{path}' cannot be read as {_FORMATS} ({reason}); save them with numpy.savez"
+            f"{what} '{path}' cannot be read as {_FORMATS} ({reason}); save them with numpy.savez."
         ) from error
 
 
@@ -56,11 +56,13 @@ def _column(path: Path, head: bytes, name: str, what: str) -> Column:
     if head.startswith(GZIP_MAGIC) or is_idx(head):
         return idx_column(path)
     if not head.startswith(b"PK"):
-        raise DataError(f"{what} '{path}' cannot be read as {_FORMATS}; save them with numpy.savez")
+        raise DataError(
+            f"{what} '{path}' cannot be read as {_FORMATS}; save them with numpy.savez."
+        )
     names = array_names(path)
     if name not in names:
         raise DataError(
-            f"'{path}' holds no array {name!r} but {listing(names)}; name the one with the {what}"
+            f"'{path}' holds no array {name!r} but {listing(names)}; name the one with the {what}."
         )
     _refuse_bomb(path, name)
     return npz_array(path, name)
@@ -72,5 +74,5 @@ def _refuse_bomb(path: Path, name: str) -> None:
     if info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
         raise DataError(
             f"array {name!r} of '{path}' would grow from {info.compress_size:,} to "
-            f"{info.file_size:,} bytes; save it again, as .npy, if that is meant"
+            f"{info.file_size:,} bytes; save it again, as .npy, if that is meant."
         )

@@ -65,7 +65,7 @@ def open_data(
     if limit is not None:
         whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
         if not whole or limit < 1:
-            raise OptionError(f"limit is {limit!r}; give a number of samples of at least 1")
+            raise OptionError(f"limit is {limit!r}; give a number of samples of at least 1.")
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(source).expanduser(), specs, preprocessing, limit)
     if isinstance(source, np.ndarray):
@@ -87,14 +87,14 @@ def open_data(
         return IteratorSource(source, specs, None if limit is None else int(limit))
     raise DataError(
         f"data are a {type(source).__name__}; give a path to {_FORMATS}, an array, "
-        "a dict of arrays or an iterable of batches"
+        "a dict of arrays or an iterable of batches."
     )
 
 
 def _refuse(preprocessing: Preprocessing | None, words: str) -> None:
     if preprocessing is not None:
         raise OptionError(
-            f"preprocessing was given with {words}, which is fed as it is; leave it out"
+            f"preprocessing was given with {words}, which is fed as it is; leave it out."
         )
 
 
@@ -121,7 +121,7 @@ def _open_path(
     except OSError as error:
         raise DataError(
             f"data '{path}' cannot be read ({error.strerror or error}); "
-            "check the path and its permissions"
+            "check the path and its permissions."
         ) from error
     return _joined(columns, inputs, kind, str(path), identity, given, limit, extra)
 
@@ -131,17 +131,17 @@ def _head(path: Path) -> bytes | None:
     try:
         path.stat()
     except ValueError as error:
-        raise DataError(f"data {str(path)!r} is no path ({error}); check it") from error
+        raise DataError(f"data {str(path)!r} is no path ({error}); check it.") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"data '{path}' do not exist{near_names(path)}") from error
     if path.is_dir():
         return None
     if not path.is_file():
-        raise DataError(f"data '{path}' are no regular file; give {_FORMATS}")
+        raise DataError(f"data '{path}' are no regular file; give {_FORMATS}.")
     with path.open("rb") as stream:
         head = stream.read(16)
     if not head:
-        raise DataError(f"data '{path}' are an empty file; give {_FORMATS}")
+        raise DataError(f"data '{path}' are an empty file; give {_FORMATS}.")
     return head
 
 
@@ -151,7 +151,7 @@ def _is_array_file(head: bytes) -> bool:
 
 def _unknown(path: Path, head: bytes) -> str:
     what = "a pickle, which is never opened" if head[:1] == b"\x80" else "of no known format"
-    return f"data '{path}' are {what} (first bytes {head[:8].hex(' ')}); give {_FORMATS}"
+    return f"data '{path}' are {what} (first bytes {head[:8].hex(' ')}); give {_FORMATS}."
 
 
 def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path) -> dict[str, Column]:
@@ -159,7 +159,7 @@ def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path) -> dict[s
         names = listing(spec.name for spec in inputs)
         raise DataError(
             f"data '{path}' hold one array, but the model wants {len(inputs)} inputs ({names}); "
-            "give a .npz with an array for each"
+            "give a .npz with an array for each."
         )
     return {inputs[0].name: column}
 
@@ -173,7 +173,7 @@ def _open_images(
         names = listing(spec.name for spec in inputs)
         raise DataError(
             f"images '{path}' can feed one input, but the model wants {len(inputs)} ({names}); "
-            "give a .npz with an array for each"
+            "give a .npz with an array for each."
         )
     plan = make_plan(given or Preprocessing(), inputs[0], None)
     paths = paths[:limit]
@@ -205,7 +205,7 @@ def _open_arrays(
         names = listing(spec.name for spec in inputs)
         raise DataError(
             f"data are one array, but the model wants {len(inputs)} inputs ({names}); "
-            "give a dict of arrays by name"
+            "give a dict of arrays by name."
         )
     check_names(list(named), inputs, "data have")
     for name, array in named.items():
@@ -239,7 +239,7 @@ def _joined(
         found = listing(f"{name}: {tensor(c.dtype, c.shape)}" for name, c in ready.items())
         raise OptionError(
             f"preprocessing was given, but no data are uint8 images ({found} a sample); leave it "
-            "out or give bytes [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
+            "out or give bytes [N, H, W], [N, H, W, 3] or [N, 3, H, W]."
         )
     steps = next(iter(records.values())) if len(records) == 1 else records
     return ColumnSource(

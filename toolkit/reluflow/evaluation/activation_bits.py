@@ -156,12 +156,12 @@ def choose_activation_bits(
     """
     options = options or PsbOptions()
     if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path")
+        raise DataError("the data can be read once only; save them to a file and give its path.")
     largest = largest_values(model, source, options=options, size=size, threads=threads)
     if not largest:
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} has no activations to choose bits for; "
-            "give a model with Conv, Gemm or MatMul of constant weights"
+            "give a model with Conv, Gemm or MatMul of constant weights."
         )
     ways = {
         bits: replace(options, x_bits=bits, x_exponents=exponents(largest, bits)) for bits in WIDTHS
@@ -196,7 +196,7 @@ def _measure(
         if not exact:
             raise DataError(
                 "the model has no output that is an array, so widths of activations cannot be "
-                "compared; give x_bits as a number"
+                "compared; give x_bits as a number."
             )
         n_inputs += len(next(iter(batch.values())))
         for bits, (session, extra) in sessions.items():

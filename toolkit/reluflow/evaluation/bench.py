@@ -115,7 +115,7 @@ class Bench:
         """Return the metrics of answers."""
         if self.answers is None or len(self.answers) != len(found):
             count = 0 if self.answers is None else len(self.answers)
-            raise DataError(f"there are {count} labels for {len(found)} inputs; give one each")
+            raise DataError(f"there are {count} labels for {len(found)} inputs; give one each.")
         answers, counts = self.answers, self.task.judged(self.answers)
         if counts is not None:
             found, answers = found[counts], answers[counts]

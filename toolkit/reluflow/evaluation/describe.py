@@ -22,7 +22,7 @@ def describe_psb(model: Model) -> PsbDescription:
     if not nodes:
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} has no PSB operator; "
-            "convert it with reluflow psb convert"
+            "convert it with reluflow psb convert."
         )
     layers = tuple(map(_cost, nodes))
     adds = [layer.shift_adds for layer in layers]

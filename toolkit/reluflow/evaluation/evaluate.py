@@ -251,11 +251,11 @@ def _check(
             what = "without labels" if name == "labels" else f"for {name}"
             raise OptionError(f"float_model is missing, which is needed {what}; name it.")
     if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path")
+        raise DataError("the data can be read once only; save them to a file and give its path.")
     known = source.n_samples
     if labels is not None and known is not None and len(labels) != known:
         raise DataError(
-            f"there are {len(labels)} labels for {known} inputs; give one label an input"
+            f"there are {len(labels)} labels for {known} inputs; give one label an input."
         )
 
 

@@ -17,13 +17,13 @@ def check_choice(name: str, value: object, accepted: Collection[object]) -> None
     """Refuse a `value` of argument `name` that is not among the `accepted` ones."""
     if value not in accepted:
         listed = ", ".join(repr(item) for item in accepted)
-        raise OptionError(f"{name}={value!r} is not known: give one of {listed}")
+        raise OptionError(f"{name}={value!r} is not known: give one of {listed}.")
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:
     """Refuse an integer `value` of argument `name` outside `low` to `high`, both included."""
     if not low <= value <= high:
-        raise OptionError(f"{name}={value!r} is out of range: give a whole number {low} to {high}")
+        raise OptionError(f"{name}={value!r} is out of range: give a whole number {low} to {high}.")
 
 
 def check_p_bits(p_bits: int) -> None:

@@ -82,7 +82,7 @@ def place_window(
     if min(output) < 1:
         raise DataError(
             f"input of {tuple(size)} pixels is smaller than a window of {spans} pixels: "
-            f"give a larger input or more pads than {begin + end}"
+            f"give a larger input or more pads than {begin + end}."
         )
     return Window(tuple(kernel), steps, gaps, begin, end, output)
 
@@ -95,7 +95,7 @@ def _checked(
     if len(values) != len(default) or min(values) < least:
         raise OptionError(
             f"{name}={values} does not fit the kernel: give {len(default)} whole numbers, "
-            f"each at least {least}"
+            f"each at least {least}."
         )
     return values
 

@@ -125,20 +125,20 @@ def _channels_first(weights: NDArray[Any], channel_axis: int) -> NDArray[np.floa
     array = np.asarray(weights)
     if array.ndim == 0 or array.size == 0:
         raise OptionError(
-            f"weights have shape {array.shape}: give at least one axis and one weight"
+            f"weights have shape {array.shape}: give at least one axis and one weight."
         )
     if not np.issubdtype(array.dtype, np.floating):
-        raise OptionError(f"weights are {array.dtype}: give a float array, e.g. float32")
+        raise OptionError(f"weights are {array.dtype}: give a float array, e.g. float32.")
     if not -array.ndim <= channel_axis < array.ndim:
         raise OptionError(
             f"channel_axis={channel_axis} is outside weights of {array.ndim} axes: "
-            f"give {-array.ndim} to {array.ndim - 1}"
+            f"give {-array.ndim} to {array.ndim - 1}."
         )
     with np.errstate(over="ignore"):
         narrow = array.astype(np.float32)
     if bad := narrow.size - int(np.isfinite(narrow).sum()):
         raise OptionError(
-            f"weights hold {bad} values that are NaN or beyond float32: mend or remove them first"
+            f"weights hold {bad} values that are NaN or beyond float32: mend or remove them first."
         )
     moved = np.moveaxis(narrow, channel_axis, 0)
     return moved.reshape(len(moved), -1).astype(np.float64)

@@ -53,16 +53,16 @@ def unpack(
     if planes.dtype != np.uint8 or planes.shape != wanted:
         raise OptionError(
             f"planes are {planes.dtype} {planes.shape}: weights of shape {tuple(shape)} "
-            f"with p_bits={p_bits} need uint8 {wanted}"
+            f"with p_bits={p_bits} need uint8 {wanted}."
         )
     if emax.dtype != np.int8 or emax.shape != tuple(shape[:1]):
         raise OptionError(
             f"emax is {emax.dtype} {emax.shape}: weights of shape {tuple(shape)} "
-            f"need int8 {tuple(shape[:1])}"
+            f"need int8 {tuple(shape[:1])}."
         )
     bits = np.unpackbits(planes, axis=1, bitorder="little").astype(np.uint32)
     if bits[:, count:].any():
-        raise OptionError(f"planes have bits set behind weight {count - 1}: give planes from pack")
+        raise OptionError(f"planes have bits set behind weight {count - 1}: give planes from pack.")
     shifts = np.arange(5 + p_bits, dtype=np.uint32)[:, None]
     words = np.bitwise_or.reduce(bits[:, :count] << shifts, axis=0)
     return PsbCode(words.reshape(shape), emax.copy(), p_bits, rounding)

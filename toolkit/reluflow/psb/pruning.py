@@ -38,9 +38,9 @@ def magnitude_mask(
     """
     check_choice("scope", scope, ("tensor", "global"))
     if not 0 <= share < 1:
-        raise OptionError(f"share={share!r} is out of range: give a fraction, 0 <= share < 1")
+        raise OptionError(f"share={share!r} is out of range: give a fraction, 0 <= share < 1.")
     if any(np.isnan(array).any() for array in arrays):
-        raise OptionError("arrays hold NaN weights: mend or remove them before pruning")
+        raise OptionError("arrays hold NaN weights: mend or remove them before pruning.")
     flat = [np.abs(array).reshape(-1) for array in arrays]
     if scope == "tensor":
         kept = [_keep(magnitudes, share) for magnitudes in flat]

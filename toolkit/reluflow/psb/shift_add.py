@@ -52,7 +52,7 @@ def shift_add_dot(
     per_channel = code.words.size // code.shape[0]
     if x_int.shape != (per_channel,):
         raise DataError(
-            f"x_int has shape {x_int.shape}: give one number a weight, ({per_channel},)"
+            f"x_int has shape {x_int.shape}: give one number a weight, ({per_channel},)."
         )
     d = SCALE_BITS - resolve_samples(samples, sampler)[1]
     bits = draw_bits(code, samples, sampler, seed, stream, position).tolist()

@@ -39,12 +39,12 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
     parent = target.parent
     if not parent.is_dir():
         raise OutputError(
-            f"directory {str(target)!r} has no parent folder {str(parent)!r}; create it first"
+            f"directory {str(target)!r} has no parent folder {str(parent)!r}; create it first."
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(
             f"directory {str(target)!r} cannot be created because {str(parent)!r} is not "
-            "writable; choose another place"
+            "writable; choose another place."
         )
     try:
         target.lstat()
@@ -52,22 +52,22 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
         return
     except OSError as error:
         raise OutputError(
-            f"directory {str(target)!r} cannot be used ({error.strerror}); choose another place"
+            f"directory {str(target)!r} cannot be used ({error.strerror}); choose another place."
         ) from error
     if not target.is_dir():
         raise OutputError(
-            f"directory {str(target)!r} is a file; give a new directory or a former report"
+            f"directory {str(target)!r} is a file; give a new directory or a former report."
         )
     names = {entry.name for entry in target.iterdir()}
     if names and not is_report_json(target / JSON_NAME):
         raise OutputError(
             f"directory {str(target)!r} exists and is not a reluflow report; "
-            "give a new directory, an empty one or a former report"
+            "give a new directory, an empty one or a former report."
         )
     if foreign := sorted(names - OWN_NAMES):
         raise OutputError(
             f"directory {str(target)!r} holds {foreign[0]!r}, which is not part of a reluflow "
-            "report; move it away or give another directory"
+            "report; move it away or give another directory."
         )
 
 
@@ -99,7 +99,7 @@ def write_report(
     if unknown := sorted(set(extras or ()) - OWN_NAMES):
         raise OutputError(
             f"extras names {unknown[0]!r}, which is no file of a report; "
-            f"accepted are {', '.join(sorted(OWN_NAMES))}"
+            f"accepted are {', '.join(sorted(OWN_NAMES))}."
         )
     token = secrets.token_hex(4)
     partial = target.with_name(f".{target.name}.{token}.partial")
@@ -112,7 +112,7 @@ def write_report(
     except OSError as error:
         raise OutputError(
             f"directory {str(target)!r} cannot be written ({error.strerror or error}); "
-            "free space there or choose another place"
+            "free space there or choose another place."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -152,10 +152,10 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 def _resolved(directory: str | os.PathLike[str]) -> Path:
     """Return the absolute path with links followed, so that a rename stays on one disk."""
     if not os.fspath(directory):
-        raise OutputError("directory is empty; give the path of a new directory")
+        raise OutputError("directory is empty; give the path of a new directory.")
     try:
         return Path(directory).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise OutputError(
-            f"directory {os.fspath(directory)!r} is not a usable path ({error}); give another"
+            f"directory {os.fspath(directory)!r} is not a usable path ({error}); give another."
         ) from error

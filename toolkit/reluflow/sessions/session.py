@@ -84,7 +84,7 @@ class Session:
         except Exception as error:
             shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(
-                f"the model failed on inputs {shapes}: {one_sentence(error)}"
+                f"the model failed on inputs {shapes}: {one_sentence(error)}."
             ) from error
 
 
@@ -166,7 +166,7 @@ def open_session(
             disabled_optimizers=_harmful(model),
         )
     except Exception as error:
-        raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}") from error
+        raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}.") from error
     return Session(session, outputs or [o.name for o in session.get_outputs()])
 
 
@@ -199,5 +199,5 @@ def _write_to(path: Path, options: Any) -> None:
 
 def one_sentence(error: BaseException) -> str:
     """Return ONNX Runtime's message without codes, source paths and line breaks."""
-    text = " ".join(_NOISE.sub("", str(error)).split())
+    text = " ".join(_NOISE.sub("", str(error)).split()).rstrip(".")
     return text[:397] + "..." if len(text) > 400 else text or type(error).__name__

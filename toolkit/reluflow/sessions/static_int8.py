@@ -66,7 +66,7 @@ def static_int8(
         except Exception as error:
             raise ModelError(
                 f"ONNX Runtime cannot quantise the model to int8: {one_sentence(error)}; "
-                "leave the comparison with int8 out"
+                "leave the comparison with int8 out."
             ) from error
         finally:
             root.setLevel(level)

@@ -45,7 +45,7 @@ def prepared(column: Column, spec: InputSpec, given: Preprocessing | None) -> tu
         raise DataError(
             f"data for input '{spec.name}' are images of {blank.shape[1]} x {blank.shape[2]} "
             f"pixels, but the model wants {spec}; give a preprocessing with "
-            f"size={plan.size} to resize them"
+            f"size={plan.size} to resize them."
         )
     pixels = fit_batch(blank, plan)
     shape = plan.sample_shape(pixels.shape[1], pixels.shape[2])
@@ -77,7 +77,7 @@ def _channel_axis(
     if first == last:
         raise DataError(
             f"data for input '{spec.name}' are bytes {list(shape)} a sample, which does not tell "
-            "where 1 or 3 channels are; give arrays [N, H, W], [N, H, W, 3] or [N, 3, H, W]"
+            "where 1 or 3 channels are; give arrays [N, H, W], [N, H, W, 3] or [N, 3, H, W]."
         )
     return 0 if first else 2
 
@@ -88,5 +88,5 @@ def _check_flat(plan: Plan, shape: tuple[int, ...]) -> None:
     if isinstance(size, int) and size != math.prod(shape):
         raise DataError(
             f"data for input '{plan.spec.name}' have {math.prod(shape)} numbers a sample after "
-            f"preprocessing, but the model wants {plan.spec}; change size, crop or channel_order"
+            f"preprocessing, but the model wants {plan.spec}; change size, crop or channel_order."
         )

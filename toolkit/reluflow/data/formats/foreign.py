@@ -38,7 +38,7 @@ def as_array(value: object, what: str, place: str = "") -> np.ndarray:
     except Exception as error:  # a foreign tensor's own conversion may raise anything
         raise DataError(
             f"{what} a {type(value).__name__}{place} that numpy cannot read ({first_line(error)}); "
-            "give arrays"
+            "give arrays."
         ) from error
 
 
@@ -63,7 +63,7 @@ def refuse_dataset(source: object) -> None:
         raise DataError(
             f"data are a torch dataset ({type(source).__name__}), whose items are single samples; "
             "give an iterable of batches: "
-            "(inputs for inputs, *_ in torch.utils.data.DataLoader(dataset, batch_size=64))"
+            "(inputs for inputs, *_ in torch.utils.data.DataLoader(dataset, batch_size=64))."
         )
 
 

@@ -62,14 +62,14 @@ def idx_column(path: Path) -> Column:
             offset = stream.tell()
     except READ_ERRORS as error:
         raise DataError(
-            f"{label} cannot be read ({first_line(error)}); write or download it again"
+            f"{label} cannot be read ({first_line(error)}); write or download it again."
         ) from error
     check_kind(f"the data of {label}", dtype, shape)
     promised = math.prod(shape) * dtype.itemsize
     if not zipped and path.stat().st_size - offset != promised:
         raise DataError(
             f"{label} is damaged: its header promises {promised} bytes of elements, "
-            f"{path.stat().st_size - offset} are there; write or download it again"
+            f"{path.stat().st_size - offset} are there; write or download it again."
         )
     return BlockColumn(label, opener, offset, shape, dtype)
 
@@ -79,9 +79,9 @@ def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[An
     if not is_idx(head):
         raise DataError(
             f"{label} does not begin as an idx file does (first bytes {head.hex(' ') or 'none'}); "
-            "give an uncompressed or gzipped idx file such as MNIST's"
+            "give an uncompressed or gzipped idx file such as MNIST's."
         )
     raw = stream.read(4 * head[3])
     if len(raw) < 4 * head[3]:
-        raise DataError(f"{label} ends within its header; write or download it again")
+        raise DataError(f"{label} ends within its header; write or download it again.")
     return struct.unpack(f">{head[3]}I", raw), _TYPES[head[2]]

@@ -48,7 +48,7 @@ def list_images(folder: Path) -> tuple[list[Path], int]:
 
     def fail(error: OSError) -> None:
         raise DataError(
-            f"folder '{error.filename}' cannot be read ({error.strerror}); change its permissions"
+            f"folder '{error.filename}' cannot be read ({error.strerror}); change its permissions."
         ) from error
 
     for root, folders, files in os.walk(folder, onerror=fail):
@@ -61,7 +61,7 @@ def list_images(folder: Path) -> tuple[list[Path], int]:
     if not names:
         raise DataError(
             f"folder '{folder}' holds no image ({others} other files); "
-            f"images end in {', '.join(sorted(SUFFIXES))}"
+            f"images end in {', '.join(sorted(SUFFIXES))}."
         )
     names.sort(key=lambda name: (natural_key(name), name))
     return [folder / name for name in names], others
@@ -83,10 +83,10 @@ def identify(paths: Sequence[Path], folder: Path) -> list[list[object]]:
             status = path.stat()
         except OSError as error:
             raise DataError(
-                f"image '{path}' cannot be read ({error.strerror}); remove it or mend the link"
+                f"image '{path}' cannot be read ({error.strerror}); remove it or mend the link."
             ) from error
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"image '{path}' is no regular file; remove it from the folder")
+            raise DataError(f"image '{path}' is no regular file; remove it from the folder.")
         name = path.relative_to(folder).as_posix()
         files.append([name, status.st_size, status.st_mtime_ns])
     return files
@@ -118,7 +118,7 @@ class ImageColumn(Column):
                 raise DataError(
                     f"image '{self.paths[index]}' has {height} x {width} pixels, but "
                     f"'{self.paths[0]}' has {self._pixels[0]} x {self._pixels[1]}; "
-                    "give a size to bring all images to"
+                    "give a size to bring all images to."
                 )
             batch[row] = pixels
         return self._plan.finish(batch)

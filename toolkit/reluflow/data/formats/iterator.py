@@ -69,14 +69,14 @@ class IteratorSource(DataSource):
         if self._spent and not self.rereadable:
             raise DataError(
                 "data are an iterator that has been read already and cannot start again; "
-                "give a list, a dataset or a function that returns a new iterator"
+                "give a list, a dataset or a function that returns a new iterator."
             )
         self._spent = True
         source: Any = self._source() if callable(self._source) else self._source
         if not isinstance(source, Iterable):
             raise DataError(
                 f"data came from a function that returned {type(source).__name__}; "
-                "let it return an iterator of batches"
+                "let it return an iterator of batches."
             )
         return iter(source)
 
@@ -90,7 +90,7 @@ class IteratorSource(DataSource):
             yield batch
         if seen == 0:
             raise DataError(
-                "data have zero samples: the iterator yielded nothing; give at least one"
+                "data have zero samples: the iterator yielded nothing; give at least one."
             )
 
     def _take(self, indices: Sequence[int]) -> Batch:
@@ -107,7 +107,7 @@ class IteratorSource(DataSource):
             if not left:
                 break
         if left:
-            raise DataError(f"data have {first} samples, so sample {left[0]} is not among them")
+            raise DataError(f"data have {first} samples, so sample {left[0]} is not among them.")
         return {name: _join([part[name] for part in found]) for name in found[0]}
 
     def _pieces(self, start: int) -> Iterator[Batch]:
@@ -150,7 +150,7 @@ def as_batch(item: object, inputs: Sequence[InputSpec], number: int) -> Batch:
             names = ", ".join(f"'{spec.name}'" for spec in inputs)
             raise DataError(
                 f"{what} is a {type(item).__name__} of {len(item)}, but the model has "
-                f"{len(inputs)} input(s) ({names}); yield one array for each input and no labels"
+                f"{len(inputs)} input(s) ({names}); yield one array for each input and no labels."
             )
         values = {spec.name: value for spec, value in zip(inputs, item, strict=True)}
     elif len(inputs) == 1:
@@ -158,7 +158,7 @@ def as_batch(item: object, inputs: Sequence[InputSpec], number: int) -> Batch:
     else:
         raise DataError(
             f"{what} is a single {type(item).__name__}, but the model has {len(inputs)} inputs; "
-            "yield a tuple in input order or a dict by name"
+            "yield a tuple in input order or a dict by name."
         )
     batch = {spec.name: _array(values[spec.name], spec, what) for spec in inputs}
     check_lengths({name: len(array) for name, array in batch.items()}, f"{what} has")
@@ -222,7 +222,7 @@ def _join(parts: list[Array]) -> Array:
     if len({part.shape[1:] for part in parts}) > 1:
         raise DataError(
             "the samples at these indices differ in shape, so they do not fit one array; "
-            "take them one at a time"
+            "take them one at a time."
         )
     return np.concatenate(parts)
 

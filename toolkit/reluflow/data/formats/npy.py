@@ -65,7 +65,7 @@ def read_header(stream: IO[bytes], label: str) -> NpyHeader:
                 raise ValueError(f"format version {version[0]}.{version[1]} holds records")
     except Exception as error:  # the header is a Python literal: its parser raises many types
         raise DataError(
-            f"{label} is no readable .npy array ({first_line(error)}); save it again with numpy"
+            f"{label} is no readable .npy array ({first_line(error)}); save it again with numpy."
         ) from error
     shape, fortran, dtype = header
     check_kind(label_plural(label), dtype, shape)
@@ -103,7 +103,7 @@ def npy_column(path: Path) -> Column:
     if have < header.n_bytes:
         raise DataError(
             f"{label} is truncated: its header promises {header.n_bytes} bytes of elements, "
-            f"{have} are there; write or download it again"
+            f"{have} are there; write or download it again."
         )
     if header.fortran:
         return FortranColumn(label, path, header.offset, header.shape, header.dtype)

@@ -55,7 +55,7 @@ def npz_columns(path: Path, inputs: Sequence[InputSpec]) -> NpzColumns:
             keywords = ", ".join(f"'{name}': ..." for name in wanted)
             raise DataError(
                 f"'{path}' holds the arrays {listing(members)}, but the model wants "
-                f"{listing(wanted)}; save it with numpy.savez(path, **{{{keywords}}})"
+                f"{listing(wanted)}; save it with numpy.savez(path, **{{{keywords}}})."
             )
         names = {name: name for name in wanted}
     columns = {name: _column(path, members[key]) for name, key in names.items()}
@@ -84,13 +84,13 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     except (*READ_ERRORS, NotImplementedError) as error:
         raise DataError(
             f"'{path}' is no readable .npz archive ({first_line(error)}); "
-            "write or download it again"
+            "write or download it again."
         ) from error
     members = {info.filename.removesuffix(".npy"): info for info in infos}
     if not members:
-        raise DataError(f"'{path}' is a zip without any .npy array; save it with numpy.savez")
+        raise DataError(f"'{path}' is a zip without any .npy array; save it with numpy.savez.")
     if len(members) < len(infos):
-        raise DataError(f"'{path}' holds two arrays of one name; save it again with numpy.savez")
+        raise DataError(f"'{path}' holds two arrays of one name; save it again with numpy.savez.")
     return members
 
 
@@ -132,16 +132,16 @@ def _column(path: Path, info: zipfile.ZipInfo) -> Column:
             header = read_header(stream, label)
     except (*READ_ERRORS, NotImplementedError) as error:
         raise DataError(
-            f"{label} cannot be opened ({first_line(error)}); write or download the file again"
+            f"{label} cannot be opened ({first_line(error)}); write or download the file again."
         ) from error
     if header.offset + header.n_bytes != info.file_size:
         raise DataError(
             f"{label} is damaged: its header promises {header.n_bytes} bytes of elements, "
-            f"the archive holds {info.file_size - header.offset}; write or download it again"
+            f"the archive holds {info.file_size - header.offset}; write or download it again."
         )
     if header.fortran:
         raise DataError(
             f"{label} is in Fortran order, which cannot be streamed out of an archive; "
-            "save numpy.ascontiguousarray(x) instead"
+            "save numpy.ascontiguousarray(x) instead."
         )
     return BlockColumn(label, opener, header.offset, header.shape, header.dtype)

@@ -53,7 +53,7 @@ class RandomData:
 def _whole(name: str, value: object, least: int) -> None:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:  # type: ignore[operator]
-        raise OptionError(f"{name} is {value!r}; give a whole number of at least {least}")
+        raise OptionError(f"{name} is {value!r}; give a whole number of at least {least}.")
 
 
 class RandomColumn(Column):
@@ -102,7 +102,7 @@ def _bound(spec: InputSpec, asked: RandomData) -> int:
     if spec.dtype.kind in "iu" and bound - 1 > np.iinfo(spec.dtype).max:
         raise OptionError(
             f"high is {bound} for input '{spec.name}', but {spec.dtype} ends at "
-            f"{np.iinfo(spec.dtype).max}; give a smaller bound"
+            f"{np.iinfo(spec.dtype).max}; give a smaller bound."
         )
     return bound
 
@@ -111,7 +111,7 @@ def _sizes(spec: InputSpec, asked: RandomData) -> tuple[int, ...]:
     if spec.shape is None:
         raise OptionError(
             f"input '{spec.name}' has an unknown rank, so random data cannot be drawn for it; "
-            "give data of the right shape"
+            "give data of the right shape."
         )
     sizes: list[int] = []
     for axis, dim in enumerate(spec.shape[1:], start=1):
@@ -122,7 +122,7 @@ def _sizes(spec: InputSpec, asked: RandomData) -> tuple[int, ...]:
             key = dim if isinstance(dim, str) else place
             raise OptionError(
                 f"input '{spec.name}' wants {spec}, and axis {axis} has no size; "
-                f"give it one: RandomData({asked.n_samples}, dims={{'{key}': 224}})"
+                f"give it one: RandomData({asked.n_samples}, dims={{'{key}': 224}})."
             )
         sizes.append(int(size))
     return tuple(sizes)
@@ -133,7 +133,7 @@ def _check_size(spec: InputSpec, sizes: tuple[int, ...]) -> None:
     if taken > _LARGEST_BYTES:
         raise OptionError(
             f"one sample of input '{spec.name}' is {spec.dtype} {list(sizes)} and takes {taken:,} "
-            f"bytes, more than the {_LARGEST_BYTES:,} that are drawn at most; give smaller sizes"
+            f"bytes, more than the {_LARGEST_BYTES:,} that are drawn at most; give smaller sizes."
         )
 
 

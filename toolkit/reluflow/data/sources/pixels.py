@@ -52,7 +52,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
     except Exception as error:  # decoders raise anything on damaged files
         raise DataError(
             f"image '{path}' cannot be decoded ({first_line(error)}); "
-            "remove the file or write it again"
+            "remove the file or write it again."
         ) from error
 
 
@@ -132,5 +132,5 @@ def fit_batch(batch: Array, plan: Plan) -> Array:
     except ValueError as error:
         raise DataError(
             f"images for input '{plan.spec.name}' cannot be cropped: {first_line(error)}; "
-            "give a smaller crop"
+            "give a smaller crop."
         ) from error

@@ -65,7 +65,7 @@ class Preprocessing:
         for name, accepted in _CHOICES.items():
             if getattr(self, name) not in accepted:
                 words = ", ".join(repr(choice) for choice in accepted)
-                raise OptionError(f"{name} is {getattr(self, name)!r}; give one of {words}")
+                raise OptionError(f"{name} is {getattr(self, name)!r}; give one of {words}.")
         for name in ("size", "crop"):
             object.__setattr__(self, name, _pair(name, getattr(self, name)))
         for name in ("mean", "std"):
@@ -79,7 +79,7 @@ def _pair(name: str, value: object) -> tuple[int, int] | None:
     pair = tuple(value) if isinstance(value, Sequence) else ()
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
     if len(pair) != 2 or not whole or not all(1 <= n <= 65535 for n in pair):
-        raise OptionError(f"{name} is {value!r}; give (height, width) in pixels, each 1 to 65535")
+        raise OptionError(f"{name} is {value!r}; give (height, width) in pixels, each 1 to 65535.")
     return int(pair[0]), int(pair[1])
 
 
@@ -93,7 +93,7 @@ def _numbers(name: str, value: object) -> tuple[float, ...] | None:
     fine = all(np.isfinite(numbers)) and not (name != "mean" and any(n <= 0 for n in numbers))
     if not numbers or not fine:
         above = "finite numbers" if name == "mean" else "finite numbers above zero"
-        raise OptionError(f"{name} is {value!r}; give {above}, one a channel")
+        raise OptionError(f"{name} is {value!r}; give {above}, one a channel.")
     return numbers
 
 
@@ -198,7 +198,7 @@ def make_plan(given: Preprocessing, spec: InputSpec, channels: int | None) -> Pl
     if not is_floating(spec.dtype) and (given.mean is not None or given.std is not None):
         raise DataError(
             f"mean and std were given, but input '{spec.name}' wants {spec}, whole numbers; "
-            "leave them out"
+            "leave them out."
         )
     layout = _layout(given, spec)
     order = _order(given, spec, layout, channels)
@@ -222,7 +222,7 @@ def _layout(given: Preprocessing, spec: InputSpec) -> str:
     if rank != 4:
         raise DataError(
             f"input '{spec.name}' wants {spec}, which is no image; images feed inputs such as "
-            "[N, 3, H, W], [N, H, W, 3], [N, H, W] or [N, D]"
+            "[N, 3, H, W], [N, H, W, 3], [N, H, W] or [N, D]."
         )
     if given.layout is not None or spec.shape is None:
         return str(given.layout)
@@ -235,7 +235,7 @@ def _layout(given: Preprocessing, spec: InputSpec) -> str:
             break
     raise DataError(
         f"input '{spec.name}' wants {spec}, which does not tell where the channels are; "
-        "give the layout, 'nchw' or 'nhwc'"
+        "give the layout, 'nchw' or 'nhwc'."
     )
 
 
@@ -252,7 +252,7 @@ def _order(
     if count not in (1, 3):
         raise DataError(
             f"input '{spec.name}' wants {spec}, which does not tell whether images are gray or "
-            "in colour; give the channel order, 'rgb', 'bgr' or 'gray'"
+            "in colour; give the channel order, 'rgb', 'bgr' or 'gray'."
         )
     return "gray" if count == 1 else "rgb"
 
@@ -271,7 +271,7 @@ def _check_counts(plan: Plan) -> None:
         if numbers is not None and len(numbers) not in (1, plan.channels):
             raise DataError(
                 f"{name} has {len(numbers)} numbers, but input '{plan.spec.name}' wants "
-                f"{plan.spec} with {plan.channels} channel(s); give one number a channel"
+                f"{plan.spec} with {plan.channels} channel(s); give one number a channel."
             )
     final = plan.crop or plan.size
     if final is None:
@@ -282,5 +282,5 @@ def _check_counts(plan: Plan) -> None:
     if any(isinstance(w, int) and w != s for w, s in zip(wanted[1:], shape, strict=True)):
         raise DataError(
             f"preprocessing makes samples of {list(shape)}, but input '{plan.spec.name}' wants "
-            f"{plan.spec}; change size, crop, channel_order or layout"
+            f"{plan.spec}; change size, crop, channel_order or layout."
         )

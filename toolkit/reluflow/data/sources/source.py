@@ -60,9 +60,9 @@ class DataSource(ABC):
         self.check_batch(batch_size)
         n_samples = self.n_samples
         if isinstance(start, bool) or not isinstance(start, int | np.integer) or start < 0:
-            raise OptionError(f"start is {start!r}; give a sample number of at least 0")
+            raise OptionError(f"start is {start!r}; give a sample number of at least 0.")
         if n_samples is not None and start > n_samples:
-            raise OptionError(f"start is {start}, but the data have only {n_samples} samples")
+            raise OptionError(f"start is {start}, but the data have only {n_samples} samples.")
         return self._batches(int(batch_size), int(start))
 
     def check_batch(self, batch_size: int) -> None:
@@ -94,9 +94,9 @@ class DataSource(ABC):
         for index in wanted:
             if index < 0 or (n_samples is not None and index >= n_samples):
                 count = "an unknown number of" if n_samples is None else n_samples
-                raise OptionError(f"indices hold {index}, but the data have {count} samples")
+                raise OptionError(f"indices hold {index}, but the data have {count} samples.")
         if not wanted:
-            raise OptionError("indices are empty; give at least one sample number")
+            raise OptionError("indices are empty; give at least one sample number.")
         order = sorted(set(wanted))
         rows = np.searchsorted(order, wanted)
         return {name: array[rows] for name, array in self._take(order).items()}
@@ -172,7 +172,7 @@ class ColumnSource(DataSource):
             return {spec.name: self.columns[spec.name].take(indices) for spec in self.inputs}
         except MemoryError as error:
             raise DataError(
-                f"{len(indices)} samples do not fit into memory at once; take fewer"
+                f"{len(indices)} samples do not fit into memory at once; take fewer."
             ) from error
 
 

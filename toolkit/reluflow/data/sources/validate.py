@@ -20,22 +20,22 @@ def check_specs(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
         DataError: no input at all, an input of strings or without a batch axis.
     """
     if not inputs:
-        raise DataError("the model has no input to feed; data are of no use to it")
+        raise DataError("the model has no input to feed; data are of no use to it.")
     for spec in inputs:
         if spec.dtype.kind in "OUSTMm" or spec.dtype.type is np.void:
             raise DataError(
                 f"input '{spec.name}' takes {spec.dtype} elements, but only numbers and booleans "
-                "can be fed; cut the model behind the part that handles them"
+                "can be fed; cut the model behind the part that handles them."
             )
         if spec.shape is not None and not spec.shape:
             raise DataError(
                 f"input '{spec.name}' is a scalar without a batch axis, which data cannot fill "
-                "sample by sample; make it an initializer of the model"
+                "sample by sample; make it an initializer of the model."
             )
         if spec.shape and any(dim == 0 for dim in spec.shape if isinstance(dim, int)):
             raise DataError(
                 f"input '{spec.name}' wants {spec}, which has no elements; "
-                "export the model with sizes above zero"
+                "export the model with sizes above zero."
             )
     return tuple(inputs)
 
@@ -62,12 +62,12 @@ def check_names(names: Sequence[str], inputs: Sequence[InputSpec], what: str) ->
     if missing:
         raise DataError(
             f"{what} nothing for input {listing(missing)}; "
-            f"found {listing(names)}, the model wants {listing(wanted)}: rename or add arrays"
+            f"found {listing(names)}, the model wants {listing(wanted)}: rename or add arrays."
         )
     if unknown:
         raise DataError(
             f"{what} {listing(unknown)}, but the model's inputs are {listing(wanted)}; "
-            "leave the others out or rename them"
+            "leave the others out or rename them."
         )
 
 
@@ -81,11 +81,11 @@ def check_lengths(lengths: Mapping[str, int], what: str) -> int:
         counts = ", ".join(f"'{name}' has {n}" for name, n in lengths.items())
         raise DataError(
             f"{what} inputs of different length ({counts}); "
-            "every input needs the same number of samples along its first axis"
+            "every input needs the same number of samples along its first axis."
         )
     n_samples = next(iter(lengths.values()))
     if n_samples == 0:
-        raise DataError(f"{what} zero samples; give at least one")
+        raise DataError(f"{what} zero samples; give at least one.")
     return n_samples
 
 
@@ -103,16 +103,16 @@ def check_kind(what: str, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
     if dtype.kind == "O":
         raise DataError(
             f"{what} hold Python objects, which are never unpickled; "
-            "save arrays of numbers, all samples of one shape"
+            "save arrays of numbers, all samples of one shape."
         )
     if dtype.names is not None or dtype.kind in "USTMm":
-        raise DataError(f"{what} have element type {dtype}; only numbers and booleans can be fed")
+        raise DataError(f"{what} have element type {dtype}; only numbers and booleans can be fed.")
     if len(shape) == 0:
-        raise DataError(f"{what} are a single number without a batch axis; give shape [N, ...]")
+        raise DataError(f"{what} are a single number without a batch axis; give shape [N, ...].")
     if any(dim < 0 for dim in shape):
-        raise DataError(f"{what} declare shape {sizes(shape)}; no axis can be negative")
+        raise DataError(f"{what} declare shape {sizes(shape)}; no axis can be negative.")
     if math.prod(shape[1:]) == 0:
-        raise DataError(f"{what} have shape {sizes(shape)}, so a sample has no elements")
+        raise DataError(f"{what} have shape {sizes(shape)}, so a sample has no elements.")
 
 
 def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
@@ -132,7 +132,7 @@ def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> 
     steps = [step for step in (_shape_hint(spec.shape, shape), _dtype_hint(spec, dtype)) if step]
     raise DataError(
         f"data for input '{spec.name}' are {tensor(dtype, shape)}, "
-        f"but the model wants {spec}; {' and '.join(steps)}"
+        f"but the model wants {spec}; {' and '.join(steps)}."
     )
 
 
@@ -186,14 +186,14 @@ def check_batch_size(batch_size: object, inputs: Sequence[InputSpec]) -> int:
         OptionError: not a whole number above zero, or not the model's fixed batch size.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
-        raise OptionError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
+        raise OptionError(f"batch_size is {batch_size!r}; give a whole number of at least 1.")
     if batch_size < 1:
-        raise OptionError(f"batch_size is {batch_size}; give a whole number of at least 1")
+        raise OptionError(f"batch_size is {batch_size}; give a whole number of at least 1.")
     for spec in inputs:
         if spec.batch_size is not None and spec.batch_size != batch_size:
             raise OptionError(
                 f"batch_size is {batch_size}, but input '{spec.name}' wants {spec}; "
-                f"use batch size {spec.batch_size}"
+                f"use batch size {spec.batch_size}."
             )
     return int(batch_size)
 
@@ -212,5 +212,5 @@ def check_multiple(n_samples: int, inputs: Sequence[InputSpec]) -> None:
         advice = f"limit the data to {most} samples" if most else f"give at least {size} samples"
         raise DataError(
             f"input '{spec.name}' wants {spec}, a fixed batch of {size}, and {n_samples} samples "
-            f"are no multiple of it; {advice} or export the model with a free batch size"
+            f"are no multiple of it; {advice} or export the model with a free batch size."
         )

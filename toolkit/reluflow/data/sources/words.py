@@ -61,6 +61,6 @@ def near_names(path: Path) -> str:
     try:
         siblings = [entry.name for entry in path.parent.iterdir()]
     except OSError:
-        return f"; its folder '{path.parent}' does not exist or cannot be read"
+        return f"; its folder '{path.parent}' does not exist or cannot be read."
     close = difflib.get_close_matches(path.name, siblings, n=3, cutoff=0.5)
-    return f"; did you mean {listing(close)}?" if close else "; check the path"
+    return f"; did you mean {listing(close)}?" if close else "; check the path."

@@ -66,7 +66,7 @@ def read_answers(
     if array.ndim < 1 or array.dtype.kind not in "iubf" or not np.isfinite(array).all():
         raise DataError(
             f"labels of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
-            "first axis over the inputs"
+            "first axis over the inputs."
         )
     whole = array.dtype.kind in "iu"
     return array[:limit].astype(np.int64) if whole else array[:limit]
@@ -104,7 +104,7 @@ def read_targets(
     if array.ndim < 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise DataError(
             f"targets of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
-            "first axis over the inputs"
+            "first axis over the inputs."
         )
     return array[:limit].astype(np.float32)
 
@@ -112,7 +112,7 @@ def read_targets(
 def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if len(shape) != 1 or dtype.kind not in "iu":
         raise DataError(
-            f"labels of '{file}' are {dtype} {list(shape)}; give one whole number an input"
+            f"labels of '{file}' are {dtype} {list(shape)}; give one whole number an input."
         )
 
 

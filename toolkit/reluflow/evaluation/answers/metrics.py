@@ -57,7 +57,7 @@ def accuracy(outputs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     if rows.ndim != 2 or rows.shape[1] < 2 or labels.shape != rows.shape[:1]:
         raise DataError(
             f"outputs are {list(outputs.shape)} and labels {list(labels.shape)}; accuracy takes "
-            "one row of class scores for each label: use evaluate for other outputs"
+            "one row of class scores for each label: use evaluate for other outputs."
         )
     return float(np.mean(rows.argmax(axis=1) == labels))
 

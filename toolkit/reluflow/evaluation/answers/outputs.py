@@ -80,7 +80,7 @@ def choose_task(
         more = f"; not measured: {', '.join(others)}" if others else ""
         return replace(task, sentence=task.sentence + more)
     if not errors:
-        raise DataError("the model has no output that is an array; there is nothing to measure")
+        raise DataError("the model has no output that is an array; there is nothing to measure.")
     raise errors[0]
 
 
@@ -93,5 +93,5 @@ def _check_rows(name: str, values: Values, n_inputs: int) -> None:
     if values.ndim < 1 or len(values) != n_inputs:
         raise DataError(
             f"output {name!r} is {list(values.shape)} for {n_inputs} inputs, not one answer each; "
-            "choose another output"
+            "choose another output."
         )

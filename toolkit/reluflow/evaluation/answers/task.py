@@ -120,7 +120,7 @@ def recognise(
     numbers = metric is not None and metric.reads == "numbers"
     if output.dtype.kind not in "fiubUSO":
         raise DataError(
-            f"output {name!r} is of type {output.dtype}, which cannot be judged; choose another"
+            f"output {name!r} is of type {output.dtype}, which cannot be judged; choose another."
         )
     if output.dtype.kind != "f" and not numbers:
         task = _labels(name, output, labels)
@@ -226,7 +226,7 @@ def _check_classes(name: str, classes: int, labels: Values) -> None:
     if wrong.any():
         raise DataError(
             f"a label is {int(labels[wrong][0])}, but output {name!r} has the classes 0 to "
-            f"{classes - 1}; number the classes from 0 in the order of the output"
+            f"{classes - 1}; number the classes from 0 in the order of the output."
         )
 
 

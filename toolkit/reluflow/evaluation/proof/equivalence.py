@@ -180,8 +180,8 @@ def _must(step: Any) -> Any:
         return step()
     except (ModelError, DataError) as error:
         raise EquivalenceError(
-            f"a rewrite went wrong, its result was not kept: {error}; "
-            "this is a fault of reluflow: report it with the model"
+            f"a rewrite went wrong, its result was not kept: {str(error).rstrip('.')}; "
+            "this is a fault of reluflow: report it with the model."
         ) from error
 
 
@@ -189,7 +189,7 @@ def _same_names(old: Model, new: Model) -> tuple[str, ...]:
     if new.outputs != old.outputs:
         raise EquivalenceError(
             f"a rewrite went wrong, its result was not kept: it gives {list(new.outputs)} where "
-            f"{list(old.outputs)} were; this is a fault of reluflow: report it with the model"
+            f"{list(old.outputs)} were; this is a fault of reluflow: report it with the model."
         )
     return old.outputs
 

@@ -43,7 +43,7 @@ def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple
     broken = first_broken_name(proto)
     if broken is not None:
         raise ModelError(
-            f"{label} is damaged: the name {broken!r} is not UTF-8 text; export the model again"
+            f"{label} is damaged: the name {broken!r} is not UTF-8 text; export the model again."
         )
     _check_header(proto, label)
     _check_tensors(proto, folders)
@@ -60,42 +60,42 @@ def _check_header(proto: ModelProto, label: str) -> None:
         raise ModelError(
             f"{label} is not an ONNX model: it holds no "
             f"{'graph' if proto.HasField('ir_version') else 'IR version'}; "
-            "give a file that an ONNX exporter wrote"
+            "give a file that an ONNX exporter wrote."
         )
     if not 3 <= proto.ir_version <= onnx.IR_VERSION:
         raise ModelError(
             f"{label} has ONNX IR version {proto.ir_version}; versions 3 to {onnx.IR_VERSION} "
-            "are supported by the installed onnx package; update it or export the model again"
+            "are supported by the installed onnx package; update it or export the model again."
         )
     known = onnx.defs.onnx_opset_version()
     for entry in proto.opset_import:
         if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= known:
             raise ModelError(
                 f"{label} imports opset {entry.version}; opsets 1 to {known} are supported by the "
-                "installed onnx package; update it or export the model again"
+                "installed onnx package; update it or export the model again."
             )
     if not proto.graph.output:
-        raise ModelError(f"{label} has no outputs, so nothing in it would run; export it again")
+        raise ModelError(f"{label} has no outputs, so nothing in it would run; export it again.")
     for group, values in (("input", proto.graph.input), ("output", proto.graph.output)):
         names = [value.name for value in values]
         for name in names:
             if names.count(name) > 1:
                 raise ModelError(
                     f"{label} lists the {group} {name!r} twice; names must be unique; "
-                    "export the model again"
+                    "export the model again."
                 )
 
 
 def _check_tensors(proto: ModelProto, folders: Sequence[Path]) -> None:
     if any(not tensor.name for graph in walk_graphs(proto) for tensor in graph.initializer):
         raise ModelError(
-            "an initializer has no name, so nothing can read it; export the model again"
+            "an initializer has no name, so nothing can read it; export the model again."
         )
     for tensor in walk_tensors(proto):
         if any(dim < 0 for dim in tensor.dims):
             raise ModelError(
                 f"tensor {tensor.name!r} has the negative size {list(tensor.dims)}; "
-                "sizes >= 0 are accepted; export the model again"
+                "sizes >= 0 are accepted; export the model again."
             )
         if is_external(tensor):
             check_external(tensor, folders)
@@ -105,7 +105,7 @@ def _check_tensors(proto: ModelProto, folders: Sequence[Path]) -> None:
                 raise ModelError(
                     f"tensor {tensor.name!r} of element type {tensor.data_type} and size "
                     f"{list(tensor.dims)} holds {found} bytes, which do not fit; "
-                    "export the model again"
+                    "export the model again."
                 )
 
 
@@ -173,7 +173,7 @@ def _sorted(graph: GraphProto, given: set[str], label: str) -> list[NodeProto]:
         stuck = next(node for node, names in zip(graph.node, missing, strict=True) if names)
         raise ModelError(
             f"{label} has a cycle through or before {describe(stuck)}: a tensor needs itself; "
-            "only graphs without cycles are accepted"
+            "only graphs without cycles are accepted."
         )
     return order
 
@@ -184,7 +184,7 @@ def _refuse_undefined(nodes: Iterable[NodeProto], known: set[str], label: str) -
             if name not in known:
                 raise ModelError(
                     f"{label} is broken: {describe(node)} reads {name!r}, which nothing "
-                    "produces; export the model again"
+                    "produces; export the model again."
                 )
 
 
@@ -200,7 +200,7 @@ def _check_names(graph: GraphProto, outer: set[str], label: str) -> None:
             if name and name in known:
                 raise ModelError(
                     f"{label} is broken: the tensor {name!r} is produced more than once, again "
-                    f"by {describe(node)}; names must be unique; export the model again"
+                    f"by {describe(node)}; names must be unique; export the model again."
                 )
             if name:
                 known.add(name)
@@ -208,7 +208,7 @@ def _check_names(graph: GraphProto, outer: set[str], label: str) -> None:
         if value.name not in known:
             raise ModelError(
                 f"{label} is broken: nothing produces the output {value.name!r}; "
-                "export the model again"
+                "export the model again."
             )
 
 
@@ -222,7 +222,7 @@ def _run_checker(proto: ModelProto, base_dir: Path | None, label: str) -> None:
         onnx.checker.check_model(skeleton)
     except Exception as error:  # the checker raises several types, by version
         raise ModelError(
-            f"{label} is not valid ONNX: {_essence(str(error))}; export the model again"
+            f"{label} is not valid ONNX: {_essence(str(error))}; export the model again."
         ) from error
 
 

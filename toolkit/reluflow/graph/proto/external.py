@@ -140,7 +140,7 @@ def external_part(tensor: TensorProto) -> ExternalPart:
     if not location:
         raise ModelError(
             f"tensor {name!r} keeps its data outside the model but names no file; "
-            "export the model again"
+            "export the model again."
         )
     _check_location(name, location)
     try:
@@ -151,7 +151,7 @@ def external_part(tensor: TensorProto) -> ExternalPart:
     if offset < 0 or (length is not None and length < 0):
         raise ModelError(
             f"tensor {name!r} gives offset {entries.get('offset')!r} and length "
-            f"{entries.get('length')!r} into {location!r}; whole numbers >= 0 are accepted"
+            f"{entries.get('length')!r} into {location!r}; whole numbers >= 0 are accepted."
         )
     return ExternalPart(location, offset, length)
 
@@ -162,7 +162,7 @@ def _check_location(name: str, location: str) -> None:
     if path.is_absolute() or windows_drive:
         raise ModelError(
             f"tensor {name!r} keeps its data in the absolute path {location!r}; "
-            "only files in the model's folder are accepted"
+            "only files in the model's folder are accepted."
         )
     depth = 0
     for part in path.parts:
@@ -170,7 +170,7 @@ def _check_location(name: str, location: str) -> None:
         if depth < 0 or "\0" in part:
             raise ModelError(
                 f"tensor {name!r} keeps its data in {location!r}, outside the model's folder; "
-                "only files in that folder are accepted"
+                "only files in that folder are accepted."
             )
 
 
@@ -191,30 +191,30 @@ def check_external(tensor: TensorProto, folders: Sequence[Path]) -> None:
         what = "is a folder" if path.is_dir() else what
         raise ModelError(
             f"external data file {str(path)!r} of tensor {tensor.name!r} {what}; "
-            "put it next to the model"
+            "put it next to the model."
         )
     real = path.resolve()
     if not any(real.is_relative_to(folder.resolve()) for folder in folders):
         raise ModelError(
             f"external data file {str(path)!r} of tensor {tensor.name!r} is a link to "
-            f"{str(real)!r}, outside the model's folder; copy the file there"
+            f"{str(real)!r}, outside the model's folder; copy the file there."
         )
     wanted = byte_size(tensor)
     if wanted is None:
         raise ModelError(
             f"tensor {tensor.name!r} has element type {tensor.data_type}, which cannot be "
-            "kept in an external file; numeric types are accepted"
+            "kept in an external file; numeric types are accepted."
         )
     if part.length is not None and part.length != wanted:
         raise ModelError(
             f"tensor {tensor.name!r} needs {wanted} bytes, but its entry for "
-            f"{part.location!r} gives {part.length}; export the model again"
+            f"{part.location!r} gives {part.length}; export the model again."
         )
     size = path.stat().st_size
     if part.offset + wanted > size:
         raise ModelError(
             f"external data file {str(path)!r} has {size} bytes, but tensor {tensor.name!r} "
-            f"needs bytes {part.offset} to {part.offset + wanted}; the file is incomplete"
+            f"needs bytes {part.offset} to {part.offset + wanted}; the file is incomplete."
         )
 
 
@@ -230,7 +230,7 @@ def read_tensor(tensor: TensorProto, base_dir: Path | None) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"tensor {tensor.name!r} of element type {tensor.data_type} and size "
-            f"{list(tensor.dims)} holds values that do not fit; export the model again"
+            f"{list(tensor.dims)} holds values that do not fit; export the model again."
         ) from error
 
 

@@ -43,10 +43,10 @@ def refusal(source: object) -> str:
     for module, name, words, advice in _EXPORTS:
         for kind in type(source).__mro__:
             if kind.__name__ == name and kind.__module__.startswith(module):
-                return f"model is {words} ({type(source).__name__}); {advice}"
+                return f"model is {words} ({type(source).__name__}); {advice}."
     shown = " ".join(repr(source).split())
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     return (
         f"model {shown} is a {type(source).__name__}; "
-        "give a path, the bytes of an ONNX file or an onnx.ModelProto"
+        "give a path, the bytes of an ONNX file or an onnx.ModelProto."
     )

@@ -151,7 +151,7 @@ class Model:
         except Exception as error:  # protobuf's own error type depends on its backend
             raise ModelError(
                 "the model takes more than 2 GB, which one ONNX file cannot hold; "
-                "use save, which puts weights in a file of their own"
+                "use save, which puts weights in a file of their own."
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -223,25 +223,27 @@ def _digest(model: Model) -> str:
 def _read(path: Path, label: str) -> bytes:
     try:
         if path.is_dir():
-            raise ModelError(f"{label} is a folder; give the .onnx file inside it")
+            raise ModelError(f"{label} is a folder; give the .onnx file inside it.")
         if path.exists() and not path.is_file():
-            raise ModelError(f"{label} is no regular file; give the path of an .onnx file")
+            raise ModelError(f"{label} is no regular file; give the path of an .onnx file.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise ModelError(f"{label} does not exist; give the path of an .onnx file") from None
+        raise ModelError(f"{label} does not exist; give the path of an .onnx file.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{label} cannot be read: {reason}; give a readable .onnx file") from error
+        raise ModelError(
+            f"{label} cannot be read: {reason}; give a readable .onnx file."
+        ) from error
 
 
 def _parse(data: bytes, label: str) -> ModelProto:
     if not data:
-        raise ModelError(f"{label} is empty (0 bytes); give a file that an ONNX exporter wrote")
+        raise ModelError(f"{label} is empty (0 bytes); give a file that an ONNX exporter wrote.")
     proto = ModelProto()
     try:
         proto.ParseFromString(data)
     except Exception as error:  # protobuf's own error type depends on its backend
-        raise ModelError(f"{label} {_diagnose(data)}; give a whole binary ONNX file") from error
+        raise ModelError(f"{label} {_diagnose(data)}; give a whole binary ONNX file.") from error
     return proto
 
 

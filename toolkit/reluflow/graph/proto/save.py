@@ -48,7 +48,7 @@ def save_model(
         if not folder.is_dir():
             raise OutputError(
                 f"cannot write {str(path)!r}: the folder {str(folder)!r} does not exist; "
-                "make it first"
+                "make it first."
             )
         proto = _place_external(proto, base_dir or Path(), path)
         if memory_bytes(proto) > limit:
@@ -57,7 +57,7 @@ def save_model(
             file.write(proto.SerializeToString())
     except OSError as error:
         raise OutputError(
-            f"cannot write {str(path)!r}: {error.strerror or error}; choose a writable place"
+            f"cannot write {str(path)!r}: {error.strerror or error}; choose a writable place."
         ) from error
 
 
@@ -66,11 +66,11 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
     """Give an open file that becomes `path` when all went well."""
     what = what_stands_there(path)
     if what == "a folder":
-        raise OutputError(f"cannot write {str(path)!r}: it is a folder; give the path of a file")
+        raise OutputError(f"cannot write {str(path)!r}: it is a folder; give the path of a file.")
     if what:
         raise OutputError(
             f"cannot write {str(path)!r}: it is {what}, which would be replaced by a file; give "
-            "the path of a new file"
+            "the path of a new file."
         )
     with appearing(path) as partial, partial.open("wb") as file:
         yield file
@@ -175,7 +175,7 @@ def _externalise(proto: ModelProto, path: Path, limit: int) -> ModelProto:
         if left > limit:
             raise ModelError(
                 f"the model keeps {left} bytes of weights outside its initializers' raw data, "
-                "where they cannot be moved to a file; export it again with external data"
+                "where they cannot be moved to a file; export it again with external data."
             )
     return copy
 

@@ -44,7 +44,7 @@ def check_strictly(proto: ModelProto, label: str) -> None:
             fault = fault or (_call_fault(node, called) if called else _input_fault(node, opset))
             if fault:
                 raise ModelError(
-                    f"{label} is not valid ONNX: {describe(node)} {fault}; export the model again"
+                    f"{label} is not valid ONNX: {describe(node)} {fault}; export the model again."
                 )
     _check_growth(proto, functions, label)
 
@@ -130,5 +130,5 @@ def _check_growth(proto: ModelProto, functions: dict[_Key, FunctionProto], label
         raise ModelError(
             f"{label} has {own} nodes, but its functions call each other so often that inlining "
             f"makes {inlined} of them; up to {max(MAX_INLINED_NODES, MAX_GROWTH * own)} are "
-            "accepted; export the model without nested functions"
+            "accepted; export the model without nested functions."
         )

@@ -46,7 +46,7 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
         raise ModelError(
             f"operator {name!r} has weights {attribute(node, 'weight_shape')} in the float model "
             f"and {attribute(given, 'weight_shape')} in the converted one; "
-            "give the model that it was converted from"
+            "give the model that it was converted from."
         )
     for place in (1, 2):
         array = source.constant(given.input[place])
@@ -71,5 +71,5 @@ def _named(editor: Editor, name: str) -> NodeProto:
         return found
     raise ModelError(
         f"there is no PSB operator {name!r} in the model; "
-        "give a converted model and the float model that it was made from"
+        "give a converted model and the float model that it was made from."
     )

@@ -40,7 +40,7 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
         if attribute(node, "draws", "run") != "run":
             raise ModelError(
                 f"node {name_of(node)!r} draws samples for every product, which cannot be baked; "
-                "convert the model with draws='run'"
+                "convert the model with draws='run'."
             )
         _bake(editor, node, samples, seed)
         editor.set_input(node, 4, count)

@@ -136,7 +136,7 @@ def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
         what, name = ("W", node.input[1]) if planes is None else ("emax", node.input[2])
         raise ModelError(
             f"node {name_of(node)!r} ({node.op_type}) computes its input {what}, {name!r}, or "
-            "takes it from outside, so its weights are not known; give a model that stores them"
+            "takes it from outside, so its weights are not known; give a model that stores them."
         )
     shape = _weight_shape(node)
     wanted = (5 + _p_bits(node), -(-math.prod(shape) // 8))
@@ -146,7 +146,7 @@ def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
             f"node {name_of(node)!r} ({node.op_type}) has bit planes {planes.dtype} "
             f"{planes.shape} and exponents {emax.dtype} {emax.shape}; weights of shape {shape} at "
             f"p_bits {_p_bits(node)} need uint8 {wanted} and int8 {shape[:1]}; convert the float "
-            "model again"
+            "model again."
         )
     return planes, emax
 
@@ -160,7 +160,7 @@ def psb_inputs(model: Model) -> tuple[str, str]:
     for node in model._proto.graph.node:
         if is_psb(node):
             return str(node.input[4]), str(node.input[5])
-    raise ModelError("the model has no PSB operator; convert it with to_psb first")
+    raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 
 def is_psb(node: NodeProto) -> bool:

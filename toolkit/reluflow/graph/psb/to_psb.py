@@ -144,12 +144,14 @@ def _check(model: Model, options: PsbOptions) -> None:
     if any(map(is_psb, nodes)):
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} holds PSB operators already; "
-            "give the float model that it was made from"
+            "give the float model that it was made from."
         )
     known = {name_of(node) for node in nodes}
     for name in options.exclude:
         if name not in known:
-            raise OptionError(f"exclude names {name!r}, which is no node of the model's main graph")
+            raise OptionError(
+                f"exclude names {name!r}, which is no node of the model's main graph."
+            )
 
 
 _Done = list[tuple[str, str, str, tuple[str, ...]]]

@@ -50,7 +50,7 @@ def cut_tail(model: Model, keep: Collection[str]) -> CutResult:
     """
     for name in keep:
         if name not in model.outputs:
-            raise OptionError(f"keep names {name!r}, which is no output of the model")
+            raise OptionError(f"keep names {name!r}, which is no output of the model.")
     proto = ModelProto()
     proto.CopyFrom(model._proto)
     graph = proto.graph

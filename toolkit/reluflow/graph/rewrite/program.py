@@ -102,12 +102,12 @@ def _operation(model: Model, node: NodeProto) -> Operation:
     if node.domain not in ("", "ai.onnx"):
         raise ModelError(
             f"node {name!r} is {node.op_type} of domain {node.domain!r}, which only ONNX Runtime "
-            "runs; give a model of ONNX's own operators"
+            "runs; give a model of ONNX's own operators."
         )
     if any(graphs_of(attribute) for attribute in node.attribute):
         raise ModelError(
             f"node {name!r} is {node.op_type} with a subgraph, which cannot be differentiated "
-            "here; give a model without If, Loop and Scan"
+            "here; give a model without If, Loop and Scan."
         )
     attributes = {a.name: _value(model, a) for a in node.attribute}
     for a in node.attribute if node.op_type == "Cast" else ():

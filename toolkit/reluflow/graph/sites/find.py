@@ -13,7 +13,7 @@ from reluflow.graph.sites.layers import feeding_layer
 from reluflow.graph.sites.site import LeftOut, Survey, SwitchSite
 from reluflow.graph.sites.units import unit_axis
 from reluflow.graph.view.index import Node, Scope
-from reluflow.graph.view.nesting import refusal
+from reluflow.graph.view.nesting import why_no_output
 from reluflow.graph.view.structure import Structure, build_structure
 
 
@@ -136,7 +136,7 @@ def _locate(found: Found, structure: Structure, opset: int) -> Located:
         shape=shape,
         scope=node.scope,
         smooth=match.smooth,
-        untappable=reason or refusal(scope, match.tensor, opset),
+        untappable=reason or why_no_output(scope, match.tensor, opset),
         layer=feeding_layer(scope, match.tensor, structure.names),
     )
     return Located(site, node, scope, match.tensor)

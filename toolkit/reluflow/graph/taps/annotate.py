@@ -45,7 +45,7 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
     if unknown:
         raise OptionError(
             f"metrics name the site {unknown[0]!r}, which the model does not have; "
-            "use the names that find_sites gives"
+            "use the names that find_sites gives."
         )
     proto = ModelProto()
     proto.CopyFrom(model._proto)

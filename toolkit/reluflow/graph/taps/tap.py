@@ -110,13 +110,13 @@ def _check_inputs(model: Model) -> None:
     if not model.inputs:
         raise ModelError(
             "the model has no inputs, so its activations cannot depend on data; "
-            "give a model with at least one input"
+            "give a model with at least one input."
         )
     for spec in model.inputs:
         if spec.dtype == object:
             raise ModelError(
                 f"input {spec.name!r} is no tensor of numbers (strings, sequences and maps are "
-                "not accepted); cut the model after its preprocessing"
+                "not accepted); cut the model after its preprocessing."
             )
 
 
@@ -125,7 +125,7 @@ def _found(known: dict[str, Located], site: SwitchSite) -> Located:
     if located is None or (located.site.tensor, located.site.scope) != (site.tensor, site.scope):
         raise OptionError(
             f"site {site.name!r} on tensor {site.tensor!r} is not a site of this model; "
-            "pass sites that find_sites returned for it"
+            "pass sites that find_sites returned for it."
         )
     return located
 

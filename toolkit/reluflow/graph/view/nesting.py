@@ -27,7 +27,7 @@ def levels(scope: Scope) -> list[Scope]:
     return found
 
 
-def refusal(scope: Scope, tensor: str, opset: int) -> str:
+def why_no_output(scope: Scope, tensor: str, opset: int) -> str:
     """Tell why a tensor of a scope cannot be made an output of the model.
 
     Args:

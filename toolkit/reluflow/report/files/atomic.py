@@ -33,7 +33,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(
             f"path {str(target)!r} cannot be written ({error.strerror or error}); "
-            "choose a file in an existing folder that you may write to"
+            "choose a file in an existing folder that you may write to."
         ) from error
 
 
@@ -46,7 +46,7 @@ def refuse_other_files(target: Path) -> None:
     what = what_stands_there(target)
     if what:
         raise OutputError(
-            f"path {str(target)!r} is {what}, which a file would replace; choose another place"
+            f"path {str(target)!r} is {what}, which a file would replace; choose another place."
         )
 
 
@@ -61,7 +61,7 @@ def make_folder(directory: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"folder {str(folder)!r} cannot be made ({error.strerror or error}); choose another"
+            f"folder {str(folder)!r} cannot be made ({error.strerror or error}); choose another."
         ) from error
     return folder
 

@@ -78,14 +78,14 @@ def read_json(path: str | os.PathLike[str]) -> Report:
     if version != FORMAT_VERSION:
         raise OutputError(
             f"path {os.fspath(path)!r} has format_version {version!r}, this reluflow reads "
-            f"{FORMAT_VERSION}; read it with the version of reluflow that wrote it"
+            f"{FORMAT_VERSION}; read it with the version of reluflow that wrote it."
         )
     body = {k: v for k, v in fields.items() if k not in ("format", "format_version")}
     try:
         report: Report = decode(kind, body, "report")
     except Mismatch as error:
         raise OutputError(
-            f"path {os.fspath(path)!r} is a damaged report: {error}; run the analysis again"
+            f"path {os.fspath(path)!r} is a damaged report: {error}; run the analysis again."
         ) from error
     return report
 
@@ -106,14 +106,14 @@ def _load(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise OutputError(
             f"path {os.fspath(path)!r} cannot be read ({error.strerror or error}); "
-            "give a report.json that reluflow wrote"
+            "give a report.json that reluflow wrote."
         ) from error
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or fields.get("format") not in list(FORMATS):
         raise OutputError(
             f"path {os.fspath(path)!r} is not a report of reluflow; "
-            "give a report.json that analyze or compare wrote"
+            "give a report.json that analyze or compare wrote."
         )
     return fields
 

@@ -68,7 +68,7 @@ def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) 
             raise ModelError(
                 f"the model has opset {old} and cannot be raised to {TARGET}, which {needed_by} "
                 f"need: of node {node.name or node.output[0]!r} ({node.op_type}) {done}; export "
-                f"it again with opset {TARGET} or newer"
+                f"it again with opset {TARGET} or newer."
             )
         written += done
     if len(written) == len(graph.node) and all(
