@@ -135,6 +135,8 @@ def main() -> int:
                 shutil.copytree(folder, options.keep / str(number), dirs_exist_ok=True)
                 print(f"  kept in {options.keep / str(number)}", flush=True)
             shutil.rmtree(folder)
+            if counts["models"] % 250 == 0:
+                print(f"{counts['models']} models tried", file=sys.stderr, flush=True)
         worker.stop()
     print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     return int(any(not name.startswith(("models", "contained")) for name in counts))
