@@ -1,6 +1,8 @@
-"""Who may call whom: a room imports the rooms above it, never below."""
+"""Who may call whom: a room imports the rooms above it, and in it a floor those below."""
 
 import ast
+import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,113 @@ def test_the_toolkit_knows_no_bridge() -> None:
     assert names
     for path in FILES:
         assert not {name.split(".")[0] for name in imported(path)} & names, path
+
+
+FLOORS = {
+    "reluflow.data": ["sources", "formats", ""],
+    "reluflow.graph": [
+        "proto",
+        "view",
+        "sites/forms",
+        "sites",
+        "rewrite/opset",
+        "rewrite",
+        "taps",
+        "psb",
+        "",
+    ],
+    "reluflow.patterns": ["kernels", "tables", ""],
+    "reluflow.analysis": ["run", "results", "steps", ""],
+    "reluflow.evaluation": ["answers", "proof", ""],
+    "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],
+    "reluflow.cli": [
+        "_words",
+        "_wrote",
+        "_progress",
+        "_options",
+        "_answers",
+        "commands",
+        "",
+    ],
+    "reluflow_torch": ["sites", "training", "monitoring", "models", ""],
+}
+"""The floors of each room that has any, from the ground up; a file imports its own floor and those
+named before it. "" is the room's own folder."""
+
+MOST_FILES = 15
+"""Files of code in one folder that a reader still takes in at a glance."""
+
+
+def folder_of(room: str) -> Path:
+    return Path(importlib.import_module(room).__file__ or "").parent
+
+
+def floor_of(parts: tuple[str, ...], floors: list[str]) -> str:
+    """Return the innermost floor of a module or folder, given its names below the room."""
+    for length in range(len(parts), 0, -1):
+        if (name := "/".join(parts[:length])) in floors:
+            return name
+    return ""
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Return what a file imports, `from package import module` taken for the module."""
+    names = imported(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def floors_imported(path: Path, room: str) -> set[str]:
+    """Return the floors of its own room that a file imports from."""
+    found = set()
+    for name in modules_imported(path):
+        parts = tuple(name.removeprefix(f"{room}.").split("."))
+        at = folder_of(room).joinpath(*parts)
+        if name.startswith(f"{room}.") and (at.with_suffix(".py").is_file() or at.is_dir()):
+            found.add(floor_of(parts, FLOORS[room]))
+    return found
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_file_imports_only_floors_below_its_own(room: str) -> None:
+    floors = FLOORS[room]
+    arrows = 0
+    for path in sorted(folder_of(room).rglob("*.py")):
+        relative = path.relative_to(folder_of(room)).with_suffix("")
+        own = floor_of(relative.parts, floors)
+        for other in floors_imported(path, room) - {own}:
+            arrows += 1
+            order = f"{room}/{relative} stands on {own or 'the top'!r} and imports {other!r}"
+            assert floors.index(other) < floors.index(own), order
+    assert arrows, f"{room} was not read"
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_every_folder_of_a_room_is_a_floor(room: str) -> None:
+    root = folder_of(room)
+    folders = {path.parent.relative_to(root).as_posix() for path in root.rglob("*.py")} - {"."}
+    listed = {name for name in FLOORS[room] if name and (root / name).is_dir()}
+    assert folders == listed
+    for name in set(FLOORS[room]) - listed - {""}:
+        assert (root / f"{name}.py").is_file(), f"{room} has no {name}"
+
+
+def test_a_room_with_folders_has_floors() -> None:
+    for room in ROOMS:
+        if [path for path in (ROOT / room).rglob("*.py") if path.parent != ROOT / room]:
+            assert f"reluflow.{room}" in FLOORS, room
+
+
+@pytest.mark.parametrize("top", ["toolkit", "exporters", "tests", "benchmarks"])
+def test_no_folder_holds_more_code_than_a_glance_takes_in(top: str) -> None:
+    root = Path(__file__).parents[1] / top
+    counts = Counter(
+        path.parent
+        for path in root.rglob("*")
+        if path.suffix in {".py", ".cpp", ".h"} and path.is_file()
+    )
+    assert counts
+    crowded = {str(folder): n for folder, n in counts.items() if n > MOST_FILES}
+    assert not crowded

@@ -20,7 +20,7 @@ from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
-from reluflow.evaluation.proof.proven import Conversion, convert, proven
+from reluflow.evaluation.proven import Conversion, convert, proven
 from reluflow.evaluation.result import (
     Evaluation,
     LayerCost,

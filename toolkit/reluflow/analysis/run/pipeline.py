@@ -22,7 +22,7 @@ from reluflow.analysis.run.dependence import describe_dependence, find_dependenc
 from reluflow.analysis.run.input_sample import SAMPLE_INPUTS, InputSample
 from reluflow.analysis.run.left_out import left_out_notes
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.analysis.sessions import Sessions, Shown
+from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import Model, TapResult, find_sites, tap

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from reluflow.analysis.results.result import ComparisonReport, SiteComparison
-from reluflow.report._tables import layered_table
 from reluflow.report.pictures.charts import Panel, heat_row, panel, text_of
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables.facts import data_facts, file_name, hash_facts, model_facts
@@ -20,6 +19,7 @@ from reluflow.report.tables.format import (
     site_name,
 )
 from reluflow.report.tables.graded import COMPARISON_GRADED, FLIPS, is_saturated
+from reluflow.report.tables.layered import layered_table
 from reluflow.report.tables.measures import COMPARISON_MEASURES, GREEN, PINK, Measure
 
 _DISTANCE, _TEMPERATURE, _JACCARD, _BORN, _DIED, _NET = COMPARISON_MEASURES

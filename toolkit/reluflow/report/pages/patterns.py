@@ -7,7 +7,6 @@ from typing import Any
 
 from reluflow.analysis.results.result import PatternReport, PatternSummary, SiteReport
 from reluflow.graph import SwitchSite
-from reluflow.report._tables import layered_table
 from reluflow.report.pictures.charts import (
     Panel,
     activity_column,
@@ -45,6 +44,7 @@ from reluflow.report.tables.graded import (
     is_saturated,
     shown_measures,
 )
+from reluflow.report.tables.layered import layered_table
 from reluflow.report.tables.measures import (
     SITE_MEASURES,
     activity,
