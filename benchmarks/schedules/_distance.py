@@ -40,7 +40,7 @@ def patterns(
 
 
 class StepDistance:
-    """Share of samples whose pattern a step changed, per ReLU of a model (SPEC 5).
+    """Share of samples whose pattern a step changed, per ReLU of a model (docs/spec.md, section 5).
 
     Use: `before(batch)`, the training step, `after(batch)`. Both forwards are made apart from
     the training.

@@ -90,7 +90,7 @@ def count_sites(
         statistics: "batch": layers with running statistics normalise by each batch, as in
             training; "running": by these.
 
-    Reference: SPEC section 3, during training.
+    Reference: docs/spec.md, section 3, during training.
     """
     kept, random = BufferSnapshot(model), RandomState(device_of(model))
     flags = [(module, module.training) for module in model.modules()]
@@ -127,7 +127,7 @@ def _has_running_statistics(module: nn.Module) -> bool:
 def measure_site(
     now: SiteCounts, first: SiteCounts | None, last: SiteCounts | None
 ) -> dict[str, float | int]:
-    """Return the measures of SPEC section 3 of one site.
+    """Return the measures of one site (docs/spec.md, section 3).
 
     Args:
         now: its counts.

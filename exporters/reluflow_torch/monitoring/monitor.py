@@ -122,7 +122,7 @@ class PatternMonitor:
         >>> monitor.step, [site.name for site in monitor.distances.sites]
         (4, ['1'])
 
-    Reference: SPEC sections 3 and 5; thesis 3.1.3, 3.2.2 to 3.2.4.
+    Reference: docs/spec.md, section 3 and section 5; thesis 3.1.3, 3.2.2 to 3.2.4.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Bits of the pre-activations of a site, and how many of them are NaN (SPEC section 2)."""
+"""Bits of the pre-activations of a site, and how many of them are NaN (docs/spec.md, section 2)."""
 
 from __future__ import annotations
 

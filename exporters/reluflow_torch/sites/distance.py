@@ -55,7 +55,7 @@ class Distances:
 
     @property
     def mean(self) -> float:
-        """Mean D over the sites, the input of the controller (SPEC section 5)."""
+        """Mean D over the sites, the input of the controller (docs/spec.md, section 5)."""
         return math.fsum(site.distance for site in self.sites) / len(self.sites)
 
     @property

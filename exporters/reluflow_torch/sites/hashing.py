@@ -30,7 +30,7 @@ def fingerprints(bits: Tensor, *, seed: int = DEFAULT_SEED) -> Tensor:
         >>> bool((keys[0] == keys[1]).all()), keys[2].tolist()
         (True, [0, 0])
 
-    Reference: SPEC section 2, default hash.
+    Reference: docs/spec.md, section 2, default hash.
     """
     rows = bits if bits.dim() == 2 else bits.transpose(1, 2).flatten(0, 1)
     planes = _bit_planes(rows.shape[1], seed, str(rows.device))

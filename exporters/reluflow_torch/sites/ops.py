@@ -1,7 +1,7 @@
 """Which operators of torch are switch sites, and where each one switches.
 
 The table is keyed by the operators that the dispatcher sees, so `nn.ReLU`, `F.relu`,
-`Tensor.relu_` and a ReLU inside a library are all the same few rows (SPEC section 1).
+`Tensor.relu_` and a ReLU inside a library are all the same few rows (docs/spec.md, section 1).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ and threshold. (Hashing an operator is slow in torch.)"""
 SMOOTH: dict[int, Threshold] = _overloads(
     _at(0.0), "gelu", "silu", "elu", "celu", "softplus", "mish"
 )
-"""Smooth relatives, sites on request with threshold 0 (SPEC section 1)."""
+"""Smooth relatives, sites on request with threshold 0 (docs/spec.md, section 1)."""
 
 UNIT_AXIS: dict[int, int] = {
     id(operator): axis

@@ -153,7 +153,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     What folds at 0 otherwise (|x|, min(x, 0), sign(x)) is listed in `patterns.folds`, as
     `reluflow inspect` lists it for a file.
 
-    Reference: SPEC sections 1 and 2.
+    Reference: docs/spec.md, section 1 and section 2.
     """
 
     def __init__(

@@ -145,7 +145,7 @@ class StepProbe:
         ...     (measure(1e-6).mean, measure(1e3).mean)
         (0.0, 1.0)
 
-    Reference: SPEC section 5, hypothetical probe.
+    Reference: docs/spec.md, section 5, hypothetical probe.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class ActCoolLR(LRScheduler):
         >>> scheduler.progress
         1.0
 
-    Reference: SPEC section 6; thesis 3.3.2 and A.4.
+    Reference: docs/spec.md, section 6; thesis 3.3.2 and A.4.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ def sensitivity(
         >>> found.sites, found.mean.tolist()
         (('1',), [0.0, 1.0])
 
-    Reference: SPEC section 5; thesis 3.2.3.
+    Reference: docs/spec.md, section 5; thesis 3.2.3.
     """
     probe = StepProbe(model, optimizer, max_samples=max_samples, smooth=smooth)
     found: list[Sensitivity] = []

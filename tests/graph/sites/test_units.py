@@ -1,4 +1,4 @@
-"""The unit axis and the number of units (SPEC: switch sites)."""
+"""The unit axis and the number of units (docs/spec.md, section 1)."""
 
 from __future__ import annotations
 

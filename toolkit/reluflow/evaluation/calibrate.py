@@ -40,7 +40,7 @@ def calibrate(
     Raises:
         DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
 
-    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     options = options or PsbOptions()
     largest = largest_values(model, source, options=options, size=size, threads=threads)

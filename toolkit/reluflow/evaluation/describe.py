@@ -16,7 +16,7 @@ def describe_psb(model: Model) -> PsbDescription:
     Raises:
         ModelError: it has no PSB operator.
 
-    Reference: thesis 4.2.4; SPEC section 8, cost model.
+    Reference: thesis 4.2.4; docs/spec.md, section 8, cost model.
     """
     nodes = find_psb(model)
     if not nodes:

@@ -72,7 +72,7 @@ def evaluate(
         DataError: the number of labels is not that of the inputs, the labels fit no output, or
             the data cannot be read a second time.
 
-    Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2; SPEC section 7.
+    Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2; docs/spec.md, section 7.
     """
     options = options or EvaluationOptions()
     wanted = _metric(metric, options)

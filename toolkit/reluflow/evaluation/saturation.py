@@ -38,7 +38,7 @@ def measure_saturation(
     Returns:
         One record an operator, in graph order.
 
-    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     counting = count_saturation(model)
     session, extra = Runner(counting.model, threads, native).at(samples, seed)

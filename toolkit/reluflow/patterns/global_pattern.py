@@ -78,7 +78,7 @@ def add_site(out: NDArray[np.uint64], site: int, keys: NDArray[np.uint64]) -> No
     Raises:
         OptionError: the keys do not divide evenly among the inputs.
 
-    Reference: thesis, Definition 3 and eq. 2.12; SPEC section 2.
+    Reference: thesis, Definition 3 and eq. 2.12; docs/spec.md, section 2.
     """
     add_sites(out, {site: keys})
 
@@ -120,7 +120,7 @@ def global_keys(per_site: Iterable[tuple[int, NDArray[Any]]], n_inputs: int) -> 
         >>> global_keys([(0, keys)], n_inputs=2).shape
         (2, 2)
 
-    Reference: thesis, Definition 3 and eq. 2.12; SPEC section 2.
+    Reference: thesis, Definition 3 and eq. 2.12; docs/spec.md, section 2.
     """
     out = np.zeros((n_inputs, 2), np.uint64)
     for site, keys in per_site:

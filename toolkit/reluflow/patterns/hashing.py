@@ -77,7 +77,7 @@ def fingerprint(
         >>> bool((found.keys[0] == found.keys[1]).all()), found.active.tolist()
         (True, [2, 0, 0])
 
-    Reference: SPEC section 2, default hash; thesis eq. 3.2.
+    Reference: docs/spec.md, section 2, default hash; thesis eq. 3.2.
     """
     axis, limit = check_pre_activations(x, unit_axis, threshold, threads)
     units = x.shape[axis]

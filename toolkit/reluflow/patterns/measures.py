@@ -98,7 +98,7 @@ def entropy(table: CountTable) -> float:
         >>> entropy(CountTable.from_keys(np.array([[1, 0], [2, 0]], np.uint64)))
         1.0
 
-    Reference: thesis eq. 3.9 as corrected in SPEC section 3 (APE).
+    Reference: thesis eq. 3.9 as corrected in docs/spec.md, section 3 (APE).
     """
     _require_samples(table, "entropy")
     values, multiplicities = table.count_histogram()
@@ -126,7 +126,7 @@ def relative_entropy(table: CountTable, units: int) -> float:
         >>> relative_entropy(CountTable.from_keys(np.array([[1, 0], [2, 0]], np.uint64)), units=8)
         1.0
 
-    Reference: thesis eq. 3.10; SPEC section 3.
+    Reference: thesis eq. 3.10; docs/spec.md, section 3.
     """
     _require_samples(table, "relative_entropy")
     bound = min(float(units), math.log2(table.samples))
@@ -180,7 +180,7 @@ def changes(before: CountTable, after: CountTable) -> Changes:
         >>> changes(a, b)
         Changes(net=0.5, born=1.0, died=0.5)
 
-    Reference: thesis eq. 3.6; SPEC section 3 (born and died).
+    Reference: thesis eq. 3.6; docs/spec.md, section 3 (born and died).
     """
     _require_samples(before, "changes")
     shared = sum(len(x) for x, _ in merge_join(before, after))
@@ -207,7 +207,7 @@ def unit_activity(active: NDArray[np.int64], samples: int) -> UnitActivity:
         >>> found.fraction.tolist(), found.dead, found.always_on
         ([0.0, 0.5, 1.0], 1, 1)
 
-    Reference: SPEC section 3, per unit.
+    Reference: docs/spec.md, section 3, per unit.
     """
     if samples < 1:
         raise OptionError(

@@ -34,7 +34,7 @@ class PatternRecorder:
         ...     read(folder).to_pylist()
         [{'step': 0, 'site': 'relu_1', 'patterns': 12, 'entropy_bits': 3.5}]
 
-    Reference: SPEC section 3; thesis 3.1.3 (measures over training steps).
+    Reference: docs/spec.md, section 3; thesis 3.1.3 (measures over training steps).
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -23,7 +23,7 @@ def active_bits(x: NDArray[Any], unit_axis: int, threshold: float) -> NDArray[np
         unit_axis: axis of the units.
         threshold: the switch's threshold.
 
-    Reference: SPEC section 2; thesis, Definition 1 and eq. 3.2.
+    Reference: docs/spec.md, section 2; thesis, Definition 1 and eq. 3.2.
     """
     rows = np.moveaxis(x, unit_axis, -1)
     with np.errstate(over="ignore"):
@@ -45,7 +45,7 @@ def reference_fingerprint(
         unit_axis: axis of the units.
         threshold: the switch's threshold.
 
-    Reference: SPEC section 2, default hash.
+    Reference: docs/spec.md, section 2, default hash.
     """
     bits = active_bits(x, unit_axis, threshold)
     keys = np.zeros((len(bits), 2), np.uint64)
@@ -67,7 +67,7 @@ def reference_thesis_hash(
         unit_axis: axis of the units.
         threshold: the switch's threshold.
 
-    Reference: thesis 2.2.4, Algorithm 1; SPEC section 2.
+    Reference: thesis 2.2.4, Algorithm 1; docs/spec.md, section 2.
     """
     bits = active_bits(x, unit_axis, threshold)
     packed = np.packbits(bits, axis=1, bitorder="little")

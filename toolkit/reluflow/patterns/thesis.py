@@ -49,7 +49,7 @@ def thesis_hash(
         >>> thesis_hash(np.array([[1.0, -1.0]], np.float32)).tolist()
         [1297036839919550904]
 
-    Reference: thesis 2.2.4, Algorithm 1; SPEC section 2.
+    Reference: thesis 2.2.4, Algorithm 1; docs/spec.md, section 2.
     """
     axis, limit = check_pre_activations(x, unit_axis, threshold, threads)
     out = np.full(sample_count(x, axis), 1610612741, np.int64)
@@ -132,6 +132,6 @@ def occupancy(counts: NDArray[np.int64]) -> float:
         >>> occupancy(np.array([3, 0, 1, 0]))
         0.5
 
-    Reference: SPEC section 3, occupancy; thesis 3.1.3.
+    Reference: docs/spec.md, section 3, occupancy; thesis 3.1.3.
     """
     return float(np.count_nonzero(counts) / len(counts)) if len(counts) else 0.0

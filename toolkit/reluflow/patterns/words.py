@@ -34,7 +34,7 @@ def unit_words(units: int, seed: int = DEFAULT_SEED) -> NDArray[np.uint64]:
         >>> unit_words(2, seed=1234567)[0].tolist()
         [6457827717110365317, 3203168211198807973]
 
-    Reference: SPEC section 2, default hash; Steele, Lea, Flood 2014 (SplitMix64).
+    Reference: docs/spec.md, section 2, default hash; Steele, Lea, Flood 2014 (SplitMix64).
     """
     if units < 0:
         raise OptionError(f"units is {units}, but a site has 0 or more units; give its number.")

@@ -69,7 +69,7 @@ def quantise_activation(
         >>> quantise_activation(np.array([0.5, -1.0, np.inf], np.float32), 4)
         (array([ 2, -4,  7], dtype=int16), 2, 1)
 
-    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     check_range("x_bits", x_bits, 2, 16)
     f = activation_exponent(x, x_bits) if exponent is None else _clamped(int(exponent))

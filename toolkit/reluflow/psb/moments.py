@@ -52,7 +52,7 @@ def weight_variance(
     Raises:
         OptionError: an option is not among the accepted ones.
 
-    Reference: thesis eq. 4.10 and 4.11; SPEC section 7, samplers.
+    Reference: thesis eq. 4.10 and 4.11; docs/spec.md, section 7, samplers.
     """
     n, log2_n, sampler = resolve_samples(samples, sampler)
     p16 = probability16(code)

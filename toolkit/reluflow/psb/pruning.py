@@ -34,7 +34,7 @@ def magnitude_mask(
         >>> magnitude_mask([np.array([3.0, -1.0, 2.0, 0.5])], 0.5)[0].tolist()
         [True, False, True, False]
 
-    Reference: thesis 4.2.4; SPEC section 7.
+    Reference: thesis 4.2.4; docs/spec.md, section 7.
     """
     check_choice("scope", scope, ("tensor", "global"))
     if not 0 <= share < 1:

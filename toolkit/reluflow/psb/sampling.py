@@ -53,7 +53,7 @@ def draws(
         >>> draws(encode(np.array([1.0, 1.5, 1.75]), p_bits=4), samples=4).tolist()
         [0, 2, 3]
 
-    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8; SPEC section 7, samplers.
+    Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8; docs/spec.md, section 7, samplers.
     """
     n, _, sampler = resolve_samples(samples, sampler)
     p16 = probability16(code).reshape(-1)

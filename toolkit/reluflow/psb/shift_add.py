@@ -102,7 +102,7 @@ def shift_adds(code: PsbCode, samples: int) -> int:
         >>> shift_adds(encode(np.array([1.0, 0.0, -2.0]), p_bits=4), 16)
         32
 
-    Reference: thesis eq. 4.9 and 4.2.5; SPEC section 8, cost model.
+    Reference: thesis eq. 4.9 and 4.2.5; docs/spec.md, section 8, cost model.
     """
     n, _, _ = resolve_samples(samples, "nearest")
     return n * int(np.count_nonzero(code.nibble))

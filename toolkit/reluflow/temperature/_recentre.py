@@ -1,4 +1,7 @@
-"""What one probe says about mu (thesis A.4, step 6; eq. 3.44 with SPEC's sign)."""
+"""What one probe says about mu (thesis A.4, step 6).
+
+Eq. 3.44 is taken with the sign of docs/spec.md, section 5.
+"""
 
 from __future__ import annotations
 

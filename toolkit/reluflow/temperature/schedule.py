@@ -21,7 +21,7 @@ WIDTH_EXPONENT = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class PowerSchedule:
-    """T(p) = start (1 - p^gamma), a gamma above 1 stays hot for longer (SPEC 6).
+    """T(p) = start (1 - p^gamma), a gamma above 1 stays hot for longer (docs/spec.md, section 6).
 
     With `printed`, T(p) = start (1 - p)^gamma as eq. 3.45 prints it: it cools faster with gamma.
 

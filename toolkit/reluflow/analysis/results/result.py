@@ -122,7 +122,7 @@ class GradedMeasures:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SiteReport:
-    """Measures of one switch site (SPEC: measures of a count table).
+    """Measures of one switch site (docs/spec.md, section 3).
 
     Attributes:
         site: where it is in the graph.
@@ -286,7 +286,7 @@ class PatternReport(TableFace[SiteReport]):
 
 @dataclass(frozen=True, slots=True)
 class SiteComparison:
-    """One site in two models on the same data (SPEC: measures, temperature).
+    """One site in two models on the same data (docs/spec.md, section 3 and section 5).
 
     Attributes:
         name: the site's name in the first model.

@@ -31,7 +31,7 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
     Raises:
         ModelError: a model has no such operator, or with weights of another shape.
 
-    Reference: SPEC section 7.
+    Reference: docs/spec.md, section 7.
     """
     source = Editor(converted)
     given = _named(source, name)

@@ -247,7 +247,7 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
     Args:
         model: a converted model.
 
-    Reference: thesis 4.2.3, Fig. 4.3; SPEC section 7.
+    Reference: thesis 4.2.3, Fig. 4.3; docs/spec.md, section 7.
     """
     editor = Editor(model)
     found = []

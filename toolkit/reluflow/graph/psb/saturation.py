@@ -54,7 +54,7 @@ def count_saturation(model: Model) -> SaturationCounts:
     Raises:
         ModelError: the model cannot be rewritten.
 
-    Reference: docs/psb-ops.md, activations; SPEC section 7.
+    Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     editor = Editor(model)
     nodes = find_psb(model)

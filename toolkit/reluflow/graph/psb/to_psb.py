@@ -100,7 +100,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         >>> result.converted[0].psb.activation, result.model.n_nodes, result.refused
         ('relu', 1, ())
 
-    Reference: thesis 4.2; SPEC section 7; docs/psb-ops.md.
+    Reference: thesis 4.2; docs/spec.md, section 7; docs/psb-ops.md.
     """
     options = options or PsbOptions()
     _check(model, options)

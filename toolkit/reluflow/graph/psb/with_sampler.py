@@ -27,7 +27,7 @@ def with_sampler(model: Model, sampler: str) -> Model:
         >>> {node.sampler for node in find_psb(with_sampler(psb, "nearest"))}
         {'nearest'}
 
-    Reference: SPEC section 7, samplers.
+    Reference: docs/spec.md, section 7, samplers.
     """
     if sampler not in SAMPLERS:
         raise OptionError(f"sampler is {sampler!r}; accepted are {', '.join(SAMPLERS)}.")

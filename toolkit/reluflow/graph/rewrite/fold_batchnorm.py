@@ -95,7 +95,7 @@ def fold_batchnorm(model: Model) -> FoldResult:
         >>> result.model.n_nodes, result.folded[0].op, result.refused
         (1, 'BatchNormalization', ())
 
-    Reference: thesis 4.2.3; SPEC section 7, BN folding first.
+    Reference: thesis 4.2.3; docs/spec.md, section 7, BN folding first.
     """
     editor = Editor(model)
     order = {id(node): number for number, node in enumerate(editor.nodes)}

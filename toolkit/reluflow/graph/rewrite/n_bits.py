@@ -22,7 +22,7 @@ def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | str
         editor: the model.
         node: a MatMulNBits.
 
-    Reference: ONNX Runtime, docs/ContribOperators.md.
+    Reference: ContribOperators.md in the documentation of ONNX Runtime.
     """
     outputs, inputs, block, bits = (
         int(str(attribute(node, name, usual)))

@@ -67,7 +67,7 @@ def prune(
     Raises:
         OptionError: share or scope is not accepted.
 
-    Reference: thesis 4.2.4; SPEC section 7.
+    Reference: thesis 4.2.4; docs/spec.md, section 7.
     """
     editor = Editor(model)
     found: list[Linear] = []

@@ -61,7 +61,7 @@ def find_sites(model: Model, *, smooth: bool = False) -> tuple[SwitchSite, ...]:
         >>> [(site.op, site.tensor, site.units) for site in find_sites(load(proto))]
         [('Relu', 'x', 4)]
 
-    Reference: SPEC, switch sites; thesis 2.2.4 and 3.2.2.
+    Reference: docs/spec.md, section 1; thesis 2.2.4 and 3.2.2.
     """
     return tuple(found.site for found in locate(model) if smooth or not found.site.smooth)
 
@@ -86,7 +86,7 @@ def survey_sites(model: Model, *, smooth: bool = False) -> Survey:
         >>> [site.op for site in found.sites], [(n.name, n.reason) for n in found.left_out]
         (['Relu'], [('pull', 'it has no lower bound')])
 
-    Reference: SPEC, switch sites.
+    Reference: docs/spec.md, section 1.
     """
     survey = _found(model).survey
     if smooth:

@@ -9,7 +9,7 @@ from reluflow.data import Dim
 
 @dataclass(frozen=True, slots=True)
 class SwitchSite:
-    """One place in a graph where a value is compared with a threshold (SPEC: switch sites).
+    """One place in a graph where a value is compared with a threshold (docs/spec.md, section 1).
 
     Attributes:
         name: unique in the model and stable: the node's name, else its output tensor's.

@@ -58,7 +58,7 @@ def hash_taps(
     Returns:
         The rewritten model and the outputs of each hashed tap.
 
-    Reference: SPEC, activation patterns (default hash).
+    Reference: docs/spec.md, section 2, default hash.
     """
     proto = ModelProto()
     proto.CopyFrom(model._proto)

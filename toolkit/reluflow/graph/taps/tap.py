@@ -84,7 +84,7 @@ def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> T
         >>> tap(model, find_sites(model)).model.outputs
         ('y', 'a')
 
-    Reference: SPEC, switch sites.
+    Reference: docs/spec.md, section 1.
     """
     _check_inputs(model)
     known = {located.site.name: located for located in locate(model)}

@@ -175,7 +175,7 @@ def merge(a: CountTable, b: CountTable, directory: Path | None = None) -> CountT
         >>> merge(a, b) == merge(b, a), merge(a, b).samples
         (True, 3)
 
-    Reference: SPEC section 2, counts.
+    Reference: docs/spec.md, section 2, counts.
     """
     if directory is None and not (a.in_memory and b.in_memory):
         raise OptionError(

@@ -58,7 +58,7 @@ class PatternCounts:
         >>> counts.finish().count_histogram()[0].tolist()
         [1, 2]
 
-    Reference: SPEC section 2, counts; thesis eq. 3.3.
+    Reference: docs/spec.md, section 2, counts; thesis eq. 3.3.
     """
 
     def __init__(

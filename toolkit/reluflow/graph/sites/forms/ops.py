@@ -1,4 +1,4 @@
-"""Single operators that compare with a threshold (SPEC: switch sites)."""
+"""Single operators that compare with a threshold (docs/spec.md, section 1)."""
 
 from __future__ import annotations
 
