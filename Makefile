@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: demo test test-native test-sanitized lint bench records fuzz schedules clean
+.PHONY: demo test test-native test-sanitized lint docs bench records fuzz schedules clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -33,6 +33,10 @@ test-sanitized: test-native $(VENV)/installed-dev
 	RELUFLOW_LIBRARY=$(CURDIR)/build/sanitized/libreluflow.so \
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py \
 	|| { cat build/sanitized/report.* 2>/dev/null; exit 1; }
+
+# The site, in build/site; a warning is an error. The variable silences advertising only.
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Mutated models through every command: COUNT of them, or as many as SECONDS allow.
 COUNT ?= 1000

@@ -1,7 +1,8 @@
 """reluflow opens the box of ReLU networks, from one file format: ONNX.
 
->>> import reluflow
->>> report = reluflow.analyze("model.onnx", "images.npy", "report")  # doctest: +SKIP
+Example:
+    >>> import reluflow
+    >>> report = reluflow.analyze("model.onnx", "images.npy", "report")  # doctest: +SKIP
 """
 
 import lazy_loader

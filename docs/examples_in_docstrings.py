@@ -1,0 +1,19 @@
+"""Lets the site show `Example:` in docstrings as code, as it does `Examples:`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+_HEAD = re.compile(r"^(\s*)Example:[ \t]*$", re.M)
+
+
+class ExamplesInDocstrings(griffe.Extension):
+    """Renames the section before it is parsed; else its prompts would become quotations."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Look at every object that has a docstring."""
+        if obj.docstring is not None:
+            obj.docstring.value = _HEAD.sub(r"\1Examples:", obj.docstring.value)
