@@ -134,7 +134,7 @@ def test_convert_proves_what_it_wrote(tmp_path: Path, capsys) -> None:
 def test_a_conversion_beyond_what_is_accepted_is_not_written(
     tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reluflow.evaluation.proven.SAME_WEIGHTS", 1e-9)
+    monkeypatch.setattr("reluflow.evaluation.conversion.SAME_WEIGHTS", 1e-9)
     out = tmp_path / "p.onnx"
     assert main(["psb", "convert", FLOAT, "-o", str(out)]) == 2
     error = capsys.readouterr().err

@@ -15,12 +15,12 @@ from reluflow.evaluation.answers.metrics import (
 )
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.calibrate import calibrate
+from reluflow.evaluation.conversion import Conversion, convert, proven
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
-from reluflow.evaluation.proven import Conversion, convert, proven
 from reluflow.evaluation.result import (
     Evaluation,
     LayerCost,
