@@ -2,7 +2,7 @@
 
 `python benchmarks/equivalence.py --json benchmarks/equivalence.json --table docs/equivalence.md`
 takes the files of tests/conformance, the shipped models, onnx's light models with random weights,
-and the real networks that are at hand (see _real_networks.py).
+and the real networks that are at hand (see networks/real.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 import onnx
 import onnxruntime
-from _real_networks import FOLDER, real_networks
 from _support import keep
+from networks.real import FOLDER, real_networks
 
 from reluflow.errors import ReluflowError
 from reluflow.evaluation import Equivalence, compare_models, convert

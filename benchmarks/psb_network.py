@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from _networks import images, networks
 from _support import keep
+from networks.random_weights import images, networks
 from onnx import ModelProto
 
 from reluflow.data import open_data

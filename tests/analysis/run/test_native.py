@@ -15,7 +15,7 @@ from reluflow.errors import OptionError
 from reluflow.graph import find_sites, hash_taps, load, tap
 from reluflow.patterns import DEFAULT_SEED
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
+MODELS = Path(__file__).resolve().parents[3] / "models"
 
 
 def without_run(report: PatternReport) -> dict[str, object]:
