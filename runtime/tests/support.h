@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include "cpu.h"
-#include "runner.h"
-#include "weights.h"
+#include "kernels/cpu.h"
+#include "base/runner.h"
+#include "weights/weights.h"
 
 namespace test {
 

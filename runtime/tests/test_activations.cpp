@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include "activations.h"
+#include "inputs/activations.h"
 #include "check.h"
 #include "support.h"
 

@@ -1,8 +1,8 @@
 #include <limits>
 
-#include "blocked_hash.h"
+#include "hash/blocked_hash.h"
 #include "check.h"
-#include "hash.h"
+#include "hash/hash.h"
 #include "support.h"
 
 using namespace reluflow;

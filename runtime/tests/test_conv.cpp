@@ -1,8 +1,8 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
-#include "activations.h"
-#include "bands.h"
+#include "inputs/activations.h"
+#include "inputs/bands.h"
 #include "check.h"
-#include "conv.h"
+#include "sums/conv.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -1,7 +1,7 @@
 // Geometry of convolutions at the edges of 32 and 64 bits: refused in a sentence, or run and right.
 #include "check.h"
-#include "checked.h"
-#include "conv.h"
+#include "base/checked.h"
+#include "sums/conv.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "check.h"
-#include "hash.h"
+#include "hash/hash.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -1,9 +1,9 @@
 // Every table against the portable one, over sizes, tails, misalignment and odd values.
 #include <limits>
 
-#include "aligned.h"
+#include "base/aligned.h"
 #include "check.h"
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "support.h"
 
 using namespace reluflow;

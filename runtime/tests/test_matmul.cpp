@@ -1,6 +1,6 @@
-#include "activations.h"
+#include "inputs/activations.h"
 #include "check.h"
-#include "matmul.h"
+#include "sums/matmul.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -3,7 +3,7 @@
 
 #include "check.h"
 #include "fake_host.h"
-#include "hash.h"
+#include "hash/hash.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -1,7 +1,7 @@
 #include "check.h"
-#include "lanes.h"
+#include "weights/lanes.h"
 #include "support.h"
-#include "weight_code.h"
+#include "weights/weight_code.h"
 
 using namespace reluflow;
 

@@ -1,0 +1,16 @@
+// Values as the sentences of a refusal show them.
+#ifndef RELUFLOW_BASE_TEXT_H
+#define RELUFLOW_BASE_TEXT_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reluflow {
+
+/// `[1, 2, 3]`, for messages.
+std::string text_of(const std::vector<int64_t>& dims);
+
+}  // namespace reluflow
+
+#endif

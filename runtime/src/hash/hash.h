@@ -1,0 +1,35 @@
+// Fingerprints of activation patterns without the host.
+#ifndef RELUFLOW_HASH_HASH_H
+#define RELUFLOW_HASH_HASH_H
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "base/runner.h"
+
+namespace reluflow {
+
+/// Two random words of each unit: outputs 2 i and 2 i + 1 of SplitMix64 started at `seed`.
+std::vector<uint64_t> unit_words(int64_t units, uint64_t seed);
+
+/// One tensor `[outer, units, inner]`; sample number = outer index * inner + inner index.
+struct HashRun {
+  const Kernels& kernels;
+  const float* x;
+  int64_t outer;
+  int64_t units;
+  int64_t inner;
+  float threshold;
+  const uint64_t* words;  ///< [units][2]
+  uint64_t* keys;         ///< [outer * inner][2]
+  int64_t* active;        ///< [units]
+  int64_t* nonfinite;     ///< one number
+};
+
+/// Computes keys, active and nonfinite.
+void run_hash(Runner& runner, const HashRun& run);
+
+}  // namespace reluflow
+
+#endif

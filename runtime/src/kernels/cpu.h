@@ -1,0 +1,18 @@
+// Which table of kernels this process uses.
+#ifndef RELUFLOW_KERNELS_CPU_H
+#define RELUFLOW_KERNELS_CPU_H
+
+#include "kernels/kernels.h"
+#include "base/status.h"
+
+namespace reluflow {
+
+/// The best table this processor can run, or the one that RELUFLOW_KERNEL names.
+Status choose_kernels(const Kernels** out);
+
+/// The table called `name`, or a sentence when it is unknown or this processor lacks it.
+Status find_kernels(const char* name, const Kernels** out);
+
+}  // namespace reluflow
+
+#endif

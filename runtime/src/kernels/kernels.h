@@ -1,0 +1,188 @@
+// The inner loops, one table of function pointers per instruction set.
+//
+// A kernel never allocates, never throws and knows nothing of ONNX. All tables give the same bits.
+#ifndef RELUFLOW_KERNELS_KERNELS_H
+#define RELUFLOW_KERNELS_KERNELS_H
+
+#include <cstdint>
+
+namespace reluflow {
+
+constexpr int kLanes = 16;       ///< output channels in one vector
+constexpr int kTileLanes = 64;   ///< output channels in one tile
+constexpr int kMaxPixels = 8;    ///< pixels in one tile, at most
+constexpr int kBlockPairs = 64;  ///< pairs whose sum is one exact integer
+
+constexpr int kSpareRows = 16;  ///< rows behind a tile's sums that a store may read
+
+/// Where a tile's sums go.
+enum TileMode : int {
+  kTileRaw = 0,    ///< int32 sums are stored
+  kTileFirst = 1,  ///< sums are converted to float32 and stored
+  kTileAdd = 2     ///< sums are converted to float32 and added to what is there
+};
+
+/// Memory that is needed soon: a line of 64 bytes a pair is fetched from each start, while the tile
+/// is summed. A kernel may ignore it.
+struct Ahead {
+  const char* words;
+  const char* factors;
+  const char* out;  ///< will be written
+  /// Vectors of 32 weights to draw, one a pair, by the systematic sampler and from words with
+  /// c >> 8 in them; null for none. Only for kernels with `tile_draws`.
+  const uint16_t* draw_words;
+  const int16_t* draw_factors;
+  int16_t* draw_out;
+  const uint32_t* shifted;  ///< U >> (log2 n + 3) without 5 low bits of each lane, in both halves
+  uint32_t rest;            ///< the 13 - log2 n low bits, in both halves
+};
+
+/// sum over pairs of x[pixel][pair] . w[pair][lane], for `pixels` x (16 * vectors) lanes.
+struct TileArgs {
+  const char* const* pixels;  ///< first byte of each pixel; a pixel's pairs lie at `taps`
+  const int64_t* taps;        ///< byte offset of each pair
+  const int16_t* weights;     ///< [pairs][16 * vectors][2]
+  int64_t pairs;
+  int mode;
+  void* out;  ///< [pixels][kTileLanes] float or int32
+  const Ahead* ahead = nullptr;
+};
+
+/// Scales sums, adds the bias and z, applies the activation, writes the result.
+struct StoreArgs {
+  const float* sums;  ///< [pixels][kTileLanes], and kSpareRows more rows that may be read
+  int pixels;
+  int lanes;             ///< valid ones of kTileLanes
+  const float* scale_a;  ///< [kTileLanes], power of two
+  const float* scale_b;  ///< [kTileLanes], the rest of it where one float cannot hold it
+  const float* bias;     ///< [kTileLanes] or null
+  int clips;             ///< whether low and high apply
+  float low;
+  float high;
+  const float* z;  ///< laid out like out, or null
+  float* out;
+  int64_t stride;  ///< elements from one lane (planar) or pixel (rows) to the next
+};
+
+/// Draws the weights of up to 64 output channels, stored in the order of the tiles.
+struct DrawArgs {
+  const uint16_t* p16;        ///< [pairs][16 * vectors][2]; low byte: c >> 8 if carried is null
+  const uint16_t* carried;    ///< c in the same order, or null when p has at most 8 bits
+  const uint8_t* sign_shift;  ///< in the same order
+  const int16_t* factors;     ///< `sampled_factor` of these, or null when p has more than 8 bits
+  uint32_t first_channel;     ///< number of lane 0
+  int64_t per_channel;        ///< Q
+  const uint32_t* offsets;    ///< U of each lane, in both halves, for the systematic sampler
+  const uint32_t* first;      ///< number within its channel of the first weight of each pair
+  const uint32_t* second;     ///< and of the second
+  int vectors;
+  int64_t pair_begin;  ///< pairs [pair_begin, pair_end)
+  int64_t pair_end;
+  int log2_n;
+  int sampler;  ///< 0 systematic, 1 binomial, 2 nearest
+  uint32_t key_a;
+  uint32_t key_b;
+  int16_t* out;  ///< pair 0, in the same order
+};
+
+/// Quantises rows of one channel to words of two pixels each.
+struct PackWordsArgs {
+  const float* x;     ///< [height][width]
+  int64_t height;     ///< rows outside are zeros
+  int64_t width;      ///< and so are pixels outside
+  int64_t first_row;  ///< row of the first words, negative in the padding
+  int64_t row_step;   ///< from the row of one row of words to that of the next
+  int pairs_rows;     ///< whether the next row gives the high halves of pack_words
+  int64_t pad;        ///< zero pixels in front of a row
+  int64_t n;          ///< words of a row, a multiple of 16
+  int64_t rows;       ///< rows of words
+  float scale;
+  float limit;
+  int32_t* out;  ///< [rows][n]
+};
+
+/// Output rows of one depthwise channel, from words of two pixels each.
+struct DepthwiseArgs {
+  const int32_t* words;    ///< first word of the first pass; 64 words behind the last may be read
+  const int64_t* offsets;  ///< offset of each product in words
+  const int16_t* weights;  ///< the two weights of the first product
+  int64_t weight_step;     ///< from one product to the next, those of all rows in turn
+  int64_t n;
+  int rows;             ///< output rows of one pass: 1 or 2
+  int64_t pass_step;    ///< words from one pass to the next
+  int64_t column_step;  ///< words from one output pixel to the next
+  int64_t height;       ///< output rows
+  int64_t width;
+  float scale_a;
+  float scale_b;
+  const float* bias;  ///< one value or null
+  int clips;
+  float low;
+  float high;
+  const float* z;  ///< like out, added before the activation, or null
+  float* out;      ///< [height][width]
+};
+
+/// Fingerprints of `samples` neighbouring samples.
+struct HashArgs {
+  const float* x;       ///< unit 0 of the first sample
+  int64_t unit_stride;  ///< elements from one unit to the next
+  int64_t units;
+  int64_t samples;        ///< at most kHashSamples
+  const uint64_t* words;  ///< [units][2]
+  float threshold;
+  uint64_t* keys;     ///< [samples][2]
+  int64_t* active;    ///< [units], added to
+  int64_t nonfinite;  ///< result
+};
+constexpr int kHashSamples = 1024;
+
+/// Fingerprints of `samples` neighbouring samples whose units lie in blocks.
+struct BlockedHashArgs {
+  const float* x;           ///< block 0 of the first sample; the next sample follows it
+  int64_t block;            ///< units in a block, 8 or 16
+  int64_t block_stride;     ///< elements from one block of units to the next
+  int64_t units;            ///< true ones; what fills the last block up counts for nothing
+  int64_t samples;          ///< at most kHashSamples
+  const uint64_t* words;    ///< [units up to a whole block][2], 0 past the true ones
+  const uint64_t* nibbles;  ///< of nibble_words
+  float threshold;
+  uint64_t* keys;     ///< [samples][2]
+  int32_t* active;    ///< [units up to a whole block], result
+  int64_t nonfinite;  ///< result
+};
+
+struct Kernels {
+  const char* name;
+  int tile_pixels;
+  bool tile_draws;  ///< whether `tile` draws weights on its way
+  /// Largest bit pattern of |x| among the finite values.
+  uint32_t (*max_abs_bits)(const float* x, int64_t n);
+  /// out[i] = quantised a[i * step] in the low half and b[i * step] (0 if null) in the high half.
+  void (*pack_row)(const float* a, const float* b, int64_t n, int64_t step, float scale,
+                   float limit, int32_t* out);
+  void (*tile)(int pixels, int vectors, const TileArgs& args);
+  /// exact[i] = or += raw[i], for `pixels` rows of `lanes`.
+  void (*widen)(const int32_t* raw, int pixels, int lanes, bool first, double* exact);
+  /// sums[i] = or += exact[i] rounded to float32.
+  void (*narrow)(const double* exact, int pixels, int lanes, bool first, float* sums);
+  void (*store_planar)(const StoreArgs& args);
+  void (*store_rows)(const StoreArgs& args);
+  void (*draw)(const DrawArgs& args);
+  /// Word i of row r: pixel i - pad of row first_row + r * row_step, and of the row behind it.
+  void (*pack_words)(const PackWordsArgs& args);
+  /// Word i of row r: pixels 2 i - pad and 2 i + 1 - pad of row first_row + r * row_step.
+  void (*pack_neighbours)(const PackWordsArgs& args);
+  void (*depthwise)(const DepthwiseArgs& args);
+  void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
+  void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
+  void (*blocked_hash)(BlockedHashArgs& args);
+};
+
+const Kernels& portable_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512vnni_kernels();
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,44 @@
+// The table of an instruction set that has nothing of its own but the tile.
+//
+// In an unnamed namespace on purpose: every table includes this and compiles a copy of its own. No
+// function of the standard library may be called here: its inline copies, compiled for one
+// instruction set, could be linked into the code of another.
+#ifndef RELUFLOW_KERNELS_PORTABLE_TABLE_BODY_H
+#define RELUFLOW_KERNELS_PORTABLE_TABLE_BODY_H
+
+#include "kernels/kernels.h"
+#include "kernels/portable/blocked_hash_body.h"
+#include "kernels/portable/depthwise_body.h"
+#include "kernels/portable/loops_body.h"
+
+namespace reluflow {
+
+namespace {
+
+[[maybe_unused]] Kernels common_kernels(const char* name, int tile_pixels,
+                                        void (*tile)(int, int, const TileArgs&)) {
+  Kernels k{};
+  k.name = name;
+  k.tile_pixels = tile_pixels;
+  k.tile = tile;
+  k.max_abs_bits = common_max_abs_bits;
+  k.pack_row = common_pack_row;
+  k.widen = common_widen;
+  k.narrow = common_narrow;
+  k.store_planar = common_store_planar;
+  k.store_rows = common_store_rows;
+  k.draw = common_draw;
+  k.pack_words = common_pack_words;
+  k.pack_neighbours = common_pack_neighbours;
+  k.depthwise = common_depthwise;
+  k.hash = common_hash;
+  k.hash_rows = common_hash_rows;
+  k.blocked_hash = common_blocked_hash;
+  return k;
+}
+
+}  // namespace
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,71 @@
+// The one exported function. A new operator is one line below.
+#include "host/op_adapter.h"
+#include "ops/pattern_hash.h"
+#include "ops/psb_conv.h"
+#include "ops/psb_matmul.h"
+
+namespace reluflow {
+
+namespace {
+
+constexpr const char* kDomain = "ai.reluflow";
+
+const OrtCustomOp* const* operators(size_t* count) {
+  static const OrtCustomOp psb_conv = describe<PsbConv>();
+  static const OrtCustomOp psb_matmul = describe<PsbMatMul>();
+  static const OrtCustomOp pattern_hash = describe<PatternHash>();
+  static const OrtCustomOp* const all[] = {&psb_conv, &psb_matmul, &pattern_hash};
+  *count = std::size(all);
+  return all;
+}
+
+/// The domain with all operators. It lives as long as the process, as sessions hold on to it.
+Status shared_domain(const OrtApi* api, OrtCustomOpDomain** out) {
+  static OrtCustomOpDomain* domain = nullptr;
+  static const Status made = [api] {
+    RELUFLOW_RETURN_IF_BAD(
+        take_status(api, abi::get(api, abi::kCreateCustomOpDomain)(kDomain, &domain)));
+    size_t count = 0;
+    const OrtCustomOp* const* ops = operators(&count);
+    for (size_t i = 0; i < count; ++i) {
+      RELUFLOW_RETURN_IF_BAD(
+          take_status(api, abi::get(api, abi::kCustomOpDomainAdd)(domain, ops[i])));
+    }
+    return Status();
+  }();
+  *out = domain;
+  return made;
+}
+
+OrtStatus* refuse_old_host(const OrtApiBase* base) {
+  const OrtApi* oldest = base->GetApi(1);
+  if (oldest == nullptr) return nullptr;
+  const std::string message =
+      std::string("reluflow needs ONNX Runtime 1.17 or newer, but this is ") +
+      base->GetVersionString() + "; install a newer one.";
+  return abi::get(oldest, abi::kCreateStatus)(abi::kNotImplemented, message.c_str());
+}
+
+}  // namespace
+
+}  // namespace reluflow
+
+#if defined(_WIN32)
+#define RELUFLOW_EXPORT __declspec(dllexport)
+#else
+#define RELUFLOW_EXPORT __attribute__((visibility("default")))
+#endif
+
+/// Called by ONNX Runtime after it has loaded the library.
+extern "C" RELUFLOW_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                        const OrtApiBase* base) {
+  using namespace reluflow;
+  const OrtApi* api = base->GetApi(abi::kApiVersion);
+  if (api == nullptr) return refuse_old_host(base);
+  return give_status(api, guarded([&]() -> Status {
+                       OrtCustomOpDomain* domain = nullptr;
+                       RELUFLOW_RETURN_IF_BAD(shared_domain(api, &domain));
+                       return take_status(api,
+                                          abi::get(api, abi::kAddCustomOpDomain)(options, domain));
+                     }));
+}

@@ -1,0 +1,45 @@
+// The sum of products over blocks of pairs, tile by tile: docs/psb-ops.md, "Sum".
+#ifndef RELUFLOW_SUMS_GEMM_H
+#define RELUFLOW_SUMS_GEMM_H
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "weights/lanes.h"
+#include "spec/psb_spec.h"
+
+namespace reluflow {
+
+constexpr int kChunkPixels = 64;  ///< pixels whose sums are kept at once
+
+/// Pixels of one chunk: where each one's x begins and which pairs it has.
+struct GemmInput {
+  const char* pixels[kChunkPixels];
+  int count;
+  const int64_t* taps;
+  const std::vector<int64_t>* ends;  ///< where each exact block of pairs ends
+  BlockDraw* draw = nullptr;         ///< draws the weights just before they are used, if given
+};
+
+/// Adds up all blocks of a chunk. `sums` is `[kChunkPixels + kSpareRows][kTileLanes]`.
+void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,
+                const int16_t* weights, float* sums);
+
+/// Scale and bias of the lanes of one block, ready for StoreArgs.
+struct alignas(64) Epilogue {
+  float scale_a[kTileLanes] = {};
+  float scale_b[kTileLanes] = {};
+  float bias[kTileLanes] = {};
+
+  StoreArgs args(const PsbSpec& spec, int lanes, bool with_bias) const;
+};
+
+/// The epilogue of every block; `bias` may be null.
+std::vector<Epilogue> make_epilogues(const std::vector<OutputBlock>& blocks,
+                                     const Precision& precision, int f, const int8_t* emax,
+                                     const float* bias);
+
+}  // namespace reluflow
+
+#endif

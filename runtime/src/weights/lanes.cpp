@@ -1,0 +1,192 @@
+#include "weights/lanes.h"
+
+#include <algorithm>
+
+namespace reluflow {
+
+namespace {
+
+/// Bounds of |w'| of both weights of a pair, added.
+int64_t pair_bound(const WeightCode& code, int64_t channel, const WeightPair& pair) {
+  const int64_t first = channel * code.per_channel;
+  int64_t bound = 0;
+  for (const int64_t i : {pair.low, pair.high}) {
+    if (i >= 0) bound += weight_bound(code.sign_shift[static_cast<size_t>(first + i)]);
+  }
+  return bound;
+}
+
+int sampler_number(Sampler sampler) {
+  return sampler == Sampler::kSystematic ? 0 : sampler == Sampler::kBinomial ? 1 : 2;
+}
+
+}  // namespace
+
+int safe_sub_pairs(const WeightCode& code, int64_t channel, const PairOrder& order, int limit) {
+  int safe = kBlockPairs;
+  std::vector<int64_t> bounds;
+  int64_t begin = 0;
+  for (const int64_t block_end : order.ends) {
+    bounds.clear();
+    for (; begin < block_end; ++begin) {
+      bounds.push_back(pair_bound(code, channel, order.pairs[static_cast<size_t>(begin)]));
+    }
+    const size_t count = bounds.size();
+    for (size_t start = 0; start < count && safe > 2;) {
+      const size_t end = std::min(count, start + static_cast<size_t>(safe));
+      int64_t sum = 0;
+      for (size_t p = start; p < end; ++p) sum += bounds[p];
+      if (sum * limit < (int64_t{1} << 31)) {
+        start = end;
+      } else {
+        safe /= 2;
+        start = 0;
+      }
+    }
+  }
+  return safe;
+}
+
+LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape)
+    : shape_(shape), per_channel_(spec.weights_per_channel) {
+  if (shape_.order.pairs.empty()) shape_.order = channel_pairs(shape.group_inputs, shape.taps);
+  const int64_t pairs = static_cast<int64_t>(order().pairs.size());
+  for (const WeightPair& pair : order().pairs) {
+    first_.push_back(static_cast<uint32_t>(std::max<int64_t>(pair.low, 0)));
+    second_.push_back(static_cast<uint32_t>(std::max<int64_t>(pair.high, 0)));
+  }
+  for (int64_t group = 0; group < shape.groups; ++group) {
+    for (int64_t at = 0; at < shape.group_outputs; at += kTileLanes) {
+      OutputBlock block;
+      block.group = group;
+      block.first = group * shape.group_outputs + at;
+      block.lanes = static_cast<int>(std::min<int64_t>(kTileLanes, shape.group_outputs - at));
+      block.vectors = (block.lanes + kLanes - 1) / kLanes;
+      block.weights = sampled_size_;
+      block.sub_pairs = kBlockPairs;
+      for (int lane = 0; lane < block.lanes; ++lane) {
+        block.sub_pairs = std::min(block.sub_pairs,
+                                   safe_sub_pairs(code, block.first + lane, order(), spec.limit()));
+      }
+      sampled_size_ += int64_t{2} * kLanes * block.vectors * pairs;
+      blocks_.push_back(block);
+    }
+  }
+  // A probability of at most 8 bits leaves the low byte of its word, and of c, free.
+  joined_ = spec.p_bits <= 8;
+  p16_ = Aligned<uint16_t>(static_cast<size_t>(sampled_size_));
+  if (!joined_) carried_ = Aligned<uint16_t>(p16_.size());
+  sign_shift_ = Aligned<uint8_t>(p16_.size());
+  if (joined_) factors_ = Aligned<int16_t>(p16_.size());
+  std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
+  for (const OutputBlock& block : blocks_) {
+    small_begin_.push_back(small_.size());
+    fill(code, block);
+  }
+  small_begin_.push_back(small_.size());
+}
+
+void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
+  const auto put = [&](int64_t at, int64_t i) {
+    const size_t to = static_cast<size_t>(block.weights + at);
+    const size_t from = static_cast<size_t>(i);
+    p16_[to] = static_cast<uint16_t>(code.p16[from] | (joined_ ? code.carried[from] >> 8 : 0));
+    if (!joined_) carried_[to] = code.carried[from];
+    sign_shift_[to] = code.sign_shift[from];
+    if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
+    const int j = code.sign_shift[from] & 15;
+    if (code.before.empty() || j < kSmallShift || j == kZeroShift) return;
+    const int64_t row = int64_t{2} * kLanes * block.vectors;
+    small_.push_back({at / row, small_value(code.p16[from], code.sign_shift[from]),
+                      code.before[from], static_cast<uint8_t>(at % row), static_cast<uint8_t>(j)});
+  };
+  int64_t at = 0;
+  for (const WeightPair& pair : order().pairs) {
+    for (int lane = 0; lane < block.lanes; ++lane) {
+      const int64_t channel = (block.first + lane) * per_channel_;
+      if (pair.low >= 0) put(at + 2 * lane, channel + pair.low);
+      if (pair.high >= 0) put(at + 2 * lane + 1, channel + pair.high);
+    }
+    at += int64_t{2} * kLanes * block.vectors;
+  }
+}
+
+BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels,
+                     const Precision& precision, Key key, int16_t* out)
+    : kernels_(kernels),
+      small_(code.small_.data() + code.small_begin_[number]),
+      small_end_(code.small_.data() + code.small_begin_[number + 1]),
+      fraction_bits_(precision.fraction_bits()) {
+  const OutputBlock& block = code.blocks_[number];
+  for (int lane = 0; small_ != small_end_ && lane < block.lanes; ++lane) {
+    small_offsets_[lane] = small_offset_of(precision, key, block.first + lane);
+  }
+  for (int lane = 0; lane < kTileLanes; ++lane) {
+    // twice, for both halves of a word
+    const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
+    offsets_[lane] = u * 0x10001u;
+    shifted_[lane] = (u >> (precision.log2_n + 3) & 0xffe0u) * 0x10001u;
+  }
+  args_.p16 = code.p16_.data() + block.weights;
+  args_.carried = code.joined_ ? nullptr : code.carried_.data() + block.weights;
+  args_.sign_shift = code.sign_shift_.data() + block.weights;
+  args_.factors = code.joined_ ? code.factors_.data() + block.weights : nullptr;
+  args_.first_channel = static_cast<uint32_t>(block.first);
+  args_.per_channel = code.per_channel_;
+  args_.offsets = offsets_;
+  args_.first = code.first_.data();
+  args_.second = code.second_.data();
+  args_.vectors = block.vectors;
+  args_.log2_n = precision.log2_n;
+  args_.sampler = sampler_number(precision.sampler);
+  args_.key_a = key.a;
+  args_.key_b = key.b;
+  args_.out = out + block.weights;
+}
+
+void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
+  const auto before = [](const SmallLane& small, int64_t pair) { return small.pair < pair; };
+  const int64_t row = int64_t{2} * kLanes * args_.vectors;
+  for (const SmallLane* s = std::lower_bound(small_, small_end_, pair_begin, before);
+       s != small_end_ && s->pair < pair_end; ++s) {
+    if (s->shift <= fraction_bits_) continue;
+    args_.out[s->pair * row + s->at] = static_cast<int16_t>(
+        small_weight(s->value, s->before, small_offsets_[s->at / 2]));
+  }
+}
+
+Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* near) const {
+  const int64_t width = int64_t{2} * kLanes * args_.vectors;
+  const auto from = [&](const auto* data) {
+    const char* first = reinterpret_cast<const char*>(data + begin * width) + line * 64;
+    return first < reinterpret_cast<const char*>(data + end * width)
+               ? first
+               : reinterpret_cast<const char*>(near);
+  };
+  return {from(args_.p16), from(args_.factors), from(args_.out), nullptr, nullptr, nullptr,
+          nullptr, 0};
+}
+
+void BlockDraw::drawn_by_tile(int64_t pair, Ahead* ahead) const {
+  const int64_t at = pair * args_.vectors * 2 * kLanes;
+  ahead->draw_words = args_.p16 + at;
+  ahead->draw_factors = args_.factors + at;
+  ahead->draw_out = args_.out + at;
+  ahead->shifted = shifted_;
+  ahead->rest = ((1u << (13 - args_.log2_n)) - 1u) * 0x10001u;
+}
+
+void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,
+                    int16_t* out) const {
+  constexpr int64_t kPairsPerItem = 128;  // up to 16384 weights
+  const int64_t pairs = static_cast<int64_t>(order().pairs.size());
+  const size_t steps = static_cast<size_t>((pairs + kPairsPerItem - 1) / kPairsPerItem);
+  auto work = [&](size_t item) {
+    BlockDraw draw(*this, item / steps, kernels, precision, key, out);
+    const int64_t begin = static_cast<int64_t>(item % steps) * kPairsPerItem;
+    draw(begin, std::min(pairs, begin + kPairsPerItem));
+  };
+  parallel_for(runner, blocks_.size() * steps, work);
+}
+
+}  // namespace reluflow

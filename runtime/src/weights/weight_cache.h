@@ -1,0 +1,82 @@
+// Sampled weights, kept from run to run while samples and seed stay the same.
+#ifndef RELUFLOW_WEIGHTS_WEIGHT_CACHE_H
+#define RELUFLOW_WEIGHTS_WEIGHT_CACHE_H
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "base/aligned.h"
+#include "spec/psb_spec.h"
+
+namespace reluflow {
+
+/// One set of sampled weights. Whoever holds it as const only reads.
+struct WeightSet {
+  Precision precision;
+  Aligned<int16_t> weights;
+};
+
+/// The last set drawn by a node; safe to use from several runs at once.
+class WeightCache {
+ public:
+  /// Keeps a set from being drawn over. References are counted and dropped under the cache's lock,
+  /// so that whoever takes a set back sees its readers done.
+  class Lease {
+   public:
+    Lease() = default;
+    Lease(Lease&& other) = default;
+    Lease& operator=(Lease&& other) {
+      std::swap(cache_, other.cache_);
+      std::swap(set_, other.set_);
+      return *this;
+    }
+    ~Lease() {
+      if (!set_) return;
+      const std::lock_guard<std::mutex> lock(cache_->mutex_);
+      set_.reset();
+    }
+
+    explicit operator bool() const { return set_ != nullptr; }
+    const int16_t* weights() const { return set_->weights.data(); }
+
+   private:
+    friend class WeightCache;
+    Lease(WeightCache* cache, std::shared_ptr<const WeightSet> set)
+        : cache_(cache), set_(std::move(set)) {}
+
+    WeightCache* cache_ = nullptr;
+    std::shared_ptr<const WeightSet> set_;
+  };
+
+  /// The set of `precision`, or nothing when it has to be drawn.
+  Lease find(const Precision& precision) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (current_ && current_->precision == precision) return Lease(this, current_);
+    return Lease();
+  }
+
+  /// A set to draw into: the kept one when no other run uses it, else a new one.
+  std::shared_ptr<WeightSet> take(int64_t size) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (current_ && current_.use_count() == 1) return std::move(current_);
+    auto set = std::make_shared<WeightSet>();
+    set->weights = Aligned<int16_t>(static_cast<size_t>(size));
+    return set;
+  }
+
+  /// Keeps a set that was drawn.
+  Lease put(std::shared_ptr<WeightSet> set) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    current_ = std::move(set);
+    return Lease(this, current_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<WeightSet> current_;
+};
+
+}  // namespace reluflow
+
+#endif

@@ -1,0 +1,54 @@
+#include "weights/weights.h"
+
+namespace reluflow {
+
+namespace {
+
+/// Whether a whole channel's sum fits int32, so that the depthwise kernel may be used.
+bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape) {
+  if (shape.depthwise.pairs.empty() || shape.taps > kBlockPairs || shape.group_outputs > 4) {
+    return false;
+  }
+  const PairOrder taps = channel_pairs(1, shape.taps);
+  for (int64_t m = 0; m < spec.channels; ++m) {
+    if (safe_sub_pairs(code, m, taps, spec.limit()) != kBlockPairs) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Status Weights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
+                     std::unique_ptr<Weights>* out) {
+  auto made = std::make_unique<Weights>();
+  RELUFLOW_RETURN_IF_BAD(unpack_planes(planes, spec, &made->code_));
+  if (spec.per_product) {
+    made->path_ = Path::kPerProduct;
+  } else if (depthwise_is_safe(made->code_, spec, shape)) {
+    // Lanes are channels here too, whatever their group: only the drawing needs them.
+    made->path_ = Path::kDepthwise;
+    made->lanes_ = LaneCode(made->code_, spec, {1, spec.channels, 1, shape.taps, shape.depthwise});
+  } else {
+    made->lanes_ = LaneCode(made->code_, spec, shape);
+  }
+  if (made->path_ != Path::kPerProduct) made->code_ = WeightCode();
+  *out = std::move(made);
+  return {};
+}
+
+WeightCache::Lease Weights::sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
+                                   const Precision& precision) {
+  if (auto kept = cache_.find(precision)) return kept;
+  auto set = take(precision);
+  lanes_.draw(runner, kernels, precision, make_key(precision.seed, spec.stream),
+              set->weights.data());
+  return keep(std::move(set));
+}
+
+std::shared_ptr<WeightSet> Weights::take(const Precision& precision) {
+  auto set = cache_.take(lanes_.sampled_size());
+  set->precision = precision;
+  return set;
+}
+
+}  // namespace reluflow
