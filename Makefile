@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/dev/null) CMakeLists.txt pyproject.toml constraints.txt
 
+NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
+
 .PHONY: demo test test-native test-sanitized lint docs bench records fuzz schedules clean
 
 demo: $(VENV)/installed
@@ -15,6 +17,7 @@ test: lint test-native test-sanitized
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	$(BIN)/mypy
 
 # The operators without Python, under the address and undefined-behaviour sanitizers.

@@ -12,21 +12,21 @@
 enum { FAILED = 2, MAX_RANK = 8 };
 
 typedef struct {
-  const OrtApi *api;
-  OrtEnv *env;
-  OrtSessionOptions *options;
-  OrtSession *session;
-  OrtMemoryInfo *memory;
-  OrtAllocator *allocator; /* ONNX Runtime's own, not released */
-  OrtTypeInfo *type;
+  const OrtApi* api;
+  OrtEnv* env;
+  OrtSessionOptions* options;
+  OrtSession* session;
+  OrtMemoryInfo* memory;
+  OrtAllocator* allocator; /* ONNX Runtime's own, not released */
+  OrtTypeInfo* type;
   char *input, *output; /* names */
   int64_t dims[MAX_RANK];
   size_t rank, count;
-  float *x;
+  float* x;
 } Host;
 
 /* Prints one sentence, whatever line ends and full stops the reason has. */
-static int complain(const char *doing, const char *what, const char *reason) {
+static int complain(const char* doing, const char* what, const char* reason) {
   size_t length = strlen(reason), i;
   while (length > 0 && strchr(".\n ", reason[length - 1]) != NULL) --length;
   fprintf(stderr, "host_c: cannot %s '%s': ", doing, what);
@@ -36,20 +36,20 @@ static int complain(const char *doing, const char *what, const char *reason) {
 }
 
 /* Returns whether a call failed; prints why. */
-static int failed(const Host *host, OrtStatus *status, const char *doing, const char *what) {
+static int failed(const Host* host, OrtStatus* status, const char* doing, const char* what) {
   if (status == NULL) return 0;
   complain(doing, what, host->api->GetErrorMessage(status));
   host->api->ReleaseStatus(status);
   return 1;
 }
 
-#define TRY(call, doing, what) \
-  do { \
+#define TRY(call, doing, what)                                     \
+  do {                                                             \
     if (failed(host, host->api->call, doing, what)) return FAILED; \
   } while (0)
 
-static int open_model(Host *host, const char *library, const char *model) {
-  void *handle = NULL; /* the library must outlive the session: never closed */
+static int open_model(Host* host, const char* library, const char* model) {
+  void* handle = NULL; /* the library must outlive the session: never closed */
   TRY(CreateEnv(ORT_LOGGING_LEVEL_FATAL, "host_c", &host->env), "start", "ONNX Runtime");
   TRY(CreateSessionOptions(&host->options), "start", "ONNX Runtime");
   TRY(RegisterCustomOpsLibrary(host->options, library, &handle), "load the library", library);
@@ -62,9 +62,9 @@ static int open_model(Host *host, const char *library, const char *model) {
 }
 
 /* Reads the input's shape from the model and its values from the file. */
-static int read_input(Host *host, const char *path) {
-  const OrtTensorTypeAndShapeInfo *info = NULL; /* belongs to the type */
-  FILE *file = NULL;
+static int read_input(Host* host, const char* path) {
+  const OrtTensorTypeAndShapeInfo* info = NULL; /* belongs to the type */
+  FILE* file = NULL;
   size_t i, got;
   TRY(SessionGetInputTypeInfo(host->session, 0, &host->type), "read the shape of", host->input);
   TRY(CastTypeInfoToTensorInfo(host->type, &info), "read the shape of", host->input);
@@ -86,16 +86,16 @@ static int read_input(Host *host, const char *path) {
   return 0;
 }
 
-static int print_output(const Host *host, int64_t samples, OrtValue *value) {
-  OrtTensorTypeAndShapeInfo *info = NULL;
-  OrtStatus *status;
-  float *y = NULL;
+static int print_output(const Host* host, int64_t samples, OrtValue* value) {
+  OrtTensorTypeAndShapeInfo* info = NULL;
+  OrtStatus* status;
+  float* y = NULL;
   size_t count = 0, i;
   TRY(GetTensorTypeAndShape(value, &info), "read", host->output);
   status = host->api->GetTensorShapeElementCount(info, &count);
   host->api->ReleaseTensorTypeAndShapeInfo(info);
   if (failed(host, status, "read", host->output)) return FAILED;
-  TRY(GetTensorMutableData(value, (void **)&y), "read", host->output);
+  TRY(GetTensorMutableData(value, (void**)&y), "read", host->output);
   printf("samples %d:", (int)samples);
   for (i = 0; i < count; ++i) printf(" %.9g", y[i]); /* nine digits tell float32 apart */
   putchar('\n');
@@ -103,21 +103,24 @@ static int print_output(const Host *host, int64_t samples, OrtValue *value) {
 }
 
 /* Runs the model once; in[] and out are the caller's to release, whatever happens. */
-static int run(Host *host, int64_t samples, int64_t seed, OrtValue *in[3], OrtValue **out) {
-  const char *names[3] = {host->input, "samples", "seed"};
-  const char *output = host->output;
+static int run(Host* host, int64_t samples, int64_t seed, OrtValue* in[3], OrtValue** out) {
+  const char* names[3] = {host->input, "samples", "seed"};
+  const char* output = host->output;
   TRY(CreateTensorWithDataAsOrtValue(host->memory, host->x, host->count * sizeof(float), host->dims,
-      host->rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in[0]), "feed", names[0]);
+                                     host->rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in[0]),
+      "feed", names[0]);
   TRY(CreateTensorWithDataAsOrtValue(host->memory, &samples, sizeof samples, NULL, 0,
-      ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &in[1]), "feed", names[1]);
+                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &in[1]),
+      "feed", names[1]);
   TRY(CreateTensorWithDataAsOrtValue(host->memory, &seed, sizeof seed, NULL, 0,
-      ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &in[2]), "feed", names[2]);
-  TRY(Run(host->session, NULL, names, (const OrtValue *const *)in, 3, &output, 1, out),
-      "compute", output);
+                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &in[2]),
+      "feed", names[2]);
+  TRY(Run(host->session, NULL, names, (const OrtValue* const*)in, 3, &output, 1, out), "compute",
+      output);
   return print_output(host, samples, *out);
 }
 
-static void close_host(Host *host) {
+static void close_host(Host* host) {
   if (host->input != NULL) (void)host->api->AllocatorFree(host->allocator, host->input);
   if (host->output != NULL) (void)host->api->AllocatorFree(host->allocator, host->output);
   host->api->ReleaseTypeInfo(host->type); /* releasing NULL does nothing */
@@ -128,9 +131,9 @@ static void close_host(Host *host) {
   free(host->x);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   static const int64_t precisions[] = {1, 4, 16, 0};
-  const char *reason = "";
+  const char* reason = "";
   Host host = {0};
   int code, i, j;
   if (argc != 5) return complain("start", argv[0], "give LIBONNXRUNTIME LIBRELUFLOW MODEL INPUT");

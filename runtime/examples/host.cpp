@@ -50,8 +50,8 @@ class Host {
 
   /// Runs the model once and returns its first output, flat.
   std::vector<float> run(std::vector<float>& x, int64_t samples, int64_t seed) const {
-    const auto in = tensor(x.data(), x.size() * sizeof(float), dims_,
-                           ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+    const auto in =
+        tensor(x.data(), x.size() * sizeof(float), dims_, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
     const auto n = tensor(&samples, sizeof samples, {}, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
     const auto s = tensor(&seed, sizeof seed, {}, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
     const char* names[] = {input_.c_str(), "samples", "seed", output_.c_str()};
@@ -114,7 +114,8 @@ class Host {
                          ONNXTensorElementDataType type) const {
     Owned<OrtValue> value{nullptr, api_->ReleaseValue};
     check(api_->CreateTensorWithDataAsOrtValue(memory_.get(), data, n_bytes, dims.data(),
-                                               dims.size(), type, Out(value)), "make an input");
+                                               dims.size(), type, Out(value)),
+          "make an input");
     return value;
   }
 

@@ -38,76 +38,76 @@ typedef enum ONNXTensorElementDataType {
 } ONNXTensorElementDataType;
 
 typedef struct OrtApi {
-  void *skip0[2];
-  const char *(*GetErrorMessage)(const OrtStatus *);
-  OrtStatus *(*CreateEnv)(OrtLoggingLevel, const char *name, OrtEnv **);
-  void *skip4[3];
-  OrtStatus *(*CreateSession)(const OrtEnv *, const char *path, const OrtSessionOptions *,
-                              OrtSession **);
-  void *skip8[1];
-  OrtStatus *(*Run)(OrtSession *, const OrtRunOptions *, const char *const *input_names,
-                    const OrtValue *const *inputs, size_t n_inputs, const char *const *output_names,
-                    size_t n_outputs, OrtValue **outputs);
-  OrtStatus *(*CreateSessionOptions)(OrtSessionOptions **);
-  void *skip11[18];
-  OrtStatus *(*RegisterCustomOpsLibrary)(OrtSessionOptions *, const char *path, void **handle);
-  void *skip30[3];
-  OrtStatus *(*SessionGetInputTypeInfo)(const OrtSession *, size_t, OrtTypeInfo **);
-  void *skip34[2];
-  OrtStatus *(*SessionGetInputName)(const OrtSession *, size_t, OrtAllocator *, char **);
-  OrtStatus *(*SessionGetOutputName)(const OrtSession *, size_t, OrtAllocator *, char **);
-  void *skip38[11];
-  OrtStatus *(*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo *, void *, size_t n_bytes,
-                                               const int64_t *dims, size_t rank,
-                                               ONNXTensorElementDataType, OrtValue **);
-  void *skip50[1];
-  OrtStatus *(*GetTensorMutableData)(OrtValue *, void **);
-  void *skip52[3];
-  OrtStatus *(*CastTypeInfoToTensorInfo)(const OrtTypeInfo *, const OrtTensorTypeAndShapeInfo **);
-  void *skip56[5];
-  OrtStatus *(*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo *, size_t *);
-  OrtStatus *(*GetDimensions)(const OrtTensorTypeAndShapeInfo *, int64_t *, size_t);
-  void *skip63[1];
-  OrtStatus *(*GetTensorShapeElementCount)(const OrtTensorTypeAndShapeInfo *, size_t *);
-  OrtStatus *(*GetTensorTypeAndShape)(const OrtValue *, OrtTensorTypeAndShapeInfo **);
-  void *skip66[3];
-  OrtStatus *(*CreateCpuMemoryInfo)(OrtAllocatorType, OrtMemType, OrtMemoryInfo **);
-  void *skip70[6];
-  OrtStatus *(*AllocatorFree)(OrtAllocator *, void *);
-  void *skip77[1];
-  OrtStatus *(*GetAllocatorWithDefaultOptions)(OrtAllocator **);
-  void *skip79[13];
-  void (*ReleaseEnv)(OrtEnv *);
-  void (*ReleaseStatus)(OrtStatus *);
-  void (*ReleaseMemoryInfo)(OrtMemoryInfo *);
-  void (*ReleaseSession)(OrtSession *);
-  void (*ReleaseValue)(OrtValue *);
-  void *skip97[1];
-  void (*ReleaseTypeInfo)(OrtTypeInfo *);
-  void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo *);
-  void (*ReleaseSessionOptions)(OrtSessionOptions *);
+  void* skip0[2];
+  const char* (*GetErrorMessage)(const OrtStatus*);
+  OrtStatus* (*CreateEnv)(OrtLoggingLevel, const char* name, OrtEnv**);
+  void* skip4[3];
+  OrtStatus* (*CreateSession)(const OrtEnv*, const char* path, const OrtSessionOptions*,
+                              OrtSession**);
+  void* skip8[1];
+  OrtStatus* (*Run)(OrtSession*, const OrtRunOptions*, const char* const* input_names,
+                    const OrtValue* const* inputs, size_t n_inputs, const char* const* output_names,
+                    size_t n_outputs, OrtValue** outputs);
+  OrtStatus* (*CreateSessionOptions)(OrtSessionOptions**);
+  void* skip11[18];
+  OrtStatus* (*RegisterCustomOpsLibrary)(OrtSessionOptions*, const char* path, void** handle);
+  void* skip30[3];
+  OrtStatus* (*SessionGetInputTypeInfo)(const OrtSession*, size_t, OrtTypeInfo**);
+  void* skip34[2];
+  OrtStatus* (*SessionGetInputName)(const OrtSession*, size_t, OrtAllocator*, char**);
+  OrtStatus* (*SessionGetOutputName)(const OrtSession*, size_t, OrtAllocator*, char**);
+  void* skip38[11];
+  OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void*, size_t n_bytes,
+                                               const int64_t* dims, size_t rank,
+                                               ONNXTensorElementDataType, OrtValue**);
+  void* skip50[1];
+  OrtStatus* (*GetTensorMutableData)(OrtValue*, void**);
+  void* skip52[3];
+  OrtStatus* (*CastTypeInfoToTensorInfo)(const OrtTypeInfo*, const OrtTensorTypeAndShapeInfo**);
+  void* skip56[5];
+  OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo*, size_t*);
+  OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo*, int64_t*, size_t);
+  void* skip63[1];
+  OrtStatus* (*GetTensorShapeElementCount)(const OrtTensorTypeAndShapeInfo*, size_t*);
+  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo**);
+  void* skip66[3];
+  OrtStatus* (*CreateCpuMemoryInfo)(OrtAllocatorType, OrtMemType, OrtMemoryInfo**);
+  void* skip70[6];
+  OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);
+  void* skip77[1];
+  OrtStatus* (*GetAllocatorWithDefaultOptions)(OrtAllocator**);
+  void* skip79[13];
+  void (*ReleaseEnv)(OrtEnv*);
+  void (*ReleaseStatus)(OrtStatus*);
+  void (*ReleaseMemoryInfo)(OrtMemoryInfo*);
+  void (*ReleaseSession)(OrtSession*);
+  void (*ReleaseValue)(OrtValue*);
+  void* skip97[1];
+  void (*ReleaseTypeInfo)(OrtTypeInfo*);
+  void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo*);
+  void (*ReleaseSessionOptions)(OrtSessionOptions*);
 } OrtApi;
 
 typedef struct OrtApiBase {
-  const OrtApi *(*GetApi)(uint32_t version);
-  const char *(*GetVersionString)(void);
+  const OrtApi* (*GetApi)(uint32_t version);
+  const char* (*GetVersionString)(void);
 } OrtApiBase;
 
 #ifdef __cplusplus
 }
-static_assert(offsetof(OrtApi, Run) == 9 * sizeof(void *), "slot 9");
-static_assert(offsetof(OrtApi, CreateTensorWithDataAsOrtValue) == 49 * sizeof(void *), "slot 49");
-static_assert(offsetof(OrtApi, CreateCpuMemoryInfo) == 69 * sizeof(void *), "slot 69");
-static_assert(offsetof(OrtApi, ReleaseSessionOptions) == 100 * sizeof(void *), "slot 100");
+static_assert(offsetof(OrtApi, Run) == 9 * sizeof(void*), "slot 9");
+static_assert(offsetof(OrtApi, CreateTensorWithDataAsOrtValue) == 49 * sizeof(void*), "slot 49");
+static_assert(offsetof(OrtApi, CreateCpuMemoryInfo) == 69 * sizeof(void*), "slot 69");
+static_assert(offsetof(OrtApi, ReleaseSessionOptions) == 100 * sizeof(void*), "slot 100");
 #endif
 
 /* Loads ONNX Runtime and returns its table, or NULL and the reason. A program that links against
  * ONNX Runtime calls OrtGetApiBase()->GetApi(ORT_API_VERSION) instead. */
-static inline const OrtApi *host_open(const char *path, const char **reason) {
-  const OrtApiBase *(*get_base)(void) = NULL;
-  const OrtApi *api = NULL;
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded as long as the process */
-  void *symbol = library == NULL ? NULL : dlsym(library, "OrtGetApiBase");
+static inline const OrtApi* host_open(const char* path, const char** reason) {
+  const OrtApiBase* (*get_base)(void) = NULL;
+  const OrtApi* api = NULL;
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded as long as the process */
+  void* symbol = library == NULL ? NULL : dlsym(library, "OrtGetApiBase");
   if (symbol == NULL) {
     *reason = dlerror();
     return NULL;

@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/cpu.h"
 #include "base/runner.h"
+#include "kernels/cpu.h"
 #include "weights/weights.h"
 
 namespace test {

@@ -1,8 +1,8 @@
 #include <cmath>
 #include <limits>
 
-#include "inputs/activations.h"
 #include "check.h"
+#include "inputs/activations.h"
 #include "support.h"
 
 using namespace reluflow;

@@ -1,7 +1,7 @@
 #include <limits>
 
-#include "hash/blocked_hash.h"
 #include "check.h"
+#include "hash/blocked_hash.h"
 #include "hash/hash.h"
 #include "support.h"
 
@@ -22,7 +22,8 @@ struct Tensors {
     const auto& [outer, units, inner] = shape;
     const int64_t stored = (units + block - 1) / block * block;
     plain = test::random_floats(static_cast<size_t>(outer * units * inner), rng);
-    const float odd[] = {0.25f, std::numeric_limits<float>::quiet_NaN(),
+    const float odd[] = {0.25f,
+                         std::numeric_limits<float>::quiet_NaN(),
                          -std::numeric_limits<float>::infinity(),
                          std::numeric_limits<float>::infinity(),
                          std::numeric_limits<float>::signaling_NaN(),
@@ -54,8 +55,8 @@ void check_equal(const Kernels& k, const Shape& shape, int64_t block, const Tens
   run_hash(runner, {portable_kernels(), x.plain.data(), outer, units, inner, 0.25f,
                     plain_words.data(), want.data(), want_active.data(), &want_bad});
   const BlockedWords words(units, block, 5);
-  CHECK(run_blocked_hash(runner, {k, x.blocked.data(), outer, inner, words, 0.25f, keys.data(),
-                                  active.data(), &bad}));
+  CHECK(run_blocked_hash(
+      runner, {k, x.blocked.data(), outer, inner, words, 0.25f, keys.data(), active.data(), &bad}));
   const std::string where = std::string(k.name) + " block " + std::to_string(block) + " units " +
                             std::to_string(units) + " inner " + std::to_string(inner);
   CHECK_EQ_AT(keys[2 * samples], 77u, where);

@@ -1,7 +1,7 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
+#include "check.h"
 #include "inputs/activations.h"
 #include "inputs/bands.h"
-#include "check.h"
 #include "sums/conv.h"
 #include "support.h"
 
@@ -307,9 +307,9 @@ TEST(a_stride_beyond_the_kernel_leaves_pixels_out_in_front) {
       CHECK(total >= -2);
       CHECK_EQ(shape.begin[0], 0);
       const int64_t wide = (size + 5) / 5 * 5 - 3 - (size + 1);  // down to -3
-      CHECK_EQ(shape.begin[1], wide > 0                         ? 1 - (pad == AutoPad::kSameUpper)
-                               : wide == -3                     ? -(pad == AutoPad::kSameUpper)
-                                                                : 0);
+      CHECK_EQ(shape.begin[1], wide > 0     ? 1 - (pad == AutoPad::kSameUpper)
+                               : wide == -3 ? -(pad == AutoPad::kSameUpper)
+                                            : 0);
       CHECK_EQ(shape.output[1], (size + 5) / 5);
     }
   }

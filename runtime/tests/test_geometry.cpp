@@ -1,6 +1,6 @@
 // Geometry of convolutions at the edges of 32 and 64 bits: refused in a sentence, or run and right.
-#include "check.h"
 #include "base/checked.h"
+#include "check.h"
 #include "sums/conv.h"
 #include "support.h"
 
@@ -18,7 +18,8 @@ int64_t pick(std::mt19937_64& rng, int64_t least, int64_t most) {
                                    int64_t{1} << 30, int64_t{1} << 31, int64_t{1} << 32,
                                    int64_t{1} << 61, int64_t{1} << 62, kTop - 3};
   int64_t value = static_cast<int64_t>(rng() % 6);
-  if (rng() % 4 == 0) value = kEdges[rng() % std::size(kEdges)] - 2 + static_cast<int64_t>(rng() % 5);
+  if (rng() % 4 == 0)
+    value = kEdges[rng() % std::size(kEdges)] - 2 + static_cast<int64_t>(rng() % 5);
   return std::min(most, std::max(least, value));
 }
 
@@ -64,8 +65,8 @@ struct Plain {
       if (room < 0) fits = false;
       begin[axis] = front;
       output[axis] = room / spec.strides[axis] + 1;
-      packed[axis] = spec.kernel[axis] == 1 ? output[axis]
-                                            : (output[axis] - 1) * spec.strides[axis] + span;
+      packed[axis] =
+          spec.kernel[axis] == 1 ? output[axis] : (output[axis] - 1) * spec.strides[axis] + span;
       if (packed[axis] > kMostSize) fits = false;
     }
   }
@@ -98,9 +99,16 @@ void run_small(const ConvSpec& spec, const ConvShape& shape, std::mt19937& rng) 
     CHECK(Weights::make(planes.data(), psb, lane_shape(spec), &weights).ok());
     std::vector<float> y(outputs, -1.0f);
     test::Threads runner(1);
-    const Status status =
-        run_conv(runner, {psb, spec, shape, *kernels, *weights, {2, Sampler::kSystematic, 3},
-                          x.data(), emax.data(), nullptr, y.data()});
+    const Status status = run_conv(runner, {psb,
+                                            spec,
+                                            shape,
+                                            *kernels,
+                                            *weights,
+                                            {2, Sampler::kSystematic, 3},
+                                            x.data(),
+                                            emax.data(),
+                                            nullptr,
+                                            y.data()});
     CHECK_EQ_AT(status.message(), std::string(),
                 std::to_string(shape.plane()) + " " + std::to_string(shape.packed[1]) + " " +
                     std::to_string(shape.input[1]) + " " + std::to_string(shape.output[1]));

@@ -196,8 +196,8 @@ TEST(packed_words_agree_with_the_plain_meaning) {
           const int64_t n = (width / step + static_cast<int64_t>(rng() % 60)) / 16 * 16 + 16;
           const int64_t first = static_cast<int64_t>(rng() % 6) - 3;
           std::vector<int32_t> out(static_cast<size_t>(6 * n));
-          const PackWordsArgs p{x.data(), 5,      width,   first, step, 1, pad, n, 6,
-                                512.0f,   2047.0f, out.data()};
+          const PackWordsArgs p{x.data(), 5, width, first,  step,    1,
+                                pad,      n, 6,     512.0f, 2047.0f, out.data()};
           const auto pixel = [&](int64_t row, int64_t i) {
             if (row < 0 || row >= 5 || i < pad || i >= pad + width) return 0;
             return test::quantised(x[static_cast<size_t>(row * width + i - pad)], 9, 2047);
@@ -238,9 +238,24 @@ TEST(depthwise_rows_agree) {
           const std::vector<float> z = test::random_floats(pixels, rng);
           std::vector<float> got(pixels + 1, -77.0f);
           std::vector<float> want(got);
-          DepthwiseArgs d{words.data(), offsets, w,    4,     3, rows, pass, step, height, width,
-                          0.5f,         1.0f,    &bias, 1,    0.0f, 9e9f,
-                          rng() % 2 ? z.data() : nullptr, got.data()};
+          DepthwiseArgs d{words.data(),
+                          offsets,
+                          w,
+                          4,
+                          3,
+                          rows,
+                          pass,
+                          step,
+                          height,
+                          width,
+                          0.5f,
+                          1.0f,
+                          &bias,
+                          1,
+                          0.0f,
+                          9e9f,
+                          rng() % 2 ? z.data() : nullptr,
+                          got.data()};
           k->depthwise(d);
           d.out = want.data();
           plain().depthwise(d);

@@ -1,5 +1,5 @@
-#include "inputs/activations.h"
 #include "check.h"
+#include "inputs/activations.h"
 #include "sums/matmul.h"
 #include "support.h"
 

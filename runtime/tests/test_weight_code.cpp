@@ -1,6 +1,6 @@
 #include "check.h"
-#include "weights/lanes.h"
 #include "support.h"
+#include "weights/lanes.h"
 #include "weights/weight_code.h"
 
 using namespace reluflow;
@@ -167,8 +167,7 @@ TEST(factors_give_every_weight) {
       for (int code = 0; code < 32; ++code) {
         const int j = code & 15;
         const int shift = 13 - log2_n - j;
-        const int magnitude =
-            shift >= 0 ? total << shift : (total + (1 << (-shift - 1))) >> -shift;
+        const int magnitude = shift >= 0 ? total << shift : (total + (1 << (-shift - 1))) >> -shift;
         const int want = j == kZeroShift ? 0 : code & 16 ? -magnitude : magnitude;
         const uint8_t sign_shift = static_cast<uint8_t>(j | (code & 16 ? kNegative : 0));
         const int product = ((total << (13 - log2_n)) + 1) * sampled_factor(sign_shift);

@@ -27,15 +27,9 @@ class Checked {
   friend Checked operator*(Checked a, Checked b) { return a.by(b, mul); }
 
  private:
-  static bool add(int64_t a, int64_t b, int64_t* out) {
-    return __builtin_add_overflow(a, b, out);
-  }
-  static bool sub(int64_t a, int64_t b, int64_t* out) {
-    return __builtin_sub_overflow(a, b, out);
-  }
-  static bool mul(int64_t a, int64_t b, int64_t* out) {
-    return __builtin_mul_overflow(a, b, out);
-  }
+  static bool add(int64_t a, int64_t b, int64_t* out) { return __builtin_add_overflow(a, b, out); }
+  static bool sub(int64_t a, int64_t b, int64_t* out) { return __builtin_sub_overflow(a, b, out); }
+  static bool mul(int64_t a, int64_t b, int64_t* out) { return __builtin_mul_overflow(a, b, out); }
   Checked by(Checked other, bool (*apply)(int64_t, int64_t, int64_t*)) const {
     Checked result;
     result.good_ = !apply(value_, other.value_, &result.value_) && good_ && other.good_;

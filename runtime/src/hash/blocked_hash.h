@@ -5,15 +5,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "base/runner.h"
+#include "kernels/kernels.h"
 
 namespace reluflow {
 
 /// The random words of units in blocks; those that fill the last block up have words of 0.
 struct BlockedWords {
-  int64_t units;  ///< true ones
-  int64_t block;  ///< 8 or 16
+  int64_t units;                  ///< true ones
+  int64_t block;                  ///< 8 or 16
   std::vector<uint64_t> words;    ///< `[units up to a whole block][2]`
   std::vector<uint64_t> nibbles;  ///< `[.. / 4][16][2]`: XOR of any of 4 neighbouring units' words
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "base/runner.h"
+#include "kernels/kernels.h"
 
 namespace reluflow {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/checked.h"
-#include "reluflow/ort_abi.h"
 #include "base/runner.h"
 #include "base/status.h"
+#include "reluflow/ort_abi.h"
 
 namespace reluflow {
 

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
+#include "base/runner.h"
 #include "kernels/kernels.h"
 #include "spec/psb_spec.h"
-#include "base/runner.h"
 
 namespace reluflow {
 

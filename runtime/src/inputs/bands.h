@@ -5,9 +5,9 @@
 #include <atomic>
 #include <cstdint>
 
-#include "spec/conv_shape.h"
-#include "inputs/packed_input.h"
 #include "base/runner.h"
+#include "inputs/packed_input.h"
+#include "spec/conv_shape.h"
 
 namespace reluflow {
 

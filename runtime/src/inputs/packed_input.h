@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "spec/conv_shape.h"
-#include "kernels/kernels.h"
-#include "weights/pair_order.h"
 #include "base/runner.h"
+#include "kernels/kernels.h"
+#include "spec/conv_shape.h"
+#include "weights/pair_order.h"
 
 namespace reluflow {
 

@@ -2,8 +2,8 @@
 #ifndef RELUFLOW_KERNELS_CPU_H
 #define RELUFLOW_KERNELS_CPU_H
 
-#include "kernels/kernels.h"
 #include "base/status.h"
+#include "kernels/kernels.h"
 
 namespace reluflow {
 

@@ -1,8 +1,8 @@
 #include "ops/pattern_hash.h"
 
 #include "base/text.h"
-#include "kernels/cpu.h"
 #include "hash/hash.h"
+#include "kernels/cpu.h"
 
 namespace reluflow {
 
@@ -29,8 +29,9 @@ Status check_blocks(int64_t block, int64_t units) {
   }
   constexpr int64_t kMostUnits = 1 << 24;  // tables of that size are made before X is seen
   if (units < 1 || units > kMostUnits) {
-    return Status("units is " + std::to_string(units) + ", but a blocked X has 1 or more and up to " +
-                  std::to_string(kMostUnits) + "; give its true number of units.");
+    return Status("units is " + std::to_string(units) +
+                  ", but a blocked X has 1 or more and up to " + std::to_string(kMostUnits) +
+                  "; give its true number of units.");
   }
   return {};
 }
@@ -95,9 +96,8 @@ Status PatternHash::compute_blocked(Call& call, const Tensor& x) const {
   const int64_t stored = blocked_->blocks() * blocked_->block;
   if (x.dims.size() < 2 || x.dims[1] != stored) {
     return Status("X has shape " + text_of(x.dims) + ", but " + std::to_string(blocked_->units) +
-                  " units in blocks of " + std::to_string(blocked_->block) +
-                  " make an axis 1 of " + std::to_string(stored) +
-                  "; give the block and units that X has.");
+                  " units in blocks of " + std::to_string(blocked_->block) + " make an axis 1 of " +
+                  std::to_string(stored) + "; give the block and units that X has.");
   }
   std::vector<int64_t> samples{x.dims[0]};
   int64_t inner = 1;

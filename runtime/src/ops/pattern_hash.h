@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "hash/blocked_hash.h"
-#include "kernels/kernels.h"
 #include "host/op_adapter.h"
+#include "kernels/kernels.h"
 
 namespace reluflow {
 

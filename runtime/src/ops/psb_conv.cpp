@@ -41,7 +41,8 @@ Status read_auto_pad(const NodeInfo& info, AutoPad* out) {
 }  // namespace
 
 Status PsbConv::read_windows(const NodeInfo& info, const std::vector<int64_t>& weight_shape) {
-  RELUFLOW_RETURN_IF_BAD(check_weight_shape(weight_shape, {3, 4}, "[M, C/group, k] or [M, C/group, kH, kW]"));
+  RELUFLOW_RETURN_IF_BAD(
+      check_weight_shape(weight_shape, {3, 4}, "[M, C/group, k] or [M, C/group, kH, kW]"));
   conv_.spatial_rank = static_cast<int>(weight_shape.size()) - 2;
   conv_.outputs = weight_shape[0];
   conv_.group_inputs = weight_shape[1];
@@ -49,8 +50,7 @@ Status PsbConv::read_windows(const NodeInfo& info, const std::vector<int64_t>& w
   if (conv_.group < 1 || conv_.group > kMostSize || conv_.outputs % conv_.group != 0) {
     return Status("group is " + std::to_string(conv_.group) + ", but a divisor of the " +
                   std::to_string(conv_.outputs) +
-                  " output channels is wanted; convert the model "
-                  "again.");
+                  " output channels is wanted; convert the model again.");
   }
   const size_t rank = static_cast<size_t>(conv_.spatial_rank);
   std::vector<int64_t> strides(rank, 1);
@@ -76,8 +76,8 @@ Status PsbConv::create(const NodeInfo& info, std::unique_ptr<PsbConv>* out) {
   std::vector<int64_t> weight_shape;
   RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
   RELUFLOW_RETURN_IF_BAD(made->read_windows(info, weight_shape));
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(
-      info, weight_shape, [conv = made->conv_] { return lane_shape(conv); }));
+  RELUFLOW_RETURN_IF_BAD(
+      made->node_.create(info, weight_shape, [conv = made->conv_] { return lane_shape(conv); }));
   *out = std::move(made);
   return {};
 }

@@ -4,9 +4,9 @@
 
 #include <memory>
 
-#include "spec/conv_shape.h"
 #include "host/op_adapter.h"
 #include "ops/psb_node.h"
+#include "spec/conv_shape.h"
 
 namespace reluflow {
 

@@ -11,9 +11,8 @@ Status PsbMatMul::create(const NodeInfo& info, std::unique_ptr<PsbMatMul>* out) 
   RELUFLOW_RETURN_IF_BAD(check_weight_shape(shape, {2}, "[N, K]"));
   auto made = std::make_unique<PsbMatMul>();
   made->inner_ = shape[1];
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, shape, [shape] {
-    return LaneShape{1, shape[0], shape[1], 1};
-  }));
+  RELUFLOW_RETURN_IF_BAD(
+      made->node_.create(info, shape, [shape] { return LaneShape{1, shape[0], shape[1], 1}; }));
   *out = std::move(made);
   return {};
 }

@@ -74,8 +74,8 @@ Status check_weight_shape(const std::vector<int64_t>& shape, std::initializer_li
   for (const int64_t d : shape) good = good && d >= 1 && d <= kMostSize;
   if (good && product(shape).at_most(kMostSize)) return {};
   return Status("weight_shape is " + text_of(shape) + ", but " + wanted +
-                " with sizes of at least 1 and fewer than 2^31 weights is wanted; convert the model "
-                "again.");
+                " with sizes of at least 1 and fewer than 2^31 weights is wanted; convert "
+                "the model again.");
 }
 
 Status check_float(const Tensor& tensor, const char* name) {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "kernels/cpu.h"
 #include "host/host.h"
+#include "kernels/cpu.h"
 #include "spec/psb_spec.h"
 #include "weights/weights.h"
 

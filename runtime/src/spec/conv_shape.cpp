@@ -60,9 +60,8 @@ Status place_axis(const ConvSpec& spec, int axis, const std::vector<int64_t>& x_
   const bool one_tap = spec.kernel[axis] == 1;
   out->pack_step[axis] = one_tap ? spec.strides[axis] : 1;
   out->window_step[axis] = one_tap ? 1 : spec.strides[axis];
-  const Checked packed =
-      one_tap ? Checked(out->output[axis])
-              : (Checked(out->output[axis]) - 1) * spec.strides[axis] + span;
+  const Checked packed = one_tap ? Checked(out->output[axis])
+                                 : (Checked(out->output[axis]) - 1) * spec.strides[axis] + span;
   if (!packed.at_most(kMostSize)) return too_large(spec, x_dims);
   out->packed[axis] = packed.value();
   return {};
@@ -73,8 +72,7 @@ Status check_size(const ConvSpec& spec, const std::vector<int64_t>& x_dims,
                   const ConvShape& shape) {
   constexpr int64_t kSpread = 64;  // what is added to the end of a plane at most
   const Checked plane = Checked(shape.packed[0]) * shape.packed[1];
-  const Checked words =
-      Checked(spec.group) * ((spec.group_inputs + 1) / 2) * (plane + kSpread);
+  const Checked words = Checked(spec.group) * ((spec.group_inputs + 1) / 2) * (plane + kSpread);
   const Checked input = Checked(spec.inputs()) * shape.input[0] * shape.input[1];
   const Checked output = Checked(spec.outputs) * shape.output[0] * shape.output[1];
   const bool fits = plane.at_most(kMostSize) && words.at_most(kMostWords) &&

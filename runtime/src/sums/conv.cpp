@@ -5,9 +5,9 @@
 
 #include "inputs/activations.h"
 #include "inputs/bands.h"
+#include "inputs/packed_input.h"
 #include "sums/depthwise.h"
 #include "sums/gemm.h"
-#include "inputs/packed_input.h"
 #include "sums/per_product.h"
 
 namespace reluflow {
@@ -225,9 +225,17 @@ LaneShape lane_shape(const ConvSpec& conv) {
 Status run_conv(Runner& runner, const ConvRun& given) {
   const ConvShape shape = joined(given.conv, given.shape);
   static const float kNothing = 0;  // an input without pixels may have no memory at all
-  const ConvRun run{given.psb,     given.conv,      shape, given.kernels,
-                    given.weights, given.precision, given.x ? given.x : &kNothing, given.emax,
-                    given.bias,    given.y,         given.z};
+  const ConvRun run{given.psb,
+                    given.conv,
+                    shape,
+                    given.kernels,
+                    given.weights,
+                    given.precision,
+                    given.x ? given.x : &kNothing,
+                    given.emax,
+                    given.bias,
+                    given.y,
+                    given.z};
   if (run.shape.batch == 0) return {};
   const int64_t count =
       run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];

@@ -45,8 +45,8 @@ Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
   const ConvSpec& conv = run.conv;
   const int64_t width = run.shape.output[1];
   const int64_t span = (conv.kernel[1] - 1) * conv.dilations[1];
-  int64_t rows = conv.kernel[0];            // rows of words that a window meets
-  int64_t columns = conv.kernel[1];         // words of such a row
+  int64_t rows = conv.kernel[0];     // rows of words that a window meets
+  int64_t columns = conv.kernel[1];  // words of such a row
   int64_t row_dilation = conv.dilations[0];
   int64_t column_dilation = conv.dilations[1];
   pass_step = conv.strides[0];
@@ -221,8 +221,8 @@ class BandWalk {
 
   Band next() {
     const int64_t first = piece_ ? static_cast<int64_t>(bands_.begin(piece_)) : 0;
-    const int64_t last = static_cast<int64_t>(
-        piece_ + 1 < bands_.pieces ? bands_.end(piece_) : bands_.total);
+    const int64_t last =
+        static_cast<int64_t>(piece_ + 1 < bands_.pieces ? bands_.end(piece_) : bands_.total);
     const Band band{image_, group_, last - first, first * plan_.rows_at_once,
                     std::min(last * plan_.rows_at_once, run_.shape.output[0])};
     step();
@@ -256,8 +256,7 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   const Split bands(static_cast<size_t>(passes), static_cast<size_t>((passes - 1) / at_most + 1));
   const size_t all = static_cast<size_t>(run.shape.batch * run.conv.group) * bands.pieces;
   const size_t pixels = static_cast<size_t>(run.shape.pixels()) / bands.pieces + 1;
-  const int64_t words =
-      plan.packed_rows(static_cast<int64_t>(bands.end(0))) * plan.row_words;
+  const int64_t words = plan.packed_rows(static_cast<int64_t>(bands.end(0))) * plan.row_words;
   // Rows that are too long for the band get memory of their own, one piece a range.
   const bool is_long = words > kBandWords;
   const size_t piece = static_cast<size_t>(words + kSpareWords);

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "weights/lanes.h"
 #include "spec/psb_spec.h"
+#include "weights/lanes.h"
 
 namespace reluflow {
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "weights/lanes.h"
 #include "spec/psb_spec.h"
+#include "weights/lanes.h"
 #include "weights/weight_code.h"
 
 namespace reluflow {

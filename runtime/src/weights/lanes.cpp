@@ -150,8 +150,8 @@ void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
   for (const SmallLane* s = std::lower_bound(small_, small_end_, pair_begin, before);
        s != small_end_ && s->pair < pair_end; ++s) {
     if (s->shift <= fraction_bits_) continue;
-    args_.out[s->pair * row + s->at] = static_cast<int16_t>(
-        small_weight(s->value, s->before, small_offsets_[s->at / 2]));
+    args_.out[s->pair * row + s->at] =
+        static_cast<int16_t>(small_weight(s->value, s->before, small_offsets_[s->at / 2]));
   }
 }
 
@@ -163,8 +163,8 @@ Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* 
                ? first
                : reinterpret_cast<const char*>(near);
   };
-  return {from(args_.p16), from(args_.factors), from(args_.out), nullptr, nullptr, nullptr,
-          nullptr, 0};
+  return {
+      from(args_.p16), from(args_.factors), from(args_.out), nullptr, nullptr, nullptr, nullptr, 0};
 }
 
 void BlockDraw::drawn_by_tile(int64_t pair, Ahead* ahead) const {

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "base/aligned.h"
-#include "kernels/kernels.h"
-#include "weights/pair_order.h"
-#include "spec/psb_spec.h"
 #include "base/runner.h"
+#include "kernels/kernels.h"
+#include "spec/psb_spec.h"
+#include "weights/pair_order.h"
 #include "weights/weight_code.h"
 
 namespace reluflow {
@@ -79,7 +79,7 @@ class LaneCode {
   Aligned<uint16_t> p16_;
   Aligned<uint16_t> carried_;
   Aligned<uint8_t> sign_shift_;
-  Aligned<int16_t> factors_;  // where joined
+  Aligned<int16_t> factors_;         // where joined
   std::vector<SmallLane> small_;     // block by block, in order of pairs; with carried rounding
   std::vector<size_t> small_begin_;  // where those of each block start, and the end
 };

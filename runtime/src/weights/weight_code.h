@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "spec/psb_spec.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "spec/psb_spec.h"
 
 namespace reluflow {
 

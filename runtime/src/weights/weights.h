@@ -4,10 +4,10 @@
 
 #include <memory>
 
-#include "kernels/kernels.h"
-#include "weights/lanes.h"
-#include "spec/psb_spec.h"
 #include "base/runner.h"
+#include "kernels/kernels.h"
+#include "spec/psb_spec.h"
+#include "weights/lanes.h"
 #include "weights/weight_cache.h"
 #include "weights/weight_code.h"
 

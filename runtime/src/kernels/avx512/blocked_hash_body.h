@@ -76,8 +76,8 @@ RELUFLOW_GFNI inline __mmask16 pack_sixteen(const BlockedHashArgs& h, const floa
     spoiled[0] = _mm512_fmadd_ps(v, zero, spoiled[0]);
   }
   _mm512_storeu_si512(active, counts);
-  const __m512 all = _mm512_add_ps(_mm512_add_ps(spoiled[0], spoiled[1]),
-                                   _mm512_add_ps(spoiled[2], spoiled[3]));
+  const __m512 all =
+      _mm512_add_ps(_mm512_add_ps(spoiled[0], spoiled[1]), _mm512_add_ps(spoiled[2], spoiled[3]));
   return _mm512_cmp_ps_mask(all, all, _CMP_UNORD_Q);
 }
 
@@ -106,8 +106,7 @@ inline __mmask8 halves_of(int64_t keys) {
 }
 
 /// Turns rows of bytes into keys.
-RELUFLOW_GFNI inline void store_blocked_keys(const __m512i* rows, int64_t samples,
-                                             uint64_t* keys) {
+RELUFLOW_GFNI inline void store_blocked_keys(const __m512i* rows, int64_t samples, uint64_t* keys) {
   alignas(64) uint8_t order[2][64];
   for (int i = 0; i < 8; ++i) {
     for (int j = 0; j < 16; ++j) {

@@ -111,9 +111,9 @@ void avx512_pack_words(const PackWordsArgs& p) {
 }
 
 void avx512_pack_neighbours(const PackWordsArgs& p) {
-  const __m512i halves = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36,
-                                          34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
-                                          4, 2, 0);
+  const __m512i halves =
+      _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26,
+                       24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const HalfQuantiser quantiser(p);
   const int64_t n = p.n;
   const int64_t pad = p.pad;
@@ -206,28 +206,28 @@ struct Strips {
   bool last_second;      ///< whether the last one has
 };
 
-#define RELUFLOW_STRIP_ZERO(v)   \
-  auto a##v = Vector::zero();    \
-  auto b##v = Vector::zero();    \
+#define RELUFLOW_STRIP_ZERO(v) \
+  auto a##v = Vector::zero();  \
+  auto b##v = Vector::zero();  \
   const int32_t* const x##v = s.words + (V > v ? v : 0) * s.word_step
 
-#define RELUFLOW_STRIP_DOT(v)                                      \
-  if constexpr (V > v) {                                           \
-    const auto x = Vector::load(x##v + at);                        \
-    RELUFLOW_DEPTHWISE_DOT(a##v, wa, x);                           \
-    if constexpr (kRows > 1) RELUFLOW_DEPTHWISE_DOT(b##v, wb, x);  \
+#define RELUFLOW_STRIP_DOT(v)                                     \
+  if constexpr (V > v) {                                          \
+    const auto x = Vector::load(x##v + at);                       \
+    RELUFLOW_DEPTHWISE_DOT(a##v, wa, x);                          \
+    if constexpr (kRows > 1) RELUFLOW_DEPTHWISE_DOT(b##v, wb, x); \
   }
 
-#define RELUFLOW_STRIP_STORE(v)                                                  \
-  if constexpr (V > v) {                                                         \
-    float* out = s.out + v * s.out_step;                                         \
-    const __mmask16 valid = V == v + 1 ? s.last_valid : s.valid;                 \
-    Vector::store(d, a##v, out, valid);                                          \
-    if constexpr (kRows > 1) {                                                   \
-      if (V == v + 1 ? s.last_second : s.second) {                               \
-        Vector::store(d, b##v, out + d.width, valid);                            \
-      }                                                                          \
-    }                                                                            \
+#define RELUFLOW_STRIP_STORE(v)                                  \
+  if constexpr (V > v) {                                         \
+    float* out = s.out + v * s.out_step;                         \
+    const __mmask16 valid = V == v + 1 ? s.last_valid : s.valid; \
+    Vector::store(d, a##v, out, valid);                          \
+    if constexpr (kRows > 1) {                                   \
+      if (V == v + 1 ? s.last_second : s.second) {               \
+        Vector::store(d, b##v, out + d.width, valid);            \
+      }                                                          \
+    }                                                            \
   }
 
 /// V vectors of words; up to eight sums, so that none waits for another.

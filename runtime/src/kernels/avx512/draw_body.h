@@ -27,13 +27,13 @@ __attribute__((always_inline)) inline __m512i lowbias16(__m512i v) {
 struct Drawing {
   __m512i key_a;
   __m512i key_b;
-  __m512i keep;      // bits of k << (14 - log2 n) that n p16 fills without a carry
-  __m512i carry;     // 1 << (14 - log2 n)
-  __m128i left;      // log2 n
+  __m512i keep;        // bits of k << (14 - log2 n) that n p16 fills without a carry
+  __m512i carry;       // 1 << (14 - log2 n)
+  __m128i left;        // log2 n
   __m128i carry_left;  // log2 n, and 8 more where only c >> 8 is stored
-  __m128i right;     // 14 - log2 n
-  int words;         // random words a weight of the binomial sampler: n / 2, at least 1
-  __mmask32 halves;  // halves of a word that it uses: both but for n = 1
+  __m128i right;       // 14 - log2 n
+  int words;           // random words a weight of the binomial sampler: n / 2, at least 1
+  __mmask32 halves;    // halves of a word that it uses: both but for n = 1
 
   explicit Drawing(const DrawArgs& d)
       : key_a(_mm512_set1_epi32(static_cast<int>(d.key_a))),
