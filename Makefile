@@ -6,12 +6,12 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test test-native test-sanitized lint docs bench records fuzz schedules clean
+.PHONY: demo test test-native test-sanitized lint tidy docs bench records fuzz schedules clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
 
-test: lint test-native test-sanitized
+test: lint tidy test-native test-sanitized
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed-dev
@@ -19,6 +19,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	$(BIN)/mypy
+
+# Faults of the native code and of its example hosts that a compiler lets pass: .clang-tidy.
+tidy: $(VENV)/installed-dev
+	cmake -S runtime -B build/tidy -DRELUFLOW_TESTS=OFF -DRELUFLOW_EXAMPLES=ON \
+	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tidy -j 2 -quiet
 
 # The operators without Python, under the address and undefined-behaviour sanitizers.
 test-native:

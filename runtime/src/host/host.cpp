@@ -1,6 +1,6 @@
 #include "host/host.h"
 
-#include <cstring>
+#include <utility>
 
 namespace reluflow {
 
@@ -54,7 +54,8 @@ Status NodeInfo::read(const char* name, std::string* out) const {
   if (!there) return {};
   std::string value(size, '\0');
   RELUFLOW_RETURN_IF_BAD(settle(name, get(info_, name, value.data(), &size), nullptr));
-  *out = value.c_str();
+  // The size counts the 0 at the end; a text ends at its first one.
+  *out = value.substr(0, value.find('\0'));
   return {};
 }
 
@@ -66,7 +67,7 @@ Status NodeInfo::read(const char* name, std::vector<int64_t>* out) const {
   if (!there) return {};
   std::vector<int64_t> value(size);
   RELUFLOW_RETURN_IF_BAD(settle(name, get(info_, name, value.data(), &size), nullptr));
-  *out = value;
+  *out = std::move(value);
   return {};
 }
 

@@ -65,7 +65,7 @@ Status PatternHash::compute(Call& call) const {
   std::optional<Tensor> x;
   RELUFLOW_RETURN_IF_BAD(call.input(0, &x));
   if (!x) return Status("X is missing; give float32 pre-activations.");
-  return blocked_ ? compute_blocked(call, *x) : compute_planar(call, *x);
+  return blocked_ ? compute_blocked(call, *x, *blocked_) : compute_planar(call, *x);
 }
 
 Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
@@ -92,11 +92,11 @@ Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
   return {};
 }
 
-Status PatternHash::compute_blocked(Call& call, const Tensor& x) const {
-  const int64_t stored = blocked_->blocks() * blocked_->block;
+Status PatternHash::compute_blocked(Call& call, const Tensor& x, const BlockedWords& words) const {
+  const int64_t stored = words.blocks() * words.block;
   if (x.dims.size() < 2 || x.dims[1] != stored) {
-    return Status("X has shape " + text_of(x.dims) + ", but " + std::to_string(blocked_->units) +
-                  " units in blocks of " + std::to_string(blocked_->block) + " make an axis 1 of " +
+    return Status("X has shape " + text_of(x.dims) + ", but " + std::to_string(words.units) +
+                  " units in blocks of " + std::to_string(words.block) + " make an axis 1 of " +
                   std::to_string(stored) + "; give the block and units that X has.");
   }
   std::vector<int64_t> samples{x.dims[0]};
@@ -106,11 +106,11 @@ Status PatternHash::compute_blocked(Call& call, const Tensor& x) const {
     samples.push_back(x.dims[i]);
   }
   Results out;
-  RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), blocked_->units));
-  const bool done = run_blocked_hash(
-      call, {*kernels_, x.as<const float>(), x.dims[0], inner, *blocked_, threshold_,
-             static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
-             static_cast<int64_t*>(out.nonfinite)});
+  RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), words.units));
+  const bool done =
+      run_blocked_hash(call, {*kernels_, x.as<const float>(), x.dims[0], inner, words, threshold_,
+                              static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
+                              static_cast<int64_t*>(out.nonfinite)});
   return done ? Status() : Status("memory is missing for the counts; give a smaller batch.");
 }
 

@@ -23,7 +23,7 @@ class PatternHash {
 
  private:
   Status compute_planar(Call& call, const Tensor& x) const;
-  Status compute_blocked(Call& call, const Tensor& x) const;
+  Status compute_blocked(Call& call, const Tensor& x, const BlockedWords& words) const;
 
   float threshold_ = 0.0f;
   int64_t unit_axis_ = 1;

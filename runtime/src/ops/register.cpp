@@ -50,7 +50,7 @@ OrtStatus* refuse_old_host(const OrtApiBase* base) {
 
 }  // namespace reluflow
 
-#if defined(_WIN32)
+#ifdef _WIN32
 #define RELUFLOW_EXPORT __declspec(dllexport)
 #else
 #define RELUFLOW_EXPORT __attribute__((visibility("default")))

@@ -14,7 +14,7 @@ namespace reluflow {
 LaneShape lane_shape(const ConvSpec& conv);
 
 /// Computes `y`.
-Status run_conv(Runner& runner, const ConvRun& run);
+Status run_conv(Runner& runner, const ConvRun& given);
 
 }  // namespace reluflow
 

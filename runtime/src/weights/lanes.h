@@ -87,8 +87,8 @@ class LaneCode {
 /// Draws the weights of one block of a LaneCode, range by range of its pairs.
 class BlockDraw {
  public:
-  /// `out` is the whole set.
-  BlockDraw(const LaneCode& code, size_t block, const Kernels& kernels, const Precision& precision,
+  /// Draws block `number`; `out` is the whole set.
+  BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels, const Precision& precision,
             Key key, int16_t* out);
   BlockDraw(const BlockDraw&) = delete;
   BlockDraw& operator=(const BlockDraw&) = delete;

@@ -25,8 +25,8 @@ class WeightCache {
   class Lease {
    public:
     Lease() = default;
-    Lease(Lease&& other) = default;
-    Lease& operator=(Lease&& other) {
+    Lease(Lease&& other) noexcept = default;
+    Lease& operator=(Lease&& other) noexcept {
       std::swap(cache_, other.cache_);
       std::swap(set_, other.set_);
       return *this;
