@@ -30,7 +30,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cli": ("the command line", ("commands",)),
 }
 BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models"))
-NATIVE = ("runtime/src", ("base", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"))
+NATIVE = (
+    "runtime/src",
+    ("base", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),
+)
 
 WIDTH, ROW, GAP, LEFT = 1040, 34, 8, 24
 FLOORS_AT = 386
