@@ -1,6 +1,6 @@
 """How far rewrites move a network: fold, raise and convert, run before and after.
 
-`python benchmarks/equivalence.py --json benchmarks/equivalence.json --table docs/equivalence.md`
+`python benchmarks/equivalence.py --json benchmarks/records/equivalence.json --table docs/equivalence.md`
 takes the files of tests/conformance, the shipped models, onnx's light models with random weights,
 and the real networks that are at hand (see networks/real.py).
 """
@@ -109,7 +109,7 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-_TIE = "<!-- record: benchmarks/equivalence.json -->"
+_TIE = "<!-- record: benchmarks/records/equivalence.json -->"
 _KINDS = {
     "exporters": "Files of exporters (`tests/conformance/files`)",
     "shipped": "Shipped models (`models`)",
@@ -136,7 +136,7 @@ quantised, as a rounding may move them by a whole step) and 0.1 for the fourth. 
 not what a network was trained on; accuracies are in `docs/psb.md`.
 
 Made by `benchmarks/equivalence.py` with onnx {onnx} and ONNX Runtime {onnxruntime}; the record is
-`benchmarks/equivalence.json`."""
+`benchmarks/records/equivalence.json`."""
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ FILES = [
     *sorted((ROOT / "tests" / "conformance" / "files").glob("*.onnx")),
     *sorted((ROOT / "models").glob("*.onnx")),
 ]
-RECORD = ROOT / "benchmarks" / "equivalence.json"
+RECORD = ROOT / "benchmarks" / "records" / "equivalence.json"
 OPERATORS = 0.02
 """Largest share that an operator of 16 bits moves an output of these small networks."""
 
