@@ -1,6 +1,6 @@
 """How far rewrites move a network: fold, raise and convert, run before and after.
 
-`python benchmarks/equivalence.py --json benchmarks/records/equivalence.json --table docs/equivalence.md`
+`equivalence.py --json benchmarks/records/equivalence.json --table docs/equivalence.md`
 takes the files of tests/conformance, the shipped models, onnx's light models with random weights,
 and the real networks that are at hand (see networks/real.py).
 """
@@ -149,11 +149,11 @@ def main() -> int:
     parser.add_argument("--again", type=Path, help="make the page from this record, run nothing")
     given = parser.parse_args()
     if given.again:
-        results = json.loads(given.again.read_text(encoding="utf-8"))
+        results = json.loads(given.again.read_text(encoding="utf-8"))["results"]
     else:
         versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
         results = {"versions": versions, "networks": list(_all(given.real, given.kinds))}
-    keep(given.json, results)
+        keep(given.json, results)
     if given.table:
         given.table.write_text(table(results), encoding="utf-8")
     return int(any("error" in row for row in results["networks"]))
