@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from _support import keep
 
-from reluflow.data import open_data
-from reluflow.evaluation import EvaluationOptions, evaluate, read_labels
+from reluflow.data import open_data, read_labels
+from reluflow.evaluation import EvaluationOptions, evaluate
 from reluflow.graph import PsbOptions, load, to_psb
 
 MODELS = Path(__file__).resolve().parents[1] / "models"

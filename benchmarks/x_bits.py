@@ -21,13 +21,12 @@ from networks.real import real_networks
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from reluflow.data import open_data
+from reluflow.data import open_data, read_labels
 from reluflow.evaluation import (
     EvaluationOptions,
     calibrate,
     choose_activation_bits,
     evaluate,
-    read_labels,
 )
 from reluflow.graph import Model, PsbOptions, load, to_psb
 from reluflow.psb import PsbCode, unpack

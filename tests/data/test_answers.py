@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reluflow.data import read_labels, read_targets
 from reluflow.data.answers import read_array
 from reluflow.errors import DataError
-from reluflow.evaluation import read_labels, read_targets
 
 
 def npy(array: np.ndarray) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reluflow.data import open_data
+from reluflow.data import open_data, read_labels
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.evaluation import (
     EvaluationOptions,
@@ -16,7 +16,6 @@ from reluflow.evaluation import (
     describe_psb,
     evaluate,
     measure_saturation,
-    read_labels,
 )
 from reluflow.graph import Model, PsbOptions, bake_samples, expose, find_psb, load, to_psb
 from reluflow.psb import quantise_activation

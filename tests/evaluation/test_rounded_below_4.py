@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reluflow.data import open_data
+from reluflow.data import open_data, read_labels
 from reluflow.errors import OptionError
-from reluflow.evaluation import Evaluation, EvaluationOptions, evaluate, read_labels
+from reluflow.evaluation import Evaluation, EvaluationOptions, evaluate
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_sampler
 from reluflow.report.tables.psb_rows import precision_rows
 

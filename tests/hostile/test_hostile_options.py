@@ -10,7 +10,7 @@ import pytest
 import small_models
 from onnx import TensorProto, helper
 
-from reluflow.evaluation.answers.labels import has_array
+from reluflow.data import has_array
 
 DATA = {"far": 99, "negative": -1, "right": 0}
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs, keep_inputs_beside
-from reluflow.data import open_data
+from reluflow.data import open_data, read_answers
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
@@ -21,7 +21,6 @@ from reluflow.evaluation import (
     MetricFunction,
     calibrate,
     choose_activation_bits,
-    read_answers,
 )
 from reluflow.evaluation import convert as convert_model
 from reluflow.evaluation import evaluate as evaluate_model

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reluflow._api.classes import Classes, find_classes
 from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs
 from reluflow.analysis import (
@@ -28,7 +27,7 @@ from reluflow.analysis import (
     site_metrics,
     summarize,
 )
-from reluflow.data import DataSource, Preprocessing, open_data
+from reluflow.data import Classes, DataSource, Preprocessing, find_classes, open_data
 from reluflow.errors import OptionError
 from reluflow.graph import Model, annotate, load
 from reluflow.progress import Progress

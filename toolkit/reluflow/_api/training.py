@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluflow.data import DataSource, open_data
+from reluflow.data import DataSource, open_data, read_labels, read_targets
 from reluflow.errors import DataError, OptionError
-from reluflow.evaluation import batch_size as fitting_size
-from reluflow.evaluation import read_labels, read_targets
 from reluflow.graph import load
 from reluflow.progress import Progress
 from reluflow.sessions import check_threads
 from reluflow.temperature import Sensitivity
 
 OPTIMIZERS = ("sgd", "adamw")
+_DEFAULT_BATCH = 128
 LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
 _END_OF_LOSS = {"cross-entropy": "Softmax", "binary-cross-entropy": "Sigmoid"}
 
@@ -93,7 +92,7 @@ def sensitivity(
     if loss in _END_OF_LOSS:
         module = module.logits(_END_OF_LOSS[loss])
     module.train(not frozen_norm)
-    steps = _batches(torch, source, answers, batches, batch_size or 128)
+    steps = _batches(torch, source, answers, batches, batch_size)
     made = _optimizer(torch, module, optimizer, momentum)
     result: Sensitivity = bridge.sensitivity(
         module, made, steps, bridge.LOSSES[loss], rates, progress=progress
@@ -142,9 +141,9 @@ def _optimizer(torch: Any, module: Any, name: str, momentum: float) -> Any:
 
 
 def _batches(
-    torch: Any, source: DataSource, answers: np.ndarray, count: int, wanted: int
+    torch: Any, source: DataSource, answers: np.ndarray, count: int, wanted: int | None
 ) -> Iterator[Any]:
-    size = fitting_size(source, wanted)
+    size = source.fitting_batch_size(wanted, _DEFAULT_BATCH)
     known = source.n_samples
     if known is not None and known != len(answers):
         raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input.")

@@ -11,7 +11,7 @@ from reluflow.analysis.run.batching import choose_batch_size
 from reluflow.analysis.run.dependence import Feeds, find_dependence
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import tap_all
-from reluflow.data import DataSource
+from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, Tap
 from reluflow.patterns import fingerprint, unit_words
@@ -74,7 +74,7 @@ def read_bits(
         raise OptionError(f"samples are {rows}; give indices of inputs, from 0 on.")
     taps, session, size = _open(model, options, sites)
     found: dict[str, list[np.ndarray]] = {tap.site.name: [] for tap in taps}
-    fixed = any(spec.batch_size for spec in model.inputs)
+    fixed = fixed_batch_size(model.inputs) is not None
     if size > 1 and (len(rows) > 1 or fixed):
         _refuse_scattered(session, taps, _distinct(source, rows, size, fixed), fixed)
     for start in range(0, len(rows), size):
@@ -110,7 +110,7 @@ def find_occurrences(
     [tap], session, size = _open(model, options, [site])
     inputs, positions, bits = [], [], np.zeros(0, bool)
     done = 0
-    fixed = any(spec.batch_size for spec in model.inputs)
+    fixed = fixed_batch_size(model.inputs) is not None
     for feeds in source.batches(size):
         n_inputs = len(next(iter(feeds.values())))
         if not done:

@@ -10,8 +10,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from reluflow.data import has_array, read_answers
 from reluflow.errors import OptionError
-from reluflow.evaluation import METRICS, MetricFunction, has_array, read_answers
+from reluflow.evaluation import METRICS, MetricFunction
 
 
 def choose_answers(

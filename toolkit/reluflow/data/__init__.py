@@ -1,14 +1,19 @@
 """Where inputs come from: files, folders, iterators; one batch in memory at a time."""
 
+from reluflow.data.classes import Classes, find_classes
 from reluflow.data.formats.iterator import IteratorSource
 from reluflow.data.formats.random import RandomData
+from reluflow.data.labels import has_array, read_answers, read_labels, read_targets
 from reluflow.data.open import open_data
+from reluflow.data.sources.batch_size import DEFAULT_BATCH, agreed_batch_size, fixed_batch_size
 from reluflow.data.sources.preprocessing import Preprocessing
 from reluflow.data.sources.source import Batch, DataSource
 from reluflow.data.sources.spec import DataDescription, Dim, InputSpec
 
 __all__ = [
+    "DEFAULT_BATCH",
     "Batch",
+    "Classes",
     "DataDescription",
     "DataSource",
     "Dim",
@@ -16,5 +21,12 @@ __all__ = [
     "IteratorSource",
     "Preprocessing",
     "RandomData",
+    "agreed_batch_size",
+    "find_classes",
+    "fixed_batch_size",
+    "has_array",
     "open_data",
+    "read_answers",
+    "read_labels",
+    "read_targets",
 ]

@@ -5,7 +5,6 @@ from reluflow.evaluation.activation_bits import (
     TriedBits,
     choose_activation_bits,
 )
-from reluflow.evaluation.answers.labels import has_array, read_answers, read_labels, read_targets
 from reluflow.evaluation.answers.metrics import (
     METRICS,
     Metric,
@@ -31,7 +30,6 @@ from reluflow.evaluation.result import (
     PsbDescription,
     SamplePoint,
 )
-from reluflow.evaluation.run import batch_size
 from reluflow.evaluation.saturation import measure_saturation
 
 __all__ = [
@@ -54,7 +52,6 @@ __all__ = [
     "Task",
     "TriedBits",
     "accuracy",
-    "batch_size",
     "calibrate",
     "choose_activation_bits",
     "compare_models",
@@ -62,11 +59,7 @@ __all__ = [
     "describe_psb",
     "evaluate",
     "find_metric",
-    "has_array",
     "measure_saturation",
     "proven",
-    "read_answers",
-    "read_labels",
-    "read_targets",
     "recognise",
 ]

@@ -15,7 +15,7 @@ from reluflow.evaluation.answers.metrics import Values
 from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.evaluation.calibrate import exponents, largest_values
 from reluflow.evaluation.result import OutputError
-from reluflow.evaluation.run import Runner, batch_size
+from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import SignalError, open_errors
 from reluflow.graph import Model, PsbOptions, to_psb
 from reluflow.sessions import open_session
@@ -169,7 +169,7 @@ def choose_activation_bits(
     runners = {
         bits: Runner(to_psb(model, way).model, threads, native) for bits, way in ways.items()
     }
-    measured, n_inputs = _measure(model, source, runners, batch_size(source, size), threads)
+    measured, n_inputs = _measure(model, source, runners, source.fitting_batch_size(size), threads)
     tried = tuple(
         TriedBits(bits, tuple(error.result() for error in errors.values()))
         for bits, errors in measured.items()

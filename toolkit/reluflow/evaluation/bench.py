@@ -14,7 +14,7 @@ from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.evaluation.answers.task import Task
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import OutputError, SamplePoint
-from reluflow.evaluation.run import Runner, batch_size
+from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import SignalError, open_errors
 from reluflow.progress import Progress
 from reluflow.sessions import Session
@@ -71,7 +71,7 @@ class Bench:
 
     def batches(self) -> Iterator[tuple[int, Feeds]]:
         """Yield the data's batches, numbered."""
-        size = batch_size(self.source, self.options.batch_size)
+        size = self.source.fitting_batch_size(self.options.batch_size)
         return enumerate(self.source.batches(size))
 
     def read_exact(self, task: Task) -> Values:

@@ -8,7 +8,6 @@ import numpy as np
 
 from reluflow.data import DataSource
 from reluflow.errors import DataError
-from reluflow.evaluation.run import batch_size
 from reluflow.graph import Model, PsbOptions, expose, fold_batchnorm, to_psb
 from reluflow.psb import activation_exponent
 from reluflow.sessions import open_session
@@ -84,7 +83,7 @@ def largest_values(
         expose(fold_batchnorm(model).model, inner), outputs=inner or None, threads=threads
     )
     largest = dict.fromkeys(tensors, 0.0)
-    for batch in source.batches(batch_size(source, size)):
+    for batch in source.batches(source.fitting_batch_size(size)):
         found = dict(zip(session.outputs, session.run(batch), strict=True)) | batch
         for tensor in tensors:
             top = float(np.max(np.abs(found[tensor]), initial=0.0))

@@ -26,7 +26,7 @@ from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.explain import explain
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import Evaluation, LayerSensitivity, Neighbour
-from reluflow.evaluation.run import ROUNDED_BELOW, Runner, batch_size
+from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, psb_alone
 from reluflow.progress import Progress
@@ -195,7 +195,7 @@ def _first(
     session: Session, source: DataSource, extra: Mapping[str, Any], options: EvaluationOptions
 ) -> tuple[dict[str, Values], int]:
     """Return the outputs for the first batch, and how many inputs it has."""
-    batch = next(source.batches(batch_size(source, options.batch_size)))  # never without any
+    batch = next(source.batches(source.fitting_batch_size(options.batch_size)))  # never without any
     return run_arrays(session, {**batch, **extra}), len(next(iter(batch.values())))
 
 

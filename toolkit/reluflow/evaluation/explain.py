@@ -10,7 +10,7 @@ import numpy as np
 from reluflow.data import DataSource
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import LayerSaturation
-from reluflow.evaluation.run import Runner, batch_size
+from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import SignalError
 from reluflow.graph import Model, PsbNode, expose, find_psb
 
@@ -129,7 +129,7 @@ def _loudest(
     """Return the loudest channel of what a node multiplies, over the median one; None: none is."""
     session, extra = Runner(expose(model, [node.x]), options.threads, options.native).at(0, 0)
     place = list(session.outputs).index(node.x)
-    for batch in source.batches(batch_size(source, options.batch_size)):
+    for batch in source.batches(source.fitting_batch_size(options.batch_size)):
         values = np.abs(session.run({**batch, **extra})[place])
         axis = 1 if node.op == "PsbConv" else values.ndim - 1
         rest = tuple(each for each in range(values.ndim) if each != axis)

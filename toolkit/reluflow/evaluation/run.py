@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from reluflow.data import DataSource
 from reluflow.graph import (
     Model,
     bake_samples,
@@ -15,16 +14,9 @@ from reluflow.graph import (
 )
 from reluflow.sessions import Session, has_library, open_session
 
-DEFAULT_BATCH = 64
 ROUNDED_BELOW = 4
 """Fewer samples than these are rounded to nearest unless a sampler was asked for: no draw is
 as close to the float model there."""
-
-
-def batch_size(source: DataSource, wanted: int | None) -> int:
-    """Return the model's own batch size, the one asked for, or 64."""
-    fixed = [spec.batch_size for spec in source.inputs if spec.batch_size]
-    return fixed[0] if fixed else wanted or DEFAULT_BATCH
 
 
 class Runner:

@@ -6,7 +6,7 @@ import numpy as np
 
 from reluflow.data import DataSource
 from reluflow.evaluation.result import LayerSaturation
-from reluflow.evaluation.run import Runner, batch_size
+from reluflow.evaluation.run import Runner
 from reluflow.graph import Model, count_saturation
 
 
@@ -45,7 +45,7 @@ def measure_saturation(
     wanted = (counting.saturated, counting.activations, counting.nonzero, counting.below)
     places = [session.outputs.index(name) for name in wanted]
     totals = np.zeros((len(places), len(counting.nodes)), np.int64)
-    for batch in source.batches(batch_size(source, size)):
+    for batch in source.batches(source.fitting_batch_size(size)):
         outputs = session.run({**batch, **extra})
         totals += np.stack([outputs[place] for place in places])
     return tuple(

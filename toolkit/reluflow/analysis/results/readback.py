@@ -11,6 +11,7 @@ from reluflow.analysis.results.result import PatternSummary, SiteReport
 from reluflow.analysis.run.accumulate import SiteAccumulator
 from reluflow.analysis.run.options import THESIS
 from reluflow.analysis.run.pipeline import Pipeline
+from reluflow.data import fixed_batch_size
 from reluflow.errors import ReluflowError
 from reluflow.patterns import fingerprint
 
@@ -63,7 +64,7 @@ def _run_again(
     inputs: Sequence[int], sites: Sequence[SiteAccumulator], pipeline: Pipeline
 ) -> Iterator[tuple[int, int, int, Outputs]]:
     """Yield (row in its batch, rows of the batch, input index, outputs by name)."""
-    fixed = any(spec.batch_size for spec in pipeline.model.inputs)
+    fixed = fixed_batch_size(pipeline.model.inputs) is not None
     same_size = all(site.positions is not None for site in sites)
     size = pipeline.batch_size if fixed or same_size else 1
     for start in range(0, len(inputs), size):

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.data import Dim
-from reluflow.errors import OptionError
+from reluflow.data import Dim, agreed_batch_size
 from reluflow.graph import Model, SwitchSite, bound_shapes
 
 _RUN_BYTES = 2**28
@@ -43,17 +42,9 @@ def choose_batch_size(
         OptionError: the batch size asked for is not the one the model is made for.
         DataError: the model fails on the first input.
     """
-    fixed = {spec.name: spec.batch_size for spec in model.inputs if spec.batch_size}
-    if fixed:
-        name, size = next(iter(fixed.items()))
-        if options.batch_size not in (None, size):
-            raise OptionError(
-                f"batch_size is {options.batch_size}, but input {name!r} of the model is made "
-                f"for batches of {size}; leave batch_size out or export with a dynamic batch."
-            )
-        return size
-    if options.batch_size:
-        return options.batch_size
+    agreed = agreed_batch_size(model.inputs, options.batch_size)
+    if agreed is not None:
+        return agreed
     if first is None:
         per_input = sum(_bytes_per_input(site.shape) for site in sites)
     else:

@@ -23,7 +23,7 @@ from reluflow.analysis.run.input_sample import SAMPLE_INPUTS, InputSample
 from reluflow.analysis.run.left_out import left_out_notes
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.sessions import Sessions, Shown
-from reluflow.data import DataSource
+from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import ModelError, OutputError, ReluflowError
 from reluflow.graph import Model, TapResult, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
@@ -107,7 +107,7 @@ class Pipeline:
 
     def _choose_batch_size(self) -> int:
         """Choose by the sizes of the first input, where the choice is free."""
-        free = not any(spec.batch_size for spec in self.model.inputs)
+        free = fixed_batch_size(self.model.inputs) is None
         first = self.source.first() if free and not self.options.batch_size else None
         if first is not None:
             self._first_bytes = sum(array.nbytes for array in first.values())
@@ -266,7 +266,7 @@ class Pipeline:
 
     def _try(self, feeds: dict[str, np.ndarray]) -> None:
         """Find out by trying which sites depend on the batch or on chance."""
-        fixed = any(spec.batch_size for spec in self.model.inputs)
+        fixed = fixed_batch_size(self.model.inputs) is not None
         few = trial_inputs(self.source, feeds, self.batch_size, fixed)
         trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
         self.depends_on = {index: each.kind for index, each in trial.found.items()}

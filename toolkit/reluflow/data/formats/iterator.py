@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from reluflow.data.formats.foreign import as_array
+from reluflow.data.sources.batch_size import check_multiple
 from reluflow.data.sources.column import Array, native
 from reluflow.data.sources.source import Batch, DataSource, fingerprint
 from reluflow.data.sources.spec import DataDescription, InputSpec
-from reluflow.data.sources.validate import check_array, check_lengths, check_multiple, check_names
+from reluflow.data.sources.validate import check_array, check_lengths, check_names
 from reluflow.data.sources.words import tensor
 from reluflow.errors import DataError
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.data.sources.column import Array, Column
-from reluflow.data.sources.spec import DataDescription, InputSpec
-from reluflow.data.sources.validate import (
-    check_array,
+from reluflow.data.sources.batch_size import (
+    DEFAULT_BATCH,
+    agreed_batch_size,
     check_batch_size,
-    check_lengths,
     check_multiple,
 )
+from reluflow.data.sources.column import Array, Column
+from reluflow.data.sources.spec import DataDescription, InputSpec
+from reluflow.data.sources.validate import check_array, check_lengths
 from reluflow.data.sources.words import tensor
 from reluflow.errors import DataError, OptionError
 
@@ -64,6 +65,15 @@ class DataSource(ABC):
         if n_samples is not None and start > n_samples:
             raise OptionError(f"start is {start}, but the data have only {n_samples} samples.")
         return self._batches(int(batch_size), int(start))
+
+    def fitting_batch_size(self, wanted: int | None, default: int = DEFAULT_BATCH) -> int:
+        """Return the model's own batch size, the one asked for, or the default.
+
+        Raises:
+            OptionError: the model is made for another batch size than the one asked for.
+        """
+        agreed = agreed_batch_size(self.inputs, wanted)
+        return default if agreed is None else agreed
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch size that the model or the number of samples does not allow.

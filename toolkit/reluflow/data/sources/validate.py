@@ -10,7 +10,7 @@ import numpy as np
 
 from reluflow.data.sources.spec import Dim, InputSpec
 from reluflow.data.sources.words import listing, sizes, tensor
-from reluflow.errors import DataError, OptionError
+from reluflow.errors import DataError
 
 
 def check_specs(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
@@ -177,40 +177,3 @@ def _dtype_hint(spec: InputSpec, dtype: np.dtype[Any]) -> str:
     if dtype == np.uint8 and is_floating(spec.dtype):
         return "scale the bytes by giving a preprocessing, or convert them to " + spec.dtype.name
     return f"convert with .astype('{spec.dtype.name}')"
-
-
-def check_batch_size(batch_size: object, inputs: Sequence[InputSpec]) -> int:
-    """Return a batch size that the model accepts.
-
-    Raises:
-        OptionError: not a whole number above zero, or not the model's fixed batch size.
-    """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
-        raise OptionError(f"batch_size is {batch_size!r}; give a whole number of at least 1.")
-    if batch_size < 1:
-        raise OptionError(f"batch_size is {batch_size}; give a whole number of at least 1.")
-    for spec in inputs:
-        if spec.batch_size is not None and spec.batch_size != batch_size:
-            raise OptionError(
-                f"batch_size is {batch_size}, but input '{spec.name}' wants {spec}; "
-                f"use batch size {spec.batch_size}."
-            )
-    return int(batch_size)
-
-
-def check_multiple(n_samples: int, inputs: Sequence[InputSpec]) -> None:
-    """Refuse a number of samples that leaves a short batch where the model wants full ones.
-
-    Raises:
-        DataError: the fixed batch size does not divide the number of samples.
-    """
-    for spec in inputs:
-        size = spec.batch_size
-        if size is None or n_samples % size == 0:
-            continue
-        most = n_samples // size * size
-        advice = f"limit the data to {most} samples" if most else f"give at least {size} samples"
-        raise DataError(
-            f"input '{spec.name}' wants {spec}, a fixed batch of {size}, and {n_samples} samples "
-            f"are no multiple of it; {advice} or export the model with a free batch size."
-        )

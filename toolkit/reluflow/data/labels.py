@@ -38,7 +38,7 @@ def read_labels(
         _check(file, column.dtype, (column.n_samples, *column.shape))
         parts = column.stream(0, column.n_samples)  # to its end: checksums are compared there
         return np.concatenate(list(parts))[:limit].astype(np.int64)
-    array = _numpy(file, name)
+    array = read_array(file, name)
     _check(file, array.dtype, array.shape)
     return array[:limit].astype(np.int64)
 
@@ -62,7 +62,7 @@ def read_answers(
     file = Path(path)
     if _begins_as_idx(file):
         return read_labels(file, name, limit)
-    array = _numpy(file, name)
+    array = read_array(file, name)
     if array.ndim < 1 or array.dtype.kind not in "iubf" or not np.isfinite(array).all():
         raise DataError(
             f"labels of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
@@ -100,7 +100,7 @@ def read_targets(
         DataError: no such file or array, or it does not hold finite numbers.
     """
     file = Path(path)
-    array = _numpy(file, name)
+    array = read_array(file, name)
     if array.ndim < 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise DataError(
             f"targets of '{file}' are {array.dtype} {list(array.shape)}; give finite numbers, the "
@@ -125,7 +125,3 @@ def _begins_as_idx(file: Path) -> bool:
     except OSError:
         return False
     return is_idx(head) or head.startswith(GZIP_MAGIC)
-
-
-def _numpy(file: Path, name: str) -> NDArray[Any]:
-    return read_array(file, name)

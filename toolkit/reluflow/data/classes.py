@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.data import DataSource
+from reluflow.data.labels import read_labels
+from reluflow.data.sources.source import DataSource
 from reluflow.errors import DataError
-from reluflow.evaluation import read_labels
 
 _NAMES = ("label", "labels")
 Classes = tuple[NDArray[np.int64] | None, str]

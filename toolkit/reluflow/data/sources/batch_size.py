@@ -1,0 +1,80 @@
+"""Inputs per run: the model's own number, the one asked for, and what does not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reluflow.data.sources.spec import InputSpec
+from reluflow.errors import DataError, OptionError
+
+DEFAULT_BATCH = 64
+"""Inputs per run where nothing else asks for a number."""
+
+
+def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:
+    """Return the batch size that a model is made for; None where it takes any.
+
+    Example:
+        >>> fixed_batch_size([InputSpec("x", np.dtype("f4"), (4, 3))])
+        4
+    """
+    return next((spec.batch_size for spec in inputs if spec.batch_size), None)
+
+
+def agreed_batch_size(inputs: Sequence[InputSpec], wanted: int | None) -> int | None:
+    """Return the model's own batch size, or the one asked for; None where there is neither.
+
+    Args:
+        inputs: of the model.
+        wanted: the batch size asked for, from 1 on; None: any will do.
+
+    Raises:
+        OptionError: the model is made for another batch size than the one asked for.
+
+    Example:
+        >>> agreed_batch_size([InputSpec("x", np.dtype("f4"), ("n", 3))], 32)
+        32
+    """
+    if wanted is not None:
+        for spec in inputs:
+            if spec.batch_size is not None and spec.batch_size != wanted:
+                raise OptionError(
+                    f"batch_size is {wanted}, but input '{spec.name}' wants {spec}, batches of "
+                    f"{spec.batch_size}; use batch size {spec.batch_size}, leave it out, or export "
+                    "the model with a free batch size."
+                )
+    return fixed_batch_size(inputs) or wanted
+
+
+def check_batch_size(batch_size: object, inputs: Sequence[InputSpec]) -> int:
+    """Return a batch size that the model accepts.
+
+    Raises:
+        OptionError: not a whole number above zero, or not the model's fixed batch size.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+        raise OptionError(f"batch_size is {batch_size!r}; give a whole number of at least 1.")
+    if batch_size < 1:
+        raise OptionError(f"batch_size is {batch_size}; give a whole number of at least 1.")
+    agreed_batch_size(inputs, int(batch_size))
+    return int(batch_size)
+
+
+def check_multiple(n_samples: int, inputs: Sequence[InputSpec]) -> None:
+    """Refuse a number of samples that leaves a short batch where the model wants full ones.
+
+    Raises:
+        DataError: the fixed batch size does not divide the number of samples.
+    """
+    for spec in inputs:
+        size = spec.batch_size
+        if size is None or n_samples % size == 0:
+            continue
+        most = n_samples // size * size
+        advice = f"limit the data to {most} samples" if most else f"give at least {size} samples"
+        raise DataError(
+            f"input '{spec.name}' wants {spec}, a fixed batch of {size}, and {n_samples} samples "
+            f"are no multiple of it; {advice} or export the model with a free batch size."
+        )
