@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "psb": ("shift-adds in numpy, the oracle", ()),
     "graph": (
         "the only room that knows ONNX",
-        ("proto", "view", "sites/forms", "sites", "rewrite/opset", "rewrite", "taps", "psb"),
+        ("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset", "taps", "psb"),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
     "sessions": ("ONNX Runtime, the native library", ()),

@@ -12,12 +12,12 @@ from reluflow.graph.psb.to_psb import ConvertedNode, PsbResult, to_psb
 from reluflow.graph.psb.upgrade import upgrade
 from reluflow.graph.psb.with_sampler import with_sampler
 from reluflow.graph.rewrite.batch_statistics import BatchStatisticsResult, use_batch_statistics
+from reluflow.graph.rewrite.contract import Refused
 from reluflow.graph.rewrite.cut import CutResult, cut_tail
 from reluflow.graph.rewrite.expose import expose
 from reluflow.graph.rewrite.fold_batchnorm import Folded, FoldResult, fold_batchnorm
 from reluflow.graph.rewrite.program import Operation, Program, read_program
 from reluflow.graph.rewrite.prune import Pruned, PruneResult, prune
-from reluflow.graph.rewrite.refused import Refused
 from reluflow.graph.rewrite.weights_as_inputs import (
     WeightInput,
     WeightInputsResult,

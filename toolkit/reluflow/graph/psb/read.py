@@ -13,6 +13,7 @@ from reluflow.graph.proto.external import BFLOAT16
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.own_domain import PSB_CONV, PSB_MATMUL
 from reluflow.graph.rewrite.affine import BATCH_NORM, read_batch_norm
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import explicit_window
 from reluflow.graph.rewrite.edit import Editor, attribute
 from reluflow.graph.rewrite.linear import F64, Linear, read_linear
@@ -83,7 +84,7 @@ def multiplies(node: NodeProto) -> bool:
     return own or node.op_type in _NO_OPERATOR.get(domain, ())
 
 
-def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | str:
+def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | Reason:
     """Read a node that `multiplies`, or say why it cannot be converted.
 
     Args:
@@ -95,16 +96,18 @@ def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | st
         return _few_bits(editor, node)
     if domain_of(node.domain) or node.op_type not in CONVERTED_OPS:
         advice = _FROM_FLOAT if node.op_type in _QUANTISED else ""
-        return f"there is no PSB operator for {node.op_type}{advice}"
+        return Reason(f"there is no PSB operator for {node.op_type}{advice}")
     if node.op_type == BATCH_NORM:
-        found = _norm(editor, node) if norms else "batch normalisation is left in floating point"
+        if not norms:
+            return Reason("batch normalisation is left in floating point")
+        found = _norm(editor, node)
     else:
         linear = read_linear(editor, node)
-        found = linear if isinstance(linear, str) else _linear(linear)
-    return found if isinstance(found, str) else _checked(found)
+        found = linear if isinstance(linear, Reason) else _linear(linear)
+    return found if isinstance(found, Reason) else _checked(found)
 
 
-def _linear(linear: Linear) -> Multiply | str:
+def _linear(linear: Linear) -> Multiply | Reason:
     node = linear.node
     weights = linear.weight
     if linear.alpha != 1:
@@ -113,34 +116,34 @@ def _linear(linear: Linear) -> Multiply | str:
     dtype = linear.weight.dtype
     if linear.op == "Conv":
         if weights.ndim not in (3, 4):
-            return f"it has {weights.ndim - 2} spatial axes; 1 and 2 are accepted"
+            return Reason(f"it has {weights.ndim - 2} spatial axes; 1 and 2 are accepted")
         attributes = explicit_window(node, weights.shape)
         return Multiply(PSB_CONV, node, node.input[0], weights, bias, dtype, attributes=attributes)
     if attribute(node, "transA", 0):
-        return "it transposes its input"
+        return Reason("it transposes its input")
     merged = [] if linear.add is None else [linear.add]
     stored = weights if linear.transposed else weights.T
     return Multiply(PSB_MATMUL, node, node.input[0], stored, bias, dtype, merged)
 
 
-def _few_bits(editor: Editor, node: NodeProto) -> Multiply | str:
+def _few_bits(editor: Editor, node: NodeProto) -> Multiply | Reason:
     """Read a product with weights of a few bits; what it gave is the type of its scales."""
     found = read_n_bits(editor, node)
-    if isinstance(found, str):
+    if isinstance(found, Reason):
         return found
     weights, bias = found
     return _checked(Multiply(PSB_MATMUL, node, node.input[0], weights, bias, weights.dtype))
 
 
-def _norm(editor: Editor, node: NodeProto) -> Multiply | str:
+def _norm(editor: Editor, node: NodeProto) -> Multiply | Reason:
     """Read a batch normalisation as a depthwise 1x1 convolution."""
     affine = read_batch_norm(editor, node)
-    if isinstance(affine, str):
+    if isinstance(affine, Reason):
         return affine
     rank = editor.rank(node.input[0]) or editor.rank(node.output[0])
     if rank not in (3, 4):
         axes = "an unknown number of" if rank is None else rank
-        return f"its input has {axes} axes; as a PSB multiply-add it needs 3 or 4"
+        return Reason(f"its input has {axes} axes; as a PSB multiply-add it needs 3 or 4")
     scale = editor.constant(node.input[1])
     known = editor.types.get(node.input[0])
     narrow: dict[int, np.dtype[Any]] = {
@@ -157,16 +160,16 @@ def _norm(editor: Editor, node: NodeProto) -> Multiply | str:
     )
 
 
-def _checked(found: Multiply) -> Multiply | str:
+def _checked(found: Multiply) -> Multiply | Reason:
     if found.dtype not in (np.float32, np.float16, BFLOAT16):
-        return f"its numbers are {found.dtype}; PSB operators work in float32"
+        return Reason(f"its numbers are {found.dtype}; PSB operators work in float32")
     if found.weights.size == 0:
-        return "it has no weights"
+        return Reason("it has no weights")
     with np.errstate(over="ignore"):
         finite = np.isfinite(found.weights.astype(np.float32)).all()
     if found.weights.dtype == BFLOAT16:
         found.weights = found.weights.astype(np.float32)
-    return found if finite else "its weights hold NaN or infinite numbers"
+    return found if finite else Reason("its weights hold NaN or infinite numbers")
 
 
 @dataclass(frozen=True, slots=True)

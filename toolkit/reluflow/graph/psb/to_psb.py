@@ -17,11 +17,11 @@ from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_success
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import fuse_activation, multiplies, read_multiply
 from reluflow.graph.psb.write import PsbWriter
+from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused
 from reluflow.graph.rewrite.edit import Editor, name_of
 from reluflow.graph.rewrite.fold_batchnorm import Folded, fold_batchnorm
 from reluflow.graph.rewrite.opset.raise_opset import with_opset
 from reluflow.graph.rewrite.prune import prune
-from reluflow.graph.rewrite.refused import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +165,11 @@ def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_D
         if not multiplies(node):
             continue
         name, op = name_of(node), node.op_type
-        found = (
-            "it is excluded"
-            if name in options.exclude
-            else read_multiply(editor, node, options.norms)
-        )
-        if isinstance(found, str):
+        excluded = name in options.exclude
+        found = EXCLUDED if excluded else read_multiply(editor, node, options.norms)
+        if isinstance(found, Reason):
             editor.forget()
-            refused.append(Refused(name, op, found))
+            refused.append(Refused(name, op, found.text))
             continue
         editor.settle()
         if options.fuse:

@@ -10,6 +10,7 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.edit import Editor, attribute
 
 F64 = NDArray[np.float64]
@@ -32,30 +33,32 @@ class Affine:
     shift: F64
 
 
-def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | str:
+def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
     """Read a BatchNormalization of inference, or say why it is none.
 
     factor = scale / sqrt(variance + epsilon), shift = B - mean factor.
     """
     if _trains(editor, node):
-        return "it normalises by the batch (training mode)"
+        return Reason("it normalises by the batch (training mode)")
     if editor.opset < 9 and not attribute(node, "spatial", 1):
-        return "it normalises every position on its own (spatial = 0)"
+        return Reason("it normalises every position on its own (spatial = 0)")
     values = []
     for tensor in node.input[1:5]:
         value = editor.constant(tensor)
         if value is None:
-            return f"its {tensor!r} is computed"
+            return Reason(f"its {tensor!r} is computed")
         values.append(value.astype(np.float64).reshape(-1))
     scale, b, mean, variance = values
     if len({value.size for value in values}) > 1:
-        return f"its constants have {[value.size for value in values]} numbers, not one a channel"
+        return Reason(
+            f"its constants have {[value.size for value in values]} numbers, not one a channel"
+        )
     epsilon = float(str(attribute(node, "epsilon", 1e-5)))
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + np.float64(np.float32(epsilon)))
         shift = b - mean * factor
     if not (np.isfinite(factor).all() and np.isfinite(shift).all()):
-        return "its variance + epsilon is not above 0 everywhere, or a number is not finite"
+        return Reason("its variance + epsilon is not above 0 everywhere, or a number is not finite")
     return Affine(node.input[0], factor, shift)
 
 

@@ -8,8 +8,8 @@ from onnx import NodeProto, helper
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import Reason, Refused
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
-from reluflow.graph.rewrite.refused import Refused
 
 _TRAINING_MODE_FROM_OPSET = 14
 
@@ -66,20 +66,22 @@ def use_batch_statistics(model: Model, wanted: bool | None = True) -> BatchStati
             continue
         reason = _obstacle(editor, node, wanted)
         if reason:
-            refused.append(Refused(name_of(node), node.op_type, reason))
+            refused.append(Refused(name_of(node), node.op_type, reason.text))
             continue
         _set_mode(editor, node, wanted)
         changed.append(name_of(node))
     return BatchStatisticsResult(editor.finish(), tuple(changed), tuple(refused))
 
 
-def _obstacle(editor: Editor, node: NodeProto, wanted: bool) -> str:
+def _obstacle(editor: Editor, node: NodeProto, wanted: bool) -> Reason | None:
     if wanted and editor.opset < _TRAINING_MODE_FROM_OPSET:
-        return f"opset {editor.opset} has no training mode; convert the model to opset 14 or later"
+        return Reason(
+            f"opset {editor.opset} has no training mode; convert the model to opset 14 or later"
+        )
     running = [name for name in node.output[1:] if name]
     if not wanted and any(editor.readers(name) or editor.is_output(name) for name in running):
-        return "its updated running statistics are read"
-    return ""
+        return Reason("its updated running statistics are read")
+    return None
 
 
 def _set_mode(editor: Editor, node: NodeProto, wanted: bool) -> None:

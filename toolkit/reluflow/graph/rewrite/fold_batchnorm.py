@@ -17,6 +17,7 @@ from reluflow.graph.rewrite.affine import (
     read_arithmetic,
     read_batch_norm,
 )
+from reluflow.graph.rewrite.contract import Reason, Refused
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
 from reluflow.graph.rewrite.linear import (
     CONVS,
@@ -28,7 +29,6 @@ from reluflow.graph.rewrite.linear import (
     write_linear,
 )
 from reluflow.graph.rewrite.no_ops import skip_ahead, skip_back
-from reluflow.graph.rewrite.refused import Refused
 
 _MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
@@ -100,7 +100,7 @@ def fold_batchnorm(model: Model) -> FoldResult:
     editor = Editor(model)
     order = {id(node): number for number, node in enumerate(editor.nodes)}
     found: list[tuple[int, Folded | Refused]] = []
-    left: list[tuple[NodeProto, str]] = []
+    left: list[tuple[NodeProto, Reason]] = []
     for node in list(editor.nodes):
         if domain_of(node.domain) or node.op_type not in (BATCH_NORM, *ARITHMETIC):
             continue
@@ -110,7 +110,7 @@ def fold_batchnorm(model: Model) -> FoldResult:
             found.append((order[id(node)], record))
     for node, reason in left:
         affine = read_batch_norm(editor, node)  # again: what stood behind may be in it now
-        done = affine if isinstance(affine, str) else _fold_forwards(editor, node, affine)
+        done = affine if isinstance(affine, Reason) else _fold_forwards(editor, node, affine)
         record = _record(node, done, reason)
         _close(editor, record)
         found.append((order[id(node)], record))
@@ -134,14 +134,14 @@ def _close(editor: Editor, record: Folded | Refused | None) -> None:
 
 
 def _first_pass(
-    editor: Editor, node: NodeProto, left: list[tuple[NodeProto, str]]
+    editor: Editor, node: NodeProto, left: list[tuple[NodeProto, Reason]]
 ) -> Folded | Refused | None:
     """Fold one node into the operator in front of it; put it on `left` where that fails."""
     if node.op_type != BATCH_NORM:
         into = _fold_arithmetic(editor, node)
         return Folded(name_of(node), node.op_type, (into,)) if into else None
     affine = read_batch_norm(editor, node)
-    if isinstance(affine, str):
+    if isinstance(affine, Reason):
         return _record(node, affine)
     affine = replace(affine, x=skip_back(editor, node, 0, _MAKERS))
     done = _fold_backwards(editor, node, affine)
@@ -151,10 +151,13 @@ def _first_pass(
     return None
 
 
-def _record(node: NodeProto, done: tuple[str, ...] | str, before: str = "") -> Folded | Refused:
+def _record(
+    node: NodeProto, done: tuple[str, ...] | Reason, before: Reason | None = None
+) -> Folded | Refused:
     if isinstance(done, tuple):
         return Folded(name_of(node), node.op_type, done)
-    return Refused(name_of(node), node.op_type, "; ".join(filter(None, (before, done))))
+    reasons = [str(reason) for reason in (before, done) if reason is not None]
+    return Refused(name_of(node), node.op_type, "; ".join(reasons))
 
 
 def _in_subgraphs(editor: Editor) -> list[Refused]:
@@ -167,24 +170,24 @@ def _in_subgraphs(editor: Editor) -> list[Refused]:
     ]
 
 
-def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | str:
+def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | Reason:
     """Fold into the operator that makes the input."""
     producer = editor.producer(affine.x)
     if producer is None:
-        return "no node makes its input"
+        return Reason("no node makes its input")
     if producer.op_type == BATCH_NORM:
         return _fold_into_norm(editor, producer, node, affine)
     linear = _linear_making(editor, producer)
-    if isinstance(linear, str):
-        return f"{name_of(producer)!r} in front of it: {linear}"
+    if isinstance(linear, Reason):
+        return Reason(f"{name_of(producer)!r} in front of it: {linear}")
     if editor.sole_reader(affine.x) is not node:
-        return f"other nodes or the caller read the output of {name_of(producer)!r} too"
+        return Reason(f"other nodes or the caller read the output of {name_of(producer)!r} too")
     if linear.op == "MatMul" and editor.rank(affine.x) != 2:
-        return f"the output of {name_of(producer)!r} is not known to have 2 axes"
+        return Reason(f"the output of {name_of(producer)!r} is not known to have 2 axes")
     return _scale_outputs(editor, linear, node, affine)
 
 
-def _linear_making(editor: Editor, producer: NodeProto) -> Linear | str:
+def _linear_making(editor: Editor, producer: NodeProto) -> Linear | Reason:
     """Read the linear operator whose result, bias included, `producer` makes."""
     if producer.op_type == "Add" and not domain_of(producer.domain):
         for tensor in producer.input:
@@ -201,11 +204,11 @@ def _linear_making(editor: Editor, producer: NodeProto) -> Linear | str:
 
 def _scale_outputs(
     editor: Editor, linear: Linear, node: NodeProto, affine: Affine
-) -> tuple[str, ...] | str:
+) -> tuple[str, ...] | Reason:
     """Fold into the operator in front; its result takes the place of the node's."""
     outputs = linear.n_outputs
     if affine.factor.size not in (1, outputs):
-        return f"it has {affine.factor.size} channels, {name_of(linear.node)!r} {outputs}"
+        return Reason(f"it has {affine.factor.size} channels, {name_of(linear.node)!r} {outputs}")
     factor = np.broadcast_to(affine.factor, (outputs,))
     bias = np.broadcast_to(affine.shift, (outputs,))
     if linear.bias is not None:
@@ -229,24 +232,24 @@ def _take_over(editor: Editor, maker: NodeProto, node: NodeProto) -> None:
 
 def _fold_into_norm(
     editor: Editor, norm: NodeProto, node: NodeProto, affine: Affine
-) -> tuple[str, ...] | str:
+) -> tuple[str, ...] | Reason:
     """Fold into a BatchNormalization that stays: scale and B take it up."""
     first = read_batch_norm(editor, norm)
-    if isinstance(first, str):
-        return f"{name_of(norm)!r} in front of it: {first}"
+    if isinstance(first, Reason):
+        return Reason(f"{name_of(norm)!r} in front of it: {first}")
     if editor.sole_reader(norm.output[0]) is not node:
-        return f"other nodes or the caller read the output of {name_of(norm)!r} too"
+        return Reason(f"other nodes or the caller read the output of {name_of(norm)!r} too")
     stored = [editor.constant(name) for name in norm.input[1:3]]
     scale, b = (np.zeros(1) if value is None else value for value in stored)
     if affine.factor.size not in (1, scale.size):
-        return f"it has {affine.factor.size} channels, {name_of(norm)!r} {scale.size}"
+        return Reason(f"it has {affine.factor.size} channels, {name_of(norm)!r} {scale.size}")
     with np.errstate(over="ignore", invalid="ignore"):
         parts = [
             (scale * affine.factor).astype(scale.dtype),
             (b * affine.factor + affine.shift).astype(b.dtype),
         ]
     if not all(np.isfinite(part).all() for part in parts):
-        return f"the folded numbers do not fit into {scale.dtype}"
+        return Reason(f"the folded numbers do not fit into {scale.dtype}")
     for position, part in enumerate(parts, start=1):
         editor.put_constant(norm, position, part, "", "folded")
     _take_over(editor, norm, node)
@@ -277,26 +280,26 @@ def _fold_arithmetic(editor: Editor, node: NodeProto) -> str:
     return ""
 
 
-def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | str:
+def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | Reason:
     """Fold into all operators that read the output."""
     output = node.output[0]
     if editor.is_output(output):
-        return "its output is the model's"
+        return Reason("its output is the model's")
     skip_ahead(editor, output)
     readers = editor.readers(output)
     takers = []
     for reader in readers:
         linear = _taker(editor, reader, output, affine)
-        if isinstance(linear, str):
-            return f"{name_of(reader)!r} behind it: {linear}"
+        if isinstance(linear, Reason):
+            return Reason(f"{name_of(reader)!r} behind it: {linear}")
         takers.append(linear)
     if not takers:
-        return "no node reads its output"
+        return Reason("no node reads its output")
     numbers = [_with_inputs_scaled(linear, affine) for linear in takers]
     for linear, (weight, bias) in zip(takers, numbers, strict=True):
         failed = misfit(linear, weight, bias)
         if failed:
-            return f"{name_of(linear.node)!r} behind it: {failed}"
+            return Reason(f"{name_of(linear.node)!r} behind it: {failed}")
     for linear, (weight, bias) in zip(takers, numbers, strict=True):
         write_linear(editor, linear, weight, bias)
         editor.set_input(linear.node, 0, affine.x)
@@ -304,23 +307,23 @@ def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str
     return tuple(name_of(linear.node) for linear in takers)
 
 
-def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Linear | str:
+def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Linear | Reason:
     """Read an operator behind a normalisation, or say why it cannot take it up."""
     linear = read_linear(editor, reader)
-    if isinstance(linear, str):
+    if isinstance(linear, Reason):
         return linear
     if list(reader.input).count(tensor) != 1 or reader.input[0] != tensor:
-        return "it reads the tensor elsewhere than as its input"
+        return Reason("it reads the tensor elsewhere than as its input")
     if linear.n_inputs != affine.factor.size:
-        return f"it has {linear.n_inputs} input channels, not {affine.factor.size}"
+        return Reason(f"it has {linear.n_inputs} input channels, not {affine.factor.size}")
     if linear.op == "MatMul" and editor.rank(tensor) != 2:
-        return "its input is not known to have 2 axes"
+        return Reason("its input is not known to have 2 axes")
     if attribute(reader, "transA", 0):
-        return "it transposes its input"
+        return Reason("it transposes its input")
     if affine.shift.any() and linear.op == "ConvTranspose":
-        return "a shift in front of a ConvTranspose differs from pixel to pixel"
+        return Reason("a shift in front of a ConvTranspose differs from pixel to pixel")
     if affine.shift.any() and linear.op == "Conv" and _pads(linear):
-        return "it pads with zeros, which the shift would have to leave out"
+        return Reason("it pads with zeros, which the shift would have to leave out")
     return linear
 
 

@@ -10,6 +10,7 @@ from onnx import NodeProto, helper
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
 
@@ -101,7 +102,7 @@ class Linear:
         return np.asarray(spread.sum(axis=0), np.float64)
 
 
-def read_linear(editor: Editor, node: NodeProto) -> Linear | str:
+def read_linear(editor: Editor, node: NodeProto) -> Linear | Reason:
     """Read a linear operator, or say why it cannot be changed.
 
     Args:
@@ -112,20 +113,20 @@ def read_linear(editor: Editor, node: NodeProto) -> Linear | str:
         The operator with its constants, or the reason, a phrase.
     """
     if domain_of(node.domain) or node.op_type not in LINEAR_OPS:
-        return f"{node.op_type} is no linear operator with weights"
+        return Reason(f"{node.op_type} is no linear operator with weights")
     weight = editor.constant(node.input[1])
     if weight is None:
         left = node.op_type == "MatMul" and editor.constant(node.input[0]) is not None
-        return (
-            "its constant is the left factor" if left else f"weights {node.input[1]!r} are computed"
-        )
+        if left:
+            return Reason("its constant is the left factor")
+        return Reason(f"weights {node.input[1]!r} are computed")
     if not is_float(weight.dtype):
-        return f"weights {node.input[1]!r} are {weight.dtype}, not floating point"
+        return Reason(f"weights {node.input[1]!r} are {weight.dtype}, not floating point")
     if node.op_type in ("Gemm", "MatMul") and weight.ndim != 2:
-        return f"weights {node.input[1]!r} have {weight.ndim} axes; 2 are accepted"
+        return Reason(f"weights {node.input[1]!r} have {weight.ndim} axes; 2 are accepted")
     fault = conv_fault(node, weight.shape) if node.op_type in CONVS else ""
     if fault:
-        return fault
+        return Reason(fault)
     linear = Linear(node, weight, None)
     if node.op_type == "MatMul":
         _read_add(editor, linear)
@@ -136,7 +137,7 @@ def read_linear(editor: Editor, node: NodeProto) -> Linear | str:
     return _read_bias(editor, linear)
 
 
-def _read_bias(editor: Editor, linear: Linear) -> Linear | str:
+def _read_bias(editor: Editor, linear: Linear) -> Linear | Reason:
     node = linear.node
     name = node.input[2] if len(node.input) > 2 else ""
     beta = float(str(attribute(node, "beta", 1.0)))
@@ -144,10 +145,10 @@ def _read_bias(editor: Editor, linear: Linear) -> Linear | str:
         return linear
     value = editor.constant(name)
     if value is None:
-        return f"bias {name!r} is computed"
+        return Reason(f"bias {name!r} is computed")
     bias = _as_bias(value, linear.n_outputs)
     if bias is None:
-        return f"bias {name!r} has shape {list(value.shape)}, not one number an output"
+        return Reason(f"bias {name!r} has shape {list(value.shape)}, not one number an output")
     linear.bias = beta * bias
     return linear
 
@@ -174,13 +175,13 @@ def _as_bias(value: np.ndarray, outputs: int) -> F64 | None:
     return np.broadcast_to(value.reshape(-1).astype(np.float64), (outputs,))
 
 
-def misfit(linear: Linear, weight: F64, bias: F64 | None) -> str:
-    """Return why numbers do not fit into an operator's data type, "" where they do."""
+def misfit(linear: Linear, weight: F64, bias: F64 | None) -> Reason | None:
+    """Return why numbers do not fit into an operator's data type, None where they do."""
     dtype = linear.weight.dtype
     with np.errstate(over="ignore", invalid="ignore"):
         parts = [part.astype(dtype) for part in (weight, bias) if part is not None]
     fits = all(np.isfinite(part).all() for part in parts)
-    return "" if fits else f"the folded numbers do not fit into {dtype}"
+    return None if fits else Reason(f"the folded numbers do not fit into {dtype}")
 
 
 def write_linear(editor: Editor, linear: Linear, weight: F64, bias: F64 | None) -> None:

@@ -6,13 +6,14 @@ import numpy as np
 from onnx import NodeProto
 
 from reluflow.graph.proto.external import is_float
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.edit import Editor, attribute
 from reluflow.graph.rewrite.linear import F64
 
 MATMUL_N_BITS = "MatMulNBits"
 
 
-def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | str:
+def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Reason:
     """Return the weights `(N, K)`, in the scales' type, and the bias `(N,)`, or why not.
 
     w = (q - zero point) scale, one scale and zero point for `block_size` weights of a row;
@@ -30,22 +31,22 @@ def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | str
     )
     names = [*node.input[1:], "", "", "", "", ""][:5]
     if names[3]:
-        return "its weights are in groups of any order (g_idx)"
+        return Reason("its weights are in groups of any order (g_idx)")
     parts = [editor.constant(name) if name else None for name in names]
     if any(name and part is None for name, part in zip(names, parts, strict=True)):
-        return "its weights are computed"
+        return Reason("its weights are computed")
     packed, scales, zeros, _, bias = parts
     if packed is None or scales is None or min(outputs, inputs, block) < 1 or bits not in (2, 4, 8):
-        return "its weights are not in a known form"
+        return Reason("its weights are not in a known form")
     if not is_float(scales.dtype):
-        return f"its scales are {scales.dtype}, not floating point"
+        return Reason(f"its scales are {scales.dtype}, not floating point")
     blocks = -(-inputs // block)
     if packed.size != outputs * blocks * block * bits // 8 or scales.size != outputs * blocks:
-        return "its weights are not as many as it says"
+        return Reason("its weights are not as many as it says")
     whole = _unpacked(packed.reshape(outputs, -1), bits).reshape(outputs, blocks, block)
     zero = _zero_points(zeros, outputs, blocks, bits)
     if zero is None:
-        return "its zero points are not as many as it says"
+        return Reason("its zero points are not as many as it says")
     scale = scales.reshape(outputs, blocks, 1).astype(np.float32)
     weights = ((whole - zero[:, :, None]) * scale).reshape(outputs, -1)[:, :inputs]
     given = np.zeros(outputs) if bias is None else bias.reshape(-1).astype(np.float64)

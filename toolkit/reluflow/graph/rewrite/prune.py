@@ -9,9 +9,9 @@ import numpy as np
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused
 from reluflow.graph.rewrite.edit import Editor, name_of
 from reluflow.graph.rewrite.linear import LINEAR_OPS, Linear, read_linear
-from reluflow.graph.rewrite.refused import Refused
 from reluflow.psb import magnitude_mask
 
 
@@ -75,10 +75,11 @@ def prune(
     for node in editor.nodes:
         if node.op_type not in LINEAR_OPS or domain_of(node.domain):
             continue
-        linear = "it is excluded" if name_of(node) in exclude else read_linear(editor, node)
-        if isinstance(linear, str):
+        excluded = name_of(node) in exclude
+        linear = EXCLUDED if excluded else read_linear(editor, node)
+        if isinstance(linear, Reason):
             editor.forget()
-            refused.append(Refused(name_of(node), node.op_type, linear))
+            refused.append(Refused(name_of(node), node.op_type, linear.text))
         else:
             editor.settle()
             found.append(linear)

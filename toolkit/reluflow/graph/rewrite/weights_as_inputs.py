@@ -13,7 +13,7 @@ from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import read_tensor, walk_graphs
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
-from reluflow.graph.rewrite.refused import Refused
+from reluflow.graph.rewrite.contract import Reason, Refused
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 _OF_SETTINGS = frozenset(
@@ -135,21 +135,21 @@ def _choose(model: Model, names: Collection[str] | None) -> tuple[list[TensorPro
     pairs = list(zip(tensors, reasons, strict=True))
     return (
         [tensor for tensor, reason in pairs if not reason],
-        [Refused(tensor.name, "", reason) for tensor, reason in pairs if reason],
+        [Refused(tensor.name, "", reason.text) for tensor, reason in pairs if reason],
     )
 
 
-def _reason(tensor: TensorProto, readers: set[str]) -> str:
-    """Say why an initializer is no weight, "" where it is one."""
+def _reason(tensor: TensorProto, readers: set[str]) -> Reason | None:
+    """Say why an initializer is no weight, None where it is one."""
     if tensor.data_type not in _FLOATS:
-        return f"its type {TensorProto.DataType.Name(tensor.data_type)} is not trained"
+        return Reason(f"its type {TensorProto.DataType.Name(tensor.data_type)} is not trained")
     if not tensor.dims:
-        return "it is a scalar"
+        return Reason("it is a scalar")
     if not readers:
-        return "no node reads it"
+        return Reason("no node reads it")
     if readers <= _OF_SETTINGS:
-        return f"it is a setting of {', '.join(sorted(readers))}"
-    return ""
+        return Reason(f"it is a setting of {', '.join(sorted(readers))}")
+    return None
 
 
 def _readers(model: Model) -> dict[str, set[str]]:

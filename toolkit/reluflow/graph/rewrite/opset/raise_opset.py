@@ -17,6 +17,7 @@ from reluflow.graph.proto.external import (
 )
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.opset.before_7 import raise_old_node
 from reluflow.graph.rewrite.opset.rules import TARGET, Raising, raise_new_node
 from reluflow.graph.view.index import UNKNOWN, Scope, TensorType
@@ -64,7 +65,7 @@ def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) 
     written: list[NodeProto] = []
     for node in graph.node:
         done = [node] if domain_of(node.domain) else _raised(node, raising)
-        if isinstance(done, str):
+        if isinstance(done, Reason):
             raise ModelError(
                 f"the model has opset {old} and cannot be raised to {TARGET}, which {needed_by} "
                 f"need: of node {node.name or node.output[0]!r} ({node.op_type}) {done}; export "
@@ -80,17 +81,17 @@ def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) 
     graph.node.extend(copies)
 
 
-def _raised(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _raised(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Raise one node, over version 7 where it is older; nodes made on the way are raised too."""
     if raising.opset >= _NAMED_AXES_FROM:
         return raise_new_node(node, raising)
     older = raise_old_node(node, raising)
-    if isinstance(older, str):
+    if isinstance(older, Reason):
         return older
     written: list[NodeProto] = []
     for each in older:
         newer = raise_new_node(each, raising)
-        if isinstance(newer, str):
+        if isinstance(newer, Reason):
             return newer
         written += newer
     return written

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
 
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.view.index import TensorType
 from reluflow.graph.view.nesting import NameMaker
 
@@ -62,10 +63,10 @@ class Raising:
         return None if known is None or known.shape is None else len(known.shape)
 
 
-Rule = Callable[[NodeProto, Raising], list[NodeProto] | str]
+Rule = Callable[[NodeProto, Raising], list[NodeProto] | Reason]
 
 
-def raise_new_node(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def raise_new_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Return the nodes of version 13 that do what one of an older version does, or why none.
 
     Args:
@@ -75,7 +76,7 @@ def raise_new_node(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
     rule = _RULES.get(node.op_type)
     raising.made.clear()
     done = [node] if rule is None else rule(node, raising)
-    if isinstance(done, str):
+    if isinstance(done, Reason):
         return done
     return [*raising.made, *done]
 
@@ -93,7 +94,7 @@ def pop_attribute(node: NodeProto, name: str) -> object:
 def _integers_to_input(name: str) -> Rule:
     """Make the rule that turns a list attribute into the second input."""
 
-    def rule(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+    def rule(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
         values = pop_attribute(node, name)
         if values is not None:
             node.input.append(raising.integers(node.output[0], name, values))  # type: ignore[arg-type]
@@ -102,7 +103,7 @@ def _integers_to_input(name: str) -> Rule:
     return rule
 
 
-def _slice(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _slice(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     for name in ("starts", "ends", "axes"):
         values = pop_attribute(node, name)
         if values is not None:
@@ -110,27 +111,27 @@ def _slice(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
     return [node]
 
 
-def _top_k(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _top_k(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     k = pop_attribute(node, "k")
     if k is not None:
         node.input.append(raising.integers(node.output[0], "k", [int(str(k))]))
     return [node]
 
 
-def _clip(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _clip(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     bounds = [pop_attribute(node, "min"), pop_attribute(node, "max")]
     if len(node.input) > 1 or bounds == [None, None]:
         return [node]
     dtype = raising.dtype(node.input[0]) or raising.dtype(node.output[0])
     if dtype is None:
-        return "the element type of its input, which its bounds need, is not known"
+        return Reason("the element type of its input, which its bounds need, is not known")
     for what, bound in zip(("min", "max"), bounds, strict=True):
         name = "" if bound is None else raising.put(node.output[0], what, np.asarray(bound, dtype))
         node.input.append(name)
     return [node]
 
 
-def _pad(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _pad(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     pads, value = pop_attribute(node, "pads"), pop_attribute(node, "value")
     if pads is None:
         return [node]
@@ -138,29 +139,31 @@ def _pad(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
     if value:
         dtype = raising.dtype(node.input[0]) or raising.dtype(node.output[0])
         if dtype is None:
-            return "the element type of its input, which its padding needs, is not known"
+            return Reason("the element type of its input, which its padding needs, is not known")
         node.input.append(raising.put(node.output[0], "value", np.asarray(value, dtype)))
     return [node]
 
 
-def _dropout(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _dropout(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     if raising.opset >= 12:
         return [node]
     mask = node.output[1] if len(node.output) > 1 else ""
     if mask and mask in raising.read and raising.opset < 10:
-        return "its mask, numbers then and truth values now, is read"
+        return Reason("its mask, numbers then and truth values now, is read")
     ratio = pop_attribute(node, "ratio")
     if ratio is not None:
         node.input.append(raising.put(node.output[0], "ratio", np.asarray(ratio, np.float32)))
     return [node]
 
 
-def _batch_norm(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _batch_norm(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     spatial = pop_attribute(node, "spatial")
-    return "it normalises every position on its own (spatial = 0)" if spatial == 0 else [node]
+    if spatial == 0:
+        return Reason("it normalises every position on its own (spatial = 0)")
+    return [node]
 
 
-def _flattening(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _flattening(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Softmax, LogSoftmax and Hardmax went over all axes from `axis` on; now over one."""
     given = pop_attribute(node, "axis")
     axis = 1 if given is None else int(str(given))
@@ -180,23 +183,23 @@ def _flattening(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
     ]
 
 
-def _scatter(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _scatter(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     node.op_type = "ScatterElements"
     return [node]
 
 
-def _scan(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
-    return "Scan of version 8 has a batch axis" if raising.opset < 9 else [node]
+def _scan(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
+    return Reason("Scan of version 8 has a batch axis") if raising.opset < 9 else [node]
 
 
-def _resize(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
+def _resize(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Upsample, and Resize of version 10, place corners at 0: asymmetric, towards zero."""
     if raising.opset >= 11 and node.op_type == "Resize":
         wanted = next(
             (a.s for a in node.attribute if a.name == "coordinate_transformation_mode"), b""
         )
         if wanted == b"tf_half_pixel_for_nn":
-            return "its coordinates tf_half_pixel_for_nn are no more"
+            return Reason("its coordinates tf_half_pixel_for_nn are no more")
         return [node]
     scales = pop_attribute(node, "scales")
     if scales is not None:
@@ -208,13 +211,13 @@ def _resize(node: NodeProto, raising: Raising) -> list[NodeProto] | str:
     mode = pop_attribute(node, "mode") or "nearest"
     shrinks = node.op_type == "Resize" and mode == "nearest"
     if shrinks and not value.size:
-        return "its scales are computed, so that its rounding is not known"
+        return Reason("its scales are computed, so that its rounding is not known")
     return _resized(node, raising, str(mode), value if shrinks else np.ones(1))
 
 
 def _resized(
     node: NodeProto, raising: Raising, mode: str, scales: np.ndarray
-) -> list[NodeProto] | str:
+) -> list[NodeProto] | Reason:
     """Write Resize of version 13; where it shrinks by nearest values, version 10 rounded up."""
     x, scales_name, y = node.input[0], node.input[1], node.output[0]
     shared = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}

@@ -1,0 +1,72 @@
+"""What every rewrite requires and ensures, and the one record that it returns.
+
+A rewrite requires a checked `Model`. It ensures that
+
+* the given model does not change, and what it returns is a model of its own;
+* the new model computes what the old one does, unless to change that is its purpose, and names,
+  documentation and metadata of what it leaves alone stay;
+* external data stay in their files, and notes of the given model stay with the new one;
+* what it cannot do is no error: the node stays, and `refused` says why. Errors are for arguments
+  that no model could make right, and for models that nothing can be made of.
+
+On an `Editor` a rewrite is a step: a function that returns what it did and what it refused.
+Steps that follow each other on one editor share its copy; `Editor.finish` makes the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reluflow.graph.proto.model import Model
+
+Done = TypeVar("Done", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something cannot be done, where a function would otherwise return what it found.
+
+    Attributes:
+        text: a phrase without a full stop.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+EXCLUDED = Reason("it is excluded")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A node, or another named part, that a rewrite left as it was.
+
+    Attributes:
+        node: its name, else its first output's.
+        op: operator name, "" where it is no node.
+        reason: why, a phrase without a full stop.
+    """
+
+    node: str
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten(Generic[Done]):
+    """A new model, and what was done to make it.
+
+    Attributes:
+        model: the new model.
+        done: what the rewrite did; each rewrite says what it holds.
+        refused: what was left alone, with the reason.
+        notes: sentences on what else changed; the new model's own notes end with them.
+    """
+
+    model: Model
+    done: Done
+    refused: tuple[Refused, ...] = ()
+    notes: tuple[str, ...] = ()
