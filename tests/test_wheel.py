@@ -46,6 +46,19 @@ def test_without_a_compiler_the_wheel_is_pure(pure: Path) -> None:
         assert not [name for name in held.namelist() if name.endswith((".so", ".dll"))]
 
 
+def test_files_that_are_no_code_are_in_the_wheel(pure: Path) -> None:
+    with zipfile.ZipFile(pure) as held:
+        names = set(held.namelist())
+    beside = ("*.onnxtxt", "*.j2", "*.css", "*.js", "py.typed")
+    wanted = {
+        str(path.relative_to(ROOT / "toolkit"))
+        for ending in beside
+        for path in (ROOT / "toolkit").rglob(ending)
+    }
+    assert any(name.endswith("PsbConv.onnxtxt") for name in wanted)
+    assert wanted <= names
+
+
 def test_the_demo_runs_out_of_the_wheel_alone(pure: Path, tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     with zipfile.ZipFile(pure) as held:

@@ -1,8 +1,15 @@
 """The PSB number system: code of weights, sampling, and the exact meaning of the operators."""
 
-from reluflow.psb._check import P_BITS, SAMPLERS
-from reluflow.psb.activation import activation_exponent, quantise_activation
-from reluflow.psb.codec import PsbCode, decode, encode
+from reluflow.psb._check import MAX_SAMPLES, P_BITS, SAMPLERS, SAMPLES, X_BITS_RANGE
+from reluflow.psb.activation import MAX_EXPONENT, activation_exponent, quantise_activation
+from reluflow.psb.codec import (
+    LARGEST_NIBBLE,
+    N_PLANES_BESIDE_P,
+    NIBBLE_BITS,
+    PsbCode,
+    decode,
+    encode,
+)
 from reluflow.psb.moments import weight_mean, weight_variance
 from reluflow.psb.packing import bits_per_weight, pack, unpack
 from reluflow.psb.pruning import magnitude_mask
@@ -12,9 +19,16 @@ from reluflow.psb.sampling import SCALE_BITS, draw_bits, draws, integer_weights,
 from reluflow.psb.shift_add import shift_add_dot, shift_adds
 
 __all__ = [
+    "LARGEST_NIBBLE",
+    "MAX_EXPONENT",
+    "MAX_SAMPLES",
+    "NIBBLE_BITS",
+    "N_PLANES_BESIDE_P",
     "P_BITS",
     "SAMPLERS",
+    "SAMPLES",
     "SCALE_BITS",
+    "X_BITS_RANGE",
     "PsbCode",
     "activation_exponent",
     "bits_per_weight",

@@ -8,9 +8,15 @@ from collections.abc import Collection
 from reluflow.errors import OptionError
 
 P_BITS = (1, 2, 3, 4, 6, 8, 16)
+"""Bits of a stored probability (thesis 4.2.4); 16 are "full", as a draw reads 16 random bits."""
 SAMPLERS = ("systematic", "binomial", "nearest")
 ROUNDINGS = ("carried", "half")
 MAX_SAMPLES = 64
+"""n is a power of two up to here, and n = 64 stands for the mean: see `SAMPLES`."""
+SAMPLES = (0, 1, 2, 4, 8, 16, 32, MAX_SAMPLES)
+"""Accepted numbers of samples; 0 reads as 64 with the nearest sampler."""
+X_BITS_RANGE = (2, 16)
+"""Bits of an activation: a sign and one more at least, an int16 at most."""
 
 
 def check_choice(name: str, value: object, accepted: Collection[object]) -> None:
@@ -33,7 +39,7 @@ def check_p_bits(p_bits: int) -> None:
 
 def resolve_samples(samples: int, sampler: str) -> tuple[int, int, str]:
     """Return `(n, log2 n, sampler)`, with `samples` 0 read as 64 with the nearest sampler."""
-    check_choice("samples", samples, (0, 1, 2, 4, 8, 16, 32, 64))
+    check_choice("samples", samples, SAMPLES)
     check_choice("sampler", sampler, SAMPLERS)
     n = int(samples) or MAX_SAMPLES
     return n, int(math.log2(n)), sampler if samples else "nearest"

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.psb._check import check_range
+from reluflow.psb._check import X_BITS_RANGE, check_range
 
 MAX_EXPONENT = 100
+"""Of f, both ways: 2^f and 2^-f are then normal numbers of float32, which end at 2^-126."""
 
 
 def activation_exponent(x: NDArray[np.float32], x_bits: int = 12) -> int:
@@ -30,7 +31,7 @@ def activation_exponent(x: NDArray[np.float32], x_bits: int = 12) -> int:
 
     Reference: docs/psb-ops.md, activations.
     """
-    check_range("x_bits", x_bits, 2, 16)
+    check_range("x_bits", x_bits, *X_BITS_RANGE)
     largest = float(np.max(np.abs(x), where=np.isfinite(x), initial=0.0))
     if largest == 0:
         return 0
@@ -71,7 +72,7 @@ def quantise_activation(
 
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
-    check_range("x_bits", x_bits, 2, 16)
+    check_range("x_bits", x_bits, *X_BITS_RANGE)
     f = activation_exponent(x, x_bits) if exponent is None else _clamped(int(exponent))
     limit = (1 << (x_bits - 1)) - 1
     rounded = np.rint(np.ldexp(x.astype(np.float64), f))

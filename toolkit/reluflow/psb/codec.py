@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 from reluflow.errors import OptionError
 from reluflow.psb._check import check_choice, check_p_bits
 
-MAX_J = 14
+NIBBLE_BITS = 4
+"""Bits of a stored exponent."""
+LARGEST_NIBBLE = (1 << NIBBLE_BITS) - 1
+"""Nibble of a weight of its channel's largest exponent, j = 0; nibble 0 is the weight 0."""
+MAX_J = LARGEST_NIBBLE - 1
+"""Octaves below its channel's largest of the smallest weight that is not 0."""
+N_PLANES_BESIDE_P = NIBBLE_BITS + 1
+"""Bit planes of a code beside those of q: the nibble, then the sign."""
 EMAX_MIN, EMAX_MAX = -128, 127
+"""What an int8 holds; float32 goes down to -149, but 2^-128 and below are subnormal."""
 _NO_EXPONENT = -100_000
+"""Stands for the exponent of 0: below every other, and far from overflow in a difference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,19 +60,19 @@ class PsbCode:
     @property
     def nibble(self) -> NDArray[np.int64]:
         """Exponent nibbles, in the stored shape: 0 for a zero weight, else 15 - j."""
-        return (self.words.astype(np.int64) >> self.p_bits) & 15
+        return (self.words.astype(np.int64) >> self.p_bits) & LARGEST_NIBBLE
 
     @property
     def sign(self) -> NDArray[np.int64]:
         """Signs, in the stored shape: 1, -1 or 0 for a zero weight."""
-        negative = (self.words.astype(np.int64) >> (self.p_bits + 4)) & 1
+        negative = (self.words.astype(np.int64) >> (self.p_bits + NIBBLE_BITS)) & 1
         return np.where(self.nibble == 0, 0, 1 - 2 * negative)
 
     @property
     def exponent(self) -> NDArray[np.int64]:
         """Exponents e = emax - j, in the stored shape; a zero weight's has no meaning."""
         column = self.emax.astype(np.int64).reshape(-1, *[1] * (self.words.ndim - 1))
-        return column - (15 - self.nibble)
+        return column - (LARGEST_NIBBLE - self.nibble)
 
 
 def encode(
@@ -113,8 +122,8 @@ def encode(
     j, q = _round_probability(mantissa, emax[:, None] - e, p_bits)
     nonzero = (w != 0) & ((j <= MAX_J) | _kept_small(w, j, emax, small, seed))
     q[j > MAX_J] = 0
-    nibble = 15 - np.minimum(j, MAX_J)
-    words = (w < 0).astype(np.int64) << (p_bits + 4) | nibble << p_bits | q
+    nibble = LARGEST_NIBBLE - np.minimum(j, MAX_J)
+    words = (w < 0).astype(np.int64) << (p_bits + NIBBLE_BITS) | nibble << p_bits | q
     stored = np.moveaxis(np.asarray(weights), channel_axis, 0).shape
     code = np.where(nonzero, words, 0).astype(np.uint32).reshape(stored)
     return PsbCode(code, emax.astype(np.int8), p_bits)

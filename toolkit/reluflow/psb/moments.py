@@ -6,8 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.psb._check import resolve_samples
-from reluflow.psb.codec import PsbCode
-from reluflow.psb.sampling import SCALE_BITS, probability16, sampled_weights, small_values
+from reluflow.psb.codec import LARGEST_NIBBLE, PsbCode
+from reluflow.psb.sampling import (
+    P16_BITS,
+    SCALE_BITS,
+    SMALL_BITS,
+    probability16,
+    sampled_weights,
+    small_values,
+)
+
+_FULL = 1 << P16_BITS
+"""The probability 1, in the units of probability16."""
 
 
 def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDArray[np.float64]:
@@ -29,7 +39,7 @@ def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDA
     n, _, sampler = resolve_samples(samples, sampler)
     if sampler == "nearest":
         return sampled_weights(code, n, "nearest")
-    share = probability16(code) / 65536
+    share = probability16(code) / _FULL
     magnitude: NDArray[np.float64] = np.ldexp(1.0 + share, code.exponent)
     return code.sign * magnitude
 
@@ -58,13 +68,13 @@ def weight_variance(
     p16 = probability16(code)
     if sampler == "nearest":
         return np.zeros(code.shape)
-    p = p16 / 65536 if sampler == "binomial" else (n * p16 % 65536) / 65536
+    p = p16 / _FULL if sampler == "binomial" else (n * p16 % _FULL) / _FULL
     trials = n if sampler == "binomial" else n * n
     unit = np.where(code.nibble == 0, 0.0, np.ldexp(1.0, 2 * code.exponent))
     variance: NDArray[np.float64] = unit * p * (1 - p) / trials
-    shifted_out = (15 - code.nibble > SCALE_BITS - log2_n) & (code.nibble > 0)
+    shifted_out = (LARGEST_NIBBLE - code.nibble > SCALE_BITS - log2_n) & (code.nibble > 0)
     if code.rounding == "carried" and shifted_out.any():
-        g = (np.abs(small_values(code)) % (1 << 17)) / (1 << 17)
+        g = (np.abs(small_values(code)) % (1 << SMALL_BITS)) / (1 << SMALL_BITS)
         step = np.ldexp(1.0, 2 * (code.emax.astype(np.int64) - SCALE_BITS))
         step = step.reshape(-1, *[1] * (g.ndim - 1))
         variance = np.where(shifted_out, step * g * (1 - g), variance)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
 from reluflow.psb._check import ROUNDINGS, check_choice, check_p_bits
-from reluflow.psb.codec import PsbCode
+from reluflow.psb.codec import N_PLANES_BESIDE_P, PsbCode
 
 
 def pack(code: PsbCode) -> NDArray[np.uint8]:
@@ -20,7 +20,7 @@ def pack(code: PsbCode) -> NDArray[np.uint8]:
 
     Reference: docs/psb-ops.md, weight code.
     """
-    shifts = np.arange(5 + code.p_bits, dtype=np.uint32)[:, None]
+    shifts = np.arange(N_PLANES_BESIDE_P + code.p_bits, dtype=np.uint32)[:, None]
     bits = (code.words.reshape(1, -1) >> shifts) & 1
     return np.packbits(bits.astype(np.uint8), axis=1, bitorder="little")
 
@@ -49,7 +49,7 @@ def unpack(
     check_p_bits(p_bits)
     check_choice("rounding", rounding, ROUNDINGS)
     count = int(np.prod(shape, dtype=np.int64))
-    wanted = (5 + p_bits, -(-count // 8))
+    wanted = (N_PLANES_BESIDE_P + p_bits, -(-count // 8))
     if planes.dtype != np.uint8 or planes.shape != wanted:
         raise OptionError(
             f"planes are {planes.dtype} {planes.shape}: weights of shape {tuple(shape)} "
@@ -63,7 +63,7 @@ def unpack(
     bits = np.unpackbits(planes, axis=1, bitorder="little").astype(np.uint32)
     if bits[:, count:].any():
         raise OptionError(f"planes have bits set behind weight {count - 1}: give planes from pack.")
-    shifts = np.arange(5 + p_bits, dtype=np.uint32)[:, None]
+    shifts = np.arange(N_PLANES_BESIDE_P + p_bits, dtype=np.uint32)[:, None]
     words = np.bitwise_or.reduce(bits[:, :count] << shifts, axis=0)
     return PsbCode(words.reshape(shape), emax.copy(), p_bits, rounding)
 
@@ -79,5 +79,5 @@ def bits_per_weight(code: PsbCode) -> float:
         >>> bits_per_weight(encode(np.ones((1, 8)), p_bits=4))
         10.0
     """
-    n_bytes = (5 + code.p_bits) * -(-code.words.size // 8) + code.emax.size
+    n_bytes = (N_PLANES_BESIDE_P + code.p_bits) * -(-code.words.size // 8) + code.emax.size
     return 8 * n_bytes / code.words.size

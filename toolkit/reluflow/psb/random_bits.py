@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from reluflow.psb._check import check_range
 
 _MASK = 0xFFFFFFFF
+_LOWBIAS_A, _LOWBIAS_B = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+"""Found by search for little bias between bits in and out: lowbias32 of hash-prospector."""
+_STREAM, _HIGH, _POSITION = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35
+"""Odd numbers that set the parts of a key apart: 2^32 over the golden ratio, and two constants
+of MurmurHash3's finaliser. They are part of the contract: another one is another draw."""
 
 
 def lowbias(v: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -19,9 +24,9 @@ def lowbias(v: NDArray[np.uint32]) -> NDArray[np.uint32]:
     Reference: docs/psb-ops.md, random bits.
     """
     v = v ^ (v >> np.uint32(16))
-    v = v * np.uint32(0x7FEB352D)
+    v = v * _LOWBIAS_A
     v = v ^ (v >> np.uint32(15))
-    v = v * np.uint32(0x846CA68B)
+    v = v * _LOWBIAS_B
     return v ^ (v >> np.uint32(16))
 
 
@@ -49,10 +54,10 @@ def node_key(seed: int, stream: int, position: int | None = None) -> tuple[int, 
     check_range("seed", seed, -(1 << 63), (1 << 63) - 1)
     check_range("stream", stream, 0, _MASK)
     seed, stream = int(seed), int(stream)
-    a = _mix(seed ^ (0x9E3779B9 * (stream + 1)))
-    b = _mix((seed >> 32) + a + 0x85EBCA6B)
+    a = _mix(seed ^ (_STREAM * (stream + 1)))
+    b = _mix((seed >> 32) + a + _HIGH)
     if position is not None:
-        a = _mix(a ^ ((int(position) + 1) * 0xC2B2AE35))
+        a = _mix(a ^ ((int(position) + 1) * _POSITION))
     return a, b
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.psb._check import resolve_samples
-from reluflow.psb.codec import PsbCode
+from reluflow.psb._check import MAX_SAMPLES, resolve_samples
+from reluflow.psb.codec import LARGEST_NIBBLE, MAX_J, NIBBLE_BITS, PsbCode
 from reluflow.psb.random_bits import random_bits32
 
 SMALL_SHIFT = 8
 """Weights with j from here on are small: for some n, bits of their samples are shifted out."""
-_SMALL_BITS = 17
+SMALL_BITS = 17
+"""Bits behind the point of a small weight's mean: p16 has 16, and the smallest j one more."""
+P16_BITS = 16
+"""Bits behind the point of a probability, whatever P; so many random bits decide a draw."""
+_P16_MASK = (1 << P16_BITS) - 1
+_P16_HALF = 1 << (P16_BITS - 1)
 SCALE_BITS = 13
 """An integer weight w' stands for w' 2^(emax - 13): D + log2 n is 13 for every n."""
 
 
 def probability16(code: PsbCode) -> NDArray[np.int64]:
     """Return the probabilities in units of 2^-16, in the stored shape: q << (16 - P)."""
-    return code.q << (16 - code.p_bits)
+    return code.q << (P16_BITS - code.p_bits)
 
 
 def draws(
@@ -58,9 +63,9 @@ def draws(
     n, _, sampler = resolve_samples(samples, sampler)
     p16 = probability16(code).reshape(-1)
     if sampler == "nearest":
-        k = (n * p16 + (1 << 15)) >> 16
+        k = (n * p16 + _P16_HALF) >> P16_BITS
     elif sampler == "systematic":
-        k = (n * p16 + _carried_offsets(code, n, seed, stream, position)) >> 16
+        k = (n * p16 + _carried_offsets(code, n, seed, stream, position)) >> P16_BITS
     else:
         k = np.zeros(p16.size, np.int64)
         for t in range(n):
@@ -96,9 +101,10 @@ def _bernoulli(
     p16: NDArray[np.int64], t: int, seed: int, stream: int, position: int | None
 ) -> NDArray[np.bool_]:
     """Return draw t of every weight: half t & 1 of R(32 i + (t >> 1)) is below p."""
-    counter = np.arange(p16.size, dtype=np.uint32) * np.uint32(32) + np.uint32(t >> 1)
+    # a weight has 64 draws at most, two of them in one random word of 32 bits
+    counter = np.arange(p16.size, dtype=np.uint32) * np.uint32(MAX_SAMPLES // 2) + np.uint32(t >> 1)
     word = random_bits32(counter, seed, stream, position)
-    return ((word >> np.uint32(16 * (t & 1))) & 0xFFFF) < p16
+    return ((word >> np.uint32(P16_BITS * (t & 1))) & _P16_MASK) < p16
 
 
 def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
@@ -118,12 +124,12 @@ def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
     channels = code.shape[0]
     p16 = probability16(code).reshape(channels, -1)
     high = (code.words >> np.uint32(code.p_bits)).reshape(channels, -1)
-    size_and_sign = ((high & 15) << 1) | (high >> 4)
+    size_and_sign = ((high & LARGEST_NIBBLE) << 1) | (high >> NIBBLE_BITS)
     order = np.argsort(size_and_sign, axis=1, kind="stable")
     ordered = np.take_along_axis(p16, order, axis=1)
     carried = np.empty_like(p16)
     np.put_along_axis(carried, order, np.cumsum(ordered, axis=1) - ordered, axis=1)
-    return carried & 0xFFFF
+    return carried & _P16_MASK
 
 
 def _carried_offsets(
@@ -131,8 +137,8 @@ def _carried_offsets(
 ) -> NDArray[np.int64]:
     """Return r of every weight, flat: (U + n c) mod 2^16 with one U a channel."""
     channels = np.arange(code.shape[0], dtype=np.uint32)
-    u = random_bits32(channels, seed, stream, position).astype(np.int64) & 0xFFFF
-    return ((u[:, None] + n * carried_probability16(code)) & 0xFFFF).reshape(-1)
+    u = random_bits32(channels, seed, stream, position).astype(np.int64) & _P16_MASK
+    return ((u[:, None] + n * carried_probability16(code)) & _P16_MASK).reshape(-1)
 
 
 def integer_weights(
@@ -164,7 +170,7 @@ def integer_weights(
     """
     n, log2_n, sampler = resolve_samples(samples, sampler)
     count = n + draws(code, n, sampler, seed, stream, position)
-    shift = (SCALE_BITS - log2_n) - (15 - code.nibble)
+    shift = (SCALE_BITS - log2_n) - (LARGEST_NIBBLE - code.nibble)
     right = np.maximum(-shift, 0)
     half = (1 << right) >> 1
     magnitude = ((count << np.maximum(shift, 0)) + half) >> right
@@ -186,9 +192,9 @@ def small_values(code: PsbCode) -> NDArray[np.int64]:
 
     Reference: docs/psb-ops.md, sampled weight.
     """
-    j = 15 - code.nibble
+    j = LARGEST_NIBBLE - code.nibble
     is_small = (j >= SMALL_SHIFT) & (code.nibble > 0)
-    magnitude = (65536 + probability16(code)) << np.clip(14 - j, 0, 14)
+    magnitude = ((1 << P16_BITS) + probability16(code)) << np.clip(MAX_J - j, 0, MAX_J)
     return np.where(is_small, code.sign * magnitude, 0)
 
 
@@ -198,12 +204,12 @@ def _small_weights(
     """Return floor(s x + u) of every small weight, in the stored shape."""
     value = small_values(code).reshape(code.shape[0], -1)
     before = np.cumsum(value, axis=1) - value
-    offset = np.full(code.shape[0], 1 << (_SMALL_BITS - 1), np.int64)
+    offset = np.full(code.shape[0], 1 << (SMALL_BITS - 1), np.int64)
     if sampler != "nearest":
         numbers = ~np.arange(code.shape[0], dtype=np.uint32)
         offset = random_bits32(numbers, seed, stream, position).astype(np.int64)
-    u = (before + offset[:, None]) & ((1 << _SMALL_BITS) - 1)
-    return ((value + u) >> _SMALL_BITS).reshape(code.shape)
+    u = (before + offset[:, None]) & ((1 << SMALL_BITS) - 1)
+    return ((value + u) >> SMALL_BITS).reshape(code.shape)
 
 
 def sampled_weights(

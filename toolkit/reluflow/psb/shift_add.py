@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from reluflow.errors import DataError
 from reluflow.psb._check import resolve_samples
-from reluflow.psb.codec import PsbCode
+from reluflow.psb.codec import LARGEST_NIBBLE, PsbCode
 from reluflow.psb.sampling import SCALE_BITS, draw_bits, integer_weights
 
 
@@ -62,11 +62,11 @@ def shift_add_dot(
     drawn = integer_weights(code, samples, sampler, seed, stream, position).reshape(-1).tolist()
     for i, (sign, nibble) in enumerate(zip(signs, nibbles, strict=True)):
         x = int(x_int[i % per_channel])
-        if sign and carried and d < 15 - nibble:
+        if sign and carried and d < LARGEST_NIBBLE - nibble:
             for _ in range(abs(drawn[i])):
                 totals[i // per_channel] += x if drawn[i] > 0 else -x
         elif sign:
-            product = _shift_add(x, d - (15 - nibble), bits[i])
+            product = _shift_add(x, d - (LARGEST_NIBBLE - nibble), bits[i])
             totals[i // per_channel] += product if sign > 0 else -product
     return totals
 

@@ -15,8 +15,10 @@ from reluflow.graph.proto.own_domain import (
     PATTERN_HASH,
     PSB_CONV,
     PSB_MATMUL,
+    USUAL_P_BITS,
 )
 from reluflow.graph.proto.psb_rules import RULES, attribute_fault
+from reluflow.psb import N_PLANES_BESIDE_P, SAMPLES
 
 _NAMES = {
     PSB_CONV: ("X", "W", "emax", "B", "samples", "seed", "region", "Z"),
@@ -32,7 +34,6 @@ _TYPES = {
     "emax": (TensorProto.INT8,),
     "region": (TensorProto.BOOL, TensorProto.UINT8),
 }
-_SAMPLES = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,8 @@ def _constants_fault(node: NodeProto, known: dict[str, _Known]) -> str:
         return ""  # a function's node that takes it from the function
     shape = list(given["weight_shape"].ints)
     count = int(np.prod(shape, dtype=np.int64))
-    p_bits = given["p_bits"].i if "p_bits" in given else 8
-    wanted = {"W": [5 + p_bits, -(-count // 8)], "emax": shape[:1], "B": shape[:1]}
+    p_bits = given["p_bits"].i if "p_bits" in given else USUAL_P_BITS
+    wanted = {"W": [N_PLANES_BESIDE_P + p_bits, -(-count // 8)], "emax": shape[:1], "B": shape[:1]}
     constants = {
         name: known[tensor].constant
         for name, tensor in zip(_NAMES[node.op_type], node.input, strict=False)
@@ -199,8 +200,8 @@ def _scalars_fault(constants: dict[str, TensorProto | None]) -> str:
         if len(tensor.dims) > 1 or (tensor.dims and tensor.dims[0] != 1):
             return f"its input {name} has shape {list(tensor.dims)}; one number is wanted"
         value = _number(tensor)
-        if name == "samples" and value is not None and value not in _SAMPLES:
-            return f"its input samples is {value}; one of {', '.join(map(str, _SAMPLES))} is wanted"
+        if name == "samples" and value is not None and value not in SAMPLES:
+            return f"its input samples is {value}; one of {', '.join(map(str, SAMPLES))} is wanted"
     return ""
 
 

@@ -10,10 +10,12 @@ from typing import Any
 from onnx import AttributeProto, NodeProto, helper
 
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, PATTERN_HASH, PSB_CONV, PSB_MATMUL
-from reluflow.psb import P_BITS, SAMPLERS
+from reluflow.psb import MAX_EXPONENT, P_BITS, SAMPLERS, X_BITS_RANGE
 
 LARGEST = 2**31 - 1
 """Of sizes, strides, dilations and pads, and of the number of weights."""
+_SHOWN = 8
+"""Numbers of a list that a sentence shows: the longest valid list has 4, a shape or pads."""
 _KINDS = {
     "INT": (AttributeProto.INT, "a whole number"),
     "INTS": (AttributeProto.INTS, "whole numbers"),
@@ -68,11 +70,11 @@ _BOTH = {
     "draws": _one_of("run", "product"),
     "rounding": _one_of("half", "carried"),
     "stream": _number(0, 2**32 - 1),
-    "x_bits": _number(2, 16),
+    "x_bits": _number(*X_BITS_RANGE),
     "x_exponent": Rule(
         "INT",
-        f"-100 to 100, or {FROM_THE_RUN} for one from each run",
-        lambda value: -100 <= value <= 100 or value == FROM_THE_RUN,
+        f"{-MAX_EXPONENT} to {MAX_EXPONENT}, or {FROM_THE_RUN} for one from each run",
+        lambda value: -MAX_EXPONENT <= value <= MAX_EXPONENT or value == FROM_THE_RUN,
     ),
     "activation": _one_of("none", "relu", "clip"),
     "clip_min": _BOUND,
@@ -94,6 +96,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "threshold": _BOUND,
         "unit_axis": _ANY,
         "seed": _ANY,
+        # channels in a block of ONNX Runtime's NCHWc layout; 0: the plain layout
         "block": Rule("INT", "0, 8 or 16", lambda value: value in (0, 8, 16)),
         "units": _number(1, LARGEST),
     },
@@ -150,8 +153,8 @@ def _shown(value: Any) -> str:
     """Return a value for a sentence, a long list shortened."""
     if value is None or isinstance(value, int | float | str):
         return "text that is not UTF-8" if value is None else repr(value)
-    numbers = [str(number) for number in value[:8]]
-    return f"[{', '.join(numbers)}{', ...' if len(value) > 8 else ''}]"
+    numbers = [str(number) for number in value[:_SHOWN]]
+    return f"[{', '.join(numbers)}{', ...' if len(value) > _SHOWN else ''}]"
 
 
 def _together(values: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import FROM_THE_RUN
+from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import multiplies
@@ -55,7 +55,7 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
     kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
     kept += [entry for entry in given.attribute if entry.name in _OF_THE_CODE]
     told = {entry.name for entry in kept}  # files of before leave these to defaults
-    for attribute_name, value in (("x_bits", 12), ("x_exponent", FROM_THE_RUN)):
+    for attribute_name, value in (("x_bits", USUAL_X_BITS), ("x_exponent", FROM_THE_RUN)):
         if attribute_name not in told:
             kept.append(helper.make_attribute(attribute_name, value))
     del node.attribute[:]

@@ -8,11 +8,22 @@ from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import PsbPlace
 from reluflow.graph.psb.nodes import code_of, is_psb
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
-from reluflow.psb import SCALE_BITS, PsbCode, draws, integer_weights, pack
+from reluflow.psb import (
+    LARGEST_NIBBLE,
+    MAX_SAMPLES,
+    NIBBLE_BITS,
+    SCALE_BITS,
+    PsbCode,
+    draws,
+    integer_weights,
+    pack,
+)
 
 _P_BITS = 16
+"""Of the baked code: k / n fits exactly for every n, and so does every small w'."""
 
 
 def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
@@ -35,7 +46,7 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
     """
     editor = Editor(model)
     nodes = [node for node in editor.nodes if is_psb(node)]
-    count = editor.add_initializer("samples", "baked", np.array(samples or 64, np.int64))
+    count = editor.add_initializer("samples", "baked", np.array(samples or MAX_SAMPLES, np.int64))
     for node in nodes:
         if attribute(node, "draws", "run") != "run":
             raise ModelError(
@@ -43,25 +54,25 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
                 "convert the model with draws='run'."
             )
         _bake(editor, node, samples, seed)
-        editor.set_input(node, 4, count)
+        editor.set_input(node, PsbPlace.SAMPLES, count)
     return editor.finish()
 
 
 def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
-    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    planes, emax = (editor.constant(name) for name in node.input[PsbPlace.W : PsbPlace.EMAX + 1])
     assert planes is not None and emax is not None
     code = code_of(node, planes, emax)
     sampler = str(attribute(node, "sampler", "systematic"))
     stream = int(str(attribute(node, "stream", 0)))
     k = draws(code, samples, sampler, seed, stream)
-    q = np.minimum(k * ((1 << _P_BITS) // (samples or 64)), (1 << _P_BITS) - 1)
+    q = np.minimum(k * ((1 << _P_BITS) // (samples or MAX_SAMPLES)), (1 << _P_BITS) - 1)
     high = code.words >> code.p_bits
     words = ((high << np.uint32(_P_BITS)) | q.astype(np.uint32)).astype(np.uint32)
     words[code.nibble == 0] = 0
     if code.rounding == "carried":
         drawn = integer_weights(code, samples, sampler, seed, stream).astype(np.int64)
-        words = np.where(_is_shifted_out(code, samples or 64), _words_of(drawn), words)
-    editor.put_constant(node, 1, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
+        words = np.where(_is_shifted_out(code, samples or MAX_SAMPLES), _words_of(drawn), words)
+    editor.put_constant(node, PsbPlace.W, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
     for entry in [a for a in node.attribute if a.name in ("p_bits", "sampler")]:
         node.attribute.remove(entry)
     node.attribute.append(helper.make_attribute("p_bits", _P_BITS))
@@ -69,7 +80,7 @@ def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
 
 
 def _is_shifted_out(code: PsbCode, n: int) -> NDArray[np.bool_]:
-    j = 15 - code.nibble
+    j = LARGEST_NIBBLE - code.nibble
     return (code.nibble > 0) & (j > SCALE_BITS - n.bit_length() + 1)
 
 
@@ -78,5 +89,5 @@ def _words_of(w: NDArray[np.int64]) -> NDArray[np.uint32]:
     size = np.abs(w)
     e = np.frexp(np.maximum(size, 1).astype(np.float64))[1] - 1
     q = (size << (_P_BITS - e)) - (1 << _P_BITS)
-    words = (w < 0).astype(np.int64) << (_P_BITS + 4) | (e + 2) << _P_BITS | q
+    words = (w < 0).astype(np.int64) << (_P_BITS + NIBBLE_BITS) | (e + 2) << _P_BITS | q
     return np.where(w == 0, 0, words).astype(np.uint32)

@@ -9,14 +9,16 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV
+from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV, PsbPlace
 from reluflow.graph.psb.nodes import code_of, is_psb
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
 from reluflow.psb import PsbCode, sampled_weights
 
 _WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")
 _WIDEST = 16
+"""Most bits of an activation."""
 _AT_ONCE = 2**21
+"""Weights decoded at a time: bounds memory, a few numbers of 8 bytes each. Not measured."""
 
 
 def psb_in_floats(model: Model) -> Model:
@@ -58,7 +60,7 @@ def with_wide_activations(model: Model) -> Model:
 
 
 def _write_floats(editor: Editor, node: NodeProto) -> None:
-    planes, emax, bias = (editor.constant(name) for name in node.input[1:4])
+    planes, emax, bias = (editor.constant(name) for name in node.input[PsbPlace.W : PsbPlace.B + 1])
     assert planes is not None and emax is not None and bias is not None  # checked at load
     weights = _executed(code_of(node, planes, emax))
     output = node.output[0]
@@ -96,11 +98,15 @@ def _product(
         w = editor.add_initializer(name, "weights", weights)
         window = {key: attribute(node, key) for key in _WINDOW}
         given: dict[str, Any] = {k: value for k, value in window.items() if value is not None}
-        return helper.make_node("Conv", [node.input[0], w, b], [output], name=name, **given)
+        return helper.make_node(
+            "Conv", [node.input[PsbPlace.X], w, b], [output], name=name, **given
+        )
     w = editor.add_initializer(name, "weights", np.ascontiguousarray(weights.T))
     product = editor.fresh(output, "product")
-    first = helper.make_node("MatMul", [node.input[0], w], [product], name=f"{name}/product")
-    editor.insert(first, after=editor.producer(node.input[0]))
+    first = helper.make_node(
+        "MatMul", [node.input[PsbPlace.X], w], [product], name=f"{name}/product"
+    )
+    editor.insert(first, after=editor.producer(node.input[PsbPlace.X]))
     return helper.make_node("Add", [product, b], [output], name=name)
 
 

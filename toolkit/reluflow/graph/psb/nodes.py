@@ -17,10 +17,20 @@ from reluflow.graph.proto.own_domain import (
     OWN_DOMAIN,
     PSB_CONV,
     PSB_MATMUL,
+    USUAL_P_BITS,
+    USUAL_X_BITS,
+    PsbPlace,
 )
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
 from reluflow.graph.view.index import TensorType
-from reluflow.psb import PsbCode, unpack
+from reluflow.psb import (
+    LARGEST_NIBBLE,
+    MAX_SAMPLES,
+    N_PLANES_BESIDE_P,
+    NIBBLE_BITS,
+    PsbCode,
+    unpack,
+)
 
 _THROUGH = {
     *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
@@ -91,7 +101,7 @@ class PsbNode:
         """Return the shift-adds for one input of the model; 0 samples count as 64."""
         if self.positions is None:
             return None
-        return (samples or 64) * (self.weights - self.zeros) * self.positions
+        return (samples or MAX_SAMPLES) * (self.weights - self.zeros) * self.positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +141,16 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
 
 def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
     """Return the bit planes and exponents of an operator."""
-    planes, emax = (editor.constant(name) for name in node.input[1:3])
+    planes, emax = (editor.constant(name) for name in node.input[PsbPlace.W : PsbPlace.EMAX + 1])
     if planes is None or emax is None:
-        what, name = ("W", node.input[1]) if planes is None else ("emax", node.input[2])
+        what, place = ("W", PsbPlace.W) if planes is None else ("emax", PsbPlace.EMAX)
         raise ModelError(
-            f"node {name_of(node)!r} ({node.op_type}) computes its input {what}, {name!r}, or "
-            "takes it from outside, so its weights are not known; give a model that stores them."
+            f"node {name_of(node)!r} ({node.op_type}) computes its input {what}, "
+            f"{node.input[place]!r}, or takes it from outside, so its weights are not "
+            "known; give a model that stores them."
         )
     shape = _weight_shape(node)
-    wanted = (5 + _p_bits(node), -(-math.prod(shape) // 8))
+    wanted = (N_PLANES_BESIDE_P + _p_bits(node), -(-math.prod(shape) // 8))
     types_fit = planes.dtype == np.uint8 and emax.dtype == np.int8
     if not types_fit or planes.shape != wanted or emax.shape != shape[:1]:
         raise ModelError(
@@ -159,7 +170,7 @@ def psb_inputs(model: Model) -> tuple[str, str]:
     """
     for node in model._proto.graph.node:
         if is_psb(node):
-            return str(node.input[4]), str(node.input[5])
+            return str(node.input[PsbPlace.SAMPLES]), str(node.input[PsbPlace.SEED])
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 
@@ -177,11 +188,11 @@ def addend(node: NodeProto) -> str | None:
 def code_of(node: NodeProto, planes: np.ndarray, emax: np.ndarray) -> PsbCode:
     """Return the weight code that a node's constants hold."""
     rounding = str(attribute(node, "rounding", "half"))
-    return unpack(planes, _weight_shape(node), emax, len(planes) - 5, rounding)
+    return unpack(planes, _weight_shape(node), emax, len(planes) - N_PLANES_BESIDE_P, rounding)
 
 
 def _p_bits(node: NodeProto) -> int:
-    return int(str(attribute(node, "p_bits", 8)))
+    return int(str(attribute(node, "p_bits", USUAL_P_BITS)))
 
 
 def _weight_shape(node: NodeProto) -> tuple[int, ...]:
@@ -196,12 +207,12 @@ def _describe(
     types: dict[str, TensorType],
 ) -> PsbNode:
     exponent = int(str(attribute(node, "x_exponent", FROM_THE_RUN)))
-    shape, p_bits = _weight_shape(node), len(planes) - 5
-    nonzero = np.bitwise_or.reduce(planes[p_bits : p_bits + 4], axis=0)
+    shape, p_bits = _weight_shape(node), len(planes) - N_PLANES_BESIDE_P
+    nonzero = np.bitwise_or.reduce(planes[p_bits : p_bits + NIBBLE_BITS], axis=0)
     return PsbNode(
         name=name_of(node),
         op=node.op_type,
-        x=node.input[0],
+        x=node.input[PsbPlace.X],
         output=node.output[0],
         weight_shape=shape,
         p_bits=p_bits,
@@ -210,7 +221,7 @@ def _describe(
         rounding=str(attribute(node, "rounding", "half")),
         smallest=_smallest(planes),
         stream=int(str(attribute(node, "stream", 0))),
-        x_bits=int(str(attribute(node, "x_bits", 12))),
+        x_bits=int(str(attribute(node, "x_bits", USUAL_X_BITS))),
         x_exponent=None if exponent == FROM_THE_RUN else exponent,
         adds=added,
         activation=str(attribute(node, "activation", "none")),
@@ -222,11 +233,11 @@ def _describe(
 
 def _smallest(planes: np.ndarray) -> int:
     """Return j of the smallest weight that is not 0, without unpacking the planes."""
-    bits = planes[-5:-1]
-    for nibble in range(1, 16):
-        wanted = [bits[b] if nibble >> b & 1 else ~bits[b] for b in range(4)]
+    bits = planes[-N_PLANES_BESIDE_P:-1]  # the nibble; the sign lies behind it
+    for nibble in range(1, LARGEST_NIBBLE + 1):
+        wanted = [bits[b] if nibble >> b & 1 else ~bits[b] for b in range(NIBBLE_BITS)]
         if np.bitwise_and.reduce(wanted, axis=0).any():
-            return 15 - nibble
+            return LARGEST_NIBBLE - nibble
     return 0
 
 
@@ -268,7 +279,7 @@ def _reached(editor: Editor, first: NodeProto) -> list[Succession]:
     queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], own)]
     for tensor, way in queue:
         for reader in editor.readers(tensor):
-            if is_psb(reader) and reader.input[0] == tensor:
+            if is_psb(reader) and reader.input[PsbPlace.X] == tensor:
                 name = name_of(reader)
                 found.setdefault(name, Succession(name_of(first), name, way))
             step = _step(editor, reader, tensor)

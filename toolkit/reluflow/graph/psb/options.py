@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 
 from reluflow.errors import OptionError
-from reluflow.psb import P_BITS, SAMPLERS
+from reluflow.psb import MAX_EXPONENT, P_BITS, SAMPLERS, X_BITS_RANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,13 @@ class PsbOptions:
         _one_of("small_weights", self.small_weights, ("zero", "smallest", "random"))
         if not 0 <= self.prune < 1:
             raise OptionError(f"prune is {self.prune!r}; give a share of at least 0 and below 1.")
-        if not isinstance(self.x_bits, Integral) or not 2 <= self.x_bits <= 16:
-            raise OptionError(f"x_bits is {self.x_bits!r}; give a whole number from 2 to 16.")
+        low, high = X_BITS_RANGE
+        if not isinstance(self.x_bits, Integral) or not low <= self.x_bits <= high:
+            raise OptionError(
+                f"x_bits is {self.x_bits!r}; give a whole number from {low} to {high}."
+            )
         for tensor, f in self.x_exponents.items():
-            if not -100 <= f <= 100:
+            if not -MAX_EXPONENT <= f <= MAX_EXPONENT:
                 raise OptionError(
                     f"x_exponents[{tensor!r}] is {f!r}; give whole numbers from -100 to 100."
                 )

@@ -11,9 +11,10 @@ from onnx import TensorProto, helper
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import PsbNode, find_psb
 from reluflow.graph.rewrite.edit import Editor
+from reluflow.psb import MAX_EXPONENT
 
 INT64 = TensorProto.INT64
-_LOWEST, _HIGHEST = -100, 100
+_LOWEST, _HIGHEST = -MAX_EXPONENT, MAX_EXPONENT
 """Bounds of the exponent; one from the run saturates infinities and what the lowest cuts off."""
 
 
@@ -119,6 +120,7 @@ def _scale_of_run(editor: Editor, size: str, zero: str, limit: str) -> str:
     top = _append(editor, "ReduceMax", [kept], keepdims=0)  # of one 0 at least: never of nothing
     log = _append(editor, "Log", [_append(editor, "Div", [limit, top])])
     guess = _append(editor, "Floor", [_append(editor, "Div", [log, ln2])])
+    # the logarithm is rounded, so that its floor may be one off, either way
     best = None
     for off in (-1, 0, 1):
         step = editor.add_initializer(size, "saturation_off", np.array(off, np.float32))

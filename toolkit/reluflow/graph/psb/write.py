@@ -16,7 +16,9 @@ from reluflow.graph.rewrite.edit import Editor, copy_documentation, name_of
 from reluflow.psb import encode, pack
 
 _AT_ONCE = 2**21
+"""Weights encoded at a time: bounds memory, some numbers of 8 bytes each. Not measured."""
 _NEXT_ROWS = 2**32
+"""Between the seeds of one step and the next, so that seeds below it meet no other's."""
 
 
 class PsbWriter:
@@ -127,6 +129,7 @@ def _encoded(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
     """Return bit planes and exponents; a few channels at a time, whose weights fill whole bytes."""
     per_channel = found.weights[0].size
+    # whole bytes of bit planes, so that the steps can be joined
     rows = 8 * max(1, _AT_ONCE // (8 * per_channel))
     if options.per_tensor:
         rows = len(found.weights)
