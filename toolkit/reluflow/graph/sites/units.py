@@ -29,7 +29,9 @@ _LAYER_NORM = {
     "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "Softmax",
 }  # fmt: skip
 _DEPTH = 100
+"""Ends a walk in a graph whose nodes are not in order; in any other a walk takes one step."""
 _WEIGHT_DEPTH = 7
+"""Nodes between a weight and its product: dequantisation, transposes, casts. Not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def unit_axis(scope: Scope, tensor: str) -> tuple[int, int | None]:
         where only a run can tell.
     """
     shape = scope.type_of(tensor).shape
+    _find_origins(scope)
     origin = _origin(scope, tensor, _DEPTH)
     axis = _axis(origin, None if shape is None else len(shape))
     units = origin.units if origin else None
@@ -64,6 +67,20 @@ def unit_axis(scope: Scope, tensor: str) -> tuple[int, int | None]:
         size = shape[axis]
         units = size if isinstance(size, int) else units
     return axis, units
+
+
+def _find_origins(scope: Scope) -> None:
+    """Find the units of all tensors in graph order, so that no answer hangs on what was asked.
+
+    A walk back from one tensor alone would end after some depth, unless an earlier one had been
+    part of its way.
+    """
+    if scope.parent is not None:
+        _find_origins(scope.parent)
+    if not scope.origins:
+        for node in scope.nodes:
+            for name in node.outputs:
+                _origin(scope, name, _DEPTH)
 
 
 def _axis(origin: _Origin | None, rank: int | None) -> int:

@@ -95,6 +95,22 @@ class Node:
         return default if found is None else found.s.decode("utf-8", "replace")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """What the graph alone tells of a tensor.
+
+    Attributes:
+        value: None where it tells nothing, however far one looks.
+        depth: nodes on the longest way to what it is made of.
+    """
+
+    value: np.ndarray | None
+    depth: int = 0
+
+
+UNKNOWN_VALUE = Constant(None)
+
+
 @dataclass(eq=False)
 class Scope:
     """One graph: the main one, a subgraph, or the body of a function that stayed a call.
@@ -110,8 +126,9 @@ class Scope:
         initializers: name -> tensor; of the main graph also the large ones.
         inputs: names given from outside.
         inner: id of a node -> the scopes of its subgraphs.
-        constants: values found so far.
-        origins: unit axes and units found so far.
+        constants: values found so far, and what is known to have none.
+        looked: tensor -> depth down to which neither was found.
+        origins: unit axes and units; found for all tensors together.
         producers: tensor -> node.
         readers: tensor -> nodes of this graph.
     """
@@ -126,7 +143,8 @@ class Scope:
     initializers: dict[str, TensorProto] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()
     inner: dict[int, list[Scope]] = field(default_factory=dict)
-    constants: dict[str, np.ndarray | None] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    looked: dict[str, int] = field(default_factory=dict)
     origins: dict[str, tuple[int, int | None] | None] = field(default_factory=dict)
     producers: dict[str, Node] = field(default_factory=dict)
     readers: dict[str, list[Node]] = field(default_factory=dict)
