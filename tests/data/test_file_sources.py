@@ -55,7 +55,7 @@ def joined(source, batch_size, start=0):
     return np.concatenate(parts)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_batches_together_are_the_whole(kind, data):

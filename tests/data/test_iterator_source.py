@@ -22,7 +22,7 @@ def cut(array, lengths):
     return [array[a:b] for a, b in itertools.pairwise(borders)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8),
     batch_size=st.integers(1, 10),

@@ -22,7 +22,7 @@ def spilled(keys, folder):
     return counts.finish()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.lists(st.integers(0, 30)), k=st.integers(0, 12), size=st.integers(1, 9))
 def test_against_a_counter(data, k, size):
     table = CountTable.from_keys(small_keys(data))

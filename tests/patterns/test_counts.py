@@ -52,7 +52,7 @@ def counted(keys, limit=SMALL, spill_dir=None, batch=37, first=0, on_spill=None)
     return counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(0, 600),
     kinds=st.integers(1, 400),
@@ -86,7 +86,7 @@ def test_shards_in_any_order_are_bit_identical(shards, limit):
     assert total.samples == len(keys)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     cuts=st.lists(st.integers(0, 500), min_size=2, max_size=2).map(sorted), seed=st.integers(0, 9)
 )
@@ -127,7 +127,7 @@ def test_first_sample_when_batches_come_out_of_order():
     assert counts.finish() == CountTable.from_keys(keys)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(0, 300), min_size=0, max_size=6),
     limit=st.sampled_from([SMALL, 1 << 20]),

@@ -17,7 +17,7 @@ def random_keys(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 2**64, (*shape, 2), dtype=np.uint64)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(0, 12),
     positions=st.lists(st.integers(0, 30), max_size=4),

@@ -45,7 +45,6 @@ def assert_matches(x, unit_axis, threshold, threads, pool=None):
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -37,7 +37,7 @@ def table(data):
     return CountTable.from_keys(keys_of(data))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=some_patterns, units=st.integers(0, 40))
 def test_one_table(data, units):
     c, n = Counter(data), len(data)
@@ -52,7 +52,7 @@ def test_one_table(data, units):
     assert 0.0 <= relative_entropy(t, units) <= 1.0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(a=some_patterns, b=patterns)
 def test_two_tables(a, b):
     ca, cb = Counter(a), Counter(b)
@@ -94,7 +94,7 @@ def test_known_values():
     assert total(EMPTY) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=some_patterns, seed=st.integers(0, 99))
 def test_entropy_does_not_depend_on_order(data, seed):
     shuffled = np.random.default_rng(seed).permutation(data).tolist()
@@ -109,7 +109,7 @@ def test_unit_activity():
     assert unit_activity(np.zeros(0, np.int64), 3).dead == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=some_patterns, changed=st.sets(st.integers(0, 79)), word=st.integers(0, 1))
 def test_count_different(data, changed, word):
     a = keys_of(data)

@@ -29,7 +29,7 @@ def big_integer_hash(bits):
     return h - modulus if h >= modulus // 2 else h
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(0, 6),
     units=st.integers(0, 200),
@@ -43,7 +43,7 @@ def test_matches_big_integers(n, units, seed, dtype):
     assert reference_thesis_hash(x).tolist() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.lists(st.integers(0, 20), min_size=2, max_size=4),
     data=st.data(),

@@ -58,7 +58,7 @@ def convolutions(draw):
     return weights, data, attributes, draw(st.integers(0, 2**32)), draw(st.booleans())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(convolutions(), st.sampled_from([4, 16, 64]), st.sampled_from(["run", "product"]))
 def test_conv_is_equal_where_both_are_exact(case, samples: int, draws: str) -> None:
     weights, data, attributes, seed, with_bias = case
@@ -82,7 +82,7 @@ def test_matmul_is_equal_where_both_are_exact(samples: int) -> None:
     np.testing.assert_array_equal(found, run("MatMul", x, w, None))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(convolutions(), st.booleans())
 def test_conv_at_full_precision_is_near_the_float_conv(case, with_exact_inputs: bool) -> None:
     weights, data, attributes, seed, with_bias = case

@@ -123,7 +123,7 @@ def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(cases())
 def test_conv_has_the_bits_of_the_contract(case) -> None:
     x, code, bias, options, f = case
@@ -147,7 +147,7 @@ def test_conv_over_several_blocks_has_the_bits_of_the_contract(shape) -> None:
     assert_same_bits(conv(x, code, bias, **options), literal_conv(x, code, bias, f=None, **options))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 3), st.integers(1, 300), st.integers(1, 4), st.integers(0, 2**32), st.booleans()
 )

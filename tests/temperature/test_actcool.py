@@ -28,7 +28,7 @@ def plain(progress: float) -> float:
     return 2.0 * (1.0 - progress)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(networks, st.sampled_from([1_000, 10_000, 100_000]), st.integers(0, 10**6))
 def test_it_keeps_the_schedule(place: Any, samples: int, seed: int) -> None:
     network = SimulatedNetwork(place, samples, seed)
@@ -40,7 +40,7 @@ def test_it_keeps_the_schedule(place: Any, samples: int, seed: int) -> None:
     assert abs(np.mean(errors)) < 0.15
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(networks, st.floats(1e-4, 1.0))
 def test_the_initial_rate_does_not_change_the_rates(place: Any, initial: float) -> None:
     runs = []
@@ -50,7 +50,7 @@ def test_the_initial_rate_does_not_change_the_rates(place: Any, initial: float) 
     assert runs[0] == runs[1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from([PowerSchedule(), ProbabilitySchedule(), CyclicSchedule(), plain]),
     st.integers(0, 119),
@@ -92,7 +92,7 @@ def test_a_probe_between_rate_and_observation_survives_a_restart() -> None:
     assert first.state_dict() == second.state_dict()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(networks, st.sampled_from([1, 3, 30, 300]), st.booleans(), st.integers(0, 10**6))
 def test_measurements_stay_few_however_coarse_the_batch(
     place: Any, samples: int, is_known: bool, seed: int

@@ -2,14 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reluflow.errors import DataError
 from reluflow.temperature import distance, temperature
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(0, 1))
 def test_distance_is_the_share_of_changed_samples(changed: list[bool], lane: int) -> None:
     before = np.random.default_rng(0).integers(0, 2**63, (len(changed), 2), np.uint64)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reluflow.errors import DataError, OptionError
@@ -64,7 +64,6 @@ def test_a_missing_width_changes_nothing() -> None:
     assert watch.to_dict() == before
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0.1, 10.0) | st.just(math.inf), min_size=1, max_size=40),
     st.integers(0, 40),
@@ -79,7 +78,6 @@ def test_a_restored_watch_goes_on_as_the_first(widths: list[float], cut: int) ->
     assert again == watch
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.1, 10.0), min_size=3, max_size=30), st.floats(0.01, 100.0))
 def test_the_unit_of_sigma_does_not_matter(widths: list[float], scale: float) -> None:
     powers = 2.0 ** round(math.log2(scale))

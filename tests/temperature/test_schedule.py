@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reluflow.errors import OptionError
@@ -27,7 +27,6 @@ each_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 
 
 @each_schedule
-@settings(deadline=None)
 @given(progress=st.floats(0, 1))
 def test_temperatures_are_finite_and_not_negative(schedule: Schedule, progress: float) -> None:
     assert 0 <= schedule(progress) <= schedule(0.0) < math.inf
@@ -43,7 +42,6 @@ def test_schedules_survive_json(schedule: PowerSchedule) -> None:
     assert schedule_from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 0.99), st.floats(1.0, 8.0))
 def test_gamma_above_one_stays_hot_unless_printed(progress: float, gamma: float) -> None:
     straight = PowerSchedule(4.0, 1.0)(progress)

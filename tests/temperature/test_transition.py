@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reluflow.errors import DataError
@@ -82,7 +82,6 @@ def test_the_score_is_that_of_the_model(bits: float) -> None:
     assert math.exp(0.5 + 2.0 * normal_score(bits)) == pytest.approx(rate, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.floats(-20, 20), st.floats(0.05, 10))
 def test_half_of_the_patterns_change_at_exp_mu(mu: float, sigma: float) -> None:
     model = LogNormal(mu, sigma)

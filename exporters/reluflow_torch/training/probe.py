@@ -137,6 +137,7 @@ class StepProbe:
             treat each on its own (no batch normalisation, no dropout). None: on all.
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
         >>> x = torch.ones(4, 2)
         >>> model(x).sum().backward()
