@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,102 @@ def test_the_walk_sees_the_errors() -> None:
     bad = ast.parse("raise OptionError(f'x is {x}')").body[0]
     assert isinstance(bad, ast.Raise) and isinstance(bad.exc, ast.Call)
     assert ends(bad.exc.args[0], {}) == ["?"]
+
+
+VERBS = frozenset(
+    """accept add analyze ask build call change check choose compare convert copy count create
+    cut delete download drop export feed fit free give go hash install keep leave let load
+    make mark measure mend move name number open pass prune put raise read record remove
+    rename replace report run save see set start sweep take train turn update upgrade use wait
+    want write yield""".split()
+)
+"""Verbs that say what to do. A sentence may state what is accepted instead: "accepted are"."""
+ACCEPTS = ("accepted", "can be", "wants", "needs", "has ", "can follow")
+ALLOWED = {
+    "analysis/lookup.py": "a variable: set batch_size, or export with a dynamic batch",
+    "data/sources/validate.py": "a list of steps, made by _shape_hint and _dtype_hint",
+    "data/formats/iterator.py": "one of ours, said again with what it is about",
+    "analysis/run/pipeline.py": "interrupted: it says what is kept, and how to go on",
+}
+"""Files with a sentence that says no more than the fact, and why."""
+
+
+def words(node: ast.AST, known: dict[str, list[ast.FunctionDef]]) -> str:
+    """Return all literal text that a message may be made of, also by the functions it calls."""
+    found, called = [], []
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            found.append(part.value)
+        if isinstance(part, ast.Call) and getattr(part.func, "id", "") in known:
+            makers = known[part.func.id]
+            called += [n for m in makers for n in ast.walk(m) if isinstance(n, ast.Return)]
+    return " ".join([*found, *(words(each, {}) for each in called)])
+
+
+def says_what_to_do(text: str) -> bool:
+    """Tell whether a sentence holds an instruction, or what is accepted behind a semicolon."""
+    advice = text.partition(";")[2] or text
+    return bool(VERBS & set(re.findall(r"[a-z]+", advice.lower()))) or (
+        ";" in text and any(word in advice for word in ACCEPTS)
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_error_says_what_to_do(path: Path) -> None:
+    silent = [
+        f"{path.name}:{call.lineno}: {words(call.args[0], KNOWN)}"
+        for call in raises(path)
+        if not says_what_to_do(words(call.args[0], KNOWN))
+    ]
+    allowed = any(str(path).endswith(name) for name in ALLOWED)
+    assert len(silent) == allowed, silent
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_speaks_of_arguments(path: Path) -> None:
+    if "cli" in path.parts:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    flags = [
+        f"{path.name}:{node.lineno}: {node.value}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings and re.search(r"(?<![\w<!])--[a-z]", node.value)
+    ]
+    assert not flags
+
+
+def test_what_the_walk_finds_silent() -> None:
+    for text, does in (
+        ("x is 3.", False),
+        ("x is 3, but the data have only 2 samples.", False),
+        ("x is 3; give 2 at most.", True),
+        ("x is 3: give 2 at most.", True),
+        ("hash is 'md5'; accepted are a and b.", True),
+        ("give it; it is missing.", False),
+    ):
+        assert says_what_to_do(text) is does, text
+
+
+def test_exit_codes_come_from_the_errors() -> None:
+    """No file of the command line but `errors` has a number for how a process ends."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    assert {kind.__name__: kind.exit_code for kind in kinds if kind.exit_code != 2} == {
+        "Interrupted": 130
+    }
+    for path in (ROOT / "toolkit/reluflow/cli").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        codes = [
+            node.value.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+            if isinstance(node.value.value, int) and node.value.value in (2, 130)
+        ]
+        assert not codes, path

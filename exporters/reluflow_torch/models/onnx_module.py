@@ -127,7 +127,7 @@ class OnnxModule(nn.Module):
         values.update(named)
         for name in self._program.inputs:
             if name not in values:
-                raise ModelError(f"input {name!r} is not given; the model reads it.")
+                raise ModelError(f"input {name!r} is not given; pass it, the model reads it.")
         for number, (step, module) in enumerate(
             zip(self._program.operations, self.steps.values(), strict=True)
         ):

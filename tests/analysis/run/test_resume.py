@@ -98,7 +98,7 @@ def test_a_checkpoint_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
     options = AnalysisOptions(batch_size=4, checkpoint_seconds=0)
     out = interrupted(tmp_path, options)
     x = small_models.integers((40, 2, 5, 5))
-    with pytest.raises(OutputError, match=r"an interrupted analysis lies in .*--resume"):
+    with pytest.raises(OutputError, match=r"an interrupted analysis lies in .*resume=True"):
         reluflow.analyze(small_models.convolutional(), x, out, options=options)
     with pytest.raises(OutputError, match=r"belongs to another analysis \(different: data"):
         reluflow.analyze(small_models.convolutional(), x, out, options=options, resume=True)

@@ -38,6 +38,7 @@ def sensitivity(
     batches: int = 1,
     batch_size: int | None = None,
     frozen_norm: bool = False,
+    smooth: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
@@ -58,6 +59,7 @@ def sensitivity(
         batches: number of batches to average over.
         batch_size: inputs per batch; 128 by default.
         frozen_norm: batch normalisation keeps its statistics.
+        smooth: count Gelu, Silu, ... as switches at 0 too.
         threads: of torch; its own choice by default.
         progress: called as progress("measuring", steps tried, None).
 
@@ -95,7 +97,7 @@ def sensitivity(
     steps = _batches(torch, source, answers, batches, batch_size)
     made = _optimizer(torch, module, optimizer, momentum)
     result: Sensitivity = bridge.sensitivity(
-        module, made, steps, bridge.LOSSES[loss], rates, progress=progress
+        module, made, steps, bridge.LOSSES[loss], rates, smooth=smooth, progress=progress
     )
     return replace(result, sites=tuple(map(module.node_of, result.sites)))
 

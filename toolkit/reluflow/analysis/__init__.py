@@ -16,10 +16,11 @@ from reluflow.analysis.results.result import (
 from reluflow.analysis.results.summarize import Analysis, site_metrics, summarize
 from reluflow.analysis.run.checkpoint import holds_checkpoint
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.analysis.run.pipeline import Interrupted, Pipeline
+from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.analysis.series import SeriesReport, SiteSeries, compare_series
 from reluflow.analysis.steps.step_meter import Patterns, StepMeter
 from reluflow.analysis.steps.step_result import SiteDistance, StepDistance
+from reluflow.errors import Interrupted
 
 __all__ = [
     "Analysis",

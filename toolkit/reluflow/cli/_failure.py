@@ -9,10 +9,8 @@ import traceback
 import typer
 
 from reluflow.cli._words import in_options
-from reluflow.errors import ReluflowError
+from reluflow.errors import BAD_INPUT, INTERRUPTED, ReluflowError
 
-INTERRUPTED = 130
-BAD_INPUT = 2
 DEBUG_VARIABLE = "RELUFLOW_DEBUG"
 """Set to anything, it asks for tracebacks as --debug does."""
 
@@ -22,7 +20,7 @@ _LONGEST = 300
 def explain(error: BaseException) -> tuple[str, int]:
     """Return the sentence that tells an error, "" where all is said, and the exit code."""
     if isinstance(error, ReluflowError):
-        return in_options(str(error)), int(getattr(error, "exit_code", BAD_INPUT))
+        return in_options(str(error)), error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted.", INTERRUPTED
     if isinstance(error, typer.Exit):

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import typer
 
 from reluflow.cli._commands import LazyCommands
-from reluflow.cli._failure import INTERRUPTED, explain, trace, wants_traceback
+from reluflow.cli._failure import explain, trace, wants_traceback
+from reluflow.errors import INTERRUPTED
 
 app = typer.Typer(
     name="reluflow",

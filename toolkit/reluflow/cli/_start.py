@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from reluflow.cli._supervise import supervised
+from reluflow.errors import INTERRUPTED
 
-INTERRUPTED = 130
 _WORD = b"reluflow: interrupted.\n"
 
 

@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-BAD_INPUT = 2
+from reluflow.errors import BAD_INPUT
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _SENT_BY_A_PROCESS = 0  # si_code of kill(2); signals of the terminal reach the child themselves
 

@@ -59,6 +59,8 @@ _CALLS = (
     (r"give the layout, 'nchw' or 'nhwc'", "give --layout nchw or nhwc"),
     (r"\bcalibration=DATA\b", "--calibrate DATA"),
     (r"change size, crop", "change --size"),
+    (r"\bresume=True\b", "--resume"),
+    (r"\bsmooth=True\b", "--smooth"),
     (r"\bloss '([a-z-]+)'", r"--loss \1"),
 )
 

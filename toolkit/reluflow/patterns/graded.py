@@ -225,7 +225,8 @@ def count_flips(
     if before.shape != after.shape or before.dtype != after.dtype:
         raise OptionError(
             f"before is {before.dtype} {list(before.shape)} and after {after.dtype} "
-            f"{list(after.shape)}, but both must be pre-activations of the same samples."
+            f"{list(after.shape)}, but both must be pre-activations of the same samples; give "
+            "arrays of one shape and type."
         )
     axis, limit = check_pre_activations(before, unit_axis, threshold, 1)
     other = limit if other_threshold is None else before.dtype.type(other_threshold)

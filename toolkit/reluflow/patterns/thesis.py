@@ -82,7 +82,8 @@ def thesis_slots(hashes: NDArray[np.int64], table_size: int) -> NDArray[np.int64
     """
     if table_size < 1:
         raise OptionError(
-            f"table_size is {table_size}, but a table has at least 1 slot; the thesis uses 30000."
+            f"table_size is {table_size}, but a table has at least 1 slot; give 30000 as the "
+            "thesis does."
         )
     return hashes % np.int64(table_size)
 

@@ -53,12 +53,12 @@ def unpack(
     if planes.dtype != np.uint8 or planes.shape != wanted:
         raise OptionError(
             f"planes are {planes.dtype} {planes.shape}: weights of shape {tuple(shape)} "
-            f"with p_bits={p_bits} need uint8 {wanted}."
+            f"with p_bits={p_bits} need uint8 {wanted}; give what pack returned."
         )
     if emax.dtype != np.int8 or emax.shape != tuple(shape[:1]):
         raise OptionError(
             f"emax is {emax.dtype} {emax.shape}: weights of shape {tuple(shape)} "
-            f"need int8 {tuple(shape[:1])}."
+            f"need int8 {tuple(shape[:1])}; give what pack returned."
         )
     bits = np.unpackbits(planes, axis=1, bitorder="little").astype(np.uint32)
     if bits[:, count:].any():

@@ -132,12 +132,14 @@ def conv(
             f"code has shape {code.shape}: give weights [M, C/group, k] or [.., k, k]."
         )
     if group < 1 or code.shape[0] % group:
-        raise OptionError(f"group={group} does not divide the {code.shape[0]} output channels.")
+        raise OptionError(
+            f"group={group} does not divide the {code.shape[0]} output channels; give a divisor."
+        )
     channels = code.shape[1] * group
     if x.dtype != np.float32 or x.ndim != len(code.shape) or x.shape[1] != channels:
         raise DataError(
             f"x is {x.dtype} {x.shape}: weights {code.shape} in {group} groups need float32 "
-            f"with {len(code.shape)} axes and {channels} channels."
+            f"with {len(code.shape)} axes and {channels} channels; give such an x."
         )
     window = place_window(x.shape[2:], code.shape[2:], strides, dilations, pads, auto_pad)
     output = _output(code, bias, activation, clip_min, clip_max)
@@ -196,7 +198,8 @@ def matmul(
         raise OptionError(f"code has shape {code.shape}: give weights stored as [N, K].")
     if x.dtype != np.float32 or x.ndim < 1 or x.shape[-1] != code.shape[1]:
         raise DataError(
-            f"x is {x.dtype} {x.shape}: weights {code.shape} need float32 [..., {code.shape[1]}]."
+            f"x is {x.dtype} {x.shape}: weights {code.shape} need float32 "
+            f"[..., {code.shape[1]}]; give such an x."
         )
     output = _output(code, bias, activation, clip_min, clip_max)
     added = _flat_z(z, (*x.shape[:-1], code.shape[0]), x.ndim - 1)
@@ -222,7 +225,7 @@ def _output(
     if bias is not None and (bias.dtype != np.float32 or bias.shape != code.shape[:1]):
         raise DataError(
             f"bias is {bias.dtype} {bias.shape}: weights {code.shape} need float32 "
-            f"{code.shape[:1]}."
+            f"{code.shape[:1]}; give one number per output channel."
         )
     return _Output(bias, activation, clip_min, clip_max)
 
@@ -235,7 +238,7 @@ def _flat_z(
         return None
     if z.dtype != np.float32 or z.shape != shape:
         raise DataError(
-            f"z is {z.dtype} {z.shape}: it is added to the output and needs its shape, "
+            f"z is {z.dtype} {z.shape}; give what is added to the output in its shape, "
             f"float32 {shape}."
         )
     return np.moveaxis(z, axis, 0).reshape(shape[axis], -1)

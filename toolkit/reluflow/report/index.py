@@ -72,7 +72,7 @@ def write_index(directory: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...
     if not entries:
         raise OutputError(
             f"directory {str(root)!r} holds no report within {_DEPTH} folders; "
-            "write some with --out, or give another."
+            "analyze a model into it first, or give another."
         )
     page = root / INDEX_NAME
     context = {

@@ -84,7 +84,8 @@ class Session:
         except Exception as error:
             shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
             raise DataError(
-                f"the model failed on inputs {shapes}: {one_sentence(error)}."
+                f"the model failed on inputs {shapes}: {one_sentence(error)}; give inputs of the "
+                "sizes and values that it was made for."
             ) from error
 
 
@@ -166,7 +167,10 @@ def open_session(
             disabled_optimizers=_harmful(model),
         )
     except Exception as error:
-        raise ModelError(f"ONNX Runtime cannot load {name}: {one_sentence(error)}.") from error
+        raise ModelError(
+            f"ONNX Runtime cannot load {name}: {one_sentence(error)}; export it again, or "
+            "update onnxruntime."
+        ) from error
     return Session(session, outputs or [o.name for o in session.get_outputs()])
 
 

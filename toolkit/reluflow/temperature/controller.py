@@ -132,7 +132,7 @@ class ActCool:
         bits = float(self.schedule(min(progress, 1.0)))
         if not bits >= 0:
             raise OptionError(
-                f"schedule gives {bits} at progress {progress}; a temperature is 0 bits or more."
+                f"schedule gives {bits} at progress {progress}; let it return 0 bits or more."
             )
         if self.samples is None:
             return bits

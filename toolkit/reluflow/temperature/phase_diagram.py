@@ -159,7 +159,9 @@ class PhaseDiagram:
                 target, format_version=FORMAT_VERSION, sites=np.array(self.sites), **arrays
             )
         except OSError as error:
-            raise OutputError(f"cannot write {str(target)!r}: {error.strerror}.") from error
+            raise OutputError(
+                f"cannot write {str(target)!r}: {error.strerror}; choose another place."
+            ) from error
         return target
 
     @classmethod

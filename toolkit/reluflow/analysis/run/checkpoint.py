@@ -100,7 +100,7 @@ class Checkpoints:
         except OSError as error:
             raise OutputError(
                 f"cannot write the checkpoint in {self.folder}: {error.strerror}; "
-                "free some space and run again with --resume."
+                "free some space and run again with resume=True."
             ) from error
         shutil.rmtree(self.folder / f"generation-{old}", ignore_errors=True)
 
@@ -121,7 +121,7 @@ class Checkpoints:
             )
         except FileNotFoundError as error:
             raise OutputError(
-                f"there is nothing to resume in {self.folder}; run without --resume."
+                f"there is nothing to resume in {self.folder}; run without resume=True."
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
@@ -133,7 +133,7 @@ class Checkpoints:
             raise OutputError(
                 f"the checkpoint in {self.folder} belongs to another analysis (different: "
                 f"{', '.join(differing) or 'format'}); run it with the same settings, "
-                "or without --resume into another folder."
+                "or without resume=True into another folder."
             )
         self._generation = generation
         return found

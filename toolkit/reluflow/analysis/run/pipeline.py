@@ -24,7 +24,7 @@ from reluflow.analysis.run.left_out import left_out_notes
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource, fixed_batch_size
-from reluflow.errors import ModelError, OutputError, ReluflowError
+from reluflow.errors import Interrupted, ModelError, OutputError
 from reluflow.graph import Model, TapResult, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
 from reluflow.progress import Progress
@@ -32,12 +32,6 @@ from reluflow.sessions import RunStopped, default_threads
 
 _SMALLEST_TABLE_BYTES = 2**18
 _ONE_PRESS_SECONDS = 0.3
-
-
-class Interrupted(ReluflowError):
-    """The analysis was stopped by the user; the message says what is kept."""
-
-    exit_code = 130
 
 
 class Pipeline:
@@ -172,7 +166,7 @@ class Pipeline:
             if holds_checkpoint(checkpoints.folder):
                 raise OutputError(
                     f"an interrupted analysis lies in {checkpoints.folder}; "
-                    "go on with --resume, or delete the folder to start again."
+                    "go on with resume=True, or delete the folder to start again."
                 )
             checkpoints.prepare()
             return
@@ -334,7 +328,7 @@ class Pipeline:
         total = self.source.n_samples
         done = f"after {self.done} of {total} inputs" if total else f"after {self.done} inputs"
         kept = (
-            f"what is done is kept in {self.checkpoints.folder}: run again with --resume"
+            f"what is done is kept in {self.checkpoints.folder}: run again with resume=True"
             if self.checkpoints
             else "nothing is kept without an output folder"
         )
@@ -350,12 +344,16 @@ def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
     sites = find_sites(model, smooth=options.smooth)
     name = model.path or "the model"
     if not sites:
-        more = "" if options.smooth else "; --smooth counts smooth ones (Gelu, Silu, ...) too"
-        raise ModelError(f"{name} has no switch (ReLU or a relative), nothing to analyse{more}.")
+        more = "" if options.smooth else ", or count smooth ones (Gelu, Silu, ...) with smooth=True"
+        raise ModelError(
+            f"{name} has no switch (ReLU or a relative), nothing to analyse; give another "
+            f"model{more}."
+        )
     tapped = tap(model, sites, behind=options.behind)
     if not tapped.taps:
         raise ModelError(
-            f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}."
+            f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}; "
+            "export the model with one of them in its main graph."
         )
     return tapped
 

@@ -305,6 +305,7 @@ def _with_statistics(model: Model, wanted: bool | None) -> Model:
     if result.refused:
         first = result.refused[0]
         raise ModelError(
-            f"batch normalisation {first.node!r} cannot use the statistics wanted: {first.reason}."
+            f"batch normalisation {first.node!r} cannot use the statistics wanted: {first.reason}; "
+            "leave the choice to the model."
         )
     return result.model

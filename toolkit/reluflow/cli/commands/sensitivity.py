@@ -45,6 +45,7 @@ def sensitivity(
     frozen_norm: Annotated[
         bool, typer.Option("--frozen-norm", help="Batch normalisation keeps its statistics.")
     ] = False,
+    smooth: _options.Smooth = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", "-b", help="Inputs per batch; 128 by default.")
     ] = None,
@@ -76,6 +77,7 @@ def sensitivity(
                 batches=batches,
                 batch_size=batch_size,
                 frozen_norm=frozen_norm,
+                smooth=smooth,
                 threads=threads,
                 progress=progress,
             )

@@ -61,7 +61,7 @@ def list_images(folder: Path) -> tuple[list[Path], int]:
     if not names:
         raise DataError(
             f"folder '{folder}' holds no image ({others} other files); "
-            f"images end in {', '.join(sorted(SUFFIXES))}."
+            f"images end in {', '.join(sorted(SUFFIXES))}; give a folder that holds some."
         )
     names.sort(key=lambda name: (natural_key(name), name))
     return [folder / name for name in names], others

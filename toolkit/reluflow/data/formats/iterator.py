@@ -108,7 +108,10 @@ class IteratorSource(DataSource):
             if not left:
                 break
         if left:
-            raise DataError(f"data have {first} samples, so sample {left[0]} is not among them.")
+            raise DataError(
+                f"data have {first} samples, so sample {left[0]} is not among them; give numbers "
+                f"below {first}."
+            )
         return {name: _join([part[name] for part in found]) for name in found[0]}
 
     def _pieces(self, start: int) -> Iterator[Batch]:

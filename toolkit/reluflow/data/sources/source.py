@@ -63,7 +63,10 @@ class DataSource(ABC):
         if isinstance(start, bool) or not isinstance(start, int | np.integer) or start < 0:
             raise OptionError(f"start is {start!r}; give a sample number of at least 0.")
         if n_samples is not None and start > n_samples:
-            raise OptionError(f"start is {start}, but the data have only {n_samples} samples.")
+            raise OptionError(
+                f"start is {start}, but the data have only {n_samples} samples; give {n_samples} "
+                "at most."
+            )
         return self._batches(int(batch_size), int(start))
 
     def fitting_batch_size(self, wanted: int | None, default: int = DEFAULT_BATCH) -> int:
@@ -104,7 +107,10 @@ class DataSource(ABC):
         for index in wanted:
             if index < 0 or (n_samples is not None and index >= n_samples):
                 count = "an unknown number of" if n_samples is None else n_samples
-                raise OptionError(f"indices hold {index}, but the data have {count} samples.")
+                raise OptionError(
+                    f"indices hold {index}, but the data have {count} samples; give numbers of "
+                    "samples that are there, from 0 on."
+                )
         if not wanted:
             raise OptionError("indices are empty; give at least one sample number.")
         order = sorted(set(wanted))

@@ -112,7 +112,9 @@ def check_kind(what: str, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
     if any(dim < 0 for dim in shape):
         raise DataError(f"{what} declare shape {sizes(shape)}; no axis can be negative.")
     if math.prod(shape[1:]) == 0:
-        raise DataError(f"{what} have shape {sizes(shape)}, so a sample has no elements.")
+        raise DataError(
+            f"{what} have shape {sizes(shape)}, so a sample has no elements; give none of size 0."
+        )
 
 
 def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> None:

@@ -214,7 +214,8 @@ def check_external(tensor: TensorProto, folders: Sequence[Path]) -> None:
     if part.offset + wanted > size:
         raise ModelError(
             f"external data file {str(path)!r} has {size} bytes, but tensor {tensor.name!r} "
-            f"needs bytes {part.offset} to {part.offset + wanted}; the file is incomplete."
+            f"needs bytes {part.offset} to {part.offset + wanted}; the file is incomplete, "
+            "copy it again."
         )
 
 

@@ -150,7 +150,8 @@ def _check(model: Model, options: PsbOptions) -> None:
     for name in options.exclude:
         if name not in known:
             raise OptionError(
-                f"exclude names {name!r}, which is no node of the model's main graph."
+                f"exclude names {name!r}, which is no node of the model's main graph; give the "
+                "name of one."
             )
 
 

@@ -50,7 +50,10 @@ def cut_tail(model: Model, keep: Collection[str]) -> CutResult:
     """
     for name in keep:
         if name not in model.outputs:
-            raise OptionError(f"keep names {name!r}, which is no output of the model.")
+            raise OptionError(
+                f"keep names {name!r}, which is no output of the model; give some of "
+                f"{', '.join(map(repr, model.outputs))}."
+            )
     proto = ModelProto()
     proto.CopyFrom(model._proto)
     graph = proto.graph

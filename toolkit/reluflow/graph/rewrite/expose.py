@@ -28,7 +28,10 @@ def expose(model: Model, tensors: Sequence[str]) -> Model:
     outputs = {value.name for value in graph.output}
     for tensor in dict.fromkeys(tensors):
         if tensor not in known:
-            raise OptionError(f"tensors name {tensor!r}, which the main graph does not have.")
+            raise OptionError(
+                f"tensors name {tensor!r}, which the main graph does not have; give names of its "
+                "inputs, constants or outputs of nodes."
+            )
         if tensor in outputs:
             continue
         found = editor.types.get(tensor)

@@ -74,4 +74,4 @@ def check_fully(model: Model, label: str) -> None:
         onnx.checker.check_model(skeleton.proto, full_check=skeleton.exact)
     except Exception as error:  # the checker raises several types, by version
         text = " ".join(str(error).split())[:300]
-        raise ModelError(f"{label} is not valid ONNX: {text}.") from error
+        raise ModelError(f"{label} is not valid ONNX: {text}; export it again.") from error

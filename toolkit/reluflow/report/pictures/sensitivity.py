@@ -46,13 +46,13 @@ def print_sensitivity(result: Sensitivity, title: str, console: Console) -> None
     elif result.start_bits is not None:
         console.print(
             f"No rate is suggested: none of them crosses {decimal(result.start_bits)} bits, where "
-            "ActCoolLR starts sites of these widths; try other --rates.",
+            "ActCoolLR starts sites of these widths; try other rates.",
             highlight=False,
             soft_wrap=True,
         )
     if not result.fits:
         console.print(
-            "No rate lies within the transition, so no model can be fitted; try other --rates.",
+            "No rate lies within the transition, so no model can be fitted; try other rates.",
             highlight=False,
             soft_wrap=True,
         )

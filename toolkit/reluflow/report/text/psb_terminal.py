@@ -178,4 +178,4 @@ def _warn(sentences: list[str], console: Console) -> None:
     for sentence in sentences[:_SHOWN]:
         console.print(Text.assemble(("! ", "yellow"), plain(sentence)), soft_wrap=True)
     if len(sentences) > _SHOWN:
-        _say(f"and {len(sentences) - _SHOWN} more; --json lists all", console)
+        _say(f"and {len(sentences) - _SHOWN} more; the JSON lists all", console)
