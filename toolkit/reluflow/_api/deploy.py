@@ -174,7 +174,13 @@ def evaluate(
     loaded = with_input_defaults(load(model))
     reference = None if float_model is None else load(float_model)
     keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels)
-    if not find_psb(loaded):
+    if find_psb(loaded):
+        if psb is not None:
+            raise OptionError(
+                "psb is given, but the model is converted already; leave it out, or give the "
+                "float model."
+            )
+    else:
         reference = reference or loaded
         made = to_psb(loaded, psb or PsbOptions())
         if not made.converted:

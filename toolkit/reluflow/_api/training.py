@@ -136,6 +136,10 @@ def _optimizer(torch: Any, module: Any, name: str, momentum: float) -> Any:
     if not weights:
         raise OptionError("the model has no weights that training changes; give another model.")
     if name == "adamw":
+        if momentum != 0:
+            raise OptionError(
+                f"momentum is {momentum}, which adamw does not use; leave it out, or take sgd."
+            )
         return torch.optim.AdamW(weights, lr=1.0)
     if not 0 <= momentum < 1:  # NaN too
         raise OptionError(f"momentum is {momentum}; give a number from 0 to below 1.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from reluflow.cli._options import has_arrays, refuse_without
 from reluflow.data import has_array, read_answers
 from reluflow.errors import OptionError
 from reluflow.evaluation import METRICS, MetricFunction
@@ -33,6 +34,8 @@ def choose_answers(
     """
     file = labels or (data if data.suffix == ".npz" else None)
     wanted = name or "label"
+    is_archive = file is not None and has_arrays(file)
+    refuse_without("an .npz file of answers", is_archive, {"--label-name": name})
     if file is not None and (labels is not None or name is not None or has_array(file, wanted)):
         return read_answers(file, wanted, limit), None
     why = f"{str(data)!r} holds no array {wanted!r}" if file is not None else "no labels are given"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,9 @@ Random = Annotated[
     int | None,
     typer.Option("--random", help="Use this many random normal inputs instead of --data."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of the random inputs; 0 by default.")
+]
 Dims = Annotated[
     list[str] | None,
     typer.Option("--dim", help="Size of a free dimension for --random, as NAME=SIZE."),
@@ -58,20 +62,46 @@ Layout = Annotated[
 ]
 
 
-def choose_data(data: Path | None, random: int | None, seed: int, dims: list[str] | None) -> Any:
+def choose_data(
+    data: Path | None, random: int | None, seed: int | None, dims: list[str] | None
+) -> Any:
     """Return what `open_data` takes: a path, or random data where asked for.
 
     Raises:
-        OptionError: none or both were given.
+        OptionError: none or both were given, or options of random data beside a path.
     """
     if (data is None) == (random is None):
         raise OptionError(
             "give the inputs with --data PATH, or ask for random ones with --random N"
             + (", not both." if data else ".")
         )
+    refuse_without("--random N", random is not None, {"--seed": seed, "--dim": dims})
     if random is None:
         return data
-    return RandomData(random, seed, dims=dict(_dim(text) for text in dims or []))
+    return RandomData(random, seed or 0, dims=dict(_dim(text) for text in dims or []))
+
+
+def refuse_without(needed: str, given: bool, options: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing, as another one is not there.
+
+    Args:
+        needed: what they belong to, as it would be typed.
+        given: whether that was given.
+        options: flag -> value; None and empty lists were not given.
+
+    Raises:
+        OptionError: one was given without what it belongs to.
+    """
+    idle = [flag for flag, value in options.items() if value is not None and value != []]
+    if idle and not given:
+        raise OptionError(
+            f"{idle[0]} is given, but does nothing without {needed}; leave it out, or give both."
+        )
+
+
+def has_arrays(file: Path) -> bool:
+    """Tell whether a file may hold arrays by name; what is not there is told when it is read."""
+    return file.suffix == ".npz" or not file.is_file() or zipfile.is_zipfile(file)
 
 
 def choose_preprocessing(

@@ -27,7 +27,7 @@ def analyze(
         ),
     ] = False,
     random: _options.Random = None,
-    seed: _options.Seed = 0,
+    seed: _options.Seed = None,
     dim: _options.Dims = None,
     limit: _options.Limit = None,
     labels: Annotated[
@@ -57,8 +57,9 @@ def analyze(
         int, typer.Option("--top", help="Number of most frequent patterns to keep per site.")
     ] = 5,
     checkpoint_every: Annotated[
-        float, typer.Option("--checkpoint-every", help="Seconds between checkpoints.")
-    ] = 30.0,
+        float | None,
+        typer.Option("--checkpoint-every", help="Seconds between checkpoints; 30 by default."),
+    ] = None,
     as_json: _options.Json = False,
 ) -> int:
     """Count the activation patterns of every switch of a model and write a report."""
@@ -69,8 +70,10 @@ def analyze(
         hash=hash_kind,
         memory_limit_bytes=memory * 2**20,
         top=top,
-        checkpoint_seconds=checkpoint_every,
+        checkpoint_seconds=30.0 if checkpoint_every is None else checkpoint_every,
     )
+    idle = {"--checkpoint-every": checkpoint_every}
+    _options.refuse_without("--out FOLDER", out is not None, idle)
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     with progress_bar() as progress:

@@ -25,7 +25,7 @@ def compare(
     data: _options.Data = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
     random: _options.Random = None,
-    seed: _options.Seed = 0,
+    seed: _options.Seed = None,
     dim: _options.Dims = None,
     limit: _options.Limit = None,
     batch_size: _options.BatchSize = None,

@@ -60,7 +60,7 @@ Prune = Annotated[
     float, typer.Option("--prune", help="Share of the weights to set to 0, from 0 to below 1.")
 ]
 Scope = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--prune-scope", help="What --prune is a share of: each tensor, or all weights (global)."
     ),
@@ -76,7 +76,7 @@ def convert(
     sampler: Sampler = _DEFAULT.sampler,
     draws: Draws = _DEFAULT.draws,
     prune: Prune = 0.0,
-    prune_scope: Scope = _DEFAULT.prune_scope,
+    prune_scope: Scope = None,
     small: Annotated[
         str,
         typer.Option(
@@ -114,7 +114,9 @@ def convert(
         ),
     ] = True,
     limit: _options.Limit = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of --small random.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of --small random; 0 by default.")
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -131,13 +133,16 @@ def convert(
         sampler=sampler,
         draws=draws,
         prune=prune,
-        prune_scope=prune_scope,
+        prune_scope=prune_scope or _DEFAULT.prune_scope,
         small_weights=small,
         exclude=tuple(exclude or ()),
         fuse=fuse,
         input_defaults=input_defaults,
-        seed=seed,
+        seed=seed or 0,
     )
+    _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
+    _options.refuse_without("--small random", small == "random", {"--seed": seed})
+    _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     data = None if calibration is None else Path(calibration)
     options, chosen = fit_activations(loaded, options, data, limit, _width(x_bits))
     proof = convert_model(loaded, options) if check else None
@@ -216,7 +221,10 @@ def evaluate_model(
         typer.Option("--sensitivity", help="Also convert each layer alone, at this many samples."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds for the error bars.")] = 5,
-    p_bits: Bits = _DEFAULT.p_bits,
+    p_bits: Annotated[
+        int | None,
+        typer.Option("--p-bits", help="Bits of each weight's probability; for a float model only."),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -225,7 +233,10 @@ def evaluate_model(
             "nearest, which is closer to the float model than any draw.",
         ),
     ] = None,
-    prune: Prune = 0.0,
+    prune: Annotated[
+        float | None,
+        typer.Option("--prune", help="Share of the weights to set to 0; for a float model only."),
+    ] = None,
     limit: _options.Limit = None,
     batch_size: _options.BatchSize = None,
     threads: _options.Threads = None,
@@ -252,9 +263,16 @@ def evaluate_model(
     loaded = with_input_defaults(load(model))
     reference: Model | None = load(float_model) if float_model else None
     keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels, *_metric(metric))
-    if not find_psb(loaded):
+    is_float = not find_psb(loaded)
+    idle = {"--p-bits": p_bits, "--prune": prune}
+    _options.refuse_without("a float model, and this one is converted already", is_float, idle)
+    if is_float:
         reference = reference or loaded
-        wanted = PsbOptions(p_bits=p_bits, sampler=sampler or _DEFAULT.sampler, prune=prune)
+        wanted = PsbOptions(
+            p_bits=_DEFAULT.p_bits if p_bits is None else p_bits,
+            sampler=sampler or _DEFAULT.sampler,
+            prune=prune or 0.0,
+        )
         loaded = convert_model(loaded, wanted).result.model
     source = open_data(Path(data), loaded.inputs, limit=limit)
     right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)

@@ -30,8 +30,9 @@ def sensitivity(
         typer.Option("--labels", help="File of right answers; --data itself where it is .npz."),
     ] = None,
     label_name: Annotated[
-        str, typer.Option("--label-name", help="Name of the array with the answers in an .npz.")
-    ] = "label",
+        str | None,
+        typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
+    ] = None,
     loss: Annotated[
         str, typer.Option("--loss", help="cross-entropy, binary-cross-entropy or mse.")
     ] = LOSSES[0],
@@ -60,6 +61,10 @@ def sensitivity(
         raise OptionError("give the inputs with --data PATH.")
     if labels is None and data.suffix != ".npz":
         raise OptionError("give the right answers with --labels PATH.")
+    file = labels or data
+    _options.refuse_without(
+        "an .npz file of answers", _options.has_arrays(file), {"--label-name": label_name}
+    )
     loaded = load(model)
     keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
     grid = default_rates(*_rates(rates))
@@ -69,7 +74,7 @@ def sensitivity(
                 loaded,
                 data,
                 labels,
-                label_name=label_name,
+                label_name=label_name or "label",
                 loss=loss,
                 optimizer=optimizer,
                 momentum=momentum,
