@@ -60,6 +60,22 @@ def compare_models(
     Raises:
         ModelError: the two models do not have the same sites.
         ReluflowError: as for an analysis.
+
+    Example:
+        >>> import onnx.parser
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from reluflow.analysis import AnalysisOptions
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = compare_models(model, model, data, AnalysisOptions(), Path(folder))
+        >>> [(site.name, site.jaccard, site.distance) for site in report.sites]
+        [('y', 1.0, 0.0)]
     """
     options = replace(options, native=False)
     left = Pipeline(first, source, options, spill_dir / "first", progress=progress, sampled=0)

@@ -68,6 +68,18 @@ def read_bits(
         OptionError: no sample, one below 0, or a site of another name.
         ModelError: a graph that mixes inputs.
         DataError: inputs that differ in size.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.analysis import AnalysisOptions
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> read_bits(model, data, [1, 0], None, AnalysisOptions())['y'].tolist()
+        [[[False, True]], [[True, False]]]
     """
     rows = [int(index) for index in samples]
     if not rows or min(rows) < 0:

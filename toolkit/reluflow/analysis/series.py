@@ -140,6 +140,22 @@ def compare_series(
         ModelError: the models do not have the same sites.
         ReluflowError: as for an analysis.
 
+    Example:
+        >>> import onnx.parser
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from reluflow.analysis import AnalysisOptions
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = compare_series([model, model], data, AnalysisOptions(), Path(folder))
+        >>> report.mean_distances
+        ((0.0, 0.0), (0.0, 0.0))
+
     Reference: thesis, equations 3.7, 3.9 and 3.15; Fig. 3.7 (Jaccard to the final state).
     """
     if len(models) < 2:

@@ -39,6 +39,18 @@ def calibrate(
     Raises:
         DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> calibrate(model, data)
+        {'x': 10}
+
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     options = options or PsbOptions()

@@ -116,6 +116,12 @@ def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> 
 
     Raises:
         EquivalenceError: they differ by more.
+
+    Example:
+        >>> from reluflow.graph import fold_batchnorm, load
+        >>> model = load('models/fashion_resnet8.onnx')
+        >>> proven('folding', model, fold_batchnorm(model).model).holds
+        True
     """
     found = compare_models(old, new, accepted=accepted)
     if not found.holds:

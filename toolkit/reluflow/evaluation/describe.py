@@ -16,6 +16,17 @@ def describe_psb(model: Model) -> PsbDescription:
     Raises:
         ModelError: it has no PSB operator.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> model = load(proto)
+        >>> described = describe_psb(to_psb(model).model)
+        >>> described.weights, described.zeros, described.p_bits
+        (4, 0, 4)
+
     Reference: thesis 4.2.4; docs/spec.md, section 8, cost model.
     """
     nodes = find_psb(model)

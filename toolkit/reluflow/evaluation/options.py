@@ -29,6 +29,10 @@ class EvaluationOptions:
             model was converted, but fewer than 4 samples of systematic draws are rounded to
             nearest, which is closer to the float model than any draw.
         threshold: above which a value says yes; None: 0.5 for probabilities, 0 for logits.
+
+    Example:
+        >>> EvaluationOptions(samples=(4, 16), seeds=3).samples
+        (4, 16)
     """
 
     samples: tuple[int, ...] = SAMPLES

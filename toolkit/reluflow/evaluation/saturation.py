@@ -38,6 +38,19 @@ def measure_saturation(
     Returns:
         One record an operator, in graph order.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> (layer,) = measure_saturation(to_psb(model).model, data)
+        >>> layer.saturated, layer.activations
+        (0, 4)
+
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     counting = count_saturation(model)

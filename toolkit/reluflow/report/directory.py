@@ -34,6 +34,11 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
 
     Raises:
         OutputError: it exists and holds other things, or its parent cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     check_report_directory(f'{folder}/report')
     """
     target = _resolved(directory)
     parent = target.parent
@@ -93,6 +98,17 @@ def write_report(
 
     Raises:
         OutputError: the directory holds other things, or something cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_report(report, f'{folder}/report')
+        ...     sorted(file.name for file in path.iterdir())
+        ['heatmap.png', 'measures.png', 'report.html', 'report.json', 'unit_activity.png']
     """
     check_report_directory(directory)
     target = _resolved(directory)

@@ -58,6 +58,18 @@ def write_index(directory: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...
 
     Raises:
         OutputError: there is no such folder, no report in it, or the page cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> x = np.eye(2, dtype=np.float32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = reluflow.analyze(proto, x, out=f'{folder}/first')
+        ...     path, notes = write_index(folder)
+        >>> path.name, notes
+        ('index.html', ())
     """
     root = Path(directory)
     if not root.is_dir():

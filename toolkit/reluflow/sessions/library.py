@@ -25,6 +25,11 @@ def get_library_path() -> str:
 
     Raises:
         OptionError: the file is missing.
+
+    Example:
+        >>> from reluflow.sessions import has_library
+        >>> not has_library() or get_library_path().endswith(('.so', '.dylib', '.dll'))
+        True
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:

@@ -35,6 +35,10 @@ def use_library(wanted: bool | None) -> bool:
 
     Raises:
         OptionError: the library is wanted and missing.
+
+    Example:
+        >>> use_library(False), use_library(None) == has_library()
+        (False, True)
     """
     if wanted:
         get_library_path()
@@ -42,7 +46,12 @@ def use_library(wanted: bool | None) -> bool:
 
 
 def has_library() -> bool:
-    """Tell whether the native library is installed or named."""
+    """Tell whether the native library is installed or named.
+
+    Example:
+        >>> has_library() == use_library(None)
+        True
+    """
     try:
         get_library_path()
     except OptionError:
@@ -55,6 +64,14 @@ class Session:
 
     Attributes:
         outputs: names of the outputs that `run` returns, in order.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> open_session(load(proto)).outputs
+        ('y',)
     """
 
     def __init__(self, session: Any, outputs: Sequence[str]) -> None:
@@ -94,6 +111,10 @@ def check_threads(threads: int | None) -> None:
 
     Raises:
         OptionError: it is below 1 or above 1024.
+
+    Example:
+        >>> check_threads(4)
+        >>> check_threads(None)
     """
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; give a whole number from 1 on.")
@@ -102,7 +123,12 @@ def check_threads(threads: int | None) -> None:
 
 
 def default_threads() -> int:
-    """Return the number of processor cores this process may use."""
+    """Return the number of processor cores this process may use.
+
+    Example:
+        >>> default_threads() >= 1
+        True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -138,6 +164,15 @@ def open_session(
             native library was asked for and is missing.
         ModelError: the model has a Loop that never ends or a computed constant of more than
             256 MiB, ONNX Runtime cannot load it, or write the optimised one.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> session = open_session(load(proto), threads=1)
+        >>> session.run({'x': np.array([[1, -1]], np.float32)})[0].tolist()
+        [[1.0, 0.0]]
     """
     if optimisation not in _LEVELS:
         raise OptionError(

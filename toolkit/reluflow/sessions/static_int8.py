@@ -33,6 +33,16 @@ def static_int8(
 
     Raises:
         ModelError: ONNX Runtime cannot quantise the model, or its opset cannot be raised.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> quantised = static_int8(load(proto), [{'x': np.eye(2, dtype=np.float32)}])
+        >>> quantised.n_nodes > load(proto).n_nodes
+        True
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 

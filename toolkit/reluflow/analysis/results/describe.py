@@ -17,7 +17,14 @@ _PACKAGES = ("numpy", "numba", "onnx", "onnxruntime")
 
 
 def describe_model(model: Model) -> ModelDescription:
-    """Return the facts of a model that go into every result."""
+    """Return the facts of a model that go into every result.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> described = describe_model(load('models/fashion_resnet8.onnx'))
+        >>> described.n_nodes, described.n_parameters
+        (31, 78426)
+    """
     return ModelDescription(
         path=str(model.path) if model.path else "<memory>",
         sha256=model.sha256,
@@ -52,6 +59,10 @@ def peak_memory_bytes() -> int:
 
     Linux' own counter is read where there is one: what `getrusage` says is inherited from the
     parent process when a program starts.
+
+    Example:
+        >>> peak_memory_bytes() > 2**20
+        True
     """
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")

@@ -49,7 +49,16 @@ class Analysis:
 
 
 def site_metrics(report: PatternReport) -> dict[str, dict[str, str]]:
-    """Return site name -> metric -> text, for viewers that show the graph."""
+    """Return site name -> metric -> text, for viewers that show the graph.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> {name: found['patterns'] for name, found in site_metrics(report).items()}
+        {'y': '2'}
+    """
     return {
         each.site.name: {
             "units": str(each.units),
@@ -89,6 +98,24 @@ def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> An
     Raises:
         ModelError: no site ever ran on these data.
         DataError: fewer labels than inputs.
+
+    Example:
+        >>> import onnx.parser
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from reluflow.analysis import AnalysisOptions, Pipeline
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pipeline = Pipeline(model, data, AnalysisOptions(), Path(folder))
+        ...     pipeline.run()
+        ...     done = summarize(pipeline)
+        >>> [(site.patterns, site.entropy_bits) for site in done.report.sites]
+        [(2, 1.0)]
     """
     _check_labels(labels, pipeline.done)
     start = time.perf_counter()

@@ -144,7 +144,15 @@ class Checkpoints:
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """Return whether an interrupted analysis lies in a folder."""
+    """Return whether an interrupted analysis lies in a folder.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     holds_checkpoint(Path(folder))
+        False
+    """
     return (folder / _STATE).is_file()
 
 

@@ -32,6 +32,12 @@ class AnalysisOptions:
             the library is there (None). The results are the same bit for bit.
         optimisation: ONNX Runtime's graph optimisation level.
         checkpoint_seconds: time between two checkpoints, seconds.
+
+    Example:
+        >>> AnalysisOptions(top=3).batch_size is None
+        True
+        >>> AnalysisOptions(hash='thesis-64').table_size
+        30000
     """
 
     batch_size: int | None = None

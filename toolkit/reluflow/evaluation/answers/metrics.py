@@ -26,6 +26,12 @@ class Metric:
             of the same shape) or "output" (the output as the model gives it).
         higher_is_better: else a loss is a rise.
         share: whether it is a fraction in [0, 1], shown in percent.
+
+    Example:
+        >>> share = lambda found, wanted: float((found == wanted).mean())
+        >>> agree = Metric('agreement', share, 'decisions')
+        >>> agree.function(np.array([1, 2]), np.array([1, 3])), agree.higher_is_better
+        (0.5, True)
     """
 
     name: str

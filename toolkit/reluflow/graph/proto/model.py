@@ -31,6 +31,11 @@ class Model:
     """A checked ONNX model. Rewrites return a new one; none changes the one it was given.
 
     External data stay in their files: a model of any size takes little memory.
+
+    Example:
+        >>> model = load('models/fashion_resnet8.onnx')
+        >>> str(model.inputs[0]), model.outputs, model.opset['']
+        ('float32 [N, 1, 28, 28]', ('logits',), 17)
     """
 
     def __init__(

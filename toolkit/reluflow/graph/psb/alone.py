@@ -31,6 +31,17 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
     Raises:
         ModelError: a model has no such operator, or with weights of another shape.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import find_psb, load, psb_alone, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { [one] a = MatMul(x, w) b = Relu(a) [two] y = MatMul(b, w) }''')
+        >>> model = load(proto)
+        >>> alone = psb_alone(model, to_psb(model).model, 'two')
+        >>> [node.name for node in find_psb(alone)]
+        ['two']
+
     Reference: docs/spec.md, section 7.
     """
     source = Editor(converted)

@@ -42,6 +42,17 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
         ModelError: a node draws samples for every product, which no fixed weights can give.
         OptionError: samples is not among the accepted numbers.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import bake_samples, find_psb, load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> baked = bake_samples(converted, samples=4, seed=1)
+        >>> [(node.sampler, node.p_bits) for node in find_psb(baked)]
+        [('nearest', 16)]
+
     Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
     """
     editor = Editor(model)

@@ -50,6 +50,16 @@ def with_wide_activations(model: Model) -> Model:
 
     Args:
         model: of `to_psb`, not changed.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import find_psb, load, to_psb, with_wide_activations
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> [node.x_bits for node in find_psb(with_wide_activations(converted))]
+        [16]
     """
     editor = Editor(model)
     for node in (node for node in editor.nodes if is_psb(node)):

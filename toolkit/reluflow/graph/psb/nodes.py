@@ -127,6 +127,17 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
 
     Raises:
         ModelError: an operator's bit planes or exponents are computed, or an input of the graph.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import find_psb, load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> (node,) = find_psb(converted)
+        >>> node.op, node.weight_shape, node.p_bits, node.activation
+        ('PsbMatMul', (2, 2), 4, 'relu')
     """
     if not any(map(is_psb, model._proto.graph.node)):
         return ()
@@ -167,6 +178,16 @@ def psb_inputs(model: Model) -> tuple[str, str]:
 
     Raises:
         ModelError: the model has no PSB operator.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, psb_inputs, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> psb_inputs(converted)
+        ('samples', 'seed')
     """
     for node in model._proto.graph.node:
         if is_psb(node):
@@ -257,6 +278,16 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
 
     Args:
         model: a converted model.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import find_successions, load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { [one] a = MatMul(x, w) b = Neg(a) [two] y = MatMul(b, w) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> [(pair.first, pair.second, pair.through) for pair in find_successions(converted)]
+        [('one', 'two', ('Neg',))]
 
     Reference: thesis 4.2.3, Fig. 4.3; docs/spec.md, section 7.
     """

@@ -36,6 +36,11 @@ class PsbOptions:
         norms: turn batch normalisation that cannot be folded into PSB multiply-adds.
         input_defaults: the inputs `samples` and `seed` have the default 0; False: every run has
             to give both, as onnxruntime-web wants.
+
+    Example:
+        >>> options = PsbOptions(p_bits=6, prune=0.5)
+        >>> options.sampler, options.x_bits
+        ('systematic', 12)
     """
 
     p_bits: int = 4

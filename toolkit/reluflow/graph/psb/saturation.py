@@ -55,6 +55,17 @@ def count_saturation(model: Model) -> SaturationCounts:
     Raises:
         ModelError: the model cannot be rewritten.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import count_saturation, load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> counts = count_saturation(converted)
+        >>> set(counts.model.outputs) >= {counts.saturated, counts.activations, counts.below}
+        True
+
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     editor = Editor(model)

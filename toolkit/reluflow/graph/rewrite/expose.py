@@ -20,6 +20,14 @@ def expose(model: Model, tensors: Sequence[str]) -> Model:
 
     Raises:
         OptionError: a name that no node, input or constant has.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import expose, load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { h = Neg(x) y = Relu(h) }''')
+        >>> expose(load(proto), ['h']).outputs
+        ('y', 'h')
     """
     editor = Editor(model)
     graph = editor.proto.graph

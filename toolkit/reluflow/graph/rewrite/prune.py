@@ -67,6 +67,16 @@ def prune(
     Raises:
         OptionError: share or scope is not accepted.
 
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, prune
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> done = prune(load(proto), 0.5)
+        >>> [(layer.zeros, layer.weights) for layer in done.pruned]
+        [(2, 4)]
+
     Reference: thesis 4.2.4; docs/spec.md, section 7.
     """
     editor = Editor(model)

@@ -113,6 +113,15 @@ def read_weights(model: Model, names: Collection[str] | None = None) -> dict[str
 
     Raises:
         OptionError: a name that is no floating-point initializer of the main graph.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, read_weights
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> read_weights(load(proto))['w'].tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
     """
     taken, _ = _choose(model, names)
     return {tensor.name: read_tensor(tensor, model.base_dir) for tensor in taken}

@@ -24,7 +24,13 @@ _RANK = 4
 
 
 def has_convolutions(model: Model) -> bool:
-    """Tell whether ONNX Runtime may keep activations of a model in blocks."""
+    """Tell whether ONNX Runtime may keep activations of a model in blocks.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> has_convolutions(load('models/fashion_resnet8.onnx'))
+        True
+    """
     return any(node.op_type == "Conv" for node in model._proto.graph.node)
 
 
@@ -42,6 +48,18 @@ def read_blocked(path: str | os.PathLike[str], block: int) -> Model | None:
     Returns:
         The rewritten model, which only the ONNX Runtime that wrote it may run, without
         optimisations; None where no tap brings a tensor back to plain order.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from reluflow.sessions import open_session
+        >>> model, _ = blocked_probe()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / 'optimised.onnx'
+        ...     session = open_session(model, write_optimised=path)
+        ...     changed = read_blocked(path, 8)
+        >>> changed is None or changed.outputs == model.outputs
+        True
     """
     proto = onnx.load_model(os.fspath(path), load_external_data=False)
     nodes = list(proto.graph.node)
@@ -64,6 +82,11 @@ def blocked_probe() -> tuple[Model, np.ndarray]:
     """Return a small hashed convolution and an input to find out the layout of this machine with.
 
     Its 17 channels fill no whole number of blocks of any size.
+
+    Example:
+        >>> model, x = blocked_probe()
+        >>> x.shape, model.opset['ai.reluflow']
+        ((2, 3, 4, 5), 1)
     """
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((17, 3, 1, 1)).astype(np.float32)

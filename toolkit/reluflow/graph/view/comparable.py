@@ -20,6 +20,16 @@ def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
     """Return the inputs that have defaults, with them: what a caller may feed or leave out.
 
     Below IR version 4 all initializers must be listed as inputs, and nothing can replace them.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, replaceable_inputs, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> converted = to_psb(load(proto)).model
+        >>> {name: int(value.sum()) for name, value in replaceable_inputs(converted).items()}
+        {'samples': 0, 'seed': 0}
     """
     if model.ir_version < _LISTED_FREELY_FROM_IR:
         return {}
@@ -33,7 +43,16 @@ def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
 
 
 def has_narrow_floats(model: Model) -> bool:
-    """Tell whether some weights or casts of a model are float16 or bfloat16."""
+    """Tell whether some weights or casts of a model are float16 or bfloat16.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import has_narrow_floats, load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { h = Cast<to = 10>(x) y = Cast<to = 1>(h) }''')
+        >>> has_narrow_floats(load(proto))
+        True
+    """
     narrow = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
     for graph in walk_graphs(model._proto):
         if any(tensor.data_type in narrow for tensor in graph.initializer):
@@ -64,6 +83,11 @@ def check_fully(model: Model, label: str) -> None:
 
     Raises:
         ModelError: it is not valid.
+
+    Example:
+        >>> from reluflow.graph import fold_batchnorm, load
+        >>> folded = fold_batchnorm(load('models/fashion_resnet8.onnx')).model
+        >>> check_fully(folded, 'the folded model')
     """
     skeleton = make_skeleton(model._proto, model.base_dir)
     for value in [*skeleton.proto.graph.input, *skeleton.proto.graph.output]:

@@ -12,5 +12,10 @@ def why_unrunnable(model: Model) -> str:
 
     Args:
         model: as loaded or rewritten.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> why_unrunnable(load('models/fashion_resnet8.onnx'))
+        ''
     """
     return endless_loop(model) or oversized_constant(model)

@@ -42,6 +42,12 @@ def refuse_other_files(target: Path) -> None:
 
     Raises:
         OutputError: it is a folder, a link, a device or a pipe.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     refuse_other_files(Path(folder) / 'page.html')
     """
     what = what_stands_there(target)
     if what:

@@ -39,6 +39,15 @@ def to_json(report: Report) -> str:
 
     Returns:
         The text; `read_json` turns it into an equal report.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> text = to_json(report)
+        >>> text[0], text.splitlines()[-1]
+        ('{', '}')
     """
     name = next(key for key, kind in FORMATS.items() if isinstance(report, kind))
     fields = report.to_dict()
@@ -56,6 +65,17 @@ def write_json(report: Report, path: str | os.PathLike[str]) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(report, f'{folder}/report.json')
+        ...     read_json(f'{folder}/report.json') == report
+        True
     """
     write_text(path, to_json(report))
 
@@ -71,6 +91,17 @@ def read_json(path: str | os.PathLike[str]) -> Report:
 
     Raises:
         OutputError: the file cannot be read or is not such a report.
+
+    Example:
+        >>> import tempfile
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(report, f'{folder}/report.json')
+        ...     read_json(f'{folder}/report.json').sites[0].patterns
+        2
     """
     fields = _load(path)
     kind = FORMATS[fields["format"]]

@@ -35,6 +35,16 @@ def write_patterns_parquet(
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import pyarrow.parquet as pq
+        >>> keys = np.array([[1, 2]], np.uint64)
+        >>> chunk = keys, np.array([5]), np.array([0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_patterns_parquet(f'{folder}/p.parquet', [('y', iter([chunk]))], {})
+        ...     pq.read_table(f'{folder}/p.parquet')['count'].to_pylist()
+        [5]
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -86,6 +86,16 @@ def write_recording_page(
     Raises:
         OutputError: there is no recording, it is damaged, or the page cannot be written.
         DataError: nothing but steps and sites was recorded.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.patterns import PatternRecorder
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with PatternRecorder(folder) as recorder:
+        ...         for step in range(3):
+        ...             recorder.record(step, 'relu_1', {'patterns': 12 - step})
+        ...     write_recording_page(folder).name
+        'recording.html'
     """
     folder = Path(recording)
     table = read(folder)

@@ -28,6 +28,18 @@ def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_html(report, f'{folder}/report.html')
+        ...     Path(folder, 'report.html').read_text(encoding='utf-8')[:15]
+        '<!doctype html>'
     """
     if isinstance(report, ComparisonReport):
         template, context = "comparison.html.j2", comparison_context(report)

@@ -46,6 +46,24 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
 
     Raises:
         OutputError: a file cannot be written; none is then.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.evaluation import EvaluationOptions, evaluate
+        >>> import onnx.parser
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> options = EvaluationOptions(samples=(4,), seeds=2, metric='accuracy')
+        >>> converted = to_psb(model).model
+        >>> result = evaluate(converted, data, np.array([1, 1]), options=options)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_evaluation(result, folder)]
+        ['psb.json', 'samples.png', 'psb.html']
     """
     fresh = not Path(directory).exists()
     folder = make_folder(directory)

@@ -92,6 +92,16 @@ def save_layer_time(
         DataError: no recording, or one without a row.
         OutputError: the file cannot be written.
 
+    Example:
+        >>> import tempfile
+        >>> from reluflow.patterns import PatternRecorder, read
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with PatternRecorder(folder) as recorder:
+        ...         for step in range(3):
+        ...             recorder.record(step, 'relu_1', {'patterns': 12 - step})
+        ...     save_layer_time(read(folder), f'{folder}/time.png', ['patterns']).name
+        'time.png'
+
     Reference: thesis Fig. 3.1, 3.2 (pattern measures), 3.9 and 3.10 (temperature).
     """
     named = recording if isinstance(recording, Mapping) else {"": recording}

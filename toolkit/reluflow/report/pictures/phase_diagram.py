@@ -54,6 +54,18 @@ def save_phase_diagram(
         DataError: no diagram, or one without a measured distance.
         OutputError: the file cannot be written.
 
+    Example:
+        >>> import tempfile
+        >>> from reluflow.temperature import LogNormal, PhaseDiagram
+        >>> rates, steps = np.geomspace(1e-4, 1e2, 20), np.array([0, 100])
+        >>> found = np.stack([LogNormal(mu, 1.0).distance(rates) for mu in (-2.0, -1.0)])
+        >>> diagram = PhaseDiagram(
+        ...     steps, rates, ('relu_1',), found[:, :, None], np.array([0.1, 0.2]),
+        ...     np.array([-2.0, -1.0]), np.ones(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_phase_diagram(diagram, f'{folder}/phases.png').name
+        'phases.png'
+
     Reference: thesis 3.2.3, Fig. 3.12 and 3.15 to 3.21.
     """
     named = diagram if isinstance(diagram, Mapping) else {"": diagram}

@@ -78,6 +78,13 @@ def save_schedules(
         DataError: no schedule, or a series without a finite value or of unequal lengths.
         OutputError: the file cannot be written.
 
+    Example:
+        >>> import tempfile
+        >>> loss = ([0, 1, 2], [1.0, 0.5, 0.4])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_schedules({'ours': {'loss': loss}}, f'{folder}/schedules.png').name
+        'schedules.png'
+
     Reference: thesis Fig. 3.8 and 3.22.
     """
     checked = {name: _checked(name, run) for name, run in runs.items()}

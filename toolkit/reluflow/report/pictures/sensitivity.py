@@ -29,6 +29,16 @@ def print_sensitivity(result: Sensitivity, title: str, console: Console) -> None
         result: of `sweep`.
         title: what was measured, such as the model's file.
         console: where to print.
+
+    Example:
+        >>> import io
+        >>> from rich.console import Console
+        >>> from reluflow.temperature import LogNormal, sweep
+        >>> model, text = LogNormal(-1.0, 1.0), io.StringIO()
+        >>> found = sweep(lambda rate: float(model.distance(rate)))
+        >>> print_sensitivity(found, 'untrained', Console(file=text, width=80))
+        >>> text.getvalue().split()[0]
+        'untrained'
     """
     console.print(_rates_table(result, title))
     if len(result.sites) > 1:
@@ -73,6 +83,15 @@ def write_sensitivity(
 
     Raises:
         OutputError: they cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.temperature import LogNormal, sweep
+        >>> model = LogNormal(-1.0, 1.0)
+        >>> found = sweep(lambda rate: float(model.distance(rate)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_sensitivity(found, folder)]
+        ['sensitivity.png', 'sensitivity.json']
     """
     folder = make_folder(directory)
     picture, text = (folder / name for name in SENSITIVITY_FILES)

@@ -50,6 +50,16 @@ def write_pictures(
 
     Raises:
         OutputError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_pictures(report, folder)]
+        ['measures.png', 'heatmap.png', 'unit_activity.png']
     """
     if not report.sites:
         return ()

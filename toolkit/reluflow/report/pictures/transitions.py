@@ -52,6 +52,16 @@ def save_transitions(
         DataError: no measured point, or shapes that differ.
         OutputError: the file cannot be written.
 
+    Example:
+        >>> import tempfile
+        >>> from reluflow.temperature import fit_transition
+        >>> rates = np.geomspace(1e-3, 1, 9)
+        >>> distances = rates / (rates + 0.03)
+        >>> model = fit_transition(rates, distances).model
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_transitions(rates, distances, [model], f'{folder}/fit.png').name
+        'fit.png'
+
     Reference: thesis Fig. 3.14; eq. 3.17, 3.40, 3.41.
     """
     x, y = np.asarray(rates, np.float64), np.asarray(distances, np.float64)

@@ -32,6 +32,19 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
     Args:
         model: of `describe_psb`.
         console: where to print.
+
+    Example:
+        >>> import io, onnx.parser
+        >>> from rich.console import Console
+        >>> from reluflow.evaluation import describe_psb
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> described, text = describe_psb(to_psb(load(proto)).model), io.StringIO()
+        >>> print_psb_description(described, Console(file=text, width=80))
+        >>> text.getvalue().split()[:3]
+        ['the', 'model:', '1']
     """
     titles = ("layer", "weights", "zeros", "bits", "shift-adds", "then")
     title = f"{_file(model)}: {plural(len(model.layers), 'layer')}"
@@ -93,6 +106,26 @@ def print_evaluation(result: Evaluation, console: Console) -> None:
     Args:
         result: of `evaluate`.
         console: where to print.
+
+    Example:
+        >>> import io
+        >>> from rich.console import Console
+        >>> from reluflow.evaluation import EvaluationOptions, evaluate
+        >>> import onnx.parser
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
+        ...     { h = MatMul(x, w) y = Relu(h) }''')
+        >>> model = load(proto)
+        >>> data = open_data(np.eye(2, dtype=np.float32), model.inputs)
+        >>> options = EvaluationOptions(samples=(4,), seeds=2, metric='accuracy')
+        >>> converted = to_psb(model).model
+        >>> result = evaluate(converted, data, np.array([1, 1]), options=options)
+        >>> text = io.StringIO()
+        >>> print_evaluation(result, Console(file=text, width=80))
+        >>> 'accuracy' in text.getvalue()
+        True
     """
     title = f"{result.metric} of {_file(result.psb)} on {plural(result.n_inputs, 'input')}"
     titles = (result.metric, "std", "loss", *result.more)

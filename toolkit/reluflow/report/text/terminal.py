@@ -71,6 +71,18 @@ def print_table(report: PatternReport | ComparisonReport, console: Console) -> N
     Args:
         report: what `analyze` or `compare` returned.
         console: where to print.
+
+    Example:
+        >>> import io
+        >>> from rich.console import Console
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> text = io.StringIO()
+        >>> print_table(report, Console(file=text, width=80))
+        >>> 'entropy bits' in text.getvalue()
+        True
     """
     if isinstance(report, ComparisonReport):
         title = (
@@ -102,6 +114,17 @@ def print_inspection(
         console: where to print.
         left_out: nodes that could be switches by their operator and are none.
         folds: others that fold at 0.
+
+    Example:
+        >>> import io
+        >>> from rich.console import Console
+        >>> from reluflow.analysis import describe_model
+        >>> from reluflow.graph import find_sites, load
+        >>> model = load('models/fashion_resnet8.onnx')
+        >>> described, text = describe_model(model), io.StringIO()
+        >>> print_inspection(described, find_sites(model), Console(file=text, width=80))
+        >>> text.getvalue().split()[:3]
+        ['fashion_resnet8.onnx:', '7', 'sites']
     """
     opset = ", ".join(f"{domain or 'ai.onnx'} {v}" for domain, v in sorted(model.opset.items()))
     facts = [
