@@ -290,7 +290,7 @@ class Pipeline:
                 if taken is not None:
                     found[index] = taken
                     keys[index] = taken[0]
-            return self._count(found, n_inputs)
+            return self._count(found, n_inputs, within)
 
         costs = [
             site.cost(shown.outputs, hashed)
@@ -307,14 +307,17 @@ class Pipeline:
                 self.global_reason = f"{why} at site {site.tap.site.name}"
         return keys, joined
 
-    def _count(self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int) -> np.ndarray:
+    def _count(
+        self, found: dict[int, tuple[np.ndarray, int]], n_inputs: int, threads: int
+    ) -> np.ndarray:
         """Count the keys of some sites: index -> (keys, number of the first sample).
 
         Returns their share of the global keys.
         """
         start = time.perf_counter()
         joined = np.zeros((n_inputs, 2), np.uint64)
-        PatternCounts.add_to_all([(self.sites[i].counts, k, n) for i, (k, n) in found.items()])
+        batches = [(self.sites[i].counts, k, n) for i, (k, n) in found.items()]
+        PatternCounts.add_to_all(batches, threads=threads)
         steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
         add_sites(joined, steady)
         seconds = time.perf_counter() - start

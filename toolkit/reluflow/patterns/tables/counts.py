@@ -8,6 +8,8 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +31,7 @@ from reluflow.patterns.tables.records import (
     write_atomically,
     write_run,
 )
+from reluflow.patterns.tables.threads import LEAST_KEYS, MOST_KEYS, insert_in_threads
 
 DEFAULT_MEMORY_BYTES = 256 << 20
 
@@ -40,6 +43,12 @@ _START_SLOTS = 4096
 _QUICK_GROWTH = 4
 _QUICK_UNTIL = 1 << 16
 """Small tables grow faster: their memory is little and each growth moves all."""
+_NEARLY_ALL = 0.9
+"""Where so large a share of a batch was new, the rest is expected to be, and room is made at once:
+the pool of patterns is at least five times as large as what was seen of it."""
+_AHEAD = 4
+"""Records get memory for larger tables ahead, so that they move less often: what is not written yet
+takes no memory but addresses."""
 _MANIFEST = "counts.json"
 _VERSION = 1
 
@@ -124,24 +133,45 @@ class PatternCounts:
             self._spill()
         self._clear(min(_START_SLOTS, self._max_slots))
 
-    def add(self, keys: NDArray[np.uint64], first_index: int) -> None:
+    def add(
+        self,
+        keys: NDArray[np.uint64],
+        first_index: int,
+        *,
+        threads: int = 1,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> None:
         """Count the keys of a batch.
 
         Args:
             keys: `(n, 2)` uint64.
             first_index: global index of the batch's first sample; sample i has
                 `first_index + i`.
+            threads: number of threads that large batches are shared among; the counts do not
+                depend on it. Each keeps 4 bytes of a key beside the table, half a megabyte at
+                most.
+            pool: runs the threads, none of which may be the caller's; None: a pool is made when
+                `threads` is above 1.
 
         Raises:
-            OptionError: wrong type or shape, or a negative index.
+            OptionError: wrong type or shape, a negative index, or no thread.
             OutputError: a run cannot be written.
         """
         keys = _checked(keys, first_index)
-        self._add_keys(keys, first_index)
+        if threads < 1:
+            raise OptionError(
+                f"threads is {threads}, but must be at least 1; give 1 for no threads."
+            )
+        at = 0
+        if threads > 1 and len(keys) >= LEAST_KEYS:
+            at = self._add_in_threads(keys, first_index, threads, pool)
+        self._add_keys(keys, first_index, at)
         self._samples += len(keys)
 
     @staticmethod
-    def add_to_all(batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]]) -> None:
+    def add_to_all(
+        batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]], *, threads: int = 1
+    ) -> None:
         """Count one batch for each of several accumulators, as `add` does, in one go.
 
         The loop over the accumulators is compiled too: threads that count for many of them do
@@ -149,18 +179,23 @@ class PatternCounts:
 
         Args:
             batches: (accumulator, keys, first index) as for `add`; each accumulator once.
+            threads: as for `add`: that many share each large batch, one batch after the other.
 
         Raises:
             OptionError: wrong type or shape of keys, or a negative index.
             OutputError: a run cannot be written.
         """
+        if threads > 1:
+            for counts, keys, first in batches:
+                counts.add(keys, first, threads=threads)
+            return
         checked = [(counts, _checked(keys, first), first) for counts, keys, first in batches]
         jobs = np.array([counts._job(keys, first) for counts, keys, first in checked], np.int64)
         _table.insert_all(jobs.reshape(-1, 9))
         for (counts, keys, first), row in zip(checked, jobs.tolist(), strict=True):
-            counts._used = row[3]
+            before, counts._used = counts._used, row[3]
             if row[8] < len(keys):
-                counts._make_room()
+                counts._make_room(_expected(row[3] - before, row[8], len(keys) - row[8]))
                 counts._add_keys(keys, first, row[8])
             counts._samples += len(keys)
 
@@ -273,25 +308,57 @@ class PatternCounts:
     def _job(self, keys: NDArray[np.uint64], first_index: int) -> tuple[int, ...]:
         """Return the row of `_table.insert_all` that counts some keys."""
         index, records = self._index, self._records
-        table = (index.ctypes.data, len(index), records.ctypes.data, self._used, len(records))
+        most = _most(len(index))
+        table = (index.ctypes.data, len(index), records.ctypes.data, self._used, most)
         return (*table, keys.ctypes.data, len(keys), first_index, 0)
 
-    def _add_keys(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> None:
+    def _add_keys(
+        self, keys: NDArray[np.uint64], first_index: int, at: int = 0, coming: int = 0
+    ) -> None:
+        """Count `keys[at:]`; `coming`: number of keys with those that come after."""
         self._insert(
             lambda index, records, used, most, at: _table.insert_keys(
                 index, records, used, most, at, keys, first_index
             ),
             len(keys),
             at,
+            coming,
         )
 
-    def _insert(self, step: Callable[..., tuple[int, int]], n: int, at: int = 0) -> None:
+    def _add_in_threads(
+        self,
+        keys: NDArray[np.uint64],
+        first_index: int,
+        threads: int,
+        pool: ThreadPoolExecutor | None,
+    ) -> int:
+        """Count keys in threads while there is room for all that may be new; return how many."""
+        with ThreadPoolExecutor(threads) if pool is None else nullcontext(pool) as workers:
+            at = 0
+            while len(keys) - at >= LEAST_KEYS:
+                if self._room < LEAST_KEYS and _QUICK_UNTIL <= len(self._index) < self._max_slots:
+                    self._grow(2)
+                n = min(len(keys) - at, self._room, MOST_KEYS)
+                if n < LEAST_KEYS:  # nearly full, or a small table, which one thread is quick with
+                    self._add_keys(keys[: at + LEAST_KEYS], first_index, at, len(keys))
+                    at += LEAST_KEYS
+                    continue
+                part = keys[at : at + n]
+                self._used = insert_in_threads(
+                    self._index, self._records, self._used, part, first_index + at, workers, threads
+                )
+                at += n
+            return at
+
+    def _insert(
+        self, step: Callable[..., tuple[int, int]], n: int, at: int = 0, coming: int = 0
+    ) -> None:
         while True:
-            most = len(self._records)
+            begin, before, most = at, self._used, _most(len(self._index))
             at, self._used = step(self._index, self._records, self._used, most, at)
             if at >= n:
                 return
-            self._make_room()
+            self._make_room(_expected(self._used - before, at - begin, max(n, coming) - at))
 
     def _add_records(self, new: Records) -> None:
         self._insert(
@@ -301,16 +368,30 @@ class PatternCounts:
             len(new),
         )
 
-    def _make_room(self) -> None:
-        if len(self._index) >= self._max_slots:
+    @property
+    def _room(self) -> int:
+        return _most(len(self._index)) - self._used
+
+    def _make_room(self, expected: int = 0) -> None:
+        """Grow, at once to what `expected` more patterns need; spill at the largest size."""
+        slots = len(self._index)
+        if slots >= self._max_slots:
             self._spill()
             return
+        factor = _QUICK_GROWTH if slots < _QUICK_UNTIL else 2
+        while _most(factor * slots) < self._used + expected:
+            factor *= 2
+        self._grow(factor)
+
+    def _grow(self, factor: int) -> None:
         old, taken = self._index, self._records[: self._used]
-        factor = _QUICK_GROWTH if len(old) < _QUICK_UNTIL else 2
-        self._clear(min(factor * len(old), self._max_slots))
+        slots = min(factor * len(old), self._max_slots)
+        self._index = np.zeros(slots, np.uint64)
         _table.move_index(old, self._index)
-        self._records[: len(taken)] = taken
-        self._used = len(taken)
+        if len(self._records) < _most(slots):
+            room = min(_most(_AHEAD * slots), _most(self._max_slots))
+            self._records = np.empty((room, 4), np.uint64)
+            self._records[: len(taken)] = taken
 
     def _spill(self) -> None:
         n = self._used
@@ -360,6 +441,11 @@ class PatternCounts:
 def _most(slots: int) -> int:
     """Return how many records a table of so many slots holds at most."""
     return slots * 5 // 8
+
+
+def _expected(fresh: int, seen: int, left: int) -> int:
+    """Return how many of the keys left are surely expected to be new patterns."""
+    return left if fresh >= _NEARLY_ALL * max(seen, 1) else 0
 
 
 def _checked(keys: NDArray[np.uint64], first_index: int) -> NDArray[np.uint64]:
