@@ -298,11 +298,11 @@ def test_what_does_not_fit_a_convolution_is_refused(change, error, message: str)
 def test_a_z_of_another_shape_or_type_is_refused() -> None:
     code = encode(np.ones((4, 2, 1, 1)), p_bits=4)
     x = np.ones((1, 2, 3, 3), np.float32)
-    with pytest.raises(DataError, match=r"z is float32 \(1, 4, 1, 1\): .* float32 \(1, 4, 3, 3\)"):
+    with pytest.raises(DataError, match=r"z is float32 \(1, 4, 1, 1\); .* float32 \(1, 4, 3, 3\)"):
         conv(x, code, z=np.ones((1, 4, 1, 1), np.float32), samples=1)
-    with pytest.raises(DataError, match=r"z is float64 \(1, 4, 3, 3\): it is added to the output"):
+    with pytest.raises(DataError, match=r"z is float64 \(1, 4, 3, 3\); give what is added"):
         conv(x, code, z=np.ones((1, 4, 3, 3)), samples=1)
-    with pytest.raises(DataError, match=r"z is float32 \(4,\): .* float32 \(2, 4\)"):
+    with pytest.raises(DataError, match=r"z is float32 \(4,\); .* float32 \(2, 4\)"):
         matrix = encode(np.ones((4, 3)), p_bits=4)
         matmul(np.ones((2, 3), np.float32), matrix, z=np.ones(4, np.float32), samples=1)
 
