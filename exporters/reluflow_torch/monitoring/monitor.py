@@ -24,6 +24,7 @@ from reluflow.temperature import (
     temperature,
     transition_width,
 )
+from reluflow.temperature.state import check_state
 from reluflow_torch.monitoring.measures import (
     BATCH,
     STATISTICS,
@@ -332,11 +333,7 @@ class PatternMonitor:
         Raises:
             DataError: another version.
         """
-        if state_dict.get("version") != STATE_VERSION:
-            raise DataError(
-                f"state_dict has version {state_dict.get('version')!r}; this reluflow reads "
-                f"version {STATE_VERSION}: load it with the release that saved it."
-            )
+        check_state("state_dict", state_dict, STATE_VERSION)
         self.step = state_dict["step"]
         self.watch = SigmaWatch.from_dict(state_dict["watch"])
         self._batches = list(state_dict["batches"]) or self._batches

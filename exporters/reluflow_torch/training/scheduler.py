@@ -20,6 +20,7 @@ from reluflow.temperature import (
     Schedule,
     start_for_widths,
 )
+from reluflow.temperature.state import check_state
 from reluflow_torch.sites.distance import Distances
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
@@ -462,14 +463,7 @@ class ActCoolLR(LRScheduler):
         Raises:
             DataError: another version, or a field is missing.
         """
-        if state_dict.get("version") != STATE_VERSION:
-            raise DataError(
-                f"state_dict has version {state_dict.get('version')!r}; this reluflow reads "
-                f"version {STATE_VERSION}: load it with the release that saved it."
-            )
-        missing = sorted(self.state_dict().keys() - state_dict.keys())
-        if missing:
-            raise DataError(f"state_dict lacks {', '.join(missing)}; give a whole state_dict().")
+        check_state("state_dict", state_dict, STATE_VERSION, self.state_dict())
         self.controller.load_state_dict(state_dict["controller"])
         if self._clock.total is None and self._progress is None:
             self._clock.total = state_dict["total_steps"]

@@ -12,6 +12,7 @@ from reluflow.temperature._recentre import recentre
 from reluflow.temperature._search import Prober, check_distance, fit
 from reluflow.temperature.options import MAX_RATE, ActCoolOptions
 from reluflow.temperature.schedule import Schedule, schedule_from_dict
+from reluflow.temperature.state import check_state
 from reluflow.temperature.transition import LogNormal, normal_score
 
 STATE_VERSION = 1
@@ -238,14 +239,7 @@ class ActCool:
         Raises:
             DataError: another version, or a field is missing.
         """
-        if state.get("version") != STATE_VERSION:
-            raise DataError(
-                f"state has version {state.get('version')!r}; this reluflow reads version "
-                f"{STATE_VERSION}: load it with the release that saved it."
-            )
-        missing = sorted(self.state_dict().keys() - state.keys())
-        if missing:
-            raise DataError(f"state lacks {', '.join(missing)}; give a whole state_dict().")
+        check_state("state", state, STATE_VERSION, self.state_dict())
         self.options = ActCoolOptions(**state["options"])
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])

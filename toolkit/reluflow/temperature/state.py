@@ -1,0 +1,35 @@
+"""Saved states: does one fit the release that is to go on from it?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from reluflow.errors import DataError
+
+
+def check_state(
+    name: str, state: Mapping[str, Any], version: int, fields: Collection[str] = ()
+) -> None:
+    """Refuse a state of another version, or one that lacks fields.
+
+    Args:
+        name: of the argument that holds it.
+        state: what `state_dict` returned, also after JSON.
+        version: that this release writes and reads.
+        fields: that it must have.
+
+    Raises:
+        DataError: another version, or a field is missing.
+
+    Example:
+        >>> check_state("state", {"version": 1, "rate": 0.1}, 1, ["version", "rate"])
+    """
+    if state.get("version") != version:
+        raise DataError(
+            f"{name} has version {state.get('version')!r}; this reluflow reads version "
+            f"{version}: load it with the release that saved it."
+        )
+    missing = sorted(set(fields) - state.keys())
+    if missing:
+        raise DataError(f"{name} lacks {', '.join(missing)}; give a whole state_dict().")
