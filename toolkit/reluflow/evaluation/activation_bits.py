@@ -16,7 +16,7 @@ from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.evaluation.calibrate import exponents, largest_values
 from reluflow.evaluation.result import OutputError
 from reluflow.evaluation.run import Runner
-from reluflow.evaluation.signal_error import SignalError, open_errors
+from reluflow.evaluation.signal_error import GOOD_DB, SignalError, open_errors
 from reluflow.graph import Model, PsbOptions, to_psb
 from reluflow.sessions import open_session
 
@@ -29,8 +29,6 @@ LOSS_EQUAL = 0.001
 ENOUGH_DB = 40.0
 """An error of a hundredth of the signal: where it is no larger, more bits are not asked for."""
 _UNITY = 0.01
-GOOD_DB = 25.0
-"""Below it `evaluate` looks for a cause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,11 @@ from reluflow.data import DataSource
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import LayerSaturation
 from reluflow.evaluation.run import Runner
-from reluflow.evaluation.signal_error import SignalError
+from reluflow.evaluation.signal_error import GOOD_DB, SignalError
 from reluflow.graph import Model, PsbNode, expose, find_psb
 
 _FALL_DB = 3.0
 """What twice the samples gain at least where draws are the error (a factor of 2 in power)."""
-_GOOD_DB = 25.0
-"""At 4 bits of p nearest mode reaches 30 dB and more; an error that small needs no explanation."""
 _LOST = 0.1
 _MANY_LOST = 0.3
 _SATURATED = 0.01
@@ -82,7 +80,7 @@ def _stuck(measured: Measured) -> Iterator[str]:
         for channel in (None, error.worst_channel()):
             known = {n: measured[n][name].decibels(channel) for n in measured}
             first, best = known[few], max(known.values())
-            if math.isinf(best) or known[0] >= _GOOD_DB or best - first >= _FALL_DB:
+            if math.isinf(best) or known[0] >= GOOD_DB or best - first >= _FALL_DB:
                 continue
             what = f"channel {channel} of output" if channel is not None else "output"
             yield (

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from reluflow.evaluation.answers.metrics import Values
 from reluflow.evaluation.result import OutputError
 
+GOOD_DB = 25.0
+"""At 4 bits of p nearest mode reaches 30 dB and more; an error that small needs no explanation."""
+
 
 class SignalError:
     """Sums of squares of one output and of its error, over batches and seeds.
