@@ -16,10 +16,16 @@ OWN = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
 
 
 def raises(path: Path) -> list[ast.Call]:
-    """Return the calls that make the errors which a file raises, own ones only."""
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    calls = [n.exc for n in nodes if isinstance(n, ast.Raise) and isinstance(n.exc, ast.Call)]
-    return [call for call in calls if getattr(call.func, "id", "") in OWN]
+    """Return the calls that make errors of our own: to raise them, or for others to raise."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    records = {  # another class of the same name
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module != "reluflow.errors"
+        for alias in node.names
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in calls if getattr(call.func, "id", "") in OWN - records]
 
 
 def functions() -> dict[str, list[ast.FunctionDef]]:

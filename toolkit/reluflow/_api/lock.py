@@ -83,7 +83,7 @@ def _open_either(folder: Path, out: str | os.PathLike[str]) -> tuple[int, Path]:
 def _refusal(out: str | os.PathLike[str], error: OSError, path: Path) -> OutputError:
     return OutputError(
         f"directory {os.fspath(out)!r} cannot be locked ({error.strerror}: {str(path)!r}); "
-        "choose another place"
+        "choose another place."
     )
 
 

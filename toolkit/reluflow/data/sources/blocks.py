@@ -85,12 +85,12 @@ class BlockColumn(Column):
         if isinstance(error, MemoryError):
             return DataError(
                 f"{self.label} has samples of {self._sample_bytes} bytes, and a batch of them does "
-                "not fit into memory; use a smaller batch size"
+                "not fit into memory; use a smaller batch size."
             )
         reason = first_line(error)
         return DataError(
             f"{self.label} cannot be read to its end ({reason}); "
-            "the file is damaged or incomplete: write or download it again"
+            "the file is damaged or incomplete: write or download it again."
         )
 
 

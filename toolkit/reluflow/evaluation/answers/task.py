@@ -234,7 +234,7 @@ def _misfit(name: str, output: Values, labels: Values) -> DataError:
     return DataError(
         f"labels of {labels.dtype} {_shape(labels)} do not fit output {name!r} of {output.dtype} "
         f"{_shape(output)}; give a class number, a class map or numbers of the output's shape for "
-        "each input, or choose another output"
+        "each input, or choose another output."
     )
 
 
