@@ -102,7 +102,8 @@ FLOORS = {
         "",
     ],
     "reluflow.patterns": ["kernels", "tables", ""],
-    "reluflow.analysis": ["run", "results", "steps", ""],
+    "reluflow.temperature": ["steps", ""],
+    "reluflow.analysis": ["run", "results", ""],
     "reluflow.evaluation": ["answers", "proof", ""],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],
     "reluflow.cli": [

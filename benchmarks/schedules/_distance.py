@@ -39,7 +39,7 @@ def patterns(
     return caught
 
 
-class StepDistance:
+class StepWatch:
     """Share of samples whose pattern a step changed, per ReLU of a model (docs/spec.md, section 5).
 
     Use: `before(batch)`, the training step, `after(batch)`. Both forwards are made apart from

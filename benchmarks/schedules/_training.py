@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch  # a benchmark of the torch bridge
-from _distance import StepDistance
+from _distance import StepWatch
 from _schedules import make
 from _tasks import Split, build
 from torch import Tensor, nn
@@ -145,7 +145,7 @@ class _Tracer:
 
     def __init__(self, model: nn.Module, run: Run, total_steps: int) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._distance = StepDistance(model)
+        self._distance = StepWatch(model)
         self._wanted = run.trace
         self._interval = max(1, total_steps // N_TRACED)
         self._step = 0

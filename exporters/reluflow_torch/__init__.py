@@ -2,7 +2,7 @@
 
 from reluflow_torch.models.onnx_module import OnnxModule, from_onnx
 from reluflow_torch.monitoring.monitor import DivergenceWarning, PatternMonitor
-from reluflow_torch.sites.distance import Distances, SiteDistance, distances
+from reluflow_torch.sites.distance import distances
 from reluflow_torch.sites.hashing import fingerprints
 from reluflow_torch.sites.patterns import (
     MAX_SAMPLES,
@@ -22,14 +22,12 @@ __all__ = [
     "ActCoolLR",
     "Batch",
     "ClockWarning",
-    "Distances",
     "DivergenceWarning",
     "OnnxModule",
     "OtherFold",
     "PatternCapture",
     "PatternMonitor",
     "Patterns",
-    "SiteDistance",
     "SitePattern",
     "StepProbe",
     "distances",

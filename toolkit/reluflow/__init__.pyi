@@ -5,13 +5,14 @@ from ._api.lookup import activation_bits, find_pattern
 from ._api.patterns import analyze, compare, compare_checkpoints
 from ._api.training import sensitivity
 from ._version import __version__
-from .analysis import AnalysisOptions, ComparisonReport, PatternReport, SeriesReport, StepMeter
+from .analysis import AnalysisOptions, ComparisonReport, PatternReport, SeriesReport
 from .data import open_data
 from .errors import ReluflowError
 from .evaluation import EvaluationOptions
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
 from .report import read_json
 from .sessions import get_library_path, open_session
+from .temperature import StepMeter
 
 __all__ = [
     "AnalysisOptions",

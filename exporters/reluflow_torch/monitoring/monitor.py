@@ -19,6 +19,7 @@ from reluflow.temperature import (
     PhaseDiagram,
     Sensitivity,
     SigmaWatch,
+    StepDistance,
     default_rates,
     sweep,
     temperature,
@@ -37,7 +38,6 @@ from reluflow_torch.monitoring.measures import (
     measure_site,
 )
 from reluflow_torch.monitoring.sinks import Measures, ParquetSink, Sink, TensorBoardSink, WandbSink
-from reluflow_torch.sites.distance import Distances
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
@@ -158,7 +158,7 @@ class PatternMonitor:
                 "give numbers of steps, at least one of them above 0."
             )
         self.step = 0
-        self.distances: Distances | None = None
+        self.distances: StepDistance | None = None
         self.layers: dict[str, str] = {}
         self.folds: dict[str, str] = {}
         self.sweeps: list[tuple[int, float, Sensitivity]] = []
@@ -282,7 +282,7 @@ class PatternMonitor:
                 heat = _heat(site.distance, site.samples) | {"nans": site.nans}
                 rows[site.name] = heat | rows.get(site.name, {})
             samples = sum(site.samples for site in self.distances.sites)
-            whole |= _heat(self.distances.mean, samples) | {"nans": self.distances.nans}
+            whole |= _heat(self.distances.mean_distance, samples) | {"nans": self.distances.nans}
         if self._swept is not None:
             whole |= self._take_sweep(self._swept, whole["learning_rate"])
             self._swept = None

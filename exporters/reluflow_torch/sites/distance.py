@@ -2,82 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from reluflow.errors import DataError
+from reluflow.temperature import SiteDistance, StepDistance
 from reluflow_torch.sites.patterns import SitePattern
 
 
-@dataclass(frozen=True, slots=True)
-class SiteDistance:
-    """How many samples of one site changed their pattern.
-
-    Attributes:
-        name: the site.
-        changed: number of samples whose pattern differs.
-        samples: number of samples n that were compared.
-        nans: number of NaN pre-activations in the second pass.
-        layer: path of the module that feeds the site, "" where none does.
-    """
-
-    name: str
-    changed: int
-    samples: int
-    nans: int = 0
-    layer: str = ""
-
-    @property
-    def distance(self) -> float:
-        """D, a fraction in [0, 1] (Definition 5)."""
-        return self.changed / self.samples
-
-    @property
-    def standard_error(self) -> float:
-        """sqrt(D(1 - D)/n): what comparing n samples, taken as independent, leaves open."""
-        return math.sqrt(self.distance * (1.0 - self.distance) / self.samples)
-
-
-@dataclass(frozen=True, slots=True)
-class Distances:
-    """D of every site of a model for one change of its weights.
-
-    Attributes:
-        sites: one entry a site, in the order of the calls.
-    """
-
-    sites: tuple[SiteDistance, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean D over the sites, the input of the controller (docs/spec.md, section 5)."""
-        return math.fsum(site.distance for site in self.sites) / len(self.sites)
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean D, from those of the sites."""
-        return math.hypot(*(site.standard_error for site in self.sites)) / len(self.sites)
-
-    @property
-    def nans(self) -> int:
-        """Number of NaN pre-activations in the second pass, over all sites."""
-        return sum(site.nans for site in self.sites)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON; a site without a layer has no such key."""
-        sites = [asdict(site) for site in self.sites]
-        return {
-            "mean": self.mean,
-            "sites": [{k: v for k, v in site.items() if k != "layer" or v} for site in sites],
-        }
-
-
-def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]) -> Distances:
+def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]) -> StepDistance:
     """Return D of every site that both passes ran on the same samples (eq. 3.15).
 
     Args:
@@ -94,7 +29,7 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
         >>> bits = torch.tensor([[True, False], [True, True]])
         >>> a = SitePattern("relu", "relu", bits, torch.tensor(0), 2)
         >>> b = SitePattern("relu", "relu", bits[:1].expand(2, 2), torch.tensor(0), 2)
-        >>> distances({"relu": a}, {"relu": b}).mean
+        >>> distances({"relu": a}, {"relu": b}).mean_distance
         0.5
     """
     pairs = _pairs(list(before.values()), list(after.values()))
@@ -112,44 +47,19 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
     else:
         values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
     counted = iter(values[len(pairs) :])
-    return Distances(
+    return StepDistance(
         tuple(
             SiteDistance(
                 a.name,
                 int(value),
                 a.samples,
-                int(next(counted)) if isinstance(count, Tensor) else count,
-                a.layer,
+                units=a.units,
+                nans=int(next(counted)) if isinstance(count, Tensor) else count,
+                layer=a.layer,
             )
             for (a, _), value, count in zip(pairs, values, nans, strict=False)
         )
     )
-
-
-def pooled(parts: Sequence[Distances]) -> Distances:
-    """Return D over the samples of several passes of one step, each sample counted once.
-
-    Args:
-        parts: distances of the passes, at least one; they may differ in their sites.
-
-    Example:
-        >>> one = Distances((SiteDistance("relu", 1, 2),))
-        >>> pooled([one, Distances((SiteDistance("relu", 6, 6),))]).sites[0].distance
-        0.875
-    """
-    if len(parts) == 1:
-        return parts[0]
-    sites: dict[str, SiteDistance] = {}
-    for new in (site for part in parts for site in part.sites):
-        old = sites.get(new.name, SiteDistance(new.name, 0, 0))
-        sites[new.name] = SiteDistance(
-            new.name,
-            old.changed + new.changed,
-            old.samples + new.samples,
-            old.nans + new.nans,
-            new.layer,
-        )
-    return Distances(tuple(sites.values()))
 
 
 def _pairs(

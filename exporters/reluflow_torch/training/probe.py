@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow.temperature import StepDistance, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
-from reluflow_torch.sites.distance import Distances, distances, pooled
+from reluflow_torch.sites.distance import distances
 from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
 from reluflow_torch.sites.patterns import (
@@ -143,7 +144,7 @@ class StepProbe:
         >>> model(x).sum().backward()
         >>> probe = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1))
         >>> with probe.measuring(x) as measure:
-        ...     (measure(1e-6).mean, measure(1e3).mean)
+        ...     (measure(1e-6).mean_distance, measure(1e3).mean_distance)
         (0.0, 1.0)
 
     Reference: docs/spec.md, section 5, hypothetical probe.
@@ -287,11 +288,11 @@ class StepProbe:
         first = first_patterns(patterns, self._examples, size)
         if is_checked:
             found = distances(first, self.patterns(batch, random))
-            if len(found.sites) < len(first) or found.mean > _TOLERANCE:
+            if len(found.sites) < len(first) or found.mean_distance > _TOLERANCE:
                 raise OptionError(
-                    f"examples is {self._examples}, but {100 * found.mean:.3g} % of their patterns "
-                    f"change when the other {size - self._examples} leave the batch (batch "
-                    "normalisation or dropout does that); leave examples out."
+                    f"examples is {self._examples}, but {100 * found.mean_distance:.3g} % of their "
+                    f"patterns change when the other {size - self._examples} leave the batch "
+                    "(batch normalisation or dropout does that); leave examples out."
                 )
         return first
 
@@ -317,7 +318,7 @@ class StepProbe:
                     each.patterns, each.batch, each.random, is_checked=is_checked
                 )
 
-    def compare(self, passes: Sequence[Pass]) -> Distances:
+    def compare(self, passes: Sequence[Pass]) -> StepDistance:
         """Return D between the patterns of some passes and those of the present weights."""
         return pooled(
             [
@@ -336,7 +337,7 @@ class StepProbe:
         random: RandomState | None = None,
         passes: Sequence[Pass] | None = None,
         step_kwargs: dict[str, Any] | None = None,
-    ) -> Iterator[Callable[[float], Distances]]:
+    ) -> Iterator[Callable[[float], StepDistance]]:
         """Give `measure(rate)`; all measurements inside share one snapshot.
 
         Args:
@@ -354,7 +355,7 @@ class StepProbe:
             used = batch if batch is not None else Batch.now(args, {}, device_of(self.model))
             passes = [Pass(used, before, random)]
 
-        def measure(rate: float) -> Distances:
+        def measure(rate: float) -> StepDistance:
             now = self.random_state()
             for each in passes:
                 each.random = each.random or now

@@ -18,10 +18,10 @@ from reluflow.temperature import (
     ActCoolOptions,
     PowerSchedule,
     Schedule,
+    StepDistance,
     start_for_widths,
 )
 from reluflow.temperature.state import check_state
-from reluflow_torch.sites.distance import Distances
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
@@ -152,7 +152,7 @@ class ActCoolLR(LRScheduler):
         )
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
-        self.distances: Distances | None = None
+        self.distances: StepDistance | None = None
         self.n_probes = 0
         self._rates: list[float] = []
         self._written: list[float] = []
@@ -380,8 +380,8 @@ class ActCoolLR(LRScheduler):
             sites_left = (s for s in (each.patterns or {}).values() if s.name not in self._frozen)
             each.patterns = Patterns(sites_left)
 
-    def _agree(self, distances: Distances) -> float:
-        return mean_over_ranks(distances.mean, self._device)
+    def _agree(self, distances: StepDistance) -> float:
+        return mean_over_ranks(distances.mean_distance, self._device)
 
     def _device(self) -> torch.device:
         return device_of(self._probe.model)

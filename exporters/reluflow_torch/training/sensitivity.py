@@ -14,8 +14,7 @@ from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
 from reluflow.progress import Progress
-from reluflow.temperature import Sensitivity, sweep
-from reluflow_torch.sites.distance import Distances
+from reluflow.temperature import Sensitivity, StepDistance, sweep
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.training.losses import LOSSES, Loss
 from reluflow_torch.training.probe import Batch, StepProbe, device_of
@@ -103,7 +102,7 @@ def _patterns(probe: StepProbe, batch: Batch) -> Patterns:
 
 
 def _tried(
-    measure: Callable[[float], Distances], steps_done: int, progress: Progress | None
+    measure: Callable[[float], StepDistance], steps_done: int, progress: Progress | None
 ) -> Callable[[float], dict[str, float]]:
     """Return D by site of a rate, and tell the progress."""
     count = 0

@@ -18,8 +18,6 @@ from reluflow.analysis.run.checkpoint import holds_checkpoint
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.analysis.series import SeriesReport, SiteSeries, compare_series
-from reluflow.analysis.steps.step_meter import Patterns, StepMeter
-from reluflow.analysis.steps.step_result import SiteDistance, StepDistance
 from reluflow.errors import Interrupted
 
 __all__ = [
@@ -32,16 +30,12 @@ __all__ = [
     "Occurrences",
     "PatternReport",
     "PatternSummary",
-    "Patterns",
     "Pipeline",
     "RunDescription",
     "SeriesReport",
     "SiteComparison",
-    "SiteDistance",
     "SiteReport",
     "SiteSeries",
-    "StepDistance",
-    "StepMeter",
     "compare_models",
     "compare_series",
     "describe_model",

@@ -5,7 +5,13 @@ from reluflow.data.formats.iterator import IteratorSource
 from reluflow.data.formats.random import RandomData
 from reluflow.data.labels import has_array, read_answers, read_labels, read_targets
 from reluflow.data.open import open_data
-from reluflow.data.sources.batch_size import DEFAULT_BATCH, agreed_batch_size, fixed_batch_size
+from reluflow.data.sources.batch_size import (
+    DEFAULT_BATCH,
+    agreed_batch_size,
+    batch_that_fits,
+    bytes_per_sample,
+    fixed_batch_size,
+)
 from reluflow.data.sources.preprocessing import Preprocessing
 from reluflow.data.sources.source import Batch, DataSource
 from reluflow.data.sources.spec import DataDescription, Dim, InputSpec
@@ -22,6 +28,8 @@ __all__ = [
     "Preprocessing",
     "RandomData",
     "agreed_batch_size",
+    "batch_that_fits",
+    "bytes_per_sample",
     "find_classes",
     "fixed_batch_size",
     "has_array",

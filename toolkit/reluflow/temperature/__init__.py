@@ -2,7 +2,6 @@
 
 from reluflow.errors import DivergenceError
 from reluflow.temperature.controller import ActCool
-from reluflow.temperature.distance import Temperature, distance, temperature
 from reluflow.temperature.divergence import (
     DivergenceAlarm,
     SigmaWatch,
@@ -21,6 +20,9 @@ from reluflow.temperature.schedule import (
     start_for_widths,
 )
 from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
+from reluflow.temperature.steps.change import SiteDistance, StepDistance, pooled
+from reluflow.temperature.steps.distance import Temperature, distance, temperature
+from reluflow.temperature.steps.meter import StatePatterns, StepMeter
 from reluflow.temperature.theorem import Theorem1Check, check_theorem_1
 from reluflow.temperature.transition import (
     ArctanTransition,
@@ -45,6 +47,10 @@ __all__ = [
     "Schedule",
     "Sensitivity",
     "SigmaWatch",
+    "SiteDistance",
+    "StatePatterns",
+    "StepDistance",
+    "StepMeter",
     "Temperature",
     "Theorem1Check",
     "Transition",
@@ -54,6 +60,7 @@ __all__ = [
     "default_rates",
     "distance",
     "fit_transition",
+    "pooled",
     "schedule_from_dict",
     "start_for_widths",
     "sweep",

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch_nets import SmallCNN, images
 
 from reluflow.errors import DataError
-from reluflow_torch import Distances, PatternCapture, SiteDistance, distances
+from reluflow.temperature import SiteDistance, StepDistance
+from reluflow_torch import PatternCapture, distances
 
 
 def caught(x: Tensor, **options: int) -> PatternCapture:
@@ -27,8 +28,8 @@ def test_d_is_the_share_of_samples_that_changed_in_any_unit(units: int, rank: in
     found = distances(caught(a).patterns, caught(b).patterns)
     expected = ((a > 0) != (b > 0)).any(1).sum().item()
     assert 0 < expected < 40
-    assert found.sites == (SiteDistance("relu", expected, 40),)
-    assert found.mean == expected / 40
+    assert found.sites == (SiteDistance("relu", expected, 40, units=units),)
+    assert found.mean_distance == expected / 40
 
 
 def test_a_layout_that_changed_in_between_is_no_matter() -> None:
@@ -47,21 +48,23 @@ def test_sub_sampled_d_is_within_its_stated_error() -> None:
     rough = distances(caught(a).patterns, caught(b).patterns)
     assert rough.sites[0].samples == 4096
     assert rough.standard_error == pytest.approx(math.sqrt(0.345 * 0.655 / 4096), rel=0.02)
-    assert abs(rough.mean - exact.mean) < 4 * rough.standard_error
+    assert abs(rough.mean_distance - exact.mean_distance) < 4 * rough.standard_error
 
 
 def test_mean_and_error_are_over_sites() -> None:
-    found = Distances((SiteDistance("a", 1, 4), SiteDistance("b", 0, 9, nans=2)))
-    assert found.mean == 0.125
+    found = StepDistance((SiteDistance("a", 1, 4), SiteDistance("b", 0, 9, nans=2)))
+    assert found.mean_distance == 0.125
     assert found.standard_error == pytest.approx(math.sqrt(0.25 * 0.75 / 4) / 2)
     assert found.nans == 2
-    assert found.to_dict() == {
-        "mean": 0.125,
-        "sites": [
-            {"name": "a", "changed": 1, "samples": 4, "nans": 0},
-            {"name": "b", "changed": 0, "samples": 9, "nans": 2},
-        ],
-    }
+    assert found.nonfinite is None
+    told = found.to_dict()
+    counts = ("name", "changed", "samples", "nans")
+    assert told["mean_distance"] == 0.125
+    assert [{key: site[key] for key in counts} for site in told["sites"]] == [
+        {"name": "a", "changed": 1, "samples": 4, "nans": 0},
+        {"name": "b", "changed": 0, "samples": 9, "nans": 2},
+    ]
+    assert not {"layer", "units", "nonfinite"} & told["sites"][0].keys()
 
 
 def test_sites_match_by_name_where_a_pass_took_another_way() -> None:
@@ -79,7 +82,7 @@ def test_nans_of_the_second_pass_are_counted() -> None:
     b = torch.ones(4, 3)
     b[1, 2] = float("nan")
     found = distances(caught(torch.ones(4, 3)).patterns, caught(b).patterns)
-    assert (found.mean, found.nans) == (0.25, 1)
+    assert (found.mean_distance, found.nans) == (0.25, 1)
 
 
 def test_passes_without_a_common_site_are_refused() -> None:

@@ -36,7 +36,7 @@ def test_the_first_examples_have_the_patterns_of_the_whole_batch(max_samples: in
     assert [site.samples * 4 for site in found.values()] == [
         site.samples for site in whole.patterns(batch).values()
     ]
-    assert distances(found, part.patterns(batch)).mean == 0.0
+    assert distances(found, part.patterns(batch)).mean_distance == 0.0
     assert part.forward_passes == 2
 
 

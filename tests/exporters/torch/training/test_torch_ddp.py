@@ -25,7 +25,7 @@ print(json.dumps({
     "rates": rates,
     "fits": scheduler.controller.n_fits,
     "samples": scheduler.controller.samples,
-    "own": scheduler.distances.mean,
+    "own": scheduler.distances.mean_distance,
     "weights": [p.double().sum().item() for p in model.parameters()],
 }))
 distributed.destroy_process_group()

@@ -12,8 +12,8 @@ from torch.optim import SGD, Optimizer
 from torch_nets import MILD, mlp, same, vectors
 
 from reluflow.errors import OptionError
+from reluflow.temperature import pooled
 from reluflow_torch import ActCoolLR, PatternCapture, PatternMonitor, distances
-from reluflow_torch.sites.distance import pooled
 from reluflow_torch.sites.weights import WeightMarks
 
 STEPS = 20
@@ -228,7 +228,7 @@ def test_d_is_of_the_step_and_of_all_its_passes(name: str, taker: str) -> None:
         expected = pooled([distances(a, b) for a, b in zip(before, after, strict=True)])
         assert watch.distances == expected
         assert sum(site.samples for site in expected.sites) == 2 * sum(map(len, passes_of(name, x)))
-        assert 0 < expected.mean < 1
+        assert 0 < expected.mean_distance < 1
         if taker == "scheduler":
             assert watch.controller.samples == 2 * sum(map(len, passes_of(name, x)))
             watch.step()
@@ -355,7 +355,7 @@ def test_passes_of_torch_func_are_made_again() -> None:
         weight.grad = grads[name]
     optimizer.step()
     assert scheduler.distances is not None
-    assert 0 < scheduler.distances.mean < 1
+    assert 0 < scheduler.distances.mean_distance < 1
 
 
 def test_marks_see_every_kind_of_write() -> None:

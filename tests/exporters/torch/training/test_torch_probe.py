@@ -65,7 +65,7 @@ def test_everything_is_put_back_bit_for_bit(name: str, steps: int) -> None:
     addresses = [tensor.data_ptr() for tensor in tensors]
     before, states = everything(model, optimizer), len(optimizer.state)
     with StepProbe(model, optimizer).measuring(x) as measure:
-        found = [measure(rate).mean for rate in (1e-3, 1.0, 1e-3)]
+        found = [measure(rate).mean_distance for rate in (1e-3, 1.0, 1e-3)]
     assert found[0] == found[2]
     assert found[0] != found[1] or name in IGNORE_THE_RATE
     assert same(everything(model, optimizer), before)
@@ -103,13 +103,13 @@ def test_d_of_a_hypothetical_step_is_d_of_the_real_one(name: str) -> None:
     from reluflow_torch import distances
 
     assert distances(before, probe.patterns(batch, start)) == expected
-    assert 0 < expected.mean < 1
+    assert 0 < expected.mean_distance < 1
 
 
 def test_the_same_dropout_is_drawn_before_and_after() -> None:
     model, optimizer, x = prepared("SGD", 0)
     with StepProbe(model, optimizer).measuring(x) as measure:
-        assert measure(0.0).mean == 0.0
+        assert measure(0.0).mean_distance == 0.0
 
 
 def test_rates_of_groups_keep_their_ratios() -> None:
@@ -147,7 +147,7 @@ def test_generators_of_the_host_are_put_back_where_the_model_draws_from_them() -
     random.seed(5)
     np.random.seed(5)
     with StepProbe(model, optimizer).measuring(x) as measure:
-        assert measure(0.0).mean == 0.0
+        assert measure(0.0).mean_distance == 0.0
         measure(1.0)
     assert (random.random(), np.random.rand()) == expected
 

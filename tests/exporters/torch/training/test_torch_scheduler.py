@@ -47,7 +47,7 @@ def test_a_measured_step_changes_about_what_was_wanted() -> None:
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
         assert scheduler.distances is not None
-        found.append(scheduler.distances.mean)
+        found.append(scheduler.distances.mean_distance)
     mean = sum(found[10:]) / len(found[10:])
     assert mean == pytest.approx(1 - 2**-1.5, abs=0.08)
 

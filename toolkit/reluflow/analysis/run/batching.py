@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.data import Dim, agreed_batch_size
+from reluflow.data import Dim, agreed_batch_size, batch_that_fits, bytes_per_sample
 from reluflow.graph import Model, SwitchSite, bound_shapes
-
-_RUN_BYTES = 2**28
-_LARGEST = 64
-_UNKNOWN_DIM = 64
 
 
 def choose_batch_size(
@@ -46,11 +41,11 @@ def choose_batch_size(
     if agreed is not None:
         return agreed
     if first is None:
-        per_input = sum(_bytes_per_input(site.shape) for site in sites)
+        per_input = sum(bytes_per_sample(site.shape) for site in sites)
     else:
         per_input = sum(array.nbytes for array in first.values())
         per_input += _tapped_bytes(model, sites, first, measure)
-    return max(1, min(_LARGEST, _RUN_BYTES // max(per_input, 1)))
+    return batch_that_fits(model.inputs, per_input)
 
 
 def fitting(feeds: Mapping[str, np.ndarray], first_bytes: int, batch_size: int) -> int:
@@ -79,7 +74,7 @@ def _tapped_bytes(
     if measure is not None and (not complete or any(site.scope for site in sites)):
         return measure(first)  # a loop may show a site many times
     return sum(
-        _bytes_per_input(None if shape is None else (1, *shape)) + _key_bytes(shape, site.unit_axis)
+        bytes_per_sample(None if shape is None else (1, *shape)) + _key_bytes(shape, site.unit_axis)
         for site, shape in zip(sites, shapes, strict=True)
     )
 
@@ -89,13 +84,7 @@ def _key_bytes(shape: tuple[Dim, ...] | None, unit_axis: int) -> int:
     if shape is None or not -len(shape) <= unit_axis < len(shape):
         return 0
     units = shape[unit_axis]
-    return 4 * _bytes_per_input((1, *shape)) // units if isinstance(units, int) and units else 0
-
-
-def _bytes_per_input(shape: tuple[Dim, ...] | None) -> int:
-    if shape is None:
-        return 4 * _UNKNOWN_DIM**3
-    return 4 * math.prod(d if isinstance(d, int) else _UNKNOWN_DIM for d in shape[1:])
+    return 4 * bytes_per_sample((1, *shape)) // units if isinstance(units, int) and units else 0
 
 
 def share_out(sizes: Sequence[int], groups: int) -> list[list[int]]:

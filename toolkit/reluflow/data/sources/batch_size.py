@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from reluflow.data.sources.spec import InputSpec
+from reluflow.data.sources.spec import Dim, InputSpec
 from reluflow.errors import DataError, OptionError
 
 DEFAULT_BATCH = 64
-"""Inputs per run where nothing else asks for a number."""
+"""Inputs per run where nothing else asks for a number, and the most that are chosen."""
+_RUN_BYTES = 2**28
+_UNKNOWN_DIM = 64
 
 
 def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:
@@ -46,6 +49,36 @@ def agreed_batch_size(inputs: Sequence[InputSpec], wanted: int | None) -> int | 
                     "the model with a free batch size."
                 )
     return fixed_batch_size(inputs) or wanted
+
+
+def bytes_per_sample(shape: Sequence[Dim] | None) -> int:
+    """Return the bytes of one sample of a float32 tensor; unknown sizes count as 64.
+
+    Args:
+        shape: with its batch axis, which does not count; None: three unknown axes.
+
+    Example:
+        >>> bytes_per_sample(("n", 3, 10))
+        120
+    """
+    if shape is None:
+        return 4 * _UNKNOWN_DIM**3
+    return 4 * math.prod(d if isinstance(d, int) else _UNKNOWN_DIM for d in shape[1:])
+
+
+def batch_that_fits(inputs: Sequence[InputSpec], sample_bytes: int) -> int:
+    """Return the model's own batch size, or one whose tensors stay under 256 MB, at most 64.
+
+    Args:
+        inputs: of the model.
+        sample_bytes: of all tensors that one sample keeps in memory.
+
+    Example:
+        >>> batch_that_fits([InputSpec("x", np.dtype("f4"), ("n", 3))], 2**26)
+        4
+    """
+    by_memory = max(1, min(DEFAULT_BATCH, _RUN_BYTES // max(sample_bytes, 1)))
+    return fixed_batch_size(inputs) or by_memory
 
 
 def check_batch_size(batch_size: object, inputs: Sequence[InputSpec]) -> int:

@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.analysis.run.batching import choose_batch_size
-from reluflow.analysis.run.options import AnalysisOptions
-from reluflow.analysis.steps.step_result import SiteDistance, StepDistance
-from reluflow.data import InputSpec, open_data
+from reluflow.data import InputSpec, batch_that_fits, bytes_per_sample, open_data
 from reluflow.errors import DataError, ModelError
 from reluflow.graph import (
     Model,
@@ -25,21 +22,23 @@ from reluflow.graph import (
     use_batch_statistics,
     weights_as_inputs,
 )
-from reluflow.sessions import open_session
+from reluflow.temperature.steps.change import SiteDistance, StepDistance
 
 Weights = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patterns:
+class StatePatterns:
     """The activation patterns of one batch at one state of the weights.
 
     Attributes:
-        active: one bool array a site, shaped as the site's pre-activation.
-        nonfinite: NaN and infinite pre-activations a site.
+        active: one bool array per site, shaped as the site's pre-activation.
+        nans: NaN pre-activations per site.
+        nonfinite: NaN and infinite pre-activations per site.
     """
 
     active: tuple[np.ndarray, ...]
+    nans: tuple[int, ...]
     nonfinite: tuple[int, ...]
 
 
@@ -96,6 +95,8 @@ class StepMeter:
                 normalisation cannot use the statistics wanted.
             OptionError: names holds something that is no weight.
         """
+        from reluflow.sessions import open_session  # onnxruntime, which a bridge never needs
+
         original = model if isinstance(model, Model) else load(model)
         network = _with_statistics(original, batch_statistics)
         taps = tap(network, find_sites(network, smooth=smooth), behind=True)
@@ -117,8 +118,8 @@ class StepMeter:
         self._taps: tuple[Tap, ...] = taps.taps
         outputs = list(dict.fromkeys(each.output for each in taps.taps))
         self._session = open_session(fed.model, outputs=outputs, threads=threads)
-        sites = [each.site for each in taps.taps]
-        self._batch_size = choose_batch_size(network, sites, AnalysisOptions())
+        tapped_bytes = sum(bytes_per_sample(each.site.shape) for each in taps.taps)
+        self._batch_size = batch_that_fits(network.inputs, tapped_bytes)
 
     def distance(
         self, before: Weights, after: Weights, batch: np.ndarray | Mapping[str, np.ndarray]
@@ -144,7 +145,9 @@ class StepMeter:
             [(self._run(self._check(before), feeds), self._run(self._check(after), feeds))]
         )
 
-    def patterns(self, weights: Weights, batch: np.ndarray | Mapping[str, np.ndarray]) -> Patterns:
+    def patterns(
+        self, weights: Weights, batch: np.ndarray | Mapping[str, np.ndarray]
+    ) -> StatePatterns:
         """Return the patterns of one state, for `compare`; one run of the model.
 
         Args:
@@ -156,7 +159,7 @@ class StepMeter:
         """
         return self._run(self._check(weights), self._feeds(batch))
 
-    def compare(self, before: Patterns, after: Patterns) -> StepDistance:
+    def compare(self, before: StatePatterns, after: StatePatterns) -> StepDistance:
         """Return D and APT of every site between two results of `patterns` on one batch.
 
         Raises:
@@ -244,24 +247,32 @@ class StepMeter:
                 )
         return {name: np.ascontiguousarray(given[name]) for name in names}
 
-    def _run(self, weights: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]) -> Patterns:
+    def _run(
+        self, weights: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]
+    ) -> StatePatterns:
         values = self._session.run({**feeds, **weights})
         outputs = dict(zip(self._session.outputs, values, strict=True))
         tapped = [(outputs[each.output], each) for each in self._taps]
-        return Patterns(
+        nonfinite = tuple(_nonfinite(x) for x, _ in tapped)
+        return StatePatterns(
             tuple(x > each.site.threshold for x, each in tapped),
-            tuple(_nonfinite(x) for x, _ in tapped),
+            tuple(
+                int(np.count_nonzero(np.isnan(x))) if bad else 0
+                for (x, _), bad in zip(tapped, nonfinite, strict=True)
+            ),
+            nonfinite,
         )
 
-    def _total(self, pairs: Iterable[tuple[Patterns, Patterns]]) -> StepDistance:
+    def _total(self, pairs: Iterable[tuple[StatePatterns, StatePatterns]]) -> StepDistance:
         """Add up the changed samples of every site over some batches."""
-        totals = np.zeros((len(self._taps), 3), np.int64)
+        totals = np.zeros((len(self._taps), 4), np.int64)
         units = [0] * len(self._taps)
         for before, after in pairs:
             for index, each in enumerate(self._taps):
                 one, other = before.active[index], after.active[index]
-                totals[index] += _changes(one, other, each)
-                totals[index, 2] += before.nonfinite[index] + after.nonfinite[index]
+                totals[index, :2] += _changes(one, other, each)
+                totals[index, 2] += after.nans[index]
+                totals[index, 3] += before.nonfinite[index] + after.nonfinite[index]
                 units[index] = one.shape[each.unit_axis] if one.ndim else 1
         return StepDistance(_sites(self._taps, units, totals))
 
@@ -274,16 +285,16 @@ def _nonfinite(array: np.ndarray) -> int:
     return array.size - int(np.count_nonzero(np.isfinite(array)))
 
 
-def _changes(one: np.ndarray, other: np.ndarray, each: Tap) -> tuple[int, int, int]:
+def _changes(one: np.ndarray, other: np.ndarray, each: Tap) -> tuple[int, int]:
     if one.shape != other.shape:
         raise DataError(
             f"site {each.site.name} has patterns of shapes {list(one.shape)} and "
             f"{list(other.shape)}; compare patterns of the same batch."
         )
     if not one.size:
-        return 0, 0, 0
+        return 0, 0
     changed = np.any(one != other, axis=each.unit_axis)
-    return changed.size, int(np.count_nonzero(changed)), 0
+    return int(np.count_nonzero(changed)), changed.size
 
 
 def _sites(
@@ -291,9 +302,19 @@ def _sites(
 ) -> tuple[SiteDistance, ...]:
     """Return the sites that saw a sample; a branch of an If may have seen none."""
     found = tuple(
-        SiteDistance(each.site.name, width, *map(int, row))
-        for each, width, row in zip(taps, units, totals, strict=True)
-        if row[0]
+        SiteDistance(
+            each.site.name,
+            changed,
+            samples,
+            units=width,
+            nans=nans,
+            nonfinite=nonfinite,
+            layer=each.site.layer,
+        )
+        for each, width, (changed, samples, nans, nonfinite) in zip(
+            taps, units, totals.tolist(), strict=True
+        )
+        if samples
     )
     if not found:
         raise DataError("no switch site saw a sample; give data that reach one.")

@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 from rewriting import N, build, norm, weights
 
 import reluflow
-from reluflow.analysis import StepDistance, StepMeter
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, load
+from reluflow.temperature import StepDistance, StepMeter
 
 X = small_models.integers((40, 4), seed=5)
 
@@ -134,6 +134,7 @@ def test_nan_inputs_are_counted(meter: StepMeter) -> None:
     x[3] = np.nan
     found = meter.distance(meter.file_weights, stepped(meter.file_weights), x)
     assert all(site.nonfinite == 2 * site.units for site in found.sites)
+    assert all(site.nans == site.units for site in found.sites)
 
 
 def test_bad_weights_are_refused(meter: StepMeter) -> None:

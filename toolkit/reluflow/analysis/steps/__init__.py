@@ -1,1 +1,0 @@
-"""One optimizer step seen through ONNX: two states of the weights, one batch."""
