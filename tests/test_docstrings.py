@@ -1,37 +1,332 @@
-"""Every example in a docstring runs and shows what it says."""
+"""Every example in a docstring runs and shows what it says, and no public name goes without."""
 
 import doctest
 import importlib
-import pkgutil
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from docstrings import Public, has_example, lacks, public_names
 
-import reluflow
+from reluflow.errors import OptionError
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(reluflow.__path__, "reluflow.")
-    if not module.name.endswith("__main__")
+NEEDS = {
+    "reluflow_torch": "torch",
+    "reluflow_torch.hf": "transformers",
+    "reluflow_torch.lightning": "lightning",
+}
+
+
+def modules_of(package: str) -> list[str]:
+    """Return the modules of a package by their files; nothing is imported."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    root = Path(spec.submodule_search_locations[0])
+    names = (".".join([package, *f.relative_to(root).parts]) for f in root.rglob("*.py"))
+    short = (name.removesuffix(".py").removesuffix(".__init__") for name in names)
+    return sorted(name for name in short if not name.endswith("__main__"))
+
+
+TOOLKIT = modules_of("reluflow")
+MODULES = [*TOOLKIT, *modules_of("reluflow_torch")]
+
+INCOMPLETE: frozenset[str] = frozenset(
+    {
+        "reluflow.ComparisonReport",
+        "reluflow.Model",
+        "reluflow.PatternReport",
+        "reluflow.ReluflowError",
+        "reluflow.SeriesReport",
+        "reluflow.StepMeter",
+        "reluflow.analysis.Analysis",
+        "reluflow.analysis.ComparisonReport",
+        "reluflow.analysis.GlobalReport",
+        "reluflow.analysis.Interrupted",
+        "reluflow.analysis.ModelDescription",
+        "reluflow.analysis.Occurrences",
+        "reluflow.analysis.PatternReport",
+        "reluflow.analysis.PatternSummary",
+        "reluflow.analysis.Patterns",
+        "reluflow.analysis.Pipeline",
+        "reluflow.analysis.RunDescription",
+        "reluflow.analysis.SeriesReport",
+        "reluflow.analysis.SiteComparison",
+        "reluflow.analysis.SiteDistance",
+        "reluflow.analysis.SiteReport",
+        "reluflow.analysis.SiteSeries",
+        "reluflow.analysis.StepDistance",
+        "reluflow.analysis.StepMeter",
+        "reluflow.analysis.describe_model",
+        "reluflow.analysis.find_occurrences",
+        "reluflow.analysis.holds_checkpoint",
+        "reluflow.analysis.site_metrics",
+        "reluflow.analyze",
+        "reluflow.cli.main",
+        "reluflow.compare",
+        "reluflow.compare_checkpoints",
+        "reluflow.data.DataDescription",
+        "reluflow.data.DataSource",
+        "reluflow.data.InputSpec",
+        "reluflow.data.IteratorSource",
+        "reluflow.data.RandomData",
+        "reluflow.data.find_classes",
+        "reluflow.data.fixed_batch_size",
+        "reluflow.data.has_array",
+        "reluflow.data.read_answers",
+        "reluflow.data.read_labels",
+        "reluflow.data.read_targets",
+        "reluflow.errors.DataError",
+        "reluflow.errors.DivergenceError",
+        "reluflow.errors.EquivalenceError",
+        "reluflow.errors.Interrupted",
+        "reluflow.errors.ModelError",
+        "reluflow.errors.OptionError",
+        "reluflow.errors.OutputError",
+        "reluflow.errors.ReluflowError",
+        "reluflow.evaluate",
+        "reluflow.evaluation.ActivationBits",
+        "reluflow.evaluation.Equivalence",
+        "reluflow.evaluation.Evaluation",
+        "reluflow.evaluation.LayerCost",
+        "reluflow.evaluation.LayerSaturation",
+        "reluflow.evaluation.LayerSensitivity",
+        "reluflow.evaluation.Metric",
+        "reluflow.evaluation.Neighbour",
+        "reluflow.evaluation.OutputDifference",
+        "reluflow.evaluation.OutputError",
+        "reluflow.evaluation.PsbDescription",
+        "reluflow.evaluation.SamplePoint",
+        "reluflow.evaluation.Task",
+        "reluflow.evaluation.TriedBits",
+        "reluflow.evaluation.describe_psb",
+        "reluflow.evaluation.evaluate",
+        "reluflow.evaluation.find_metric",
+        "reluflow.evaluation.proven",
+        "reluflow.files.sync_folder",
+        "reluflow.files.what_stands_there",
+        "reluflow.find_pattern",
+        "reluflow.graph.BatchStatisticsResult",
+        "reluflow.graph.ConvertedNode",
+        "reluflow.graph.CutResult",
+        "reluflow.graph.Fold",
+        "reluflow.graph.FoldResult",
+        "reluflow.graph.Folded",
+        "reluflow.graph.HashTapsResult",
+        "reluflow.graph.HashedTap",
+        "reluflow.graph.LeftOut",
+        "reluflow.graph.Model",
+        "reluflow.graph.Operation",
+        "reluflow.graph.Program",
+        "reluflow.graph.PruneResult",
+        "reluflow.graph.Pruned",
+        "reluflow.graph.PsbNode",
+        "reluflow.graph.PsbResult",
+        "reluflow.graph.Refused",
+        "reluflow.graph.SaturationCounts",
+        "reluflow.graph.Succession",
+        "reluflow.graph.SwitchSite",
+        "reluflow.graph.Tap",
+        "reluflow.graph.TapResult",
+        "reluflow.graph.WeightInput",
+        "reluflow.graph.WeightInputsResult",
+        "reluflow.graph.has_convolutions",
+        "reluflow.graph.has_narrow_floats",
+        "reluflow.graph.hash_taps",
+        "reluflow.graph.psb_in_floats",
+        "reluflow.graph.psb_inputs",
+        "reluflow.graph.replaceable_inputs",
+        "reluflow.graph.rounds_activations",
+        "reluflow.graph.with_input_defaults",
+        "reluflow.graph.with_wide_activations",
+        "reluflow.graph.without_input_defaults",
+        "reluflow.patterns.Changes",
+        "reluflow.patterns.ClassDistances",
+        "reluflow.patterns.ClassOverlap",
+        "reluflow.patterns.CountTable",
+        "reluflow.patterns.EffectivePatterns",
+        "reluflow.patterns.Fingerprints",
+        "reluflow.patterns.GroupEntropy",
+        "reluflow.patterns.PatternCounts",
+        "reluflow.patterns.PatternRecorder",
+        "reluflow.patterns.UnitActivity",
+        "reluflow.patterns.add_site",
+        "reluflow.patterns.add_sites",
+        "reluflow.patterns.class_distances",
+        "reluflow.patterns.class_overlap",
+        "reluflow.patterns.count_flips",
+        "reluflow.patterns.effective_patterns",
+        "reluflow.patterns.group_entropy",
+        "reluflow.patterns.pair_distance",
+        "reluflow.patterns.read",
+        "reluflow.patterns.thesis_counts",
+        "reluflow.patterns.thesis_keys",
+        "reluflow.patterns.thesis_slots",
+        "reluflow.patterns.unit_entropy",
+        "reluflow.psb.PsbCode",
+        "reluflow.psb.bits_per_weight",
+        "reluflow.psb.conv",
+        "reluflow.psb.decode",
+        "reluflow.psb.draw_bits",
+        "reluflow.psb.integer_weights",
+        "reluflow.psb.matmul",
+        "reluflow.psb.node_key",
+        "reluflow.psb.pack",
+        "reluflow.psb.sampled_weights",
+        "reluflow.psb.unpack",
+        "reluflow.psb.weight_mean",
+        "reluflow.psb.weight_variance",
+        "reluflow.report.print_conversion",
+        "reluflow.report.refuse_other_files",
+        "reluflow.sensitivity",
+        "reluflow.sessions.RunStopped",
+        "reluflow.sessions.Session",
+        "reluflow.sessions.check_threads",
+        "reluflow.sessions.use_library",
+        "reluflow.temperature.ActCool",
+        "reluflow.temperature.ActCoolOptions",
+        "reluflow.temperature.CyclicSchedule",
+        "reluflow.temperature.DivergenceAlarm",
+        "reluflow.temperature.DivergenceError",
+        "reluflow.temperature.PhaseDiagram",
+        "reluflow.temperature.ProbabilitySchedule",
+        "reluflow.temperature.Sensitivity",
+        "reluflow.temperature.SigmaWatch",
+        "reluflow.temperature.Temperature",
+        "reluflow.temperature.Theorem1Check",
+        "reluflow.temperature.Transition",
+        "reluflow.temperature.TransitionFit",
+        "reluflow.temperature.check_theorem_1",
+        "reluflow.temperature.schedule_from_dict",
+        "reluflow.temperature.transition_from_dict",
+        "reluflow.temperature.transition_width",
+        "reluflow_torch.Batch",
+        "reluflow_torch.ClockWarning",
+        "reluflow_torch.Distances",
+        "reluflow_torch.DivergenceWarning",
+        "reluflow_torch.OnnxModule",
+        "reluflow_torch.OtherFold",
+        "reluflow_torch.Patterns",
+        "reluflow_torch.SiteDistance",
+        "reluflow_torch.SitePattern",
+        "reluflow_torch.StepProbe",
+        "reluflow_torch.lightning.actcool_optimizers",
+        "reluflow_torch.lightning.find_module",
+    }
 )
+"""Public names that lack something still; the list only shrinks."""
+
+
+def load(name: str) -> ModuleType:
+    """Import a module, or skip the test where its framework is not installed."""
+    for module, framework in NEEDS.items():
+        if f"{name}.".startswith(f"{module}."):
+            pytest.importorskip(framework)
+    return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def public() -> Mapping[str, Public]:
+    """Return every public name that can be had without a framework, and those of the bridges."""
+    found: dict[str, Public] = {}
+    for name in MODULES:
+        try:
+            module = load(name)
+        except pytest.skip.Exception:
+            continue
+        found |= public_names(module)
+    return found
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    module = importlib.import_module(name)
-    failed, _ = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.ELLIPSIS)
+    failed, _ = doctest.testmod(load(name), extraglobs={"np": np}, optionflags=doctest.ELLIPSIS)
     assert failed == 0
 
 
-def test_there_are_examples() -> None:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    examples = [
-        test
-        for name in MODULES
-        for test in finder.find(importlib.import_module(name))
-        if test.examples
-    ]
-    assert len(examples) > 30
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_name_is_described(name: str, public: Mapping[str, Public]) -> None:
+    found = {f"{name}.{short}": lacks(v, public) for short, v in public_names(load(name)).items()}
+    lacking = {full: lack for full, lack in found.items() if lack}
+    assert {full: lack for full, lack in lacking.items() if full not in INCOMPLETE} == {}
+    stale = {full for full in found if full in INCOMPLETE and full not in lacking}
+    assert not stale, "they are complete; take them out of INCOMPLETE"
+
+
+def test_what_is_listed_is_public(public: Mapping[str, Public]) -> None:
+    toolkit = {n for n in INCOMPLETE if not n.startswith("reluflow_")}
+    assert toolkit <= {f"{m}.{n}" for m in TOOLKIT for n in public_names(load(m))}
+
+
+def test_there_are_examples(public: Mapping[str, Public]) -> None:
+    assert sum(has_example(value) for value in public.values()) > 150
+
+
+class Given:
+    """What `complete` gives."""
+
+
+def complete(size: int) -> Given:
+    """Return what was wanted.
+
+    Args:
+        size: number of units, at least 1.
+
+    Raises:
+        ValueError: it is below 1.
+
+    Example:
+        >>> complete(1) is None
+        False
+    """
+    _check(size)
+    return Given()
+
+
+def _check(size: int) -> None:
+    if size < 1:
+        raise OptionError(f"size is {size}, but must be at least 1; give another.")
+
+
+def without_sections(size: int) -> int:
+    """Square it."""
+    return size * size
+
+
+def skipped() -> None:
+    """Do nothing.
+
+    Example:
+        >>> skipped()  # doctest: +SKIP
+    """
+
+
+@dataclass
+class Record:
+    """Names one field of two; nobody gives it.
+
+    Attributes:
+        first: one.
+    """
+
+    first: int
+    second: int
+
+
+@pytest.mark.parametrize(
+    ("value", "lack"),
+    [
+        (Given, []),
+        (complete, ["error OptionError"]),
+        (without_sections, ["argument size", "what it returns", "an example"]),
+        (skipped, ["an example"]),
+        (Record, ["attribute second", "an example"]),
+    ],
+)
+def test_the_rule_finds_what_lacks(value: Public, lack: list[str]) -> None:
+    assert lacks(value, {"complete": complete, "Given": Given}) == lack

@@ -1,0 +1,190 @@
+"""What the docstrings of the public names lack, told by one rule for all.
+
+*Public* is what a module lists in `__all__`, and in a module without such a list that lies directly
+in its package (`reluflow.errors`) what it defines without `_`. Constants have no docstring.
+
+* Everything has a summary: a first line that ends with a full stop.
+* A function, a public method, and a class with an initialiser of its own (in the class's docstring)
+  describe each parameter under `Args:`; what they give under `Returns:` or `Yields:`, or in a
+  summary that begins with "Return", "Tell" or "Yield"; and under `Raises:` each error
+  that they, or a private function of the module that they call, raise. A method that is
+  described so in a base class needs a summary alone.
+* A record names its fields under `Attributes:` or `Args:`.
+* A function has an example, `>>>`, that is not skipped. A class has one in its docstring or in
+  a public method's. A class that others give, raise or ask for may be shown there instead: then its
+  docstring names, in backticks, a public function, or another public class, with an example.
+* In the rooms that compute measures, `MEASURING`, what has an example cites a source: the thesis
+  or a page of docs/, in its own docstring or in its module's.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import enum
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
+
+MEASURING = ("reluflow.patterns", "reluflow.psb", "reluflow.temperature")
+
+Public = type | FunctionType
+
+_SECTION = re.compile(
+    r"^(Args|Returns|Yields|Raises|Examples?|Attributes|References?|Notes?|Source):", re.M
+)
+_SOURCE = re.compile(r"thesis|docs/[\w./-]+\.md", re.I)
+_GIVING = ("Return ", "Returns ", "Tell ", "Yield ")
+
+
+def public_names(module: ModuleType) -> dict[str, Public]:
+    """Return the public functions and classes of a module."""
+    names = getattr(module, "__all__", None)
+    if names is None and module.__name__.count(".") > 1:
+        return {}
+    if names is None:
+        names = [
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+        ]
+    return {n: v for n in names if _is_own(v := getattr(module, n))}
+
+
+def lacks(value: Public, public: Mapping[str, Public]) -> list[str]:
+    """Return what the docstring of a public function or class lacks; nothing where it is complete.
+
+    `public` are all public names, in which a class may be shown.
+    """
+    found = _class_lacks(value) if isinstance(value, type) else _function_lacks(value)
+    is_shown = has_example(value)
+    if not is_shown and not (isinstance(value, type) and _is_shown_elsewhere(value, public)):
+        found.append("an example")
+    if is_shown and value.__module__.startswith(MEASURING) and not _has_source(value):
+        found.append("a source")
+    return found
+
+
+def has_example(value: Public) -> bool:
+    """Tell whether a function, or a class or a method of it, has an example that runs."""
+    return any(
+        re.match(r"\s*>>> ", line) and "+SKIP" not in line
+        for doc in _docs(value)
+        for line in doc.splitlines()
+    )
+
+
+def _is_own(value: object) -> bool:
+    """Tell whether it is a function or a class of this project."""
+    wrapped = inspect.unwrap(value) if callable(value) else value
+    is_code = isinstance(wrapped, type | FunctionType)
+    return is_code and getattr(value, "__module__", "").startswith("reluflow")
+
+
+def _docs(value: Public) -> list[str]:
+    docs = [inspect.getdoc(value) or ""]
+    if isinstance(value, type):
+        docs += [inspect.getdoc(method) or "" for _, method in _methods(value)]
+    return docs
+
+
+def _sections(doc: str) -> dict[str, str]:
+    """Return the sections of a docstring by their heads."""
+    parts = _SECTION.split(doc)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _summary_lacks(doc: str) -> list[str]:
+    return [] if doc.splitlines()[0].endswith(".") else ["a summary that ends with a full stop"]
+
+
+def _function_lacks(value: FunctionType, doc: str | None = None) -> list[str]:
+    doc = inspect.getdoc(value) if doc is None else doc
+    if not doc:
+        return ["a docstring"]
+    sections = _sections(doc)
+    parameters = [n for n in inspect.signature(value).parameters if n not in ("self", "cls")]
+    found = _summary_lacks(doc)
+    found += [f"argument {n}" for n in parameters if not _lists(sections.get("Args", ""), n)]
+    gives = value.__annotations__.get("return", None) not in (None, "None", "NoReturn")
+    if gives and not sections.keys() & {"Returns", "Yields"} and not doc.startswith(_GIVING):
+        found.append("what it returns")
+    named = set(re.findall(r"\w+", sections.get("Raises", "")))
+    return found + [f"error {name}" for name in sorted(_raised(value) - named)]
+
+
+def _class_lacks(value: type) -> list[str]:
+    doc = inspect.cleandoc(vars(value).get("__doc__") or "")
+    if not doc or doc.startswith(f"{value.__name__}("):  # what a dataclass makes for itself
+        return ["a docstring"]
+    found = _summary_lacks(doc)
+    sections = _sections(doc)
+    listed = sections.get("Attributes", "") + sections.get("Args", "")
+    found += [f"attribute {n}" for n in _fields(value) if not _lists(listed, n)]
+    initialiser = vars(value).get("__init__")
+    if isinstance(initialiser, FunctionType) and not _fields(value):
+        found += _function_lacks(initialiser, doc)
+    for name, method in _methods(value):
+        if any(hasattr(base, name) for base in value.__mro__[1:]):
+            found += [] if inspect.getdoc(method) else [f"{name}: a docstring"]
+        else:
+            found += [f"{name}: {lack}" for lack in _function_lacks(method)]
+    return found
+
+
+def _fields(value: type) -> list[str]:
+    """Return the public fields of a record that it defines itself."""
+    if not (dataclasses.is_dataclass(value) or hasattr(value, "_fields")):
+        return []
+    own = vars(value).get("__annotations__", {})
+    return [n for n, kind in own.items() if not n.startswith("_") and "ClassVar" not in str(kind)]
+
+
+def _methods(value: type) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the public methods that a class defines itself, class methods too."""
+    if issubclass(value, enum.Enum):
+        return
+    for name, member in vars(value).items():
+        method = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            yield name, method
+
+
+def _lists(section: str, name: str) -> bool:
+    return re.search(rf"^ +\*{{0,2}}{name}(?: \(.+?\))?:", section, re.M) is not None
+
+
+def _raised(value: FunctionType) -> set[str]:
+    """Return the errors that a function raises, itself or by private functions of its module."""
+    found: set[str] = set()
+    asked = [inspect.unwrap(value)]
+    done: list[FunctionType] = []
+    while asked:
+        function = asked.pop()
+        done.append(function)
+        known = function.__globals__
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+            if isinstance(node, ast.Raise):
+                error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                if isinstance(error, ast.Name) and isinstance(known.get(error.id), type):
+                    found |= {error.id} - {"NotImplementedError"}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                called = known.get(node.func.id)
+                is_private = node.func.id.startswith("_") and isinstance(called, FunctionType)
+                if is_private and called not in [*done, *asked]:
+                    asked.append(called)
+    return {name for name in found if not name.startswith("_")}
+
+
+def _is_shown_elsewhere(value: type, public: Mapping[str, Public]) -> bool:
+    named = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.cleandoc(vars(value)["__doc__"] or ""))
+    others = [public[name] for name in named if name in public]
+    return any(other is not value and has_example(other) for other in others)
+
+
+def _has_source(value: Public) -> bool:
+    module = importlib.import_module(value.__module__)
+    return any(_SOURCE.search(doc) for doc in [*_docs(value), module.__doc__ or ""])
