@@ -83,7 +83,7 @@ class Overhead:
 
     Attributes:
         model: its name.
-        optimizer: the optimizer's name.
+        optimizer: the optimiser's name.
         steps: steps of each side.
         step_ms: median time of a plain step.
         overhead: time of all blocks with the scheduler over that without, less 1.

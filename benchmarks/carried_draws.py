@@ -44,7 +44,7 @@ def independent(model: Model, n: int, seed: int) -> Model:
 def accuracies(
     model: Model, images: np.ndarray, labels: np.ndarray, n: int, seeds: int
 ) -> list[float]:
-    """Return the accuracy at n samples, one a seed."""
+    """Return the accuracy at n samples, one per seed."""
     session = open_session(model, threads=1, library=True)
     samples, seed = psb_inputs(model)
     found = []

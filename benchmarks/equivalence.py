@@ -85,7 +85,7 @@ def _numbers(found: Equivalence) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the page: one row a network, a share of the output's largest value a step."""
+    """Return the page: one row per network, a share of the output's largest value per step."""
     head = ["network", "converted", *(TITLES[step] for step in STEPS)]
     lines = [_PREFACE.format(**results["versions"])]
     for kind in dict.fromkeys(row["kind"] for row in results["networks"]):

@@ -54,7 +54,7 @@ def sum_of(x: Any) -> Any:
 
 
 def medians(candidates: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return seconds a call: the candidates take turns, each warmed up before it is timed."""
+    """Return seconds per call: the candidates take turns, each warmed up before it is timed."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
         call()
@@ -167,7 +167,7 @@ def measure_thesis(rounds: int, pool: ThreadPoolExecutor) -> dict[str, Any] | No
 
 
 def measure_counting(rounds: int) -> dict[str, float]:
-    """Return million keys a second of one thread, counting alone."""
+    """Return million keys per second of one thread, counting alone."""
     rng = np.random.default_rng(1)
     n = 1_000_000
     distinct = rng.integers(0, 2**64, (n, 2), dtype=np.uint64)
@@ -187,7 +187,7 @@ def measure_counting(rounds: int) -> dict[str, float]:
     }
     calls["global_keys"] = lambda: global_keys([(0, distinct)], 1000)
     found = {name: n / 1e6 / s for name, s in medians(calls, rounds).items()}
-    print("million keys a second, one thread:", {k: round(v, 1) for k, v in found.items()})
+    print("million keys per second, one thread:", {k: round(v, 1) for k, v in found.items()})
     return found
 
 

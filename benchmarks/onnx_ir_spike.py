@@ -85,7 +85,7 @@ def on_huge(folder: Path, way: str, rounds: int) -> dict[str, Any]:
 
 
 def parts(model: ModelProto) -> dict[str, list[bytes]]:
-    """Return what a tap leaves alone, serialized piece by piece."""
+    """Return what a tap leaves alone, serialised piece by piece."""
     whole = {field: getattr(model.graph, field) for field in FIELDS}
     whole |= {"functions": model.functions, "opset_import": model.opset_import}
     whole["model_metadata"] = model.metadata_props

@@ -32,7 +32,7 @@ from reluflow.sessions import static_int8
 
 @dataclass(frozen=True)
 class Shape:
-    """One convolution: images, channels in and out, pixels a side, taps a side."""
+    """One convolution: images, channels in and out, pixels per side, taps per side."""
 
     n: int
     cin: int

@@ -106,7 +106,7 @@ def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, obj
 
 
 def main() -> None:
-    """Print one table a network and number of threads."""
+    """Print one table per network and number of threads."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--only", nargs="+", default=["resnet18", "resnet50"])

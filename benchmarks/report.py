@@ -51,9 +51,9 @@ def counting(results: dict[str, Any]) -> str:
     """Rates of counting alone, and the thesis' own algorithm."""
     rates, thesis = results["million_keys_per_second"], results["thesis"]
     rows = [
-        ("counting, every pattern new", f"{rates['all_distinct']:.0f} million a second"),
-        ("counting, 100,000 patterns", f"{rates['100000_patterns']:.0f} million a second"),
-        ("counting, 100 patterns", f"{rates['100_patterns']:.0f} million a second"),
+        ("counting, every pattern new", f"{rates['all_distinct']:.0f} million per second"),
+        ("counting, 100,000 patterns", f"{rates['100000_patterns']:.0f} million per second"),
+        ("counting, 100 patterns", f"{rates['100_patterns']:.0f} million per second"),
         ("hash and exact count", f"{thesis['hash_count_gb_s']:.1f} GB/s"),
         ("the thesis' Algorithm 2 in torch", f"{thesis['torch_gb_s']:.2f} GB/s"),
     ]
@@ -89,6 +89,11 @@ def memory(results: Results) -> str:
     return markdown(["images", "peak", "spilled to disk"], rows)
 
 
+def in_threads(count: int) -> str:
+    """Return a number of threads as a heading says it."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def convolutions(results: Results) -> str:
     """Single convolutions: float time over that of shift-adds and of int8."""
     threads = sorted({row["threads"] for row in results})
@@ -97,14 +102,14 @@ def convolutions(results: Results) -> str:
         found.setdefault(row["shape"], {})[row["threads"]] = row
     columns = ["(n, channels in, out, size, kernel) / stride"]
     for n in threads:
-        columns += [f"float / PSB, {n} threads", f"float / int8, {n} threads"]
+        columns += [f"float / PSB, {in_threads(n)}", f"float / int8, {in_threads(n)}"]
     rows = []
     for shape, by_threads in found.items():
         cells = [shape]
         for n in threads:
             cells += [f"{by_threads[n]['ratio']:.2f}", f"{by_threads[n]['int8_ratio']:.2f}"]
         rows.append([*cells, f"{by_threads[threads[0]]['redraw']:+.0%}"])
-    return markdown([*columns, f"redraw, {threads[0]} threads"], rows)
+    return markdown([*columns, f"redraw, {in_threads(threads[0])}"], rows)
 
 
 def networks(results: Results) -> str:
@@ -156,7 +161,7 @@ def overhead(results: Results) -> str:
         )
         for row in results
     ]
-    columns = ["model", "optimizer", "steps", "plain step", "steady state", "whole run"]
+    columns = ["model", "optimiser", "steps", "plain step", "steady state", "whole run"]
     return markdown(columns, rows)
 
 

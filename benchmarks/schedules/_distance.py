@@ -1,4 +1,4 @@
-"""D of one optimizer step, measured from outside any scheduler, for the pictures."""
+"""D of one optimiser step, measured from outside any scheduler, for the pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def patterns(
         weights: parameters by name in place of the model's own.
 
     Returns:
-        Booleans, one tensor a site: `(n, units)` or `(n, units, h, w)`.
+        Booleans, one tensor per site: `(n, units)` or `(n, units, h, w)`.
     """
     caught: list[Tensor] = []
 

@@ -26,13 +26,13 @@ def make(
     total_steps: int,
     options: dict[str, Any] | None = None,
 ) -> tuple[optim.Optimizer, Any]:
-    """Makes the optimizer and the scheduler of a run.
+    """Makes the optimiser and the scheduler of a run.
 
     Args:
         name: one of `NAMES`.
         model: what is trained.
         rate: initial rate of `step`, `cosine` and `actcool`, largest rate of `onecycle`.
-        total_steps: optimizer steps of the run.
+        total_steps: optimiser steps of the run.
         options: of ActCoolLR; empty for its defaults.
 
     Returns:

@@ -36,7 +36,7 @@ def shortened(value: Any) -> Any:
 
 
 def gather(found: list[dict[str, Any]], folder: Path) -> None:
-    """Writes one file a kind, a record a line."""
+    """Writes one file per kind, one record per line."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for record in found:
         kinds.setdefault(kind_of(record), []).append(record)

@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: PatternMonitor as a callback, and the optimizers for ActCoolLR.
+"""Hugging Face Trainer: PatternMonitor as a callback, and the optimisers for ActCoolLR.
 
 Import this module by name; it needs `transformers`.
 """
@@ -94,7 +94,7 @@ def actcool_optimizers(
     Args:
         model: the Trainer's model.
         optimizer: over its parameters.
-        total_steps: number of optimizer steps of the whole training (`max_steps`).
+        total_steps: number of optimiser steps of the whole training (`max_steps`).
         **settings: further arguments of `ActCoolLR`; smooth=True for models with GELU or SiLU.
 
     Example:

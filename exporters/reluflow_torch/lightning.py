@@ -23,7 +23,7 @@ class PatternMonitorCallback(Callback):
     Args:
         module: name of the attribute that `training_step` calls, such as "net"; "" where it
             calls the LightningModule itself, `self(x)`.
-        optimizer: index of the optimizer to watch.
+        optimizer: index of the optimiser to watch.
         stop_on_alarm: whether a divergence alarm ends the training at the next batch.
         **settings: arguments of `PatternMonitor`.
 
@@ -31,7 +31,7 @@ class PatternMonitorCallback(Callback):
         monitor: the monitor; None before the training starts.
 
     Raises:
-        OptionError: when the training starts, there is no such module or optimizer.
+        OptionError: when the training starts, there is no such module or optimiser.
 
     Example:
         >>> callback = PatternMonitorCallback("net", every=10, sweep_every=200)
@@ -115,11 +115,11 @@ def actcool_optimizers(
         module: the LightningModule, that is `self`.
         optimizer: what to steer.
         called: name of the attribute that `training_step` calls; "" for `self(x)`.
-        **settings: arguments of `ActCoolLR`; `total_steps` counts optimizer steps and is the
+        **settings: arguments of `ActCoolLR`; `total_steps` counts optimiser steps and is the
             trainer's estimate unless it or `progress` is given.
 
     Returns:
-        Optimizer and scheduler, with interval "step".
+        Optimiser and scheduler, with interval "step".
 
     Raises:
         OptionError: there is no such attribute, or the trainer knows no end.

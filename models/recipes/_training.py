@@ -21,7 +21,7 @@ class Settings:
     Attributes:
         seed: of the initial weights, and with the epoch's number of its order and augmentation.
         epochs: passes over the training images.
-        batch_size: images a step; the last, smaller batch of an epoch is left out.
+        batch_size: images per step; the last, smaller batch of an epoch is left out.
         max_lr: peak learning rate of OneCycle.
         weight_decay: L2 factor of SGD.
         label_smoothing: share of the target spread evenly over all classes.

@@ -53,7 +53,7 @@ def read_input(session: ort.InferenceSession, path: str) -> tuple[str, np.ndarra
 
 
 def run(session: ort.InferenceSession, name: str, x: np.ndarray, samples: int) -> np.ndarray:
-    """Run once with so many samples a weight."""
+    """Run once with so many samples per weight."""
     feeds = {name: x, "samples": np.array(samples, np.int64), "seed": np.array(SEED, np.int64)}
     with doing(f"compute with {samples} samples"):
         return session.run([session.get_outputs()[0].name], feeds)[0]

@@ -10,7 +10,7 @@ using namespace reluflow;
 
 namespace {
 
-/// The library registers its operators once a process: one host serves all cases.
+/// The library registers its operators once per process: one host serves all cases.
 fake::Host& host() {
   static fake::Host instance;
   static const std::string refusal = instance.load();

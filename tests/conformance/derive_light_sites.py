@@ -193,7 +193,7 @@ def derive() -> dict[str, dict[str, object]]:
 
 
 def to_json(table: dict[str, dict[str, object]]) -> str:
-    """One line a site, so that a difference shows as a line."""
+    """One line per site, so that a difference shows as a line."""
     blocks = []
     for name, entry in table.items():
         rows = ",\n".join("      " + json.dumps(site) for site in entry["sites"])  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ import pytest
 MIB = 1 << 20
 BATCH = 8
 SAMPLES = (160, 640)
-SHAPE = (3, 128, 171)  # 256 KiB a sample
+SHAPE = (3, 128, 171)  # 256 KiB per sample
 
 HEAD = """
 import sys

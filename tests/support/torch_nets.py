@@ -94,7 +94,7 @@ def train(
     accumulate: int = 1,
     clip: float | None = None,
 ) -> list[list[float]]:
-    """Train in the ordinary loop; return the rates of every optimizer step."""
+    """Train in the ordinary loop; return the rates of every optimiser step."""
     rates: list[list[float]] = []
     optimizer.zero_grad()
     for number, (x, y) in enumerate(batches, 1):

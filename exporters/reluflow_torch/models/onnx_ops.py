@@ -1,4 +1,4 @@
-"""What torch computes for each operator of ONNX; one function an operator."""
+"""What torch computes for each operator of ONNX; one function per operator."""
 
 from __future__ import annotations
 

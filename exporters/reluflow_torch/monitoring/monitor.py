@@ -62,14 +62,14 @@ class PatternMonitor:
     """Record what a training does to the activation patterns, without changing it bit for bit.
 
     Attach it once; the training loop stays as it is. Three things happen after so many
-    optimizer steps, each costs forward passes and nothing else:
+    optimiser steps, each costs forward passes and nothing else:
 
     * every `every` steps, as many passes as the step was made of: D and temperature of the step
       just taken, per site and mean, on the batch that made it, and the learning rate used;
     * every `measures_every` steps, one pass per batch of `data`, all its samples: the number of
       patterns and its changes, entropy, most frequent pattern, Jaccard index to the start
       and to the measurement before, dead and always active units;
-    * every `sweep_every` steps, one pass a rate: the sensitivity to the learning rate, from
+    * every `sweep_every` steps, one pass per rate: the sensitivity to the learning rate, from
       which `phase_diagram` is made and sigma is watched for divergence.
 
     With torch.distributed only rank 0 measures, so SyncBatchNorm, which waits for all ranks, is
@@ -99,7 +99,7 @@ class PatternMonitor:
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
 
     Attributes:
-        step: number of optimizer steps seen.
+        step: number of optimiser steps seen.
         distances: what the latest measured step changed; None before the first.
         layers: name of each site seen so far -> path of the module that feeds it, such as `fc1`.
         folds: other folds at 0 seen so far, such as `x.abs()`: name -> operator; not counted.
@@ -342,7 +342,7 @@ class PatternMonitor:
             own |= {name: SiteCounts.from_tensors(t) for name, t in state_dict[kept].items()}
 
     def close(self) -> None:
-        """Let go of model and optimizer, and keep what was recorded."""
+        """Let go of model and optimiser, and keep what was recorded."""
         for handle in self._handles:
             handle.remove()
         self._passes.close()

@@ -38,7 +38,7 @@ class ParquetSink:
         self._calls = 0
 
     def write(self, step: int, rows: Measures) -> None:
-        """Append one row a site."""
+        """Append one row per site."""
         for site, measures in rows.items():
             self._recorder.record(step, site, measures)
         self._calls += 1
@@ -65,7 +65,7 @@ class TensorBoardSink:
         self._writer = _new_summary_writer(writer) if self._own else writer
 
     def write(self, step: int, rows: Measures) -> None:
-        """Add one scalar a measure and site."""
+        """Add one scalar per measure and site."""
         for site, measures in rows.items():
             for name, value in measures.items():
                 self._writer.add_scalar(f"{name}/{site}", value, step)

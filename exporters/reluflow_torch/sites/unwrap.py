@@ -50,7 +50,7 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 def bare_optimizer(optimizer: Any) -> Any:
-    """Return the optimizer inside the wrappers of frameworks and of other optimizers.
+    """Return the optimiser inside the wrappers of frameworks and of other optimisers.
 
     Accelerate, Lightning and Lookahead hold it as `optimizer`, SAM as `base_optimizer`; it takes
     the step, at the weights that its wrapper has put back.

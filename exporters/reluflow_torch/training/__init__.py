@@ -1,1 +1,1 @@
-"""One optimizer step: probing it, and steering the learning rate by it."""
+"""One optimiser step: probing it, and steering the learning rate by it."""

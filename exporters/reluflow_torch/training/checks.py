@@ -1,4 +1,4 @@
-"""Is the first argument an optimizer, the second a model? Tell which was mixed up."""
+"""Is the first argument an optimiser, the second a model? Tell which was mixed up."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reluflow_torch.sites.unwrap import bare_optimizer
 
 
 def check_pair(name: str, optimizer: Any, model: Any) -> None:
-    """Refuse arguments that are no optimizer and model.
+    """Refuse arguments that are no optimiser and model.
 
     Args:
         name: of what they are given to.
-        optimizer: an optimizer, wrapped by a framework or not.
+        optimizer: an optimiser, wrapped by a framework or not.
         model: a module.
 
     Raises:

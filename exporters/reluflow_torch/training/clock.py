@@ -1,4 +1,4 @@
-"""One clock: do the calls of `scheduler.step()` keep pace with the optimizer's steps?"""
+"""One clock: do the calls of `scheduler.step()` keep pace with the optimiser's steps?"""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Clock:
 
     Args:
         total: number of ticks of the whole training; None where it is not known.
-        kind: what ticks: "calls" of `scheduler.step()` or "steps" of the optimizer; None: the
+        kind: what ticks: "calls" of `scheduler.step()` or "steps" of the optimiser; None: the
             calls, with a warning where they differ from the steps.
 
     Attributes:
         total: see above.
-        steps: optimizer steps that the scheduler set the rate of.
+        steps: optimiser steps that the scheduler set the rate of.
 
     Raises:
         OptionError: total or kind makes no sense.
@@ -59,7 +59,7 @@ class Clock:
         return self.steps if self._kind == "steps" else max(0, calls)
 
     def see_step(self) -> None:
-        """Note a step of the optimizer, whoever sets its rate."""
+        """Note a step of the optimiser, whoever sets its rate."""
         self._is_seen = True
 
     def lead_step(self, calls: int) -> None:
@@ -103,13 +103,13 @@ class Clock:
             )
 
     def check_seen(self, gradients: Iterable[Tensor | None]) -> None:
-        """Refuse a call of `scheduler.step()` while no step of the optimizer was ever seen.
+        """Refuse a call of `scheduler.step()` while no step of the optimiser was ever seen.
 
         A `GradScaler` skips the first steps while gradients overflow, so calls are waited for
         where they are not finite, or are gone already.
 
         Args:
-            gradients: of the optimizer's parameters.
+            gradients: of the optimiser's parameters.
 
         Raises:
             DataError: none was seen.

@@ -15,7 +15,7 @@ from reluflow_torch.sites.weights import WeightMarks
 class Closure:
     """A closure that tells when the gradients are there: after its first call.
 
-    The optimizer calls it, so it runs when and as often as the optimizer wants.
+    The optimiser calls it, so it runs when and as often as the optimiser wants.
 
     Args:
         closure: the one that was given.
@@ -24,10 +24,10 @@ class Closure:
         then: called once, after the first call.
 
     Attributes:
-        calls: how often the optimizer called it.
+        calls: how often the optimiser called it.
 
     Raises:
-        OptionError: when called, the optimizer has moved the weights since the step began.
+        OptionError: when called, the optimiser has moved the weights since the step began.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Closure:
 def with_closure(
     args: tuple[Any, ...], kwargs: dict[str, Any], wrap: Callable[[Callable[..., Any]], Closure]
 ) -> tuple[Closure, tuple[tuple[Any, ...], dict[str, Any]]] | None:
-    """Wrap the closure among the arguments of an optimizer's step.
+    """Wrap the closure among the arguments of an optimiser's step.
 
     Args:
-        args: the optimizer and the positional arguments of its step.
+        args: the optimiser and the positional arguments of its step.
         kwargs: its keyword arguments.
         wrap: makes the closure to give instead.
 

@@ -1,4 +1,4 @@
-"""What would one optimizer step change? Try it, look, and put everything back."""
+"""What would one optimiser step change? Try it, look, and put everything back."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
 
 
 class StepProbe:
-    """Measure D of hypothetical steps of an optimizer on one batch.
+    """Measure D of hypothetical steps of an optimiser on one batch.
 
-    Parameters, gradients, optimizer state, buffers and random generators
+    Parameters, gradients, optimiser state, buffers and random generators
     are put back bit for bit after every measurement; Python attributes that a module sets
     in its forward pass are not. Python's and numpy's generators are put back where the
     first pass drew from them.
@@ -346,7 +346,7 @@ class StepProbe:
             before: patterns of the present weights; None: one more pass finds them.
             random: generators at the start of that pass.
             passes: several passes that made the gradients, instead of one batch.
-            step_kwargs: keyword arguments for the optimizer's step.
+            step_kwargs: keyword arguments for the optimiser's step.
 
         Yields:
             A function from a rate to the distances of a step with it.
@@ -391,6 +391,6 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def bare_step(optimizer: Optimizer) -> Callable[..., Any]:
-    """Return the optimizer's step without the hooks that torch and others hang on it."""
+    """Return the optimiser's step without the hooks that torch and others hang on it."""
     step: Callable[..., Any] = type(optimizer).step
     return getattr(step, "__wrapped__", step) if getattr(step, "hooked", False) else step

@@ -14,7 +14,7 @@ def read_rates(optimizer: Optimizer, key: str = "lr") -> list[float]:
 
 
 def rate_marks(optimizer: Optimizer) -> list[float]:
-    """Return one number a group that changes when its rate is set: the rate or its version.
+    """Return one number per group that changes when its rate is set: the rate or its version.
 
     Reading a tensor would wait for the device.
     """

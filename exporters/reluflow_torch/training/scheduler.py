@@ -47,18 +47,18 @@ class ActCoolLR(LRScheduler):
     """Keep the activation pattern temperature of a training on a schedule.
 
     Use it like any scheduler of torch: `optimizer.step(); scheduler.step()`. At every
-    optimizer step it sets the rate at which, by its model, the wanted share of activation
+    optimiser step it sets the rate at which, by its model, the wanted share of activation
     patterns changes. Every 8th step it measures what the step did, with one more forward
     pass; at the start and where its model fails it tries a few hypothetical steps first and
-    takes them back bit for bit. The optimizer's own `lr` sets the ratios between param
+    takes them back bit for bit. The optimiser's own `lr` sets the ratios between param
     groups, not the size of the rates.
 
     Time is the number of `scheduler.step()` calls, by batch or by epoch as you like, or with
-    `clock="steps"` the number of optimizer steps. A step may be made of several passes, as with
+    `clock="steps"` the number of optimiser steps. A step may be made of several passes, as with
     accumulated gradients: all of them are measured.
 
     Args:
-        optimizer: any with one gradient a step: SGD, AdamW, SAM around them, ...; not LBFGS. It
+        optimizer: any with one gradient per step: SGD, AdamW, SAM around them, ...; not LBFGS. It
             may take a closure.
         model: the module that the training loop calls, compiled or in DDP as it is there.
         total_steps: number of `scheduler.step()` calls in the whole training, resumed parts
@@ -74,8 +74,8 @@ class ActCoolLR(LRScheduler):
         examples: measure on this many first examples of each batch only, to save time; for
             models that treat each on its own (no batch normalisation, no dropout). None: all.
         controller: replaces the one made of `schedule` and `options`.
-        clock: "steps" where `total_steps` counts optimizer steps, however often
-            `scheduler.step()` is called (Accelerate calls it once a process); "calls" where it
+        clock: "steps" where `total_steps` counts optimiser steps, however often
+            `scheduler.step()` is called (Accelerate calls it once per process); "calls" where it
             counts these; None: the calls, with a `ClockWarning` where they differ from the
             steps.
 
@@ -220,13 +220,13 @@ class ActCoolLR(LRScheduler):
         self._clock.total = total_steps
 
     def close(self) -> None:
-        """Let go of the optimizer and the model; the last rates stay."""
+        """Let go of the optimiser and the model; the last rates stay."""
         for handle in self._handles:
             handle.remove()
         self._passes.close()
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rates in use; the coming ones are found at the coming optimizer step."""
+        """Return the rates in use; the coming ones are found at the coming optimiser step."""
         groups = self.optimizer.param_groups
         return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
 
@@ -286,7 +286,7 @@ class ActCoolLR(LRScheduler):
         return True
 
     def _start_from(self, rates: list[float]) -> None:
-        """Take rates that were set before the first step for those of the optimizer's start."""
+        """Take rates that were set before the first step for those of the optimiser's start."""
         self._ratios[:] = rate_ratios(rates)
         self.base_lrs = [*rates]
         self._written = rate_marks(self.optimizer)
@@ -419,7 +419,7 @@ class ActCoolLR(LRScheduler):
         return all(bool(weight.isfinite().all()) for weight in self._probe.model.parameters())
 
     def _add_new_groups(self) -> None:
-        """Give groups that were added to the optimizer their ratio to the rate in use."""
+        """Give groups that were added to the optimiser their ratio to the rate in use."""
         groups = self.optimizer.param_groups
         for group in groups[len(self._ratios) :]:
             leader = max(self._rates or read_rates(self.optimizer)[: len(self._ratios)])
@@ -453,7 +453,7 @@ class ActCoolLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state: the coming rates are those of the scheduler that gave it.
 
-        Load model and optimizer too, and torch's random state where the model draws. A
+        Load model and optimiser too, and torch's random state where the model draws. A
         `total_steps` given to this scheduler wins over that of the state, so a training may be
         lengthened; a `clock` is the one given here.
 
@@ -503,6 +503,6 @@ def _searchable(rate: float) -> float:
 
 
 def _is_overflow(optimizer: Optimizer) -> bool:
-    """Tell whether a fused optimizer under GradScaler is about to skip this step."""
+    """Tell whether a fused optimiser under GradScaler is about to skip this step."""
     found = getattr(optimizer, "found_inf", None)
     return found is not None and bool(found)

@@ -34,17 +34,17 @@ def sensitivity(
     smooth: bool = False,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """Measure what one optimizer step would change, for many rates, at the present weights.
+    """Measure what one optimiser step would change, for many rates, at the present weights.
 
     Every batch gives a gradient of its own; each rate is tried on each batch and taken back. D is
-    the mean over batches. Afterwards weights, optimizer, buffers, gradients and random generators
+    the mean over batches. Afterwards weights, optimiser, buffers, gradients and random generators
     are what they were, bit for bit.
 
     Args:
         model: in the mode in which it trains.
         optimizer: of the model's parameters; its rates are not used, its momentum and weight
             decay are.
-        batches: (inputs, target) each, one step a batch.
+        batches: (inputs, target) each, one step per batch.
         loss: of the model's output and the target.
         rates: `(n,)` learning rates; 50 from 1e-4 to 1e2 by default.
         max_samples: bound on samples per switch site and batch.

@@ -88,7 +88,7 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 
 
 def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
-    """Copy lists of tensors, one call a kind: mixed lists would take the slow way."""
+    """Copy lists of tensors, one call per kind: mixed lists would take the slow way."""
     groups: dict[tuple[torch.dtype, torch.device], tuple[list[Tensor], list[Tensor]]] = {}
     for target, source in zip(targets, sources, strict=True):
         into, out = groups.setdefault((target.dtype, target.device), ([], []))
@@ -125,7 +125,7 @@ class BufferSnapshot:
 
 
 class StepSnapshot:
-    """What an optimizer step may change: parameters, gradients, state, group entries.
+    """What an optimiser step may change: parameters, gradients, state, group entries.
 
     State that the step creates is taken away again, so a first step stays a first step.
     """

@@ -8,7 +8,7 @@
 namespace reluflow {
 
 constexpr int64_t kMostSize = (int64_t{1} << 31) - 1;  ///< of an attribute, and of all weights
-/// Words of an image with all its padding, one channel pair a word: 256 GiB, more than any machine
+/// Words of an image with all its padding, one channel pair per word: 256 GiB, more than any machine
 /// this runs on holds, and far from where the products of sizes leave 64 bits.
 constexpr int64_t kMostWords = int64_t{1} << 36;
 

@@ -22,13 +22,13 @@ enum TileMode : int {
   kTileAdd = 2     ///< sums are converted to float32 and added to what is there
 };
 
-/// Memory that is needed soon: a line of 64 bytes a pair is fetched from each start, while the tile
+/// Memory that is needed soon: a line of 64 bytes per pair is fetched from each start, while the tile
 /// is summed. A kernel may ignore it.
 struct Ahead {
   const char* words;
   const char* factors;
   const char* out;  ///< will be written
-  /// Vectors of 32 weights to draw, one a pair, by the systematic sampler and from words with
+  /// Vectors of 32 weights to draw, one per pair, by the systematic sampler and from words with
   /// c >> 8 in them; null for none. Only for kernels with `tile_draws`.
   const uint16_t* draw_words;
   const int16_t* draw_factors;

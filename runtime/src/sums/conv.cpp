@@ -19,7 +19,7 @@ struct TileWork {
   const Bands& bands;
   const int64_t* taps;  // byte offsets
   const int16_t* weights;
-  const Epilogue* epilogues;  // one a block
+  const Epilogue* epilogues;  // one per block
   int16_t* drawn;             // where the first chunk draws the weights as it uses them, or null
 
   /// Windows [begin, end) of a band, times one block of outputs.

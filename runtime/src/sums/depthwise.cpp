@@ -17,7 +17,7 @@ constexpr int64_t kRowUnit = 16;      // words of a row: a multiple of it
 enum class Pairing {
   kRows,     ///< those of two neighbouring rows: stride 1
   kColumns,  ///< two neighbours of a row: a column stride of 2
-  kNone      ///< one pixel a word: any stride and dilation
+  kNone      ///< one pixel per word: any stride and dilation
 };
 
 Pairing pairing_of(const ConvSpec& conv) {

@@ -1,4 +1,4 @@
-// Convolutions with one input channel a group: docs/psb-ops.md, "Sum".
+// Convolutions with one input channel per group: docs/psb-ops.md, "Sum".
 //
 // All products of an output are one exact block, so that they may be paired in any way. Two weights
 // share a word of two pixels: pixels of neighbouring rows at stride 1, where one pass over the

@@ -35,7 +35,7 @@ struct RowWork {
   const int32_t* packed;
   const int64_t* taps;
   const int16_t* weights;
-  const Epilogue* epilogues;  // one a block
+  const Epilogue* epilogues;  // one per block
 
   void chunk(size_t number, int64_t begin, int64_t end) const {
     const OutputBlock& block = run.weights.lanes().blocks()[number];

@@ -99,7 +99,7 @@ class BlockDraw {
   bool tile_draws() const {
     return kernels_.tile_draws && args_.sampler == 0 && !args_.carried && args_.vectors != 3;
   }
-  /// Lets a tile draw the vectors of `pair` and those behind, one a pair of its own.
+  /// Lets a tile draw the vectors of `pair` and those behind, one per pair of its own.
   void drawn_by_tile(int64_t pair, Ahead* ahead) const;
 
   void operator()(int64_t pair_begin, int64_t pair_end) {

@@ -1,4 +1,4 @@
-// The order in which a channel's weights stand in tiles: two a word, words in exact blocks.
+// The order in which a channel's weights stand in tiles: two per word, words in exact blocks.
 //
 // Which block a weight belongs to is defined by docs/psb-ops.md, "Sum". How the weights of a block
 // are paired is free, for a block's sum is exact.

@@ -16,7 +16,7 @@ namespace reluflow {
 /// How a node's products are summed.
 enum class Path {
   kTiles,       ///< tiles of 64 output channels
-  kDepthwise,   ///< one input channel a group
+  kDepthwise,   ///< one input channel per group
   kPerProduct,  ///< every product draws its own bits
 };
 

@@ -1,4 +1,4 @@
-"""One thread a process: small networks gain nothing from more, and tests run side by side."""
+"""One thread per process: small networks gain nothing from more, and tests run side by side."""
 
 import torch
 

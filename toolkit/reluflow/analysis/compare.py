@@ -55,7 +55,7 @@ def compare_models(
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:
-        One comparison a site, in graph order.
+        One comparison per site, in graph order.
 
     Raises:
         ModelError: the two models do not have the same sites.
@@ -140,7 +140,7 @@ def check_sites(left: Pipeline, right: Pipeline) -> None:
 def _run_both(left: Pipeline, right: Pipeline) -> tuple[list[int], list[np.ndarray]]:
     """Feed both models the same batches.
 
-    Returns the number of differing samples and the flips of each unit, one a site.
+    Returns the number of differing samples and the flips of each unit, one per site.
     """
     differing = [0] * len(left.sites)
     flips = [np.zeros(0, np.int64) for _ in left.sites]

@@ -72,7 +72,7 @@ class SeriesReport(TableFace[SiteSeries]):
         data: the data all were run on.
         hash: how patterns were identified.
         n_inputs: number of inputs.
-        sites: one a site, in graph order.
+        sites: one per site, in graph order.
         mean_distances: `(k, k)` mean of D over the sites.
         run: how it was run.
         notes: sentences the reader should know.
@@ -133,7 +133,7 @@ def compare_series(
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:
-        One series a site, in graph order.
+        One series per site, in graph order.
 
     Raises:
         OptionError: fewer than two models.

@@ -20,7 +20,7 @@ def find_classes(labels: Any, source: DataSource) -> Classes:
     """Return the classes of the inputs and where they came from; None and "" without.
 
     Args:
-        labels: one whole number an input, or a file as for `read_labels`; None looks for an
+        labels: one whole number per input, or a file as for `read_labels`; None looks for an
             array "label" or "labels" in the .npz that the inputs come from.
         source: the inputs.
 

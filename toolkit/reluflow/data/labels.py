@@ -30,7 +30,7 @@ def read_labels(
         `(n,)` class numbers.
 
     Raises:
-        DataError: no such file or array, or it does not hold one whole number an input.
+        DataError: no such file or array, or it does not hold one whole number per input.
     """
     file = Path(path)
     if _begins_as_idx(file):

@@ -130,7 +130,7 @@ def choose_activation_bits(
         model: the float model.
         source: inputs that stand for those to come; read twice.
         options: of the conversion; its `x_bits` and `x_exponents` do not matter.
-        size: inputs a run.
+        size: inputs per run.
         threads: of ONNX Runtime.
         native: run the native library: True, never (False), or where it is there.
 

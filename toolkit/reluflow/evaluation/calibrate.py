@@ -30,7 +30,7 @@ def calibrate(
         model: the float model.
         source: inputs that stand for those to come.
         options: of the conversion; `x_bits` and what is converted matter.
-        size: inputs a run.
+        size: inputs per run.
         threads: of ONNX Runtime.
 
     Returns:
@@ -80,7 +80,7 @@ def largest_values(
         model: the float model.
         source: inputs that stand for those to come.
         options: of the conversion; what is converted matters.
-        size: inputs a run.
+        size: inputs per run.
         threads: of ONNX Runtime.
 
     Raises:

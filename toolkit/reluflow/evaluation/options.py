@@ -19,7 +19,7 @@ class EvaluationOptions:
         seeds: number of seeds (0, 1, ...) that error bars are made of.
         int8: compare with ONNX Runtime's static int8 of the float model.
         sensitivity: number of samples at which layers are tried alone, None: not at all.
-        batch_size: inputs a run; the model's own, or 64.
+        batch_size: inputs per run; the model's own, or 64.
         threads: of ONNX Runtime; all by default.
         metric: "accuracy", "iou", "r2", "rmse", "mae" or "correlation"; None: what suits the
             output. Beside a function it is the name that results show.

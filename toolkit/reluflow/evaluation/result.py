@@ -18,7 +18,7 @@ class LayerCost:
         weights: number of weights.
         zeros: how many of them are 0.
         bits_per_weight: stored bits, exponents and padding included.
-        shift_adds: for one input and one sample a weight; None where shapes do not tell.
+        shift_adds: for one input and one sample per weight; None where shapes do not tell.
         adds: whether it adds another tensor to its sum before the activation.
         activation: what is fused: "none", "relu" or "clip".
         x_exponent: the calibrated exponent, None: taken from each run.
@@ -48,8 +48,8 @@ class PsbDescription:
         file_bytes: bytes of the model, external data included.
         weights: number of weights of all PSB operators.
         zeros: how many of them are 0.
-        bits_per_weight: stored bits a weight, all operators together.
-        shift_adds: for one input and one sample a weight; None where shapes do not tell.
+        bits_per_weight: stored bits per weight, all operators together.
+        shift_adds: for one input and one sample per weight; None where shapes do not tell.
         layers: the PSB operators in graph order.
         successions: sentences on multiplications without a switch between.
     """
@@ -99,7 +99,7 @@ class SamplePoint:
         samples: n.
         mean: over the seeds.
         std: standard deviation over the seeds (n - 1 in the denominator), 0 for one seed.
-        values: one a seed.
+        values: one per seed.
         more: means of the other metrics, in the order of `Evaluation.more`.
         outputs: the error of each output; empty where no float model was given.
         sampler: how the samples were drawn.
@@ -194,8 +194,8 @@ class Evaluation:
         float_bytes: its size.
         int8_value: the metric of ONNX Runtime's static int8 of it, None where not asked for.
         int8_bytes: its size.
-        sensitivity: one a layer; empty where not asked for.
-        saturation: one a layer, over all inputs in nearest mode.
+        sensitivity: one per layer; empty where not asked for.
+        saturation: one per layer, over all inputs in nearest mode.
         native: whether the native library ran; else the same draws were baked into the weights.
         notes: sentences on what to know.
         task: the sentence that says how the output was read.

@@ -31,12 +31,12 @@ def measure_saturation(
         source: the inputs.
         samples: n of the run; 0 is nearest mode.
         seed: of the run.
-        size: inputs a run.
+        size: inputs per run.
         threads: of ONNX Runtime.
         native: run the native library: True, never (False), or where it is there.
 
     Returns:
-        One record an operator, in graph order.
+        One record per operator, in graph order.
 
     Example:
         >>> import onnx.parser

@@ -41,7 +41,7 @@ def _join(out, site, keys):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _join_all(out, jobs):  # type: ignore[no-untyped-def]
-    """Run `_join` for each row of jobs: site, address of the keys, positions an input."""
+    """Run `_join` for each row of jobs: site, address of the keys, positions per input."""
     for row in jobs:
         keys = carray(pointer(row[1]), (out.shape[0], row[2], 2), np.uint64)
         _join(out, row[0], keys)

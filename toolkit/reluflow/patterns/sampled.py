@@ -69,7 +69,7 @@ def group_entropy(bits: NDArray[np.bool_]) -> GroupEntropy | None:
     estimate of `effective_patterns`.
 
     Args:
-        bits: `(n, units)`, one row a sample.
+        bits: `(n, units)`, one row per sample.
 
     Returns:
         None for fewer than 64 samples: 256 patterns cannot be told from so few.
@@ -96,14 +96,14 @@ def class_distances(bits: NDArray[np.bool_], labels: NDArray[np.int64]) -> Class
     pairs that differ there.
 
     Args:
-        bits: `(n, columns)`, one row an input: units, or units at several positions.
+        bits: `(n, columns)`, one row per input: units, or units at several positions.
         labels: `(n,)` classes.
 
     Returns:
         None where there is no pair of one class or none of two.
 
     Raises:
-        OptionError: not one label an input.
+        OptionError: not one label per input.
 
     Example:
         >>> bits = np.array([[0, 0], [0, 1], [1, 1], [1, 1]], bool)
@@ -133,15 +133,15 @@ def class_overlap(
     i among the samples of each class; mean over all groups of 4 neighbouring units.
 
     Args:
-        bits: `(n, positions * units)`, one row an input.
+        bits: `(n, positions * units)`, one row per input.
         labels: `(n,)` classes.
-        positions: samples an input.
+        positions: samples per input.
 
     Returns:
         None where fewer than two classes have at least 4 inputs.
 
     Raises:
-        OptionError: not one label an input.
+        OptionError: not one label per input.
 
     Reference: thesis eq. 3.7.
     """

@@ -1,4 +1,4 @@
-"""The random words of the default hash: two 64-bit words a unit, from a counter and a seed."""
+"""The random words of the default hash: two 64-bit words per unit, from a counter and a seed."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def unpack(
 
 
 def bits_per_weight(code: PsbCode) -> float:
-    """Return the stored bits a weight, padding and the channels' exponents included.
+    """Return the stored bits per weight, padding and the channels' exponents included.
 
     Args:
         code: the weight code.

@@ -135,7 +135,7 @@ def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
 def _carried_offsets(
     code: PsbCode, n: int, seed: int, stream: int, position: int | None
 ) -> NDArray[np.int64]:
-    """Return r of every weight, flat: (U + n c) mod 2^16 with one U a channel."""
+    """Return r of every weight, flat: (U + n c) mod 2^16 with one U per channel."""
     channels = np.arange(code.shape[0], dtype=np.uint32)
     u = random_bits32(channels, seed, stream, position).astype(np.int64) & _P16_MASK
     return ((u[:, None] + n * carried_probability16(code)) & _P16_MASK).reshape(-1)

@@ -36,7 +36,7 @@ def shift_add_dot(
         position: flat output position for draws per product, None for draws per run.
 
     Returns:
-        One whole number a channel, the same as `integer_weights(...) @ x_int`.
+        One whole number per channel, the same as `integer_weights(...) @ x_int`.
 
     Raises:
         OptionError: an option is not among the accepted ones.
@@ -72,7 +72,7 @@ def shift_add_dot(
 
 
 def _shift_add(x: int, shift: int, bits: list[bool]) -> int:
-    """Return x times the sampled magnitude, adding x at most once a sample."""
+    """Return x times the sampled magnitude, adding x at most once per sample."""
     if shift >= 0:
         return sum(x << (shift + bit) for bit in bits)
     full = 1 << -shift

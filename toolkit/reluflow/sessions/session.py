@@ -90,7 +90,7 @@ class Session:
             shrink: give memory back to the system that the session would keep for its next run.
 
         Returns:
-            One array an output, memory owned by ONNX Runtime (no copy is made).
+            One array per output, memory owned by ONNX Runtime (no copy is made).
 
         Raises:
             DataError: ONNX Runtime refuses the inputs, or a node fails on them.

@@ -20,7 +20,7 @@ class StoppableRun:
 
     Python looks at signals only between its own instructions, and a run is one of them however
     long it takes. So the main thread lets another one run and waits, where signals are heard;
-    that costs two changes of thread a run. ONNX Runtime looks at its
+    that costs two changes of thread per run. ONNX Runtime looks at its
     flag before each node, those inside Loop, If and Scan included.
     """
 

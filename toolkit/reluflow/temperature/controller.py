@@ -24,7 +24,7 @@ _LOG_MAX_RATE = math.log(MAX_RATE)
 class ActCool:
     """Gives the learning rate at which one step has the scheduled temperature.
 
-    It knows no framework: before every optimizer step ask `next_rate`; after the steps for
+    It knows no framework: before every optimiser step ask `next_rate`; after the steps for
     which `wants_distance` holds, tell the measured D by `observe`. The model of D is the
     log-normal one. A full fit is made at the first step, and again where probes contradict
     the model; between fits a probe moves mu alone. The fit starts from a fixed lattice of

@@ -32,7 +32,7 @@ struct Drawing {
   __m128i left;        // log2 n
   __m128i carry_left;  // log2 n, and 8 more where only c >> 8 is stored
   __m128i right;       // 14 - log2 n
-  int words;           // random words a weight of the binomial sampler: n / 2, at least 1
+  int words;           // random words per weight of the binomial sampler: n / 2, at least 1
   __mmask32 halves;    // halves of a word that it uses: both but for n = 1
 
   explicit Drawing(const DrawArgs& d)

@@ -1,4 +1,4 @@
-"""Recipe: ONNX Runtime 1.32.0 (quantizer, optimiser) and onnxconverter-common 1.16.0 (float16).
+"""Recipe: ONNX Runtime 1.32.0 (quantiser, optimiser) and onnxconverter-common 1.16.0 (float16).
 
 They rewrite files that torch_export.py made, so run that one first.
 

@@ -181,7 +181,7 @@ def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
 
 
 def steered(**settings: Any) -> type[Plain]:
-    """Return a module that hands Lightning a bare scheduler: called once an epoch."""
+    """Return a module that hands Lightning a bare scheduler: called once per epoch."""
 
     class Steered(Plain):
         def configure_optimizers(self) -> Any:

@@ -1,4 +1,4 @@
-"""Accelerate calls the scheduler once a process and counts on its own; rates stay right."""
+"""Accelerate calls the scheduler once per process and counts on its own; rates stay right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fresh_state() -> Iterator[None]:
 
 
 def run(total: int | None, *, accumulate: int = 1, adjust: bool = True, **options: Any) -> Any:
-    """Train 12 optimizer steps in Accelerate's loop; return scheduler and wanted bits."""
+    """Train 12 optimiser steps in Accelerate's loop; return scheduler and wanted bits."""
     plugin = GradientAccumulationPlugin(num_steps=accumulate, adjust_scheduler=adjust)
     accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
     batches = vectors(12 * accumulate)

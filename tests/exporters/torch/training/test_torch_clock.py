@@ -1,4 +1,4 @@
-"""One clock: calls of the scheduler and steps of the optimizer that go apart are told."""
+"""One clock: calls of the scheduler and steps of the optimiser that go apart are told."""
 
 from __future__ import annotations
 

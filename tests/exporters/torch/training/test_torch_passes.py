@@ -22,7 +22,7 @@ Loop = Callable[[nn.Module, Optimizer, Batches], Iterator[None]]
 
 
 class Sam(Optimizer):
-    """Sharpness-aware minimisation as its authors' followers write it, around another optimizer."""
+    """Sharpness-aware minimisation as its authors' followers write it, around another optimiser."""
 
     def __init__(self, weights: Any, lr: float, rho: float = 0.5) -> None:
         super().__init__(weights, {"rho": rho, "lr": lr})

@@ -45,7 +45,7 @@ IGNORE_THE_RATE = {"Rprop", "ASGD"}
 
 
 def prepared(name: str, steps: int) -> tuple[nn.Module, Optimizer, torch.Tensor]:
-    """Return a model and its optimizer after some steps, with gradients for the next one."""
+    """Return a model and its optimiser after some steps, with gradients for the next one."""
     model = mlp()
     optimizer = OPTIMIZERS[name](model.parameters())
     batches = vectors(steps + 1)

@@ -26,7 +26,7 @@ class SiteBits:
 
     Attributes:
         bits: `(inputs, positions * units)`.
-        positions: samples an input.
+        positions: samples per input.
         labels: `(inputs,)` classes of the inputs, None without labels.
     """
 

@@ -27,7 +27,7 @@ def read_back(
     top patterns run through the model once more.
 
     Args:
-        reports: one a site, without bits.
+        reports: one per site, without bits.
         sites: the accumulators of the same sites.
         pipeline: after its run.
 

@@ -100,7 +100,7 @@ class GradedMeasures:
             its inputs apart.
         sampled_positions: samples of each that are in it.
         input_distance: mean Hamming distance of two inputs at the same position.
-        group_entropy_bits: entropy of groups of 8 units, bits a unit, in [0, 1].
+        group_entropy_bits: entropy of groups of 8 units, bits per unit, in [0, 1].
         redundancy: share of the units' entropy that the units of a group tell about each
             other, in [0, 1].
         classes: where labels were given and enough inputs of two classes are in the sample.
@@ -212,7 +212,7 @@ class RunDescription:
     Attributes:
         started: local time, ISO 8601.
         seconds: stage -> wall time in seconds ("inference", "hashing", "counting", "total").
-        batch_size: inputs a call.
+        batch_size: inputs per call.
         threads: threads of ONNX Runtime and of the hashing.
         versions: package -> version.
         machine: processor and system in a few words.
@@ -344,7 +344,7 @@ class ComparisonReport(TableFace[SiteComparison]):
         second: the second model.
         data: the data both were run on.
         n_inputs: number of inputs.
-        sites: one a pair of sites, in graph order.
+        sites: one per pair of sites, in graph order.
         mean_distance: mean of D over the sites, in [0, 1].
         run: how it was run.
         notes: sentences the reader should know.

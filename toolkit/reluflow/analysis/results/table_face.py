@@ -17,7 +17,7 @@ _MOST_NAMES = 8
 
 
 class TableFace(Generic[Site]):
-    """A report of one row a site.
+    """A report of one row per site.
 
     `report["relu1"]` is the row of a site, by its name or its number; `str(report)` is a table,
     and a notebook shows it as one.
@@ -83,7 +83,7 @@ class TableFace(Generic[Site]):
         )
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a site and one column a measure.
+        """Return one row per site and one column per measure.
 
         Numbers of a list, such as `unit_active_counts`, make a column of lists; nested results
         give columns of their own, as in `site_name`.

@@ -24,7 +24,7 @@ class SiteAccumulator:
     """Takes in the patterns of one tapped site, batch after batch.
 
     The samples of a site are numbered in the order seen. `segments` maps that number back to
-    the input: a list of (first sample, first input, samples an input), one entry as long as
+    the input: a list of (first sample, first input, samples per input), one entry as long as
     every input shows the site and all have the same size; None where the samples of one
     input are not adjacent.
 
@@ -133,7 +133,7 @@ class SiteAccumulator:
 
     @property
     def positions(self) -> int | None:
-        """Samples an input, None where that varies or cannot be told."""
+        """Samples per input, None where that varies or cannot be told."""
         sizes = {positions for _, _, positions in self.segments or ()}
         return sizes.pop() if len(sizes) == 1 else None
 

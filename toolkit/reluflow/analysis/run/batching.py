@@ -31,7 +31,7 @@ def choose_batch_size(
             size only a run can tell.
 
     Returns:
-        Inputs a run, from 1 on.
+        Inputs per run, from 1 on.
 
     Raises:
         OptionError: the batch size asked for is not the one the model is made for.
@@ -54,7 +54,7 @@ def fitting(feeds: Mapping[str, np.ndarray], first_bytes: int, batch_size: int) 
     Args:
         feeds: a batch.
         first_bytes: bytes of the input that the batch size was chosen by.
-        batch_size: inputs a run.
+        batch_size: inputs per run.
     """
     n = len(next(iter(feeds.values())))
     each = sum(array.nbytes for array in feeds.values()) / n

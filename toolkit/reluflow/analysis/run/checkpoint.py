@@ -28,7 +28,7 @@ class Checkpoint:
 
     Attributes:
         next_input: index of the first input not yet analysed.
-        sites: one state a site (`SiteAccumulator.state`).
+        sites: one state per site (`SiteAccumulator.state`).
         extra: whatever else the pipeline keeps.
         tables: folder with one snapshot a table, `table-000` and so on.
     """

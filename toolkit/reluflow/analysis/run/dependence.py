@@ -64,7 +64,7 @@ def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool)
     Args:
         source: where to get a second input from where the batch has one.
         feeds: the first batch.
-        batch_size: inputs a run; more are not held at once, two apart.
+        batch_size: inputs per run; more are not held at once, two apart.
         fixed: whether the model takes batches of that size only.
     """
     n = len(next(iter(feeds.values())))
@@ -238,7 +238,7 @@ def describe_dependence(trial: Trial, names: Sequence[str], batch_size: int) -> 
     Args:
         trial: of `find_dependence`.
         names: of all sites.
-        batch_size: inputs a run of the analysis.
+        batch_size: inputs per run of the analysis.
     """
     notes = []
     for kind, text in (

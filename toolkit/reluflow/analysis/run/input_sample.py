@@ -25,7 +25,7 @@ class InputSample:
 
     Which inputs these are depends on the seed and their numbers alone: not on batches,
     interruptions or the order of merging. At a convolutional site some positions are kept, the
-    same for all inputs, at most 2^14 bits an input. A site whose inputs differ in their number
+    same for all inputs, at most 2^14 bits per input. A site whose inputs differ in their number
     of positions, or whose graph mixes them, keeps none.
 
     Attributes:

@@ -17,7 +17,7 @@ class AnalysisOptions:
     """Settings of an analysis; the defaults serve most models.
 
     Attributes:
-        batch_size: inputs a run; by default the model's own, else as many as keep the
+        batch_size: inputs per run; by default the model's own, else as many as keep the
             pre-activations of one run under 256 MB, 64 at most.
         threads: threads of ONNX Runtime and of the hashing; the process' cores by default.
         smooth: also look at smooth activations (Gelu, Silu, ...) as switches at 0.
@@ -25,7 +25,7 @@ class AnalysisOptions:
         seed: of the random words.
         table_size: slots of the thesis' table.
         memory_limit_bytes: all counting tables together; beyond it they spill to disk.
-        top: most frequent patterns kept a site.
+        top: most frequent patterns kept per site.
         behind: look at a plain Relu behind the switch, where its bits are the same, so that
             ONNX Runtime can fuse it; False looks at every pre-activation itself.
         native: hash inside the model with the native library: True, never (False), or where

@@ -230,7 +230,7 @@ class Pipeline:
             pool: threads for the hashing.
 
         Returns:
-            One `(n_samples, 2)` array of fingerprints a site, None where it did not run.
+            One `(n_samples, 2)` array of fingerprints per site, None where it did not run.
         """
         n_inputs = len(next(iter(feeds.values())))
         if not self.done:

@@ -21,7 +21,7 @@ class Shown:
 
     Attributes:
         outputs: output name -> array.
-        hashed: one entry a site: the outputs that hold its fingerprints, None where its
+        hashed: one entry per site: the outputs that hold its fingerprints, None where its
             pre-activations are shown.
     """
 

@@ -186,7 +186,7 @@ def rechunk(pieces: Iterable[Batch], batch_size: int) -> Iterator[Batch]:
 
     Args:
         pieces: batches of any length.
-        batch_size: samples a batch.
+        batch_size: samples per batch.
 
     Returns:
         Batches of `batch_size` samples; shorter at the end and where sample shapes change.

@@ -35,7 +35,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
         plan: the choices.
 
     Returns:
-        `(height, width, channels)` uint8, RGB or gray.
+        `(height, width, channels)` uint8, RGB or grey.
 
     Raises:
         DataError: the file is no image that can be decoded to its end, or is too large.
@@ -57,7 +57,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Rescale 16-bit gray to 8 bits, 65535 to 255; other modes pass as they are."""
+    """Rescale 16-bit grey to 8 bits, 65535 to 255; other modes pass as they are."""
     if image.mode == "P":
         return image.convert("RGBA")
     if image.mode == "F":

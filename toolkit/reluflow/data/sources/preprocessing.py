@@ -30,7 +30,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 class Preprocessing:
     """How bytes become what the model wants. None: taken from the model's input.
 
-    The steps, in this order: decode, turn by EXIF, convert to RGB or gray, resize, crop,
+    The steps, in this order: decode, turn by EXIF, convert to RGB or grey, resize, crop,
     channel order, `(byte * scale - mean) / std`, layout. For a model whose input is an
     integer type the bytes stay as they are.
 
@@ -40,7 +40,7 @@ class Preprocessing:
             just cover `size`, then crop its centre to `crop`, to what the model wants or to `size`.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos" (Pillow's).
         crop: (height, width) of a centre crop after resizing.
-        mean: one a channel, on the [0, 1] scale, in the order of the model's channels.
+        mean: one per channel, on the [0, 1] scale, in the order of the model's channels.
         std: likewise, above zero.
         scale: factor for the bytes.
         channel_order: "rgb", "bgr" or "gray".
@@ -107,7 +107,7 @@ class Plan:
         size: (height, width) of the resize, None to leave images as they are.
         crop: (height, width) of the final centre crop, None for none.
         channel_order: "rgb", "bgr" or "gray".
-        layout: "nchw", "nhwc", "nhw" (gray without a channel axis), "flat" (channels first,
+        layout: "nchw", "nhwc", "nhw" (grey without a channel axis), "flat" (channels first,
             then rows, in one axis).
     """
 
@@ -142,7 +142,7 @@ class Plan:
         """Turn bytes into what the model wants.
 
         Args:
-            pixels: `(n, height, width, channels)` uint8, RGB or gray.
+            pixels: `(n, height, width, channels)` uint8, RGB or grey.
 
         Returns:
             `(n, ...)` of the input's type and layout, C-contiguous.

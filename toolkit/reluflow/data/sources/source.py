@@ -47,7 +47,7 @@ class DataSource(ABC):
         """Yield input name -> `(n, ...)` array, C-contiguous, in native byte order.
 
         Args:
-            batch_size: samples a batch; the last batch may be shorter.
+            batch_size: samples per batch; the last batch may be shorter.
             start: the first sample.
 
         Returns:
@@ -135,7 +135,7 @@ class DataSource(ABC):
 
 
 class ColumnSource(DataSource):
-    """One column an input, all of the same length."""
+    """One column per input, all of the same length."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ class InputSpec:
     Attributes:
         name: the tensor's name in the graph.
         dtype: the element type as a numpy dtype.
-        shape: one entry a dimension: a size, the name of a symbolic size, or None
+        shape: one entry per dimension: a size, the name of a symbolic size, or None
             where the model says nothing; None as a whole when even the rank is unknown.
             The first dimension is the batch.
     """

@@ -39,9 +39,9 @@ class Equivalence:
     """What two models gave on the same random inputs.
 
     Attributes:
-        outputs: one an output of the old model; empty where nothing could be compared.
+        outputs: one per output of the old model; empty where nothing could be compared.
         accepted: largest accepted difference, a share of an output's largest value.
-        inputs: what was fed, one text a run.
+        inputs: what was fed, one text per run.
         reason: why nothing could be compared, "" where it was.
         too_slow: whether the reason is that one run took too long.
     """

@@ -26,7 +26,7 @@ def run_within(
             and Scan included: one node that takes longer is waited for.
 
     Returns:
-        One array an output.
+        One array per output.
 
     Raises:
         TooSlow: the run took longer.

@@ -1,4 +1,4 @@
-"""What attributes the operators of our own domain accept: one table a kind of operator."""
+"""What attributes the operators of our own domain accept: one table per kind of operator."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class PsbNode:
         activation: "none", "relu" or "clip".
         zeros: weights that are 0.
         stored_bytes: bytes of bit planes and exponents.
-        positions: outputs a channel for one input of the model; None where shapes do not tell.
+        positions: outputs per channel for one input of the model; None where shapes do not tell.
     """
 
     name: str
@@ -94,7 +94,7 @@ class PsbNode:
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits a weight, exponents and padding included."""
+        """Stored bits per weight, exponents and padding included."""
         return 8 * self.stored_bytes / self.weights
 
     def shift_adds(self, samples: int) -> int | None:

@@ -80,7 +80,7 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
 
     Args:
         model: the float model, not changed.
-        options: settings; the defaults store 9 bits a weight.
+        options: settings; the defaults store 9 bits per weight.
 
     Returns:
         The converted model and the lists of what was done and what was not.

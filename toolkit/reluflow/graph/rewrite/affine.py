@@ -1,4 +1,4 @@
-"""Nodes with one factor and one shift a channel: BatchNormalization, Mul, Add and the like."""
+"""Nodes with one factor and one shift per channel: BatchNormalization, Mul, Add and the like."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _trains(editor: Editor, node: NodeProto) -> bool:
 
 
 def read_arithmetic(editor: Editor, node: NodeProto, x: str, rank: int) -> Affine | None:
-    """Read Mul, Div, Add or Sub of a tensor and a constant a channel, None where it is none.
+    """Read Mul, Div, Add or Sub of a tensor and a constant per channel, None where it is none.
 
     Args:
         editor: the model.

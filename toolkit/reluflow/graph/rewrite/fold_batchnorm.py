@@ -39,7 +39,7 @@ class Folded:
 
     Attributes:
         node: its name, else its output's.
-        op: "BatchNormalization", or "Mul", "Div", "Add", "Sub" with a constant a channel.
+        op: "BatchNormalization", or "Mul", "Div", "Add", "Sub" with a constant per channel.
         into: names of the nodes that do its work now.
     """
 
@@ -72,7 +72,7 @@ def fold_batchnorm(model: Model) -> FoldResult:
     and b = B - mean a; in front of a linear operator W (a x + b) + c becomes (W a) x + (W b + c).
     Conv, ConvTranspose (grouped and depthwise too), Gemm and MatMul take it up. In front of a
     Conv it is exact only without zero padding, or with b = 0. Multiplications and additions
-    of one constant a channel behind a Conv, a Gemm or a BatchNormalization are folded alike.
+    of one constant per channel behind a Conv, a Gemm or a BatchNormalization are folded alike.
     Weights that other nodes read too are copied. Nodes in subgraphs stay. Nodes in between that
     do nothing (Identity, Dropout of inference, Cast to the same type, Reshape to the same shape,
     pairs of Transpose) are taken out. Initializers that callers may replace are constants after
@@ -257,7 +257,7 @@ def _fold_into_norm(
 
 
 def _fold_arithmetic(editor: Editor, node: NodeProto) -> str:
-    """Fold a constant a channel into the operator in front; return its name, "" if none can."""
+    """Fold a constant per channel into the operator in front; return its name, "" if none can."""
     for position in range(len(node.input)):
         others = [name for place, name in enumerate(node.input) if place != position]
         if not others or any(editor.constant(name) is None for name in others):

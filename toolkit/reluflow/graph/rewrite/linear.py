@@ -89,7 +89,7 @@ class Linear:
         return values if self.transposed else values[:, None]
 
     def _grouped(self, values: F64, rows: int) -> F64:
-        """Spread one number a channel over `rows` rows, each of which sees one group."""
+        """Spread one number per channel over `rows` rows, each of which sees one group."""
         per_group = values.reshape(self.group, -1)
         spread = np.repeat(per_group, rows // self.group, axis=0)
         return spread.reshape(*spread.shape, *[1] * (self.weight.ndim - 2))
@@ -154,7 +154,7 @@ def _read_bias(editor: Editor, linear: Linear) -> Linear | Reason:
 
 
 def _read_add(editor: Editor, linear: Linear) -> None:
-    """Find the Add behind a MatMul that adds one number an output."""
+    """Find the Add behind a MatMul that adds one number per output."""
     output = linear.node.output[0]
     reader = editor.sole_reader(output)
     if reader is None or reader.op_type != "Add" or domain_of(reader.domain) or editor.opset < 7:

@@ -18,7 +18,7 @@ PREFIX = "reluflow."
 def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
     """Write per-site metrics to the site's node; nothing else changes.
 
-    A node of a local function stands for one site a call: there the site's scope comes
+    A node of a local function stands for one site per call: there the site's scope comes
     between the prefix and the key.
 
     Args:

@@ -37,7 +37,7 @@ class HashTapsResult:
 
     Attributes:
         model: the rewritten model; it needs the native library to run.
-        hashed: one entry a tap, None where the tap stays as it is (no float32 tensor).
+        hashed: one entry per tap, None where the tap stays as it is (no float32 tensor).
     """
 
     model: Model
@@ -47,7 +47,7 @@ class HashTapsResult:
 def hash_taps(
     model: Model, taps: Sequence[Tap], *, keep: Collection[str], seed: int
 ) -> HashTapsResult:
-    """Put a PatternHash behind every float32 tap, so that 16 bytes a sample leave the session.
+    """Put a PatternHash behind every float32 tap, so that 16 bytes per sample leave the session.
 
     Args:
         model: the tapped model, not changed.

@@ -28,7 +28,7 @@ def apply_rule(node: Node, values: list[_Array | None]) -> _Array | None:
 
     Args:
         node: any node.
-        values: one an input; None for an input left out.
+        values: one per input; None for an input left out.
     """
     rule = RULES.get(node.op)
     known = [value for value in values if value is not None]

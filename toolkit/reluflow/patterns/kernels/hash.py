@@ -110,7 +110,7 @@ def _pack_bits(typingctx, x, groups, threshold, bits):  # type: ignore[no-untype
     """Write the bits `x > threshold` of `64 * groups` elements; return if any may be non-finite.
 
     Args: address of the elements (in the type of `threshold`), number of groups of 64,
-    threshold, address of the bits (8 bytes a group). The sum of all elements is kept: it stays
+    threshold, address of the bits (8 bytes per group). The sum of all elements is kept: it stays
     non-finite once an element is; a sum that overflows is a false alarm.
     """
     signature = types.boolean(types.uintp, types.intp, threshold, types.uintp)
@@ -223,12 +223,12 @@ def _store_interleaved(e: _Emit, lanes: list[Any], keys: Any) -> None:
 def make_hash_rows(samples: int) -> Any:
     """Return an intrinsic that hashes `samples` samples whose units are neighbours, 1 or 4.
 
-    Its arguments: address of the bits, bit position of the first sample, bits a sample, number
+    Its arguments: address of the bits, bit position of the first sample, bits per sample, number
     of groups of 64 units (the last one padded), address of the `(groups, 4, 64)` uint32 words
     (zero where padded), address of the `(groups * 64,)` int32 active counts, address of the
     `(samples, 4)` uint32 keys, the number 1 (from
     memory: as a constant LLVM would count in two steps), address of what comes next:
-    `LINES_AHEAD` cache lines a sample and group are prefetched.
+    `LINES_AHEAD` cache lines per sample and group are prefetched.
     """
 
     def hash_rows(  # type: ignore[no-untyped-def]

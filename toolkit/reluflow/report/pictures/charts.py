@@ -36,7 +36,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One bar chart: a bar a site, several series on top of each other.
+    """One bar chart: a bar per site, several series on top of each other.
 
     Attributes:
         title: heading.

@@ -71,7 +71,7 @@ def save_layer_time(
 ) -> Path:
     """Draw measures as heatmaps: training time to the right, sites from the input upwards.
 
-    One column of panels a measure, one row a recording; a measure has one scale for all
+    One column of panels per measure, one row a recording; a measure has one scale for all
     recordings. Outliers (0.5 % of the values, where they would hide the others) are red, cells
     that were not measured grey. `patterns` is drawn relative to each site's maximum; the row
     "mean" of the whole model is left out.

@@ -84,7 +84,7 @@ def write_pictures(
 def _bars(
     title: str, names: list[str], sites: Sequence[T], measures: Sequence[Measure[T]]
 ) -> Figure:
-    """Draw one panel of horizontal bars a measure, sites from top to bottom, in one or two rows."""
+    """Draw one panel of bars per measure, sites from top to bottom, in one or two rows."""
     from matplotlib.ticker import MaxNLocator
 
     rows = 1 if len(measures) <= _MOST_IN_A_ROW else 2
@@ -142,7 +142,7 @@ def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
 
 
 def _unit_activity(title: str, names: list[str], report: PatternReport) -> Figure:
-    """Draw the sorted activity shares of each site's units, one row a site."""
+    """Draw the sorted activity shares of each site's units, one row per site."""
     rows = np.zeros((len(names), _QUANTILES))
     for row, site in zip(rows, report.sites, strict=True):
         shares = np.sort(activity(site))

@@ -22,7 +22,7 @@ def layered_table(
     Args:
         headings: title and kind of each column, the site first.
         rows: text and sort key of each cell.
-        sites: one a row.
+        sites: one per row.
 
     Returns:
         `headings` and `rows` of the template.

@@ -63,7 +63,7 @@ class _Column(Generic[T]):
 
 
 def print_table(report: PatternReport | ComparisonReport, console: Console) -> None:
-    """Print one row a site, totals, and the findings and notes below.
+    """Print one row per site, totals, and the findings and notes below.
 
     Columns that do not fit the console's width are left out, the least telling first,
     and named below the table.

@@ -1,1 +1,1 @@
-"""One optimizer step: how many patterns differ between two states of the weights."""
+"""One optimiser step: how many patterns differ between two states of the weights."""

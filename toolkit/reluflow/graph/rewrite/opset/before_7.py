@@ -75,7 +75,7 @@ def _with_axes(node: NodeProto, raising: Raising, missing: int, rank: int) -> li
 
 
 def _prelu(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """One slope a channel stood along axis 1."""
+    """One slope per channel stood along axis 1."""
     x, slope = raising.rank(node.input[0]), raising.rank(node.input[1])
     if x is None or slope is None:
         return Reason("the axes of its slopes are not known")

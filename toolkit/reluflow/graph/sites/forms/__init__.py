@@ -1,1 +1,1 @@
-"""The forms a switch is written in: one file a kind, each a matcher of nodes."""
+"""The forms a switch is written in: one file per kind, each a matcher of nodes."""

@@ -92,7 +92,7 @@ def activation_of(node: Node) -> str:
 
 
 def fused(node: Node, scope: Scope) -> Match | None:
-    """An activation fused into another operator, by ONNX Runtime's optimizer for one."""
+    """An activation fused into another operator, by ONNX Runtime's optimiser for one."""
     kind = activation_of(node).lower()
     found = node.attribute("activation_params")
     parameters = list(found.floats) if found else []
