@@ -4,15 +4,17 @@
 in its package (`reluflow.errors`) what it defines without `_`. Constants have no docstring.
 
 * Everything has a summary: a first line that ends with a full stop.
-* A function, a public method, and a class with an initialiser of its own (in the class's docstring)
+* A function, a public method, and a class with an initialiser of its own (in either docstring)
   describe each parameter under `Args:`; what they give under `Returns:` or `Yields:`, or in a
   summary that begins with "Return", "Tell" or "Yield"; and under `Raises:` each error
-  that they, or a private function of the module that they call, raise. A method that is
-  described so in a base class needs a summary alone.
+  that they, or a private function of the module that they call, raise, or an error of the project
+  that it is one of. A method that is described so in a base class needs a summary alone.
 * A record names its fields under `Attributes:` or `Args:`.
 * A function has an example, `>>>`, that is not skipped. A class has one in its docstring or in
   a public method's. A class that others give, raise or ask for may be shown there instead: then its
-  docstring names, in backticks, a public function, or another public class, with an example.
+  docstring names, in backticks, a public function or class that has an example, and that
+  says the class's name in an annotation, a field, or under `Raises:`, itself or through the public
+  classes that it says there.
 * In the rooms that compute measures, `MEASURING`, what has an example cites a source: the thesis
   or a page of docs/, in its own docstring or in its module's.
 """
@@ -54,10 +56,10 @@ def public_names(module: ModuleType) -> dict[str, Public]:
     return {n: v for n in names if _is_own(v := getattr(module, n))}
 
 
-def lacks(value: Public, public: Mapping[str, Public]) -> list[str]:
+def lacks(value: Public, public: Mapping[str, list[Public]]) -> list[str]:
     """Return what the docstring of a public function or class lacks; nothing where it is complete.
 
-    `public` are all public names, in which a class may be shown.
+    `public` are all public functions and classes by their names; they may show a class.
     """
     found = _class_lacks(value) if isinstance(value, type) else _function_lacks(value)
     is_shown = has_example(value)
@@ -113,7 +115,8 @@ def _function_lacks(value: FunctionType, doc: str | None = None) -> list[str]:
     if gives and not sections.keys() & {"Returns", "Yields"} and not doc.startswith(_GIVING):
         found.append("what it returns")
     named = set(re.findall(r"\w+", sections.get("Raises", "")))
-    return found + [f"error {name}" for name in sorted(_raised(value) - named)]
+    raised = sorted(_raised(value), key=lambda error: error.__name__)
+    return found + [f"error {e.__name__}" for e in raised if named.isdisjoint(_and_bases(e))]
 
 
 def _class_lacks(value: type) -> list[str]:
@@ -126,7 +129,8 @@ def _class_lacks(value: type) -> list[str]:
     found += [f"attribute {n}" for n in _fields(value) if not _lists(listed, n)]
     initialiser = vars(value).get("__init__")
     if isinstance(initialiser, FunctionType) and not _fields(value):
-        found += _function_lacks(initialiser, doc)
+        own = inspect.cleandoc(initialiser.__doc__ or "")
+        found += _function_lacks(initialiser, f"{doc}\n{own}")
     for name, method in _methods(value):
         if any(hasattr(base, name) for base in value.__mro__[1:]):
             found += [] if inspect.getdoc(method) else [f"{name}: a docstring"]
@@ -157,9 +161,14 @@ def _lists(section: str, name: str) -> bool:
     return re.search(rf"^ +\*{{0,2}}{name}(?: \(.+?\))?:", section, re.M) is not None
 
 
-def _raised(value: FunctionType) -> set[str]:
+def _and_bases(error: type) -> set[str]:
+    """Return an error's name and those of the project's errors that it is one of."""
+    return {each.__name__ for each in error.__mro__ if each not in Exception.__mro__}
+
+
+def _raised(value: FunctionType) -> set[type]:
     """Return the errors that a function raises, itself or by private functions of its module."""
-    found: set[str] = set()
+    found: set[type] = set()
     asked = [inspect.unwrap(value)]
     done: list[FunctionType] = []
     while asked:
@@ -168,21 +177,48 @@ def _raised(value: FunctionType) -> set[str]:
         known = function.__globals__
         for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
             if isinstance(node, ast.Raise):
-                error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-                if isinstance(error, ast.Name) and isinstance(known.get(error.id), type):
-                    found |= {error.id} - {"NotImplementedError"}
+                written = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                error = known.get(written.id) if isinstance(written, ast.Name) else None
+                if isinstance(error, type) and not error.__name__.startswith("_"):
+                    found.add(error)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 called = known.get(node.func.id)
                 is_private = node.func.id.startswith("_") and isinstance(called, FunctionType)
                 if is_private and called not in [*done, *asked]:
                     asked.append(called)
-    return {name for name in found if not name.startswith("_")}
+    return found
 
 
-def _is_shown_elsewhere(value: type, public: Mapping[str, Public]) -> bool:
-    named = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.cleandoc(vars(value)["__doc__"] or ""))
-    others = [public[name] for name in named if name in public]
-    return any(other is not value and has_example(other) for other in others)
+def _is_shown_elsewhere(value: type, public: Mapping[str, list[Public]]) -> bool:
+    named = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.getdoc(value) or "")
+    others = [other for n in named for other in public.get(n, ()) if other is not value]
+    return any(has_example(o) and value.__name__ in _said(o, public) for o in others)
+
+
+def _said(value: Public, public: Mapping[str, list[Public]]) -> set[str]:
+    """Return the names of the classes that a public name deals with, directly or not."""
+    found: set[str] = set()
+    asked = [value]
+    while asked:
+        words = {word for text in _annotations(asked.pop()) for word in re.findall(r"\w+", text)}
+        known = (other for word in words - found for other in public.get(word, ()))
+        asked += [other for other in known if isinstance(other, type)]
+        found |= words
+    return found
+
+
+def _annotations(value: Public) -> Iterator[str]:
+    """Yield annotations as text, and the sections on errors."""
+    parts: list[object] = [value]
+    for base in value.__mro__ if isinstance(value, type) else ():
+        parts += [p.fget if isinstance(p, property) else p for p in vars(base).values()]
+        yield from map(str, vars(base).get("__annotations__", {}).values())
+    for part in parts:
+        part = getattr(part, "__func__", part)
+        if isinstance(part, FunctionType):
+            yield from map(str, inspect.unwrap(part).__annotations__.values())
+        if isinstance(part, FunctionType | type):
+            yield _sections(inspect.getdoc(part) or "").get("Raises", "")
 
 
 def _has_source(value: Public) -> bool:

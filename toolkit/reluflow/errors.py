@@ -20,36 +20,81 @@ class ReluflowError(Exception):
 
     Attributes:
         exit_code: of a command that ends with this error.
+
+    Example:
+        >>> import reluflow
+        >>> try:
+        ...     reluflow.load("missing.onnx")
+        ... except reluflow.ReluflowError as error:
+        ...     type(error).__name__, error.exit_code
+        ('ModelError', 2)
     """
 
     exit_code: ClassVar[int] = BAD_INPUT
 
 
 class ModelError(ReluflowError):
-    """The ONNX model cannot be read, checked, rewritten or run."""
+    """The ONNX model cannot be read, checked, rewritten or run; every call may raise it.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> load(b"no model")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        reluflow.errors.ModelError: ...
+    """
 
 
 class EquivalenceError(ModelError):
-    """A rewritten model does not compute what the old one did; its result was not kept."""
+    """A rewritten model does not compute what the old one did; its result was not kept.
+
+    `convert` raises it.
+    """
 
 
 class DataError(ReluflowError):
-    """The input data cannot be read or do not fit the model's inputs."""
+    """The input data cannot be read or do not fit the model's inputs.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> reluflow.analyze("models/fashion_resnet8.onnx", np.zeros((2, 3), np.float32))
+        Traceback (most recent call last):
+        reluflow.errors.DataError: ...
+    """
 
 
 class OptionError(ReluflowError):
-    """An option or argument has a value that is not accepted."""
+    """An option or argument has a value that is not accepted.
+
+    Example:
+        >>> from reluflow.analysis import AnalysisOptions
+        >>> AnalysisOptions(top=-1)
+        Traceback (most recent call last):
+        reluflow.errors.OptionError: top is -1; give a whole number from 0 on.
+    """
 
 
 class OutputError(ReluflowError):
-    """A result cannot be written or read back."""
+    """A result cannot be written or read back.
+
+    Example:
+        >>> from reluflow.report import read_json
+        >>> read_json("missing.json")
+        Traceback (most recent call last):
+        reluflow.errors.OutputError: ...
+    """
 
 
 class DivergenceError(ReluflowError):
-    """The training runs away: no learning rate in range gives the wanted temperature."""
+    """The training runs away: no learning rate in range gives the wanted temperature.
+
+    `ActCool` raises it.
+    """
 
 
 class Interrupted(ReluflowError):
-    """The work was stopped by the user; the message says what is kept."""
+    """The work was stopped by the user; the message says what is kept.
+
+    `Pipeline` raises it.
+    """
 
     exit_code = INTERRUPTED

@@ -48,7 +48,20 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder last through a crash."""
+    """Make renames inside a folder last through a crash.
+
+    Args:
+        folder: a folder that exists.
+
+    Raises:
+        OSError: it cannot be opened, or its disk cannot write.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "a.txt").touch()
+        ...     sync_folder(Path(folder))
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -57,7 +70,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def what_stands_there(target: Path) -> str:
-    """Return what a new file would silently replace, "a link" for instance; "" where nothing."""
+    """Return what a new file would silently replace, "a link" for instance; "" where nothing.
+
+    Args:
+        target: where the file is to go; another file that stands there does not count.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     what_stands_there(Path(folder)), what_stands_there(Path(folder, "new.txt"))
+        ('a folder', '')
+    """
     if target.is_symlink():
         return "a link"
     if target.is_dir():

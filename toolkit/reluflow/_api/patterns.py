@@ -58,7 +58,7 @@ def analyze(
         options: settings; the defaults serve most models.
         preprocessing: of images and idx files.
         limit: analyse the first so many inputs only.
-        labels: classes of the inputs, one whole number each, or a file of them: distances
+        labels: `(n,)` classes of the inputs, whole numbers, or a file of them: distances
             within and between classes are measured too. By default an array "label" or
             "labels" of the .npz that the inputs come from.
         resume: go on where an interrupted run with the same `out` stopped.
@@ -121,6 +121,14 @@ def compare(
 
     Raises:
         ReluflowError: bad models, data or options, in one sentence.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:50]
+        >>> report = reluflow.compare(
+        ...     "models/fashion_resnet8_epoch1.onnx", "models/fashion_resnet8.onnx", images)
+        >>> len(report.sites), 0 < report.mean_distance <= 1
+        (7, True)
 
     Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
     """

@@ -22,7 +22,7 @@ _TRIED = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occurrences:
-    """Where one pattern of one site occurs.
+    """Where one pattern of one site occurs, as `find_occurrences` gives it.
 
     Attributes:
         site: the site's name.
@@ -117,6 +117,20 @@ def find_occurrences(
     Raises:
         OptionError: no such site, or no fingerprint.
         ModelError: a graph that mixes inputs.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> x = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+        >>> [top] = reluflow.analyze(proto, x, options=AnalysisOptions(top=1)).sites[0].top
+        >>> model = load(proto)
+        >>> data = open_data(x, model.inputs)
+        >>> found = find_occurrences(model, data, "y", top.fingerprint, AnalysisOptions())
+        >>> found.inputs.tolist(), found.bits.tolist()
+        ([0, 2], [True, False])
     """
     name, key = _key(wanted)
     [tap], session, size = _open(model, options, [site])

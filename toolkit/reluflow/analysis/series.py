@@ -30,7 +30,7 @@ _MOST_COLUMNS = 6
 
 @dataclass(frozen=True, slots=True)
 class SiteSeries:
-    """One site in all checkpoints, on the same data.
+    """One site in all checkpoints, on the same data; a `SeriesReport` holds one per site.
 
     Attributes:
         name: the site's name in the first checkpoint.
@@ -65,7 +65,7 @@ class SiteSeries:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SeriesReport(TableFace[SiteSeries]):
-    """Checkpoints of one network compared on the same data.
+    """Checkpoints of one network compared on the same data, as `compare_series` gives it.
 
     Attributes:
         models: the checkpoints, in the order given.
@@ -76,6 +76,14 @@ class SeriesReport(TableFace[SiteSeries]):
         mean_distances: `(k, k)` mean of D over the sites.
         run: how it was run.
         notes: sentences the reader should know.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.compare_checkpoints([proto] * 3, np.eye(2, dtype=np.float32))
+        >>> [(site.name, site.patterns) for site in report.sites]
+        [('y', (2, 2, 2))]
     """
 
     models: tuple[ModelDescription, ...]

@@ -25,6 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when all went well, 2 for bad usage or input and for any failure that was not foreseen
         (one sentence on stderr, the traceback too with --debug), 130 after an interrupt.
+
+    Example:
+        >>> import contextlib, io
+        >>> with contextlib.redirect_stdout(io.StringIO()) as text:
+        ...     code = main(["inspect", "models/fashion_resnet8.onnx"])
+        >>> code, "7 sites" in text.getvalue()
+        (0, True)
     """
     if argv is None:
         return supervised(lambda: _run(sys.argv[1:]))

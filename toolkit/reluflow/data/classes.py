@@ -20,12 +20,24 @@ def find_classes(labels: Any, source: DataSource) -> Classes:
     """Return the classes of the inputs and where they came from; None and "" without.
 
     Args:
-        labels: one whole number per input, or a file as for `read_labels`; None looks for an
-            array "label" or "labels" in the .npz that the inputs come from.
+        labels: `(n,)` whole numbers, one per input, or a file as for `read_labels`; None looks
+            for an array "label" or "labels" in the .npz that the inputs come from.
         source: the inputs.
+
+    Returns:
+        `(n,)` int64 classes or None, and the words on their origin that a report shows.
 
     Raises:
         DataError: labels were given that cannot be read or are too few.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> inputs = load("models/fashion_resnet8.onnx").inputs
+        >>> data = open_data("models/fashion_mnist_test_2000.npz", inputs)
+        >>> labels, origin = find_classes(None, data)
+        >>> labels[:4].tolist(), origin
+        ([9, 2, 1, 1], "array 'label' of models/fashion_mnist_test_2000.npz")
     """
     if labels is None:
         return _beside(source)

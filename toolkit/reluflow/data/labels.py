@@ -27,10 +27,14 @@ def read_labels(
         limit: the first so many only.
 
     Returns:
-        `(n,)` class numbers.
+        `(n,)` int64 class numbers.
 
     Raises:
         DataError: no such file or array, or it does not hold one whole number per input.
+
+    Example:
+        >>> read_labels("models/fashion_mnist_test_2000.npz", limit=4).tolist()
+        [9, 2, 1, 1]
     """
     file = Path(path)
     if _begins_as_idx(file):
@@ -58,6 +62,14 @@ def read_answers(
 
     Raises:
         DataError: no such file or array, or it does not hold finite numbers.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/masks.npy", np.ones((3, 2, 2), np.uint8))
+        ...     found = read_answers(f"{folder}/masks.npy")
+        >>> found.shape, found.dtype.name
+        ((3, 2, 2), 'int64')
     """
     file = Path(path)
     if _begins_as_idx(file):
@@ -73,7 +85,17 @@ def read_answers(
 
 
 def has_array(path: str | os.PathLike[str], name: str) -> bool:
-    """Tell whether an .npz holds an array of a name; what cannot be read holds none."""
+    """Tell whether an .npz holds an array of a name; what cannot be read holds none.
+
+    Args:
+        path: of the file, which need not exist.
+        name: of the array.
+
+    Example:
+        >>> file = "models/fashion_mnist_test_2000.npz"
+        >>> has_array(file, "label"), has_array(file, "mask"), has_array("missing.npz", "label")
+        (True, False, False)
+    """
     if not Path(path).is_file():
         return False  # a pipe would be waited for
     try:
@@ -94,10 +116,17 @@ def read_targets(
         limit: the first so many inputs only.
 
     Returns:
-        `(n, ...)` targets.
+        `(n, ...)` float32 targets.
 
     Raises:
         DataError: no such file or array, or it does not hold finite numbers.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/data.npz", price=np.array([1.5, 2.5, 4.0]))
+        ...     read_targets(f"{folder}/data.npz", "price", limit=2).tolist()
+        [1.5, 2.5]
     """
     file = Path(path)
     array = read_array(file, name)

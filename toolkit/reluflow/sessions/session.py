@@ -33,6 +33,9 @@ _NOISE = re.compile(
 def use_library(wanted: bool | None) -> bool:
     """Return whether to run natively: as wanted, or where the library is there (None).
 
+    Args:
+        wanted: True, False, or None for what is there.
+
     Raises:
         OptionError: the library is wanted and missing.
 
@@ -60,7 +63,11 @@ def has_library() -> bool:
 
 
 class Session:
-    """A model that is ready to run on the CPU.
+    """A model that is ready to run on the CPU, as `open_session` gives it.
+
+    Args:
+        session: ONNX Runtime's own session.
+        outputs: names of the outputs to compute, in order.
 
     Attributes:
         outputs: names of the outputs that `run` returns, in order.
@@ -108,6 +115,9 @@ class Session:
 
 def check_threads(threads: int | None) -> None:
     """Refuse a number of threads that cannot be started.
+
+    Args:
+        threads: number of threads; None, the default, is accepted.
 
     Raises:
         OptionError: it is below 1 or above 1024.

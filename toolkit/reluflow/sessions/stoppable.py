@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 
 class RunStopped(KeyboardInterrupt):
-    """A run was ended by `StoppableRun.stop` or by Ctrl-C; it has no result."""
+    """A run of a `Session` was ended by its `stop` or by Ctrl-C; it has no result."""
 
 
 class StoppableRun:

@@ -19,6 +19,9 @@ _PACKAGES = ("numpy", "numba", "onnx", "onnxruntime")
 def describe_model(model: Model) -> ModelDescription:
     """Return the facts of a model that go into every result.
 
+    Args:
+        model: the model as loaded.
+
     Example:
         >>> from reluflow.graph import load
         >>> described = describe_model(load('models/fashion_resnet8.onnx'))

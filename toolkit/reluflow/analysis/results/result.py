@@ -12,7 +12,7 @@ from reluflow.graph import SwitchSite
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """The analysed model.
+    """The analysed model, as `describe_model` gives it.
 
     Attributes:
         path: file name as given, or "<memory>".
@@ -39,7 +39,7 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True)
 class PatternSummary:
-    """One of the most frequent patterns of a site.
+    """One of the most frequent patterns of a site, as listed in a `SiteReport`.
 
     Attributes:
         fingerprint: 32 hexadecimal digits.
@@ -48,7 +48,7 @@ class PatternSummary:
         first_sample: index of the first input that showed it; None where the graph mixes
             the samples of several inputs.
         first_position: which of that input's samples at the site (pixel, row-major), or None.
-        bits: the pattern itself, one character "0" or "1" a unit; "" when the data could not
+        bits: the pattern itself, one character "0" or "1" per unit; "" when the data could not
             be read a second time.
     """
 
@@ -138,7 +138,7 @@ class SiteReport:
         always_on_units: units always active.
         mean_active_fraction: share of active units, mean over samples, in [0, 1].
         unit_active_counts: `(units,)` samples in which each unit was active.
-        nonfinite: pre-activations that were NaN or infinite.
+        nonfinite: number of pre-activations that were NaN or infinite.
         table_load: filled share of the counting table's memory, in [0, 1]; with the thesis
             table its occupancy.
         spilled_bytes: what the counts had to put on disk, 0 when memory sufficed.
@@ -146,6 +146,16 @@ class SiteReport:
         depends_on: what the patterns depend on besides the input itself, found by trying the
             first inputs: "batch" (the inputs beside it), "chance", or "" (nothing found).
         graded: measures that do not saturate; None in reports of earlier versions.
+
+    Example:
+        >>> import reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:16]
+        >>> report = reluflow.analyze("models/fashion_resnet8.onnx", images)
+        >>> site = report.sites[0]
+        >>> site.units, site.positions, site.samples == 16 * site.positions
+        (16, 784, True)
+        >>> site.dead_units == len(site.dead_unit_indices)
+        True
     """
 
     site: SwitchSite
@@ -188,6 +198,8 @@ class SiteReport:
 class GlobalReport:
     """Measures of the global pattern: all sites of one input joined (thesis, Definition 3).
 
+    A `PatternReport` holds it.
+
     Attributes:
         available: False where inputs vary in size; `reason` says it.
         reason: why it is not available, "" otherwise.
@@ -209,10 +221,12 @@ class GlobalReport:
 class RunDescription:
     """How it was run; the only part that differs between two runs of the same analysis.
 
+    A `PatternReport` holds it, and so does every comparison.
+
     Attributes:
         started: local time, ISO 8601.
         seconds: stage -> wall time in seconds ("inference", "hashing", "counting", "total").
-        batch_size: inputs per call.
+        batch_size: inputs per run of the model.
         threads: threads of ONNX Runtime and of the hashing.
         versions: package -> version.
         machine: processor and system in a few words.
@@ -238,12 +252,22 @@ class PatternReport(TableFace[SiteReport]):
         hash: how patterns were identified: {"kind": "random-words-128" or "thesis-64",
             "seed": ..., "table_size": ...}.
         n_inputs: number of inputs analysed.
-        sites: one a tapped switch site, in graph order.
+        sites: one per tapped switch site, in graph order.
         skipped: sites that could not be tapped; `untappable` says why.
         global_pattern: all sites joined.
         run: how it was run.
         notes: sentences the reader should know (non-finite values, spills, skipped inputs).
         labels: where the classes of the inputs came from, "" without.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.analyze(proto, np.eye(2, dtype=np.float32))
+        >>> report.n_inputs, report.global_pattern.patterns, report.sites[0].most_frequent_fraction
+        (2, 2, 0.5)
+        >>> report.to_dict()["sites"][0]["entropy_bits"]
+        1.0
     """
 
     model: ModelDescription
@@ -287,6 +311,8 @@ class PatternReport(TableFace[SiteReport]):
 @dataclass(frozen=True, slots=True)
 class SiteComparison:
     """One site in two models on the same data (docs/spec.md, section 3 and section 5).
+
+    A `ComparisonReport` holds one per pair of sites.
 
     Attributes:
         name: the site's name in the first model.
@@ -337,7 +363,7 @@ class SiteComparison:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ComparisonReport(TableFace[SiteComparison]):
-    """Two checkpoints compared on the same data.
+    """Two checkpoints compared on the same data, as `compare_models` gives it.
 
     Attributes:
         first: the first model.
@@ -349,6 +375,14 @@ class ComparisonReport(TableFace[SiteComparison]):
         run: how it was run.
         notes: sentences the reader should know.
         hash: how patterns were identified, as in `PatternReport`.
+
+    Example:
+        >>> import onnx.parser, reluflow
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
+        >>> report = reluflow.compare(proto, proto, np.eye(2, dtype=np.float32))
+        >>> [(site.name, site.distance, site.patterns) for site in report.sites]
+        [('y', 0.0, (2, 2))]
     """
 
     first: ModelDescription

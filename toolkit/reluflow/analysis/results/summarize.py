@@ -36,7 +36,7 @@ from reluflow.patterns import (
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A finished analysis.
+    """A finished analysis, as `summarize` gives it.
 
     Attributes:
         report: what it showed.
@@ -50,6 +50,9 @@ class Analysis:
 
 def site_metrics(report: PatternReport) -> dict[str, dict[str, str]]:
     """Return site name -> metric -> text, for viewers that show the graph.
+
+    Args:
+        report: of an analysis.
 
     Example:
         >>> import onnx.parser, reluflow

@@ -146,6 +146,9 @@ class Checkpoints:
 def holds_checkpoint(folder: Path) -> bool:
     """Return whether an interrupted analysis lies in a folder.
 
+    Args:
+        folder: working folder of an analysis, which need not exist.
+
     Example:
         >>> import tempfile
         >>> from pathlib import Path

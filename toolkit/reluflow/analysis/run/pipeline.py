@@ -48,6 +48,22 @@ class Pipeline:
 
     Attributes:
         outputs: what the last batch showed, where `keeps_outputs` is set.
+
+    Raises:
+        OptionError: the batch size fits neither the model nor the data.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:8]
+        >>> model = load("models/fashion_resnet8.onnx")
+        >>> data = open_data(images, model.inputs)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pipeline = Pipeline(model, data, AnalysisOptions(batch_size=4), Path(folder))
+        ...     pipeline.run()
+        ...     pipeline.done, len(pipeline.sites), pipeline.sites[0].samples // pipeline.done
+        (8, 7, 784)
     """
 
     keeps_outputs = False
@@ -96,7 +112,11 @@ class Pipeline:
         self.outputs: Mapping[str, np.ndarray] = {}
 
     def run_plain(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return the pre-activations of a batch by output."""
+        """Return the pre-activations of a batch by output.
+
+        Args:
+            feeds: input name -> array.
+        """
         return self.sessions.show(feeds, shrink=self.sessions.hashes).outputs
 
     def _choose_batch_size(self) -> int:
@@ -124,6 +144,7 @@ class Pipeline:
 
         Raises:
             Interrupted: Ctrl-C; a checkpoint was written where there is a working folder.
+            ModelError: the data hold no sample.
             ReluflowError: bad data, a failing model or an unwritable folder.
         """
         if self.checkpoints is not None:
@@ -230,7 +251,7 @@ class Pipeline:
             pool: threads for the hashing.
 
         Returns:
-            One `(n_samples, 2)` array of fingerprints per site, None where it did not run.
+            One `(n_samples, 2)` uint64 array of fingerprints per site, None where it did not run.
         """
         n_inputs = len(next(iter(feeds.values())))
         if not self.done:

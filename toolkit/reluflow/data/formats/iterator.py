@@ -27,6 +27,18 @@ class IteratorSource(DataSource):
     item's shape differs from the one before, a short batch ends there.
     An iterator or generator can be read once; an iterable or callable anew each time.
     The fingerprint covers the model's inputs and the limit only, never the values.
+
+    Args:
+        source: what is iterated.
+        inputs: what the model wants, in its order.
+        limit: use the first so many samples only.
+
+    Example:
+        >>> spec = InputSpec("x", np.dtype("float32"), ("N", 2))
+        >>> pieces = (np.full((3, 2), number, np.float32) for number in range(4))
+        >>> data = IteratorSource(pieces, (spec,), limit=10)
+        >>> data.rereadable, [len(batch["x"]) for batch in data.batches(4)]
+        (False, [4, 4, 2])
     """
 
     def __init__(

@@ -33,6 +33,16 @@ class RandomData:
             ones, e.g. {"x[2]": 224}; the batch axis needs none.
         high: bound of integer inputs, one for all or by input name (a vocabulary's size);
             2 suits masks and every vocabulary.
+
+    Raises:
+        OptionError: a number that is no whole number, or too small.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> spec = InputSpec("x", np.dtype("float32"), ("N", 3, "H"))
+        >>> data = open_data(RandomData(8, seed=1, dims={"H": 5}), [spec])
+        >>> next(data.batches(8))["x"].shape
+        (8, 3, 5)
     """
 
     n_samples: int

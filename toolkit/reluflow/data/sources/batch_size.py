@@ -19,6 +19,9 @@ _UNKNOWN_DIM = 64
 def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:
     """Return the batch size that a model is made for; None where it takes any.
 
+    Args:
+        inputs: of the model.
+
     Example:
         >>> fixed_batch_size([InputSpec("x", np.dtype("f4"), (4, 3))])
         4

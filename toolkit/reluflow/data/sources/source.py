@@ -32,6 +32,15 @@ class DataSource(ABC):
         inputs: what the model wants, in its order.
         description: where the data come from, as kept in results.
         rereadable: whether the data can be read a second time.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> spec = InputSpec("x", np.dtype("float32"), ("N", 3))
+        >>> data = open_data(np.arange(15, dtype=np.float32).reshape(5, 3), [spec])
+        >>> data.n_samples, [len(batch["x"]) for batch in data.batches(2)]
+        (5, [2, 2, 1])
+        >>> data.take([4, 0])["x"].tolist()
+        [[12.0, 13.0, 14.0], [0.0, 1.0, 2.0]]
     """
 
     inputs: tuple[InputSpec, ...]
@@ -72,6 +81,10 @@ class DataSource(ABC):
     def fitting_batch_size(self, wanted: int | None, default: int = DEFAULT_BATCH) -> int:
         """Return the model's own batch size, the one asked for, or the default.
 
+        Args:
+            wanted: the batch size asked for, from 1 on; None: any will do.
+            default: where neither the model nor the caller names one.
+
         Raises:
             OptionError: the model is made for another batch size than the one asked for.
         """
@@ -80,6 +93,9 @@ class DataSource(ABC):
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch size that the model or the number of samples does not allow.
+
+        Args:
+            batch_size: samples per batch.
 
         Raises:
             OptionError: the model has another fixed batch size.

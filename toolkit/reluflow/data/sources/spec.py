@@ -20,6 +20,11 @@ class InputSpec:
         shape: one entry per dimension: a size, the name of a symbolic size, or None
             where the model says nothing; None as a whole when even the rank is unknown.
             The first dimension is the batch.
+
+    Example:
+        >>> spec = InputSpec("image", np.dtype("float32"), ("N", 3, 224, 224))
+        >>> str(spec), spec.batch_size
+        ('float32 [N, 3, 224, 224]', None)
     """
 
     name: str
@@ -40,7 +45,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class DataDescription:
-    """Where the inputs came from, as kept in every result.
+    """Where the inputs came from, as kept in every result; a `DataSource` holds it.
 
     Attributes:
         kind: "npy", "npz", "idx", "images", "array" (in memory), "iterator" or "random".

@@ -40,6 +40,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def refuse_other_files(target: Path) -> None:
     """Refuse a place where something stands that a file would silently replace.
 
+    Args:
+        target: where a file is to go.
+
     Raises:
         OutputError: it is a folder, a link, a device or a pipe.
 

@@ -89,6 +89,15 @@ def print_conversion(result: PsbResult, model: PsbDescription, console: Console)
         result: of `to_psb`.
         model: the description of its model.
         console: where to print.
+
+    Example:
+        >>> import io
+        >>> from reluflow.evaluation import describe_psb
+        >>> from reluflow.graph import load, to_psb
+        >>> result, text = to_psb(load("models/fashion_resnet8.onnx")), io.StringIO()
+        >>> print_conversion(result, describe_psb(result.model), Console(file=text, width=80))
+        >>> "batch normalisation" in text.getvalue(), "shift-adds" in text.getvalue()
+        (True, True)
     """
     print_psb_description(model, console)
     folded = sum(node.op == "BatchNormalization" for node in result.folded)
