@@ -111,7 +111,6 @@ FLOORS = {
         "_wrote",
         "_progress",
         "_options",
-        "_answers",
         "commands",
         "",
     ],

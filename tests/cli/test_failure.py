@@ -47,7 +47,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         def load(path: object) -> None:
             raise error
 
-        monkeypatch.setattr("reluflow.cli.commands.inspect.load", load)
+        monkeypatch.setattr("reluflow._api.inspect.load", load)
         return main(["inspect", str(tmp_path / "m.onnx"), *extra])
 
     return run
@@ -114,7 +114,7 @@ def test_ctrl_c_in_a_command_is_one_word(tmp_path):
     """A library turns the exception into an exit code of its own; the word is printed anyway."""
     code = (
         "import os, signal, sys\n"
-        "import reluflow.cli.commands.inspect as command\n"
+        "import reluflow._api.inspect as command\n"
         "from reluflow.cli import main\n"
         "command.load = lambda path: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(['inspect', 'm.onnx']))"

@@ -1,27 +1,34 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
-from ._api.deploy import convert, evaluate
+from ._api.demo import demo
+from ._api.deploy import convert
+from ._api.evaluation import evaluate, inspect_psb
 from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
+from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints
 from ._api.training import sensitivity
 from ._version import __version__
-from .analysis import AnalysisOptions, ComparisonReport, PatternReport, SeriesReport
+from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
 from .data import open_data
 from .errors import ReluflowError
-from .evaluation import EvaluationOptions
+from .evaluation import Conversion, Evaluation, EvaluationOptions
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
 from .report import read_json
 from .sessions import get_library_path, open_session
-from .temperature import StepMeter
+from .temperature import Sensitivity, StepMeter
 
 __all__ = [
     "AnalysisOptions",
     "ComparisonReport",
+    "Conversion",
+    "Evaluation",
     "EvaluationOptions",
+    "Inspection",
     "Model",
     "PatternReport",
     "PsbOptions",
     "ReluflowError",
+    "Sensitivity",
     "SeriesReport",
     "StepMeter",
     "__version__",
@@ -30,12 +37,14 @@ __all__ = [
     "compare",
     "compare_checkpoints",
     "convert",
+    "demo",
     "evaluate",
     "find_pattern",
     "find_sites",
     "fold_batchnorm",
     "get_library_path",
     "inspect",
+    "inspect_psb",
     "load",
     "open_data",
     "open_session",
@@ -43,4 +52,6 @@ __all__ = [
     "sensitivity",
     "tap",
     "to_psb",
+    "write_index",
+    "write_recording_page",
 ]

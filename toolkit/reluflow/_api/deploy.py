@@ -1,32 +1,22 @@
-"""Conversion to shift-adds and its evaluation, as calls."""
+"""Conversion to shift-adds, as a call."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
-
-from reluflow._api.lock import locked
-from reluflow._api.outputs import keep_inputs, keep_inputs_beside
-from reluflow.data import open_data, read_answers
+from reluflow._api.outputs import keep_inputs
+from reluflow.data import open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
     Conversion,
-    Evaluation,
-    EvaluationOptions,
-    MetricFunction,
     calibrate,
     choose_activation_bits,
 )
 from reluflow.evaluation import convert as convert_model
-from reluflow.evaluation import evaluate as evaluate_model
-from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
-from reluflow.progress import Progress
-from reluflow.report import EVALUATION_FILES, write_evaluation
+from reluflow.graph import Model, PsbOptions, load
 
 
 def convert(
@@ -121,88 +111,3 @@ def nothing_to_convert(model: Model, refused: Any) -> str:
         f"({reasons or 'no linear operator'}); "
         "give a model with Conv, Gemm or MatMul of constant weights."
     )
-
-
-def evaluate(
-    model: Any,
-    data: Any,
-    labels: Any = None,
-    out: str | os.PathLike[str] | None = None,
-    *,
-    float_model: Any = None,
-    metric: str | MetricFunction | None = None,
-    label_name: str = "label",
-    psb: PsbOptions | None = None,
-    options: EvaluationOptions | None = None,
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Measure a converted model against the number of samples, beside float and int8.
-
-    Args:
-        model: a converted model, or one in floating point, which is converted first.
-        data: as for `analyze`; read several times.
-        labels: right answers, array or path (.npz, .npy, idx); None: the float model's answers.
-        out: folder for page, plot and JSON; None writes nothing.
-        float_model: what `model` was converted from.
-        metric: a name, or a function of outputs and labels; what fits by default.
-        label_name: array of an .npz with the answers.
-        psb: how a model in floating point is converted.
-        options: numbers of samples, seeds, int8, ...
-        limit: use the first so many inputs only.
-        progress: called as progress("measuring", runs done, None).
-
-    Returns:
-        The metric at each number of samples, and what the model costs.
-
-    Raises:
-        OutputError: a file in `out` would replace an input, or cannot be written.
-        ReluflowError: bad model, data, labels or options, in one sentence.
-
-    Example:
-        >>> import numpy as np, reluflow
-        >>> from reluflow.evaluation import EvaluationOptions
-        >>> held = np.load("models/fashion_mnist_test_2000.npz")
-        >>> few = EvaluationOptions(samples=(4,), seeds=1)
-        >>> found = reluflow.evaluate(
-        ...     "models/fashion_resnet8.onnx", held["image"][:40], held["label"][:40], options=few)
-        >>> [point.samples for point in found.points][-1]
-        4
-
-    Reference: thesis, section 4.2.3.
-    """
-    loaded = with_input_defaults(load(model))
-    reference = None if float_model is None else load(float_model)
-    keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels)
-    if find_psb(loaded):
-        if psb is not None:
-            raise OptionError(
-                "psb is given, but the model is converted already; leave it out, or give the "
-                "float model."
-            )
-    else:
-        reference = reference or loaded
-        made = to_psb(loaded, psb or PsbOptions())
-        if not made.converted:
-            raise ModelError(nothing_to_convert(loaded, made.refused))
-        loaded = made.model
-    source = open_data(data, loaded.inputs, limit=limit)
-    with locked(out):
-        result = evaluate_model(
-            loaded,
-            source,
-            _answers(labels, label_name, limit),
-            float_model=reference,
-            metric=metric,
-            options=options,
-            progress=progress,
-        )
-        if out is not None:
-            write_evaluation(result, Path(out))
-    return result
-
-
-def _answers(labels: Any, name: str, limit: int | None) -> np.ndarray | None:
-    if labels is None or not isinstance(labels, str | os.PathLike):
-        return None if labels is None else np.asarray(labels)[:limit]
-    return read_answers(labels, name, limit)

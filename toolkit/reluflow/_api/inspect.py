@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from reluflow.graph import Survey, load, survey_sites
+from reluflow.analysis import Inspection, inspect_model
+from reluflow.graph import load
 
 
-def inspect(model: Any, *, smooth: bool = False) -> Survey:
-    """Return the switch sites of a model, without running it.
+def inspect(model: Any, *, smooth: bool = False) -> Inspection:
+    """Return the switch sites of a model and its facts, without running it.
 
     Args:
         model: as for `analyze`.
         smooth: also count Gelu, Silu, Elu, ... as switches at 0.
 
     Returns:
-        `sites` in graph order, `left_out` with reasons, and other `folds` at 0.
+        `sites` in graph order, `left_out` with reasons, other `folds` at 0, and the `model`.
 
     Raises:
         ModelError: the model cannot be read.
@@ -25,5 +26,7 @@ def inspect(model: Any, *, smooth: bool = False) -> Survey:
         >>> found = reluflow.inspect("models/fashion_resnet8.onnx")
         >>> len(found.sites), found.sites[0].op, found.sites[0].units
         (7, 'Relu', 16)
+        >>> found.model.n_parameters, sorted(found.to_dict())
+        (78426, ['left_out', 'model', 'other_folds', 'sites'])
     """
-    return survey_sites(load(model), smooth=smooth)
+    return inspect_model(load(model), smooth=smooth)

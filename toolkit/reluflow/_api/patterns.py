@@ -233,6 +233,11 @@ def _run(
     return replace(analysis, report=replace(analysis.report, labels=words))
 
 
+def working_folder(out: Path) -> Path:
+    """Return the folder where an analysis keeps what is done until its report is whole."""
+    return out.with_name(out.name + ".partial")
+
+
 def _analyze_into(
     out: Path,
     model: Model,
@@ -242,7 +247,7 @@ def _analyze_into(
     progress: Progress | None,
     classes: Classes,
 ) -> PatternReport:
-    folder = out.with_name(out.name + ".partial")
+    folder = working_folder(out)
     fresh = not folder.exists()
     try:
         analysis = _run(model, source, options, folder, folder / "spill", resume, progress, classes)

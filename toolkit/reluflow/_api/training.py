@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reluflow.data import DataSource, open_data, read_labels, read_targets
+from reluflow._api.lock import locked
+from reluflow._api.outputs import keep_inputs_beside
+from reluflow.data import DataSource, check_label_name, open_data, read_labels, read_targets
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import load
 from reluflow.progress import Progress
+from reluflow.report import SENSITIVITY_FILES, write_sensitivity
 from reluflow.sessions import check_threads
 from reluflow.temperature import Sensitivity
 
@@ -29,8 +33,9 @@ def sensitivity(
     model: Any,
     data: Any,
     labels: Any = None,
+    out: str | os.PathLike[str] | None = None,
     *,
-    label_name: str = "label",
+    label_name: str | None = None,
     loss: str = LOSSES[0],
     optimizer: str = OPTIMIZERS[0],
     momentum: float = 0.0,
@@ -49,7 +54,8 @@ def sensitivity(
         data: as for `analyze`.
         labels: the right answers: array, or path (.npz, .npy, idx); `data` itself where it is
             an .npz file.
-        label_name: array of an .npz with the right answers.
+        out: folder for picture and JSON; None writes nothing.
+        label_name: array of an .npz with the right answers; "label" by default.
         loss: "cross-entropy" of class numbers, "binary-cross-entropy" of 0 and 1 (one output per
             input) or "mse" of numbers. A Softmax or Sigmoid at the model's end is left out
             before the first two.
@@ -67,6 +73,7 @@ def sensitivity(
         D by rate and site, the fitted transition models and a suggested rate.
 
     Raises:
+        OutputError: a file in `out` would replace an input, or cannot be written.
         ReluflowError: torch is missing, or model, data, labels or options do not fit together.
 
     Example:
@@ -83,23 +90,28 @@ def sensitivity(
     _one_of("optimizer", optimizer, OPTIMIZERS)
     if batches < 1:
         raise OptionError(f"batches is {batches}; give a whole number from 1 on.")
+    given = _given(labels, data)
+    check_label_name(label_name, given if isinstance(given, str | os.PathLike) else None)
     torch, bridge = _bridge()
     loaded = load(model)
-    source = open_data(data, loaded.inputs)
-    answers = _answers(labels, data, label_name, loss)
+    keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
     check_threads(threads)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    module = bridge.from_onnx(loaded)
-    if loss in _END_OF_LOSS:
-        module = module.logits(_END_OF_LOSS[loss])
-    module.train(not frozen_norm)
-    steps = _batches(torch, source, answers, batches, batch_size)
-    made = _optimizer(torch, module, optimizer, momentum)
-    result: Sensitivity = bridge.sensitivity(
-        module, made, steps, bridge.LOSSES[loss], rates, smooth=smooth, progress=progress
-    )
-    return replace(result, sites=tuple(map(module.node_of, result.sites)))
+    with locked(out), _threads(torch, threads):
+        source = open_data(data, loaded.inputs)
+        answers = _answers(given, label_name or "label", loss)
+        module = bridge.from_onnx(loaded)
+        if loss in _END_OF_LOSS:
+            module = module.logits(_END_OF_LOSS[loss])
+        module.train(not frozen_norm)
+        steps = _batches(torch, source, answers, batches, batch_size)
+        made = _optimizer(torch, module, optimizer, momentum)
+        result: Sensitivity = bridge.sensitivity(
+            module, made, steps, bridge.LOSSES[loss], rates, smooth=smooth, progress=progress
+        )
+        result = replace(result, sites=tuple(map(module.node_of, result.sites)))
+        if out is not None:
+            write_sensitivity(result, out, loaded.path.name if loaded.path else "")
+    return result
 
 
 def _bridge() -> tuple[Any, Any]:
@@ -118,12 +130,32 @@ def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
         raise OptionError(f"{name} is {value!r}; accepted are {', '.join(accepted)}.")
 
 
-def _answers(labels: Any, data: Any, name: str, loss: str) -> np.ndarray:
-    is_path = isinstance(data, str | os.PathLike)
-    if labels is None and is_path and Path(data).suffix == ".npz":
-        labels = data
+@contextmanager
+def _threads(torch: Any, count: int | None) -> Iterator[None]:
+    """Let torch use so many threads for a while; None: as many as it likes."""
+    former = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)
+
+
+def _given(labels: Any, data: Any) -> Any:
+    """Return the right answers or their file: the inputs' own where those are an .npz.
+
+    Raises:
+        OptionError: there are none.
+    """
+    if labels is None and isinstance(data, str | os.PathLike) and Path(data).suffix == ".npz":
+        return data
     if labels is None:
         raise OptionError("labels are missing; give the right answers, one for each input.")
+    return labels
+
+
+def _answers(labels: Any, name: str, loss: str) -> np.ndarray:
     if isinstance(labels, str | os.PathLike):
         is_class = loss == "cross-entropy"
         return read_labels(labels, name) if is_class else read_targets(labels, name)

@@ -3,6 +3,7 @@
 from reluflow.analysis.compare import compare_models
 from reluflow.analysis.lookup import Occurrences, find_occurrences, read_bits
 from reluflow.analysis.results.describe import describe_model, peak_memory_bytes
+from reluflow.analysis.results.inspection import Inspection, inspect_model
 from reluflow.analysis.results.result import (
     ComparisonReport,
     GlobalReport,
@@ -25,6 +26,7 @@ __all__ = [
     "AnalysisOptions",
     "ComparisonReport",
     "GlobalReport",
+    "Inspection",
     "Interrupted",
     "ModelDescription",
     "Occurrences",
@@ -41,6 +43,7 @@ __all__ = [
     "describe_model",
     "find_occurrences",
     "holds_checkpoint",
+    "inspect_model",
     "peak_memory_bytes",
     "read_bits",
     "site_metrics",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,11 +96,6 @@ def refuse_without(needed: str, given: bool, options: Mapping[str, object]) -> N
         raise OptionError(
             f"{idle[0]} is given, but does nothing without {needed}; leave it out, or give both."
         )
-
-
-def has_arrays(file: Path) -> bool:
-    """Tell whether a file may hold arrays by name; what is not there is told when it is read."""
-    return file.suffix == ".npz" or not file.is_file() or zipfile.is_zipfile(file)
 
 
 def choose_preprocessing(

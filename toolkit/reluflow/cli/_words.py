@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from reluflow.errors import OptionError
 
 _OPTIONS = {
     "batch_size": "--batch-size",
     "channel_order": "--channels",
     "checkpoint_seconds": "--checkpoint-every",
     "float_model": "--float",
+    "label_name": "--label-name",
     "memory_limit_bytes": "--memory",
     "p_bits": "--p-bits",
     "prune_scope": "--prune-scope",
@@ -26,6 +31,7 @@ _FIRST = {
     "loss": "--loss",
     "mean": "--mean",
     "metric": "--metric",
+    "models": "--models",
     "momentum": "--momentum",
     "n_samples": "--random",
     "out": "--out",
@@ -47,7 +53,13 @@ _ATTRIBUTES = ("p_bits", "x_bits")
 _OF_A_NODE = re.compile(
     r"\bnode '.*' \(Psb|\battribute \w+ (is|refers)\b|convert the .*model again"
 )
+_CONVERTED = "is given, but does nothing without a float model, and this one is converted already"
+_ANSWERS = "give --float MODEL, --labels FILE or --label-name NAME"
 _CALLS = (
+    (r"^models are (\d+); give two checkpoints", r"\1 checkpoint is given; name two"),
+    (r"is given, but the model is converted already", _CONVERTED),
+    (r"\bgive float_model, labels or label_name\b", _ANSWERS),
+    (r"^labels are missing; give the right answers,", "give the right answers with --labels PATH,"),
     (r"RandomData\(\d+, dims=\{'([^']*)': (\d+)\}\)", r"--dim \1=\2"),
     (r"give a preprocessing with size=\((\d+), (\d+)\)", r"give --size \1x\2"),
     (
@@ -90,3 +102,30 @@ def in_options(sentence: str) -> str:
     if first is not None:
         sentence = f"{_FIRST[first[1]]} {sentence[first.end() :]}"
     return sentence
+
+
+@contextmanager
+def naming(argument: str, flags: Mapping[str, object]) -> Iterator[None]:
+    """Name the flag that was typed where several of them make one argument of a call.
+
+    Args:
+        argument: of the call.
+        flags: flag -> value; None was not given. The first that was given is named.
+
+    Raises:
+        OptionError: the call's, in the words of the command line.
+
+    Example:
+        >>> with naming("psb", {"--p-bits": None, "--prune": 0.5}):
+        ...     raise OptionError("psb is given, but nothing is converted; leave it out.")
+        Traceback (most recent call last):
+        reluflow.errors.OptionError: --prune is given, but nothing is converted; leave it out.
+    """
+    try:
+        yield
+    except OptionError as error:
+        typed = [flag for flag, value in flags.items() if value is not None]
+        sentence = str(error)
+        if typed and sentence.startswith(f"{argument} is "):
+            error.args = (typed[0] + sentence.removeprefix(argument),)
+        raise

@@ -3,7 +3,13 @@
 from reluflow.data.classes import Classes, find_classes
 from reluflow.data.formats.iterator import IteratorSource
 from reluflow.data.formats.random import RandomData
-from reluflow.data.labels import has_array, read_answers, read_labels, read_targets
+from reluflow.data.labels import (
+    check_label_name,
+    has_array,
+    read_answers,
+    read_labels,
+    read_targets,
+)
 from reluflow.data.open import open_data
 from reluflow.data.sources.batch_size import (
     DEFAULT_BATCH,
@@ -30,6 +36,7 @@ __all__ = [
     "agreed_batch_size",
     "batch_that_fits",
     "bytes_per_sample",
+    "check_label_name",
     "find_classes",
     "fixed_batch_size",
     "has_array",

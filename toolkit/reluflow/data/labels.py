@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reluflow.data.answers import read_array
 from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
-from reluflow.errors import DataError
+from reluflow.errors import DataError, OptionError
 
 
 def read_labels(
@@ -103,6 +103,28 @@ def has_array(path: str | os.PathLike[str], name: str) -> bool:
             return f"{name}.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def check_label_name(name: str | None, file: str | os.PathLike[str] | None) -> None:
+    """Refuse the name of an array where there is no archive that could hold it.
+
+    Args:
+        name: of the array; None: none was given.
+        file: of the right answers; None: they come from none. One that is missing passes: that
+            is told when it is read.
+
+    Raises:
+        OptionError: the name would do nothing.
+    """
+    path = None if file is None else Path(file)
+    may_hold = path is not None and (
+        path.suffix == ".npz" or not path.is_file() or zipfile.is_zipfile(path)
+    )
+    if name is not None and not may_hold:
+        raise OptionError(
+            "label_name is given, but does nothing without an .npz file of answers; leave it out, "
+            "or give both."
+        )
 
 
 def read_targets(

@@ -5,6 +5,7 @@ from reluflow.evaluation.activation_bits import (
     TriedBits,
     choose_activation_bits,
 )
+from reluflow.evaluation.answers.given import choose_answers
 from reluflow.evaluation.answers.metrics import (
     METRICS,
     Metric,
@@ -12,6 +13,7 @@ from reluflow.evaluation.answers.metrics import (
     accuracy,
     find_metric,
 )
+from reluflow.evaluation.answers.own_metric import file_of_metric, load_metric
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.conversion import Conversion, convert, proven
@@ -54,11 +56,14 @@ __all__ = [
     "accuracy",
     "calibrate",
     "choose_activation_bits",
+    "choose_answers",
     "compare_models",
     "convert",
     "describe_psb",
     "evaluate",
+    "file_of_metric",
     "find_metric",
+    "load_metric",
     "measure_saturation",
     "proven",
     "recognise",

@@ -14,7 +14,6 @@ from reluflow.analysis import AnalysisOptions, ComparisonReport, SeriesReport
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
-from reluflow.errors import OptionError
 from reluflow.report import print_table, to_json
 
 
@@ -39,8 +38,6 @@ def compare(
     as_json: _options.Json = False,
 ) -> int:
     """What changed between two checkpoints of one network, or along many of them."""
-    if len(checkpoints) < 2:
-        raise OptionError(f"{len(checkpoints)} checkpoint is given; name two at least.")
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)

@@ -11,29 +11,18 @@ import typer
 from rich.console import Console
 
 from reluflow._api.deploy import fit_activations, nothing_to_convert
-from reluflow._api.lock import locked
-from reluflow._api.outputs import keep_inputs, keep_inputs_beside
+from reluflow._api.evaluation import evaluate as run
+from reluflow._api.evaluation import inspect_psb
+from reluflow._api.outputs import keep_inputs
 from reluflow.cli import _options
-from reluflow.cli._answers import choose_answers, choose_metric
 from reluflow.cli._progress import progress_bar
-from reluflow.cli._words import in_options
+from reluflow.cli._words import in_options, naming
 from reluflow.cli._wrote import say_written
-from reluflow.data import open_data
 from reluflow.errors import ModelError, OptionError
-from reluflow.evaluation import (
-    EvaluationOptions,
-    describe_psb,
-    evaluate,
-)
+from reluflow.evaluation import EvaluationOptions, describe_psb
 from reluflow.evaluation import convert as convert_model
-from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb, with_input_defaults
-from reluflow.report import (
-    EVALUATION_FILES,
-    print_conversion,
-    print_evaluation,
-    print_psb_description,
-    write_evaluation,
-)
+from reluflow.graph import PsbOptions, load, to_psb
+from reluflow.report import print_conversion, print_evaluation, print_psb_description
 
 app = typer.Typer(
     name="psb",
@@ -259,41 +248,22 @@ def evaluate_model(
         threshold=threshold,
         sampler=sampler,
     )
-    measure = choose_metric(metric)
-    loaded = with_input_defaults(load(model))
-    reference: Model | None = load(float_model) if float_model else None
-    keep_inputs_beside(out, EVALUATION_FILES, loaded, reference, data, labels, *_metric(metric))
-    is_float = not find_psb(loaded)
-    idle = {"--p-bits": p_bits, "--prune": prune}
-    _options.refuse_without("a float model, and this one is converted already", is_float, idle)
-    if is_float:
-        reference = reference or loaded
-        wanted = PsbOptions(
-            p_bits=_DEFAULT.p_bits if p_bits is None else p_bits,
-            sampler=sampler or _DEFAULT.sampler,
-            prune=prune or 0.0,
+    with progress_bar() as progress, naming("psb", {"--p-bits": p_bits, "--prune": prune}):
+        result = run(
+            model,
+            data,
+            labels,
+            out,
+            float_model=float_model,
+            metric=metric,
+            label_name=label_name,
+            psb=_conversion(p_bits, prune),
+            options=options,
+            limit=limit,
+            progress=progress,
         )
-        loaded = convert_model(loaded, wanted).result.model
-    source = open_data(Path(data), loaded.inputs, limit=limit)
-    right, note = choose_answers(Path(data), labels, label_name, limit, reference is not None)
-    with locked(out):
-        with progress_bar() as progress:
-            result = evaluate(
-                loaded,
-                source,
-                right,
-                float_model=reference,
-                metric=measure,
-                options=options,
-                progress=progress,
-            )
-        result = replace(
-            result,
-            findings=tuple(map(in_options, result.findings)),
-            notes=(*([note] if note else []), *result.notes),
-        )
-        if out is not None:
-            write_evaluation(result, out)
+    findings = tuple(map(in_options, result.findings))
+    result = replace(result, findings=findings, notes=tuple(map(in_options, result.notes)))
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
     else:
@@ -309,7 +279,7 @@ def inspect(
     as_json: _options.Json = False,
 ) -> int:
     """Show what a converted model stores and how much it computes."""
-    description = describe_psb(load(model))
+    description = inspect_psb(model)
     if as_json:
         print(json.dumps(description.to_dict(), indent=2))
     else:
@@ -317,10 +287,14 @@ def inspect(
     return 0
 
 
-def _metric(text: str | None) -> tuple[str, ...]:
-    """Return the file that a measure comes from, if it comes from one."""
-    file = (text or "").rpartition(":")[0]
-    return (file,) if file.endswith(".py") else ()
+def _conversion(p_bits: int | None, prune: float | None) -> PsbOptions | None:
+    """Return how a float model is converted; None: nothing was said, as for a converted one."""
+    if p_bits is None and prune is None:
+        return None
+    return PsbOptions(
+        p_bits=_DEFAULT.p_bits if p_bits is None else p_bits,
+        prune=_DEFAULT.prune if prune is None else prune,
+    )
 
 
 def _width(text: str) -> int | str:

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from reluflow._api.lock import locked
-from reluflow._api.outputs import keep_inputs
+from reluflow._api.pages import write_recording_page
 from reluflow.cli._wrote import say_written
-from reluflow.report import write_recording_page
 
 
 def recording(
@@ -23,8 +21,6 @@ def recording(
     ] = None,
 ) -> int:
     """Write the page of a recorded training: every measure of every site over the steps."""
-    keep_inputs(out, *folder.glob("part-*.parquet"))
-    with locked(folder if folder.is_dir() and out is None else None):
-        page = write_recording_page(folder, out)
+    page = write_recording_page(folder, out)
     say_written(page)
     return 0

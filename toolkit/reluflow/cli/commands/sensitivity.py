@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.lock import locked
-from reluflow._api.outputs import keep_inputs_beside
 from reluflow._api.training import LOSSES, OPTIMIZERS
 from reluflow._api.training import sensitivity as run
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
 from reluflow.errors import OptionError
-from reluflow.graph import load
-from reluflow.report import SENSITIVITY_FILES, print_sensitivity, write_sensitivity
+from reluflow.report import SENSITIVITY_FILES, print_sensitivity
 from reluflow.temperature import default_rates
 
 
@@ -59,40 +56,31 @@ def sensitivity(
     """Share of patterns that one training step changes, by learning rate, and a suggested rate."""
     if data is None:
         raise OptionError("give the inputs with --data PATH.")
-    if labels is None and data.suffix != ".npz":
-        raise OptionError("give the right answers with --labels PATH.")
-    file = labels or data
-    _options.refuse_without(
-        "an .npz file of answers", _options.has_arrays(file), {"--label-name": label_name}
-    )
-    loaded = load(model)
-    keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
-    grid = default_rates(*_rates(rates))
-    with locked(out):
-        with progress_bar() as progress:
-            result = run(
-                loaded,
-                data,
-                labels,
-                label_name=label_name or "label",
-                loss=loss,
-                optimizer=optimizer,
-                momentum=momentum,
-                rates=grid,
-                batches=batches,
-                batch_size=batch_size,
-                frozen_norm=frozen_norm,
-                smooth=smooth,
-                threads=threads,
-                progress=progress,
-            )
-        written = () if out is None else write_sensitivity(result, out, model.name)
+    with progress_bar() as progress:
+        result = run(
+            model,
+            data,
+            labels,
+            out,
+            label_name=label_name,
+            loss=loss,
+            optimizer=optimizer,
+            momentum=momentum,
+            rates=default_rates(*_rates(rates)),
+            batches=batches,
+            batch_size=batch_size,
+            frozen_norm=frozen_norm,
+            smooth=smooth,
+            threads=threads,
+            progress=progress,
+        )
     if as_json:
         print(json.dumps(result.to_dict(), indent=2))
     else:
         print_sensitivity(result, str(model), Console())
-    for path in written:
-        say_written(path, as_json=as_json)
+    if out is not None:
+        for name in SENSITIVITY_FILES:
+            say_written(out / name, as_json=as_json)
     return 0
 
 

@@ -1,0 +1,59 @@
+"""What can be told of a model without running it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from reluflow.analysis.results.describe import describe_model
+from reluflow.analysis.results.result import ModelDescription
+from reluflow.graph import Fold, LeftOut, Model, SwitchSite, survey_sites
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A model and everything in it that could be a switch, each node once.
+
+    Attributes:
+        model: the facts of the model.
+        sites: the switch sites in graph order, the untappable ones too.
+        left_out: nodes whose operator could be a switch and that are none, with reasons.
+        folds: others that fold at 0, no sites.
+    """
+
+    model: ModelDescription
+    sites: tuple[SwitchSite, ...]
+    left_out: tuple[LeftOut, ...]
+    folds: tuple[Fold, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; a threshold that only a run can tell is None."""
+        return {
+            "model": asdict(self.model),
+            "sites": [_fields(site) for site in self.sites],
+            "left_out": [asdict(node) for node in self.left_out],
+            "other_folds": [asdict(fold) for fold in self.folds],
+        }
+
+
+def inspect_model(model: Model, *, smooth: bool = False) -> Inspection:
+    """Look at a model without running it.
+
+    Args:
+        model: the model.
+        smooth: also count Gelu, Silu, Elu, ... as switches at 0.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> found = inspect_model(load("models/fashion_resnet8.onnx"))
+        >>> len(found.sites), found.model.n_nodes, found.to_dict()["sites"][0]["threshold"]
+        (7, 31, 0.0)
+    """
+    survey = survey_sites(model, smooth=smooth)
+    return Inspection(describe_model(model), survey.sites, survey.left_out, survey.folds)
+
+
+def _fields(site: SwitchSite) -> dict[str, Any]:
+    fields = asdict(site)
+    return fields if math.isfinite(site.threshold) else {**fields, "threshold": None}
