@@ -13,8 +13,8 @@ from pathlib import Path
 ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "errors": ("sentences that say what to do", ()),
     "files": ("written whole or not at all", ()),
-    "progress": ("how long work says how far it is", ()),
-    "data": ("inputs, a batch at a time", ("sources", "formats")),
+    "progress": ("how long-running work reports progress", ()),
+    "data": ("inputs, batch by batch", ("sources", "formats")),
     "psb": ("shift-adds in numpy, the oracle", ()),
     "graph": (
         "the only room that knows ONNX",
@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("batches in, results out", ("run", "results")),
     "evaluation": ("accuracy against precision", ("answers", "proof")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
-    "_api": ("the calls of Python", ()),
+    "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),
 }
 BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models"))

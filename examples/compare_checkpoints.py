@@ -1,4 +1,4 @@
-"""Compare checkpoints of one training: how far apart are their activation patterns?
+"""Compare checkpoints of one training run: how far apart are their activation patterns?
 
 Run in the root of the repository: python examples/compare_checkpoints.py [FOLDER]
 """
@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
     two = reluflow.compare(early, late, images, folder / "two")
     print(two)
 
-    # Any number of checkpoints, each against each:
+    # Any number of checkpoints, every pair:
     many = reluflow.compare_checkpoints([early, late, late], images, folder / "many")
     print(many)
     for site in many:

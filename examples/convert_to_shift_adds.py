@@ -12,7 +12,7 @@ MODELS = Path(__file__).parents[1] / "models"
 
 
 def main(folder: Path) -> None:
-    """Convert the shipped network, look into it, and evaluate it beside the float model."""
+    """Convert the shipped network, inspect it, and evaluate it against the float model."""
     model, data = MODELS / "fashion_resnet8.onnx", MODELS / "fashion_mnist_test_2000.npz"
     converted = folder / "shift_adds.onnx"
     commands = [

@@ -1,4 +1,4 @@
-"""Feed data of any kind: arrays, tensors, generators, loaders, files.
+"""Feed data of various kinds: arrays, dictionaries, files and generators.
 
 Run in the root of the repository: python examples/custom_data.py [FOLDER]
 """

@@ -1,4 +1,4 @@
-"""Train at a falling temperature, record the patterns, and write the page of the recording.
+"""Train at a falling temperature, record the patterns, and write a page from the recording.
 
 Run: python examples/train_with_actcool.py [FOLDER]; needs torch.
 """
