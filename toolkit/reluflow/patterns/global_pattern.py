@@ -56,6 +56,17 @@ def add_sites(out: NDArray[np.uint64], keys: Mapping[int, NDArray[np.uint64]]) -
 
     Raises:
         OptionError: the keys of a site do not divide evenly among the inputs.
+
+    Example:
+        >>> keys = np.arange(8, dtype=np.uint64).reshape(4, 2)
+        >>> at_once, one_by_one = np.zeros((2, 2), np.uint64), np.zeros((2, 2), np.uint64)
+        >>> add_sites(at_once, {0: keys, 1: keys[:2]})
+        >>> add_site(one_by_one, 1, keys[:2])
+        >>> add_site(one_by_one, 0, keys)
+        >>> bool((at_once == one_by_one).all())
+        True
+
+    Reference: thesis, Definition 3 and eq. 2.12; docs/spec.md, section 2.
     """
     arrays = {site: _per_input(out, each) for site, each in keys.items()}
     if len(out) and arrays:
@@ -77,6 +88,12 @@ def add_site(out: NDArray[np.uint64], site: int, keys: NDArray[np.uint64]) -> No
 
     Raises:
         OptionError: the keys do not divide evenly among the inputs.
+
+    Example:
+        >>> out = np.zeros((2, 2), np.uint64)
+        >>> add_site(out, 0, np.array([[5, 0], [5, 0]], np.uint64))
+        >>> bool(out.any()), bool((out[0] == out[1]).all())
+        (True, True)
 
     Reference: thesis, Definition 3 and eq. 2.12; docs/spec.md, section 2.
     """

@@ -23,6 +23,8 @@ _LEAST_COVERAGE = 0.75
 class EffectivePatterns:
     """How many equally frequent patterns would be as diverse; 2 to the power of `bits`.
 
+    `effective_patterns` gives it.
+
     Attributes:
         bits: entropy H in bits, corrected for patterns not seen yet.
         low_bits: lower end of its 95 % interval.
@@ -51,6 +53,8 @@ def unit_entropy(active: NDArray[np.int64], samples: int) -> NDArray[np.float64]
     Example:
         >>> unit_entropy(np.array([0, 2, 4]), samples=4).tolist()
         [0.0, 1.0, 0.0]
+
+    Reference: docs/measures.md.
     """
     _require(samples, 1, "unit_entropy")
     p = np.asarray(active, np.float64) / samples
@@ -80,6 +84,8 @@ def pair_distance(active: NDArray[np.int64], samples: int) -> float:
     Example:
         >>> pair_distance(np.array([1, 2]), samples=2)
         0.5
+
+    Reference: docs/measures.md.
     """
     _require(samples, 1, "pair_distance")
     if samples == 1 or not len(active):
@@ -105,6 +111,9 @@ def effective_patterns(table: CountTable, units: int) -> EffectivePatterns:
         table: the counts c, not empty.
         units: number of units d.
 
+    Returns:
+        The estimate in bits, its 95 % interval, and the coverage as a fraction in [0, 1].
+
     Raises:
         OptionError: the table is empty.
 
@@ -113,7 +122,7 @@ def effective_patterns(table: CountTable, units: int) -> EffectivePatterns:
         >>> round(effective_patterns(counts, units=8).bits, 2)
         2.01
 
-    Reference: Methods in Ecology and Evolution 4, 1091-1100.
+    Reference: docs/measures.md; Methods in Ecology and Evolution 4, 1091-1100.
     """
     n = table.samples
     _require(n, 1, "effective_patterns")
@@ -221,6 +230,8 @@ def count_flips(
     Example:
         >>> count_flips(np.float32([[1, -1], [2, 3]]), np.float32([[1, 1], [-2, 1]])).tolist()
         [1, 1]
+
+    Reference: docs/measures.md.
     """
     if before.shape != after.shape or before.dtype != after.dtype:
         raise OptionError(

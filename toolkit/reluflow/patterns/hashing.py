@@ -22,7 +22,7 @@ from reluflow.patterns.words import DEFAULT_SEED, unit_words
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fingerprints:
-    """What one array of pre-activations showed.
+    """What one array of pre-activations showed, as `fingerprint` gives it.
 
     Attributes:
         keys: `(n_samples, 2)` uint64, the 128-bit fingerprint of each sample's pattern;

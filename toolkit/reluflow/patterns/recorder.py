@@ -128,6 +128,17 @@ def read(path: Path | str) -> pa.Table:
 
     Raises:
         OutputError: there is no recording, or a part of it is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with PatternRecorder(folder) as recorder:
+        ...         recorder.record(1, "relu_1", {"patterns": 12})
+        ...         recorder.record(0, "relu_1", {"patterns": 9})
+        ...     read(folder)["patterns"].to_pylist()
+        [9, 12]
+
+    Reference: docs/monitoring.md.
     """
     folder = Path(path)
     try:

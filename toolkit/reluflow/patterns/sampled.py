@@ -19,7 +19,7 @@ _LEAST_SAMPLES = 64
 
 @dataclass(frozen=True, slots=True)
 class GroupEntropy:
-    """Entropy of groups of 8 neighbouring units.
+    """Entropy of groups of 8 neighbouring units, as `group_entropy` gives it.
 
     Attributes:
         bits_per_unit: sum of the groups' entropies over d, in [0, 1].
@@ -33,7 +33,7 @@ class GroupEntropy:
 
 @dataclass(frozen=True, slots=True)
 class ClassDistances:
-    """Mean Hamming distances between inputs, as shares of the units.
+    """Mean Hamming distances between inputs, as shares of the units; of `class_distances`.
 
     Attributes:
         within: over pairs of one class.
@@ -46,7 +46,7 @@ class ClassDistances:
 
 @dataclass(frozen=True, slots=True)
 class ClassOverlap:
-    """How much the patterns of classes overlap.
+    """How much the patterns of classes overlap, as `class_overlap` gives it.
 
     Attributes:
         classes: the class numbers, ascending; the 32 most frequent where there are more.
@@ -78,6 +78,8 @@ def group_entropy(bits: NDArray[np.bool_]) -> GroupEntropy | None:
         >>> bits = np.random.default_rng(0).random((5000, 16)) < 0.5
         >>> round(group_entropy(np.repeat(bits[:, :4], 2, axis=1)).redundancy, 2)
         0.5
+
+    Reference: docs/measures.md.
     """
     n, units = bits.shape
     if n < _LEAST_SAMPLES or not units:
@@ -109,6 +111,8 @@ def class_distances(bits: NDArray[np.bool_], labels: NDArray[np.int64]) -> Class
         >>> bits = np.array([[0, 0], [0, 1], [1, 1], [1, 1]], bool)
         >>> class_distances(bits, np.array([0, 0, 1, 1]))
         ClassDistances(within=0.25, between=0.75)
+
+    Reference: docs/measures.md.
     """
     _check_labels(bits, labels)
     columns = bits.shape[1]
@@ -143,7 +147,13 @@ def class_overlap(
     Raises:
         OptionError: not one label per input.
 
-    Reference: thesis eq. 3.7.
+    Example:
+        >>> bits = np.repeat(np.array([[0, 0, 0, 0], [1, 1, 1, 1]], bool), 4, axis=0)
+        >>> found = class_overlap(bits, np.repeat([3, 7], 4))
+        >>> found.classes, found.between, found.within
+        ((3, 7), 0.0, 1.0)
+
+    Reference: thesis eq. 3.7; docs/measures.md.
     """
     _check_labels(bits, labels)
     names, sizes = np.unique(labels, return_counts=True)

@@ -78,6 +78,10 @@ def thesis_slots(hashes: NDArray[np.int64], table_size: int) -> NDArray[np.int64
     Raises:
         OptionError: `table_size` is below 1.
 
+    Example:
+        >>> thesis_slots(np.array([30001, -1]), table_size=30000).tolist()
+        [1, 29999]
+
     Reference: thesis 3.1.2, Algorithm 2 (`hashes % hashlist_size`).
     """
     if table_size < 1:
@@ -101,6 +105,10 @@ def thesis_counts(hashes: NDArray[np.int64], table_size: int = 30000) -> NDArray
     Raises:
         OptionError: `table_size` is below 1.
 
+    Example:
+        >>> thesis_counts(np.array([0, 4, 5]), table_size=4).tolist()
+        [2, 1, 0, 0]
+
     Reference: thesis 3.1.2, Algorithm 2.
     """
     return np.bincount(thesis_slots(hashes, table_size), minlength=table_size).astype(np.int64)
@@ -115,6 +123,10 @@ def thesis_keys(hashes: NDArray[np.int64], table_size: int) -> NDArray[np.uint64
 
     Raises:
         OptionError: `table_size` is below 1.
+
+    Example:
+        >>> thesis_keys(np.array([0, 4, 5]), table_size=4).tolist()
+        [[0, 0], [0, 0], [1, 0]]
 
     Reference: thesis 3.1.2, Algorithm 2.
     """

@@ -39,6 +39,11 @@ class PsbCode:
         rounding: what becomes of bits that a run shifts out: "carried" to the next weights, so
             that every mean is exact, or rounded "half" up, as in models of before.
 
+    Example:
+        >>> code = encode(np.array([[3.0, -0.75, 0.0]]), p_bits=4)
+        >>> code.sign.tolist(), code.exponent[0, :2].tolist(), code.q.tolist()
+        ([[1, -1, 0]], [1, -1], [[8, 8, 0]])
+
     Reference: docs/psb-ops.md, weight code; thesis eq. 4.5 to 4.7 and 4.2.4.
     """
 
@@ -191,6 +196,10 @@ def decode(code: PsbCode) -> NDArray[np.float32]:
 
     Args:
         code: the weight code.
+
+    Example:
+        >>> decode(encode(np.array([[1.0, 1.3]]), p_bits=2)).tolist()
+        [[1.0, 1.25]]
 
     Reference: thesis eq. 4.4 and 4.8.
     """

@@ -34,6 +34,12 @@ def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDA
     Raises:
         OptionError: an option is not among the accepted ones.
 
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[1.25, -3.0]]), p_bits=4)
+        >>> weight_mean(code, samples=1).tolist(), weight_mean(code, 1, "nearest").tolist()
+        ([[1.25, -3.0]], [[1.0, -4.0]])
+
     Reference: thesis eq. 4.8 and 4.2.1.
     """
     n, _, sampler = resolve_samples(samples, sampler)
@@ -61,6 +67,12 @@ def weight_variance(
 
     Raises:
         OptionError: an option is not among the accepted ones.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[1.5, 1.0]]), p_bits=4)
+        >>> weight_variance(code, 1).tolist(), weight_variance(code, 2).tolist()
+        ([[0.25, 0.0]], [[0.0, 0.0]])
 
     Reference: thesis eq. 4.10 and 4.11; docs/spec.md, section 7, samplers.
     """

@@ -18,6 +18,14 @@ def pack(code: PsbCode) -> NDArray[np.uint8]:
     Args:
         code: the weight code.
 
+    Returns:
+        uint8.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> pack(encode(np.array([[3.0, -0.75, 0.0]]), p_bits=4)).shape
+        (9, 1)
+
     Reference: docs/psb-ops.md, weight code.
     """
     shifts = np.arange(N_PLANES_BESIDE_P + code.p_bits, dtype=np.uint32)[:, None]
@@ -43,6 +51,13 @@ def unpack(
 
     Raises:
         OptionError: the parts do not fit each other, or a padding bit is set.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[3.0, -0.75, 0.0]]), p_bits=4)
+        >>> again = unpack(pack(code), code.shape, code.emax, code.p_bits)
+        >>> bool((again.words == code.words).all())
+        True
 
     Reference: docs/psb-ops.md, weight code.
     """
@@ -78,6 +93,8 @@ def bits_per_weight(code: PsbCode) -> float:
         >>> from reluflow.psb.codec import encode
         >>> bits_per_weight(encode(np.ones((1, 8)), p_bits=4))
         10.0
+
+    Reference: docs/spec.md, section 8.
     """
     n_bytes = (N_PLANES_BESIDE_P + code.p_bits) * -(-code.words.size // 8) + code.emax.size
     return 8 * n_bytes / code.words.size

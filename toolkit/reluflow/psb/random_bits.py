@@ -46,8 +46,17 @@ def node_key(seed: int, stream: int, position: int | None = None) -> tuple[int, 
         stream: number of the node in the model, a uint32.
         position: flat output position over batch and pixels; None: draws shared by all.
 
+    Returns:
+        Two uint32 numbers.
+
     Raises:
         OptionError: a number is out of its range.
+
+    Example:
+        >>> node_key(seed=0, stream=0) == node_key(seed=0, stream=1)
+        False
+        >>> node_key(0, 0)[1] == node_key(0, 0, position=5)[1]
+        True
 
     Reference: docs/psb-ops.md, random bits.
     """

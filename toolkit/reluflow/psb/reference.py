@@ -125,6 +125,13 @@ def conv(
         OptionError: an option or attribute is not accepted.
         DataError: x, bias or z does not fit the weights.
 
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.float32([[[[1.0, 0.5], [-2.0, 1.0]]]]), p_bits=4)
+        >>> x = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+        >>> conv(x, code, samples=4, activation="relu").tolist()
+        [[[[0.0, 0.0], [0.0, 0.5]]]]
+
     Reference: docs/psb-ops.md, sum; thesis eq. 4.8 and 4.9.
     """
     if len(code.shape) not in (3, 4):
@@ -191,6 +198,12 @@ def matmul(
     Raises:
         OptionError: an option is not accepted.
         DataError: x, bias or z does not fit the weights.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.float32([[1.0, -2.0], [0.5, 4.0]]), channel_axis=1, p_bits=4)
+        >>> matmul(np.float32([[1.0, 2.0]]), code, np.float32([0.0, 1.0]), samples=4).tolist()
+        [[2.0, 7.0]]
 
     Reference: docs/psb-ops.md, sum; thesis eq. 4.8 and 4.9.
     """

@@ -83,8 +83,24 @@ def draw_bits(
 ) -> NDArray[np.bool_]:
     """Return the n single samples B_p of every weight, `(n_weights, n)`; `draws` is their sum.
 
-    The binomial sampler draws them; the others know k only, and its ones come first. Arguments
-    and errors are those of `draws`.
+    The binomial sampler draws them; the others know k only, and its ones come first.
+
+    Args:
+        code: the weight code.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        sampler: "systematic", "binomial" or "nearest".
+        seed: of the run, any int64.
+        stream: number of the node in the model.
+        position: flat output position for draws per product, None for draws per run.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[1.5, 1.25]]), p_bits=4)
+        >>> draw_bits(code, 4, "nearest").astype(int).tolist()
+        [[1, 1, 0, 0], [1, 0, 0, 0]]
 
     Reference: thesis eq. 4.4 and 4.9.
     """
@@ -156,10 +172,20 @@ def integer_weights(
     carried along the channel, 1/2 at the first small weight of the nearest sampler. So the mean
     over all u is exact for every code, and small weights together miss theirs by less than 1.
     Codes with rounding "half" round the right shift of n + k half up instead.
-    Arguments and errors are those of `draws`.
+
+    Args:
+        code: the weight code.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        sampler: "systematic", "binomial" or "nearest".
+        seed: of the run, any int64.
+        stream: number of the node in the model.
+        position: flat output position for draws per product, None for draws per run.
 
     Returns:
         int16 in the stored shape.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
 
     Example:
         >>> from reluflow.psb.codec import encode
@@ -222,7 +248,24 @@ def sampled_weights(
 ) -> NDArray[np.float64]:
     """Return the values that a run multiplies by, w' 2^(emax - 13), in the stored shape.
 
-    Arguments and errors are those of `draws`.
+    Args:
+        code: the weight code.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        sampler: "systematic", "binomial" or "nearest".
+        seed: of the run, any int64.
+        stream: number of the node in the model.
+        position: flat output position for draws per product, None for draws per run.
+
+    Raises:
+        OptionError: an option is not among the accepted ones.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[1.5, -1.25]]), p_bits=4)
+        >>> sampled_weights(code, 64, "nearest").tolist()
+        [[1.5, -1.25]]
+        >>> sampled_weights(code, 1, "nearest").tolist()
+        [[2.0, -1.0]]
 
     Reference: docs/psb-ops.md, sampled weight.
     """

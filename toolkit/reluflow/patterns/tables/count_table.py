@@ -48,6 +48,9 @@ class CountTable:
             keys: `(n, 2)` uint64.
             first_index: global index of the first sample.
 
+        Returns:
+            The table.
+
         Raises:
             OptionError: wrong type or shape.
 
@@ -88,7 +91,11 @@ class CountTable:
 
     @classmethod
     def from_records(cls, records: Records) -> CountTable:
-        """Wrap `(n, 4)` records that are sorted and unique already."""
+        """Return a table over records that are sorted by key and unique already.
+
+        Args:
+            records: `(n, 4)` uint64: the two words of the key, count, first sample.
+        """
         return cls(len(records), int(records[:, 2].sum()), MemorySource(records))
 
     @property

@@ -204,6 +204,9 @@ class PatternCounts:
 
         Run files of the other one are referenced, not copied: they must stay where they are.
 
+        Args:
+            other: the other accumulator, not changed.
+
         Raises:
             OutputError: a run cannot be written.
         """
