@@ -18,6 +18,9 @@ from reluflow.evaluation import (
 from reluflow.evaluation import convert as convert_model
 from reluflow.graph import Model, PsbOptions, load
 
+_SHOWN = 3
+"""Refused layers that the sentence on a model without any other one lists."""
+
 
 def convert(
     model: Any,
@@ -105,7 +108,7 @@ def fit_activations(
 
 def nothing_to_convert(model: Model, refused: Any) -> str:
     """Return the sentence on a model without a layer that can be converted."""
-    reasons = "; ".join(f"{node.node}: {node.reason}" for node in refused[:3])
+    reasons = "; ".join(f"{node.node}: {node.reason}" for node in refused[:_SHOWN])
     return (
         f"model {str(model.path or '<memory>')!r} has nothing to convert "
         f"({reasons or 'no linear operator'}); "

@@ -18,6 +18,8 @@ from reluflow.patterns import fingerprint, unit_words
 from reluflow.sessions import Session, default_threads, open_session
 
 _TRIED = 4
+_KEY_DIGITS = 32
+"""Hexadecimal digits of a fingerprint of 128 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,7 +231,7 @@ def _equal(samples: np.ndarray, key: np.ndarray, threshold: float, seed: int) ->
 def _key(text: object) -> tuple[str, np.ndarray]:
     """Return a fingerprint as text and as its two words."""
     try:
-        if not isinstance(text, str) or len(text) != 32:
+        if not isinstance(text, str) or len(text) != _KEY_DIGITS:
             raise ValueError(text)
         number = int(text, 16)
     except ValueError:

@@ -15,6 +15,8 @@ DEBUG_VARIABLE = "RELUFLOW_DEBUG"
 """Set to anything, it asks for tracebacks as --debug does."""
 
 _LONGEST = 300
+"""Characters of an unforeseen error's text: some quote whole models."""
+_CUT = "..."
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -55,7 +57,7 @@ def trace(error: BaseException) -> str:
 def _unforeseen(error: BaseException) -> str:
     """Own up to a defect: the user can mend nothing, but may give another input."""
     text = " ".join(str(error).split()).rstrip(".")
-    text = text[: _LONGEST - 3] + "..." if len(text) > _LONGEST else text
+    text = text[: _LONGEST - len(_CUT)] + _CUT if len(text) > _LONGEST else text
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return (
         f"an error that reluflow did not foresee ({what}), most likely from a damaged "

@@ -26,6 +26,8 @@ from reluflow.data.sources.validate import check_kind, check_names, check_specs
 from reluflow.data.sources.words import listing, near_names, tensor
 from reluflow.errors import DataError, OptionError
 
+_SHOWN_BYTES = 8
+"""Of a file of unknown format: PNG's signature, the longest of the usual ones."""
 _FORMATS = ".npy, .npz, idx, idx.gz or a folder of images"
 
 
@@ -151,7 +153,9 @@ def _is_array_file(head: bytes) -> bool:
 
 def _unknown(path: Path, head: bytes) -> str:
     what = "a pickle, which is never opened" if head[:1] == b"\x80" else "of no known format"
-    return f"data '{path}' are {what} (first bytes {head[:8].hex(' ')}); give {_FORMATS}."
+    return (
+        f"data '{path}' are {what} (first bytes {head[:_SHOWN_BYTES].hex(' ')}); give {_FORMATS}."
+    )
 
 
 def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path) -> dict[str, Column]:

@@ -13,6 +13,7 @@ from reluflow.evaluation.result import LayerSaturation
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import GOOD_DB, SignalError
 from reluflow.graph import Model, PsbNode, expose, find_psb
+from reluflow.psb import P_BITS, X_BITS_RANGE
 
 _FALL_DB = 3.0
 """What twice the samples gain at least where draws are the error (a factor of 2 in power)."""
@@ -111,7 +112,7 @@ def _lost(
             f": channel {channel} of tensor {node.x!r} is {ratio:,.0f} times as loud as the "
             "median channel and sets the step for all"
         )
-    finer = row.x_bits < 16 and (loud is None or loud[1] <= _FINER)
+    finer = row.x_bits < X_BITS_RANGE[1] and (loud is None or loud[1] <= _FINER)
     ways = ["convert with 16 bits an activation (x_bits)"] if finer else []
     if loud is not None:
         ways.insert(0, f"scale channel {loud[0]} down in the layer before and up in this one")
@@ -139,7 +140,7 @@ def _loudest(
 
 
 def _other(nodes: Mapping[str, PsbNode]) -> str:
-    bits = min((node.p_bits for node in nodes.values()), default=16)
+    bits = min((node.p_bits for node in nodes.values()), default=P_BITS[-1])
     if bits <= _FEW_BITS:
         return (
             f"The weights' probabilities are stored in {bits} bits, which no number of samples "

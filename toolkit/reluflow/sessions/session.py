@@ -23,6 +23,9 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+_LONGEST = 400
+"""Characters of ONNX Runtime's message in a sentence: it may quote a whole graph's names."""
+_CUT = "..."
 _FATAL_ONLY = 4
 MOST_THREADS = 1024
 _NOISE = re.compile(
@@ -249,4 +252,5 @@ def _write_to(path: Path, options: Any) -> None:
 def one_sentence(error: BaseException) -> str:
     """Return ONNX Runtime's message without codes, source paths and line breaks."""
     text = " ".join(_NOISE.sub("", str(error)).split()).rstrip(".")
-    return text[:397] + "..." if len(text) > 400 else text or type(error).__name__
+    short = text[: _LONGEST - len(_CUT)] + _CUT if len(text) > _LONGEST else text
+    return short or type(error).__name__

@@ -14,9 +14,14 @@ from reluflow.graph import Tap
 
 BATCH, CHANCE = "batch", "chance"
 _MOST = 8
+"""Inputs of a trial. A guess: company enough to matter, and few beside a batch of usually 64."""
+_QUARTER = 4
+"""Share of a batch: batches fill the memory that is allowed, and a trial holds several runs."""
 _ALONE = 3
 _NAMED = 5
 _BLOCK = 1 << 20
+_BELOW_BFLOAT16 = 0xFFFF
+"""The bits of a float32 that a bfloat16 lacks."""
 _TOLERANCE, _COARSE_TOLERANCE = 1e-4, 2e-2
 """Kernels round differently for batches of different size: a value must move by more than this
 share of itself and of the site's root mean square to count; by more where all values are those of
@@ -70,7 +75,7 @@ def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool)
     n = len(next(iter(feeds.values())))
     if fixed:
         return feeds
-    few = max(2, min(batch_size // 4, _MOST))
+    few = max(2, min(batch_size // _QUARTER, _MOST))
     if n > 1:
         return {name: array[:few] for name, array in feeds.items()}
     if source.rereadable and (source.n_samples or 2) > 1:
@@ -229,7 +234,7 @@ def _is_coarse(x: np.ndarray) -> bool:
         return False
     with np.errstate(over="ignore"):
         half = np.array_equal(x.astype(np.float16).astype(np.float32), x, equal_nan=True)
-    return half or not (np.ascontiguousarray(x).view(np.uint32) & 0xFFFF).any()
+    return half or not (np.ascontiguousarray(x).view(np.uint32) & _BELOW_BFLOAT16).any()
 
 
 def describe_dependence(trial: Trial, names: Sequence[str], batch_size: int) -> list[str]:

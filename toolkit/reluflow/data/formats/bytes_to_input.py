@@ -9,16 +9,19 @@ import numpy as np
 
 from reluflow.data.sources.column import Array, Column, MappedColumn
 from reluflow.data.sources.pixels import fit_batch
-from reluflow.data.sources.preprocessing import Plan, Preprocessing, make_plan
+from reluflow.data.sources.preprocessing import CHANNELS, Plan, Preprocessing, make_plan
 from reluflow.data.sources.spec import InputSpec
 from reluflow.data.sources.validate import is_floating
 from reluflow.errors import DataError
+
+_IMAGE_AXES = (2, 3)
+"""Axes of one picture: height and width, perhaps channels before or behind them."""
 
 
 def is_image_bytes(column: Column, spec: InputSpec) -> bool:
     """Tell whether a column of bytes can be read as images for this input."""
     target = is_floating(spec.dtype) or spec.dtype == np.uint8
-    return column.dtype == np.uint8 and len(column.shape) in (2, 3) and target
+    return column.dtype == np.uint8 and len(column.shape) in _IMAGE_AXES and target
 
 
 def prepared(column: Column, spec: InputSpec, given: Preprocessing | None) -> tuple[Column, Plan]:
@@ -70,7 +73,7 @@ def _channel_axis(
 ) -> int | None:
     if len(shape) == 2:
         return None
-    first, last = shape[0] in (1, 3), shape[2] in (1, 3)
+    first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
     if first and last:
         first = given is not None and given.layout == "nchw"
         last = given is not None and given.layout == "nhwc"

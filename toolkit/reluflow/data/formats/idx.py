@@ -17,6 +17,10 @@ from reluflow.data.sources.words import first_line
 from reluflow.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+_MAGIC = 4
+"""Bytes of the magic number: two zeros, the type of the elements, the number of axes."""
+_AXES = 3
+"""Place of the number of axes in it; one big-endian uint32 an axis follows."""
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
@@ -34,7 +38,7 @@ def is_idx(head: bytes) -> bool:
         >>> is_idx(bytes([0, 0, 8, 3]))
         True
     """
-    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in _TYPES and head[3] > 0
+    return len(head) >= _MAGIC and head[:2] == b"\0\0" and head[2] in _TYPES and head[_AXES] > 0
 
 
 def idx_column(path: Path) -> Column:
@@ -75,13 +79,14 @@ def idx_column(path: Path) -> Column:
 
 
 def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    head = stream.read(4)
+    head = stream.read(_MAGIC)
     if not is_idx(head):
         raise DataError(
             f"{label} does not begin as an idx file does (first bytes {head.hex(' ') or 'none'}); "
             "give an uncompressed or gzipped idx file such as MNIST's."
         )
-    raw = stream.read(4 * head[3])
-    if len(raw) < 4 * head[3]:
+    sizes = struct.Struct(f">{head[_AXES]}I")
+    raw = stream.read(sizes.size)
+    if len(raw) < sizes.size:
         raise DataError(f"{label} ends within its header; write or download it again.")
-    return struct.unpack(f">{head[3]}I", raw), _TYPES[head[2]]
+    return sizes.unpack(raw), _TYPES[head[2]]

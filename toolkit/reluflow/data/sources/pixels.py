@@ -24,6 +24,7 @@ _FILTERS = {
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 """What is decoded, whatever a file's name says: no others, some of which start programs."""
 
+_WHITE_8, _WHITE_16 = 255, 65535
 DECODE_NOTE = "first frame, turned by EXIF, alpha dropped, 16 bits rescaled to 8, gray by ITU-R 601"
 
 
@@ -65,9 +66,9 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
-    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+    if values.min(initial=0) < 0 or values.max(initial=0) > _WHITE_16:
         raise ValueError("it holds 32-bit pixels, whose range is unknown")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    return Image.fromarray(((values * _WHITE_8 + _WHITE_16 // 2) // _WHITE_16).astype(np.uint8))
 
 
 def fit(image: Image.Image, plan: Plan) -> Array:
@@ -121,10 +122,10 @@ def fit_batch(batch: Array, plan: Plan) -> Array:
     Raises:
         DataError: images are smaller than the crop.
     """
-    if plan.channels == batch.shape[3] and plan.size is None and plan.crop is None:
+    if plan.channels == batch.shape[-1] and plan.size is None and plan.crop is None:
         return batch
     mode: Any = "L" if plan.channels == 1 else "RGB"
-    if batch.shape[3] == 1:
+    if batch.shape[-1] == 1:
         batch = batch[..., 0]
     try:
         pictures = [Image.fromarray(np.ascontiguousarray(row)).convert(mode) for row in batch]

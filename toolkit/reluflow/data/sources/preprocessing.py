@@ -18,6 +18,13 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 ChannelOrder = Literal["rgb", "bgr", "gray"]
 Layout = Literal["nchw", "nhwc"]
 
+CHANNELS = (1, 3)
+"""Channels of a picture: gray, or red, green and blue; transparency is dropped on reading."""
+_LARGEST_SIDE = 65535
+"""Pixels, JPEG's own limit: a guard against slips, which would ask for gigabytes an image."""
+_FLAT, _PLAIN, _IMAGE = 2, 3, 4
+"""Axes of an input, batch included: pixels in one axis, height and width, channels as well."""
+
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "resize": ("stretch", "cover"),
     "interpolation": ("nearest", "bilinear", "bicubic", "lanczos"),
@@ -78,8 +85,10 @@ def _pair(name: str, value: object) -> tuple[int, int] | None:
         return None
     pair = tuple(value) if isinstance(value, Sequence) else ()
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in pair)
-    if len(pair) != 2 or not whole or not all(1 <= n <= 65535 for n in pair):
-        raise OptionError(f"{name} is {value!r}; give (height, width) in pixels, each 1 to 65535.")
+    if len(pair) != 2 or not whole or not all(1 <= n <= _LARGEST_SIDE for n in pair):
+        raise OptionError(
+            f"{name} is {value!r}; give (height, width) in pixels, each 1 to {_LARGEST_SIDE}."
+        )
     return int(pair[0]), int(pair[1])
 
 
@@ -160,7 +169,7 @@ class Plan:
                 values /= np.asarray(self.given.std, wide)
         if self.layout in ("nchw", "flat"):
             values = values.transpose(0, 3, 1, 2)
-        shape = (len(pixels), *self.sample_shape(*pixels.shape[1:3]))
+        shape = (len(pixels), *self.sample_shape(*pixels.shape[1:-1]))
         return np.ascontiguousarray(values.reshape(shape), self.spec.dtype)
 
     def record(self) -> dict[str, Any]:
@@ -214,20 +223,22 @@ def make_plan(given: Preprocessing, spec: InputSpec, channels: int | None) -> Pl
 
 
 def _layout(given: Preprocessing, spec: InputSpec) -> str:
-    rank = 4 if spec.shape is None and given.layout else len(spec.shape or ())
-    if rank == 2:
+    rank = _IMAGE if spec.shape is None and given.layout else len(spec.shape or ())
+    if rank == _FLAT:
         return "flat"
-    if rank == 3 and given.layout is None:
+    if rank == _PLAIN and given.layout is None:
         return "nhw"
-    if rank != 4:
+    if rank != _IMAGE:
         raise DataError(
             f"input '{spec.name}' wants {spec}, which is no image; images feed inputs such as "
             "[N, 3, H, W], [N, H, W, 3], [N, H, W] or [N, D]."
         )
     if given.layout is not None or spec.shape is None:
         return str(given.layout)
-    sure = [spec.shape[axis] in (1, 3) for axis in (1, 3)]
-    maybe = [not isinstance(spec.shape[axis], int) for axis in (1, 3)]
+    first_or_last = (spec.shape[1], spec.shape[-1])
+    # A size of 1 or 3 is taken for the channels; where no axis has it, an axis of open size may.
+    sure = [size in CHANNELS for size in first_or_last]
+    maybe = [not isinstance(size, int) for size in first_or_last]
     for first, last in (sure, maybe):
         if first != last:
             return "nchw" if first else "nhwc"
@@ -246,10 +257,10 @@ def _order(
         return given.channel_order
     if layout == "nhw":
         return "gray"
-    axis = {"nchw": 1, "nhwc": 3}.get(layout)
+    axis = {"nchw": 1, "nhwc": -1}.get(layout)
     wanted = spec.shape[axis] if axis is not None and spec.shape is not None else None
     count = wanted if isinstance(wanted, int) else channels
-    if count not in (1, 3):
+    if count not in CHANNELS:
         raise DataError(
             f"input '{spec.name}' wants {spec}, which does not tell whether images are gray or "
             "in colour; give the channel order, 'rgb', 'bgr' or 'gray'."

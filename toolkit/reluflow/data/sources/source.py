@@ -23,6 +23,8 @@ from reluflow.data.sources.words import tensor
 from reluflow.errors import DataError, OptionError
 
 Batch = dict[str, Array]
+_HASHED_BYTES = 1 << 22
+"""Hashed at a time: a memory-mapped array of any size is never in memory at once."""
 
 
 class DataSource(ABC):
@@ -222,7 +224,7 @@ def fingerprint(*parts: object) -> str:
 def hash_array(array: Array) -> str:
     """Return the SHA-256 over an array's bytes in C order, read a block at a time."""
     digest = hashlib.sha256()
-    step = max(1, (1 << 22) // max(1, array[:1].nbytes))
+    step = max(1, _HASHED_BYTES // max(1, array[:1].nbytes))
     for first in range(0, len(array), step):
         block = np.ascontiguousarray(array[first : first + step])
         digest.update(block.reshape(-1).view(np.uint8).data)

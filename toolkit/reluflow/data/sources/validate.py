@@ -12,6 +12,11 @@ from reluflow.data.sources.spec import Dim, InputSpec
 from reluflow.data.sources.words import listing, sizes, tensor
 from reluflow.errors import DataError
 
+_IMAGE_RANK = 4
+"""Batch, channels, height and width, in this order or with the channels last."""
+_CHANNELS_MOVED = ((0, 3, 1, 2), (0, 2, 3, 1))
+"""To the front and to the end."""
+
 
 def check_specs(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
     """Return the model's inputs, once it is clear that arrays can feed them.
@@ -157,10 +162,10 @@ def _shape_hint(wanted: tuple[Dim, ...] | None, shape: Sequence[int]) -> str:
             return "add the batch axis with x[None]"
         for axis in range(1, rank):
             if fits(wanted, [*have[:axis], 1, *have[axis:]]):
-                name = "channel" if rank == 4 else "missing"
+                name = "channel" if rank == _IMAGE_RANK else "missing"
                 return f"add the {name} axis with numpy.expand_dims(x, {axis})"
-    if rank == len(have) == 4:
-        for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
+    if rank == len(have) == _IMAGE_RANK:
+        for order in _CHANNELS_MOVED:
             if fits(wanted, [have[axis] for axis in order]):
                 return f"move the channel axis with x.transpose{order}"
     fixed = wanted[1:]

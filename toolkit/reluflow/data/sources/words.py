@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST = 160
+"""Characters of another library's message within a sentence of ours: two lines of a terminal."""
+
 
 def first_line(error: BaseException) -> str:
     r"""Return an exception's message as one line without a closing full stop.
@@ -20,7 +23,7 @@ def first_line(error: BaseException) -> str:
     said = error.args[0] if error.args and isinstance(error.args[0], str) else error
     lines = str(said).strip().splitlines()
     text = lines[0].strip().rstrip(".:;") if lines else ""
-    return text[:160] or type(error).__name__
+    return text[:_LONGEST] or type(error).__name__
 
 
 def listing(names: Iterable[str], most: int = 6) -> str:

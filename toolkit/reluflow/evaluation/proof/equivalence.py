@@ -29,6 +29,13 @@ _SECONDS = 10.0
 _SECONDS_NEW = 120.0
 """What one run of the new model may take: shift-adds without the native library are slow."""
 _HIGH = {"b": 2, "u1": 256}
+"""Kind of an input's numbers -> the first one not drawn: coins, and all bytes, as of pixels."""
+_HIGH_ELSE = 4
+"""For other whole numbers: labels and indices of even a small table lie below it."""
+_MOST_ELEMENTS = 2**28
+"""Of one input; a guard: 1 GB of float32, of which a run holds several."""
+_MOVED = 0.1
+"""Share by which defaults that the caller may replace are changed at random."""
 EXACT, NARROW, ROUNDED = 1e-3, 2.0**-5, 0.1
 """Accepted differences, as a share of an output's largest value: float32, float16 or bfloat16,
 and networks that round activations to integers, where a difference may jump by a whole step."""
@@ -217,7 +224,7 @@ def _run_old(old: Model, new: Model, seed: int) -> _Runs:
 
 def _running_size(specs: tuple[InputSpec, ...], session: Session, seed: int) -> int:
     """Return the first size of free dimensions that a model runs with."""
-    free = any(_is_free(spec, axis) for spec in specs for axis in range(1, 9))
+    free = any(_is_free(spec, axis) for spec in specs for axis in range(1, len(spec.shape or ())))
     failure: DataError | None = None
     for size in _SIZES if free else _SIZES[:1]:
         try:
@@ -249,10 +256,10 @@ def _draw(
             dim if isinstance(dim, int) else (batch if dim in first or not axis else size)
             for axis, dim in enumerate(spec.shape)
         )
-        if np.prod(shape, dtype=np.float64) > 2**28:
+        if np.prod(shape, dtype=np.float64) > _MOST_ELEMENTS:
             raise _CannotFeed(f"input {spec.name!r} has {list(shape)} elements")
         if spec.dtype.kind in "iub":
-            high = _HIGH.get(spec.dtype.kind, _HIGH.get(spec.dtype.str[1:], 4))
+            high = _HIGH.get(spec.dtype.kind, _HIGH.get(spec.dtype.str[1:], _HIGH_ELSE))
             yield spec.name, rng.integers(0, high, shape).astype(spec.dtype)
         elif spec.dtype == np.dtype(object):
             raise _CannotFeed(f"input {spec.name!r} is not made of numbers")
@@ -265,7 +272,7 @@ def _other_defaults(old: Model, new: Model, seed: int) -> Mapping[str, np.ndarra
     kept = replaceable_inputs(new)
     rng = np.random.default_rng((seed, 1))
     return {
-        name: (value * (1 + 0.1 * rng.standard_normal(value.shape))).astype(value.dtype)
+        name: (value * (1 + _MOVED * rng.standard_normal(value.shape))).astype(value.dtype)
         for name, value in replaceable_inputs(old).items()
         if name in kept and value.dtype.kind == "f"
     }

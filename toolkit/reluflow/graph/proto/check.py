@@ -23,6 +23,10 @@ from reluflow.graph.proto.psb_check import check_psb_nodes
 from reluflow.graph.proto.skeleton import describe, make_skeleton
 from reluflow.graph.proto.strict import check_strictly
 from reluflow.graph.proto.text import first_broken_name
+from reluflow.graph.proto.versions import OLDEST_IR
+
+_LONGEST_CLAUSE = 400
+"""Characters of the checker's words in a sentence: it may quote names of any length."""
 
 
 def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple[str, ...]:
@@ -62,9 +66,10 @@ def _check_header(proto: ModelProto, label: str) -> None:
             f"{'graph' if proto.HasField('ir_version') else 'IR version'}; "
             "give a file that an ONNX exporter wrote."
         )
-    if not 3 <= proto.ir_version <= onnx.IR_VERSION:
+    if not OLDEST_IR <= proto.ir_version <= onnx.IR_VERSION:
         raise ModelError(
-            f"{label} has ONNX IR version {proto.ir_version}; versions 3 to {onnx.IR_VERSION} "
+            f"{label} has ONNX IR version {proto.ir_version}; versions {OLDEST_IR} to "
+            f"{onnx.IR_VERSION} "
             "are supported by the installed onnx package; update it or export the model again."
         )
     known = onnx.defs.onnx_opset_version()
@@ -232,4 +237,4 @@ def _essence(message: str) -> str:
     clause = " ".join(head.split()).rstrip(". ")
     found = re.search(r"Name:\s*(\S*)\s*OpType:\s*(\S+)", context)
     where = f" in node {found.group(1)!r} ({found.group(2)})" if found else ""
-    return (clause + where)[:400]
+    return (clause + where)[:_LONGEST_CLAUSE]

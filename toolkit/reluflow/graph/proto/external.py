@@ -108,9 +108,9 @@ def byte_size(tensor: TensorProto) -> int | None:
     """Return the bytes that raw data of this tensor take, None for strings and unknown types."""
     count = elements(tensor)
     if tensor.data_type in _FOUR_BIT:
-        return (count + 1) // 2
+        return -(-count // 2)
     if tensor.data_type in _TWO_BIT:
-        return (count + 3) // 4
+        return -(-count // 4)
     if tensor.data_type in _ONE_BYTE:
         return count
     if tensor.data_type == TensorProto.BFLOAT16:

@@ -26,6 +26,11 @@ from reluflow.graph.proto.foreign import model_proto_of, refusal
 from reluflow.graph.proto.save import PROTOBUF_LIMIT, memory_bytes, save_model
 from reluflow.graph.proto.skeleton import make_skeleton
 
+_LOOKED_AT = 4096
+"""Bytes of a file looked at to call it text: a page, enough to tell and at once read."""
+_TEXT = frozenset(b"\t\r\n") | frozenset(range(ord(" "), ord("~") + 1))
+"""Printable ASCII."""
+
 
 class Model:
     """A checked ONNX model. Rewrites return a new one; none changes the one it was given.
@@ -256,7 +261,7 @@ def _diagnose(data: bytes) -> str:
     """Guess what bytes that are not a protobuf are."""
     if data[:1] == b"\x08":  # field 1, the IR version, as every exporter starts
         return f"is not a readable ONNX file: its {len(data)} bytes are truncated or damaged"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:4096]):
+    if all(byte in _TEXT for byte in data[:_LOOKED_AT]):
         return "is not a binary ONNX file: it is text"
     return "is not an ONNX file: its bytes are no protobuf message"
 

@@ -25,6 +25,11 @@ from reluflow.graph.proto.external import (
 )
 
 _PIECE = 2**22
+"""Bytes copied at a time from one file of weights to another: bounds memory."""
+_ALIGNMENT = 64
+"""Bytes that a tensor's place in its file is a multiple of."""
+_TYPED_BYTES = 8
+"""The most that one number takes in a typed field of a tensor, such as float_data."""
 PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes that one protobuf file may take, with room for its own framing."""
 
@@ -155,7 +160,7 @@ def _candidates(path: Path, location: str) -> Iterator[str]:
 def memory_bytes(proto: ModelProto) -> int:
     """Return about how many bytes the tensors inside a protobuf take, external ones not."""
     return sum(
-        len(tensor.raw_data) if tensor.HasField("raw_data") else 8 * elements(tensor)
+        len(tensor.raw_data) if tensor.HasField("raw_data") else _TYPED_BYTES * elements(tensor)
         for tensor in walk_tensors(proto)
         if not is_external(tensor)
     )
@@ -187,7 +192,8 @@ def _move_out(
     write: Callable[[bytes], int],
 ) -> None:
     data = tensor.raw_data
-    write(b"\0" * (-tell() % 64))
+    # a cache line, and more than any element's size: what maps the file reads aligned numbers
+    write(b"\0" * (-tell() % _ALIGNMENT))
     entries = {"location": location, "offset": str(tell()), "length": str(len(data))}
     write(data)
     tensor.ClearField("raw_data")

@@ -19,6 +19,8 @@ from reluflow.graph.rewrite.edit import Editor, attribute
 from reluflow.graph.rewrite.linear import F64, Linear, read_linear
 from reluflow.graph.rewrite.n_bits import MATMUL_N_BITS, read_n_bits
 
+_RANKS = (3, 4)
+"""Axes of a convolution's weights and input, with one or two spatial ones: what PsbConv runs."""
 CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
 _NO_OPERATOR = {
     "": (
@@ -115,7 +117,7 @@ def _linear(linear: Linear) -> Multiply | Reason:
     bias = np.zeros(linear.n_outputs) if linear.bias is None else linear.bias
     dtype = linear.weight.dtype
     if linear.op == "Conv":
-        if weights.ndim not in (3, 4):
+        if weights.ndim not in _RANKS:
             return Reason(f"it has {weights.ndim - 2} spatial axes; 1 and 2 are accepted")
         attributes = explicit_window(node, weights.shape)
         return Multiply(PSB_CONV, node, node.input[0], weights, bias, dtype, attributes=attributes)
@@ -141,7 +143,7 @@ def _norm(editor: Editor, node: NodeProto) -> Multiply | Reason:
     if isinstance(affine, Reason):
         return affine
     rank = editor.rank(node.input[0]) or editor.rank(node.output[0])
-    if rank not in (3, 4):
+    if rank not in _RANKS:
         axes = "an unknown number of" if rank is None else rank
         return Reason(f"its input has {axes} axes; as a PSB multiply-add it needs 3 or 4")
     scale = editor.constant(node.input[1])

@@ -10,12 +10,22 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.versions import (
+    BATCH_NORM_TRAINING_MODE,
+    NO_IS_TEST,
+    NO_SPATIAL,
+    NUMPY_BROADCASTING,
+)
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.edit import Editor, attribute
 
 F64 = NDArray[np.float64]
 BATCH_NORM = "BatchNormalization"
 ARITHMETIC = ("Mul", "Div", "Add", "Sub")
+_SCALE_TO_VARIANCE = slice(1, 5)
+"""Inputs of BatchNormalization behind X: scale, B, mean and variance."""
+_EPSILON = 1e-5
+"""BatchNormalization's own default."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +50,10 @@ def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
     """
     if _trains(editor, node):
         return Reason("it normalises by the batch (training mode)")
-    if editor.opset < 9 and not attribute(node, "spatial", 1):
+    if editor.opset < NO_SPATIAL and not attribute(node, "spatial", 1):
         return Reason("it normalises every position on its own (spatial = 0)")
     values = []
-    for tensor in node.input[1:5]:
+    for tensor in node.input[_SCALE_TO_VARIANCE]:
         value = editor.constant(tensor)
         if value is None:
             return Reason(f"its {tensor!r} is computed")
@@ -53,7 +63,8 @@ def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
         return Reason(
             f"its constants have {[value.size for value in values]} numbers, not one a channel"
         )
-    epsilon = float(str(attribute(node, "epsilon", 1e-5)))
+    epsilon = float(str(attribute(node, "epsilon", _EPSILON)))
+    # epsilon as ONNX Runtime has it, a float32; the rest in float64, as the result is rounded once
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + np.float64(np.float32(epsilon)))
         shift = b - mean * factor
@@ -65,10 +76,10 @@ def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
 def _trains(editor: Editor, node: NodeProto) -> bool:
     if attribute(node, "training_mode", 0):
         return True
-    if editor.opset >= 14:
+    if editor.opset >= BATCH_NORM_TRAINING_MODE:
         return False
     used = [name for name in node.output[1:] if name]
-    if editor.opset < 7:
+    if editor.opset < NO_IS_TEST:
         return not attribute(node, "is_test", 0)
     return bool(used)
 
@@ -82,8 +93,10 @@ def read_arithmetic(editor: Editor, node: NodeProto, x: str, rank: int) -> Affin
         x: the operand that is computed.
         rank: axes of `x`.
     """
-    if domain_of(node.domain) or node.op_type not in ARITHMETIC or editor.opset < 7:
-        return None  # before version 7, broadcasting was an attribute
+    if editor.opset < NUMPY_BROADCASTING:
+        return None
+    if domain_of(node.domain) or node.op_type not in ARITHMETIC:
+        return None
     if list(node.input).count(x) != 1:
         return None
     first = node.input[0] == x

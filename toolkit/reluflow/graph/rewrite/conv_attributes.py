@@ -10,6 +10,8 @@ from onnx import NodeProto, helper
 
 _LISTS = {"strides": 1, "dilations": 1, "kernel_shape": 1, "pads": 2}
 _LARGEST = 2**31 - 1
+_LEAST_AXES = 3
+"""Outputs, inputs and one axis of the window."""
 
 
 def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
@@ -19,7 +21,7 @@ def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
         node: the operator.
         shape: of its weights.
     """
-    if len(shape) < 3 or 0 in shape:
+    if len(shape) < _LEAST_AXES or 0 in shape:
         return f"its weights have shape {list(shape)}; channels and a window are wanted"
     given = {entry.name: entry for entry in node.attribute}
     rank = len(shape) - 2

@@ -30,6 +30,8 @@ from reluflow.graph.rewrite.linear import (
 )
 from reluflow.graph.rewrite.no_ops import skip_ahead, skip_back
 
+_SCALE_AND_B = slice(1, 3)
+"""Inputs of BatchNormalization that an affine map behind it changes; the statistics stay."""
 _MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
 
@@ -239,7 +241,7 @@ def _fold_into_norm(
         return Reason(f"{name_of(norm)!r} in front of it: {first}")
     if editor.sole_reader(norm.output[0]) is not node:
         return Reason(f"other nodes or the caller read the output of {name_of(norm)!r} too")
-    stored = [editor.constant(name) for name in norm.input[1:3]]
+    stored = [editor.constant(name) for name in norm.input[_SCALE_AND_B]]
     scale, b = (np.zeros(1) if value is None else value for value in stored)
     if affine.factor.size not in (1, scale.size):
         return Reason(f"it has {affine.factor.size} channels, {name_of(norm)!r} {scale.size}")

@@ -10,6 +10,7 @@ from onnx import NodeProto, helper
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.versions import NUMPY_BROADCASTING
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 from reluflow.graph.rewrite.edit import Editor, attribute, name_of
@@ -157,7 +158,9 @@ def _read_add(editor: Editor, linear: Linear) -> None:
     """Find the Add behind a MatMul that adds one number per output."""
     output = linear.node.output[0]
     reader = editor.sole_reader(output)
-    if reader is None or reader.op_type != "Add" or domain_of(reader.domain) or editor.opset < 7:
+    if editor.opset < NUMPY_BROADCASTING:
+        return
+    if reader is None or reader.op_type != "Add" or domain_of(reader.domain):
         return
     other = reader.input[1] if reader.input[0] == output else reader.input[0]
     value = editor.constant(other)

@@ -11,6 +11,12 @@ from reluflow.graph.rewrite.edit import Editor, attribute
 from reluflow.graph.rewrite.linear import F64
 
 MATMUL_N_BITS = "MatMulNBits"
+_ATTRIBUTES = (("N", 0), ("K", 0), ("block_size", 0), ("bits", 4))
+"""Names and defaults."""
+_INPUTS = ("B", "scales", "zero_points", "g_idx", "bias")
+"""Behind A; those after `scales` may be left out."""
+_WIDTHS = (2, 4, 8)
+"""Bits that divide a byte, so that no weight lies in two."""
 
 
 def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Reason:
@@ -26,17 +32,17 @@ def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Rea
     Reference: ContribOperators.md in the documentation of ONNX Runtime.
     """
     outputs, inputs, block, bits = (
-        int(str(attribute(node, name, usual)))
-        for name, usual in (("N", 0), ("K", 0), ("block_size", 0), ("bits", 4))
+        int(str(attribute(node, name, usual))) for name, usual in _ATTRIBUTES
     )
-    names = [*node.input[1:], "", "", "", "", ""][:5]
-    if names[3]:
+    given = [*node.input[1:], *("" for _ in _INPUTS)]
+    names = dict(zip(_INPUTS, given, strict=False))
+    if names["g_idx"]:
         return Reason("its weights are in groups of any order (g_idx)")
-    parts = [editor.constant(name) if name else None for name in names]
-    if any(name and part is None for name, part in zip(names, parts, strict=True)):
+    parts = {key: editor.constant(name) if name else None for key, name in names.items()}
+    if any(name and parts[key] is None for key, name in names.items()):
         return Reason("its weights are computed")
-    packed, scales, zeros, _, bias = parts
-    if packed is None or scales is None or min(outputs, inputs, block) < 1 or bits not in (2, 4, 8):
+    packed, scales, bias = parts["B"], parts["scales"], parts["bias"]
+    if packed is None or scales is None or min(outputs, inputs, block) < 1 or bits not in _WIDTHS:
         return Reason("its weights are not in a known form")
     if not is_float(scales.dtype):
         return Reason(f"its scales are {scales.dtype}, not floating point")
@@ -44,13 +50,13 @@ def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Rea
     if packed.size != outputs * blocks * block * bits // 8 or scales.size != outputs * blocks:
         return Reason("its weights are not as many as it says")
     whole = _unpacked(packed.reshape(outputs, -1), bits).reshape(outputs, blocks, block)
-    zero = _zero_points(zeros, outputs, blocks, bits)
+    zero = _zero_points(parts["zero_points"], outputs, blocks, bits)
     if zero is None:
         return Reason("its zero points are not as many as it says")
     scale = scales.reshape(outputs, blocks, 1).astype(np.float32)
     weights = ((whole - zero[:, :, None]) * scale).reshape(outputs, -1)[:, :inputs]
-    given = np.zeros(outputs) if bias is None else bias.reshape(-1).astype(np.float64)
-    return weights.astype(scales.dtype), given
+    added = np.zeros(outputs) if bias is None else bias.reshape(-1).astype(np.float64)
+    return weights.astype(scales.dtype), added
 
 
 def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
@@ -65,6 +71,7 @@ def _zero_points(
 ) -> np.ndarray | None:
     """Return zero points `(outputs, blocks)`, None where there are not as many."""
     if zeros is None:
+        # stored without a sign, so what stands for 0 is the middle: 8 of 0 to 15
         return np.full((outputs, blocks), 2.0 ** (bits - 1), np.float32)
     if is_float(zeros.dtype):
         fits = zeros.size == outputs * blocks

@@ -8,9 +8,13 @@ import numpy as np
 from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.versions import NO_IS_TEST
 from reluflow.graph.rewrite.edit import Editor, attribute
 
 _FAR = 16
+"""Nodes looked through: a guard against long chains."""
+_TRAINING_MODE = 2
+"""Place of that input in Dropout: data, ratio, training_mode."""
 
 
 def skip_back(editor: Editor, node: NodeProto, position: int, makers: Collection[str]) -> str:
@@ -142,11 +146,11 @@ def _does_nothing(editor: Editor, node: NodeProto) -> bool:
 
 def _rests(editor: Editor, node: NodeProto) -> bool:
     """Tell whether a Dropout is one of inference."""
-    if editor.opset < 7:
+    if editor.opset < NO_IS_TEST:
         return bool(attribute(node, "is_test", 0))
-    if len(node.input) < 3 or not node.input[2]:
+    if len(node.input) <= _TRAINING_MODE or not node.input[_TRAINING_MODE]:
         return True
-    trains = editor.constant(node.input[2])
+    trains = editor.constant(node.input[_TRAINING_MODE])
     return trains is not None and not trains.any()
 
 

@@ -16,6 +16,8 @@ from reluflow.graph.proto.model import Model
 from reluflow.graph.rewrite.contract import Reason, Refused
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
+_SHOWN = 8
+"""Names that a sentence lists before it only counts."""
 _OF_SETTINGS = frozenset(
     "Cast CastLike Clip Dropout DequantizeLinear Equal Greater GreaterOrEqual Less LessOrEqual "
     "Max Min Mod NonMaxSuppression OneHot Pad Pow QuantizeLinear Range Resize Slice TopK "
@@ -179,5 +181,5 @@ def _reads(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _listing(names: list[str]) -> str:
-    shown = ", ".join(names[:8]) or "none"
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > 8 else shown
+    shown = ", ".join(names[:_SHOWN]) or "none"
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > _SHOWN else shown

@@ -31,6 +31,9 @@ _SCALE = re.compile(r"(.+)[._/](?:scale|gamma)(?:[._:].*|\d*)")
 _MADE_UP = re.compile(r"(?i)(node_|n?\d*$|onnx::)")
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _DEPTH = 60
+"""Nodes between a switch and its layer: a guard of the recursion; 131 models need 5."""
+_STORED_DEPTH = 8
+"""Nodes between a layer's input and its initializer: a guard; the same models need 1."""
 
 Names = Mapping[tuple[str, str], str]
 """(scope path, flat tensor) -> the tensor's name in the file."""
@@ -60,6 +63,8 @@ def _walk(scope: Scope, tensor: str, names: Names, depth: int, seen: set[str]) -
     node = scope.producer(tensor)
     if node is None or depth == 0 or tensor in seen:
         return ""
+    # Behind another switch stands another layer: its name here would be wrong, none is right. The
+    # first node does not count, as a site of a fused operator is made by that operator itself.
     if depth < _DEPTH and _switches(scope, node):
         return ""
     seen.add(tensor)
@@ -69,6 +74,7 @@ def _walk(scope: Scope, tensor: str, names: Names, depth: int, seen: set[str]) -
     if node.op in _LINEAR:
         return _named(home, node, names)
     if node.op in _NORMS:
+        # the layer in front first, so that a network is named alike before and after folding
         return _walk(home, node.inputs[0], names, depth - 1, seen) or _named(home, node, names)
     if node.op not in _PASSED:
         return ""
@@ -90,6 +96,8 @@ def _switches(scope: Scope, node: Node) -> bool:
 
 def _named(scope: Scope, node: Node, names: Names) -> str:
     """Name a layer after its module's scope, its weight or its node, whichever tells."""
+    # From what authors write to what exporters make up: module scopes are exact, a weight's name
+    # may have been renamed or shared, a node's path may be numbered anew at every export.
     return (
         _by_scopes(node)
         or _by_weight(scope, node, names)
@@ -122,7 +130,7 @@ def _by_weight(scope: Scope, node: Node, names: Names) -> str:
 
 def _stored(scope: Scope, name: str) -> str:
     """Follow a weight back to its initializer, or to a constant; "" for what is computed."""
-    for _ in range(8):
+    for _ in range(_STORED_DEPTH):
         node = scope.producer(name)
         if node is None:
             home = scope.home(name)

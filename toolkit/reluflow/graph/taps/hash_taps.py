@@ -83,6 +83,11 @@ def hash_taps(
     return HashTapsResult(Model(proto, base_dir=model.base_dir, notes=model.notes), hashed)
 
 
+def _signed(seed: int) -> int:
+    """Return the 64 bits of a seed as the integer with a sign that an attribute of ONNX stores."""
+    return seed - (1 << 64) if seed >> 63 else seed
+
+
 def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -> HashedTap:
     found = HashedTap(*(names.fresh(f"{tap.output}_{part}") for part in ("keys", "on", "bad")))
     node = helper.make_node(
@@ -92,7 +97,7 @@ def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -
         domain=OWN_DOMAIN,
         threshold=float(tap.site.threshold),
         unit_axis=tap.unit_axis,
-        seed=seed - 2**64 if seed >= 2**63 else seed,
+        seed=_signed(seed),
     )
     proto.graph.node.append(node)
     shapes: dict[str, list[int | None]] = {

@@ -11,6 +11,7 @@ from reluflow.errors import ModelError, OptionError
 from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.versions import CAST_TO_NUMBER
 from reluflow.graph.sites.find import Located, locate
 from reluflow.graph.sites.site import SwitchSite
 from reluflow.graph.view.nesting import NameMaker, Wanted, carry_out, loop_depth, steps
@@ -209,7 +210,7 @@ class _Tapper:
         if elem_type in _AS_THEY_ARE:
             return elem_type, helper.make_node("Identity", [tensor], [])
         wanted = TensorProto.DOUBLE if elem_type in _TO_DOUBLE else TensorProto.FLOAT
-        to = wanted if self.opset >= 6 else TensorProto.DataType.Name(wanted)
+        to = wanted if self.opset >= CAST_TO_NUMBER else TensorProto.DataType.Name(wanted)
         return wanted, helper.make_node("Cast", [tensor], [], to=to)
 
     def _carry(self, located: Located, elem_type: int, node: NodeProto) -> str:

@@ -13,6 +13,8 @@ from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.skeleton import make_skeleton
 
 _LISTED_FREELY_FROM_IR = 4
+_LONGEST_REASON = 300
+"""Characters of the checker's words in a sentence: its first ones say what, then it lists nodes."""
 _QUANTISING = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm")
 
 
@@ -97,5 +99,5 @@ def check_fully(model: Model, label: str) -> None:
     try:
         onnx.checker.check_model(skeleton.proto, full_check=skeleton.exact)
     except Exception as error:  # the checker raises several types, by version
-        text = " ".join(str(error).split())[:300]
+        text = " ".join(str(error).split())[:_LONGEST_REASON]
         raise ModelError(f"{label} is not valid ONNX: {text}; export it again.") from error

@@ -9,6 +9,7 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph.proto.external import graphs_of, walk_graphs
+from reluflow.graph.proto.versions import SCAN_WITHOUT_BATCH
 from reluflow.graph.view.index import Scope
 from reluflow.graph.view.structure import walk_nodes
 
@@ -50,7 +51,7 @@ def why_no_output(scope: Scope, tensor: str, opset: int) -> str:
             return f"it is inside {where}, whose body cannot get another output"
         if kind == "If" and any(_is_loop(outer) for outer in around[depth + 1 :]):
             return "it is inside an If inside a loop: not every iteration runs it"
-        if kind == "Scan" and opset < 9:
+        if kind == "Scan" and opset < SCAN_WITHOUT_BATCH:
             return "it is inside a Scan of opset 8, whose outputs are batched differently"
         loops += kind != "If"
     if loops > 1:

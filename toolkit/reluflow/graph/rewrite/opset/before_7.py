@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, TensorProto, defs, helper
 
+from reluflow.graph.proto.versions import SELU_ALL_DIGITS
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.opset.rules import Raising, Rule, pop_attribute
 
 _BROADCASTING = ("Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less")
+_RAISED_TO = 7
+"""Where rules.py takes over."""
+_OLD_SELU = (("alpha", 1.6732), ("gamma", 1.0507))
 
 
 def raise_old_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
@@ -34,7 +38,7 @@ def _unlike(node: NodeProto, opset: int, ruled: bool) -> Reason | None:
     if ruled or node.op_type == "Constant":
         return None
     try:
-        old, new = (defs.get_schema(node.op_type, version, "") for version in (opset, 7))
+        old, new = (defs.get_schema(node.op_type, version, "") for version in (opset, _RAISED_TO))
     except defs.SchemaError:
         return Reason("no definition is known")
     set_ones = {entry.name for entry in node.attribute}
@@ -141,9 +145,9 @@ def _upsample(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
 
 def _selu(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Version 1 had fewer digits."""
-    for name, usual in (("alpha", 1.6732), ("gamma", 1.0507)):
+    for name, usual in _OLD_SELU:
         given = pop_attribute(node, name)
-        value = usual if given is None and raising.opset < 6 else given
+        value = usual if given is None and raising.opset < SELU_ALL_DIGITS else given
         if value is not None:
             node.attribute.append(helper.make_attribute(name, float(np.float32(str(value)))))
     return [node]

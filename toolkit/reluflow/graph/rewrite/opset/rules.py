@@ -12,6 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
 
+from reluflow.graph.proto.versions import (
+    DROPOUT_MASK_OF_BOOL,
+    DROPOUT_RATIO_IS_INPUT,
+    RESIZE_COORDINATES,
+    SCAN_WITHOUT_BATCH,
+)
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.view.index import TensorType
 from reluflow.graph.view.nesting import NameMaker
@@ -145,10 +151,10 @@ def _pad(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
 
 
 def _dropout(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    if raising.opset >= 12:
+    if raising.opset >= DROPOUT_RATIO_IS_INPUT:
         return [node]
     mask = node.output[1] if len(node.output) > 1 else ""
-    if mask and mask in raising.read and raising.opset < 10:
+    if mask and mask in raising.read and raising.opset < DROPOUT_MASK_OF_BOOL:
         return Reason("its mask, numbers then and truth values now, is read")
     ratio = pop_attribute(node, "ratio")
     if ratio is not None:
@@ -189,12 +195,14 @@ def _scatter(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
 
 
 def _scan(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    return Reason("Scan of version 8 has a batch axis") if raising.opset < 9 else [node]
+    if raising.opset < SCAN_WITHOUT_BATCH:
+        return Reason("Scan of version 8 has a batch axis")
+    return [node]
 
 
 def _resize(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     """Upsample, and Resize of version 10, place corners at 0: asymmetric, towards zero."""
-    if raising.opset >= 11 and node.op_type == "Resize":
+    if raising.opset >= RESIZE_COORDINATES and node.op_type == "Resize":
         wanted = next(
             (a.s for a in node.attribute if a.name == "coordinate_transformation_mode"), b""
         )

@@ -33,6 +33,11 @@ _KEEPING = {
     "QuantizeLinear",
 }  # fmt: skip
 _DEPTH = 12
+"""Nodes looked back over for a negative value: a guard; exporters' models need 4."""
+_ZERO_POINT = 2
+"""Place of the zero point in QuantizeLinear and DequantizeLinear: x, scale, zero point."""
+_SUMMANDS_ZEROS = (2, 5)
+"""The same of QLinearAdd's two summands: a, scale, zero, b, scale, zero, then the result's."""
 
 
 def smallest_zero_point(node: Node, scope: Scope, position: int) -> bool:
@@ -74,7 +79,8 @@ def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
     if node.op in _NONNEGATIVE:
         return set()
     if node.op == "DequantizeLinear":
-        return set() if smallest_zero_point(node, scope, 2) else set(node.inputs[:1])
+        # what is stored as the smallest value at zero cannot stand for less, whatever made it
+        return set() if smallest_zero_point(node, scope, _ZERO_POINT) else set(node.inputs[:1])
     if node.op in ("Clip", "Max"):
         bounds = [scalar(scope, name) for name in node.inputs[1:] if name]
         low = bounds[0] if bounds else node.number("min", -1.0)
@@ -87,8 +93,10 @@ def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
 def quantize(node: Node, scope: Scope) -> Match | None:
     """`QuantizeLinear` that cuts a linear result off at zero: a Relu that the quantiser dropped."""
     producer = produced_by(scope, node.inputs[0], *_LINEAR)
-    if producer is None or not smallest_zero_point(node, scope, 2):
+    if producer is None or not smallest_zero_point(node, scope, _ZERO_POINT):
         return None
+    # A zero point at the end of the range cuts off below zero, which is what a quantiser that fuses
+    # Relu writes. Where nothing negative comes in, it cuts off nothing, so it is no switch.
     if nonnegative(scope, node.inputs[0]) or _switch_follows(node, scope):
         return None
     return Match("QuantizeLinear", node.inputs[0])
@@ -108,7 +116,7 @@ def _inside(position: int) -> Matcher:
         if not smallest_zero_point(node, scope, position):
             return None
         if node.op == "QLinearAdd" and all(
-            smallest_zero_point(node, scope, zero) for zero in (2, 5)
+            smallest_zero_point(node, scope, zero) for zero in _SUMMANDS_ZEROS
         ):
             return None  # a sum of values that cannot be negative
         return inside(node.op, node, 0.0, "values below zero are cut off")

@@ -20,6 +20,8 @@ _KNEES = {"relu": "Relu", "leakyrelu": "LeakyRelu", "thresholdedrelu": "Threshol
           "hardsigmoid": "HardSigmoid"}  # fmt: skip
 _SMOOTH = {"elu": "Elu", "softplus": "Softplus", "gelu": "Gelu", "silu": "Silu",
            "swiglu": "Silu"}  # fmt: skip
+_FIRST_BIAS = 3
+"""Place of fc1's bias in MoE: input, router, fc1's weights, fc1's bias."""
 KINDS = {"DynamicQuantizeLSTM": "LSTM", "AttnLSTM": "LSTM"}
 """ONNX Runtime's recurrent operators -> the ONNX operator that they are like."""
 
@@ -83,7 +85,8 @@ def experts(node: Node, scope: Scope) -> list[Match]:
 
 def _hidden(node: Node, scope: Scope) -> int | None:
     """Return the hidden units of one expert: fc1's bias is (experts, units)."""
-    name = node.inputs[3] if node.op == "MoE" and len(node.inputs) > 3 else ""
+    told = node.op == "MoE" and len(node.inputs) > _FIRST_BIAS
+    name = node.inputs[_FIRST_BIAS] if told else ""
     shape = scope.type_of(name).shape if name else None
     size = shape[-1] if shape else None
     return size if isinstance(size, int) else None

@@ -10,6 +10,11 @@ from reluflow.graph.view.index import Node, Scope
 _ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Pow", "Softplus", "Cast", "Identity", "Sqrt", "Neg"}
 _GATES = {"Sigmoid": "Silu", "Erf": "Gelu", "Tanh": "Gelu"}
 
+# Guards against long chains, each with the longest walk met in the same models as in idioms.py.
+_MOST_GATE_STEPS = 8  # from the gate to the product x g(x): 3, for 0.5 x (1 + erf(...))
+_MOST_FACTORS = 4  # products by constants between x and the gate; 1
+_MOST_ELEMENTWISE = 8  # from x to the gate's argument: 5, for Gelu's x + 0.044715 x ** 3
+
 
 def gate(node: Node, scope: Scope) -> Match | None:
     """`x * g(x)` with g made of Sigmoid, Erf or Tanh: starts at g and walks to the product.
@@ -18,11 +23,12 @@ def gate(node: Node, scope: Scope) -> Match | None:
     x * tanh(softplus(x)).
     """
     current = node.outputs[0]
-    for _ in range(8):
+    for _ in range(_MOST_GATE_STEPS):
         step = _next(scope, current)
         if step is None:
             return None
         other = _other(step, current)
+        # Constants scale or shift the gate; the first operand that varies must be x itself.
         if not is_constant(scope, other):
             return _product(node, scope, other) if step.op == "Mul" else None
         current = step.outputs[0]
@@ -39,6 +45,7 @@ def _product(node: Node, scope: Scope, other: str) -> Match | None:
         return Match(_GATES[node.op], x, smooth=True)
     if softplus:
         return Match("Mish", x, smooth=True, absorbs=(softplus,))
+    # x tanh(x) is even, a smooth |x|: it bends, but has no side that is switched off
     return None if same(scope, x, node.inputs[0]) else Match("Gelu", x, smooth=True)
 
 
@@ -55,7 +62,7 @@ def _other(node: Node, tensor: str) -> str:
 
 def _argument(node: Node, scope: Scope, other: str) -> str:
     """Return the x that `other` is a multiple of and that alone decides `node`, else ""."""
-    for _ in range(4):
+    for _ in range(_MOST_FACTORS):
         if _depends_only_on(scope, node.inputs[0], other):
             return other
         scaled = produced_by(scope, other, "Mul", "Div", "Cast", "Identity")
@@ -66,7 +73,7 @@ def _argument(node: Node, scope: Scope, other: str) -> str:
     return ""
 
 
-def _depends_only_on(scope: Scope, tensor: str, x: str, depth: int = 8) -> bool:
+def _depends_only_on(scope: Scope, tensor: str, x: str, depth: int = _MOST_ELEMENTWISE) -> bool:
     """Tell whether elementwise operators and constants alone lead from x to a tensor."""
     if not x or depth == 0:
         return False
