@@ -115,6 +115,10 @@ def check_label_name(name: str | None, file: str | os.PathLike[str] | None) -> N
 
     Raises:
         OptionError: the name would do nothing.
+
+    Example:
+        >>> check_label_name("label", "models/fashion_mnist_test_2000.npz")
+        >>> check_label_name(None, None)
     """
     path = None if file is None else Path(file)
     may_hold = path is not None and (

@@ -35,6 +35,8 @@ _UNITY = 0.01
 class TriedBits:
     """What one width of activations gives on the calibration data.
 
+    `choose_activation_bits` gives it.
+
     Attributes:
         x_bits: bits of an activation.
         outputs: SQNR of every output against the float model, in nearest mode.
@@ -63,11 +65,11 @@ class TriedBits:
 
 @dataclass(frozen=True, slots=True)
 class ActivationBits:
-    """The chosen width of activations and why.
+    """The chosen width of activations and why, as `choose_activation_bits` gives it.
 
     Attributes:
         options: of the conversion, with `x_bits` and `x_exponents` set.
-        tried: one record a width, the smallest first.
+        tried: one record per width, the smallest first.
         n_inputs: inputs that they were measured on.
     """
 

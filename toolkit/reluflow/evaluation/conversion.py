@@ -27,7 +27,7 @@ bits and floating point with the same weights: many layers deep, roundings of 2^
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A converted model and how far it lies from the one it was made from.
+    """A converted model and how far it lies from the one it was made from; of `convert`.
 
     Attributes:
         result: of `to_psb`.
@@ -55,7 +55,7 @@ class Conversion:
         }
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence a comparison, after that on the bits chosen."""
+        """Return what was found, one sentence per comparison, after that on the bits chosen."""
         chosen = () if self.activation_bits is None else (str(self.activation_bits),)
         return (
             *chosen,
@@ -113,6 +113,9 @@ def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> 
         old: before.
         new: after.
         accepted: as of `compare_models`.
+
+    Returns:
+        How they differ, where nothing is refused.
 
     Raises:
         EquivalenceError: they differ by more.

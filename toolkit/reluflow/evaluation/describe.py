@@ -13,6 +13,9 @@ def describe_psb(model: Model) -> PsbDescription:
     Args:
         model: a model of `to_psb`.
 
+    Returns:
+        Its size, its cost and its operators.
+
     Raises:
         ModelError: it has no PSB operator.
 

@@ -72,6 +72,19 @@ def evaluate(
         DataError: the number of labels is not that of the inputs, the labels fit no output, or
             the data cannot be read a second time.
 
+    Example:
+        >>> from reluflow.data import open_data, read_labels
+        >>> from reluflow.graph import load, to_psb
+        >>> model, file = load("models/fashion_resnet8.onnx"), "models/fashion_mnist_test_2000.npz"
+        >>> images = open_data(file, model.inputs, limit=40)
+        >>> found = evaluate(
+        ...     to_psb(model).model, images, read_labels(file, limit=40), float_model=model,
+        ...     options=EvaluationOptions(samples=(1, 16), seeds=1))
+        >>> found.metric, [point.samples for point in found.points]
+        ('accuracy', [1, 16])
+        >>> found.points[0].outputs[0].sqnr_db < found.points[1].outputs[0].sqnr_db
+        True
+
     Reference: thesis 4.2.3, Fig. 4.3 and Table 4.2; docs/spec.md, section 7.
     """
     options = options or EvaluationOptions()

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """What one PSB operator stores and does.
+    """What one PSB operator stores and does, as listed by `describe_psb`.
 
     Attributes:
         name: of the node.
@@ -38,7 +38,7 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class PsbDescription:
-    """What a converted model stores and does.
+    """What a converted model stores and does, as `describe_psb` gives it.
 
     Attributes:
         path: its file, None for one from memory.
@@ -75,6 +75,8 @@ class PsbDescription:
 class OutputError:
     """How far one output is from the float model's, over all inputs and seeds.
 
+    `evaluate` and `choose_activation_bits` give it.
+
     Attributes:
         name: of the output.
         sqnr_db: signal to quantisation noise, 10 log10 (sum y^2 / sum (y' - y)^2), in decibels;
@@ -93,7 +95,7 @@ class OutputError:
 
 @dataclass(frozen=True, slots=True)
 class SamplePoint:
-    """A metric at one number of samples.
+    """A metric at one number of samples, as `evaluate` gives it.
 
     Attributes:
         samples: n.
@@ -116,7 +118,7 @@ class SamplePoint:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A model beside the runs with samples: nearest mode, int8 or float32.
+    """A model beside the runs with samples: nearest mode, int8 or float32; of `evaluate`.
 
     Attributes:
         name: "nearest", "int8" or "float32".
@@ -133,7 +135,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class LayerSensitivity:
-    """The metric with one layer alone converted, all others in floating point.
+    """The metric with one layer alone converted, all others in floating point; of `evaluate`.
 
     Attributes:
         name: of the layer.
@@ -149,6 +151,8 @@ class LayerSensitivity:
 @dataclass(frozen=True, slots=True)
 class LayerSaturation:
     """How many of a layer's activations its fixed-point numbers cut off or lose.
+
+    `measure_saturation` gives it.
 
     Attributes:
         name: of the layer.
@@ -181,14 +185,14 @@ class LayerSaturation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How well a converted model works at each precision.
+    """How well a converted model works at each precision, as `evaluate` tells.
 
     Attributes:
         psb: what the model stores and does.
         metric: the name of the main metric.
         n_inputs: number of inputs.
         seeds: of the runs.
-        points: one a number of samples, ascending.
+        points: one per number of samples, ascending.
         nearest: the metric in nearest mode (samples = 0).
         float_value: the metric of the float model, None where none was given.
         float_bytes: its size.
@@ -232,7 +236,11 @@ class Evaluation:
     findings: tuple[str, ...] = ()
 
     def loss(self, value: float) -> float | None:
-        """Return how much worse a value is than the float model's; None without one."""
+        """Return how much worse a value is than the float model's; None without one.
+
+        Args:
+            value: of the main metric.
+        """
         if self.float_value is None:
             return None
         fall = self.float_value - value

@@ -13,7 +13,9 @@ from reluflow.graph import Fold, LeftOut, Model, SwitchSite, survey_sites
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model and everything in it that could be a switch, each node once.
+    """A model and everything in it that could be a switch, as `inspect_model` gives it.
+
+    Each node is there once.
 
     Attributes:
         model: the facts of the model.
@@ -43,6 +45,9 @@ def inspect_model(model: Model, *, smooth: bool = False) -> Inspection:
     Args:
         model: the model.
         smooth: also count Gelu, Silu, Elu, ... as switches at 0.
+
+    Returns:
+        The model's facts and its nodes.
 
     Example:
         >>> from reluflow.graph import load

@@ -41,7 +41,12 @@ class Metric:
     share: bool = True
 
     def loss(self, best: float, value: float) -> float:
-        """Return how much worse a value is than the float model's."""
+        """Return how much worse a value is than the float model's.
+
+        Args:
+            best: of the float model.
+            value: of the other.
+        """
         return best - value if self.higher_is_better else value - best
 
 
@@ -175,6 +180,9 @@ METRICS = {
 
 def find_metric(wanted: str) -> Metric:
     """Return the measure of a name.
+
+    Args:
+        wanted: one of `METRICS`.
 
     Raises:
         OptionError: there is none.

@@ -52,6 +52,9 @@ def load_metric(wanted: str | MetricFunction | None) -> str | MetricFunction | N
 def file_of_metric(wanted: object) -> str | None:
     """Return the Python file that a measure comes from; None: from none that is known.
 
+    Args:
+        wanted: name of a measure, "FILE.py:FUNCTION", or a function.
+
     Example:
         >>> file_of_metric("mine.py:largest"), file_of_metric("rmse")
         ('mine.py', None)

@@ -20,7 +20,7 @@ _LEFT_OUT = 255
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How an output is read, and what is measured on it.
+    """How an output is read, and what is measured on it, as `recognise` tells.
 
     Attributes:
         output: its name.
@@ -47,6 +47,9 @@ class Task:
         """Return what the metrics take from an output: decisions or numbers.
 
         A row of scores without a largest one (NaN) decides for class -1, which is never right.
+
+        Args:
+            output: `(n, ...)` as the model gives it.
         """
         if self.kind == "classes":
             found = np.asarray(output.argmax(axis=self.axis))
@@ -57,7 +60,11 @@ class Task:
         return output if self.kind == "output" else squeeze(output)
 
     def targets(self, labels: Values) -> Values:
-        """Return the right answers in the form of `read`."""
+        """Return the right answers in the form of `read`.
+
+        Args:
+            labels: `(n, ...)` as they were given.
+        """
         if self.kind == "output":
             return labels
         plain = squeeze(np.asarray(labels))
@@ -69,6 +76,9 @@ class Task:
         """Return which elements of a map count: all but 255 and negative ones; None: all.
 
         255 counts where there are more than 255 classes.
+
+        Args:
+            targets: of `targets`.
         """
         if self.kind not in ("labels", "classes") or targets.dtype.kind not in "iu":
             return None

@@ -16,7 +16,7 @@ _SMALL = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class OutputDifference:
-    """One output of two models.
+    """One output of two models, as `compare_models` tells.
 
     Attributes:
         output: its name.

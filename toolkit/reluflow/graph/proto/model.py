@@ -35,7 +35,14 @@ _TEXT = frozenset(b"\t\r\n") | frozenset(range(ord(" "), ord("~") + 1))
 class Model:
     """A checked ONNX model. Rewrites return a new one; none changes the one it was given.
 
-    External data stay in their files: a model of any size takes little memory.
+    External data stay in their files: a model of any size takes little memory. `load` makes it.
+
+    Args:
+        proto: the protobuf, which the model keeps.
+        path: of the file it was read from; None: from none.
+        base_dir: folder that external data lie in.
+        data: the file's bytes, for its size and its SHA-256; None: they are made from `proto`.
+        notes: sentences on what loading had to mend.
 
     Example:
         >>> model = load('models/fashion_resnet8.onnx')

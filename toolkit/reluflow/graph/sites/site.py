@@ -11,6 +11,8 @@ from reluflow.data import Dim
 class SwitchSite:
     """One place in a graph where a value is compared with a threshold (docs/spec.md, section 1).
 
+    `find_sites` gives it.
+
     Attributes:
         name: unique in the model and stable: the node's name, else its output tensor's.
         op: the operator or exporters' idiom: "Relu", "PRelu", "LeakyRelu", "Clip",
@@ -44,7 +46,7 @@ class SwitchSite:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A node that could be a switch by its operator, and why it is no site.
+    """A node that could be a switch by its operator, and why it is no site; of `survey_sites`.
 
     Attributes:
         name: the node's name, else its output tensor's.
@@ -63,6 +65,8 @@ class LeftOut:
 class Fold:
     """A place that folds at 0 without passing what is above it: |x|, min(x, 0), sign(x).
 
+    `survey_sites` gives it.
+
     Attributes:
         name: the node's name, else its output tensor's.
         op: its operator.
@@ -78,7 +82,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Everything in a model that could be a switch: each node once.
+    """Everything in a model that could be a switch, as `survey_sites` gives it: each node once.
 
     Attributes:
         sites: the switch sites, as `find_sites` gives them.

@@ -26,6 +26,9 @@ _RANK = 4
 def has_convolutions(model: Model) -> bool:
     """Tell whether ONNX Runtime may keep activations of a model in blocks.
 
+    Args:
+        model: any model.
+
     Example:
         >>> from reluflow.graph import load
         >>> has_convolutions(load('models/fashion_resnet8.onnx'))

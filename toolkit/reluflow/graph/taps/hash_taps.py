@@ -17,7 +17,7 @@ OP, _VERSION = "PatternHash", 1
 
 @dataclass(frozen=True, slots=True)
 class HashedTap:
-    """Where the hashed patterns of a site come out.
+    """Where the hashed patterns of a site come out, as `hash_taps` tells.
 
     Attributes:
         keys: output with the int64 fingerprints, `[..., 2]`: the axes of the pre-activation
@@ -33,7 +33,7 @@ class HashedTap:
 
 @dataclass(frozen=True, slots=True)
 class HashTapsResult:
-    """A model that hashes, and which taps it hashes.
+    """A model that hashes, and which taps it hashes; of `hash_taps`.
 
     Attributes:
         model: the rewritten model; it needs the native library to run.
@@ -57,6 +57,14 @@ def hash_taps(
 
     Returns:
         The rewritten model and the outputs of each hashed tap.
+
+    Example:
+        >>> from reluflow.graph import find_sites, load, tap
+        >>> model = load("models/fashion_resnet8.onnx")
+        >>> tapped = tap(model, find_sites(model)[:1])
+        >>> done = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=0)
+        >>> done.hashed[0].keys in done.model.outputs
+        True
 
     Reference: docs/spec.md, section 2, default hash.
     """

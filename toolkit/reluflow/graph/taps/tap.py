@@ -22,7 +22,7 @@ _TO_DOUBLE = (TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64, TensorPr
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Where the pre-activation of a site comes out.
+    """Where the pre-activation of a site comes out, as `tap` tells.
 
     Attributes:
         site: the site.
@@ -41,7 +41,7 @@ class Tap:
 
 @dataclass(frozen=True, slots=True)
 class TapResult:
-    """A tapped model, and what was done to it.
+    """A tapped model, and what was done to it; of `tap`.
 
     Attributes:
         model: the model with one more output for each pre-activation, after its own outputs.

@@ -23,6 +23,9 @@ def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
 
     Below IR version 4 all initializers must be listed as inputs, and nothing can replace them.
 
+    Args:
+        model: any model; defaults in other files are read.
+
     Example:
         >>> import onnx.parser
         >>> from reluflow.graph import load, replaceable_inputs, to_psb
@@ -47,6 +50,9 @@ def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
 def has_narrow_floats(model: Model) -> bool:
     """Tell whether some weights or casts of a model are float16 or bfloat16.
 
+    Args:
+        model: any model.
+
     Example:
         >>> import onnx.parser
         >>> from reluflow.graph import has_narrow_floats, load
@@ -67,7 +73,16 @@ def has_narrow_floats(model: Model) -> bool:
 
 
 def rounds_activations(model: Model) -> bool:
-    """Tell whether a model rounds activations to integers, so that small differences jump."""
+    """Tell whether a model rounds activations to integers, so that small differences jump.
+
+    Args:
+        model: any model.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> rounds_activations(load("models/fashion_resnet8.onnx"))
+        False
+    """
     return any(
         node.op_type in _QUANTISING or node.op_type.startswith("QLinear")
         for graph in walk_graphs(model._proto)
