@@ -1,4 +1,7 @@
-"""Early warning: the width sigma of the transition rises before the loss diverges."""
+"""Early warning: the width sigma of the transition rises before the loss diverges.
+
+Thesis 3.2.4 and 5.4.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class WatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class DivergenceAlarm:
-    """The width of the transition rises: the training is about to diverge.
+    """The width of the transition rises: the training is about to diverge; of `SigmaWatch`.
 
     Attributes:
         step: training step at which it was seen.
@@ -140,7 +143,15 @@ class SigmaWatch:
         return alarm
 
     def observe_sweep(self, step: int, sweep: Sensitivity) -> DivergenceAlarm | None:
-        """Take in the width that a sensitivity sweep found (see `transition_width`)."""
+        """Take in the width that a sensitivity sweep found (see `transition_width`).
+
+        Args:
+            step: training step at which it was made.
+            sweep: D over rates.
+
+        Returns:
+            The alarm where one begins, else None.
+        """
         return self.observe(step, transition_width(sweep))
 
     def _kind(self, sigma: float) -> Literal["rise", "leap"] | None:

@@ -35,6 +35,11 @@ class ActCoolOptions:
             this share of the steps, plus `refit_burst`.
         refit_burst: measurements that refits may take at once.
         history_size: number of latest probes kept in `history`; 0 keeps none.
+
+    Example:
+        >>> options = ActCoolOptions(probing_interval=16, samples=128 * 7)
+        >>> options.remeasure_probabilities, len(options.initial_rates)
+        ((0.25, 0.5, 0.75), 25)
     """
 
     min_rate: float = 1e-10

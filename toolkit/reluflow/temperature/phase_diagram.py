@@ -31,6 +31,14 @@ class PhaseDiagram:
         used_rates: `(n_times,)` the rate that training used; NaN where unknown.
         mu: `(n_times,)` place of the transition, ln of a rate; NaN where it has no fit.
         sigma: `(n_times,)` its width; NaN where it has no fit.
+
+    Example:
+        >>> from reluflow.temperature import sweep
+        >>> states = [LogNormal(-2.0, 1.5), LogNormal(-3.0, 1.25)]
+        >>> sweeps = [sweep(lambda rate, s=s: float(s.distance(rate))) for s in states]
+        >>> found = PhaseDiagram.from_sweeps([0, 100], sweeps, used_rates=[0.1, 0.05])
+        >>> found.distances.shape, found.mu.round(3).tolist(), found.sigma.round(3).tolist()
+        ((2, 50), [-2.0, -3.0], [1.5, 1.25])
     """
 
     steps: np.ndarray
@@ -54,6 +62,9 @@ class PhaseDiagram:
             steps: the training step of each sweep, increasing.
             sweeps: over the same rates and sites.
             used_rates: the rate in use at each sweep.
+
+        Returns:
+            The diagram, with the log-normal fit of each sweep's mean D.
 
         Raises:
             DataError: the lengths, rates or sites do not agree.
@@ -170,6 +181,9 @@ class PhaseDiagram:
 
         Args:
             path: of the `.npz` file.
+
+        Returns:
+            The diagram.
 
         Raises:
             OutputError: the file is missing or is no phase diagram of this version.

@@ -1,4 +1,7 @@
-"""Temperature schedules: from the progress of a training to the wanted temperature in bits."""
+"""Temperature schedules: from the progress of a training to the wanted temperature in bits.
+
+Thesis 3.3.2, eq. 3.45 and A.4; docs/spec.md, section 6.
+"""
 
 from __future__ import annotations
 

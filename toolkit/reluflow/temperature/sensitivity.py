@@ -48,7 +48,7 @@ def default_rates(count: int = 50, low: float = 1e-4, high: float = 1e2) -> Floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sensitivity:
-    """D over learning rates at one state of a network.
+    """D over learning rates at one state of a network, as `sweep` gives it.
 
     Attributes:
         rates: `(n_rates,)` learning rates, increasing.
@@ -116,6 +116,9 @@ class Sensitivity:
         Args:
             model: "log-normal", "erf" or "arctan".
             site: a name out of `sites`; the mean by default.
+
+        Returns:
+            The fit.
 
         Raises:
             OptionError: an unknown model or site.

@@ -1,4 +1,4 @@
-"""Theorem 1 (eq. 3.18) against layers drawn at random."""
+"""Theorem 1 of the thesis (eq. 3.18) against layers drawn at random."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _CHUNK = 256
 @dataclass(frozen=True, slots=True, eq=False)
 class Theorem1Check:
     """How often the patterns of random layers change, beside what Theorem 1 says.
+
+    `check_theorem_1` gives it.
 
     Attributes:
         rates: `(n,)` learning rates.

@@ -25,6 +25,16 @@ class Transition(ABC):
         mu: place of the transition (log-normal: natural logarithm of a rate), or the
             number of units that act on their own (the other two models; above 0).
         sigma: width (log-normal) or the scale of the rate (the other two); above 0.
+
+    Raises:
+        DataError: sigma is not above 0, or mu lies outside its range.
+
+    Example:
+        >>> models = [LogNormal(-2.0, 1.5), ErfTransition(64.0, 0.1), ArctanTransition(64.0, 0.1)]
+        >>> [round(float(model.distance(model.rate(0.75))), 9) for model in models]
+        [0.75, 0.75, 0.75]
+        >>> [round(float(model.temperature(model.rate(0.75))), 9) for model in models]
+        [2.0, 2.0, 2.0]
     """
 
     mu: float
@@ -54,13 +64,24 @@ class Transition(ABC):
         """Return the rate at which ln(1 - D) is `log_survival`."""
 
     def distance(self, rate: ArrayLike) -> Floats:
-        """Return D, a fraction in [0, 1], at learning rates from 0 on (any shape)."""
+        """Return D, a fraction in [0, 1].
+
+        Args:
+            rate: learning rates from 0 on, any shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
+        """
         return -np.expm1(self._log_survival(_rates(rate))) + 0.0
 
     def temperature(self, rate: ArrayLike) -> Floats:
-        """Return T = -log2(1 - D) in bits at learning rates from 0 on (any shape).
+        """Return T = -log2(1 - D) in bits; more exact than `distance` where D is close to 1.
 
-        More exact than `distance` where D is close to 1.
+        Args:
+            rate: learning rates from 0 on, any shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
         """
         return -self._log_survival(_rates(rate)) / _LN2 + 0.0
 
@@ -269,6 +290,10 @@ def transition_from_dict(values: dict[str, Any]) -> Transition:
 
     Raises:
         DataError: an unknown name or a missing parameter.
+
+    Example:
+        >>> transition_from_dict({"name": "log-normal", "mu": -2.0, "sigma": 1.5})
+        LogNormal(mu=-2.0, sigma=1.5)
     """
     name = values.get("name")
     if name not in MODELS:

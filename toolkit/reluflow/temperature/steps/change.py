@@ -76,6 +76,13 @@ class StepDistance:
 
     Attributes:
         sites: one entry per site, in graph order or that of the calls; at least one.
+
+    Example:
+        >>> step = StepDistance((SiteDistance("a", 3, 4), SiteDistance("b", 1, 4)))
+        >>> step.mean_distance, step.temperature.bits, step.samples
+        (0.5, 1.0, 8)
+
+    Reference: docs/spec.md, section 5.
     """
 
     sites: tuple[SiteDistance, ...]
@@ -134,6 +141,8 @@ def pooled(parts: Sequence[StepDistance]) -> StepDistance:
         >>> one = StepDistance((SiteDistance("relu", 1, 2),))
         >>> pooled([one, StepDistance((SiteDistance("relu", 6, 6),))]).sites[0].distance
         0.875
+
+    Reference: docs/spec.md, section 5.
     """
     if len(parts) == 1:
         return parts[0]

@@ -29,7 +29,7 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StatePatterns:
-    """The activation patterns of one batch at one state of the weights.
+    """The activation patterns of one batch at one state of the weights; of `StepMeter`.
 
     Attributes:
         active: one bool array per site, shaped as the site's pre-activation.
@@ -161,6 +161,10 @@ class StepMeter:
 
     def compare(self, before: StatePatterns, after: StatePatterns) -> StepDistance:
         """Return D and APT of every site between two results of `patterns` on one batch.
+
+        Args:
+            before: of the first state.
+            after: of the second.
 
         Raises:
             DataError: they are not of the same batch.
