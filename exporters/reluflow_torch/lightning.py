@@ -125,10 +125,17 @@ def actcool_optimizers(
         OptionError: there is no such attribute, or the trainer knows no end.
 
     Example:
-        A LightningModule has::
-
-            def configure_optimizers(self):
-                return actcool_optimizers(self, torch.optim.SGD(self.parameters(), lr=0.1))
+        >>> import torch
+        >>> class Net(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.net = nn.Sequential(nn.Linear(2, 4), nn.ReLU())
+        ...     def configure_optimizers(self):
+        ...         optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        ...         return actcool_optimizers(self, optimizer, "net", total_steps=100)
+        >>> made = Net().configure_optimizers()
+        >>> made["lr_scheduler"]["interval"], made["lr_scheduler"]["scheduler"].total_steps
+        ('step', 100)
     """
     if settings.get("total_steps") is None and "progress" not in settings:
         steps = module.trainer.estimated_stepping_batches
@@ -147,8 +154,16 @@ def actcool_optimizers(
 def find_module(module: nn.Module, name: str) -> nn.Module:
     """Return a submodule by its path; the module itself for "".
 
+    Args:
+        module: the outer module.
+        name: path of attributes, such as "net" or "model.encoder".
+
     Raises:
         OptionError: there is none of this name.
+
+    Example:
+        >>> find_module(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), "1")
+        ReLU()
     """
     try:
         return module.get_submodule(name)

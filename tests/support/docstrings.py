@@ -13,8 +13,8 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
 * A function has an example, `>>>`, that is not skipped. A class has one in its docstring or in
   a public method's. A class that others give, raise or ask for may be shown there instead: then its
   docstring names, in backticks, a public function or class that has an example, and that
-  says the class's name in an annotation, a field, or under `Raises:`, itself or through the public
-  classes that it says there.
+  says the class's name in an annotation, a field, or under `Args:` or `Raises:`, itself or
+  through the public classes that it says there.
 * In the rooms that compute measures, `MEASURING`, what has an example cites a source: the thesis
   or a page of docs/, in its own docstring or in its module's.
 """
@@ -208,7 +208,7 @@ def _said(value: Public, public: Mapping[str, list[Public]]) -> set[str]:
 
 
 def _annotations(value: Public) -> Iterator[str]:
-    """Yield annotations as text, and the sections on errors."""
+    """Yield annotations as text, and the sections on arguments and errors."""
     parts: list[object] = [value]
     for base in value.__mro__ if isinstance(value, type) else ():
         parts += [p.fget if isinstance(p, property) else p for p in vars(base).values()]
@@ -218,7 +218,8 @@ def _annotations(value: Public) -> Iterator[str]:
         if isinstance(part, FunctionType):
             yield from map(str, inspect.unwrap(part).__annotations__.values())
         if isinstance(part, FunctionType | type):
-            yield _sections(inspect.getdoc(part) or "").get("Raises", "")
+            sections = _sections(inspect.getdoc(part) or "")
+            yield sections.get("Args", "") + sections.get("Raises", "")
 
 
 def _has_source(value: Public) -> bool:

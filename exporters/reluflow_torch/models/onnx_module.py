@@ -62,7 +62,7 @@ class OnnxStep(nn.Module):
 
 
 class OnnxModule(nn.Module):
-    """A trainable torch module that computes what an ONNX model does.
+    """A trainable torch module that computes what an ONNX model does; `from_onnx` makes it.
 
     Floating-point initializers that Conv, Gemm, MatMul, normalisations, PRelu, Add and Mul read are
     parameters (single numbers excepted); everything else is a buffer. In training mode

@@ -55,7 +55,10 @@ STATE_VERSION = 1
 
 
 class DivergenceWarning(UserWarning):
-    """The width of the transition rises: the training may be about to diverge."""
+    """The width of the transition rises: the training may be about to diverge.
+
+    `PatternMonitor` issues it.
+    """
 
 
 class PatternMonitor:

@@ -25,7 +25,7 @@ MAX_SAMPLES = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SitePattern:
-    """The pattern of the samples of one switch site in one forward pass.
+    """The pattern of the samples of one switch site in one forward pass; of `PatternCapture`.
 
     Attributes:
         name: path of the module and, from the second call on, `#2`, `#3` ...; a functional
@@ -61,6 +61,8 @@ class SitePattern:
 class OtherFold:
     """A call that folds at 0 and is no switch: |x|, min(x, 0), sign(x); listed, not counted.
 
+    `PatternCapture` lists it.
+
     Attributes:
         name: made like the name of a site.
         op: the operator, such as `abs`.
@@ -74,6 +76,8 @@ class OtherFold:
 
 class Patterns(Mapping[str, SitePattern]):
     """The patterns of one forward pass by site name, in the order of the calls.
+
+    `PatternCapture` gives them.
 
     Args:
         sites: the patterns.

@@ -16,7 +16,10 @@ _PATIENCE = 20
 
 
 class ClockWarning(UserWarning):
-    """The schedule ends sooner or later than `total_steps` seems to say, or has ended."""
+    """The schedule ends sooner or later than `total_steps` seems to say, or has ended.
+
+    `ActCoolLR` issues it.
+    """
 
 
 class Clock:

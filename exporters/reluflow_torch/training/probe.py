@@ -41,6 +41,15 @@ class Batch:
         kwargs: its keyword arguments.
         autocast: device type, whether autocast was on there, its type of numbers.
         versions: how often each tensor had been written to, to notice later writes.
+
+    Example:
+        >>> batch = Batch.now((torch.ones(4, 2),), {}, torch.device("cpu"))
+        >>> batch.is_cast
+        False
+        >>> _ = batch.args[0].mul_(2)
+        >>> batch.check_unchanged()
+        Traceback (most recent call last):
+        reluflow.errors.DataError: ...
     """
 
     args: tuple[Any, ...]
@@ -50,7 +59,13 @@ class Batch:
 
     @classmethod
     def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device) -> Batch:
-        """Return the inputs of a pass that starts now."""
+        """Return the inputs of a pass that starts now.
+
+        Args:
+            args: positional arguments of the model.
+            kwargs: its keyword arguments.
+            device: that the model runs on; whether autocast is on there is noted.
+        """
         kinds = dict.fromkeys((device.type, "cpu"))
         autocast = tuple(
             (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
@@ -60,7 +75,11 @@ class Batch:
 
     @contextmanager
     def casting(self) -> Iterator[None]:
-        """Cast as the pass did."""
+        """Cast as the pass did.
+
+        Yields:
+            Nothing; autocast is as it was for the pass.
+        """
         with ExitStack() as stack:
             for kind, enabled, dtype in self.autocast:
                 stack.enter_context(
@@ -137,6 +156,9 @@ class StepProbe:
         examples: measure on this many first examples of each batch only; for models that
             treat each on its own (no batch normalisation, no dropout). None: on all.
 
+    Raises:
+        OptionError: `examples` or `max_samples` is below 1, or `optimizer` is LBFGS.
+
     Example:
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
@@ -186,7 +208,11 @@ class StepProbe:
         self._step = StepSnapshot(optimizer)
 
     def capture(self, max_samples: int | None = None) -> PatternCapture:
-        """Return a context that catches the patterns of the passes inside it."""
+        """Return a context that catches the patterns of the passes inside it.
+
+        Args:
+            max_samples: bound on samples per site; None: the probe's own.
+        """
         return PatternCapture(
             self.model,
             max_samples=max_samples or self._max_samples,
@@ -195,7 +221,11 @@ class StepProbe:
         )
 
     def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
-        """Return a context that catches the patterns of a training pass on a batch."""
+        """Return a context that catches the patterns of a training pass on a batch.
+
+        Args:
+            batch: inputs and conditions of the pass.
+        """
         chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
         if chain is None:
             return self.capture()
@@ -319,7 +349,11 @@ class StepProbe:
                 )
 
     def compare(self, passes: Sequence[Pass]) -> StepDistance:
-        """Return D between the patterns of some passes and those of the present weights."""
+        """Return D between the patterns of some passes and those of the present weights.
+
+        Args:
+            passes: those whose `patterns` are not set are left out.
+        """
         return pooled(
             [
                 distances(each.patterns, self.patterns(each.batch, each.random))
