@@ -21,6 +21,7 @@ from reluflow.patterns.measures import (
     unit_activity,
     weighted_jaccard,
 )
+from reluflow.patterns.quantities import QUANTITIES, Quantity, find_quantity
 from reluflow.patterns.recorder import PatternRecorder, read
 from reluflow.patterns.sampled import (
     ClassDistances,
@@ -43,6 +44,7 @@ from reluflow.patterns.words import DEFAULT_SEED, unit_words
 
 __all__ = [
     "DEFAULT_SEED",
+    "QUANTITIES",
     "Changes",
     "ClassDistances",
     "ClassOverlap",
@@ -52,6 +54,7 @@ __all__ = [
     "GroupEntropy",
     "PatternCounts",
     "PatternRecorder",
+    "Quantity",
     "UnitActivity",
     "add_site",
     "add_sites",
@@ -62,6 +65,7 @@ __all__ = [
     "count_flips",
     "effective_patterns",
     "entropy",
+    "find_quantity",
     "fingerprint",
     "global_keys",
     "group_entropy",

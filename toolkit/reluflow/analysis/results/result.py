@@ -8,6 +8,29 @@ from typing import Any
 from reluflow.analysis.results.table_face import TableFace, plain_text
 from reluflow.data import DataDescription
 from reluflow.graph import SwitchSite
+from reluflow.patterns import QUANTITIES
+
+_SITE_COLUMNS = (
+    "units",
+    "samples",
+    "patterns",
+    "entropy_bits",
+    "relative_entropy",
+    "most_frequent_fraction",
+    "dead_units",
+    "always_on_units",
+)
+_COMPARISON_COLUMNS = (
+    "units",
+    "samples",
+    "distance",
+    "temperature_bits",
+    "jaccard",
+    "patterns",
+    "born",
+    "died",
+)
+"""What the rows of `_rows` hold after the name, by their keys in `QUANTITIES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +312,7 @@ class PatternReport(TableFace[SiteReport]):
         return f"{_file(self.model.path)} on {self.n_inputs:,} inputs, {len(self.sites)} sites"
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
-        titles = ["site", "op", "units", "samples", "patterns", "entropy bits", "rel. entropy"]
+        titles = [QUANTITIES[key].column for key in _SITE_COLUMNS]
         rows = [
             [
                 _named(each.site),
@@ -305,7 +328,7 @@ class PatternReport(TableFace[SiteReport]):
             ]
             for each in self.sites
         ]
-        return [*titles, "top share", "dead", "always on"], rows
+        return ["site", "op", *titles], rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +429,8 @@ class ComparisonReport(TableFace[SiteComparison]):
         )
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
-        titles = ["site", "units", "samples", "D", "APT bits", "Jaccard", "patterns", "born"]
+        titles = [QUANTITIES[key].column for key in _COMPARISON_COLUMNS]
+        titles[_COMPARISON_COLUMNS.index("temperature_bits")] += " bits"
         rows = [
             [
                 _named(each),
@@ -421,7 +445,7 @@ class ComparisonReport(TableFace[SiteComparison]):
             ]
             for each in self.sites
         ]
-        return [*titles, "died"], rows
+        return ["site", *titles], rows
 
 
 def _file(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,21 @@ from reluflow.patterns import (
     relative_entropy,
     unit_activity,
 )
+
+_METRICS = {
+    "units": "",
+    "samples": "",
+    "patterns": "",
+    "entropy_bits": ".4f",
+    "relative_entropy": ".4f",
+    "most_frequent_fraction": ".6f",
+    "dead_units": "",
+    "always_on_units": "",
+    "mean_active_fraction": ".4f",
+    "nonfinite": "",
+}
+_GRADED_METRICS = {"unit_entropy_bits": ".4f", "pair_distance": ".4f", "effective_bits": ".4f"}
+"""What viewers of the graph are told of a site: the measure's key, and how it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +78,17 @@ def site_metrics(report: PatternReport) -> dict[str, dict[str, str]]:
         {'y': '2'}
     """
     return {
-        each.site.name: {
-            "units": str(each.units),
-            "samples": str(each.samples),
-            "patterns": str(each.patterns),
-            "entropy_bits": f"{each.entropy_bits:.4f}",
-            "relative_entropy": f"{each.relative_entropy:.4f}",
-            "most_frequent_fraction": f"{each.most_frequent_fraction:.6f}",
-            "dead_units": str(each.dead_units),
-            "always_on_units": str(each.always_on_units),
-            "mean_active_fraction": f"{each.mean_active_fraction:.4f}",
-            "nonfinite": str(each.nonfinite),
-            **({} if each.graded is None else _graded_metrics(each.graded)),
-        }
+        each.site.name: _texts(each, _METRICS) | _texts(each.graded, _GRADED_METRICS)
         for each in report.sites
     }
 
 
-def _graded_metrics(graded: GradedMeasures) -> dict[str, str]:
-    return {
-        "unit_entropy_bits": f"{graded.unit_entropy_bits:.4f}",
-        "pair_distance": f"{graded.pair_distance:.4f}",
-        "effective_bits": f"{graded.effective_bits:.4f}",
-    }
+def _texts(
+    measured: SiteReport | GradedMeasures | None, forms: Mapping[str, str]
+) -> dict[str, str]:
+    if measured is None:
+        return {}
+    return {key: format(getattr(measured, key), form) for key, form in forms.items()}
 
 
 def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> Analysis:

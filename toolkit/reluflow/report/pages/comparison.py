@@ -19,12 +19,12 @@ from reluflow.report.tables.format import (
     site_name,
 )
 from reluflow.report.tables.graded import COMPARISON_GRADED, FLIPS, is_saturated
-from reluflow.report.tables.layered import layered_table
-from reluflow.report.tables.measures import COMPARISON_MEASURES, GREEN, PINK, Measure
+from reluflow.report.tables.layered import Column, layered_table
+from reluflow.report.tables.measures import COMPARISON_MEASURES, GREEN, PINK, Measure, measure
 
 _DISTANCE, _TEMPERATURE, _JACCARD, _BORN, _DIED, _NET = COMPARISON_MEASURES
-_NEW: Measure[SiteComparison] = Measure("new", "Born", lambda s: s.born, "signed", GREEN)
-_LOST: Measure[SiteComparison] = Measure("lost", "Died", lambda s: -s.died, "signed", PINK)
+_NEW: Measure[SiteComparison] = measure("born", lambda s: s.born, GREEN, unit="signed")
+_LOST: Measure[SiteComparison] = measure("died", lambda s: -s.died, PINK, unit="signed")
 
 
 def comparison_context(report: ComparisonReport) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def comparison_context(report: ComparisonReport) -> dict[str, Any]:
         "columns": [],
         "cards": [_card(site) for site in report.sites],
         **layered_table(
-            _HEADINGS,
-            [_row(site) for site in report.sites],
+            _COLUMNS,
+            report.sites,
             report.sites,
         ),
         "fact_groups": [
@@ -153,42 +153,31 @@ def _card(site: SiteComparison) -> dict[str, Any]:
     }
 
 
-_HEADINGS = (
-    ("Site", "text"),
-    ("Units", "number"),
-    ("Samples", "number"),
-    ("D", "number"),
-    ("Flips", "number"),
-    ("APT", "number"),
-    ("Jaccard", "number"),
-    ("Born", "number"),
-    ("Died", "number"),
-    ("Net change", "number"),
-    ("Patterns before", "number"),
-    ("Patterns after", "number"),
-    ("Entropy before", "number"),
-    ("Entropy after", "number"),
+_COLUMNS: tuple[Column[SiteComparison], ...] = (
+    Column("", "Site", lambda s: (site_name(s.name), "")),
+    Column("units", "Units", lambda s: (count(s.units), s.units)),
+    Column("samples", "Samples", lambda s: (count(s.samples), s.samples)),
+    Column("distance", "D", lambda s: (percent(s.distance), s.distance)),
+    Column(
+        "flip_fraction",
+        "Flips",
+        lambda s: (percent(FLIPS.value(s)), -1.0 if s.flip_fraction is None else s.flip_fraction),
+    ),
+    Column("temperature_bits", "APT", lambda s: (apt_text(s), s.temperature)),
+    Column("jaccard", "Jaccard", lambda s: (decimal(s.jaccard, 3), s.jaccard)),
+    Column("born", "Born", lambda s: (percent(s.born), s.born)),
+    Column("died", "Died", lambda s: (percent(s.died), s.died)),
+    Column("net_change", "Net change", lambda s: (text_of(s.net_change, "signed"), s.net_change)),
+    Column("patterns", "Patterns before", lambda s: (count(s.patterns[0]), s.patterns[0])),
+    Column("patterns", "Patterns after", lambda s: (count(s.patterns[1]), s.patterns[1])),
+    Column(
+        "entropy_bits", "Entropy before", lambda s: (decimal(s.entropy_bits[0]), s.entropy_bits[0])
+    ),
+    Column(
+        "entropy_bits", "Entropy after", lambda s: (decimal(s.entropy_bits[1]), s.entropy_bits[1])
+    ),
 )
-
-
-def _row(site: SiteComparison) -> list[tuple[str, float | int | str]]:
-    """Return text and sort key of each cell of the table."""
-    return [
-        (site_name(site.name), ""),
-        (count(site.units), site.units),
-        (count(site.samples), site.samples),
-        (percent(site.distance), site.distance),
-        (percent(FLIPS.value(site)), -1.0 if site.flip_fraction is None else site.flip_fraction),
-        (apt_text(site), site.temperature),
-        (decimal(site.jaccard, 3), site.jaccard),
-        (percent(site.born), site.born),
-        (percent(site.died), site.died),
-        (text_of(site.net_change, "signed"), site.net_change),
-        (count(site.patterns[0]), site.patterns[0]),
-        (count(site.patterns[1]), site.patterns[1]),
-        (decimal(site.entropy_bits[0]), site.entropy_bits[0]),
-        (decimal(site.entropy_bits[1]), site.entropy_bits[1]),
-    ]
+"""The columns of the table of all sites."""
 
 
 def _payload(site: SiteComparison) -> dict[str, Any]:

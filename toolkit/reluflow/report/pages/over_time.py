@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reluflow._version import __version__
 from reluflow.analysis import SeriesReport
 from reluflow.errors import DataError
-from reluflow.patterns import read
+from reluflow.patterns import find_quantity, read
 from reluflow.report.files.atomic import write_text
 from reluflow.report.pages.rendering import environment, read_part
 from reluflow.report.pictures.palette import CIVIDIS, cividis, ink
@@ -26,31 +26,6 @@ Floats = NDArray[np.float64]
 RECORDING_PAGE = "recording.html"
 _MOST_COLUMNS = 60
 _WHOLE = "mean"
-_SHARES = {
-    "distance": "Distance D: share of samples whose pattern one step changed",
-    "distance_previous": "Distance D to the checkpoint before",
-    "distance_last": "Distance D to the last checkpoint",
-    "activity_change": "Change of the units' activity since the checkpoint before",
-    "relative_entropy": "Relative entropy of the patterns",
-    "mean_active": "Mean active share",
-    "dead_fraction": "Dead units",
-    "always_on_fraction": "Always-on units",
-    "most_frequent": "Most frequent pattern",
-    "jaccard_initial": "Jaccard index to the start",
-    "jaccard_previous": "Jaccard index to the record before",
-    "jaccard_last": "Jaccard index to the last checkpoint",
-    "table_load": "Load of the count table",
-    "died": "Patterns died",
-}
-_NUMBERS = {
-    "temperature_bits": "Temperature (APT), bits",
-    "rate": "Learning rate",
-    "learning_rate": "Learning rate",
-    "patterns": "Distinct patterns",
-    "entropy_bits": "Entropy of the patterns, bits",
-    "born": "Patterns born, of those before",
-    "net_change": "Change of the number of patterns",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +39,13 @@ class _Measure:
 
     @property
     def is_share(self) -> bool:
-        return self.key in _SHARES
+        known = find_quantity(self.key)
+        return known is not None and known.unit == "share"
 
     @property
     def title(self) -> str:
-        return _SHARES.get(self.key) or _NUMBERS.get(self.key) or plain(self.key)
+        known = find_quantity(self.key)
+        return (known.title if known else "") or plain(self.key)
 
 
 def write_recording_page(
@@ -248,10 +225,10 @@ def _measures_of_series(report: SeriesReport) -> list[_Measure]:
         "distance_previous": distances[:, before, at],
         "activity_change": moved[:, before, at],
         "distance_last": distances[:, :, -1],
-        "jaccard_last": [site.jaccard_to_last for site in report.sites],
+        "jaccard_to_last": [site.jaccard_to_last for site in report.sites],
         "relative_entropy": [site.relative_entropy for site in report.sites],
         "patterns": [site.patterns for site in report.sites],
-        "mean_active": [site.mean_active_fraction for site in report.sites],
+        "mean_active_fraction": [site.mean_active_fraction for site in report.sites],
         "dead_fraction": [[n / s.units for n in s.dead_units] for s in report.sites],
     }
     result = []

@@ -44,9 +44,10 @@ from reluflow.report.tables.graded import (
     is_saturated,
     shown_measures,
 )
-from reluflow.report.tables.layered import layered_table
+from reluflow.report.tables.layered import Cell, Column, layered_table
 from reluflow.report.tables.measures import (
     SITE_MEASURES,
+    Measure,
     activity,
     always_on_indices,
     dead_indices,
@@ -82,8 +83,8 @@ def pattern_context(report: PatternReport) -> dict[str, Any]:
         "cards": [_card(site, report.n_inputs) for site in report.sites],
         "skipped": [_skipped(site) for site in report.skipped],
         **layered_table(
-            _HEADINGS,
-            [_row(site) for site in report.sites],
+            _COLUMNS,
+            report.sites,
             [site.site for site in report.sites],
         ),
         "fact_groups": [
@@ -256,50 +257,48 @@ def _skipped(site: SwitchSite) -> dict[str, str]:
     }
 
 
-_HEADINGS = (
-    ("Site", "text"),
-    ("Op", "text"),
-    ("Units", "number"),
-    ("Samples", "number"),
-    ("Patterns", "number"),
-    ("Entropy (bits)", "number"),
-    ("Relative entropy", "number"),
-    ("Effective (bits)", "number"),
-    ("Entropy of a unit", "number"),
-    ("Two differ at", "number"),
-    ("Most frequent", "number"),
-    ("Mean active", "number"),
-    ("Dead", "number"),
-    ("Always on", "number"),
-    ("Non-finite", "number"),
-)
-
-
-_GRADED_COLUMNS = (EFFECTIVE, UNIT_ENTROPY, PAIR_DISTANCE)
-
-
 def _key(value: float) -> float:
     """Return what a column sorts by: values that are missing come last."""
     return value if math.isfinite(value) else -1.0
 
 
-def _row(site: SiteReport) -> list[tuple[str, float | int | str]]:
-    """Return text and sort key of each cell of the table."""
-    return [
-        (site_name(site.site.name), ""),
-        (plain(site.site.op), ""),
-        (count(site.units), site.units),
-        (count(site.samples), site.samples),
-        (count(site.patterns), site.patterns),
-        (decimal(site.entropy_bits), site.entropy_bits),
-        (percent(site.relative_entropy), site.relative_entropy),
-        *[(text_of(m.value(site), m.unit), _key(m.value(site))) for m in _GRADED_COLUMNS],
-        (percent(site.most_frequent_fraction), site.most_frequent_fraction),
-        (percent(site.mean_active_fraction), site.mean_active_fraction),
-        (count(site.dead_units), site.dead_units),
-        (count(site.always_on_units), site.always_on_units),
-        (count(site.nonfinite), site.nonfinite),
-    ]
+def _graded(heading: str, shown: Measure[SiteReport]) -> Column[SiteReport]:
+    def cell(site: SiteReport) -> Cell:
+        return text_of(shown.value(site), shown.unit), _key(shown.value(site))
+
+    return Column(shown.key, heading, cell)
+
+
+_COLUMNS: tuple[Column[SiteReport], ...] = (
+    Column("", "Site", lambda s: (site_name(s.site.name), "")),
+    Column("", "Op", lambda s: (plain(s.site.op), "")),
+    Column("units", "Units", lambda s: (count(s.units), s.units)),
+    Column("samples", "Samples", lambda s: (count(s.samples), s.samples)),
+    Column("patterns", "Patterns", lambda s: (count(s.patterns), s.patterns)),
+    Column("entropy_bits", "Entropy (bits)", lambda s: (decimal(s.entropy_bits), s.entropy_bits)),
+    Column(
+        "relative_entropy",
+        "Relative entropy",
+        lambda s: (percent(s.relative_entropy), s.relative_entropy),
+    ),
+    _graded("Effective (bits)", EFFECTIVE),
+    _graded("Entropy of a unit", UNIT_ENTROPY),
+    _graded("Two differ at", PAIR_DISTANCE),
+    Column(
+        "most_frequent_fraction",
+        "Most frequent",
+        lambda s: (percent(s.most_frequent_fraction), s.most_frequent_fraction),
+    ),
+    Column(
+        "mean_active_fraction",
+        "Mean active",
+        lambda s: (percent(s.mean_active_fraction), s.mean_active_fraction),
+    ),
+    Column("dead_units", "Dead", lambda s: (count(s.dead_units), s.dead_units)),
+    Column("always_on_units", "Always on", lambda s: (count(s.always_on_units), s.always_on_units)),
+    Column("nonfinite", "Non-finite", lambda s: (count(s.nonfinite), s.nonfinite)),
+)
+"""The columns of the table of all sites."""
 
 
 def _payload(site: SiteReport) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reluflow.errors import DataError, OptionError
+from reluflow.patterns import find_quantity
 from reluflow.report.pictures.canvas import INK, NOTHING, calm, drawable, save, titled
 from reluflow.report.pictures.scales import edges, time_axis
 from reluflow.report.tables.format import plain, shorten
@@ -43,22 +44,18 @@ class _Column:
     unit: str
 
 
-_COLUMNS = {
-    "distance": _Column("Distance D", "share"),
-    "temperature_bits": _Column("Temperature (APT), bits", "number"),
-    "patterns": _Column("Patterns, of the site's maximum", "peak"),
-    "net_change": _Column("Change of the number of patterns", "signed"),
-    "born": _Column("Patterns born", "number"),
-    "died": _Column("Patterns died", "share"),
-    "most_frequent": _Column("Most frequent pattern", "share"),
-    "jaccard_initial": _Column("Jaccard index to the start", "share"),
-    "jaccard_previous": _Column("Jaccard index to the last record", "share"),
-    "table_load": _Column("Load of the count table", "share"),
-    "entropy_bits": _Column("Entropy of patterns, bits", "number"),
-    "relative_entropy": _Column("Relative entropy of patterns", "share"),
-    "mean_active": _Column("Mean active share", "share"),
-    "dead_fraction": _Column("Dead units", "share"),
-}
+def _column(name: str) -> _Column:
+    """Return how a recording's column is shown; what we do not measure, as a number."""
+    known = find_quantity(name)
+    if known is None or not (known.heading or known.title):
+        return _Column(plain(name), "number")
+    if known.unit == "count":
+        return _Column(f"{known.heading}, of the site's maximum", "peak")
+    if known.unit in ("share", "signed"):
+        return _Column(known.heading, known.unit)
+    if known.unit == "bits":
+        return _Column(f"{known.heading}, bits", "number")
+    return _Column(known.heading or known.title, "number")
 
 
 def save_layer_time(
@@ -137,7 +134,7 @@ def _draw(
     figure = titled(title, width, sum(heights) + 0.25 * len(heights) + 1.4 + 0.3 * bool(title))
     panels = figure.subplots(len(named), len(measures), squeeze=False, height_ratios=heights)
     for column, measure in zip(panels.T, measures, strict=True):
-        shown = _COLUMNS.get(measure, _Column(plain(measure), "number"))
+        shown = _column(measure)
         style = _style(shown.unit, [values for _, _, values in grids[measure]])
         image: Any = None
         for axes, (_, steps, values) in zip(column, grids[measure], strict=True):
@@ -170,7 +167,7 @@ def _grid(table: pa.Table, measure: str) -> tuple[list[str], Floats, Floats]:
     row = {site: i for i, site in enumerate(sites)}
     rows = np.array([row[site] for site in table["site"].to_pylist()])
     values[rows[np.isfinite(column)], place] = column[np.isfinite(column)]
-    if _COLUMNS.get(measure, _Column("", "")).unit == "peak":
+    if _column(measure).unit == "peak":
         peak = np.nanmax(np.nan_to_num(values, nan=0.0), axis=1, keepdims=True)
         values = values / np.where(peak > 0, peak, 1.0)
     return sites, steps, values

@@ -22,6 +22,7 @@ from reluflow.report.tables.measures import (
     RED,
     SITE_MEASURES,
     Measure,
+    measure,
     share,
 )
 
@@ -51,50 +52,33 @@ def is_open(site: SiteReport) -> bool:
     return graded is not None and graded.effective_high_bits >= site.units > graded.effective_bits
 
 
-UNIT_ENTROPY: Measure[SiteReport] = Measure(
-    "unit_entropy", "Entropy of a unit", lambda s: _value(s, "unit_entropy_bits"), "share", BLUE
+UNIT_ENTROPY: Measure[SiteReport] = measure(
+    "unit_entropy_bits", lambda s: _value(s, "unit_entropy_bits"), BLUE, unit="share"
 )
-GROUP_ENTROPY: Measure[SiteReport] = Measure(
-    "group_entropy", "Entropy of groups", lambda s: _value(s, "group_entropy_bits"), "share", GREEN
+GROUP_ENTROPY: Measure[SiteReport] = measure(
+    "group_entropy_bits", lambda s: _value(s, "group_entropy_bits"), GREEN, unit="share"
 )
-REDUNDANCY: Measure[SiteReport] = Measure(
-    "redundancy", "Redundancy", lambda s: _value(s, "redundancy"), "share", PINK
+REDUNDANCY: Measure[SiteReport] = measure("redundancy", lambda s: _value(s, "redundancy"), PINK)
+PAIR_DISTANCE: Measure[SiteReport] = measure(
+    "pair_distance", lambda s: _value(s, "pair_distance"), RED
 )
-PAIR_DISTANCE: Measure[SiteReport] = Measure(
-    "pair_distance", "Distance of two samples", lambda s: _value(s, "pair_distance"), "share", RED
+EFFECTIVE: Measure[SiteReport] = measure(
+    "effective_bits", lambda s: _value(s, "effective_bits"), ORANGE, bound=is_open
 )
-EFFECTIVE: Measure[SiteReport] = Measure(
-    "effective",
-    "Effective patterns",
-    lambda s: _value(s, "effective_bits"),
-    "bits",
-    ORANGE,
-    is_open,
-)
-SEPARATION: Measure[SiteReport] = Measure(
-    "separation", "Separation of classes", _separation, "share", ORANGE
-)
-OVERLAP: Measure[SiteReport] = Measure(
-    "overlap", "Overlap of classes", lambda s: _class_value(s, "overlap"), "share", PINK
-)
+SEPARATION: Measure[SiteReport] = measure("separation", _separation, ORANGE)
+OVERLAP: Measure[SiteReport] = measure("overlap", lambda s: _class_value(s, "overlap"), PINK)
 GRADED_SHARES = (UNIT_ENTROPY, GROUP_ENTROPY, REDUNDANCY, PAIR_DISTANCE)
 CLASS_SHARES = (SEPARATION, OVERLAP)
 
-FLIPS: Measure[SiteComparison] = Measure(
-    "flips",
-    "Units that flip",
-    lambda s: math.nan if s.flip_fraction is None else s.flip_fraction,
-    "share",
-    RED,
+FLIPS: Measure[SiteComparison] = measure(
+    "flip_fraction", lambda s: math.nan if s.flip_fraction is None else s.flip_fraction, RED
 )
-RELATIVE_FLIPS: Measure[SiteComparison] = Measure(
-    "relative_flips", "Flips against two samples", lambda s: relative_flips(s), "share", ORANGE
+RELATIVE_FLIPS: Measure[SiteComparison] = measure(
+    "relative_flips", lambda s: relative_flips(s), ORANGE
 )
-FLIPPED_UNITS: Measure[SiteComparison] = Measure(
-    "flipped_units",
-    "Units that ever flip",
+FLIPPED_UNITS: Measure[SiteComparison] = measure(
+    "flipped_fraction",
     lambda s: share(s.flipped_units, s.units) if s.unit_flip_counts else math.nan,
-    "share",
     GREEN,
 )
 COMPARISON_GRADED = (FLIPS, RELATIVE_FLIPS, FLIPPED_UNITS)

@@ -1,4 +1,4 @@
-"""The measures that tables, bars and heatmaps show: one list for all of them."""
+"""The measures that tables, bars and heatmaps show, and in which colour."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from reluflow.analysis.results.result import SiteComparison, SiteReport
+from reluflow.patterns import QUANTITIES
 
 T = TypeVar("T")
 
@@ -16,7 +17,7 @@ class Measure(Generic[T]):
     """One column.
 
     Attributes:
-        key: short identifier.
+        key: of `reluflow.patterns.QUANTITIES`.
         title: heading.
         value: from a site to its value; a fraction where `unit` is "share".
         unit: "share", "bits", "count" or "signed" (a share that may be negative).
@@ -44,33 +45,45 @@ class Measure(Generic[T]):
 BLUE, ORANGE, RED, GREEN, PINK = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7"
 _COLOR_NAMES = {BLUE: "blue", ORANGE: "orange", RED: "red", GREEN: "green", PINK: "pink"}
 
+
+def measure(
+    key: str,
+    value: Callable[[T], float],
+    color: str,
+    *,
+    unit: str = "",
+    bound: Callable[[T], bool] | None = None,
+) -> Measure[T]:
+    """Return the column of a measure of `reluflow.patterns.QUANTITIES`, by its key.
+
+    Args:
+        key: of the table.
+        value: from a site to its value.
+        color: of its bars.
+        unit: to show it in, where that is not the table's.
+        bound: as of `Measure`.
+    """
+    known = QUANTITIES[key]
+    shown = unit or {"ratio": "share"}.get(known.unit, known.unit)
+    return Measure(key, known.heading, value, shown, color, bound)
+
+
 SITE_MEASURES: tuple[Measure[SiteReport], ...] = (
-    Measure("relative_entropy", "Relative entropy", lambda s: s.relative_entropy, "share", BLUE),
-    Measure(
-        "distinct", "Patterns per sample", lambda s: share(s.patterns, s.samples), "share", GREEN
-    ),
-    Measure("top", "Most frequent pattern", lambda s: s.most_frequent_fraction, "share", ORANGE),
-    Measure("active", "Mean active share", lambda s: s.mean_active_fraction, "share", BLUE),
-    Measure("dead", "Dead units", lambda s: share(s.dead_units, s.units), "share", RED),
-    Measure(
-        "always_on", "Always-on units", lambda s: share(s.always_on_units, s.units), "share", PINK
-    ),
+    measure("relative_entropy", lambda s: s.relative_entropy, BLUE),
+    measure("patterns_per_sample", lambda s: share(s.patterns, s.samples), GREEN),
+    measure("most_frequent_fraction", lambda s: s.most_frequent_fraction, ORANGE),
+    measure("mean_active_fraction", lambda s: s.mean_active_fraction, BLUE),
+    measure("dead_fraction", lambda s: share(s.dead_units, s.units), RED),
+    measure("always_on_fraction", lambda s: share(s.always_on_units, s.units), PINK),
 )
 
 COMPARISON_MEASURES: tuple[Measure[SiteComparison], ...] = (
-    Measure("distance", "Distance D", lambda s: s.distance, "share", RED),
-    Measure(
-        "temperature",
-        "Temperature (APT)",
-        lambda s: s.temperature,
-        "bits",
-        ORANGE,
-        lambda s: s.saturated,
-    ),
-    Measure("jaccard", "Weighted Jaccard", lambda s: s.jaccard, "share", BLUE),
-    Measure("born", "Born", lambda s: s.born, "share", GREEN),
-    Measure("died", "Died", lambda s: s.died, "share", PINK),
-    Measure("net_change", "Net change", lambda s: s.net_change, "signed", BLUE),
+    measure("distance", lambda s: s.distance, RED),
+    measure("temperature_bits", lambda s: s.temperature, ORANGE, bound=lambda s: s.saturated),
+    measure("jaccard", lambda s: s.jaccard, BLUE),
+    measure("born", lambda s: s.born, GREEN),
+    measure("died", lambda s: s.died, PINK),
+    measure("net_change", lambda s: s.net_change, BLUE),
 )
 
 

@@ -19,6 +19,7 @@ from reluflow.analysis.results.result import (
     SiteReport,
 )
 from reluflow.graph import Fold, LeftOut, SwitchSite
+from reluflow.patterns import QUANTITIES
 from reluflow.report.tables.findings import Finding, comparison_findings, findings
 from reluflow.report.tables.format import (
     count,
@@ -60,6 +61,11 @@ class _Column(Generic[T]):
     total: str = ""
     rank: int = 0
     left: bool = False
+
+
+def _measured(key: str, cell: Callable[[T], str], total: str = "", *, rank: int = 0) -> _Column[T]:
+    """Return the column of a measure, titled as `reluflow.patterns.QUANTITIES` has it."""
+    return _Column(QUANTITIES[key].column, cell, total, rank)
 
 
 def print_table(report: PatternReport | ComparisonReport, console: Console) -> None:
@@ -176,32 +182,32 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
         _Column("site", lambda s: s.site.name, plural(len(sites), "site"), left=True),
         *_layer_column(sites, lambda s: s.site),
         _Column("op", lambda s: s.site.op, rank=5, left=True),
-        _Column("units", lambda s: count(s.units), count(units), rank=4),
-        _Column(
+        _measured("units", lambda s: count(s.units), count(units), rank=4),
+        _measured(
             "samples", lambda s: count(s.samples), count(sum(s.samples for s in sites)), rank=6
         ),
-        _Column(
+        _measured(
             "patterns", lambda s: count(s.patterns), count(sum(s.patterns for s in sites)), rank=1
         ),
-        _Column("entropy bits", lambda s: decimal(s.entropy_bits), rank=3),
-        _Column("rel. entropy", lambda s: percent(s.relative_entropy), rank=0),
-        _Column("top share", lambda s: percent(s.most_frequent_fraction), rank=3),
-        _Column("dead", lambda s: count(s.dead_units), count(dead), rank=2),
-        _Column("always on", lambda s: count(s.always_on_units), count(on), rank=5),
+        _measured("entropy_bits", lambda s: decimal(s.entropy_bits), rank=3),
+        _measured("relative_entropy", lambda s: percent(s.relative_entropy), rank=0),
+        _measured("most_frequent_fraction", lambda s: percent(s.most_frequent_fraction), rank=3),
+        _measured("dead_units", lambda s: count(s.dead_units), count(dead), rank=2),
+        _measured("always_on_units", lambda s: count(s.always_on_units), count(on), rank=5),
     ]
     if nonfinite:
         columns.append(
-            _Column("non-finite", lambda s: count(s.nonfinite), count(nonfinite), rank=1)
+            _measured("nonfinite", lambda s: count(s.nonfinite), count(nonfinite), rank=1)
         )
     if has_graded(report):
         rank = 1 if is_saturated(report) else 5
         columns += [
-            _Column("unit entropy", lambda s: decimal(UNIT_ENTROPY.value(s), 3), rank=rank),
-            _Column("two differ at", lambda s: percent(PAIR_DISTANCE.value(s)), rank=rank),
-            _Column("effective bits", lambda s: decimal(EFFECTIVE.value(s), 1), rank=5),
+            _measured("unit_entropy_bits", lambda s: decimal(UNIT_ENTROPY.value(s), 3), rank=rank),
+            _measured("pair_distance", lambda s: percent(PAIR_DISTANCE.value(s)), rank=rank),
+            _measured("effective_bits", lambda s: decimal(EFFECTIVE.value(s), 1), rank=5),
         ]
     if has_classes(report):
-        columns.append(_Column("classes apart", lambda s: percent(SEPARATION.value(s)), rank=5))
+        columns.append(_measured("separation", lambda s: percent(SEPARATION.value(s)), rank=5))
     if any(s.depends_on for s in sites):
         columns.append(_Column("depends on", lambda s: s.depends_on, rank=1, left=True))
     return columns
@@ -220,16 +226,16 @@ def _comparison_columns(report: ComparisonReport) -> list[_Column[SiteComparison
     columns: list[_Column[SiteComparison]] = [
         _Column("site", lambda s: s.name, plural(len(report.sites), "site"), left=True),
         *_layer_column(report.sites, lambda s: s),
-        _Column("D", lambda s: percent(s.distance), percent(report.mean_distance)),
-        _Column("APT", temperature, rank=1),
-        _Column("flips", lambda s: percent(FLIPS.value(s)), rank=1),
-        _Column("Jaccard", lambda s: decimal(s.jaccard, 3), rank=2),
-        _Column("patterns", lambda s: " > ".join(map(count, s.patterns)), rank=3),
-        _Column("net", lambda s: f"{s.net_change * 100:+.1f} %", rank=5),
-        _Column("born", lambda s: percent(s.born), rank=4),
-        _Column("died", lambda s: percent(s.died), rank=4),
-        _Column("units", lambda s: count(s.units), rank=6),
-        _Column("samples", lambda s: count(s.samples), rank=7),
+        _measured("distance", lambda s: percent(s.distance), percent(report.mean_distance)),
+        _measured("temperature_bits", temperature, rank=1),
+        _measured("flip_fraction", lambda s: percent(FLIPS.value(s)), rank=1),
+        _measured("jaccard", lambda s: decimal(s.jaccard, 3), rank=2),
+        _measured("patterns", lambda s: " > ".join(map(count, s.patterns)), rank=3),
+        _measured("net_change", lambda s: f"{s.net_change * 100:+.1f} %", rank=5),
+        _measured("born", lambda s: percent(s.born), rank=4),
+        _measured("died", lambda s: percent(s.died), rank=4),
+        _measured("units", lambda s: count(s.units), rank=6),
+        _measured("samples", lambda s: count(s.samples), rank=7),
     ]
     if any(s.depends_on for s in report.sites):
         columns.append(_Column("depends on", lambda s: s.depends_on, rank=2, left=True))
@@ -245,7 +251,7 @@ def _inspection_columns(sites: Sequence[SwitchSite]) -> list[_Column[SwitchSite]
     columns: list[_Column[SwitchSite]] = [
         _Column("site", lambda s: s.name, left=True),
         _Column("op", lambda s: s.op, left=True),
-        _Column("units", lambda s: count(s.units) if s.units is not None else "?"),
+        _measured("units", lambda s: count(s.units) if s.units is not None else "?"),
         _Column("threshold", _threshold, rank=2),
         _Column("axis", lambda s: str(s.unit_axis), rank=3),
         _Column("shape", shape_text, rank=1, left=True),
