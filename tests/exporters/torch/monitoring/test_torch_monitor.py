@@ -183,7 +183,7 @@ def test_measures_are_those_of_the_given_data(tmp_path: Path) -> None:
     assert rows[0]["patterns"] == len(np.unique(keys, axis=0))
     assert rows[0]["samples"] == 300
     bits = capture.patterns["2"].bits.double()
-    assert rows[0]["mean_active"] == pytest.approx(float(bits.mean()))
+    assert rows[0]["mean_active_fraction"] == pytest.approx(float(bits.mean()))
     assert rows[0]["dead_fraction"] == float((bits.sum(0) == 0).double().mean())
 
 
@@ -478,7 +478,7 @@ def test_measures_take_the_statistics_asked_for_and_all_samples(
     row = next(row for row in read(tmp_path).to_pylist() if row["site"] == "2")
     assert row["samples"] == 60 * 12 * 12
     assert row["patterns"] == len(np.unique(patterns.numpy(), axis=0))
-    assert row["mean_active"] == pytest.approx(float(patterns.double().mean()), abs=1e-9)
+    assert row["mean_active_fraction"] == pytest.approx(float(patterns.double().mean()), abs=1e-9)
     assert row["batch_statistics"] == int(statistics != "running")
 
 
