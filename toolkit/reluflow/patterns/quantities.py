@@ -22,6 +22,13 @@ class Quantity:
         column: of tables of text, where space is short; "" where none shows it.
         title: of curves and strips over time; "" where the key is shown as it is.
         also: other spellings that files have: of plural fields, and of earlier recordings.
+
+    Example:
+        >>> born = QUANTITIES["born"]
+        >>> born.unit, born.meaning, born.source
+        ('ratio', 'patterns only in the second state, over those before', 'docs/spec.md, section 3')
+
+    Reference: docs/measures.md.
     """
 
     key: str
@@ -181,8 +188,13 @@ def find_quantity(name: str) -> Quantity | None:
     Args:
         name: its key, or another spelling that files have.
 
+    Returns:
+        Its entry in `QUANTITIES`.
+
     Example:
         >>> find_quantity("most_frequent").key, find_quantity("loss")
         ('most_frequent_fraction', None)
+
+    Reference: docs/measures.md.
     """
     return QUANTITIES.get(name) or _SPELLINGS.get(name)
