@@ -15,5 +15,13 @@ class ExamplesInDocstrings(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Look at every object that has a docstring."""
-        if obj.docstring is not None:
-            obj.docstring.value = _HEAD.sub(r"\1Examples:", obj.docstring.value)
+        _rename(obj)
+
+    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        """Look at the package itself, whose docstring is taken over from beside its stub."""
+        _rename(pkg)
+
+
+def _rename(obj: griffe.Object) -> None:
+    if obj.docstring is not None:
+        obj.docstring.value = _HEAD.sub(r"\1Examples:", obj.docstring.value)

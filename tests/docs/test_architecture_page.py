@@ -1,4 +1,4 @@
-"""docs/architecture.md names files that are there, and its picture is true."""
+"""Pages for who changes the code name files that are there, and the picture of rooms is true."""
 
 import importlib.util
 import re
@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`((?:[\w.-]+/)+[\w.-]+)`", PAGE)))
+PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
+NAMED = sorted(
+    (page, path)
+    for page in ("docs/architecture.md", "docs/extending.md", "CONTRIBUTING.md")
+    for path in set(PATH.findall((ROOT / page).read_text(encoding="utf-8")))
+)
 
 
 def load(path: str) -> ModuleType:
@@ -24,13 +29,13 @@ ROOMS = load("docs/draw_rooms.py")
 ORDER = load("tests/test_architecture.py")
 
 
-@pytest.mark.parametrize("path", NAMED)
-def test_a_path_of_the_page_exists(path: str) -> None:
+@pytest.mark.parametrize(("page", "path"), NAMED)
+def test_a_path_that_a_page_names_exists(page: str, path: str) -> None:
     assert (ROOT / path).exists()
 
 
 def test_the_page_answers_what_a_newcomer_asks() -> None:
-    assert len(NAMED) > 50
+    assert len(PATH.findall(PAGE)) > 50
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| "))
     for question in ("switch site", "fold", "AVX2", "chart", "controller", "flag"):
         assert question in rows

@@ -52,3 +52,16 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "WARNING" not in done.stdout + done.stderr
     page = (tmp_path / "site" / "api" / "reluflow.graph.html").read_text(encoding="utf-8")
     assert "find_sites" in page and "&gt;&gt;&gt;" in page
+
+
+def test_every_room_has_a_page() -> None:
+    """All but the command line, whose face are its commands."""
+    rooms = {"reluflow"}
+    for package in ("toolkit/reluflow", "exporters/reluflow_torch"):
+        for path in (ROOT / package).iterdir():
+            is_room = path.suffix == ".py" or (path / "__init__.py").is_file()
+            if not path.name.startswith("_") and is_room and path.name != "cli":
+                rooms.add(f"{path.parent.name}.{path.stem}")
+    inner = {f"reluflow_torch.{name}" for name in ("models", "monitoring", "sites", "training")}
+    pages = {page.stem for page in (ROOT / "docs" / "api").glob("*.md")}
+    assert pages == (rooms - inner) | {"reluflow_torch"}

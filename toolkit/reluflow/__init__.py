@@ -2,7 +2,10 @@
 
 Example:
     >>> import reluflow
-    >>> report = reluflow.analyze("model.onnx", "images.npy", "report")  # doctest: +SKIP
+    >>> images = "models/fashion_mnist_test_2000.npz"
+    >>> report = reluflow.analyze("models/fashion_resnet8.onnx", images, limit=100)
+    >>> [site.units for site in report.sites]
+    [16, 16, 16, 32, 32, 64, 64]
 """
 
 import lazy_loader
