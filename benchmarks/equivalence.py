@@ -120,19 +120,21 @@ _PREFACE = """# What rewrites change
 
 Every fold, raise and conversion is compared with the model it came from: ONNX's full checker, a
 session in ONNX Runtime without graph optimisation, and three random inputs. `reluflow psb convert`
-does so before it writes (`--no-check` leaves it out) and refuses a result beyond what is accepted.
+does this before it writes (`--no-check` skips it) and refuses a result with a larger difference
+than is accepted.
 
 A cell is the largest difference as a share of the largest value of its output, over all outputs
 and inputs.
 
-* *Fold*: batch normalisation folded. *Raise*: opset 13. *Fold and raise*: what is converted then.
+* *Fold*: batch normalisation folded. *Raise*: opset 13. *Fold and raise*: both, which is what is
+  then converted.
 * *Operators, same weights*: converted operators with 16-bit activations against floating point
-  with the weights that they execute at 64 samples, nearest: a wrong operator would show here.
+  with the weights that they use at 64 samples, nearest: a wrong operator would show up here.
 * *Precision*: the folded model against the converted one with the default options, 64 samples,
-  nearest: what coarse weights and activations cost, which is bounded by nothing.
+  nearest: the cost of coarse weights and activations, for which there is no bound.
 
 Accepted are 0.001 for the first three (2^-5 with float16 or bfloat16; 0.1 where activations are
-quantised, as a rounding may move them by a whole step) and 0.1 for the fourth. Random inputs are
+quantised, since rounding may move them by a whole step) and 0.1 for the fourth. Random inputs are
 not what a network was trained on; accuracies are in `docs/psb.md`.
 
 Made by `benchmarks/equivalence.py` with onnx {onnx} and ONNX Runtime {onnxruntime}; the record is

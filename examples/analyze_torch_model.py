@@ -19,8 +19,8 @@ def main(folder: Path) -> None:
     model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU()).eval()
     inputs = torch.randn(1000, 8)
 
-    # torch.onnx.export(model, (inputs,), dynamo=True) returns an ONNXProgram, which analyze accepts
-    # as it is, but it needs the package onnxscript. The older exporter needs nothing else:
+    # torch.onnx.export(model, (inputs,), dynamo=True) returns an ONNXProgram, which `analyze`
+    # accepts as it is, but it needs the package onnxscript. The older exporter needs nothing else:
     file = BytesIO()
     torch.onnx.export(
         model,
