@@ -20,9 +20,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	$(BIN)/mypy
 
-# Faults of the native code and of its example hosts that a compiler lets pass: .clang-tidy.
+# Faults of the native code, its tests and its example hosts that a compiler lets pass: .clang-tidy.
 tidy: $(VENV)/installed-dev
-	cmake -S runtime -B build/tidy -DRELUFLOW_TESTS=OFF -DRELUFLOW_EXAMPLES=ON \
+	cmake -S runtime -B build/tidy -DRELUFLOW_TESTS=ON -DRELUFLOW_EXAMPLES=ON \
 	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
 	$(BIN)/run-clang-tidy.py -clang-tidy-binary $(BIN)/clang-tidy -p build/tidy -j 2 -quiet
 

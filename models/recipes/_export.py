@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 import onnx
-import torch  # noqa: TID251  # a recipe runs outside the toolkit
-from torch import nn  # noqa: TID251
+import torch  # a recipe runs outside the toolkit
+from torch import nn
 
 OPSET = 17
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor, nn  # noqa: TID251  # a recipe runs outside the toolkit
+from torch import Tensor, nn  # a recipe runs outside the toolkit
 
 WIDTHS = (16, 32, 64)
 SEPARABLE_BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))  # width, stride

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: TID251  # a recipe runs outside the toolkit
-from torch import Tensor, nn  # noqa: TID251
+import torch  # a recipe runs outside the toolkit
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

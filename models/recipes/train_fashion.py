@@ -13,7 +13,7 @@ import argparse
 from dataclasses import fields, replace
 from pathlib import Path
 
-import torch  # noqa: TID251  # a recipe runs outside the toolkit
+import torch  # a recipe runs outside the toolkit
 from _card import card_text, model_facts
 from _export import export_onnx
 from _fashion_mnist import CLASS_NAMES, DEBIAN_FOLDER, load_fashion_mnist, to_unit_scale

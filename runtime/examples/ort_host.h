@@ -112,7 +112,8 @@ static inline const OrtApi* host_open(const char* path, const char** reason) {
     *reason = dlerror();
     return NULL;
   }
-  memcpy(&get_base, &symbol, sizeof symbol); /* C has no cast from data to function pointers */
+  /* C has no cast from data to function pointers, so the bytes are copied. */
+  memcpy((void*)&get_base, (const void*)&symbol, sizeof symbol);
   api = get_base()->GetApi(ORT_API_VERSION);
   if (api == NULL) *reason = "it is older than ONNX Runtime 1.17, give a newer one";
   return api;

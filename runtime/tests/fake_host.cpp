@@ -254,7 +254,7 @@ std::string Host::run(const std::string& name, const Node& node, std::vector<Val
   for (const OrtCustomOp* op : ops) {
     if (op->GetName(op) != name) continue;
     void* kernel = nullptr;
-    const std::string refusal = message_of(
+    std::string refusal = message_of(
         op->CreateKernelV2(op, get_api(1), reinterpret_cast<const OrtKernelInfo*>(&node), &kernel));
     if (!refusal.empty()) return refusal;
     Context context{&node, outputs};

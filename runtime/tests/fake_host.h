@@ -45,8 +45,9 @@ struct Host {
 
   /// The message of the library's refusal, or nothing.
   std::string load();
-  /// Creates a kernel of `op`, runs it, destroys it; the message of a refusal, or nothing.
-  std::string run(const std::string& op, const Node& node, std::vector<Value>* outputs);
+  /// Creates a kernel of the operator `name`, runs it, destroys it; the message of a refusal, or
+  /// nothing.
+  std::string run(const std::string& name, const Node& node, std::vector<Value>* outputs);
 };
 
 /// How many statuses and tensor infos are alive: 0 when nothing leaks.

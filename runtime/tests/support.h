@@ -78,7 +78,7 @@ inline std::vector<uint32_t> words_of(const std::vector<uint8_t>& planes,
   const size_t stride = (count + 7) / 8;
   std::vector<uint32_t> words(count, 0);
   for (size_t i = 0; i < count; ++i) {
-    for (size_t b = 0; b < static_cast<size_t>(spec.p_bits + 5); ++b) {
+    for (size_t b = 0; b < static_cast<size_t>(spec.p_bits) + 5; ++b) {
       words[i] |= ((planes[b * stride + i / 8] >> (i % 8)) & 1u) << b;
     }
   }

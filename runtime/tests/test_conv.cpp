@@ -87,7 +87,8 @@ struct Node {
     x = test::random_floats(static_cast<size_t>(row.batch * inputs * row.input[0] * row.input[1]),
                             rng);
     bias = test::random_floats(static_cast<size_t>(conv.outputs), rng);
-    for (int64_t m = 0; m < conv.outputs; ++m) emax.push_back(static_cast<int8_t>(rng() % 5) - 2);
+    for (int64_t m = 0; m < conv.outputs; ++m)
+      emax.push_back(static_cast<int8_t>(static_cast<int>(rng() % 5) - 2));
     const Status placed =
         place_windows(conv, {row.batch, inputs, row.input[0], row.input[1]}, &shape);
     if (!placed.ok()) check::fail(__FILE__, __LINE__, placed.message());
@@ -262,11 +263,13 @@ TEST(one_node_runs_in_several_threads_at_once) {
   std::unique_ptr<Weights> weights;
   CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
   std::vector<std::vector<float>> want;
+  want.reserve(3);
   for (uint64_t seed = 0; seed < 3; ++seed) {
     want.push_back(plain_conv(node, {2, Sampler::kSystematic, seed}));
   }
   std::atomic<int> wrong{0};
   std::vector<std::thread> pool;
+  pool.reserve(4);
   for (int t = 0; t < 4; ++t) {
     pool.emplace_back([&, t] {
       for (int i = 0; i < 30; ++i) {

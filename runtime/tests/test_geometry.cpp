@@ -50,7 +50,8 @@ struct Plain {
   Plain(const ConvSpec& spec, const std::vector<int64_t>& dims) {
     for (int axis = 0; axis < 2; ++axis) {
       const bool missing = axis < 2 - spec.spatial_rank;
-      const Wide size = missing ? 1 : dims[static_cast<size_t>(axis + spec.spatial_rank)];
+      const Wide size =
+          missing ? 1 : dims[static_cast<size_t>(axis) + static_cast<size_t>(spec.spatial_rank)];
       const Wide span = Wide{spec.dilations[axis]} * (spec.kernel[axis] - 1) + 1;
       Wide front = spec.pads_begin[axis];
       Wide behind = spec.pads_end[axis];

@@ -97,6 +97,8 @@ def test_what_holds_an_onnx_model_is_taken() -> None:
     assert held == reluflow.inspect(small_models.dense())
 
 
+# torch's exporter warns of a form that torch itself uses.
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
 def test_the_result_of_torchs_exporter_is_taken() -> None:
     pytest.importorskip("onnxscript")
     net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)).eval()
