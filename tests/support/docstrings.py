@@ -10,6 +10,7 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
   that they, or a private function of the module that they call, raise, or an error of the project
   that it is one of. A method that is described so in a base class needs a summary alone.
 * A record names its fields under `Attributes:` or `Args:`.
+* What is a numpy array has its shape told: "`(n, 2)` uint64", "any shape", "the stored shape".
 * A function has an example, `>>>`, that is not skipped. A class has one in its docstring or in
   a public method's. A class that others give, raise or ask for may be shown there instead: then its
   docstring names, in backticks, a public function or class that has an example, and that
@@ -39,6 +40,8 @@ _SECTION = re.compile(
     r"^(Args|Returns|Yields|Raises|Examples?|Attributes|References?|Notes?|Source):", re.M
 )
 _SOURCE = re.compile(r"thesis|docs/[\w./-]+\.md", re.I)
+_ARRAY = re.compile(r"(?:np\.ndarray|NDArray\[.*\]|Floats|Values)(?: \| None)?")
+_SHAPE = re.compile(r"`\(|shape")
 _GIVING = ("Return ", "Returns ", "Tell ", "Yield ")
 
 
@@ -114,9 +117,25 @@ def _function_lacks(value: FunctionType, doc: str | None = None) -> list[str]:
     gives = value.__annotations__.get("return", None) not in (None, "None", "NoReturn")
     if gives and not sections.keys() & {"Returns", "Yields"} and not doc.startswith(_GIVING):
         found.append("what it returns")
+    found += _shapes_lack(value.__annotations__, sections, doc.splitlines()[0])
     named = set(re.findall(r"\w+", sections.get("Raises", "")))
     raised = sorted(_raised(value), key=lambda error: error.__name__)
     return found + [f"error {e.__name__}" for e in raised if named.isdisjoint(_and_bases(e))]
+
+
+def _shapes_lack(kinds: Mapping[str, object], sections: Mapping[str, str], head: str) -> list[str]:
+    """Return the arrays whose shape is not told, by their annotations."""
+    found = []
+    for name in (name for name, kind in kinds.items() if _ARRAY.fullmatch(str(kind))):
+        if name == "return":
+            text = head + sections.get("Returns", "")
+        else:
+            listed = sections.get("Args", "") + sections.get("Attributes", "")
+            match = re.search(rf"^( +)\*{{0,2}}{name}:(.*(?:\n\1 +.*)*)", listed, re.M)
+            text = match[2] if match else ""
+        if not _SHAPE.search(text):
+            found.append(f"the shape of {name}")
+    return found
 
 
 def _class_lacks(value: type) -> list[str]:
@@ -126,7 +145,9 @@ def _class_lacks(value: type) -> list[str]:
     found = _summary_lacks(doc)
     sections = _sections(doc)
     listed = sections.get("Attributes", "") + sections.get("Args", "")
-    found += [f"attribute {n}" for n in _fields(value) if not _lists(listed, n)]
+    fields = {n: vars(value)["__annotations__"][n] for n in _fields(value)}
+    found += [f"attribute {n}" for n in fields if not _lists(listed, n)]
+    found += _shapes_lack(fields, sections, "")
     initialiser = vars(value).get("__init__")
     if isinstance(initialiser, FunctionType) and not _fields(value):
         own = inspect.cleandoc(initialiser.__doc__ or "")

@@ -51,8 +51,9 @@ def add_sites(out: NDArray[np.uint64], keys: Mapping[int, NDArray[np.uint64]]) -
     """Join the keys of several sites into the global keys of their inputs, in place.
 
     Args:
-        out: as for `add_site`.
-        keys: the site's index in graph order -> its keys, as for `add_site`.
+        out: `(n_inputs, 2)` uint64, zeros before the first site.
+        keys: the site's index in graph order -> its keys, `(n_inputs * positions, 2)` or
+            `(n_inputs, positions, 2)` uint64.
 
     Raises:
         OptionError: the keys of a site do not divide evenly among the inputs.

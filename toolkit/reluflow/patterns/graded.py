@@ -218,7 +218,7 @@ def count_flips(
     Their sum over N d is the mean Hamming distance of the two states as a share of the units.
 
     Args:
-        before: pre-activations in one state, float32 or float64.
+        before: pre-activations in one state, float32 or float64, of any shape.
         after: of the same samples in the other state, same shape and type.
         unit_axis: axis of the units, may be negative.
         threshold: a unit is active when its pre-activation is greater; NaN is inactive.

@@ -75,6 +75,9 @@ def thesis_slots(hashes: NDArray[np.int64], table_size: int) -> NDArray[np.int64
         hashes: `(n,)` int64 from `thesis_hash`.
         table_size: number of slots, at least 1.
 
+    Returns:
+        `(n,)` int64 in [0, table_size).
+
     Raises:
         OptionError: `table_size` is below 1.
 

@@ -35,7 +35,7 @@ class _Sampling:
     draws: str
 
     def weights(self, code: PsbCode, group: int, position: int | None) -> NDArray[np.float64]:
-        """Return `(groups, channels a group, 2 pairs)` sampled integers in order of pairs."""
+        """Return `(groups, channels per group, 2 pairs)` sampled integers in order of pairs."""
         w = integer_weights(
             code, self.samples, self.sampler, self.seed, self.stream, position
         ).reshape(code.shape[0], code.shape[1], -1)

@@ -69,6 +69,9 @@ class Transition(ABC):
         Args:
             rate: learning rates from 0 on, any shape.
 
+        Returns:
+            Fractions of the same shape.
+
         Raises:
             DataError: a rate below 0, or NaN.
         """
@@ -79,6 +82,9 @@ class Transition(ABC):
 
         Args:
             rate: learning rates from 0 on, any shape.
+
+        Returns:
+            Bits of the same shape.
 
         Raises:
             DataError: a rate below 0, or NaN.

@@ -50,6 +50,9 @@ class Task:
 
         Args:
             output: `(n, ...)` as the model gives it.
+
+        Returns:
+            `(n, ...)` without axes of size 1; without that of the classes where a class is chosen.
         """
         if self.kind == "classes":
             found = np.asarray(output.argmax(axis=self.axis))
@@ -64,6 +67,9 @@ class Task:
 
         Args:
             labels: `(n, ...)` as they were given.
+
+        Returns:
+            `(n, ...)`, as `read` gives them.
         """
         if self.kind == "output":
             return labels
@@ -78,7 +84,10 @@ class Task:
         255 counts where there are more than 255 classes.
 
         Args:
-            targets: of `targets`.
+            targets: `(n, ...)` of `targets`.
+
+        Returns:
+            bool, of the shape of `targets`, or None.
         """
         if self.kind not in ("labels", "classes") or targets.dtype.kind not in "iu":
             return None

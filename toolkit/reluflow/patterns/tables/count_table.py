@@ -107,7 +107,7 @@ class CountTable:
         """Yield (keys `(n, 2)`, counts `(n,)`, first `(n,)`) in ascending order of the keys.
 
         Args:
-            size: patterns a chunk; only the last one may hold fewer.
+            size: patterns per chunk; only the last one may hold fewer.
         """
         for piece in chunks(self.source, size):
             yield (
@@ -117,7 +117,11 @@ class CountTable:
             )
 
     def count_histogram(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (values, multiplicities): so many patterns were seen that often; ascending."""
+        """Return how often patterns were seen, and how many of them that often; ascending.
+
+        Returns:
+            `(k,)` counts that occur, ascending, and `(k,)` how many patterns have each.
+        """
         values = np.zeros(0, np.int64)
         multiplicities = np.zeros(0, np.int64)
         for _, counts, _ in self.iter_chunks():
