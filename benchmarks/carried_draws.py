@@ -68,7 +68,7 @@ def main() -> None:
     shipped = np.load(MODELS / "fashion_mnist_test_2000.npz")
     images, labels = shipped["image"], shipped["label"]
     ours = to_psb(model, PsbOptions(p_bits=P_BITS)).model
-    rounding = with_sampler(ours, "nearest")
+    rounding = with_sampler(ours, "nearest").model
     rows = []
     print("| n | carried | independent | nearest |\n|---|---|---|---|")
     for n in SAMPLES:

@@ -63,12 +63,12 @@ def measured(model: Model) -> dict[str, Any]:
         "precision": done.precision,
     }
     row = {step: _numbers(found) for step, found in steps.items()}
-    return {**row, "converted": len(done.result.converted), "left": len(done.result.refused)}
+    return {**row, "converted": len(done.result.done.converted), "left": len(done.result.refused)}
 
 
 def _raised(model: Model) -> Equivalence:
     try:
-        return compare_models(model, upgrade(model))
+        return compare_models(model, upgrade(model).model)
     except ReluflowError as error:
         return Equivalence((), 0.0, (), str(error))
 

@@ -40,10 +40,12 @@ def tap_by_ours(source: Path, target: Path) -> dict[str, int]:
     from reluflow.graph import find_sites, load, tap
 
     model = load(source)
-    result = tap(model, [site for site in find_sites(model) if site.op == "Relu"])
+    sites = [site for site in find_sites(model) if site.op == "Relu"]
+    result = tap(model, sites)
     result.model.save(target)
-    refused = len({site.tensor for site in result.refused})
-    return {"tapped": len({one.output for one in result.taps}), "refused": refused}
+    tensors = {site.name: site.tensor for site in sites}
+    refused = len({tensors[each.node] for each in result.refused})
+    return {"tapped": len({one.output for one in result.done}), "refused": refused}
 
 
 def child(way: str, pairs: list[tuple[str, str]]) -> None:

@@ -18,7 +18,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "psb": ("shift-adds in numpy, the oracle", ()),
     "graph": (
         "the only room that knows ONNX",
-        ("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset", "taps", "psb"),
+        (
+            *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset", "taps", "psb"),
+            "psb/variants",
+        ),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
     "sessions": ("ONNX Runtime, the native library", ()),
@@ -35,7 +38,7 @@ NATIVE = (
     ("base", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),
 )
 
-WIDTH, ROW, GAP, LEFT = 1040, 34, 8, 24
+WIDTH, ROW, GAP, LEFT = 1160, 34, 8, 24
 FLOORS_AT = 386
 HEAD = 44
 STYLE = (

@@ -99,6 +99,7 @@ FLOORS = {
         "rewrite/opset",
         "taps",
         "psb",
+        "psb/variants",
         "",
     ],
     "reluflow.patterns": ["kernels", "tables", ""],

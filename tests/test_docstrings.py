@@ -37,22 +37,16 @@ MODULES = [*TOOLKIT, *modules_of("reluflow_torch")]
 
 INCOMPLETE: frozenset[str] = frozenset(
     {
-        "reluflow.graph.BatchStatisticsResult",
         "reluflow.graph.ConvertedNode",
-        "reluflow.graph.CutResult",
-        "reluflow.graph.FoldResult",
         "reluflow.graph.Folded",
         "reluflow.graph.Operation",
         "reluflow.graph.Program",
-        "reluflow.graph.PruneResult",
         "reluflow.graph.Pruned",
         "reluflow.graph.PsbNode",
-        "reluflow.graph.PsbResult",
         "reluflow.graph.Refused",
         "reluflow.graph.SaturationCounts",
         "reluflow.graph.Succession",
         "reluflow.graph.WeightInput",
-        "reluflow.graph.WeightInputsResult",
         "reluflow.graph.psb_in_floats",
         "reluflow.graph.psb_inputs",
         "reluflow.graph.with_input_defaults",

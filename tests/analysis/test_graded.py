@@ -25,7 +25,7 @@ LABELS = (X[:, 0] > 0).astype(np.int64)
 def pre(proto: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     model = load(proto)
     tapped = tap(model, find_sites(model))
-    session = reluflow.sessions.open_session(tapped.model, outputs=[t.output for t in tapped.taps])
+    session = reluflow.sessions.open_session(tapped.model, outputs=[t.output for t in tapped.done])
     return session.run({"x": x})
 
 
@@ -104,7 +104,7 @@ def test_a_resumed_run_has_the_same_sample(tmp_path: Path) -> None:
 
 def sample_of(n: int, size: int, known: bool) -> InputSample:
     model = load(small_models.dense())
-    taps = tap(model, find_sites(model)).taps
+    taps = tap(model, find_sites(model)).done
     sample = InputSample(taps, 1, n if known else None, size)
     for first in range(0, n, 7):
         count = min(7, n - first)

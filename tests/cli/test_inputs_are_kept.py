@@ -226,7 +226,7 @@ def test_a_page_does_not_replace_a_link(labelled: Path, capsys: pytest.CaptureFi
 def test_convert_and_evaluate_are_calls(folder: Path) -> None:
     x = small_models.integers((50, 4))
     made = reluflow.convert("m.onnx", "p.onnx", calibration=x, limit=20)
-    assert made.result.converted and made.sentences()
+    assert made.result.done.converted and made.sentences()
     options = reluflow.EvaluationOptions(samples=(1, 16), seeds=2)
     labels = np.arange(50) % 3
     found = reluflow.evaluate(

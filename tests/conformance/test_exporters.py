@@ -186,8 +186,8 @@ def test_taps_deliver_the_pre_activations(name: str) -> None:
     model = load(before)
     sites = find_sites(model, smooth=True)
     result = tap(model, sites)
-    assert len(result.taps) + len(result.refused) == len(sites)
-    main = [entry for entry in result.taps if entry.site.scope == ""]
+    assert len(result.done) + len(result.refused) == len(sites)
+    main = [entry for entry in result.done if entry.site.scope == ""]
     assert [entry.site for entry in main] == [s for s in sites if not s.scope and not s.untappable]
     proto = onnx.load_from_string(before)
     own = {value.name for value in [*proto.graph.input, *proto.graph.output]}

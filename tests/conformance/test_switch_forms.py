@@ -51,7 +51,7 @@ def test_a_switch_is_one_site_and_shows_the_right_bits(form: Form) -> None:
         return
     (site,) = survey.sites
     assert site.threshold == pytest.approx(form.threshold, abs=1e-6)
-    (found,) = tap(model, survey.sites).taps
+    (found,) = tap(model, survey.sites).done
     x = inputs()
     value = run(tap(model, survey.sites).model.serialize(), {"x": x})[found.output]
     np.testing.assert_array_equal(value > np.float32(site.threshold), x > form.threshold)

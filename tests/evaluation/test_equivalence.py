@@ -265,7 +265,7 @@ def test_a_conversion_is_proven_in_three_steps(opset: int) -> None:
         "What the chosen precision costs",
     ]
     assert set(done.to_dict()) == {"rewrites", "operators", "precision"}
-    assert done.result.floats.opset[""] >= 13
+    assert done.plan.model.opset[""] >= 13
 
 
 def test_pruning_counts_as_precision() -> None:
@@ -277,7 +277,7 @@ def test_pruning_counts_as_precision() -> None:
 def test_operators_that_do_something_else_are_refused() -> None:
     made = to_psb(network()).model
     node = next(n for n in made._proto.graph.node if n.op_type == "PsbConv")
-    floats = psb_in_floats(made)
+    floats = psb_in_floats(made).model
     (pads,) = [a for a in node.attribute if a.name == "pads"]
     del pads.ints[:]
     pads.ints.extend([0, 0, 2, 2])
@@ -297,9 +297,9 @@ def residual(op: str) -> Model:
 @pytest.mark.parametrize("op", ["Conv", "MatMul"])
 def test_floats_take_over_all_that_an_operator_does(op: str) -> None:
     made = to_psb(residual(op)).model
-    floats = psb_in_floats(made)
+    floats = psb_in_floats(made).model
     assert not any(node.domain for node in floats._proto.graph.node)
-    found = compare_models(floats, with_wide_activations(made))
+    found = compare_models(floats, with_wide_activations(made).model)
     assert found.relative is not None and found.relative < 1e-3
 
 
@@ -312,7 +312,7 @@ def test_nothing_to_convert_is_said() -> None:
 
 def test_raising_is_compared() -> None:
     model = text("y = Softmax <axis = 1> (x)", "(float[N,3,4] x) => (float[N,3,4] y)", opset=11)
-    assert compare_models(model, upgrade(model)).largest == pytest.approx(0, abs=1e-7)
+    assert compare_models(model, upgrade(model).model).largest == pytest.approx(0, abs=1e-7)
     wrong = text("y = Softmax <axis = 1> (x)", "(float[N,3,4] x) => (float[N,3,4] y)", opset=13)
     assert not compare_models(model, wrong).holds
 

@@ -121,9 +121,9 @@ def test_saturated_activations_are_counted_over_all_inputs(float_model: Model) -
         rows = measure_saturation(
             model, source(model, 130), samples=n, seed=3, threads=1, native=native
         )
-        baked = bake_samples(model, n, 3)
+        baked = bake_samples(model, n, 3).model
         images = np.load(IMAGES)["image"][:130]
-        session = open_session(expose(baked, inner), outputs=inner, threads=1, library=native)
+        session = open_session(expose(baked, inner).model, outputs=inner, threads=1, library=native)
         tensors = {"image": images} | dict(zip(inner, session.run({"image": images}), strict=True))
         for row, node in zip(rows, nodes, strict=True):
             _, _, wanted = quantise_activation(tensors[node.x], node.x_bits, node.x_exponent)
@@ -165,7 +165,7 @@ def test_seeds_that_cannot_matter_are_run_once(
     )
     assert seen[-1] == 1 + runs, "nearest mode is one more run"
     assert len(set(result.points[0].values)) == runs and len(result.points[0].values) == 3
-    sessions = [open_session(bake_samples(model, n, seed), threads=1) for seed in (0, 1)]
+    sessions = [open_session(bake_samples(model, n, seed).model, threads=1) for seed in (0, 1)]
     images = next(iter(source(model, 64).batches(64)))
     one, other = (session.run(images)[0] for session in sessions)
     assert np.array_equal(one, other) == (runs == 1)
@@ -198,8 +198,8 @@ def test_without_the_library_results_are_the_same_and_say_so(converted: Model) -
 def test_calibrated_exponents_fit_the_data(float_model: Model) -> None:
     found = calibrate(float_model, source(float_model), threads=1)
     result = to_psb(float_model, PsbOptions(p_bits=16, x_exponents=found))
-    assert set(found) == {node.x for node in result.converted}
-    assert all(node.psb.x_exponent == found[node.x] for node in result.converted)
+    assert set(found) == {node.x for node in result.done.converted}
+    assert all(node.psb.x_exponent == found[node.x] for node in result.done.converted)
     assert found["image"] == 10  # the largest value is 1: 1 * 2^10 <= 2047 < 2^11
     images = np.load(IMAGES)["image"][:SOME]
     before, after = (

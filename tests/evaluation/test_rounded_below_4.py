@@ -79,11 +79,11 @@ def test_layers_alone_are_rounded_too(float_model: Model) -> None:
 
 def test_another_sampler_leaves_all_else(float_model: Model) -> None:
     model = to_psb(float_model, PsbOptions(sampler="binomial")).model
-    other = with_sampler(model, "nearest")
+    other = with_sampler(model, "nearest").model
     assert {node.sampler for node in find_psb(model)} == {"binomial"}, "the given one is kept"
     for one, two in zip(find_psb(model), find_psb(other), strict=True):
         assert (two.sampler, two.name, two.zeros) == ("nearest", one.name, one.zeros)
-    back = with_sampler(other, "systematic")
+    back = with_sampler(other, "systematic").model
     assert {node.sampler for node in find_psb(back)} == {"systematic"}
     assert np.all([node.draws == "run" for node in find_psb(back)])
 

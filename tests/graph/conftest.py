@@ -67,7 +67,7 @@ def check_tap() -> Callable[..., dict[str, Any]]:
                 assert value.tobytes() == after[name].tobytes()
             else:  # sequences and maps
                 assert repr(value) == repr(after[name])
-        for tap in result.taps:
+        for tap in result.done:
             assert after[tap.output].dtype in (np.float32, np.float64)
         return after
 

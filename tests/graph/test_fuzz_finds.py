@@ -61,7 +61,7 @@ def test_a_convolution_that_does_not_fit_is_refused_with_its_reason(strides):
     del proto.graph.node[0].attribute[0].ints[:]
     proto.graph.node[0].attribute[0].ints.extend(strides)
     result = to_psb(load(proto))
-    assert not result.converted and "its strides are" in result.refused[0].reason
+    assert not result.done.converted and "its strides are" in result.refused[0].reason
 
 
 @pytest.mark.parametrize("short", range(4))
@@ -75,7 +75,7 @@ def test_a_normalisation_of_several_lengths_stays(short):
         constant = np.ones(2 if number == short else 4, np.float32)
         proto.graph.initializer.append(numpy_helper.from_array(constant, f"c{number}"))
     result = fold_batchnorm(load(proto))
-    assert not result.folded
+    assert not result.done
     assert any("numbers, not one a channel" in each.reason for each in result.refused)
 
 

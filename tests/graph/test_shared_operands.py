@@ -110,7 +110,7 @@ def test_computed_weights_are_made_once(constants: list[NodeProto]) -> None:
         w=np.ones((4, 2), np.float32),
     )
     converted = to_psb(load(proto))
-    assert [layer.psb.name for layer in converted.converted] == ["m"]
+    assert [layer.psb.name for layer in converted.done.converted] == ["m"]
 
 
 def test_a_large_computed_weight_is_refused_at_once() -> None:

@@ -16,7 +16,7 @@ from reluflow.analysis.run.blocked import block_size, open_hashing
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import tap_all
 from reluflow.errors import ModelError
-from reluflow.graph import HashTapsResult, Model, hash_taps, load
+from reluflow.graph import HashedTap, Model, Rewritten, hash_taps, load
 from reluflow.patterns import DEFAULT_SEED, fingerprint
 from reluflow.sessions import open_session
 
@@ -60,10 +60,12 @@ def residual(channels: int = 20, groups: int = 1, op: str = "Relu") -> onnx.Mode
     )
 
 
-def hashing(proto: onnx.ModelProto, **settings: object) -> tuple[HashTapsResult, Model]:
+def hashing(
+    proto: onnx.ModelProto, **settings: object
+) -> tuple[Rewritten[tuple[HashedTap | None, ...]], Model]:
     model = load(proto)
     tapped = tap_all(model, AnalysisOptions(**settings))  # type: ignore[arg-type]
-    rewritten = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=DEFAULT_SEED)
+    rewritten = hash_taps(tapped.model, tapped.done, keep=model.outputs, seed=DEFAULT_SEED)
     return rewritten, tapped.model
 
 
@@ -119,13 +121,13 @@ def test_light_architectures(name: str) -> None:
 def test_keys_are_those_of_the_patterns_room() -> None:
     proto = residual(20)
     result, tapped = hashing(proto, behind=False)
-    taps = tap_all(load(proto), AnalysisOptions(behind=False)).taps
+    taps = tap_all(load(proto), AnalysisOptions(behind=False)).done
     x = {"x": with_odd_values((2, 3, 19, 22))}
     session = open_hashing(result.model, list(result.model.outputs), threads=2, optimisation="all")
     hashes = dict(zip(session.outputs, session.run(x), strict=True))
     values = open_session(tapped, threads=2)
     shown = dict(zip(values.outputs, values.run(x), strict=True))
-    for tap, found in zip(taps, result.hashed, strict=True):
+    for tap, found in zip(taps, result.done, strict=True):
         assert found is not None
         wanted = fingerprint(shown[tap.output], threshold=tap.site.threshold)
         np.testing.assert_array_equal(
@@ -187,7 +189,7 @@ def test_external_weights_are_found(tmp_path: Path) -> None:
     )
     model = load(tmp_path / "m.onnx")
     tapped = tap_all(model, AnalysisOptions())
-    result = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=1)
+    result = hash_taps(tapped.model, tapped.done, keep=model.outputs, seed=1)
     outputs = list(result.model.outputs)
     x = {"x": with_odd_values((2, 3, 19, 22))}
     found = open_hashing(result.model, outputs, threads=1, optimisation="all").run(x)

@@ -91,11 +91,11 @@ def test_several_kinds_of_sites_in_one_model(sign: int) -> None:
 def test_a_hashed_tap_replaces_the_tensor_and_keeps_the_model_s_outputs() -> None:
     model = load(several_kinds())
     tapped = tap(model, find_sites(model))
-    result = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=DEFAULT_SEED)
+    result = hash_taps(tapped.model, tapped.done, keep=model.outputs, seed=DEFAULT_SEED)
     assert result.model.outputs[:2] == ("y", "p")
-    by_op = dict(zip((t.site.op for t in tapped.taps), result.hashed, strict=True))
+    by_op = dict(zip((t.site.op for t in tapped.done), result.done, strict=True))
     assert by_op["ThresholdedRelu"] is not None
-    kept = [t.output for t, h in zip(tapped.taps, result.hashed, strict=True) if h is None]
+    kept = [t.output for t, h in zip(tapped.done, result.done, strict=True) if h is None]
     assert set(kept) <= set(result.model.outputs)
     onnx.checker.check_model(result.model.serialize())
 

@@ -90,10 +90,10 @@ def test_what_leads_to_a_site_cannot_be_left_out() -> None:
 
 def test_cut_tail_names_what_went() -> None:
     cut = cut_tail(load(zip_map()), ["pre2"])
-    assert cut.outputs == ("map",)
-    assert cut.nodes == ("wide", "zip")
+    assert cut.done.outputs == ("map",)
+    assert cut.done.nodes == ("wide", "zip")
     assert "ai.onnx.ml" not in cut.model.opset
-    assert cut_tail(load(captured()), ["z", "pre2"]).nodes == ()
-    assert len(cut_tail(load(captured()), ["z"]).nodes) == 1
+    assert cut_tail(load(captured()), ["z", "pre2"]).done.nodes == ()
+    assert len(cut_tail(load(captured()), ["z"]).done.nodes) == 1
     with pytest.raises(OptionError, match="keep names 'nothing', which is no output"):
         cut_tail(load(zip_map()), ["nothing"])

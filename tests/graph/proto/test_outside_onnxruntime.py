@@ -65,7 +65,7 @@ def test_the_reference_and_inlined_files_give_the_same(
 ) -> None:
     model, x = net(WINDOWS[window])
     made = to_psb(model, EVERY_OPTION[options])
-    assert len(made.converted) == 2
+    assert len(made.done.converted) == 2
     made.model.save(tmp_path / "psb.onnx")
     proto = onnx.load(tmp_path / "psb.onnx")
     inlined = inline_local_functions(proto)

@@ -272,7 +272,7 @@ before = peak_memory_bytes()
 model = load(sys.argv[1])
 result = tap(model, find_sites(model))
 result.model.save(sys.argv[2])
-assert result.taps[0].output == "a", result
+assert result.done[0].output == "a", result
 print(peak_memory_bytes() - before, model.size_bytes)
 """
 

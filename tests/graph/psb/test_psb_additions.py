@@ -46,7 +46,7 @@ def test_an_addition_and_the_activation_behind_it_are_taken_over(op: str, swappe
     model = skip(op, swapped)
     result = to_psb(model)
     assert ops(result.model) == ["PsbConv"]
-    (node,) = result.converted
+    (node,) = result.done.converted
     assert node.merged == ("add", "relu")
     assert (node.psb.adds, node.psb.activation, node.psb.output) == ("x", "relu", "y")
     assert list(result.model._proto.graph.node[0].input[4:]) == ["samples", "seed", "", "x"]
@@ -77,7 +77,7 @@ def test_the_later_of_two_operators_takes_the_addition() -> None:
         N("Add", ["a", "b"], ["y"], name="add"),
     ]
     result = to_psb(build(nodes, w("w") | w("v"), IMAGE))
-    first, second = result.converted
+    first, second = result.done.converted
     assert (first.merged, second.merged) == ((), ("add",))
     assert (first.psb.adds, second.psb.adds) == (None, "a")
     assert [node.name for node in find_psb(result.model)] == ["first", "second"]
@@ -117,7 +117,7 @@ def test_operators_without_an_addition_stand_beside_those_with_one() -> None:
         N("Add", ["b", "x"], ["y"]),
     ]
     result = to_psb(build(nodes, w("w") | w("v"), IMAGE))
-    assert [node.psb.adds for node in result.converted] == [None, "x"]
+    assert [node.psb.adds for node in result.done.converted] == [None, "x"]
     apart = to_psb(build(nodes, w("w") | w("v"), IMAGE), APART).model
     assert all(len(node.input) == 6 for node in apart._proto.graph.node if node.domain)
 
@@ -131,7 +131,7 @@ def test_matmul_takes_additions_too() -> None:
     ]
     model = build(nodes, {"w": weights(4, 4), "c": weights(4)}, ("N", 3, 4))
     result = to_psb(model)
-    assert result.converted[0].merged == ("bias", "add", "relu")
+    assert result.done.converted[0].merged == ("bias", "add", "relu")
     x = weights(2, 3, 4)
     apart = to_psb(model, APART).model
     for batch in (x, x[:0]):
@@ -144,7 +144,7 @@ def stays(nodes: list[onnx.NodeProto], x: tuple = IMAGE, **more: object) -> None
     model = build(nodes, {k: v for k, v in constants.items() if k in used}, x, **more)
     result = to_psb(model)
     assert {"Add", "Sum"} & set(ops(result.model))
-    assert all(node.psb.adds is None for node in result.converted)
+    assert all(node.psb.adds is None for node in result.done.converted)
 
 
 def test_what_cannot_be_taken_over_stays() -> None:
@@ -180,7 +180,7 @@ def normalised() -> Model:
 
 
 def test_successions_are_those_of_the_unfused_model() -> None:
-    found = [to_psb(normalised(), PsbOptions(fuse=fuse)).successions for fuse in (True, False)]
+    found = [to_psb(normalised(), PsbOptions(fuse=fuse)).done.successions for fuse in (True, False)]
     assert set(found[0]) == set(found[1]) and len(found[0]) == 2
     assert all(succession.through == ("Add",) for succession in found[0])
 

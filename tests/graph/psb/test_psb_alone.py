@@ -39,7 +39,7 @@ def test_the_operator_keeps_code_exponent_and_draws() -> None:
     model = network()
     converted = to_psb(model, OPTIONS).model
     for wanted in find_psb(converted):
-        (found,) = find_psb(psb_alone(model, converted, wanted.name))
+        (found,) = find_psb(psb_alone(model, converted, wanted.name).model)
         same = {"x": found.x, "output": found.output, "adds": found.adds}
         assert found == replace(wanted, **same)
     assert find_psb(converted)[1].zeros >= 15 and find_psb(converted)[1].x_exponent == 6
@@ -48,10 +48,10 @@ def test_the_operator_keeps_code_exponent_and_draws() -> None:
 def test_outputs_are_those_of_one_drawn_operator_among_float_ones() -> None:
     model = network()
     converted = to_psb(model, OPTIONS).model
-    alone = psb_alone(model, converted, "two")
+    alone = psb_alone(model, converted, "two").model
     assert ops(alone).count("PsbMatMul") == 1
     x = RNG.standard_normal((3, 6)).astype(np.float32)
-    y = open_session(bake_samples(alone, 4, 8), threads=1, library=False).run({"x": x})[0]
+    y = open_session(bake_samples(alone, 4, 8).model, threads=1, library=False).run({"x": x})[0]
     t = tensors(model)
     code = psb.encode((t["v"] * _kept(t["v"])).T, p_bits=3)
     r = np.maximum(x @ t["w"], 0)

@@ -29,10 +29,10 @@ def dense(**options: object) -> Model:
 def counted(model: Model, x: np.ndarray) -> tuple[list[int], list[int]]:
     result = count_saturation(model)
     onnx.checker.check_model(result.model._proto, full_check=True)
-    names = [result.saturated, result.activations]
+    names = [result.done.saturated, result.done.activations]
     session = open_session(result.model, outputs=names, threads=1, library=False)
     saturated, activations = session.run({"x": x})
-    assert [node.name for node in result.nodes] == ["one", "two"]
+    assert [node.name for node in result.done.nodes] == ["one", "two"]
     return saturated.tolist(), activations.tolist()
 
 
@@ -77,7 +77,7 @@ def test_what_falls_below_the_step_is_what_quantising_makes_zero(
     x = BELOW[row].astype(np.float32)
     result = count_saturation(dense(x_bits=x_bits, x_exponents={} if f is None else {"x": f}))
     session = open_session(
-        result.model, outputs=[result.nonzero, result.below], threads=1, library=False
+        result.model, outputs=[result.done.nonzero, result.done.below], threads=1, library=False
     )
     nonzero, below = session.run({"x": x})
     numbers, _, _ = psb.quantise_activation(x, x_bits, f)

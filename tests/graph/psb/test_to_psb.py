@@ -56,7 +56,7 @@ def test_convolutions_agree_with_the_oracle(name: str) -> None:
     model = conv(**CONVS[name])
     result = to_psb(model, PsbOptions(p_bits=4))
     assert ops(result.model) == ["PsbConv"] and not result.refused
-    assert [type(node.was) and node.was for node in result.converted] == ["Conv"]
+    assert [type(node.was) and node.was for node in result.done.converted] == ["Conv"]
     x = weights(*model.inputs[0].shape, scale=3)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model._proto.graph.initializer}
     window = {k: v for k, v in CONVS[name].items() if k not in ("w", "kernel_shape")}
@@ -91,7 +91,7 @@ def test_dense_operators_keep_the_outputs(name: str) -> None:
     used = {key: constants[key] for key in constants if key in node.input}
     model = build([node], used, ("N", 4))
     result = to_psb(model, FULL)
-    assert ops(result.model) == ["PsbMatMul"] and result.converted[0].psb.positions == 1
+    assert ops(result.model) == ["PsbMatMul"] and result.done.converted[0].psb.positions == 1
     x = weights(7, 4)
     assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
@@ -105,7 +105,7 @@ def test_the_add_behind_a_matmul_and_the_activation_are_taken_over() -> None:
     bounds = {"low": np.array(0, np.float32), "high": np.array(1.5, np.float32)}
     model = build(nodes, {"w": weights(4, 5), "c": weights(5)} | bounds, (2, 3, 4))
     result = to_psb(model, FULL)
-    node = result.converted[0]
+    node = result.done.converted[0]
     assert (node.merged, node.psb.activation, node.psb.positions) == (("add", "clip"), "clip", 3)
     x = weights(2, 3, 4, scale=3)
     y = run(result.model, x)[0]
@@ -130,18 +130,18 @@ def test_a_normalisation_that_stays_becomes_a_multiply_add(x: tuple[int, ...]) -
     model = build([bn, N("Relu", ["h"], ["y"])], constants, x)
     result = to_psb(model, FULL)
     assert ops(result.model) == ["PsbConv"]
-    assert result.converted[0].was == "BatchNormalization"
-    assert result.converted[0].psb.weight_shape == (4, *[1] * (len(x) - 1))
+    assert result.done.converted[0].was == "BatchNormalization"
+    assert result.done.converted[0].psb.weight_shape == (4, *[1] * (len(x) - 1))
     data = weights(*x)
     assert close(run(model, data)[0], run(result.model, data)[0], NEAREST)
     left = to_psb(model, PsbOptions(norms=False))
-    assert "left in floating point" in left.refused[0].reason and not left.converted
+    assert "left in floating point" in left.refused[0].reason and not left.done.converted
 
 
 def one(model: Model, options: PsbOptions | None = None) -> str:
     """Return the one reason why a model is not converted."""
     result = to_psb(model, options)
-    assert not result.converted and result.model is model
+    assert not result.done.converted and result.model is model
     (found,) = result.refused
     return found.reason
 
@@ -209,7 +209,7 @@ def test_old_models_are_raised_and_keep_weights_constant() -> None:
     assert "raised from 9 to 13" in result.notes[0]
     assert (result.model.ir_version, result.model.opset[""]) == (8, 13)
     assert [value.name for value in result.model._proto.graph.input] == ["x", "samples", "seed"]
-    assert result.converted[0].psb.activation == "clip"
+    assert result.done.converted[0].psb.activation == "clip"
     x = weights(*IMAGE)
     assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
@@ -242,7 +242,7 @@ def test_bad_options_are_refused() -> None:
 
 def test_pruned_weights_are_stored_as_zeros_and_exponents_as_attributes() -> None:
     options = PsbOptions(p_bits=3, prune=0.5, x_exponents={"x": 7}, sampler="binomial")
-    node = to_psb(conv((8, 4, 3, 3)), options).converted[0].psb
+    node = to_psb(conv((8, 4, 3, 3)), options).done.converted[0].psb
     assert node.zeros >= node.weights // 2
     assert (node.x_exponent, node.sampler, node.p_bits) == (7, "binomial", 3)
     assert node.bits_per_weight == 8 + 8 * 8 / 288
@@ -270,9 +270,9 @@ def residual(switch_between: bool) -> Model:
 
 
 def test_successions_without_a_switch_are_found() -> None:
-    found = {(s.first, s.second, s.through) for s in to_psb(residual(True)).successions}
+    found = {(s.first, s.second, s.through) for s in to_psb(residual(True)).done.successions}
     assert found == {("first", "bn", ("Add",))}
-    found = {(s.first, s.second, s.through) for s in to_psb(residual(False)).successions}
+    found = {(s.first, s.second, s.through) for s in to_psb(residual(False)).done.successions}
     assert found == {("first", "bn", ("Add",)), ("first", "last", ("Add",))}
     assert find_successions(residual(False)) == ()
 
@@ -281,11 +281,11 @@ def test_successions_without_a_switch_are_found() -> None:
 @pytest.mark.parametrize("samples", [0, 1, 2, 16, 64])
 def test_baked_samples_are_the_draws_of_the_run(sampler: str, samples: int) -> None:
     model = to_psb(conv((8, 4, 3, 3)), PsbOptions(p_bits=8, sampler=sampler)).model
-    code, planes = (_code(m) for m in (model, bake_samples(model, samples, seed=9)))
+    code, planes = (_code(m) for m in (model, bake_samples(model, samples, seed=9).model))
     drawn = psb.integer_weights(code, samples, sampler, 9, 0)
     assert np.array_equal(psb.integer_weights(planes, samples or 64, "nearest"), drawn)
     x = weights(*IMAGE)
-    y = run(bake_samples(model, samples, 9), x)[0]
+    y = run(bake_samples(model, samples, 9).model, x)[0]
     bias = onnx.numpy_helper.to_array(model._proto.graph.initializer[-1])
     oracle = psb.conv(x, code, bias, samples=samples, sampler=sampler, seed=9)
     assert close(y, oracle, 1e-6)
@@ -308,7 +308,7 @@ def test_draws_per_product_cannot_be_baked() -> None:
 def test_tensors_become_outputs() -> None:
     model = residual(True)
     x = weights(*IMAGE)
-    y, s, r = run(expose(model, ["s", "r", "s"]), x)
+    y, s, r = run(expose(model, ["s", "r", "s"]).model, x)
     assert np.array_equal(y, run(model, x)[0])
     assert s.shape == r.shape == IMAGE and r.min() == 0
     with pytest.raises(OptionError, match=r"tensors name 'nobody'"):
@@ -343,7 +343,7 @@ def test_the_shipped_model_keeps_its_answers_at_full_precision() -> None:
     model = load(MODELS / "fashion_resnet8.onnx")
     images = np.load(MODELS / "fashion_mnist_test_2000.npz")["image"][:200]
     result = to_psb(model, FULL)
-    assert len(result.converted) == 10 and not result.refused and not result.successions
+    assert len(result.done.converted) == 10 and not result.refused and not result.done.successions
     before, after = (
         open_session(m, threads=1, optimisation="none", library=False).run({"image": images})[0]
         for m in (model, result.model)
@@ -385,7 +385,9 @@ def test_a_shared_weight_is_stored_once() -> None:
     model = build(nodes[:3], {"w": shared}, ("N", 96))
     result = to_psb(model, FULL)
     sizes = [t.dims for t in result.model._proto.graph.initializer if t.dims]
-    assert len(result.converted) == 2 and len(result.model.serialize()) < len(model.serialize())
+    assert len(result.done.converted) == 2 and len(result.model.serialize()) < len(
+        model.serialize()
+    )
     assert (
         len({tuple(node.input[1:3]) for node in result.model._proto.graph.node if node.domain}) == 1
     )
@@ -460,7 +462,7 @@ def test_integer_operators_say_which_model_to_give() -> None:
     nodes = [quantise, node, N("Cast", ["i"], ["y"], to=1)]
     tensors = {"w": np.ones((4, 5), np.int8), "s": np.array(0.1, np.float32)}
     result = to_psb(build(nodes, tensors, ("N", 4)))
-    assert result.refused[0].node == "whole" and not result.converted
+    assert result.refused[0].node == "whole" and not result.done.converted
     assert "convert the float model that it was quantised from" in result.refused[0].reason
 
 

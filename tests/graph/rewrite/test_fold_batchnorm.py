@@ -234,7 +234,7 @@ def test_folding_keeps_the_outputs(name: str) -> None:
     before = model.serialize()
     result = fold_batchnorm(model)
     assert ops(result.model) == left
-    assert not result.refused and result.folded
+    assert not result.refused and result.done
     assert model.serialize() == before
     shape = [d if isinstance(d, int) else 3 for d in model.inputs[0].shape or ()]
     x = weights(*shape, scale=2)
@@ -247,7 +247,7 @@ def test_folding_keeps_the_outputs(name: str) -> None:
 def refused(model: Model, reason: str) -> None:
     """Check that nothing is folded and why."""
     result = fold_batchnorm(model)
-    assert not result.folded and ops(result.model) == ops(model)
+    assert not result.done and ops(result.model) == ops(model)
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(result.refused[0].reason)
 
@@ -264,14 +264,14 @@ BETWEEN = {
 def test_what_does_something_is_not_seen_through(name: str) -> None:
     node, constant = BETWEEN[name]
     result = fold_batchnorm(seen_through(node, **({} if constant is None else {"s": constant})))
-    assert not result.folded and node.op_type in ops(result.model)
+    assert not result.done and node.op_type in ops(result.model)
     assert f"'i' in front of it: {node.op_type} is no linear operator" in result.refused[0].reason
 
 
 def test_an_active_dropout_is_not_seen_through() -> None:
     node = N("Dropout", ["h", "r", "t"], ["i"])
     constants = {"r": np.array(0.5, np.float32), "t": np.array(True)}
-    assert not fold_batchnorm(seen_through(node, **constants)).folded
+    assert not fold_batchnorm(seen_through(node, **constants)).done
 
 
 def replaceable(*extra: onnx.NodeProto, ir: int = 8) -> onnx.ModelProto:
@@ -463,9 +463,9 @@ def test_the_light_models_keep_their_outputs(name: str) -> None:
     left = 62 if name == "densenet121" else 0  # they follow a concatenation or a pooling
     assert len(result.refused) == left
     assert ops(result.model).count("BatchNormalization") == left
-    assert sum(f.op == "BatchNormalization" for f in result.folded) == norms - left
+    assert sum(f.op == "BatchNormalization" for f in result.done) == norms - left
     if not norms:
-        assert not result.folded and result.model._proto.graph == model._proto.graph
+        assert not result.done and result.model._proto.graph == model._proto.graph
         return
     before, after = (
         open_session(m, threads=2, optimisation="none").run(x)[0] for m in (model, result.model)

@@ -67,16 +67,16 @@ FORMS = {
 def test_weights_are_those_that_onnx_runtime_multiplies_by(name: str) -> None:
     made = model(**FORMS[name])
     result = to_psb(made, PsbOptions(p_bits=16, x_bits=16))
-    assert len(result.converted) == 1 and not result.refused
+    assert len(result.done.converted) == 1 and not result.refused
     x = np.random.default_rng(1).standard_normal((3, made.inputs[0].shape[1])).astype("f")
     wanted = open_session(made, optimisation="none").run({"x": x})[0]
-    found = open_session(psb_in_floats(result.model), optimisation="none").run({"x": x})[0]
+    found = open_session(psb_in_floats(result.model).model, optimisation="none").run({"x": x})[0]
     difference = np.abs(wanted - found).max()
     assert difference < 2**-6 * np.abs(wanted).max()  # weights are executed in 64ths
 
 
 def test_float16_scales_make_float16_weights() -> None:
-    (node,) = to_psb(model(4, dtype=np.float16)).converted
+    (node,) = to_psb(model(4, dtype=np.float16)).done.converted
     assert node.was == "MatMulNBits"
 
 

@@ -27,7 +27,7 @@ def test_a_share_of_each_tensor_goes(share: float) -> None:
     model = two_layers()
     result = prune(model, share)
     old, new = stored(model), stored(result.model)
-    for name, record in zip(("w", "v"), result.pruned, strict=True):
+    for name, record in zip(("w", "v"), result.done, strict=True):
         assert record.zeros == round(share * old[name].size) == np.count_nonzero(new[name] == 0)
         kept = new[name] != 0
         assert np.array_equal(new[name][kept], old[name][kept])
@@ -36,7 +36,7 @@ def test_a_share_of_each_tensor_goes(share: float) -> None:
 
 
 def test_a_global_share_takes_small_tensors_first() -> None:
-    small, large = prune(two_layers(), 0.5, scope="global").pruned
+    small, large = prune(two_layers(), 0.5, scope="global").done
     assert small.zeros + large.zeros == round(0.5 * (small.weights + large.weights))
     assert small.zeros / small.weights > 0.5 > large.zeros / large.weights
 
@@ -48,7 +48,7 @@ def test_shared_weights_are_pruned_once() -> None:
         N("Add", ["h", "i"], ["y"]),
     ]
     result = prune(build(nodes, {"w": weights(4, 4, 1, 1)}, (1, 4, 3, 3)), 0.5)
-    assert [p.zeros for p in result.pruned] == [8, 8]
+    assert [p.zeros for p in result.done] == [8, 8]
     assert [t.name for t in result.model._proto.graph.initializer] == ["w/pruned"]
 
 

@@ -116,7 +116,7 @@ def run(model: Model) -> np.ndarray:
 def test_numbers_stay(name: str) -> None:
     model = made(*KEPT[name])
     before = model.serialize()
-    raised = upgrade(model)
+    raised = upgrade(model).model
     assert raised.opset == {"": 13} and model.serialize() == before
     assert any(f"raised from {model.opset['']} to 13" in note for note in raised.notes)
     checked = onnx.shape_inference.infer_shapes(raised._proto, strict_mode=True)
@@ -184,7 +184,7 @@ def test_bounds_have_the_type_of_the_numbers(dtype: type) -> None:
         [value("y", kind, [3])],
     )
     imports = [helper.make_opsetid("", 10)]
-    raised = upgrade(load(helper.make_model(graph, opset_imports=imports, ir_version=5)))
+    raised = upgrade(load(helper.make_model(graph, opset_imports=imports, ir_version=5))).model
     x = np.array([-2, 0.25, 2], dtype)
     y = open_session(raised, threads=1).run({"x": x})[0]
     assert y.dtype == dtype and y.tolist() == [-0.5, 0.25, 0.5]
@@ -224,7 +224,7 @@ def documented(opset: int) -> onnx.ModelProto:
 @pytest.mark.parametrize("opset", [6, 7, 9, 12])
 def test_metadata_and_documentation_stay(opset: int) -> None:
     proto = documented(opset)
-    new = upgrade(load(proto))._proto
+    new = upgrade(load(proto)).model._proto
     for field in ("metadata_props", "doc_string", "producer_name", "domain", "model_version"):
         assert getattr(new, field) == getattr(proto, field), field
     for field in ("metadata_props", "doc_string", "input", "value_info", "initializer"):
@@ -242,7 +242,7 @@ def test_a_replaced_node_keeps_its_name_and_metadata() -> None:
     node = model._proto.graph.node[0]
     node.name, node.doc_string = "up", "doubles"
     node.metadata_props.add(key="k", value="v")
-    (new,) = [n for n in upgrade(model)._proto.graph.node if n.op_type == "Resize"]
+    (new,) = [n for n in upgrade(model).model._proto.graph.node if n.op_type == "Resize"]
     assert (new.name, new.doc_string, new.metadata_props[0].value) == ("up", "doubles", "v")
 
 
@@ -277,7 +277,7 @@ def old(opset: int, body: str) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("name", OLD)
 def test_versions_below_seven(name: str) -> None:
-    raised = upgrade(load(old(*OLD[name])))
+    raised = upgrade(load(old(*OLD[name]))).model
     a = np.array([1, 2], np.float32).reshape(2, 1, 1)
     positive = np.maximum(NUMBERS, 0)
     wanted = {

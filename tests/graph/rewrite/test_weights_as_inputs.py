@@ -14,8 +14,8 @@ def test_fed_weights_give_what_the_file_gives() -> None:
     model = load(small_models.convolutional())
     x = small_models.integers((3, 2, 5, 5))
     result = weights_as_inputs(model)
-    assert [weight.name for weight in result.weights] == ["w0", "w1"]
-    assert str(result.weights[0]) == "float32 [5, 2, 3, 3]" and result.refused == ()
+    assert [weight.name for weight in result.done] == ["w0", "w1"]
+    assert str(result.done[0]) == "float32 [5, 2, 3, 3]" and result.refused == ()
     assert [spec.name for spec in result.model.inputs] == ["x", "w0", "w1"]
     onnx.checker.check_model(result.model._proto)
     session = open_session(result.model, optimisation="none")
@@ -29,7 +29,7 @@ def test_fed_weights_give_what_the_file_gives() -> None:
 def test_batch_normalisation_feeds_all_four_tensors() -> None:
     node, tensors = norm("x", "y", 3)
     result = weights_as_inputs(build([node], tensors, ("N", 3, 2, 2)))
-    assert [weight.name for weight in result.weights] == list(tensors)
+    assert [weight.name for weight in result.done] == list(tensors)
 
 
 def test_settings_scalars_and_integers_stay() -> None:
@@ -50,7 +50,7 @@ def test_settings_scalars_and_integers_stay() -> None:
     }
     model = build(nodes, constants, ("N", 4))
     result = weights_as_inputs(model)
-    assert [weight.name for weight in result.weights] == ["bias"]
+    assert [weight.name for weight in result.done] == ["bias"]
     reasons = {entry.node: entry.reason for entry in result.refused}
     assert reasons == {
         "low": "it is a scalar",
@@ -60,7 +60,7 @@ def test_settings_scalars_and_integers_stay() -> None:
         "idle": "no node reads it",
     }
     chosen = weights_as_inputs(model, ["factor"])
-    assert [weight.shape for weight in chosen.weights] == [()]
+    assert [weight.shape for weight in chosen.done] == [()]
     assert {entry.reason for entry in chosen.refused} == {"it was not asked for"}
 
 
@@ -81,7 +81,7 @@ def test_a_weight_that_only_a_branch_reads_is_fed() -> None:
     )
     node = N("If", ["on"], ["y"], then_branch=branch, else_branch=branch)
     model = build([node], {"bias": np.ones(4, np.float32), "on": np.array(True)}, ("N", 4))
-    assert [weight.name for weight in weights_as_inputs(model).weights] == ["bias"]
+    assert [weight.name for weight in weights_as_inputs(model).done] == ["bias"]
 
 
 def test_external_weights_are_read(tmp_path) -> None:

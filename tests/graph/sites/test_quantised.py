@@ -65,7 +65,7 @@ def test_quantise_static(tmp_path, check_tap, kind):
     assert [(s.op, s.unit_axis, s.units) for s in sites] == [("QuantizeLinear", 1, 5)] * 2
     result = tap(model, sites)
     out = check_tap(model, result, {"x": DATA[0]})
-    first = out[result.taps[0].output]
+    first = out[result.done[0].output]
     assert first.shape == (2, 5, 8, 8) and (first < 0).any() and (first > 0).any()
 
 

@@ -47,7 +47,7 @@ def test_if_delivers_the_branch_that_ran(text_model, check_tap, condition):
     result = everything(model)
     assert result.refused == ()
     out = check_tap(model, result, {"x": X, "c": np.array(condition)})
-    ran, idle = result.taps if condition else result.taps[::-1]
+    ran, idle = result.done if condition else result.done[::-1]
     np.testing.assert_array_equal(out[ran.output], -2 * X if condition else -X)
     assert out[idle.output].shape == (0, 4)
 
@@ -62,15 +62,15 @@ def test_loop_stacks_its_iterations(text_model, check_tap):
     for _ in range(3):
         expected.append(-h)
         h = h - np.maximum(-h, 0)
-    np.testing.assert_array_equal(out[result.taps[0].output], expected)
-    assert result.taps[0].unit_axis == -1
+    np.testing.assert_array_equal(out[result.done[0].output], expected)
+    assert result.done[0].unit_axis == -1
 
 
 def test_loop_without_iterations_gives_no_samples(text_model, check_tap):
     model = text_model(LOOP)
     result = everything(model)
     out = check_tap(model, result, {"x": X, "n": np.array(0)})
-    assert out[result.taps[0].output].shape[0] == 0
+    assert out[result.done[0].output].shape[0] == 0
 
 
 def test_unit_axis_moves_behind_the_iterations(text_model, check_tap):
@@ -78,9 +78,9 @@ def test_unit_axis_moves_behind_the_iterations(text_model, check_tap):
     model = text_model(text)
     (site,) = find_sites(model)
     result = everything(model)
-    assert (site.unit_axis, result.taps[0].unit_axis) == (1, 2)
+    assert (site.unit_axis, result.done[0].unit_axis) == (1, 2)
     out = check_tap(model, result, {"x": X.reshape(1, 2, 2, 2), "n": np.array(2)})
-    assert out[result.taps[0].output].shape == (2, 1, 2, 2, 2)
+    assert out[result.done[0].output].shape == (2, 1, 2, 2, 2)
 
 
 def test_scan_stacks_its_steps(text_model, check_tap):
@@ -92,7 +92,7 @@ def test_scan_stacks_its_steps(text_model, check_tap):
     for step in steps:
         expected.append(h + step)
         h = np.maximum(h + step, 0)
-    np.testing.assert_array_equal(out[result.taps[0].output], expected)
+    np.testing.assert_array_equal(out[result.done[0].output], expected)
 
 
 def test_scan_with_output_axes_gets_one_more(text_model, check_tap):
@@ -117,9 +117,9 @@ def test_if_in_if(text_model, check_tap):
     result = everything(model)
     assert result.refused == ()
     out = check_tap(model, result, {"x": X, "c": np.array(True)})
-    np.testing.assert_array_equal(out[result.taps[0].output], -X)
+    np.testing.assert_array_equal(out[result.done[0].output], -X)
     out = check_tap(model, result, {"x": X, "c": np.array(False)})
-    assert out[result.taps[0].output].size == 0
+    assert out[result.done[0].output].size == 0
 
 
 def test_loop_in_if(text_model, check_tap):
@@ -133,17 +133,17 @@ def test_loop_in_if(text_model, check_tap):
     )
     model = text_model(text)
     result = everything(model)
-    assert result.refused == () and len(result.taps) == 1
+    assert result.refused == () and len(result.done) == 1
     for condition, iterations in ((True, 2), (False, 0)):
         feeds = {"x": X, "c": np.array(condition), "n": np.array(2)}
         out = check_tap(model, result, feeds)
-        assert out[result.taps[0].output].shape == (iterations, 2 if condition else 0, 4)
+        assert out[result.done[0].output].shape == (iterations, 2 if condition else 0, 4)
 
 
 def refusal_of(model):
     (site,) = find_sites(model)
     result = tap(model, [site])
-    assert result.taps == () and result.refused[0].untappable == site.untappable
+    assert result.done == () and result.refused[0].reason == site.untappable
     return site.untappable
 
 
@@ -217,12 +217,12 @@ def test_functions_nested_and_called_twice(check_tap):
     assert result.refused == ()
     out = check_tap(model, result, {"x": X})
     value = X
-    for first, second in (result.taps[:2], result.taps[2:4]):
+    for first, second in (result.done[:2], result.done[2:4]):
         np.testing.assert_array_equal(out[first.output], -value)
         doubled = 2 * np.maximum(-value, 0)
         np.testing.assert_array_equal(out[second.output], doubled)
         value = -np.where(doubled < 0, 0.25 * doubled, doubled)
-    np.testing.assert_array_equal(out[result.taps[4].output], value)
+    np.testing.assert_array_equal(out[result.done[4].output], value)
 
 
 def test_functions_stay_where_no_tap_needs_them_inlined():
@@ -245,7 +245,7 @@ f (x, c) => (y) { a = Neg(x) [pick] y = If (c) <
     assert (site.scope, site.tensor) == ("call:f/pick/then_branch", "t0")
     result = everything(model)
     out = check_tap(model, result, {"x": X, "c": np.array(True)})
-    np.testing.assert_array_equal(out[result.taps[0].output], -2 * X)
+    np.testing.assert_array_equal(out[result.done[0].output], -2 * X)
 
 
 def test_function_in_a_subgraph(check_tap):
@@ -262,7 +262,7 @@ f (x) => (y) { a = Neg(x) y = Relu(a) }
     assert (site.scope, site.tensor) == ("pick/then_branch/call:f", "a")
     result = everything(model)
     out = check_tap(model, result, {"x": X, "c": np.array(True)})
-    np.testing.assert_array_equal(out[result.taps[0].output], -X)
+    np.testing.assert_array_equal(out[result.done[0].output], -X)
 
 
 def test_function_of_an_older_opset_of_the_same_meaning_is_tapped(check_tap):
@@ -286,4 +286,4 @@ f (x) => (y) { a = com.example.Custom(x) b = Relu(a) y = com.example.Custom(b) }
     assert (inner.scope, inner.tensor) == ("call:f", "a")
     assert "imports another opset than the model" in inner.untappable
     assert (outer.scope, outer.tensor, outer.untappable) == ("", "a", "")
-    assert [t.output for t in everything(model).taps] == ["a/pre_activation"]
+    assert [t.output for t in everything(model).done] == ["a/pre_activation"]

@@ -18,7 +18,7 @@ def metadata(node):
 
 def test_metrics_are_written_to_the_site_node(text_model, run):
     model = text_model(TEXT)
-    noted = annotate(model, {"act": {"entropy_bits": "2.5"}, "y": {"patterns": "3"}})
+    noted = annotate(model, {"act": {"entropy_bits": "2.5"}, "y": {"patterns": "3"}}).model
     onnx.checker.check_model(noted._proto)
     first, second = noted._proto.graph.node
     assert metadata(first) == {"reluflow.entropy_bits": "2.5"}
@@ -29,15 +29,15 @@ def test_metrics_are_written_to_the_site_node(text_model, run):
 
 def test_nothing_else_changes(text_model):
     model = text_model(TEXT)
-    noted = annotate(model, {"act": {"k": "v"}})
+    noted = annotate(model, {"act": {"k": "v"}}).model
     assert not any(metadata(node) for node in model._proto.graph.node)
     del noted._proto.graph.node[0].metadata_props[:]
     assert noted._proto == model._proto
 
 
 def test_second_annotation_replaces_the_first(text_model):
-    noted = annotate(text_model(TEXT), {"act": {"k": "1"}})
-    assert metadata(annotate(noted, {"act": {"k": "2"}})._proto.graph.node[0]) == {
+    noted = annotate(text_model(TEXT), {"act": {"k": "1"}}).model
+    assert metadata(annotate(noted, {"act": {"k": "2"}}).model._proto.graph.node[0]) == {
         "reluflow.k": "2"
     }
 
@@ -51,7 +51,7 @@ f (x) => (y) { [act] y = Relu(x) }
 """
     model = load(onnx.parser.parse_model(text))
     names = [site.name for site in find_sites(model)]
-    noted = annotate(model, {name: {"k": name} for name in names})
+    noted = annotate(model, {name: {"k": name} for name in names}).model
     assert metadata(noted._proto.functions[0].node[0]) == {
         "reluflow.one:f.k": "one:f/act",
         "reluflow.two:f.k": "two:f/act",

@@ -29,7 +29,7 @@ def test_tap_shows_the_pre_activation(text_model, check_tap):
     result = tapped(model)
     bias = np.array([1, -1, 0, 0.5], np.float32)
     out = check_tap(model, result, {"x": X, "b": bias})
-    assert [t.output for t in result.taps] == ["a", "r"]
+    assert [t.output for t in result.done] == ["a", "r"]
     assert result.refused == ()
     np.testing.assert_array_equal(out["a"], X + bias)
     np.testing.assert_array_equal(out["r"], np.maximum(X + bias, 0))
@@ -45,7 +45,7 @@ def test_graph_input_gets_an_identity(text_model, check_tap):
     model = text_model("g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }")
     result = tapped(model)
     out = check_tap(model, result, {"x": X})
-    assert result.taps[0].output == "x/pre_activation"
+    assert result.done[0].output == "x/pre_activation"
     np.testing.assert_array_equal(out["x/pre_activation"], X)
 
 
@@ -57,7 +57,7 @@ def test_initializer_gets_an_identity(text_model, check_tap):
     model = text_model(text)
     result = tapped(model)
     out = check_tap(model, result, {"x": X[:, :2]})
-    np.testing.assert_array_equal(out[result.taps[0].output], [[1, -1]])
+    np.testing.assert_array_equal(out[result.done[0].output], [[1, -1]])
 
 
 def test_existing_output_is_reused(text_model, check_tap):
@@ -66,7 +66,7 @@ def test_existing_output_is_reused(text_model, check_tap):
     result = tapped(model)
     check_tap(model, result, {"x": X})
     assert result.model.outputs == ("a", "y")
-    assert result.taps[0].output == "a"
+    assert result.done[0].output == "a"
 
 
 def test_two_sites_on_one_tensor_share_the_tap(text_model, check_tap):
@@ -77,7 +77,7 @@ def test_two_sites_on_one_tensor_share_the_tap(text_model, check_tap):
     model = text_model(text)
     result = tapped(model)
     check_tap(model, result, {"x": X})
-    assert [t.output for t in result.taps] == ["a", "a"]
+    assert [t.output for t in result.done] == ["a", "a"]
     assert result.model.outputs == ("y", "a")
 
 
@@ -88,7 +88,7 @@ def test_taken_names_are_avoided(text_model, check_tap):
     model = load(proto)
     result = tapped(model)
     check_tap(model, result, {"x": X})
-    assert result.taps[0].output == "x/pre_activation_2"
+    assert result.done[0].output == "x/pre_activation_2"
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_types(text_model, run, kind, dtype, delivered):
         return
     before, after = run(model, {"x": x}), run(result.model, {"x": x})
     assert before["y"].tobytes() == after["y"].tobytes()
-    assert after[result.taps[0].output].dtype == delivered
-    np.testing.assert_array_equal(after[result.taps[0].output], 2 * x.astype(delivered))
+    assert after[result.done[0].output].dtype == delivered
+    np.testing.assert_array_equal(after[result.done[0].output], 2 * x.astype(delivered))
 
 
 def test_int64_comparison_with_the_threshold_stays_exact(text_model, check_tap):
@@ -124,7 +124,7 @@ def test_int64_comparison_with_the_threshold_stays_exact(text_model, check_tap):
     x = np.array([[2**62 + 1, -(2**62) - 1, 1, -1]], np.int64)
     result = tapped(model)
     out = check_tap(model, result, {"x": x})
-    np.testing.assert_array_equal(out[result.taps[0].output] > 0, x > 0)
+    np.testing.assert_array_equal(out[result.done[0].output] > 0, x > 0)
 
 
 def test_bfloat16_is_cast_to_float32():
@@ -151,7 +151,7 @@ def test_opset_and_ir_version_stay(text_model, check_tap, opset, ir):
     model = text_model(text, opset=opset, ir=ir)
     result = tapped(model)
     check_tap(model, result, {"x": X})
-    assert len(result.taps) == 2
+    assert len(result.done) == 2
 
 
 def test_opset_5_casts_by_name(text_model):
@@ -169,7 +169,7 @@ def test_model_without_switch(text_model):
     model = text_model("g (float[N,4] x) => (float[N,4] y) { y = Neg(x) }")
     assert find_sites(model) == ()
     result = tap(model, ())
-    assert result.taps == () and result.model.outputs == ("y",)
+    assert result.done == () and result.model.outputs == ("y",)
 
 
 def test_original_is_not_changed(text_model):
@@ -182,15 +182,15 @@ def test_original_is_not_changed(text_model):
 def test_untappable_site_is_refused_with_its_reason(text_model):
     model = text_model("g (float x) => (float y) { y = Relu(x) }")
     result = tapped(model)
-    assert result.taps == ()
-    assert "no axis of units" in result.refused[0].untappable
+    assert result.done == ()
+    assert "no axis of units" in result.refused[0].reason
 
 
 def test_site_marked_untappable_by_the_caller_is_refused(text_model):
     model = text_model("g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }")
     (site,) = find_sites(model)
     result = tap(model, [dataclasses.replace(site, untappable="not wanted")])
-    assert result.taps == () and result.refused[0].untappable == "not wanted"
+    assert result.done == () and result.refused[0].reason == "not wanted"
 
 
 def test_foreign_site_is_refused(text_model):
@@ -228,7 +228,7 @@ def test_quantised_leaky_relu_compares_with_the_zero_point(text_model, check_tap
     result = tapped(model)
     x = np.array([[0, 7, 8, 255]], np.uint8)
     out = check_tap(model, result, {"x": x})
-    np.testing.assert_array_equal(out[result.taps[0].output] > 7, x > 7)
+    np.testing.assert_array_equal(out[result.done[0].output] > 7, x > 7)
 
 
 def test_a_tap_behind_a_plain_relu_shows_its_result_and_the_same_bits():
@@ -239,7 +239,7 @@ def test_a_tap_behind_a_plain_relu_shows_its_result_and_the_same_bits():
     )
     model = load(proto)
     result = tap(model, find_sites(model), behind=True)
-    assert [(t.site.op, t.output, t.behind) for t in result.taps] == [
+    assert [(t.site.op, t.output, t.behind) for t in result.done] == [
         ("Relu", "a", True),
         ("LeakyRelu", "a", False),
         ("Relu", "y", True),
@@ -253,5 +253,5 @@ def test_a_float16_relu_is_never_looked_at_from_behind():
         g (float16[N,4] x) => (float16[N,4] y) { y = Relu(x) }"""
     )
     model = load(proto)
-    (only,) = tap(model, find_sites(model), behind=True).taps
+    (only,) = tap(model, find_sites(model), behind=True).done
     assert not only.behind

@@ -27,7 +27,7 @@ def test_tap(check_tap, name):
     rng = np.random.default_rng(4)
     feeds = {spec.name: feed(spec, rng) for spec in model.inputs}
     out = check_tap(model, result, feeds)
-    for one in result.taps:
+    for one in result.done:
         value = out[one.output]
         if value.size and one.site.units is not None:
             assert value.shape[one.unit_axis] == one.site.units

@@ -14,9 +14,9 @@ from reluflow.evaluation import (
     Conversion,
     calibrate,
     choose_activation_bits,
+    prove,
 )
-from reluflow.evaluation import convert as convert_model
-from reluflow.graph import Model, PsbOptions, load
+from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 
 _SHOWN = 3
 """Refused layers that the sentence on a model without any other one lists."""
@@ -54,30 +54,32 @@ def convert(
     Example:
         >>> import reluflow
         >>> made = reluflow.convert("models/fashion_resnet8.onnx")
-        >>> len(made.result.converted) > 0
+        >>> len(made.result.done.converted) > 0
         True
 
     Reference: thesis, section 4.2.
     """
     loaded = load(model)
     keep_inputs(out, loaded, calibration)
-    settings, found = fit_activations(loaded, options or PsbOptions(), calibration, limit, x_bits)
-    made = replace(convert_model(loaded, settings), activation_bits=found)
-    if not made.result.converted:
+    plan, result, found = convert_on_data(
+        loaded, options or PsbOptions(), calibration, limit, x_bits
+    )
+    made = replace(prove(plan, result), activation_bits=found)
+    if not made.result.done.converted:
         raise ModelError(nothing_to_convert(loaded, made.result.refused))
     if out is not None:
         made.result.model.save(out)
     return made
 
 
-def fit_activations(
+def convert_on_data(
     model: Model,
     options: PsbOptions,
     calibration: Any,
     limit: int | None,
     x_bits: int | str | None,
-) -> tuple[PsbOptions, ActivationBits | None]:
-    """Return options with the bits and scales of activations, and how the bits were chosen.
+) -> tuple[Rewritten[PsbPlan], Rewritten[PsbChanges], ActivationBits | None]:
+    """Plan a conversion, fit its activations to data, and convert once.
 
     Args:
         model: the float model.
@@ -85,6 +87,10 @@ def fit_activations(
         calibration: data, or None.
         limit: use the first so many inputs only.
         x_bits: a number, "auto", or None for that of the options.
+
+    Returns:
+        The plan, the conversion, and how the bits of activations were chosen, None where they
+        were given.
 
     Raises:
         OptionError: "auto" without data, or no accepted number.
@@ -98,12 +104,16 @@ def fit_activations(
                 "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
                 "number from 2 to 16."
             )
-        return options, None
+        plan = plan_psb(model, options)
+        return plan, to_psb(plan, options), None
     source = open_data(calibration, model.inputs, limit=limit)
+    plan = plan_psb(model, options)
     if x_bits != "auto":
-        return replace(options, x_exponents=calibrate(model, source, options=options)), None
-    found = choose_activation_bits(model, source, options=options)
-    return found.options, found
+        scaled = replace(options, x_exponents=calibrate(plan, source, options=options))
+        return plan, to_psb(plan, scaled), None
+    found = choose_activation_bits(plan, source, options=options)
+    assert found.result is not None
+    return plan, found.result, found
 
 
 def nothing_to_convert(model: Model, refused: Any) -> str:

@@ -82,7 +82,7 @@ def evaluate(
 
     Reference: thesis, section 4.2.3.
     """
-    loaded = with_input_defaults(load(model))
+    loaded = with_input_defaults(load(model)).model
     reference = None if float_model is None else load(float_model)
     measure = load_metric(metric)
     read = (loaded, reference, data, labels, file_of_metric(metric))
@@ -145,6 +145,6 @@ def _convert(model: Model, psb: PsbOptions, options: EvaluationOptions) -> Model
     """Return the proven conversion of a float model, with the sampler that it is evaluated with."""
     wanted = psb if options.sampler is None else replace(psb, sampler=options.sampler)
     made = convert_model(model, wanted).result
-    if not made.converted:
+    if not made.done.converted:
         raise ModelError(nothing_to_convert(model, made.refused))
     return made.model

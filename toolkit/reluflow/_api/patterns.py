@@ -276,7 +276,7 @@ def _with_weights_note(report: PatternReport, model: Model) -> PatternReport:
 
 def _write_annotated(model: Model, report: PatternReport, path: Path) -> None:
     """Write the model with its measures; weights in other files are not copied."""
-    annotated = annotate(model, site_metrics(report))
+    annotated = annotate(model, site_metrics(report)).model
     if model.external_files:
         path.write_bytes(annotated.serialize())
     else:

@@ -159,11 +159,11 @@ def _open(
     model: Model, options: AnalysisOptions, names: Sequence[str] | None
 ) -> tuple[tuple[Tap, ...], Session, int]:
     tapped = tap_all(model, options)
-    known = {tap.site.name: tap for tap in tapped.taps}
+    known = {tap.site.name: tap for tap in tapped.done}
     for name in names or ():
         if name not in known:
             raise OptionError(f"site is {name!r}; accepted are {', '.join(known)}.")
-    taps = tapped.taps if names is None else tuple(known[name] for name in dict.fromkeys(names))
+    taps = tapped.done if names is None else tuple(known[name] for name in dict.fromkeys(names))
     outputs = list(dict.fromkeys(tap.output for tap in taps))
     size = choose_batch_size(model, [tap.site for tap in taps], options)
     threads = options.threads or default_threads()

@@ -17,7 +17,16 @@ from reluflow.evaluation.calibrate import exponents, largest_values
 from reluflow.evaluation.result import OutputError
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import GOOD_DB, SignalError, open_errors
-from reluflow.graph import Model, PsbOptions, to_psb
+from reluflow.graph import (
+    Model,
+    PsbChanges,
+    PsbOptions,
+    PsbPlan,
+    Rewritten,
+    plan_psb,
+    to_psb,
+    with_activations,
+)
 from reluflow.sessions import open_session
 
 WIDTHS = (12, 16)
@@ -71,11 +80,13 @@ class ActivationBits:
         options: of the conversion, with `x_bits` and `x_exponents` set.
         tried: one record per width, the smallest first.
         n_inputs: inputs that they were measured on.
+        result: the conversion with these options.
     """
 
     options: PsbOptions
     tried: tuple[TriedBits, ...]
     n_inputs: int
+    result: Rewritten[PsbChanges] | None = None
 
     @property
     def chosen(self) -> int:
@@ -111,7 +122,7 @@ class ActivationBits:
 
 
 def choose_activation_bits(
-    model: Model,
+    model: Model | Rewritten[PsbPlan],
     source: DataSource,
     *,
     options: PsbOptions | None = None,
@@ -121,15 +132,15 @@ def choose_activation_bits(
 ) -> ActivationBits:
     """Choose 12 or 16 bits for all activations, by the error that each makes on data.
 
-    The model is converted at both widths, with exponents calibrated on the data, and run in
-    nearest mode, so that nothing but the rounding of activations tells the two apart. Twelve
-    bits are chosen where every output and its worst channel reaches an SQNR of 40 dB, or lies
-    at most 1 dB below that of 16 bits; probabilities of classes, which add up to 1,
-    are taken as a whole. An output without floating-point numbers may agree with
+    The model is converted once. Its activations get both widths, with exponents calibrated on
+    the data, and it runs in nearest mode, so that nothing but the rounding of activations tells
+    the two apart. Twelve bits are chosen where every output and its worst channel reaches an
+    SQNR of 40 dB, or lies at most 1 dB below that of 16 bits; probabilities of classes, which
+    add up to 1, are taken as a whole. An output without floating-point numbers may agree with
     the float model less often by a thousandth. Otherwise 16 are.
 
     Args:
-        model: the float model.
+        model: the float model, or the plan of its conversion.
         source: inputs that stand for those to come; read twice.
         options: of the conversion; its `x_bits` and `x_exponents` do not matter.
         size: inputs per run.
@@ -157,26 +168,28 @@ def choose_activation_bits(
     options = options or PsbOptions()
     if not source.rereadable:
         raise DataError("the data can be read once only; save them to a file and give its path.")
-    largest = largest_values(model, source, options=options, size=size, threads=threads)
+    plan = plan_psb(model, options) if isinstance(model, Model) else model
+    given = plan.done.given
+    largest = largest_values(plan, source, options=options, size=size, threads=threads)
     if not largest:
         raise ModelError(
-            f"model {str(model.path or '<memory>')!r} has no activations to choose bits for; "
+            f"model {str(given.path or '<memory>')!r} has no activations to choose bits for; "
             "give a model with Conv, Gemm or MatMul of constant weights."
         )
     ways = {
         bits: replace(options, x_bits=bits, x_exponents=exponents(largest, bits)) for bits in WIDTHS
     }
-    runners = {
-        bits: Runner(to_psb(model, way).model, threads, native) for bits, way in ways.items()
-    }
-    measured, n_inputs = _measure(model, source, runners, source.fitting_batch_size(size), threads)
+    made = to_psb(plan, options)
+    results = {bits: with_activations(made, bits, way.x_exponents) for bits, way in ways.items()}
+    runners = {bits: Runner(each.model, threads, native) for bits, each in results.items()}
+    measured, n_inputs = _measure(given, source, runners, source.fitting_batch_size(size), threads)
     tried = tuple(
         TriedBits(bits, tuple(error.result() for error in errors.values()))
         for bits, errors in measured.items()
     )
     few, many = tried
     chosen = few.x_bits if _is_enough(few, many) else many.x_bits
-    return ActivationBits(ways[chosen], tried, n_inputs)
+    return ActivationBits(ways[chosen], tried, n_inputs, results[chosen])
 
 
 def _measure(

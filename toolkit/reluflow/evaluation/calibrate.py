@@ -8,13 +8,13 @@ import numpy as np
 
 from reluflow.data import DataSource
 from reluflow.errors import DataError
-from reluflow.graph import Model, PsbOptions, expose, fold_batchnorm, to_psb
+from reluflow.graph import Model, PsbOptions, PsbPlan, Rewritten, expose, plan_psb
 from reluflow.psb import activation_exponent
 from reluflow.sessions import open_session
 
 
 def calibrate(
-    model: Model,
+    model: Model | Rewritten[PsbPlan],
     source: DataSource,
     *,
     options: PsbOptions | None = None,
@@ -27,7 +27,7 @@ def calibrate(
     that none of them saturates. Larger values of later inputs do.
 
     Args:
-        model: the float model.
+        model: the float model, or the plan of its conversion.
         source: inputs that stand for those to come.
         options: of the conversion; `x_bits` and what is converted matter.
         size: inputs per run.
@@ -67,7 +67,7 @@ def exponents(largest: Mapping[str, float], x_bits: int) -> dict[str, int]:
 
 
 def largest_values(
-    model: Model,
+    model: Model | Rewritten[PsbPlan],
     source: DataSource,
     *,
     options: PsbOptions,
@@ -77,7 +77,7 @@ def largest_values(
     """Return the largest magnitude of every tensor that PSB operators would multiply.
 
     Args:
-        model: the float model.
+        model: the float model, or the plan of its conversion.
         source: inputs that stand for those to come.
         options: of the conversion; what is converted matters.
         size: inputs per run.
@@ -86,14 +86,14 @@ def largest_values(
     Raises:
         DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
     """
-    tensors = dict.fromkeys(node.x for node in to_psb(model, options).converted)
+    plan = plan_psb(model, options) if isinstance(model, Model) else model
+    tensors = dict.fromkeys(node.x for node in plan.done.nodes)
     if not tensors:
         return {}
-    inputs = {spec.name for spec in model.inputs}
+    inputs = {spec.name for spec in plan.model.inputs}
     inner = [tensor for tensor in tensors if tensor not in inputs]
-    session = open_session(
-        expose(fold_batchnorm(model).model, inner), outputs=inner or None, threads=threads
-    )
+    shown = expose(plan.model, inner).model
+    session = open_session(shown, outputs=inner or None, threads=threads)
     largest = dict.fromkeys(tensors, 0.0)
     for batch in source.batches(source.fitting_batch_size(size)):
         found = dict(zip(session.outputs, session.run(batch), strict=True)) | batch

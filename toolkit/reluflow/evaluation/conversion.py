@@ -12,8 +12,11 @@ from reluflow.evaluation.activation_bits import ActivationBits
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
 from reluflow.graph import (
     Model,
+    PsbChanges,
     PsbOptions,
-    PsbResult,
+    PsbPlan,
+    Rewritten,
+    plan_psb,
     psb_in_floats,
     to_psb,
     with_input_defaults,
@@ -31,6 +34,7 @@ class Conversion:
 
     Attributes:
         result: of `to_psb`.
+        plan: of `plan_psb`; its model is the folded and raised one in floating point.
         rewrites: the given model against the folded and raised one, both in floating point.
         operators: PSB operators with activations of 16 bits against floating point with the
             same weights: that the operators mean what they should.
@@ -39,7 +43,8 @@ class Conversion:
         activation_bits: how the bits of activations were chosen; None: they were given.
     """
 
-    result: PsbResult
+    result: Rewritten[PsbChanges]
+    plan: Rewritten[PsbPlan]
     rewrites: Equivalence
     operators: Equivalence
     precision: Equivalence
@@ -89,20 +94,43 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         >>> done.rewrites.largest, done.operators.holds
         (0.0, True)
     """
-    result = to_psb(model, options)
-    if not result.converted:  # the model stays what it was: nothing needs to run
+    plan = plan_psb(model, options)
+    return prove(plan, to_psb(plan, options))
+
+
+def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion:
+    """Compare a conversion with the model that it was made from, on random inputs.
+
+    Args:
+        plan: of the model.
+        result: what `to_psb` made of the plan.
+
+    Returns:
+        The conversion with what each comparison found.
+
+    Raises:
+        EquivalenceError: the result does not compute what the model does.
+
+    Example:
+        >>> from reluflow.graph import load, plan_psb, to_psb
+        >>> plan = plan_psb(load("models/fashion_resnet8.onnx"))
+        >>> prove(plan, to_psb(plan)).operators.holds
+        True
+    """
+    model, floats = plan.done.given, plan.model
+    if not result.done.converted:  # the model stays what it was: nothing needs to run
         nothing = Equivalence((), 0.0, (), "nothing was converted")
-        return Conversion(result, nothing, nothing, nothing)
-    rewrites = proven("folding batch normalisation or raising the opset", model, result.floats)
+        return Conversion(result, plan, nothing, nothing, nothing)
+    rewrites = proven("folding batch normalisation or raising the opset", model, floats)
     if rewrites.too_slow:  # so would be the others
-        return Conversion(result, rewrites, rewrites, rewrites)
-    made = with_input_defaults(result.model)
-    wide = with_wide_activations(made)
+        return Conversion(result, plan, rewrites, rewrites, rewrites)
+    made = with_input_defaults(result.model).model
+    wide = with_wide_activations(made).model
     operators = proven(
-        "the conversion to shift-adds", psb_in_floats(wide), wide, accepted=SAME_WEIGHTS
+        "the conversion to shift-adds", psb_in_floats(wide).model, wide, accepted=SAME_WEIGHTS
     )
-    precision = compare_models(result.floats, made, accepted=np.inf)
-    return Conversion(result, rewrites, operators, precision)
+    precision = compare_models(floats, made, accepted=np.inf)
+    return Conversion(result, plan, rewrites, operators, precision)
 
 
 def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> Equivalence:

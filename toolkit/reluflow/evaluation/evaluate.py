@@ -28,7 +28,7 @@ from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.result import Evaluation, LayerSensitivity, Neighbour
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.evaluation.saturation import measure_saturation
-from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, psb_alone
+from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, plan_psb, psb_alone
 from reluflow.progress import Progress
 from reluflow.sessions import Session, open_session, static_int8
 
@@ -279,8 +279,9 @@ def _sensitivity(
     samples = bench.options.sensitivity
     if samples is None or float_model is None or exact is None:
         return
+    plan = plan_psb(float_model)
     for node in find_psb(model):
-        single = psb_alone(float_model, model, node.name)
+        single = psb_alone(plan, model, node.name).model
         runner = _runner(single, bench.options)
         point, _ = bench.point(runner, samples, tuple(range(bench.options.seeds)))
         loss = bench.task.metrics[0].loss(exact.value, point.mean)

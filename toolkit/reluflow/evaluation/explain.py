@@ -126,7 +126,7 @@ def _loudest(
     node: PsbNode, model: Model, source: DataSource, options: EvaluationOptions
 ) -> tuple[int, float] | None:
     """Return the loudest channel of what a node multiplies, over the median one; None: none is."""
-    session, extra = Runner(expose(model, [node.x]), options.threads, options.native).at(0, 0)
+    session, extra = Runner(expose(model, [node.x]).model, options.threads, options.native).at(0, 0)
     place = list(session.outputs).index(node.x)
     for batch in source.batches(source.fitting_batch_size(options.batch_size)):
         values = np.abs(session.run({**batch, **extra})[place])

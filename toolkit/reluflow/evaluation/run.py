@@ -36,8 +36,8 @@ class Runner:
         sampler: str | None = None,
         rounded_below: int = 0,
     ) -> None:
-        model = with_input_defaults(model)
-        self.model = model if sampler is None else with_sampler(model, sampler)
+        model = with_input_defaults(model).model
+        self.model = model if sampler is None else with_sampler(model, sampler).model
         self._rounded_below = rounded_below if sampler is None else 0
         self._nodes = find_psb(self.model)
         self.threads = threads
@@ -73,7 +73,7 @@ class Runner:
         """Return a session and the inputs that choose precision and seed."""
         rounds = self._rounds(samples)
         if not self.native:
-            baked = bake_samples(self._drawing(rounds), samples, seed)
+            baked = bake_samples(self._drawing(rounds), samples, seed).model
             return open_session(baked, threads=self.threads, library=False), {}
         if rounds not in self._sessions:
             self._sessions[rounds] = open_session(
@@ -86,4 +86,4 @@ class Runner:
         }
 
     def _drawing(self, rounds: bool) -> Model:
-        return with_sampler(self.model, "nearest") if rounds else self.model
+        return with_sampler(self.model, "nearest").model if rounds else self.model

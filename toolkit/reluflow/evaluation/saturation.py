@@ -54,10 +54,11 @@ def measure_saturation(
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     counting = count_saturation(model)
+    counts = counting.done
     session, extra = Runner(counting.model, threads, native).at(samples, seed)
-    wanted = (counting.saturated, counting.activations, counting.nonzero, counting.below)
+    wanted = (counts.saturated, counts.activations, counts.nonzero, counts.below)
     places = [session.outputs.index(name) for name in wanted]
-    totals = np.zeros((len(places), len(counting.nodes)), np.int64)
+    totals = np.zeros((len(places), len(counts.nodes)), np.int64)
     for batch in source.batches(source.fitting_batch_size(size)):
         outputs = session.run({**batch, **extra})
         totals += np.stack([outputs[place] for place in places])
@@ -71,7 +72,5 @@ def measure_saturation(
             below=int(below),
             x_bits=node.x_bits,
         )
-        for node, saturated, activations, nonzero, below in zip(
-            counting.nodes, *totals, strict=True
-        )
+        for node, saturated, activations, nonzero, below in zip(counts.nodes, *totals, strict=True)
     )

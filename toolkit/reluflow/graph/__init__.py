@@ -1,26 +1,28 @@
 """The only room that knows ONNX: load, find switch sites, rewrite, save."""
 
 from reluflow.graph.proto.model import Model, load
-from reluflow.graph.psb.alone import psb_alone
-from reluflow.graph.psb.bake import bake_samples
-from reluflow.graph.psb.floats import psb_in_floats, with_wide_activations
-from reluflow.graph.psb.input_defaults import with_input_defaults, without_input_defaults
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
-from reluflow.graph.psb.saturation import SaturationCounts, count_saturation
-from reluflow.graph.psb.to_psb import ConvertedNode, PsbResult, to_psb
-from reluflow.graph.psb.upgrade import upgrade
-from reluflow.graph.psb.with_sampler import with_sampler
-from reluflow.graph.rewrite.batch_statistics import BatchStatisticsResult, use_batch_statistics
-from reluflow.graph.rewrite.contract import Refused
-from reluflow.graph.rewrite.cut import CutResult, cut_tail
-from reluflow.graph.rewrite.expose import expose
-from reluflow.graph.rewrite.fold_batchnorm import Folded, FoldResult, fold_batchnorm
+from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
+from reluflow.graph.psb.to_psb import ConvertedNode, PsbChanges, to_psb
+from reluflow.graph.psb.upgrade import Raised, upgrade
+from reluflow.graph.psb.variants.alone import psb_alone
+from reluflow.graph.psb.variants.bake import bake_samples
+from reluflow.graph.psb.variants.floats import (
+    psb_in_floats,
+    with_activations,
+    with_wide_activations,
+)
+from reluflow.graph.psb.variants.input_defaults import with_input_defaults, without_input_defaults
+from reluflow.graph.psb.variants.saturation import SaturationCounts, count_saturation
+from reluflow.graph.psb.variants.with_sampler import with_sampler
+from reluflow.graph.rewrite.batch_statistics import use_batch_statistics
+from reluflow.graph.rewrite.contract import Refused, Rewritten
+from reluflow.graph.rewrite.fold_batchnorm import Folded, fold_batchnorm
 from reluflow.graph.rewrite.program import Operation, Program, read_program
-from reluflow.graph.rewrite.prune import Pruned, PruneResult, prune
+from reluflow.graph.rewrite.prune import Pruned, prune
 from reluflow.graph.rewrite.weights_as_inputs import (
     WeightInput,
-    WeightInputsResult,
     read_weights,
     weights_as_inputs,
 )
@@ -29,8 +31,10 @@ from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
 from reluflow.graph.taps.annotate import annotate
 from reluflow.graph.taps.blocked_taps import blocked_probe, has_convolutions, read_blocked
-from reluflow.graph.taps.hash_taps import HashedTap, HashTapsResult, hash_taps
-from reluflow.graph.taps.tap import Tap, TapResult, tap
+from reluflow.graph.taps.cut import CutOff, cut_tail
+from reluflow.graph.taps.expose import expose
+from reluflow.graph.taps.hash_taps import HashedTap, hash_taps
+from reluflow.graph.taps.tap import Tap, tap
 from reluflow.graph.view.batch_training import normalises_by_batch
 from reluflow.graph.view.comparable import (
     check_fully,
@@ -42,32 +46,30 @@ from reluflow.graph.view.outputs import output_makers
 from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
-    "BatchStatisticsResult",
     "ConvertedNode",
-    "CutResult",
+    "CutOff",
     "Fold",
-    "FoldResult",
     "Folded",
-    "HashTapsResult",
     "HashedTap",
     "LeftOut",
     "Model",
     "Operation",
+    "PlannedNode",
     "Program",
-    "PruneResult",
     "Pruned",
+    "PsbChanges",
     "PsbNode",
     "PsbOptions",
-    "PsbResult",
+    "PsbPlan",
+    "Raised",
     "Refused",
+    "Rewritten",
     "SaturationCounts",
     "Succession",
     "Survey",
     "SwitchSite",
     "Tap",
-    "TapResult",
     "WeightInput",
-    "WeightInputsResult",
     "annotate",
     "bake_samples",
     "blocked_probe",
@@ -86,6 +88,7 @@ __all__ = [
     "load",
     "normalises_by_batch",
     "output_makers",
+    "plan_psb",
     "prune",
     "psb_alone",
     "psb_in_floats",
@@ -102,6 +105,7 @@ __all__ = [
     "use_batch_statistics",
     "weights_as_inputs",
     "why_unrunnable",
+    "with_activations",
     "with_input_defaults",
     "with_sampler",
     "with_wide_activations",

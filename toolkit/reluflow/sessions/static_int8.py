@@ -59,7 +59,7 @@ def static_int8(
     with tempfile.TemporaryDirectory(prefix="reluflow-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        upgrade(model).save(source)  # scales for each channel and new weights need it
+        upgrade(model).model.save(source)  # scales for each channel and new weights need it
         root = logging.getLogger()
         level = root.level
         root.setLevel(logging.ERROR)  # it tells of its progress through the root logger

@@ -63,8 +63,8 @@ def test_a_squeeze_of_an_open_axis(axes: dict[int, str]) -> None:
     sites = find_sites(model)
     assert len(sites) == 2
     result = tap(model, sites)
-    assert len(result.taps) == 2
-    (first,) = run(result.model, [result.taps[0].output], x.numpy())
+    assert len(result.done) == 2
+    (first,) = run(result.model, [result.done[0].output], x.numpy())
     np.testing.assert_array_equal(first > 0, x.squeeze(1).numpy() > 0)
 
 
@@ -76,7 +76,7 @@ def test_a_scripted_loop_over_an_open_axis() -> None:
     assert sorted(bool(site.scope) for site in sites) == [False, True]
     last = next(site for site in sites if not site.scope)
     result = tap(model, [last])
-    (value,) = run(result.model, [result.taps[0].output], x.numpy())
+    (value,) = run(result.model, [result.done[0].output], x.numpy())
     with torch.no_grad():
         h = torch.zeros(2, 6)
         for step in x:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import Interrupted, ModelError, OutputError
-from reluflow.graph import Model, TapResult, find_sites, tap
+from reluflow.graph import Model, Rewritten, SwitchSite, Tap, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
 from reluflow.progress import Progress
 from reluflow.sessions import RunStopped, default_threads
@@ -87,7 +88,7 @@ class Pipeline:
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
         tapped = self.tapped = tap_all(model, options)
-        self.skipped = list(tapped.refused)
+        self.skipped = skipped_sites(model, tapped, options)
         self.sessions = Sessions(model, tapped, options, self.threads, self._note)
         self._first_bytes = 0
         self.batch_size = self._choose_batch_size()
@@ -103,12 +104,12 @@ class Pipeline:
         self.checkpoints = Checkpoints(folder, identity) if folder else None
         self.sites = [
             SiteAccumulator(each, options, self._counts(index))
-            for index, each in enumerate(tapped.taps)
+            for index, each in enumerate(tapped.done)
         ]
         self.global_counts = self._counts(len(self.sites))
         self.global_reason = ""
         self.depends_on: dict[int, str] = {}
-        self.sample = InputSample(tapped.taps, options.seed, source.n_samples, sampled)
+        self.sample = InputSample(tapped.done, options.seed, source.n_samples, sampled)
         self.outputs: Mapping[str, np.ndarray] = {}
 
     def run_plain(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -125,7 +126,7 @@ class Pipeline:
         first = self.source.first() if free and not self.options.batch_size else None
         if first is not None:
             self._first_bytes = sum(array.nbytes for array in first.values())
-        sites = [each.site for each in self.tapped.taps]
+        sites = [each.site for each in self.tapped.done]
 
         def measure(feeds: Mapping[str, np.ndarray]) -> int:
             return sum(array.nbytes for array in self.run_plain(feeds).values())
@@ -283,12 +284,12 @@ class Pipeline:
         """Find out by trying which sites depend on the batch or on chance."""
         fixed = fixed_batch_size(self.model.inputs) is not None
         few = trial_inputs(self.source, feeds, self.batch_size, fixed)
-        trial = find_dependence(self.run_plain, few, self.tapped.taps, fixed)
+        trial = find_dependence(self.run_plain, few, self.tapped.done, fixed)
         self.depends_on = {index: each.kind for index, each in trial.found.items()}
         self.sample.scattered = trial.scattered
         for index in trial.scattered:
             self.sites[index].scattered = True
-        names = [each.site.name for each in self.tapped.taps]
+        names = [each.site.name for each in self.tapped.done]
         notes = describe_dependence(trial, names, self.batch_size)
         self.notes += [note for note in notes if note not in self.notes]
 
@@ -359,7 +360,7 @@ class Pipeline:
         raise Interrupted(f"interrupted {done}; {kept}.")
 
 
-def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
+def tap_all(model: Model, options: AnalysisOptions) -> Rewritten[tuple[Tap, ...]]:
     """Find and tap every switch site of a model.
 
     Raises:
@@ -374,12 +375,22 @@ def tap_all(model: Model, options: AnalysisOptions) -> TapResult:
             f"model{more}."
         )
     tapped = tap(model, sites, behind=options.behind)
-    if not tapped.taps:
+    if not tapped.done:
         raise ModelError(
             f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}; "
             "export the model with one of them in its main graph."
         )
     return tapped
+
+
+def skipped_sites(
+    model: Model, tapped: Rewritten[tuple[Tap, ...]], options: AnalysisOptions
+) -> list[SwitchSite]:
+    """Return the sites that could not be tapped, with the reason."""
+    if not tapped.refused:  # most models: the sites need not be found again
+        return []
+    known = {site.name: site for site in find_sites(model, smooth=options.smooth)}
+    return [replace(known[each.node], untappable=each.reason) for each in tapped.refused]
 
 
 def _stamps(model: Model) -> list[list[object]]:

@@ -11,7 +11,7 @@ import numpy as np
 from reluflow.analysis.run.blocked import open_hashing
 from reluflow.analysis.run.options import RANDOM_WORDS, AnalysisOptions
 from reluflow.errors import ModelError
-from reluflow.graph import CutResult, HashedTap, Model, Tap, TapResult, cut_tail, hash_taps
+from reluflow.graph import CutOff, HashedTap, Model, Rewritten, Tap, cut_tail, hash_taps
 from reluflow.sessions import Session, open_session, use_library
 
 
@@ -43,7 +43,7 @@ class Sessions:
     def __init__(
         self,
         model: Model,
-        tapped: TapResult,
+        tapped: Rewritten[tuple[Tap, ...]],
         options: AnalysisOptions,
         threads: int,
         note: Callable[[str], None],
@@ -64,13 +64,13 @@ class Sessions:
         self._model, self._tapped, self._options = model, tapped, options
         self._threads, self._note = threads, note
         self.hashes = options.hash == RANDOM_WORDS and use_library(options.native)
-        self.plain = self._open(tapped.model, _outputs(tapped.taps, ()))
+        self.plain = self._open(tapped.model, _outputs(tapped.done, ()))
 
     @functools.cached_property
     def _hashing(self) -> tuple[Session, Sequence[HashedTap | None]]:
-        taps, seed = self._tapped.taps, self._options.seed
+        taps, seed = self._tapped.done, self._options.seed
         made = hash_taps(self._tapped.model, taps, keep=self._model.outputs, seed=seed)
-        return self._open(made.model, _outputs(taps, made.hashed), open_hashing), made.hashed
+        return self._open(made.model, _outputs(taps, made.done), open_hashing), made.done
 
     def show(self, feeds: Mapping[str, np.ndarray], *, shrink: bool) -> Shown:
         """Run the graph that shows the pre-activations.
@@ -81,7 +81,7 @@ class Sessions:
         """
         values = self.plain.run(feeds, shrink=shrink)
         found = dict(zip(self.plain.outputs, values, strict=True))
-        return Shown(found, [None] * len(self._tapped.taps))
+        return Shown(found, [None] * len(self._tapped.done))
 
     def hashing(self) -> Callable[[Mapping[str, np.ndarray]], Shown]:
         """Return what runs the graph that hashes itself; the first call opens its session.
@@ -121,16 +121,16 @@ class Sessions:
             return opened(model)
         except ModelError as error:
             cut = cut_tail(model, outputs)
-            if not cut.nodes:
+            if not cut.done.nodes:
                 raise
             try:
                 session = opened(cut.model)
             except ModelError:
                 raise error from None
-            self._note_cut(cut, error)
+            self._note_cut(cut.done, error)
             return session
 
-    def _note_cut(self, cut: CutResult, error: ModelError) -> None:
+    def _note_cut(self, cut: CutOff, error: ModelError) -> None:
         gone = ", ".join(name for name in cut.outputs if name in self._model.outputs)
         self._note(
             f"{len(cut.nodes)} nodes behind the last switches were left out (outputs: "

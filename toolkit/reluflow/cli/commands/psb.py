@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.deploy import fit_activations, nothing_to_convert
+from reluflow._api.deploy import convert_on_data, nothing_to_convert
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
 from reluflow._api.outputs import keep_inputs
@@ -19,9 +19,8 @@ from reluflow.cli._progress import progress_bar
 from reluflow.cli._words import in_options, naming
 from reluflow.cli._wrote import say_written
 from reluflow.errors import ModelError, OptionError
-from reluflow.evaluation import EvaluationOptions, describe_psb
-from reluflow.evaluation import convert as convert_model
-from reluflow.graph import PsbOptions, load, to_psb
+from reluflow.evaluation import EvaluationOptions, describe_psb, prove
+from reluflow.graph import PsbOptions, load
 from reluflow.report import print_conversion, print_evaluation, print_psb_description
 
 app = typer.Typer(
@@ -133,14 +132,12 @@ def convert(
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
     _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     data = None if calibration is None else Path(calibration)
-    options, chosen = fit_activations(loaded, options, data, limit, _width(x_bits))
-    proof = convert_model(loaded, options) if check else None
-    result = proof.result if proof else to_psb(loaded, options)
-    if not result.converted:
+    plan, result, chosen = convert_on_data(loaded, options, data, limit, _width(x_bits))
+    proof = prove(plan, result) if check else None
+    if not result.done.converted:
         raise ModelError(nothing_to_convert(loaded, result.refused))
     result.model.save(out)
-    written = load(out)
-    description = describe_psb(written)
+    description = replace(describe_psb(result.model), path=str(out))
     if as_json:
         refused = [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused]
         print(

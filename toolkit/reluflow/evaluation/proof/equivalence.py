@@ -135,7 +135,7 @@ def compare_models(
         >>> from reluflow.graph import load, upgrade
         >>> model = load(onnx.parser.parse_model('''<ir_version: 4, opset_import: ["" : 9]>
         ...     g (float[N,4] x) => (float[N,4] y) { y = Softmax(x) }'''))
-        >>> found = compare_models(model, upgrade(model))
+        >>> found = compare_models(model, upgrade(model).model)
         >>> found.largest, found.holds, len(found.inputs)
         (0.0, True, 3)
     """

@@ -10,7 +10,8 @@ from reluflow.graph.proto.own_domain import ADDEND_PLACE
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.psb.read import read_activation
 from reluflow.graph.psb.write import activation_attributes
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of
 
 _ADD_FROM_OPSET = 7
 """Before, Add broadcast by attributes."""

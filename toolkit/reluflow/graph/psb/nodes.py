@@ -21,7 +21,7 @@ from reluflow.graph.proto.own_domain import (
     USUAL_X_BITS,
     PsbPlace,
 )
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
 from reluflow.graph.view.index import TensorType
 from reluflow.psb import (
     LARGEST_NIBBLE,
@@ -141,18 +141,18 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
     """
     if not any(map(is_psb, model._proto.graph.node)):
         return ()
-    editor = Editor(model)
+    reader = read_graph(model)
     found = []
-    for node in filter(is_psb, editor.nodes):
-        planes, emax = _stored(editor, node)
-        added = addend(node) if _has_addend(editor, node) else None
-        found.append(_describe(node, planes, emax, added, editor.types))
+    for node in filter(is_psb, reader.nodes):
+        planes, emax = _stored(reader, node)
+        added = addend(node) if _has_addend(reader, node) else None
+        found.append(_describe(node, planes, emax, added, reader.types))
     return tuple(found)
 
 
-def _stored(editor: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
+def _stored(reader: Reader, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
     """Return the bit planes and exponents of an operator."""
-    planes, emax = (editor.constant(name) for name in node.input[PsbPlace.W : PsbPlace.EMAX + 1])
+    planes, emax = (reader.constant(name) for name in node.input[PsbPlace.W : PsbPlace.EMAX + 1])
     if planes is None or emax is None:
         what, place = ("W", PsbPlace.W) if planes is None else ("emax", PsbPlace.EMAX)
         raise ModelError(
@@ -291,54 +291,54 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
 
     Reference: thesis 4.2.3, Fig. 4.3; docs/spec.md, section 7.
     """
-    editor = Editor(model)
+    reader = read_graph(model)
     found = []
-    for node in editor.nodes:
+    for node in reader.nodes:
         if is_psb(node) and attribute(node, "activation", "none") == "none":
-            found += _reached(editor, node)
+            found += _reached(reader, node)
     return tuple(found)
 
 
-def _reached(editor: Editor, first: NodeProto) -> list[Succession]:
+def _reached(reader: Reader, first: NodeProto) -> list[Succession]:
     """Walk forwards from one operator, breadth first, until switches end all ways.
 
     An addition that an operator took over is a step of its own.
     """
     found: dict[str, Succession] = {}
     seen = {first.output[0]}
-    own = ("Add",) if _has_addend(editor, first) else ()
+    own = ("Add",) if _has_addend(reader, first) else ()
     queue: list[tuple[str, tuple[str, ...]]] = [(first.output[0], own)]
     for tensor, way in queue:
-        for reader in editor.readers(tensor):
-            if is_psb(reader) and reader.input[PsbPlace.X] == tensor:
-                name = name_of(reader)
+        for node in reader.readers(tensor):
+            if is_psb(node) and node.input[PsbPlace.X] == tensor:
+                name = name_of(node)
                 found.setdefault(name, Succession(name_of(first), name, way))
-            step = _step(editor, reader, tensor)
-            fresh = [name for name in reader.output if name not in seen] if step else []
+            step = _step(reader, node, tensor)
+            fresh = [name for name in node.output if name not in seen] if step else []
             seen.update(fresh)
             queue += [(name, (*way, step)) for name in fresh]
     return list(found.values())
 
 
-def _has_addend(editor: Editor, node: NodeProto) -> bool:
+def _has_addend(reader: Reader, node: NodeProto) -> bool:
     added = addend(node)
-    constant = None if added is None else editor.constant(added)
+    constant = None if added is None else reader.constant(added)
     return added is not None and (constant is None or constant.size > 0)
 
 
-def _step(editor: Editor, node: NodeProto, tensor: str) -> str:
+def _step(reader: Reader, node: NodeProto, tensor: str) -> str:
     """Return the operator by which a node passes noise of a tensor on, "" where it does not."""
     if is_psb(node):
         adds = addend(node) == tensor and attribute(node, "activation", "none") == "none"
         return "Add" if adds else ""
-    return str(node.op_type) if _passes(editor, node, tensor) else ""
+    return str(node.op_type) if _passes(reader, node, tensor) else ""
 
 
-def _passes(editor: Editor, node: NodeProto, tensor: str) -> bool:
+def _passes(reader: Reader, node: NodeProto, tensor: str) -> bool:
     """Tell whether a node passes noise of a tensor on without a switch."""
     if domain_of(node.domain):
         return False
     if node.op_type in _FACTORS:
         others = [name for name in node.input if name != tensor]
-        return all(editor.constant(name) is not None for name in others) and bool(others)
+        return all(reader.constant(name) is not None for name in others) and bool(others)
     return node.op_type in _THROUGH and tensor in node.input

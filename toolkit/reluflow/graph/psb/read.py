@@ -15,9 +15,10 @@ from reluflow.graph.proto.own_domain import PSB_CONV, PSB_MATMUL
 from reluflow.graph.rewrite.affine import BATCH_NORM, read_batch_norm
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import explicit_window
-from reluflow.graph.rewrite.edit import Editor, attribute
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import F64, Linear, read_linear
 from reluflow.graph.rewrite.n_bits import MATMUL_N_BITS, read_n_bits
+from reluflow.graph.rewrite.reader import attribute
 
 _RANKS = (3, 4)
 """Axes of a convolution's weights and input, with one or two spatial ones: what PsbConv runs."""

@@ -7,21 +7,23 @@ from pathlib import Path
 
 from onnx import NodeProto
 
-from reluflow.errors import ModelError, OptionError
 from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
-from reluflow.graph.psb.input_defaults import without_input_defaults
-from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, is_psb
+from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions
 from reluflow.graph.psb.options import PsbOptions
-from reluflow.graph.psb.read import fuse_activation, multiplies, read_multiply
+from reluflow.graph.psb.plan import PsbPlan, check_source, prepare, read_or_exclude
+from reluflow.graph.psb.read import fuse_activation, multiplies
 from reluflow.graph.psb.write import PsbWriter
-from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused
-from reluflow.graph.rewrite.edit import Editor, name_of
-from reluflow.graph.rewrite.fold_batchnorm import Folded, fold_batchnorm
-from reluflow.graph.rewrite.opset.raise_opset import with_opset
-from reluflow.graph.rewrite.prune import prune
+from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.fold_batchnorm import Folded
+from reluflow.graph.rewrite.prune import prune_weights
+from reluflow.graph.rewrite.reader import name_of
+
+_Done = list[tuple[str, str, str, tuple[str, ...]]]
+"""Output, input, operator and merged nodes of what was converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +44,23 @@ class ConvertedNode:
 
 
 @dataclass(frozen=True, slots=True)
-class PsbResult:
-    """A converted model, and what was done to it.
+class PsbChanges:
+    """What a conversion did; of `to_psb`.
 
     Attributes:
-        model: the new model, with the inputs `samples` and `seed`, which have defaults unless
-            the options say otherwise.
-        samples: name of the input for the number of samples; 0: nearest mode.
-        seed: name of the input for the seed.
         converted: in graph order.
-        refused: operators with weights that were left alone, with the reason.
         folded: batch normalisation and its like, folded before.
         successions: pairs of stochastic multiplications without a switch between.
-        notes: sentences on what else had to be done.
-        floats: the model in floating point that was converted: folded and raised, not pruned.
     """
 
-    model: Model
-    samples: str
-    seed: str
     converted: tuple[ConvertedNode, ...]
-    refused: tuple[Refused, ...]
     folded: tuple[Folded, ...]
     successions: tuple[Succession, ...]
-    notes: tuple[str, ...]
-    floats: Model
 
 
-def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
+def to_psb(
+    source: Model | Rewritten[PsbPlan], options: PsbOptions | None = None
+) -> Rewritten[PsbChanges]:
     """Convert a model's linear operators to PSB operators of domain `ai.reluflow`.
 
     Batch normalisation is folded first, weights are pruned on request, then Conv (1-D, 2-D),
@@ -79,11 +70,13 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
     opset 13 or IR version 8 are raised to them.
 
     Args:
-        model: the float model, not changed.
+        source: the float model, or the plan of it that `plan_psb` made; not changed.
         options: settings; the defaults store 9 bits per weight.
 
     Returns:
-        The converted model and the lists of what was done and what was not.
+        The converted model with the inputs `samples` and `seed` (see `psb_inputs`), what was
+        done, and the operators with weights that were left alone; the given model where none
+        could be converted.
 
     Raises:
         ModelError: the model is converted already, its opset cannot be raised, or what was made
@@ -97,65 +90,55 @@ def to_psb(model: Model, options: PsbOptions | None = None) -> PsbResult:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> result = to_psb(load(proto))
-        >>> result.converted[0].psb.activation, result.model.n_nodes, result.refused
+        >>> result.done.converted[0].psb.activation, result.model.n_nodes, result.refused
         ('relu', 1, ())
 
     Reference: thesis 4.2; docs/spec.md, section 7; docs/psb-ops.md.
     """
     options = options or PsbOptions()
-    _check(model, options)
-    fold = fold_batchnorm(model)
-    ready = floats = with_opset(fold.model)
+    notes: tuple[str, ...] = ()
+    if isinstance(source, Model):
+        check_source(source, options)
+        given, editor = source, Editor(source)
+        folded = prepare(editor)
+    else:
+        given, notes, editor = source.done.given, source.notes, Editor(source.model)
+        folded = source.done.folded
+    done, refused = encode_all(editor, options)
+    if not done:  # nothing to sample: the model stays what it was
+        return Rewritten(given, PsbChanges((), (), ()), refused)
+    result = editor.finish((), refused)
+    model = result.model
+    check_model(model._proto, [model.base_dir or Path()], "the converted model")
+    psb = {node.output: node for node in find_psb(model)}
+    converted = tuple(ConvertedNode(psb[made], x, was, merged) for made, x, was, merged in done)
+    changes = PsbChanges(converted, folded, find_successions(model))
+    return Rewritten(model, changes, refused, (*notes, *result.notes))
+
+
+def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refused, ...]]:
+    """Prune and convert a model on its editor, folded and raised before.
+
+    Returns:
+        Of each operator its output, the tensor that it multiplies, what it was and the nodes
+        that it took over; and the operators that were left alone.
+    """
     if options.prune:
-        ready = prune(
-            ready, options.prune, scope=options.prune_scope, exclude=options.exclude
-        ).model
-    editor = Editor(ready)
+        prune_weights(editor, options.prune, options.prune_scope, options.exclude)
+        editor.commit()
     writer = PsbWriter(editor, options)
     done, refused = _convert(editor, writer, options)
-    names = (writer.samples, writer.seed)
-    if not done:  # nothing to sample: the model stays what it was
-        return PsbResult(model, *names, (), tuple(refused), (), (), (), model)
+    if not done:
+        return [], tuple(refused)
     fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
-    result = editor.finish()
     if not options.input_defaults:
-        result = without_input_defaults(result)
-    check_model(result._proto, [result.base_dir or Path()], "the converted model")
-    psb = {node.output: node for node in find_psb(result)}
-    converted = []
+        editor.drop_defaults((writer.samples, writer.seed))
+    now = []
     for output, x, was, merged in done:
-        now, added = fused.get(output, (output, ()))
-        converted.append(ConvertedNode(psb[now], x, was, merged + added))
-    return PsbResult(
-        result,
-        *names,
-        tuple(converted),
-        tuple(refused),
-        fold.folded,
-        find_successions(result),
-        result.notes[len(model.notes) :],
-        floats,
-    )
-
-
-def _check(model: Model, options: PsbOptions) -> None:
-    nodes = model._proto.graph.node
-    if any(map(is_psb, nodes)):
-        raise ModelError(
-            f"model {str(model.path or '<memory>')!r} holds PSB operators already; "
-            "give the float model that it was made from."
-        )
-    known = {name_of(node) for node in nodes}
-    for name in options.exclude:
-        if name not in known:
-            raise OptionError(
-                f"exclude names {name!r}, which is no node of the model's main graph; give the "
-                "name of one."
-            )
-
-
-_Done = list[tuple[str, str, str, tuple[str, ...]]]
+        made, added = fused.get(output, (output, ()))
+        now.append((made, x, was, merged + added))
+    return now, tuple(refused)
 
 
 def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_Done, list[Refused]]:
@@ -166,8 +149,7 @@ def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_D
         if not multiplies(node):
             continue
         name, op = name_of(node), node.op_type
-        excluded = name in options.exclude
-        found = EXCLUDED if excluded else read_multiply(editor, node, options.norms)
+        found = read_or_exclude(editor, node, options)
         if isinstance(found, Reason):
             editor.forget()
             refused.append(Refused(name, op, found.text))

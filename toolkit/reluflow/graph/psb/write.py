@@ -12,7 +12,8 @@ from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, OWN_DOMA
 from reluflow.graph.psb.function import MIN_IR, psb_functions
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import Multiply
-from reluflow.graph.rewrite.edit import Editor, copy_documentation, name_of
+from reluflow.graph.rewrite.edit import Editor, copy_documentation
+from reluflow.graph.rewrite.reader import name_of
 from reluflow.psb import encode, pack
 
 _AT_ONCE = 2**21

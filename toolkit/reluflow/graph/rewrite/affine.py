@@ -17,7 +17,8 @@ from reluflow.graph.proto.versions import (
     NUMPY_BROADCASTING,
 )
 from reluflow.graph.rewrite.contract import Reason
-from reluflow.graph.rewrite.edit import Editor, attribute
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute
 
 F64 = NDArray[np.float64]
 BATCH_NORM = "BatchNormalization"

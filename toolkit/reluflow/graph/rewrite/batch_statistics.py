@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from onnx import NodeProto, helper
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
-from reluflow.graph.rewrite.contract import Reason, Refused
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of
 
 _TRAINING_MODE_FROM_OPSET = 14
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatisticsResult:
-    """A model whose batch normalisation uses the statistics asked for.
-
-    Attributes:
-        model: the new model; names of tensors are kept.
-        changed: names of the nodes that were changed, Dropout among them.
-        refused: nodes that stay as they are, with the reason.
-    """
-
-    model: Model
-    changed: tuple[str, ...]
-    refused: tuple[Refused, ...]
-
-
-def use_batch_statistics(model: Model, wanted: bool | None = True) -> BatchStatisticsResult:
+def use_batch_statistics(model: Model, wanted: bool | None = True) -> Rewritten[tuple[str, ...]]:
     """Let BatchNormalization of the main graph use the statistics of the batch, or not.
 
     y = scale (x - m) / sqrt(v + epsilon) + B with m, v of the batch (`training_mode` 1, what a
@@ -43,12 +27,13 @@ def use_batch_statistics(model: Model, wanted: bool | None = True) -> BatchStati
             batch normalisation as it is.
 
     Returns:
-        The new model, and what was changed.
+        The new model, with the names of tensors kept, and the names of the nodes that were
+        changed, Dropout among them.
 
     Example:
         >>> from reluflow.graph import load
         >>> result = use_batch_statistics(load("models/fashion_resnet8_bn_after_add.onnx"))
-        >>> len(result.changed) > 0, result.refused
+        >>> len(result.done) > 0, result.refused
         (True, ())
     """
     editor = Editor(model)
@@ -70,7 +55,7 @@ def use_batch_statistics(model: Model, wanted: bool | None = True) -> BatchStati
             continue
         _set_mode(editor, node, wanted)
         changed.append(name_of(node))
-    return BatchStatisticsResult(editor.finish(), tuple(changed), tuple(refused))
+    return editor.finish(tuple(changed), refused)
 
 
 def _obstacle(editor: Editor, node: NodeProto, wanted: bool) -> Reason | None:

@@ -1,4 +1,4 @@
-"""What every rewrite requires and ensures, and what it says of a node that it left alone.
+"""What every rewrite requires and ensures, and the one record that it returns.
 
 A rewrite requires a checked `Model`. It ensures that
 
@@ -10,12 +10,17 @@ A rewrite requires a checked `Model`. It ensures that
   that no model could make right, and for models that nothing can be made of.
 
 On an `Editor` a rewrite is a step: a function that returns what it did and what it refused.
-Steps that follow each other on one editor share its copy.
+Steps that follow each other on one editor share its copy; `Editor.finish` makes the record.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reluflow.graph.proto.model import Model
+
+Done = TypeVar("Done", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +53,20 @@ class Refused:
     node: str
     op: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten(Generic[Done]):
+    """A new model, and what was done to make it; of `to_psb` and all other rewrites.
+
+    Attributes:
+        model: the new model.
+        done: what the rewrite did; each rewrite says what it holds.
+        refused: what was left alone, with the reason.
+        notes: sentences on what else changed; the new model's own notes end with them.
+    """
+
+    model: Model
+    done: Done
+    refused: tuple[Refused, ...] = ()
+    notes: tuple[str, ...] = ()

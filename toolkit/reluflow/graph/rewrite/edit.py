@@ -1,34 +1,28 @@
-"""A main graph while it is rewritten: who makes a tensor, who reads it, what is constant."""
+"""A main graph while it is rewritten."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
 from reluflow.graph.proto.copy import copy_proto
-from reluflow.graph.proto.external import graphs_of, read_tensor
-from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
-from reluflow.graph.view.growth import MAX_COMPUTED
-from reluflow.graph.view.index import Node, TensorType
+from reluflow.graph.rewrite.contract import Refused, Rewritten
+from reluflow.graph.rewrite.reader import Reader, reads
 from reluflow.graph.view.nesting import NameMaker
-from reluflow.graph.view.rules import RULES, apply_rule, filled
-from reluflow.graph.view.structure import build_structure
 
-_DEPTH = 16
 _CAPTURES_FROM_IR = 4
 _SHOWN = 8
-_Evaluated = dict[tuple[str, int], np.ndarray | None]
-"""Values by tensor and by how many nodes more were followed."""
+_Done = TypeVar("_Done")
 
 
-class Editor:
+class Editor(Reader):
     """A copy of a model whose local functions are inlined; PSB operators stay calls.
 
     Initializers count as constants also where they are listed as graph inputs. A rewrite that
@@ -36,103 +30,29 @@ class Editor:
     replaced it would replace a part only of what it was, and says so in a note. Constants that
     hold the same numbers are stored once.
 
+    Steps share one editor: `commit` between two of them lets the next see the model as if it
+    had been loaded anew, without a copy.
+
     Attributes:
         proto: the copy.
         base_dir: folder of external data.
-        nodes: of the main graph, in order; `finish` writes them back.
+        notes: those of the given model and of the steps so far.
+        nodes: of the main graph, in order; `commit` and `finish` write them back.
     """
 
     def __init__(self, model: Model) -> None:
         inline = any(f.domain != OWN_DOMAIN for f in model._proto.functions)
-        self.proto = copy_proto(model, inline, keep_domain=OWN_DOMAIN)
-        self.base_dir = model.base_dir
+        super().__init__(copy_proto(model, inline, keep_domain=OWN_DOMAIN), model.base_dir)
         self.notes = model.notes
-        self.nodes = list(self.proto.graph.node)
+        self._notes_before = len(model.notes)
+
+    def reload(self) -> None:
+        """Index the copy anew, after a step that has changed it as a whole."""
+        super().reload()
         self.names = NameMaker(self.proto)
-        self._given = {t.name: t for t in self.proto.graph.initializer}
         self._defaults = {value.name for value in self.proto.graph.input} & self._given.keys()
-        self._read: set[str] = set()
         self._used: set[str] = set()
         self._stored: dict[bytes, str] = {}
-        self._outputs = {value.name for value in self.proto.graph.output}
-        self._producers: dict[str, NodeProto] = {}
-        self._readers: dict[str, list[NodeProto]] = {}
-        for node in self.nodes:
-            self._enter(node)
-
-    @property
-    def opset(self) -> int:
-        """Version of ONNX's own operators."""
-        found = (e.version for e in self.proto.opset_import if not domain_of(e.domain))
-        return next(found, 1)
-
-    @cached_property
-    def types(self) -> dict[str, TensorType]:
-        """Types of the main graph's tensors as they were before the rewrite."""
-        return build_structure(self.proto, self.base_dir).main.types
-
-    def rank(self, tensor: str) -> int | None:
-        """Return the number of axes of a tensor, None where the graph does not tell."""
-        known = self.types.get(tensor)
-        return None if known is None or known.shape is None else len(known.shape)
-
-    def producer(self, tensor: str) -> NodeProto | None:
-        """Return the node of the main graph that makes a tensor."""
-        return self._producers.get(tensor)
-
-    def readers(self, tensor: str) -> list[NodeProto]:
-        """Return the nodes of the main graph that read a tensor, themselves or in a subgraph."""
-        return self._readers.get(tensor, [])
-
-    def is_output(self, tensor: str) -> bool:
-        """Tell whether a tensor is an output of the model."""
-        return tensor in self._outputs
-
-    def sole_reader(self, tensor: str) -> NodeProto | None:
-        """Return the one node that reads a tensor, once, None where others see it too."""
-        readers = self.readers(tensor)
-        if len(readers) != 1 or self.is_output(tensor):
-            return None
-        return readers[0] if list(_reads(readers[0])).count(tensor) == 1 else None
-
-    def constant(self, tensor: str, depth: int = _DEPTH) -> np.ndarray | None:
-        """Return a tensor's value where the graph alone decides it, at any size."""
-        return self._evaluate(tensor, depth, {})
-
-    def _evaluate(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
-        """Evaluate a tensor; what several nodes read is made once only."""
-        key = (tensor, depth)
-        if key not in known:
-            known[key] = self._evaluate_anew(tensor, depth, known)
-        return known[key]
-
-    def _evaluate_anew(self, tensor: str, depth: int, known: _Evaluated) -> np.ndarray | None:
-        if tensor in self._given:
-            self._read.add(tensor)
-            return read_tensor(self._given[tensor], self.base_dir)
-        node = self._producers.get(tensor)
-        if node is None or domain_of(node.domain) or depth == 0:
-            return None
-        if node.op_type == "Constant":
-            return self._constant_node(node)
-        if node.op_type not in RULES or node.output[0] != tensor:
-            return None
-        values = [self._evaluate(name, depth - 1, known) if name else None for name in node.input]
-        if any(name and value is None for name, value in zip(node.input, values, strict=True)):
-            return None
-        if node.op_type == "ConstantOfShape":
-            return filled(Node.made(node), values, limit=MAX_COMPUTED)
-        return apply_rule(Node.made(node), values)
-
-    def _constant_node(self, node: NodeProto) -> np.ndarray | None:
-        for attribute in node.attribute:
-            if attribute.name == "value":
-                return read_tensor(attribute.t, self.base_dir)
-            if attribute.name in ("value_float", "value_floats"):
-                return np.asarray(helper.get_attribute_value(attribute), np.float32)
-            if attribute.name in ("value_int", "value_ints"):
-                return np.asarray(helper.get_attribute_value(attribute), np.int64)
-        return None
 
     def fresh(self, stem: str, what: str) -> str:
         """Return a tensor name that the model does not have yet."""
@@ -179,7 +99,7 @@ class Editor:
 
     def set_input(self, node: NodeProto, position: int, tensor: str) -> None:
         """Make a node read another tensor; constants that nobody reads any more go."""
-        before = set(_reads(node))
+        before = set(reads(node))
         while len(node.input) <= position:
             node.input.append("")
         node.input[position] = tensor
@@ -224,6 +144,11 @@ class Editor:
         self.proto.graph.input.append(value)
         return free
 
+    def drop_defaults(self, names: Iterable[str]) -> None:
+        """Let inputs of the model be without the values that they have by default."""
+        for name in names:
+            self._given.pop(name, None)
+
     def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
         """Write down type and shape of a tensor where the model does not tell them."""
         described = [*self.proto.graph.value_info, *self.proto.graph.output]
@@ -252,8 +177,23 @@ class Editor:
         """Note that the constants read since the last call changed nothing."""
         self._read.clear()
 
-    def finish(self) -> Model:
-        """Return the rewritten model."""
+    def finish(self, done: _Done, refused: Iterable[Refused] = ()) -> Rewritten[_Done]:
+        """Return the rewritten model with what was done and what was not.
+
+        Args:
+            done: what the steps did.
+            refused: what they left alone.
+        """
+        self._write()
+        model = Model(self.proto, base_dir=self.base_dir, notes=self.notes)
+        return Rewritten(model, done, tuple(refused), self.notes[self._notes_before :])
+
+    def commit(self) -> None:
+        """End a step: what it did is written, and the next one reads types and names anew."""
+        self._write()
+        self.reload()
+
+    def _write(self) -> None:
         self._fix_defaults()
         graph = self.proto.graph
         copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
@@ -264,7 +204,6 @@ class Editor:
         made = {name for node in copies for name in node.output}
         known = made | {value.name for value in graph.input}
         _keep(graph.value_info, [value.name in known for value in graph.value_info])
-        return Model(self.proto, base_dir=self.base_dir, notes=self.notes)
 
     def _fix_defaults(self) -> None:
         """Take defaults that a rewrite has used from the inputs; old versions must list them."""
@@ -284,17 +223,12 @@ class Editor:
     def _place(self, node: NodeProto) -> int:
         return next(i for i, other in enumerate(self.nodes) if other is node)
 
-    def _enter(self, node: NodeProto) -> None:
-        self._producers.update((name, node) for name in node.output if name)
-        for name in dict.fromkeys(_reads(node)):
-            self._readers.setdefault(name, []).append(node)
-
     def _leave(self, node: NodeProto) -> set[str]:
         """Forget a node; return what it read."""
         for name in node.output:
             if self._producers.get(name) is node:
                 del self._producers[name]
-        read = set(_reads(node))
+        read = set(reads(node))
         for name in read:
             self._forget_reader(name, node)
         return read
@@ -303,7 +237,7 @@ class Editor:
         self._readers[tensor] = [other for other in self._readers[tensor] if other is not node]
 
     def _reindex(self, node: NodeProto, before: set[str]) -> None:
-        now = set(_reads(node))
+        now = set(reads(node))
         for name in before - now:
             self._forget_reader(name, node)
         for name in now - before:
@@ -323,20 +257,6 @@ class Editor:
             elif node is not None and not any(map(self.readers, node.output)):
                 if self.constant(name) is not None:
                     self.remove(node)
-
-
-def _reads(node: NodeProto) -> Iterator[str]:
-    """Yield the tensors that a node reads, those that its subgraphs take from outside too."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in graphs_of(attribute):
-            yield from _graph_reads(graph)
-
-
-def _graph_reads(graph: GraphProto) -> Iterator[str]:
-    for node in graph.node:
-        yield from _reads(node)
-    yield from (value.name for value in graph.output)
 
 
 def _keep(field: object, flags: list[bool]) -> None:
@@ -363,17 +283,3 @@ def copy_documentation(source: NodeProto, node: NodeProto) -> None:
 def _digest(array: np.ndarray) -> bytes:
     head = f"{array.dtype}{array.shape}".encode()
     return hashlib.sha256(head + array.tobytes()).digest()
-
-
-def name_of(node: NodeProto) -> str:
-    """Return a node's name, else its first output's."""
-    return node.name or next(filter(None, node.output), node.op_type)
-
-
-def attribute(node: NodeProto, name: str, default: object = None) -> object:
-    """Return the value of an attribute, text as str."""
-    for entry in node.attribute:
-        if entry.name == name:
-            value = helper.get_attribute_value(entry)
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return default

@@ -17,8 +17,8 @@ from reluflow.graph.rewrite.affine import (
     read_arithmetic,
     read_batch_norm,
 )
-from reluflow.graph.rewrite.contract import Reason, Refused
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import (
     CONVS,
     F64,
@@ -29,6 +29,7 @@ from reluflow.graph.rewrite.linear import (
     write_linear,
 )
 from reluflow.graph.rewrite.no_ops import skip_ahead, skip_back
+from reluflow.graph.rewrite.reader import attribute, name_of
 
 _SCALE_AND_B = slice(1, 3)
 """Inputs of BatchNormalization that an affine map behind it changes; the statistics stay."""
@@ -50,24 +51,7 @@ class Folded:
     into: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FoldResult:
-    """A model with less batch normalisation, and what was done to it.
-
-    Attributes:
-        model: the new model; IR version, opset and the names of its outputs are kept.
-        folded: nodes that went, in graph order.
-        refused: every BatchNormalization that stays, with the reason.
-        notes: sentences on what else changed: inputs with defaults that are constants now.
-    """
-
-    model: Model
-    folded: tuple[Folded, ...]
-    refused: tuple[Refused, ...]
-    notes: tuple[str, ...] = ()
-
-
-def fold_batchnorm(model: Model) -> FoldResult:
+def fold_batchnorm(model: Model) -> Rewritten[tuple[Folded, ...]]:
     """Fold batch normalisation into neighbouring linear operators.
 
     y = a (W x + c) + b becomes y = (a W) x + (a c + b), with a = scale / sqrt(variance + epsilon)
@@ -84,7 +68,9 @@ def fold_batchnorm(model: Model) -> FoldResult:
         model: the model, not changed.
 
     Returns:
-        The new model, what was folded, and what was not with the reason.
+        The new model with the nodes that went, in graph order, and every BatchNormalization
+        that stays with the reason. IR version, opset and the names of outputs are kept; notes
+        tell of inputs with defaults that are constants now.
 
     Example:
         >>> import onnx.parser
@@ -94,12 +80,17 @@ def fold_batchnorm(model: Model) -> FoldResult:
         ...       float[2] s = {2,2}, float[2] b = {1,1}, float[2] m = {0,0}, float[2] v = {1,1}>
         ...     { h = Gemm(x, w) y = BatchNormalization(h, s, b, m, v) }''')
         >>> result = fold_batchnorm(load(proto))
-        >>> result.model.n_nodes, result.folded[0].op, result.refused
+        >>> result.model.n_nodes, result.done[0].op, result.refused
         (1, 'BatchNormalization', ())
 
     Reference: thesis 4.2.3; docs/spec.md, section 7, BN folding first.
     """
     editor = Editor(model)
+    return editor.finish(*fold_norms(editor))
+
+
+def fold_norms(editor: Editor) -> tuple[tuple[Folded, ...], tuple[Refused, ...]]:
+    """Fold batch normalisation of a model on its editor, as `fold_batchnorm` does."""
     order = {id(node): number for number, node in enumerate(editor.nodes)}
     found: list[tuple[int, Folded | Refused]] = []
     left: list[tuple[NodeProto, Reason]] = []
@@ -118,13 +109,8 @@ def fold_batchnorm(model: Model) -> FoldResult:
         found.append((order[id(node)], record))
     records = [record for _, record in sorted(found, key=lambda pair: pair[0])]
     records += _in_subgraphs(editor)
-    result = editor.finish()
-    return FoldResult(
-        result,
-        tuple(r for r in records if isinstance(r, Folded)),
-        tuple(r for r in records if isinstance(r, Refused)),
-        result.notes[len(model.notes) :],
-    )
+    folded = tuple(r for r in records if isinstance(r, Folded))
+    return folded, tuple(r for r in records if isinstance(r, Refused))
 
 
 def _close(editor: Editor, record: Folded | Refused | None) -> None:

@@ -13,7 +13,8 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.versions import NUMPY_BROADCASTING
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import conv_fault
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of
 
 F64 = NDArray[np.float64]
 CONVS = ("Conv", "ConvTranspose")

@@ -7,8 +7,9 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.rewrite.contract import Reason
-from reluflow.graph.rewrite.edit import Editor, attribute
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import F64
+from reluflow.graph.rewrite.reader import attribute
 
 MATMUL_N_BITS = "MatMulNBits"
 _ATTRIBUTES = (("N", 0), ("K", 0), ("block_size", 0), ("bits", 4))

@@ -9,7 +9,8 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.versions import NO_IS_TEST
-from reluflow.graph.rewrite.edit import Editor, attribute
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute
 
 _FAR = 16
 """Nodes looked through: a guard against long chains."""

@@ -12,7 +12,7 @@ from reluflow.errors import ModelError
 from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import graphs_of, read_tensor
 from reluflow.graph.proto.model import Model
-from reluflow.graph.rewrite.edit import name_of
+from reluflow.graph.rewrite.reader import name_of
 
 AttributeValue = int | float | str | np.ndarray | tuple[int, ...] | tuple[float, ...]
 

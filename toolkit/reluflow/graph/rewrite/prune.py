@@ -9,9 +9,10 @@ import numpy as np
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
-from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused
-from reluflow.graph.rewrite.edit import Editor, name_of
+from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused, Rewritten
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import LINEAR_OPS, Linear, read_linear
+from reluflow.graph.rewrite.reader import name_of
 from reluflow.psb import magnitude_mask
 
 
@@ -32,24 +33,9 @@ class Pruned:
     zeros: int
 
 
-@dataclass(frozen=True, slots=True)
-class PruneResult:
-    """A pruned model, and what was done to it.
-
-    Attributes:
-        model: the new model.
-        pruned: linear operators in graph order; those that share weights each count them.
-        refused: linear operators whose weights are not constant, with the reason.
-    """
-
-    model: Model
-    pruned: tuple[Pruned, ...]
-    refused: tuple[Refused, ...]
-
-
 def prune(
     model: Model, share: float, *, scope: str = "tensor", exclude: Collection[str] = ()
-) -> PruneResult:
+) -> Rewritten[tuple[Pruned, ...]]:
     """Set the weights closest to zero to zero.
 
     Weights of Conv, ConvTranspose, Gemm and MatMul in the main graph are pruned, biases are
@@ -62,7 +48,8 @@ def prune(
         exclude: names of nodes to leave alone.
 
     Returns:
-        The new model, and what each operator has left.
+        The new model with what each linear operator has left, in graph order; those that share
+        weights each count them. Refused are those whose weights are not constant.
 
     Raises:
         OptionError: share or scope is not accepted.
@@ -73,13 +60,20 @@ def prune(
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
-        >>> done = prune(load(proto), 0.5)
-        >>> [(layer.zeros, layer.weights) for layer in done.pruned]
+        >>> result = prune(load(proto), 0.5)
+        >>> [(layer.zeros, layer.weights) for layer in result.done]
         [(2, 4)]
 
     Reference: thesis 4.2.4; docs/spec.md, section 7.
     """
     editor = Editor(model)
+    return editor.finish(*prune_weights(editor, share, scope, exclude))
+
+
+def prune_weights(
+    editor: Editor, share: float, scope: str, exclude: Collection[str]
+) -> tuple[tuple[Pruned, ...], tuple[Refused, ...]]:
+    """Prune a model on its editor, as `prune` does."""
     found: list[Linear] = []
     refused: list[Refused] = []
     for node in editor.nodes:
@@ -108,7 +102,7 @@ def prune(
         Pruned(name_of(linear.node), linear.op, linear.weight.size, zeros[id(linear)])
         for linear in found
     )
-    return PruneResult(editor.finish(), pruned, tuple(refused))
+    return pruned, tuple(refused)
 
 
 def _write(editor: Editor, group: list[Linear], weight: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import read_tensor, walk_graphs
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
-from reluflow.graph.rewrite.contract import Reason, Refused
+from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 _SHOWN = 8
@@ -44,22 +44,9 @@ class WeightInput:
         return f"{self.dtype} {list(self.shape)}"
 
 
-@dataclass(frozen=True, slots=True)
-class WeightInputsResult:
-    """A model that wants its weights, and what was done to it.
-
-    Attributes:
-        model: the new model; nodes, outputs and all names are kept.
-        weights: the new inputs, in the order of the file.
-        refused: initializers that stay, with the reason.
-    """
-
-    model: Model
-    weights: tuple[WeightInput, ...]
-    refused: tuple[Refused, ...]
-
-
-def weights_as_inputs(model: Model, names: Collection[str] | None = None) -> WeightInputsResult:
+def weights_as_inputs(
+    model: Model, names: Collection[str] | None = None
+) -> Rewritten[tuple[WeightInput, ...]]:
     """Turn weights into inputs of the graph, so that one session serves every training step.
 
     By default all floating-point initializers of the main graph that have an axis and a
@@ -71,7 +58,8 @@ def weights_as_inputs(model: Model, names: Collection[str] | None = None) -> Wei
         names: the initializers to take instead; scalars may be among them.
 
     Returns:
-        The new model, its weights and what was left alone.
+        The new model, whose nodes, outputs and names are those of the old one, with the new
+        inputs in the order of the file, and the initializers that stay.
 
     Raises:
         OptionError: a name that is no floating-point initializer of the main graph.
@@ -103,7 +91,7 @@ def weights_as_inputs(model: Model, names: Collection[str] | None = None) -> Wei
         for t in taken
     )
     new = Model(proto, base_dir=model.base_dir, notes=model.notes)
-    return WeightInputsResult(new, weights, tuple(refused))
+    return Rewritten(new, weights, tuple(refused))
 
 
 def read_weights(model: Model, names: Collection[str] | None = None) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from onnx import ModelProto
 
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.sites.find import locate
 from reluflow.graph.view.structure import walk_nodes
 
@@ -15,7 +16,7 @@ PREFIX = "reluflow."
 """Start of every key written."""
 
 
-def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
+def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Rewritten[tuple[str, ...]]:
     """Write per-site metrics to the site's node; nothing else changes.
 
     A node of a local function stands for one site per call: there the site's scope comes
@@ -26,7 +27,8 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
         metrics: `SwitchSite.name` -> key -> text.
 
     Returns:
-        A copy of the model with metadata keys such as "reluflow.entropy_bits".
+        A copy of the model with metadata keys such as "reluflow.entropy_bits", and the names of
+        the sites that have them.
 
     Raises:
         OptionError: a name that is no site of the model.
@@ -37,8 +39,8 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
         >>> proto = onnx.parser.parse_model('''<ir_version: 10, opset_import: ["" : 21]>
         ...     g (float[N,4] x) => (float[N,4] y) { [act] y = Relu(x) }''')
         >>> noted = annotate(load(proto), {"act": {"entropy_bits": "2.5"}})
-        >>> noted.n_nodes
-        1
+        >>> noted.model.n_nodes, noted.done
+        (1, ('act',))
     """
     known = {located.site.name: located for located in locate(model)}
     unknown = sorted(set(metrics) - set(known))
@@ -50,14 +52,16 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Model:
     proto = ModelProto()
     proto.CopyFrom(model._proto)
     nodes = list(walk_nodes(proto))
+    noted = []
     for name, values in metrics.items():
         located = known[name]
         if located.node.tag < 0:
             continue
+        noted.append(name)
         node = nodes[located.node.tag]
         start = PREFIX + (f"{located.site.scope}." if located.node.in_function else "")
         entries = {entry.key: entry for entry in node.metadata_props}
         for key, value in values.items():
             entry = entries.get(start + key) or node.metadata_props.add()
             entry.key, entry.value = start + key, value
-    return Model(proto, base_dir=model.base_dir, notes=model.notes)
+    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), tuple(noted))

@@ -9,6 +9,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.rewrite.contract import Refused, Rewritten
 from reluflow.graph.taps.tap import Tap
 from reluflow.graph.view.nesting import NameMaker
 
@@ -31,22 +32,9 @@ class HashedTap:
     nonfinite: str
 
 
-@dataclass(frozen=True, slots=True)
-class HashTapsResult:
-    """A model that hashes, and which taps it hashes; of `hash_taps`.
-
-    Attributes:
-        model: the rewritten model; it needs the native library to run.
-        hashed: one entry per tap, None where the tap stays as it is (no float32 tensor).
-    """
-
-    model: Model
-    hashed: tuple[HashedTap | None, ...]
-
-
 def hash_taps(
     model: Model, taps: Sequence[Tap], *, keep: Collection[str], seed: int
-) -> HashTapsResult:
+) -> Rewritten[tuple[HashedTap | None, ...]]:
     """Put a PatternHash behind every float32 tap, so that 16 bytes per sample leave the session.
 
     Args:
@@ -56,14 +44,15 @@ def hash_taps(
         seed: of the random words, an unsigned 64-bit number.
 
     Returns:
-        The rewritten model and the outputs of each hashed tap.
+        The rewritten model, which needs the native library to run, with one entry for each tap:
+        its outputs, or None where it stays as it is.
 
     Example:
         >>> from reluflow.graph import find_sites, load, tap
         >>> model = load("models/fashion_resnet8.onnx")
         >>> tapped = tap(model, find_sites(model)[:1])
-        >>> done = hash_taps(tapped.model, tapped.taps, keep=model.outputs, seed=0)
-        >>> done.hashed[0].keys in done.model.outputs
+        >>> result = hash_taps(tapped.model, tapped.done, keep=model.outputs, seed=0)
+        >>> result.done[0].keys in result.model.outputs
         True
 
     Reference: docs/spec.md, section 2, default hash.
@@ -88,7 +77,12 @@ def hash_taps(
     proto.graph.output.extend(map(ValueInfoProto.FromString, kept))
     if any(hashed) and all(entry.domain != OWN_DOMAIN for entry in proto.opset_import):
         proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, _VERSION))
-    return HashTapsResult(Model(proto, base_dir=model.base_dir, notes=model.notes), hashed)
+    refused = tuple(
+        Refused(tap.site.name, tap.site.op, "its tensor is not float32 or of unknown rank")
+        for tap, found in zip(taps, hashed, strict=True)
+        if found is None
+    )
+    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), hashed, refused)
 
 
 def _signed(seed: int) -> int:

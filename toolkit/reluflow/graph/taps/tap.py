@@ -12,6 +12,7 @@ from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.versions import CAST_TO_NUMBER
+from reluflow.graph.rewrite.contract import Refused, Rewritten
 from reluflow.graph.sites.find import Located, locate
 from reluflow.graph.sites.site import SwitchSite
 from reluflow.graph.view.nesting import NameMaker, Wanted, carry_out, loop_depth, steps
@@ -39,22 +40,9 @@ class Tap:
     behind: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TapResult:
-    """A tapped model, and what was done to it; of `tap`.
-
-    Attributes:
-        model: the model with one more output for each pre-activation, after its own outputs.
-        taps: one for each site tapped, in the order asked for.
-        refused: sites that could not be tapped; `untappable` says why.
-    """
-
-    model: Model
-    taps: tuple[Tap, ...]
-    refused: tuple[SwitchSite, ...]
-
-
-def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> TapResult:
+def tap(
+    model: Model, sites: Sequence[SwitchSite], *, behind: bool = False
+) -> Rewritten[tuple[Tap, ...]]:
     """Make the pre-activations of some sites outputs of a copy of the model.
 
     Taps deliver float32 or float64: other types are cast, which keeps every comparison with
@@ -70,7 +58,8 @@ def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> T
             and +infinity stay visible; -infinity does not.
 
     Returns:
-        The tapped model, the taps and the sites refused.
+        The model with one more output for each pre-activation, after its own outputs, one tap
+        for each site tapped, in the order asked for, and the sites refused by their names.
 
     Raises:
         OptionError: a site is not one of the model's.
@@ -91,7 +80,7 @@ def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> T
     known = {located.site.name: located for located in locate(model)}
     chosen = [(site, _found(known, site)) for site in sites]
     refused = tuple(
-        replace(site, untappable=site.untappable or located.site.untappable)
+        Refused(site.name, site.op, site.untappable or located.site.untappable)
         for site, located in chosen
         if site.untappable or located.site.untappable
     )
@@ -104,7 +93,7 @@ def tap(model: Model, sites: Sequence[SwitchSite], *, behind: bool = False) -> T
     tapper = _Tapper(proto)
     taps = tuple(tapper.tap(site, located, behind) for site, located in able)
     tapper.finish()
-    return TapResult(Model(proto, base_dir=model.base_dir, notes=model.notes), taps, refused)
+    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), taps, refused)
 
 
 def _check_inputs(model: Model) -> None:

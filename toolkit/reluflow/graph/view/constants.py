@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+from pathlib import Path
+
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from reluflow.graph.proto.external import elements, read_tensor
-from reluflow.graph.view.index import UNKNOWN_VALUE, Constant, Node, Scope
-from reluflow.graph.view.rules import MAX_ELEMENTS, RULES, apply_rule
+from reluflow.graph.view.growth import MAX_COMPUTED
+from reluflow.graph.view.index import UNKNOWN_VALUE, Constant, Find, Node, Scope
+from reluflow.graph.view.rules import MAX_ELEMENTS, RULES, apply_rule, filled
 
-_DEPTH = 16
+DEPTH = 16
 """Nodes on the longest way from a tensor to a constant. More find more values and take more work on
 long chains; 16 was not measured."""
+ANY_SIZE = math.inf
+"""No limit for what the graph holds, as rewrites need it."""
 
 
-def constant(scope: Scope, tensor: str, depth: int = _DEPTH) -> np.ndarray | None:
+def constant(scope: Scope, tensor: str, depth: int = DEPTH) -> np.ndarray | None:
     """Return a tensor's value where the graph alone decides it, else None.
 
     Args:
@@ -30,25 +37,21 @@ def constant(scope: Scope, tensor: str, depth: int = _DEPTH) -> np.ndarray | Non
 
 
 def _find(scope: Scope, tensor: str, depth: int) -> Constant | None:
-    """Return what a tensor is; None where that lies deeper than `depth`.
-
-    What was found is kept with its depth, and what was not with the depth that was looked at, so
-    that no answer depends on the questions before it.
-    """
     home = scope.home(tensor)
     if home is None or not tensor:
         return UNKNOWN_VALUE
-    if tensor not in home.constants and home.looked.get(tensor, -1) < depth:
-        found = _evaluate(home, tensor, depth)
-        if found is None:
-            home.looked[tensor] = depth
-        else:
-            home.constants[tensor] = found
-    known = home.constants.get(tensor)
-    return known if known is not None and known.depth <= depth else None
+    return home.constants.find(tensor, depth, partial(_look, home))
 
 
-def scalar(scope: Scope, tensor: str, depth: int = _DEPTH) -> float | None:
+def _look(home: Scope, tensor: str, depth: int) -> Constant | None:
+    stored = home.initializers.get(tensor)
+    if stored is not None:
+        return Constant(stored_value(stored, home.base_dir, MAX_ELEMENTS))
+    node = home.producers.get(tensor)
+    return evaluate(node, tensor, depth, partial(_find, home), home.base_dir, MAX_ELEMENTS)
+
+
+def scalar(scope: Scope, tensor: str, depth: int = DEPTH) -> float | None:
     """Return the one value that all elements of a tensor have, else None.
 
     A constant spread to the size of a tensor that only a run knows (`zeros_like`) counts.
@@ -64,7 +67,7 @@ def scalar(scope: Scope, tensor: str, depth: int = _DEPTH) -> float | None:
 
 def is_constant(scope: Scope, tensor: str) -> bool:
     """Tell whether the graph alone decides a tensor's values."""
-    return constant(scope, tensor) is not None or _spread(scope, tensor, _DEPTH) is not None
+    return constant(scope, tensor) is not None or _spread(scope, tensor, DEPTH) is not None
 
 
 def _spread(scope: Scope, tensor: str, depth: int) -> float | None:
@@ -80,45 +83,63 @@ def _spread(scope: Scope, tensor: str, depth: int) -> float | None:
     return None
 
 
-def _evaluate(home: Scope, tensor: str, depth: int) -> Constant | None:
-    """Return a tensor's value and depth; None where `depth` is too small to tell."""
-    stored = home.initializers.get(tensor)
-    if stored is not None:
-        small = elements(stored) <= MAX_ELEMENTS
-        return Constant(read_tensor(stored, home.base_dir)) if small else UNKNOWN_VALUE
-    node = home.producers.get(tensor)
+def evaluate(
+    node: Node | None, tensor: str, depth: int, find: Find, base_dir: Path | None, limit: float
+) -> Constant | None:
+    """Return what a node makes of constants; None where `depth` is too small to tell.
+
+    The one place where values of a graph are worked out; who asks says how values of other
+    tensors are found and kept, and how large they may be.
+
+    Args:
+        node: makes the tensor; None: an input does.
+        tensor: one of its outputs.
+        depth: how many nodes to follow, this one among them.
+        find: tells what the tensors are that it reads.
+        base_dir: folder of external data.
+        limit: of elements, of all that is read together and of what is made; `ANY_SIZE` leaves
+            what is made from sizes alone to a limit of its own.
+    """
     if node is None or node.domain:
         return UNKNOWN_VALUE
     if depth == 0:
         return None
     if node.op == "Constant":
-        return Constant(_constant_node(node, home), 1)
+        return Constant(constant_node(node, base_dir, limit), 1)
     if node.op not in RULES or node.outputs[0] != tensor:
         return UNKNOWN_VALUE
-    return _apply(home, node, depth)
-
-
-def _apply(home: Scope, node: Node, depth: int) -> Constant | None:
-    parts = {name: _find(home, name, depth - 1) for name in node.inputs if name}
+    parts = {name: find(name, depth - 1) for name in node.inputs if name}
     found = [part for part in parts.values() if part is not None]
     if any(part.value is None for part in found):
         return UNKNOWN_VALUE  # whatever the others are
     if len(found) < len(parts):
         return None
     values = [parts[name].value if name else None for name in node.inputs]  # type: ignore[union-attr]
-    if sum(value.size for value in values if value is not None) > MAX_ELEMENTS:
-        return UNKNOWN_VALUE
-    result = apply_rule(node, values)
-    if result is None or result.size > MAX_ELEMENTS:
+    result = _apply(node, values, limit)
+    if result is None:
         return UNKNOWN_VALUE
     return Constant(result, 1 + max((part.depth for part in found), default=0))
 
 
-def _constant_node(node: Node, home: Scope) -> np.ndarray | None:
+def _apply(node: Node, values: list[np.ndarray | None], limit: float) -> np.ndarray | None:
+    if sum(value.size for value in values if value is not None) > limit:
+        return None
+    if node.op == "ConstantOfShape" and limit > MAX_COMPUTED:
+        return filled(node, values, limit=MAX_COMPUTED)
+    result = apply_rule(node, values)
+    return result if result is None or result.size <= limit else None
+
+
+def stored_value(tensor: TensorProto, base_dir: Path | None, limit: float) -> np.ndarray | None:
+    """Return the value of an initializer, None beyond a number of elements."""
+    return read_tensor(tensor, base_dir) if elements(tensor) <= limit else None
+
+
+def constant_node(node: Node, base_dir: Path | None, limit: float) -> np.ndarray | None:
+    """Return the value of a Constant node, None for text and beyond a number of elements."""
     for attribute in node.proto.attribute:
         if attribute.name == "value":
-            small = elements(attribute.t) <= MAX_ELEMENTS
-            return read_tensor(attribute.t, home.base_dir) if small else None
+            return stored_value(attribute.t, base_dir, limit)
         if attribute.name in ("value_float", "value_floats"):
             return np.asarray(helper.get_attribute_value(attribute), np.float32)
         if attribute.name in ("value_int", "value_ints"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +111,43 @@ class Constant:
 UNKNOWN_VALUE = Constant(None)
 
 
+@dataclass(eq=False, slots=True)
+class Constants:
+    """What is known so far of the constants of a graph.
+
+    What was found is kept with its depth, and what was not with the depth that was looked at, so
+    that no answer depends on the questions before it.
+
+    Attributes:
+        found: values, and what is known to have none.
+        looked: tensor -> depth down to which neither was found.
+    """
+
+    found: dict[str, Constant] = field(default_factory=dict)
+    looked: dict[str, int] = field(default_factory=dict)
+
+    def find(self, tensor: str, depth: int, look: Find) -> Constant | None:
+        """Return what a tensor is; None where that lies deeper than `depth`.
+
+        Args:
+            tensor: its name.
+            depth: how many nodes to follow.
+            look: finds out what is not known yet.
+        """
+        if tensor not in self.found and self.looked.get(tensor, -1) < depth:
+            answer = look(tensor, depth)
+            if answer is None:
+                self.looked[tensor] = depth
+            else:
+                self.found[tensor] = answer
+        known = self.found.get(tensor)
+        return known if known is not None and known.depth <= depth else None
+
+
+Find = Callable[[str, int], Constant | None]
+"""Tells what a tensor is, looking so many nodes deep; None where that is not deep enough."""
+
+
 @dataclass(eq=False)
 class Scope:
     """One graph: the main one, a subgraph, or the body of a function that stayed a call.
@@ -126,8 +163,7 @@ class Scope:
         initializers: name -> tensor; of the main graph also the large ones.
         inputs: names given from outside.
         inner: id of a node -> the scopes of its subgraphs.
-        constants: values found so far, and what is known to have none.
-        looked: tensor -> depth down to which neither was found.
+        constants: what is known so far of those that this graph defines.
         origins: unit axes and units; found for all tensors together.
         producers: tensor -> node.
         readers: tensor -> nodes of this graph.
@@ -143,8 +179,7 @@ class Scope:
     initializers: dict[str, TensorProto] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()
     inner: dict[int, list[Scope]] = field(default_factory=dict)
-    constants: dict[str, Constant] = field(default_factory=dict)
-    looked: dict[str, int] = field(default_factory=dict)
+    constants: Constants = field(default_factory=Constants)
     origins: dict[str, tuple[int, int | None] | None] = field(default_factory=dict)
     producers: dict[str, Node] = field(default_factory=dict)
     readers: dict[str, list[Node]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.evaluation import Evaluation, LayerCost, PsbDescription
-from reluflow.graph import PsbResult
+from reluflow.graph import PsbChanges, Rewritten
 from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten, size
 from reluflow.report.tables.psb_rows import (
     PrecisionRow,
@@ -82,7 +82,9 @@ def _then(layer: LayerCost) -> str:
     return "+".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
 
 
-def print_conversion(result: PsbResult, model: PsbDescription, console: Console) -> None:
+def print_conversion(
+    result: Rewritten[PsbChanges], model: PsbDescription, console: Console
+) -> None:
     """Print what a conversion made, left alone and found.
 
     Args:
@@ -100,7 +102,7 @@ def print_conversion(result: PsbResult, model: PsbDescription, console: Console)
         (True, True)
     """
     print_psb_description(model, console)
-    folded = sum(node.op == "BatchNormalization" for node in result.folded)
+    folded = sum(node.op == "BatchNormalization" for node in result.done.folded)
     if folded:
         _say(f"{plural(folded, 'batch normalisation')} folded into neighbours", console)
     for note in result.notes:

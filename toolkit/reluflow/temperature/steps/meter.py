@@ -100,25 +100,25 @@ class StepMeter:
         original = model if isinstance(model, Model) else load(model)
         network = _with_statistics(original, batch_statistics)
         taps = tap(network, find_sites(network, smooth=smooth), behind=True)
-        if not taps.taps:
+        if not taps.done:
             raise ModelError(
                 "the model has no switch site that can be tapped, so no pattern can change; "
                 "give a model with ReLU-like activations."
             )
         fed = weights_as_inputs(taps.model, names)
-        if not fed.weights:
+        if not fed.done:
             raise ModelError(
                 "the model has no floating-point weights among its initializers; "
                 "export it with its parameters as initializers."
             )
         self.inputs: tuple[InputSpec, ...] = network.inputs
-        self.weights: tuple[WeightInput, ...] = fed.weights
-        self.sites = tuple(each.site.name for each in taps.taps)
-        self.file_weights = read_weights(network, [weight.name for weight in fed.weights])
-        self._taps: tuple[Tap, ...] = taps.taps
-        outputs = list(dict.fromkeys(each.output for each in taps.taps))
+        self.weights: tuple[WeightInput, ...] = fed.done
+        self.sites = tuple(each.site.name for each in taps.done)
+        self.file_weights = read_weights(network, [weight.name for weight in fed.done])
+        self._taps: tuple[Tap, ...] = taps.done
+        outputs = list(dict.fromkeys(each.output for each in taps.done))
         self._session = open_session(fed.model, outputs=outputs, threads=threads)
-        tapped_bytes = sum(bytes_per_sample(each.site.shape) for each in taps.taps)
+        tapped_bytes = sum(bytes_per_sample(each.site.shape) for each in taps.done)
         self._batch_size = batch_that_fits(network.inputs, tapped_bytes)
 
     def distance(

@@ -3,61 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto
 
 from reluflow.errors import ModelError
-from reluflow.graph.proto.copy import copy_proto
-from reluflow.graph.proto.external import (
-    SMALL_ELEMENTS,
-    elements,
-    read_tensor,
-    walk_graphs,
-)
+from reluflow.graph.proto.external import SMALL_ELEMENTS, walk_graphs
 from reluflow.graph.proto.inline import domain_of
-from reluflow.graph.proto.model import Model
 from reluflow.graph.rewrite.contract import Reason
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.opset.before_7 import raise_old_node
 from reluflow.graph.rewrite.opset.rules import TARGET, Raising, raise_new_node
-from reluflow.graph.view.index import UNKNOWN, Scope, TensorType
-from reluflow.graph.view.nesting import NameMaker
+from reluflow.graph.view.constants import constant_node, stored_value
+from reluflow.graph.view.index import UNKNOWN, Node, Scope, TensorType
 from reluflow.graph.view.structure import build_structure
 
 _NAMED_AXES_FROM = 7
 
 
-def with_opset(model: Model, needed_by: str = "PSB operators") -> Model:
-    """Return the model in opset 13 or newer; a note of it says where it changed.
+def raise_opset(editor: Editor, needed_by: str = "PSB operators") -> tuple[int, int] | None:
+    """Raise a model to opset 13 where it is older, and say so in a note.
 
     Names, metadata, documentation and quantisation annotations stay: each node is rewritten by
     a rule of its own, in subgraphs too. ONNX's own converter is not used: it drops metadata,
     keeps the names of operators whose meaning changed, and mistakes the axes of old broadcasts.
 
     Args:
-        model: not changed; returned as it is where its opset is new enough.
+        editor: the model, whose earlier steps are committed.
         needed_by: what needs it, for the sentences.
+
+    Returns:
+        The opset of before and of now, None where it was new enough.
 
     Raises:
         ModelError: a node has no equal in opset 13.
     """
-    old = model.opset.get("", 1)
+    old, proto = editor.opset, editor.proto
     if old >= TARGET:
-        return model
-    proto = copy_proto(model, inline=True)
-    main = build_structure(proto, model.base_dir).main
+        return None
+    main = build_structure(proto, editor.base_dir).main
     raising = Raising(
         old,
         _types(main),
-        dict(_constants(proto, model)),
+        dict(_constants(proto, editor.base_dir)),
         {name for graph in walk_graphs(proto) for name in _read(graph)},
-        NameMaker(proto),
+        editor.names,
     )
     for graph in list(walk_graphs(proto)):
         _raise_graph(graph, raising, old, needed_by)
     _import(proto, TARGET)
-    note = f"The opset was raised from {old} to {TARGET}, which {needed_by} need."
-    return Model(proto, base_dir=model.base_dir, notes=(*model.notes, note))
+    editor.notes += (f"The opset was raised from {old} to {TARGET}, which {needed_by} need.",)
+    editor.reload()
+    return old, TARGET
 
 
 def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) -> None:
@@ -115,15 +113,20 @@ def _types(scope: Scope) -> dict[str, TensorType]:
     return found
 
 
-def _constants(proto: ModelProto, model: Model) -> Iterator[tuple[str, np.ndarray]]:
+def _constants(proto: ModelProto, base_dir: Path | None) -> Iterator[tuple[str, np.ndarray]]:
     for graph in walk_graphs(proto):
         for tensor in graph.initializer:
-            if elements(tensor) <= SMALL_ELEMENTS:
-                yield tensor.name, read_tensor(tensor, model.base_dir)
-        for node in graph.node:
-            for entry in node.attribute if node.op_type == "Constant" else ():
-                if entry.name == "value" and elements(entry.t) <= SMALL_ELEMENTS:
-                    yield node.output[0], read_tensor(entry.t, model.base_dir)
+            found = stored_value(tensor, base_dir, SMALL_ELEMENTS)
+            if found is not None:
+                yield tensor.name, found
+        for node in map(Node.made, graph.node):
+            found = constant_node(node, base_dir, SMALL_ELEMENTS) if _is_constant(node) else None
+            if found is not None:
+                yield node.outputs[0], found
+
+
+def _is_constant(node: Node) -> bool:
+    return node.op == "Constant" and not node.domain
 
 
 def _import(proto: ModelProto, version: int) -> None:

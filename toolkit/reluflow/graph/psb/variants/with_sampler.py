@@ -7,16 +7,21 @@ from onnx import helper
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import name_of
 from reluflow.psb import SAMPLERS
 
 
-def with_sampler(model: Model, sampler: str) -> Model:
+def with_sampler(model: Model, sampler: str) -> Rewritten[tuple[str, ...]]:
     """Return a converted model whose operators draw in another way; the weights stay as stored.
 
     Args:
         model: a converted model, not changed.
         sampler: "systematic", "binomial" or "nearest".
+
+    Returns:
+        The new model, and the names of its PSB operators.
 
     Raises:
         OptionError: there is no such sampler.
@@ -24,7 +29,7 @@ def with_sampler(model: Model, sampler: str) -> Model:
     Example:
         >>> from reluflow.graph import find_psb, load, to_psb
         >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
-        >>> {node.sampler for node in find_psb(with_sampler(psb, "nearest"))}
+        >>> {node.sampler for node in find_psb(with_sampler(psb, "nearest").model)}
         {'nearest'}
 
     Reference: docs/spec.md, section 7, samplers.
@@ -36,4 +41,4 @@ def with_sampler(model: Model, sampler: str) -> Model:
         for entry in [each for each in node.attribute if each.name == "sampler"]:
             node.attribute.remove(entry)
         node.attribute.append(helper.make_attribute("sampler", sampler))
-    return editor.finish()
+    return editor.finish(tuple(map(name_of, filter(is_psb, editor.nodes))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +11,12 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV, PsbPlace
-from reluflow.graph.psb.nodes import code_of, is_psb
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, PSB_CONV, PsbPlace
+from reluflow.graph.psb.nodes import code_of, find_psb, is_psb
+from reluflow.graph.psb.to_psb import PsbChanges
+from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of
 from reluflow.psb import PsbCode, sampled_weights
 
 _WINDOW = ("strides", "dilations", "pads", "group", "auto_pad")
@@ -21,7 +26,7 @@ _AT_ONCE = 2**21
 """Weights decoded at a time: bounds memory, a few numbers of 8 bytes each. Not measured."""
 
 
-def psb_in_floats(model: Model) -> Model:
+def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
     """Put float operators with the same weights in the place of all PSB operators.
 
     The weights are those of the default run (64 samples, nearest), activations are not rounded:
@@ -30,26 +35,33 @@ def psb_in_floats(model: Model) -> Model:
     Args:
         model: of `to_psb`, not changed.
 
+    Returns:
+        The new model, and the names of the operators that were changed.
+
     Example:
         >>> import onnx.parser
         >>> from reluflow.graph import load, to_psb
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
-        >>> psb_in_floats(to_psb(load(proto)).model).n_nodes
+        >>> psb_in_floats(to_psb(load(proto)).model).model.n_nodes
         3
     """
     editor = Editor(model)
-    for node in [node for node in editor.nodes if is_psb(node)]:
+    nodes = [node for node in editor.nodes if is_psb(node)]
+    for node in nodes:
         _write_floats(editor, node)
-    return editor.finish()
+    return editor.finish(tuple(map(name_of, nodes)))
 
 
-def with_wide_activations(model: Model) -> Model:
+def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
     """Give all PSB operators activations of 16 bits whose scale each run chooses.
 
     Args:
         model: of `to_psb`, not changed.
+
+    Returns:
+        The new model, and the names of the operators that were changed.
 
     Example:
         >>> import onnx.parser
@@ -58,15 +70,51 @@ def with_wide_activations(model: Model) -> Model:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> converted = to_psb(load(proto)).model
-        >>> [node.x_bits for node in find_psb(with_wide_activations(converted))]
+        >>> [node.x_bits for node in find_psb(with_wide_activations(converted).model)]
         [16]
     """
     editor = Editor(model)
-    for node in (node for node in editor.nodes if is_psb(node)):
+    nodes = [node for node in editor.nodes if is_psb(node)]
+    for node in nodes:
         for entry in [a for a in node.attribute if a.name in ("x_bits", "x_exponent")]:
             node.attribute.remove(entry)
         node.attribute.append(helper.make_attribute("x_bits", _WIDEST))
-    return editor.finish()
+    return editor.finish(tuple(map(name_of, nodes)))
+
+
+def with_activations(
+    result: Rewritten[PsbChanges], x_bits: int, x_exponents: Mapping[str, int]
+) -> Rewritten[PsbChanges]:
+    """Give the activations of a converted model other bits and scales; weights stay as stored.
+
+    Args:
+        result: of `to_psb`, not changed.
+        x_bits: bits of a fixed-point activation, 2 to 16.
+        x_exponents: tensor -> f, as `PsbOptions` takes them.
+
+    Returns:
+        What `to_psb` would have made with these options.
+
+    Example:
+        >>> from reluflow.graph import load, to_psb
+        >>> result = to_psb(load("models/fashion_resnet8.onnx"))
+        >>> wide = with_activations(result, 16, {"image": 14})
+        >>> [(node.psb.x_bits, node.psb.x_exponent) for node in wide.done.converted[:2]]
+        [(16, 14), (16, None)]
+
+    Reference: docs/psb-ops.md, activations.
+    """
+    editor = Editor(result.model)
+    read = {node.psb.name: node.x for node in result.done.converted}
+    for node in filter(is_psb, editor.nodes):
+        exponent = int(x_exponents.get(read[name_of(node)], FROM_THE_RUN))
+        for entry in node.attribute:
+            if entry.name in ("x_bits", "x_exponent"):
+                entry.i = x_bits if entry.name == "x_bits" else exponent
+    model = editor.finish(()).model
+    psb = {node.name: node for node in find_psb(model)}
+    converted = tuple(replace(node, psb=psb[node.psb.name]) for node in result.done.converted)
+    return replace(result, model=model, done=replace(result.done, converted=converted))
 
 
 def _write_floats(editor: Editor, node: NodeProto) -> None:

@@ -8,15 +8,19 @@ from onnx import TensorProto, helper
 
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 
 
-def expose(model: Model, tensors: Sequence[str]) -> Model:
+def expose(model: Model, tensors: Sequence[str]) -> Rewritten[tuple[str, ...]]:
     """Return a copy of a model with more outputs.
 
     Args:
         model: the model, not changed.
         tensors: names of tensors of its main graph; inputs and outputs may be among them.
+
+    Returns:
+        The new model, and the names of the outputs that it did not have.
 
     Raises:
         OptionError: a name that no node, input or constant has.
@@ -26,14 +30,16 @@ def expose(model: Model, tensors: Sequence[str]) -> Model:
         >>> from reluflow.graph import expose, load
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
         ...     g (float[N,2] x) => (float[N,2] y) { h = Neg(x) y = Relu(h) }''')
-        >>> expose(load(proto), ['h']).outputs
-        ('y', 'h')
+        >>> result = expose(load(proto), ["y", "h"])
+        >>> result.model.outputs, result.done
+        (('y', 'h'), ('h',))
     """
     editor = Editor(model)
     graph = editor.proto.graph
     known = {name for node in editor.nodes for name in node.output}
     known |= {value.name for value in (*graph.input, *graph.initializer)}
     outputs = {value.name for value in graph.output}
+    added = []
     for tensor in dict.fromkeys(tensors):
         if tensor not in known:
             raise OptionError(
@@ -46,4 +52,5 @@ def expose(model: Model, tensors: Sequence[str]) -> Model:
         elem_type = found.elem_type if found and found.elem_type else TensorProto.FLOAT
         shape = found.shape if found else None
         graph.output.append(helper.make_tensor_value_info(tensor, elem_type, shape))
-    return editor.finish()
+        added.append(tensor)
+    return editor.finish(tuple(added))

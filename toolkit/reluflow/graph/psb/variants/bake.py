@@ -10,7 +10,9 @@ from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import PsbPlace
 from reluflow.graph.psb.nodes import code_of, is_psb
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
+from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of
 from reluflow.psb import (
     LARGEST_NIBBLE,
     MAX_SAMPLES,
@@ -26,7 +28,7 @@ _P_BITS = 16
 """Of the baked code: k / n fits exactly for every n, and so does every small w'."""
 
 
-def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
+def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[str, ...]]:
     """Return a converted model whose weights are what one run would draw.
 
     Every probability becomes k / n in 16 bits and the sampler "nearest", which gives back
@@ -37,6 +39,9 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
         model: a converted model, not changed.
         samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
         seed: of the run.
+
+    Returns:
+        The new model, and the names of its PSB operators.
 
     Raises:
         ModelError: a node draws samples for every product, which no fixed weights can give.
@@ -49,7 +54,7 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> converted = to_psb(load(proto)).model
-        >>> baked = bake_samples(converted, samples=4, seed=1)
+        >>> baked = bake_samples(converted, samples=4, seed=1).model
         >>> [(node.sampler, node.p_bits) for node in find_psb(baked)]
         [('nearest', 16)]
 
@@ -66,7 +71,7 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Model:
             )
         _bake(editor, node, samples, seed)
         editor.set_input(node, PsbPlace.SAMPLES, count)
-    return editor.finish()
+    return editor.finish(tuple(map(name_of, nodes)))
 
 
 def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:

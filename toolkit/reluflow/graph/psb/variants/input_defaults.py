@@ -8,9 +8,10 @@ from onnx import TensorProto, numpy_helper
 from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import is_psb, psb_inputs
+from reluflow.graph.rewrite.contract import Rewritten
 
 
-def without_input_defaults(model: Model) -> Model:
+def without_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     """Make `samples` and `seed` of a converted model inputs that every run has to give.
 
     A default is an initializer with the name of an input. Runtimes that take such inputs for
@@ -19,13 +20,16 @@ def without_input_defaults(model: Model) -> Model:
     Args:
         model: of `to_psb`, not changed.
 
+    Returns:
+        The new model, and the inputs that have no default any more.
+
     Raises:
         ModelError: the model has no PSB operator.
 
     Example:
         >>> from reluflow.graph import load, to_psb
         >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
-        >>> [spec.name for spec in without_input_defaults(psb).inputs]
+        >>> [spec.name for spec in without_input_defaults(psb).model.inputs]
         ['image', 'samples', 'seed']
 
     Reference: ONNX IR specification, graph inputs; docs/psb.md.
@@ -34,29 +38,34 @@ def without_input_defaults(model: Model) -> Model:
     proto = copy_proto(model, inline=False)
     kept = [t.SerializeToString() for t in proto.graph.initializer if t.name not in names]
     del proto.graph.initializer[:]
+    gone = tuple(t.name for t in model._proto.graph.initializer if t.name in names)
     proto.graph.initializer.extend(map(TensorProto.FromString, kept))
-    return Model(proto, base_dir=model.base_dir, notes=model.notes)
+    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), gone)
 
 
-def with_input_defaults(model: Model) -> Model:
+def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     """Give `samples` and `seed` of a converted model the default 0 where they have none.
 
     Args:
         model: any, not changed; one without PSB operators, or with both defaults, is returned.
 
+    Returns:
+        The new model, and the inputs that have a default now.
+
     Example:
         >>> from reluflow.graph import load, to_psb
         >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
-        >>> [spec.name for spec in with_input_defaults(without_input_defaults(psb)).inputs]
+        >>> bare = without_input_defaults(psb).model
+        >>> [spec.name for spec in with_input_defaults(bare).model.inputs]
         ['image']
     """
     if not any(map(is_psb, model._proto.graph.node)):
-        return model
+        return Rewritten(model, ())
     names = psb_inputs(model)
     missing = [spec.name for spec in model.inputs if spec.name in names]
     if not missing:
-        return model
+        return Rewritten(model, ())
     proto = copy_proto(model, inline=False)
     zero = np.array(0, np.int64)
     proto.graph.initializer.extend(numpy_helper.from_array(zero, name) for name in missing)
-    return Model(proto, base_dir=model.base_dir, notes=model.notes)
+    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), tuple(missing))

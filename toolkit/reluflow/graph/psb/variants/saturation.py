@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import PsbNode, find_psb
+from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import MAX_EXPONENT
 
@@ -20,10 +21,9 @@ _LOWEST, _HIGHEST = -MAX_EXPONENT, MAX_EXPONENT
 
 @dataclass(frozen=True, slots=True)
 class SaturationCounts:
-    """A model that counts, and where.
+    """Where a model counts: four more outputs, int64 `(nodes,)`.
 
     Attributes:
-        model: the model with four more outputs, int64 `(nodes,)`.
         saturated: name of the output with the number of saturated activations of a run.
         activations: name of the output with the number of all of them.
         nonzero: name of the output with the number of those that are not 0 (nor NaN).
@@ -32,7 +32,6 @@ class SaturationCounts:
         nodes: the PSB operators, in the order of the numbers.
     """
 
-    model: Model
     saturated: str
     activations: str
     nonzero: str
@@ -40,7 +39,7 @@ class SaturationCounts:
     nodes: tuple[PsbNode, ...]
 
 
-def count_saturation(model: Model) -> SaturationCounts:
+def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     """Return a converted model that counts what each PSB operator's fixed-point numbers lose.
 
     An activation x saturates where |round half to even(x 2^f)| > 2^(x_bits - 1) - 1: infinities
@@ -62,8 +61,9 @@ def count_saturation(model: Model) -> SaturationCounts:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> converted = to_psb(load(proto)).model
-        >>> counts = count_saturation(converted)
-        >>> set(counts.model.outputs) >= {counts.saturated, counts.activations, counts.below}
+        >>> result = count_saturation(converted)
+        >>> counts = result.done
+        >>> set(result.model.outputs) >= {counts.saturated, counts.activations, counts.below}
         True
 
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
@@ -81,7 +81,7 @@ def count_saturation(model: Model) -> SaturationCounts:
         _output(editor, what, [each[place] for each in found])
         for place, what in enumerate(("saturated", "activations", "nonzero", "below"))
     )
-    return SaturationCounts(editor.finish(), saturated, activations, nonzero, below, nodes)
+    return editor.finish(SaturationCounts(saturated, activations, nonzero, below, nodes))
 
 
 def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tuple[str, ...]:

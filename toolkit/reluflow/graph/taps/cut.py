@@ -11,24 +11,23 @@ from reluflow.errors import OptionError
 from reluflow.graph.proto.check import reads
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
+from reluflow.graph.rewrite.contract import Rewritten
 
 
 @dataclass(frozen=True, slots=True)
-class CutResult:
-    """A model without its tail.
+class CutOff:
+    """What a model is without; of `cut_tail`.
 
     Attributes:
-        model: the new model.
         outputs: names of the outputs that went.
         nodes: nodes of the main graph that went.
     """
 
-    model: Model
     outputs: tuple[str, ...]
     nodes: tuple[str, ...]
 
 
-def cut_tail(model: Model, keep: Collection[str]) -> CutResult:
+def cut_tail(model: Model, keep: Collection[str]) -> Rewritten[CutOff]:
     """Return a copy of a model that computes some of its outputs only.
 
     Nodes that none of them needs go, and the operator sets that no node is left of.
@@ -45,7 +44,7 @@ def cut_tail(model: Model, keep: Collection[str]) -> CutResult:
         >>> from reluflow.graph import load
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
         ...     g (float[N,4] x) => (float[N,4] y, float[N,4] z) { y = Relu(x) z = Exp(y) }''')
-        >>> cut_tail(load(proto), ["y"]).outputs
+        >>> cut_tail(load(proto), ["y"]).done.outputs
         ('z',)
     """
     for name in keep:
@@ -70,7 +69,8 @@ def cut_tail(model: Model, keep: Collection[str]) -> CutResult:
     graph.output.extend(map(ValueInfoProto.FromString, values))
     _drop_domains(proto)
     cut = Model(proto, base_dir=model.base_dir, notes=model.notes)
-    return CutResult(cut, tuple(n for n in model.outputs if n not in keep), nodes)
+    gone_outputs = tuple(name for name in model.outputs if name not in keep)
+    return Rewritten(cut, CutOff(gone_outputs, nodes))
 
 
 def _replace_nodes(graph: GraphProto, nodes: list[bytes]) -> None:

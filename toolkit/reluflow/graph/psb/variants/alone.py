@@ -9,24 +9,31 @@ from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.psb.options import PsbOptions
+from reluflow.graph.psb.plan import PsbPlan, plan_psb
 from reluflow.graph.psb.read import multiplies
-from reluflow.graph.psb.to_psb import to_psb
-from reluflow.graph.rewrite.edit import Editor, attribute, name_of
-from reluflow.graph.rewrite.fold_batchnorm import fold_batchnorm
+from reluflow.graph.psb.to_psb import encode_all
+from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
 
 _OF_THE_CODE = ("p_bits", "sampler", "draws", "rounding", "stream", "x_bits", "x_exponent")
 
 
-def psb_alone(model: Model, converted: Model, name: str) -> Model:
+def psb_alone(
+    source: Model | Rewritten[PsbPlan], converted: Model, name: str
+) -> Rewritten[tuple[str, ...]]:
     """Return the float model with one operator as a converted model has it.
 
     The operator keeps its stored weights, pruned ones too, its calibrated exponent and its
     random numbers; all others stay in floating point.
 
     Args:
-        model: the float model, not changed.
+        source: the float model, or the plan of it that `plan_psb` made; not changed.
         converted: what `to_psb` made of it.
         name: of a PSB operator of `converted`.
+
+    Returns:
+        The new model, and the name of its operator.
 
     Raises:
         ModelError: a model has no such operator, or with weights of another shape.
@@ -38,20 +45,21 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { [one] a = MatMul(x, w) b = Relu(a) [two] y = MatMul(b, w) }''')
         >>> model = load(proto)
-        >>> alone = psb_alone(model, to_psb(model).model, 'two')
+        >>> alone = psb_alone(model, to_psb(model).model, 'two').model
         >>> [node.name for node in find_psb(alone)]
         ['two']
 
     Reference: docs/spec.md, section 7.
     """
-    source = Editor(converted)
-    given = _named(source, name)
-    folded = fold_batchnorm(model).model
-    others = {name_of(node) for node in Editor(folded).nodes if multiplies(node)} - {name}
+    plan = plan_psb(source) if isinstance(source, Model) else source
+    stored = read_graph(converted)
+    given = _named(stored, name)
+    editor = Editor(plan.model)
+    others = {name_of(node) for node in editor.nodes if multiplies(node)} - {name}
     rounding = str(attribute(given, "rounding", "half"))
     options = PsbOptions(exclude=tuple(sorted(others)), rounding=rounding)
-    single = to_psb(folded, options).model
-    editor = Editor(single)
+    encode_all(editor, options)
+    editor.commit()
     node = _named(editor, name)
     if attribute(node, "weight_shape") != attribute(given, "weight_shape"):
         raise ModelError(
@@ -60,7 +68,7 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
             "give the model that it was converted from."
         )
     for place in (1, 2):
-        array = source.constant(given.input[place])
+        array = stored.constant(given.input[place])
         assert array is not None
         editor.put_constant(node, place, array, "psb", "stored")
     kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
@@ -71,12 +79,12 @@ def psb_alone(model: Model, converted: Model, name: str) -> Model:
             kept.append(helper.make_attribute(attribute_name, value))
     del node.attribute[:]
     node.attribute.extend(kept)
-    return editor.finish()
+    return editor.finish((name,))
 
 
-def _named(editor: Editor, name: str) -> NodeProto:
+def _named(reader: Reader, name: str) -> NodeProto:
     found: NodeProto | None = next(
-        (node for node in editor.nodes if is_psb(node) and name_of(node) == name), None
+        (node for node in reader.nodes if is_psb(node) and name_of(node) == name), None
     )
     if found is not None:
         return found
