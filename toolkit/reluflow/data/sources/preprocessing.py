@@ -19,7 +19,7 @@ ChannelOrder = Literal["rgb", "bgr", "gray"]
 Layout = Literal["nchw", "nhwc"]
 
 CHANNELS = (1, 3)
-"""Channels of a picture: gray, or red, green and blue; transparency is dropped on reading."""
+"""Channels of a picture: grey, or red, green and blue; transparency is dropped on reading."""
 _LARGEST_SIDE = 65535
 """Pixels, JPEG's own limit: a guard against slips, which would ask for gigabytes an image."""
 _FLAT, _PLAIN, _IMAGE = 2, 3, 4

@@ -45,7 +45,7 @@ _FACTORS = ("Mul", "Div", "MatMul")
 
 @dataclass(frozen=True, slots=True)
 class PsbNode:
-    """One PSB operator of a model.
+    """One PSB operator of a model, as `find_psb` gives it.
 
     Attributes:
         name: the node's name, else its output's.
@@ -98,7 +98,11 @@ class PsbNode:
         return 8 * self.stored_bytes / self.weights
 
     def shift_adds(self, samples: int) -> int | None:
-        """Return the shift-adds for one input of the model; 0 samples count as 64."""
+        """Return the shift-adds for one input of the model; None where shapes do not tell.
+
+        Args:
+            samples: n; 0 counts as 64.
+        """
         if self.positions is None:
             return None
         return (samples or MAX_SAMPLES) * (self.weights - self.zeros) * self.positions
@@ -106,7 +110,7 @@ class PsbNode:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """Two stochastic multiplications without a switch between.
+    """Two stochastic multiplications without a switch between, as `find_successions` tells.
 
     Attributes:
         first: name of the PSB operator in front.
@@ -175,6 +179,9 @@ def _stored(reader: Reader, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
 
 def psb_inputs(model: Model) -> tuple[str, str]:
     """Return the names of a converted model's inputs for the number of samples and the seed.
+
+    Args:
+        model: a model of `to_psb`.
 
     Raises:
         ModelError: the model has no PSB operator.

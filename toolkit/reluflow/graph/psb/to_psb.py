@@ -28,7 +28,7 @@ _Done = list[tuple[str, str, str, tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class ConvertedNode:
-    """One operator that is a PSB operator now.
+    """One operator that is a PSB operator now, as `to_psb` tells.
 
     Attributes:
         psb: what it became.

@@ -42,7 +42,7 @@ EXCLUDED = Reason("it is excluded")
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A node, or another named part, that a rewrite left as it was.
+    """A node, or another named part, that a rewrite left as it was; of `Rewritten`.
 
     Attributes:
         node: its name, else its first output's.
@@ -64,6 +64,12 @@ class Rewritten(Generic[Done]):
         done: what the rewrite did; each rewrite says what it holds.
         refused: what was left alone, with the reason.
         notes: sentences on what else changed; the new model's own notes end with them.
+
+    Example:
+        >>> from reluflow.graph import load, prune
+        >>> result = prune(load("models/fashion_resnet8.onnx"), 0.5, exclude=["/dense/Gemm"])
+        >>> len(result.done), [(node.node, node.reason) for node in result.refused]
+        (9, [('/dense/Gemm', 'it is excluded')])
     """
 
     model: Model

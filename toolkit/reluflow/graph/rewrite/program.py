@@ -19,7 +19,7 @@ AttributeValue = int | float | str | np.ndarray | tuple[int, ...] | tuple[float,
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operator.
+    """One operator of a `read_program`.
 
     Attributes:
         name: of the node; its first output's where the file gives none.
@@ -38,7 +38,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A model's main graph, functions inlined.
+    """A model's main graph, functions inlined, as `read_program` gives it.
 
     Attributes:
         operations: in an order in which they can run.

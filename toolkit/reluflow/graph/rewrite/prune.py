@@ -18,7 +18,7 @@ from reluflow.psb import magnitude_mask
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The weights of one operator after pruning.
+    """The weights of one operator after pruning, as `prune` tells.
 
     Attributes:
         node: its name, else its output's.

@@ -28,7 +28,7 @@ _OF_SETTINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WeightInput:
-    """A weight that is now fed.
+    """A weight that is now fed, as `weights_as_inputs` tells.
 
     Attributes:
         name: of the former initializer and of the input.
