@@ -78,9 +78,9 @@ def add_sites(out: NDArray[np.uint64], keys: Mapping[int, NDArray[np.uint64]]) -
 def add_site(out: NDArray[np.uint64], site: int, keys: NDArray[np.uint64]) -> None:
     """Join the keys of one site into the global keys of its inputs, in place.
 
-    Each key passes a 4-round Feistel network whose round keys depend on site and position,
-    then all are XORed: a permutation of 128 bits for each (site, position), so that equal
-    changes at two positions do not cancel.
+    Each key passes through a 4-round Feistel network whose round keys depend on site and position,
+    and the results are XORed: each (site, position) has its own permutation of 128 bits, so that
+    equal changes at two positions do not cancel.
 
     Args:
         out: `(n_inputs, 2)` uint64, zeros before the first site.
@@ -117,10 +117,10 @@ def global_keys(per_site: Iterable[tuple[int, NDArray[Any]]], n_inputs: int) -> 
 
     key = XOR over sites s and positions q of F_{s,q}(key of the pattern at s, q), with F a
     permutation of the 128-bit numbers (see `add_site`). The result depends neither on the
-    order of the sites nor on how the inputs are cut into batches. With F taken as random
+    order of the sites nor on how the inputs are split into batches. With F taken as random
     permutations two distinct global patterns share a key with probability at most about
-    2^-127 (2^-128 from this step, 2^-128 a position that differs from the site's own hash
-    hiding the change); among n inputs a collision has a chance below n^2 / 2^128.
+    2^-127 (2^-128 from this step, and 2^-128 per differing position that the hash of the site hides
+    the change); among n inputs the probability of a collision is below n^2 / 2^128.
 
     Args:
         per_site: (index of the site in graph order, keys `(n_inputs * positions, 2)` or

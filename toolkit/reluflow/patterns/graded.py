@@ -1,4 +1,4 @@
-"""Measures that go on telling sites apart where nearly every sample has a pattern of its own."""
+"""Measures that still tell sites apart where nearly every sample has a pattern of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EffectivePatterns:
         bits: entropy H in bits, corrected for patterns not seen yet.
         low_bits: lower end of its 95 % interval.
         high_bits: upper end; d where the samples do not bound it.
-        coverage: estimated share of the samples to come whose pattern was seen already.
+        coverage: estimated share of future samples whose pattern has already been seen.
     """
 
     bits: float
@@ -73,7 +73,7 @@ def pair_distance(active: NDArray[np.int64], samples: int) -> float:
 
     Args:
         active: `(units,)` samples in which each unit was active, a_i; at least one unit.
-        samples: N; a single sample has no pair, its distance is 0.
+        samples: N; a single sample has no pair, so its distance is 0.
 
     Returns:
         In [0, 1]; 0.5 (and a little more for small N) where every unit is on half of the time.
@@ -95,17 +95,16 @@ def pair_distance(active: NDArray[np.int64], samples: int) -> float:
 
 
 def effective_patterns(table: CountTable, units: int) -> EffectivePatterns:
-    """Estimate the entropy that more samples would show, and how sure that is.
+    """Estimate the entropy that more samples would show, and how certain the estimate is.
 
     H = sum_i (c_i / N) (psi(N) - psi(c_i)) + (f1 / N) sum_{j >= 1} (1 - A)^j / (j + N - 1) in
     nats (Chao, Wang & Jost 2013), with psi the digamma function, f1 and f2 the patterns seen
-    once and twice and A = 2 f2 / ((N - 1) f1 + 2 f2); at most d bits. The second term stands
-    for patterns not seen yet. The interval is 1.96 standard deviations, those of the plug-in
-    entropy and of f1 and f2 as Poisson numbers. Where the coverage is below 3/4 the samples
-    bound H from below only: by the number of pairs of samples that coincide,
-    2^-H <= sum_i p_i^2 (its Poisson limit, 97.5 %); the upper end is d. Samples count as
-    independent: pixels of one image are not, so the interval of a convolutional site is too
-    narrow.
+    once and twice and A = 2 f2 / ((N - 1) f1 + 2 f2); at most d bits. The second term accounts for
+    patterns not seen yet. The interval is 1.96 standard deviations, those of the plug-in entropy
+    and of f1 and f2 as Poisson numbers. Where the coverage is below 3/4 the samples bound H only
+    from below: by the number of pairs of samples that coincide, 2^-H <= sum_i p_i^2 (its Poisson
+    limit, 97.5 %); the upper end is d. Samples are treated as independent; pixels of one image are
+    not, so the interval of a convolutional site is too narrow.
 
     Args:
         table: the counts c, not empty.
@@ -168,7 +167,7 @@ def _unseen(n: int, f1: float, f2: float) -> float:
 
 
 def _scaled_exponential_integral(a: float) -> float:
-    """Return exp(a) E1(a), the integral of exp(-u) / (a + u) over u from 0 on."""
+    """Return exp(a) E1(a), the integral of exp(-u) / (a + u) over u >= 0."""
     if a < 1:
         series = -math.log(a) - 0.5772156649015329
         term = 1.0
@@ -183,7 +182,7 @@ def _scaled_exponential_integral(a: float) -> float:
 
 
 def _digamma(x: NDArray[np.float64] | int) -> Any:
-    """Return psi(x) for x from 1 on."""
+    """Return psi(x) for x >= 1."""
     y = np.asarray(x, np.float64)
     shift = np.zeros_like(y)
     for k in range(8):
@@ -213,9 +212,9 @@ def count_flips(
     threshold: float = 0.0,
     other_threshold: float | None = None,
 ) -> NDArray[np.int64]:
-    """Return in how many samples each unit is active in one of two states only, `(units,)`.
+    """Return in how many samples each unit is active in only one of two states, `(units,)`.
 
-    Their sum over N d is the mean Hamming distance of the two states as a share of the units.
+    Their sum divided by N d is the mean Hamming distance of the two states as a share of the units.
 
     Args:
         before: pre-activations in one state, float32 or float64, of any shape.

@@ -22,11 +22,11 @@ from reluflow.patterns.words import DEFAULT_SEED, unit_words
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fingerprints:
-    """What one array of pre-activations showed, as `fingerprint` gives it.
+    """The fingerprints and counts of one array of pre-activations, as `fingerprint` returns them.
 
     Attributes:
         keys: `(n_samples, 2)` uint64, the 128-bit fingerprint of each sample's pattern;
-            samples in C order over all axes but the units'.
+            samples in C order over all axes except that of the units.
         active: `(units,)` int64, in how many samples each unit was active.
         nonfinite: number of pre-activations that were NaN or infinite.
     """
@@ -49,8 +49,8 @@ def fingerprint(
     """Return the 128-bit fingerprint of each sample's activation pattern.
 
     key = XOR of the words of all units with `x > threshold`. Two distinct patterns share a
-    key with probability 2^-128; among n distinct patterns the chance of any collision is
-    below n^2 / 2^129 (n = 10^9: 1.5e-21).
+    key with probability 2^-128; among n distinct patterns the probability of any collision is below
+    n^2 / 2^129 (n = 10^9: 1.5e-21).
 
     NaN is inactive; NaN and infinities are counted. The threshold is rounded to the type of
     `x` first. A contiguous array is read in place whatever its unit axis; any other is copied
@@ -60,7 +60,7 @@ def fingerprint(
         x: pre-activations, float32 or float64, any shape and strides.
         unit_axis: axis of the units, may be negative.
         threshold: a unit is active when its pre-activation is greater.
-        words: `(units, 2)` uint64 from `unit_words`; None: made from `seed`.
+        words: `(units, 2)` uint64 from `unit_words`; None: generated from `seed`.
         seed: seed of the words, used when `words` is None.
         threads: number of ranges that the samples are split into.
         pool: runs the ranges; None: a pool is made when `threads` is above 1.

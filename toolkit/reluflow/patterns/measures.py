@@ -1,4 +1,4 @@
-"""The measures of a count table: pure functions, exact where the formula allows it."""
+"""The measures of a count table: pure functions, exact where the formula permits."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class UnitActivity:
     """How often each unit was active, as `unit_activity` gives it.
 
     Attributes:
-        fraction: `(units,)` float64, share of the samples in which it was, in [0, 1].
-        dead: number of units that never were.
-        always_on: number of units that always were.
+        fraction: `(units,)` float64, share of the samples in which it was active, in [0, 1].
+        dead: number of units that were never active.
+        always_on: number of units that were always active.
     """
 
     fraction: NDArray[np.float64]
@@ -61,7 +61,7 @@ def total(table: CountTable) -> int:
 
 
 def most_frequent(table: CountTable) -> float:
-    """Return the share of the commonest pattern, in (0, 1].
+    """Return the share of the most frequent pattern, in (0, 1].
 
     max(c) / N
 
@@ -162,7 +162,7 @@ def weighted_jaccard(a: CountTable, b: CountTable) -> float:
 
 
 def changes(before: CountTable, after: CountTable) -> Changes:
-    """Return the net change of the set of patterns, and what was born and what died.
+    """Return the net change of the set of patterns, and the shares born and died.
 
     net = (total(c') - total(c)) / total(c), born = |c' - c| / total(c),
     died = |c - c'| / total(c); net = born - died.

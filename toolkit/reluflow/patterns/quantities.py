@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What one measure is called and what it means.
+    """The names of one measure and its meaning.
 
     Attributes:
         key: its name in files, records and Python.
@@ -21,7 +21,7 @@ class Quantity:
         heading: of charts; "" where none shows it.
         column: of tables of text, where space is short; "" where none shows it.
         title: of curves and strips over time; "" where the key is shown as it is.
-        also: other spellings that files have: of plural fields, and of earlier recordings.
+        also: other spellings that occur in files: those of plural fields and of earlier recordings.
 
     Example:
         >>> born = QUANTITIES["born"]
@@ -46,7 +46,7 @@ _STEPS = "docs/spec.md, section 5"
 _GRADED = "docs/measures.md"
 _TRAINING = "docs/monitoring.md"
 
-# A table: one measure per entry, its names below what it means.
+# A table: one measure per entry, its names below its meaning.
 # fmt: off
 _OF_COUNTS = (
     Quantity("units", "count", "number of units d of the site", _COUNTS,
@@ -183,10 +183,10 @@ _SPELLINGS = {spelling: each for each in QUANTITIES.values() for spelling in eac
 
 
 def find_quantity(name: str) -> Quantity | None:
-    """Return the measure that a file calls by a name, None where it is none of ours.
+    """Return the measure that has a given name in files, None where there is none.
 
     Args:
-        name: its key, or another spelling that files have.
+        name: its key, or another spelling that occurs in files.
 
     Returns:
         Its entry in `QUANTITIES`.

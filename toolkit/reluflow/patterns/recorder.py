@@ -1,4 +1,4 @@
-"""Measures over time: appends rows of (step, site, measures) to Parquet, safe from crashes."""
+"""Measures over time: rows of (step, site, measures) appended to Parquet, safe against crashes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _KEYS = ("step", "site")
 class PatternRecorder:
     """Appends measures of sites at steps to a directory of Parquet files.
 
-    Each flush writes one new part file, complete or not at all; a crash loses at most what was
-    not flushed. Opening the directory again continues it. A repeated (step, site) replaces the
-    earlier row when read.
+    Each flush writes one new part file, completely or not at all; a crash loses at most the rows
+    that were not flushed. Opening the directory again continues it. A repeated (step, site)
+    replaces the earlier row when read.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""The hashes again in plain numpy: slow, short, and what the kernels are tested against."""
+"""The hashes in plain numpy, slow and short: the kernels are tested against them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of the patterns themselves, of a bounded sample: groups of units, pairs, classes."""
+"""Measures of the patterns themselves on a bounded sample: groups of units, pairs, classes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GroupEntropy:
 
     Attributes:
         bits_per_unit: sum of the groups' entropies over d, in [0, 1].
-        redundancy: 1 - (sum of the groups' entropies) / (sum of the units'): the share that
-            units of one group tell about each other; 0 for independent units.
+        redundancy: 1 - (sum of the groups' entropies) / (sum of the units'): the share of
+            information that units of one group have in common; 0 for independent units.
     """
 
     bits_per_unit: float
@@ -33,11 +33,11 @@ class GroupEntropy:
 
 @dataclass(frozen=True, slots=True)
 class ClassDistances:
-    """Mean Hamming distances between inputs, as shares of the units; of `class_distances`.
+    """Mean Hamming distances between inputs, as shares of the units; see `class_distances`.
 
     Attributes:
-        within: over pairs of one class.
-        between: over pairs of two classes.
+        within: over pairs of the same class.
+        between: over pairs of different classes.
     """
 
     within: float
@@ -51,9 +51,9 @@ class ClassOverlap:
     Attributes:
         classes: the class numbers, ascending; the 32 most frequent where there are more.
         matrix: `matrix[i][j]` weighted Jaccard index of the tables of two classes, in [0, 1].
-        between: mean over pairs of two classes.
-        within: mean over the classes of the index between two halves of one class: classes
-            that do not differ would show a little more, as halves are noisier.
+        between: mean over pairs of different classes.
+        within: mean over the classes of the index between two halves of one class: classes that do
+            not differ would have a slightly higher index, as halves are noisier.
     """
 
     classes: tuple[int, ...]
@@ -63,7 +63,7 @@ class ClassOverlap:
 
 
 def group_entropy(bits: NDArray[np.bool_]) -> GroupEntropy | None:
-    """Return the entropy of groups of 8 neighbouring units, the last group the rest.
+    """Return the entropy of groups of 8 neighbouring units; the last group may be smaller.
 
     H_g = - sum_i C p_i log2 (C p_i) / (1 - (1 - C p_i)^n) over the patterns i of a group, the
     estimate of `effective_patterns`.
@@ -72,7 +72,7 @@ def group_entropy(bits: NDArray[np.bool_]) -> GroupEntropy | None:
         bits: `(n, units)`, one row per sample.
 
     Returns:
-        None for fewer than 64 samples: 256 patterns cannot be told from so few.
+        None for fewer than 64 samples, too few to estimate 256 patterns.
 
     Example:
         >>> bits = np.random.default_rng(0).random((5000, 16)) < 0.5
@@ -92,17 +92,17 @@ def group_entropy(bits: NDArray[np.bool_]) -> GroupEntropy | None:
 
 
 def class_distances(bits: NDArray[np.bool_], labels: NDArray[np.int64]) -> ClassDistances | None:
-    """Return the mean distance of two inputs of one class, and of two classes.
+    """Return the mean distance of two inputs of the same class, and of different classes.
 
-    Over all pairs, exactly: a class of n inputs of which a are active at a column has a (n - a)
-    pairs that differ there.
+    Exact over all pairs: a class of n inputs of which a are active at a column has a (n - a) pairs
+    that differ there.
 
     Args:
         bits: `(n, columns)`, one row per input: units, or units at several positions.
         labels: `(n,)` classes.
 
     Returns:
-        None where there is no pair of one class or none of two.
+        None where there is no pair of the same class or none of different classes.
 
     Raises:
         OptionError: not one label per input.

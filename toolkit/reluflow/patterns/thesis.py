@@ -1,4 +1,4 @@
-"""The thesis' own hash and fixed-size table, kept exactly, for reproduction."""
+"""The hash and fixed-size table of the thesis, kept exactly, for reproduction."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def unit_words(units: int, seed: int = DEFAULT_SEED) -> NDArray[np.uint64]:
     """Return the two random words of each unit.
 
     Word j of unit i is output number 2 i + j of the generator SplitMix64 started at `seed`:
-    the words of a unit depend on its index and the seed alone, not on how many units there are.
+    the words of a unit depend only on its index and the seed, not on how many units there are.
 
     Args:
         units: number of units d, at least 0.

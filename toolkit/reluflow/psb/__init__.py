@@ -1,4 +1,4 @@
-"""The PSB number system: code of weights, sampling, and the exact meaning of the operators."""
+"""The PSB number system: weight code, sampling, and the exact meaning of the operators."""
 
 from reluflow.psb._check import MAX_SAMPLES, P_BITS, SAMPLERS, SAMPLES, X_BITS_RANGE
 from reluflow.psb.activation import MAX_EXPONENT, activation_exponent, quantise_activation

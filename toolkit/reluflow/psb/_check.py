@@ -16,7 +16,7 @@ MAX_SAMPLES = 64
 SAMPLES = (0, 1, 2, 4, 8, 16, 32, MAX_SAMPLES)
 """Accepted numbers of samples; 0 reads as 64 with the nearest sampler."""
 X_BITS_RANGE = (2, 16)
-"""Bits of an activation: a sign and one more at least, an int16 at most."""
+"""Bits of an activation: at least a sign and one more, at most an int16."""
 
 
 def check_choice(name: str, value: object, accepted: Collection[object]) -> None:
@@ -33,7 +33,7 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 def check_p_bits(p_bits: int) -> None:
-    """Refuse a number of probability bits that the code does not have."""
+    """Refuse a number of probability bits that the code does not support."""
     check_choice("p_bits", p_bits, P_BITS)
 
 

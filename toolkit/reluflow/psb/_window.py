@@ -18,14 +18,14 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Placement of a kernel's windows, one entry a spatial axis.
+    """Placement of a kernel's windows, one entry per spatial axis.
 
     Attributes:
         kernel: taps.
         strides: steps between windows, in pixels.
         dilations: steps between taps, in pixels.
-        begin: zero pixels in front; below 0: pixels left out.
-        end: zero pixels behind, likewise.
+        begin: zero pixels in front; if negative, pixels left out.
+        end: zero pixels at the end, likewise.
         output: number of windows.
     """
 
@@ -49,15 +49,15 @@ def place_window(
 
     output = floor((size + begin + end - dilation (kernel - 1) - 1) / stride) + 1; the
     SAME_* paddings give ceil(size / stride), the odd pixel behind (UPPER) or in front (LOWER).
-    Where a stride goes beyond the window their sum is below 0 and pixels are left out, as many in
-    front as ONNX Runtime leaves out.
+    Where a stride is larger than the window their sum is negative and pixels are left out, as many
+    in front as ONNX Runtime leaves out.
 
     Args:
-        size: pixels of the input, one entry a spatial axis.
+        size: pixels of the input, one entry per spatial axis.
         kernel: taps.
         strides: None for ones.
         dilations: None for ones.
-        pads: all begins, then all ends; None for zeros. Read with auto_pad "NOTSET" alone.
+        pads: all begins, then all ends; None for zeros. Read only with auto_pad "NOTSET".
         auto_pad: "NOTSET", "SAME_UPPER", "SAME_LOWER" or "VALID".
 
     Raises:
@@ -90,7 +90,7 @@ def place_window(
 def _checked(
     name: str, given: Sequence[int] | None, default: tuple[int, ...], least: int
 ) -> tuple[int, ...]:
-    """Return the attribute as a tuple of whole numbers, or its default."""
+    """Return the attribute as a tuple of integers, or its default."""
     values = default if given is None else tuple(int(v) for v in given)
     if len(values) != len(default) or min(values) < least:
         raise OptionError(

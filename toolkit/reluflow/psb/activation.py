@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from reluflow.psb._check import X_BITS_RANGE, check_range
 
 MAX_EXPONENT = 100
-"""Of f, both ways: 2^f and 2^-f are then normal numbers of float32, which end at 2^-126."""
+"""Bound of |f|: 2^f and 2^-f are then normal numbers of float32, which end at 2^-126."""
 
 
 def activation_exponent(x: NDArray[np.float32], x_bits: int = 12) -> int:
-    """Return the largest whole f with max |x| 2^f <= 2^(x_bits - 1) - 1, within -100..100.
+    """Return the largest integer f with max |x| 2^f <= 2^(x_bits - 1) - 1, within -100..100.
 
-    Values that are not finite are left out; 0 where no value but 0 is left.
+    Values that are not finite are ignored; the result is 0 where only zeros are left.
 
     Args:
         x: float32, any shape.

@@ -14,13 +14,13 @@ from reluflow.psb._check import check_choice, check_p_bits
 NIBBLE_BITS = 4
 """Bits of a stored exponent."""
 LARGEST_NIBBLE = (1 << NIBBLE_BITS) - 1
-"""Nibble of a weight of its channel's largest exponent, j = 0; nibble 0 is the weight 0."""
+"""Nibble of a weight with the largest exponent of its channel, j = 0; nibble 0 is the weight 0."""
 MAX_J = LARGEST_NIBBLE - 1
-"""Octaves below its channel's largest of the smallest weight that is not 0."""
+"""How many octaves the smallest weight that is not 0 may lie below the largest of its channel."""
 N_PLANES_BESIDE_P = NIBBLE_BITS + 1
-"""Bit planes of a code beside those of q: the nibble, then the sign."""
+"""Bit planes of a code in addition to those of q: the nibble, then the sign."""
 EMAX_MIN, EMAX_MAX = -128, 127
-"""What an int8 holds; float32 goes down to -149, but 2^-128 and below are subnormal."""
+"""Range of an int8; float32 goes down to -149, but 2^-128 and below are subnormal."""
 _NO_EXPONENT = -100_000
 """Stands for the exponent of 0: below every other, and far from overflow in a difference."""
 
@@ -36,8 +36,8 @@ class PsbCode:
             `P..P+3` the nibble (0: the weight is 0, else 15 - j), bit `P+4` the sign.
         emax: `(channels,)` int8, exponent of each channel's largest magnitude.
         p_bits: P, bits of a stored probability; 16 is "full".
-        rounding: what becomes of bits that a run shifts out: "carried" to the next weights, so
-            that every mean is exact, or rounded "half" up, as in models of before.
+        rounding: what happens to bits that a run shifts out: "carried" to the next weights, so that
+            every mean is exact, or rounded "half" up, as in older models.
 
     Example:
         >>> code = encode(np.array([[3.0, -0.75, 0.0]]), p_bits=4)
@@ -75,7 +75,7 @@ class PsbCode:
 
     @property
     def exponent(self) -> NDArray[np.int64]:
-        """Exponents e = emax - j, in the stored shape; a zero weight's has no meaning."""
+        """Exponents e = emax - j, in the stored shape; that of a zero weight has no meaning."""
         column = self.emax.astype(np.int64).reshape(-1, *[1] * (self.words.ndim - 1))
         return column - (LARGEST_NIBBLE - self.nibble)
 
@@ -99,10 +99,10 @@ def encode(
         channel_axis: axis of the output channels; the code stores it first (a MatMul's
             `(K, N)` with axis 1 is stored as `(N, K)`).
         p_bits: P, one of 1, 2, 3, 4, 6, 8, 16.
-        small: what becomes of a weight more than 14 octaves below its channel's largest,
-            after rounding: "zero", "smallest" (the code 2^(emax - 14)), or "random", one of
-            both with the weight as mean.
-        seed: of the random choices; used by `small="random"` alone.
+        small: what a weight more than 14 octaves below the largest of its channel becomes after
+            rounding: "zero", "smallest" (the code 2^(emax - 14)), or "random", one of the two with
+                the weight as mean.
+        seed: of the random choices; used only by `small="random"`.
         per_tensor: True: all channels share the exponent of the tensor's largest magnitude.
 
     Returns:
@@ -169,7 +169,7 @@ def _largest_exponents(e: NDArray[np.int64], per_tensor: bool) -> NDArray[np.int
 def _round_probability(
     mantissa: NDArray[np.float64], j: NDArray[np.int64], p_bits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return j and q after rounding; q = 2^P carries into the exponent but at j = 0."""
+    """Return j and q after rounding; q = 2^P carries into the exponent except at j = 0."""
     full = 1 << p_bits
     q = np.rint((2 * mantissa - 1) * full).astype(np.int64)
     carry = q == full

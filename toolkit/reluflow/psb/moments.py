@@ -23,7 +23,7 @@ _FULL = 1 << P16_BITS
 def weight_mean(code: PsbCode, samples: int, sampler: str = "systematic") -> NDArray[np.float64]:
     """Return the mean of every sampled weight, in the stored shape.
 
-    s 2^e (1 + p) for the unbiased samplers; for nearest the one value that it gives. Codes with
+    s 2^e (1 + p) for the unbiased samplers; for nearest the only value that it gives. Codes with
     rounding "half" may miss it by up to 2^(emax - 14) more where j > 13 - log2 n.
 
     Args:
@@ -57,8 +57,8 @@ def weight_variance(
 
     binomial: 2^(2e) p (1 - p) / n <= w^2 / (8 n); systematic: 2^(2e) g (1 - g) / n^2 with g
     the fraction of n p, <= 2^(2e) / (4 n^2); nearest: 0. For j > 13 - log2 n, whatever the
-    sampler: 2^(2 emax - 26) g (1 - g), g the fraction of (1 + p) 2^(13 - j); with rounding
-    "half" what rounding does to these comes on top of the formulas instead.
+    sampler: 2^(2 emax - 26) g (1 - g), g the fraction of (1 + p) 2^(13 - j); with rounding "half"
+    the effect of rounding on these is added to the formulas instead.
 
     Args:
         code: the weight code.

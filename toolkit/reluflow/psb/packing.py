@@ -47,10 +47,10 @@ def unpack(
         shape: the stored shape, output channels first.
         emax: `(channels,)` int8.
         p_bits: P.
-        rounding: of bits that are shifted out, "carried" or "half".
+        rounding: "carried" or "half", for bits that are shifted out.
 
     Raises:
-        OptionError: the parts do not fit each other, or a padding bit is set.
+        OptionError: the parts do not fit together, or a padding bit is set.
 
     Example:
         >>> from reluflow.psb.codec import encode

@@ -17,7 +17,7 @@ def magnitude_mask(
 ) -> list[NDArray[np.bool_]]:
     """Return a mask for each array: True keeps a weight, False marks one closest to zero.
 
-    round(share * size) weights are marked, exactly; of equal magnitudes the first ones.
+    Exactly round(share * size) weights are marked; among equal magnitudes the first ones.
 
     Args:
         arrays: weight tensors, any shapes.

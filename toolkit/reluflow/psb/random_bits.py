@@ -1,4 +1,4 @@
-"""Counter-based random bits: the same seed gives the same bits for any threads and order."""
+"""Counter-based random bits: the same seed gives the same bits for any threads and any order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _MASK = 0xFFFFFFFF
 _LOWBIAS_A, _LOWBIAS_B = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
 """Found by search for little bias between bits in and out: lowbias32 of hash-prospector."""
 _STREAM, _HIGH, _POSITION = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35
-"""Odd numbers that set the parts of a key apart: 2^32 over the golden ratio, and two constants
-of MurmurHash3's finaliser. They are part of the contract: another one is another draw."""
+"""Odd numbers that keep the parts of a key apart: 2^32 over the golden ratio, and two constants
+of MurmurHash3's finaliser. They are part of the contract: another constant gives other draws."""
 
 
 def lowbias(v: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -1,6 +1,6 @@
-"""The exact meaning of PsbConv and PsbMatMul: the oracle every kernel must equal bit for bit.
+"""The exact meaning of PsbConv and PsbMatMul: the oracle that every kernel must match bit for bit.
 
-Block sums are whole numbers below 2^36. They are formed by a float64 matrix product, which is
+Block sums are integers below 2^36. They are computed by a float64 matrix product, which is
 exact below 2^53 in any order of its additions, and then rounded once to float32.
 """
 
@@ -104,12 +104,12 @@ def conv(
         x: `(N, C, L)` or `(N, C, H, W)` float32.
         code: of the weights `(M, C / group, k...)`.
         bias: `(M,)` float32 or None.
-        z: float32 of the output's shape, added behind the bias, or None.
+        z: float32 of the output's shape, added after the bias, or None.
         samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
         seed: of the run, any int64.
         stream: number of the node in the model.
         sampler: "systematic", "binomial" or "nearest".
-        draws: "run" (all positions share the draws) or "product" (slow: one position a time).
+        draws: "run" (all positions share the draws) or "product" (slow: one position at a time).
         strides: as ONNX Conv; None for ones.
         dilations: as ONNX Conv; None for ones.
         pads: as ONNX Conv; None for zeros.
@@ -183,7 +183,7 @@ def matmul(
         x: `(..., K)` float32.
         code: of the weights stored as `(N, K)`.
         bias: `(N,)` float32 or None.
-        z: `(..., N)` float32, added behind the bias, or None.
+        z: `(..., N)` float32, added after the bias, or None.
         samples: as in `conv`, like all the options below.
         seed: of the run.
         stream: number of the node.

@@ -10,11 +10,11 @@ from reluflow.psb.codec import LARGEST_NIBBLE, MAX_J, NIBBLE_BITS, PsbCode
 from reluflow.psb.random_bits import random_bits32
 
 SMALL_SHIFT = 8
-"""Weights with j from here on are small: for some n, bits of their samples are shifted out."""
+"""Weights with this j or more are small: for some n, bits of their samples are shifted out."""
 SMALL_BITS = 17
-"""Bits behind the point of a small weight's mean: p16 has 16, and the smallest j one more."""
+"""Fraction bits of a small weight's mean: p16 has 16, and the smallest j one more."""
 P16_BITS = 16
-"""Bits behind the point of a probability, whatever P; so many random bits decide a draw."""
+"""Fraction bits of a probability, whatever P; a draw is decided by this many random bits."""
 _P16_MASK = (1 << P16_BITS) - 1
 _P16_HALF = 1 << (P16_BITS - 1)
 SCALE_BITS = 13
@@ -83,7 +83,7 @@ def draw_bits(
 ) -> NDArray[np.bool_]:
     """Return the n single samples B_p of every weight, `(n_weights, n)`; `draws` is their sum.
 
-    The binomial sampler draws them; the others know k only, and its ones come first.
+    The binomial sampler draws them; the others determine only k, and put the ones first.
 
     Args:
         code: the weight code.
@@ -117,7 +117,7 @@ def _bernoulli(
     p16: NDArray[np.int64], t: int, seed: int, stream: int, position: int | None
 ) -> NDArray[np.bool_]:
     """Return draw t of every weight: half t & 1 of R(32 i + (t >> 1)) is below p."""
-    # a weight has 64 draws at most, two of them in one random word of 32 bits
+    # a weight has at most 64 draws, two of them in one random word of 32 bits
     counter = np.arange(p16.size, dtype=np.uint32) * np.uint32(MAX_SAMPLES // 2) + np.uint32(t >> 1)
     word = random_bits32(counter, seed, stream, position)
     return ((word >> np.uint32(P16_BITS * (t & 1))) & _P16_MASK) < p16
@@ -126,8 +126,8 @@ def _bernoulli(
 def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
     """Return c of every weight: the probabilities before it in its channel, summed mod 2^16.
 
-    The weights of a channel stand in order of exponent and sign, then of their index, so that
-    what a draw rounds away is made up by the next weight of the same size.
+    The weights of a channel stand in order of exponent and sign, then of their index, so that what
+    a draw rounds away is made up for by the next weight of the same size.
 
     Args:
         code: the weight code.
@@ -151,7 +151,7 @@ def carried_probability16(code: PsbCode) -> NDArray[np.int64]:
 def _carried_offsets(
     code: PsbCode, n: int, seed: int, stream: int, position: int | None
 ) -> NDArray[np.int64]:
-    """Return r of every weight, flat: (U + n c) mod 2^16 with one U per channel."""
+    """Return r of every weight, flat: (U + n c) mod 2^16, with one U per channel."""
     channels = np.arange(code.shape[0], dtype=np.uint32)
     u = random_bits32(channels, seed, stream, position).astype(np.int64) & _P16_MASK
     return ((u[:, None] + n * carried_probability16(code)) & _P16_MASK).reshape(-1)
@@ -168,10 +168,10 @@ def integer_weights(
     """Return the sampled weights w', |w'| <= 2^14; the value is w' 2^(emax - 13).
 
     w' = s ((n + k) << (D - j)), D = 13 - log2 n. For j > D bits would be shifted out: the weight
-    is drawn at once, w' = floor(s x + u), with x = (1 + p) 2^(13 - j) its mean and u in [0, 1)
-    carried along the channel, 1/2 at the first small weight of the nearest sampler. So the mean
-    over all u is exact for every code, and small weights together miss theirs by less than 1.
-    Codes with rounding "half" round the right shift of n + k half up instead.
+    is drawn in one step, w' = floor(s x + u), with x = (1 + p) 2^(13 - j) its mean and u in [0, 1)
+    carried along the channel, starting at 1/2 for the nearest sampler. So the mean over all u is
+    exact for every code, and small weights together miss their sum by less than 1. Codes with
+    rounding "half" instead round the right shift of n + k half up.
 
     Args:
         code: the weight code.

@@ -1,4 +1,4 @@
-"""The multiplier-free execution of eq. 4.9, and what it costs."""
+"""The multiplier-free execution of eq. 4.9, and its cost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def shift_add_dot(
     stream: int = 0,
     position: int | None = None,
 ) -> list[int]:
-    """Return the dot product with every output channel, by shifts and additions of x alone.
+    """Return the dot product with every output channel, using only shifts and additions of x.
 
-    s sum_i x << (D - j + B_i) for j <= D. For j > D x is added or subtracted |w'| times, which
-    are n at most. With rounding "half" a counter holds the fraction instead: it starts at one
-    half, sample i adds (1 + B_i) 2^(D - j), and each time it is full x is added once.
+    s sum_i x << (D - j + B_i) for j <= D. For j > D, x is added or subtracted |w'| times, at most n
+    times. With rounding "half" a counter holds the fraction instead: it starts at one half, sample
+    i adds (1 + B_i) 2^(D - j), and each time the counter is full x is added once.
 
     Args:
-        x_int: `(weights a channel,)` fixed-point activations.
+        x_int: `(weights per channel,)` fixed-point activations.
         code: the weight code.
         samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
         sampler: "systematic", "binomial" or "nearest".
@@ -36,7 +36,7 @@ def shift_add_dot(
         position: flat output position for draws per product, None for draws per run.
 
     Returns:
-        One whole number per channel, the same as `integer_weights(...) @ x_int`.
+        One integer per channel, the same as `integer_weights(...) @ x_int`.
 
     Raises:
         OptionError: an option is not among the accepted ones.

@@ -21,7 +21,7 @@ Layout = Literal["nchw", "nhwc"]
 CHANNELS = (1, 3)
 """Channels of a picture: grey, or red, green and blue; transparency is dropped on reading."""
 _LARGEST_SIDE = 65535
-"""Pixels, JPEG's own limit: a guard against slips, which would ask for gigabytes an image."""
+"""Pixels, JPEG's own limit: a guard against slips, which would ask for gigabytes per image."""
 _FLAT, _PLAIN, _IMAGE = 2, 3, 4
 """Axes of an input, batch included: pixels in one axis, height and width, channels as well."""
 

@@ -7,11 +7,11 @@ keys: the array is read once, in memory order, whatever its layout and type.
 2. `hash_columns` XORs the units' words into 64 neighbouring samples, from those bits.
 3. `hash_rows` does the same where the units of a sample are neighbours.
 
-These three are written as LLVM vectors of 64 bytes: LLVM's own vectoriser takes or leaves such
-loops from one version and shape to the next (a factor of ten). LLVM splits them where the
+These three are written as LLVM vectors of 64 bytes: whether LLVM's own vectoriser handles such
+loops changes from one version and shape to the next (a factor of ten). LLVM splits them where the
 processor has shorter vectors. Addresses and sizes are trusted, numbers are little-endian.
 
-`hash_planar` and `hash_dense` drive them over samples `start` to `stop`. Sample s is element
+`hash_planar` and `hash_dense` run them over samples `start` to `stop`. Sample s is element
 (s // inner, :, s % inner) of a C-contiguous `(outer, units, inner)` array. All of it is in one
 file because numba's cache only notices changes of the file that a compiled function is in.
 """
@@ -34,7 +34,7 @@ LINES_AHEAD = 2
 """Cache lines that `hash_columns` prefetches per unit and 64 samples; 0, 1 and 4 were slower."""
 
 BUFFER_BITS = 1 << 18
-"""Bits a stretch: 128 KiB, so that the buffer stays in the second-level cache."""
+"""Bits per stretch: 128 KiB, so that the buffer stays in the second-level cache."""
 
 _MIN_COLUMNS = 1024
 
@@ -60,7 +60,7 @@ class _Emit:
         self.builder.store(value, pointer, align=align)
 
     def prefetch(self, address: Any) -> None:
-        """Ask for a line in the second-level cache; any address will do."""
+        """Prefetch a line into the second-level cache; any address is allowed."""
         pointer = self.builder.inttoptr(address, _I8.as_pointer())
         self.call("llvm.prefetch", ir.VoidType(), pointer, _I32(0), _I32(2), _I32(1))
 
@@ -87,7 +87,7 @@ class _Emit:
         self.builder.store(change(self.builder.load(variable)), variable)
 
     def bits64(self, base: Any, position: Any) -> Any:
-        """64 bits from any bit position on; reads up to 9 bytes."""
+        """64 bits starting at any bit position; reads up to 9 bytes."""
         b = self.builder
         byte = b.add(base, b.lshr(position, _I64(3)))
         shift = b.and_(position, _I64(7))
@@ -227,7 +227,7 @@ def make_hash_rows(samples: int) -> Any:
     of groups of 64 units (the last one padded), address of the `(groups, 4, 64)` uint32 words
     (zero where padded), address of the `(groups * 64,)` int32 active counts, address of the
     `(samples, 4)` uint32 keys, the number 1 (from
-    memory: as a constant LLVM would count in two steps), address of what comes next:
+    memory: as a constant, LLVM would count in two steps), address of what comes next:
     `LINES_AHEAD` cache lines per sample and group are prefetched.
     """
 
@@ -362,7 +362,7 @@ def _columns(bits, row_bits, count, words, active, keys, spare, ahead, stride): 
     out = spare.ctypes.data
     line = 64 * LINES_AHEAD
     step = line
-    if stride == 0:  # what comes next is one piece, else rows
+    if stride == 0:  # what comes next is contiguous, else rows
         stride, step = line, line * units
     ahead -= np.uintp(step)
     for p in range(0, count, 64):

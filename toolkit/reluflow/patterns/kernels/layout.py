@@ -1,4 +1,4 @@
-"""How an array of pre-activations is cut for the kernels: views, blocks and sample ranges."""
+"""How an array of pre-activations is divided for the kernels: views, blocks and sample ranges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK_BYTES = 4 << 20
 """A non-contiguous array is copied in blocks of about this many bytes (at least one slice)."""
 
 RANGE_BYTES = 1 << 19
-"""Least work for a thread: it hashes in about 20 microseconds, what handing it over costs."""
+"""Least work for a thread: hashing it takes about 20 microseconds, as long as handing it over."""
 
 _ACCEPTED = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -33,7 +33,7 @@ def check_pre_activations(
         threads: at least 1.
 
     Raises:
-        OptionError: one of them is not accepted.
+        OptionError: one of the arguments is not accepted.
     """
     if x.dtype not in _ACCEPTED:
         raise OptionError(
@@ -54,7 +54,7 @@ def check_pre_activations(
 
 
 def sample_count(x: NDArray[Any], unit_axis: int) -> int:
-    """Return the number of samples: the product of all sizes but the units'."""
+    """Return the number of samples: the product of all sizes except that of the units."""
     return math.prod(x.shape[:unit_axis]) * math.prod(x.shape[unit_axis + 1 :])
 
 
@@ -62,8 +62,8 @@ def contiguous_blocks(x: NDArray[Any], unit_axis: int) -> Iterator[tuple[int, ND
     """Yield (index of the first sample, C-contiguous `(outer, units, inner)` view or copy).
 
     An array that is contiguous, or would be with its unit axis moved last (channels-last data
-    seen as channels-first), comes as one view. Any other is copied block by block along its first
-    sample axis, so that the copy holds `BLOCK_BYTES` or one slice, whichever is larger.
+    seen as channels-first), is yielded as one view. Any other is copied block by block along its
+    first sample axis, so that the copy holds `BLOCK_BYTES` or one slice, whichever is larger.
     """
     units = x.shape[unit_axis]
     if x.size == 0:

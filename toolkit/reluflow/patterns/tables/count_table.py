@@ -1,4 +1,4 @@
-"""The finished counts: patterns sorted by key, each once, in memory or in a file."""
+"""The finished counts: unique patterns sorted by key, in memory or in a file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Chunk = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountTable:
-    """Pattern counts in their one canonical order: sorted by key, every key once.
+    """Pattern counts in canonical order: sorted by key, every key once.
 
-    Two tables of the same samples are equal bit for bit, however the samples were cut up.
+    Two tables of the same samples are equal bit for bit, however the samples were divided.
 
     Attributes:
         total: number of distinct patterns.
@@ -134,10 +134,10 @@ class CountTable:
         return values, multiplicities
 
     def top(self, k: int) -> Chunk:
-        """Return (keys, counts, first) of the k commonest patterns; ties in order of the key.
+        """Return (keys, counts, first) of the k most frequent patterns; ties in order of the key.
 
         Args:
-            k: at least 0; fewer come back when there are fewer patterns.
+            k: at least 0; fewer are returned when there are fewer patterns.
         """
         best = np.zeros((0, 4), np.uint64)
         for piece in chunks(self.source):
@@ -169,15 +169,15 @@ def check_keys(keys: NDArray[np.uint64]) -> None:
 
 
 def merge(a: CountTable, b: CountTable, directory: Path | None = None) -> CountTable:
-    """Return the counts of both tables together; associative and commutative.
+    """Return the sum of two tables of counts; associative and commutative.
 
     Args:
         a: counts of some samples.
         b: counts of other samples.
-        directory: where the result is written, needed when one of them lives in a file.
+        directory: where the result is written, needed when one of them is in a file.
 
     Raises:
-        OptionError: a table lives in a file and `directory` is None.
+        OptionError: a table is in a file and `directory` is None.
         OutputError: the directory cannot be written.
 
     Example:
@@ -205,7 +205,7 @@ def merge(a: CountTable, b: CountTable, directory: Path | None = None) -> CountT
 def merge_join(
     a: CountTable, b: CountTable
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
-    """Yield the counts in `a` and in `b` of the patterns that both hold, a stretch at a time."""
+    """Yield the counts in `a` and in `b` of the patterns in both, piece by piece."""
     walks = [_Walk(a.source), _Walk(b.source)]
     while len(walks[0].buffer) and len(walks[1].buffer):
         left, right = (_as_keys(w.buffer) for w in walks)
@@ -221,7 +221,7 @@ def _as_keys(records: Records) -> NDArray[np.void]:
 
 
 class _Walk:
-    """A walk over sorted records that drops what both sides have passed."""
+    """A walk over sorted records that drops those that both sides have passed."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

@@ -36,19 +36,19 @@ from reluflow.patterns.tables.threads import LEAST_KEYS, MOST_KEYS, insert_in_th
 DEFAULT_MEMORY_BYTES = 256 << 20
 
 _SLOT_BUDGET = 2 * RECORD_BYTES
-"""Bytes a slot may cost at the worst moment: 8 of the index, 20 of records, and the sorted copy
-in `finish` or the old table while growing (half a slot more) beside them."""
+"""Bytes that a slot may take at the worst moment: 8 of the index, 20 of records, and in addition
+the sorted copy in `finish` or the old table while growing (half a slot more)."""
 _MIN_SLOTS = 64
 _START_SLOTS = 4096
 _QUICK_GROWTH = 4
 _QUICK_UNTIL = 1 << 16
-"""Small tables grow faster: their memory is little and each growth moves all."""
+"""Small tables grow faster: they take little memory, and each growth moves all records."""
 _NEARLY_ALL = 0.9
-"""Where so large a share of a batch was new, the rest is expected to be, and room is made at once:
-the pool of patterns is at least five times as large as what was seen of it."""
+"""Where at least this share of a batch was new, the rest is expected to be new, and room is made
+at once: the pool of patterns is then at least five times as large as the part of it seen so far."""
 _AHEAD = 4
-"""Records get memory for larger tables ahead, so that they move less often: what is not written yet
-takes no memory but addresses."""
+"""Records get memory for larger tables in advance, so that they move less often: memory that is not
+written yet takes only addresses."""
 _MANIFEST = "counts.json"
 _VERSION = 1
 
@@ -57,9 +57,9 @@ class PatternCounts:
     """A mutable accumulator of pattern counts: exact, mergeable, of bounded memory.
 
     Patterns are kept in dense records under an open-addressing index that doubles as it fills.
-    At the memory limit the table is sorted and written to a run file, and counting goes on;
-    `finish` merges the runs. Not safe for several threads on one object; the work itself
-    releases the GIL.
+    At the memory limit the table is sorted and written to a run file, and counting continues;
+    `finish` merges the runs. One object must not be used by several threads at once; the work
+    itself releases the GIL.
 
     Example:
         >>> counts = PatternCounts()
@@ -79,9 +79,9 @@ class PatternCounts:
         """Start empty.
 
         Args:
-            memory_limit_bytes: most that the table may take, in bytes, growing and sorting
-                included; at least 4096.
-            spill_dir: where run files go; None: a temporary directory, made when needed.
+            memory_limit_bytes: the most memory that the table may take, in bytes, including growing
+                and sorting; at least 4096.
+            spill_dir: folder for run files; None: a temporary directory, made when needed.
             on_spill: called with one sentence each time a run is written.
 
         Raises:
@@ -120,11 +120,11 @@ class PatternCounts:
 
     @property
     def nbytes(self) -> int:
-        """Most that the table may take at its present size, in bytes, sorting included."""
+        """The most that the table may take at its present size, in bytes, including sorting."""
         return len(self._index) * _SLOT_BUDGET
 
     def spill(self) -> None:
-        """Put what is in the table on disk and shrink it, so that others have the memory.
+        """Write the table to disk and shrink it, so that others can use the memory.
 
         Raises:
             OutputError: a run cannot be written; nothing is lost.
@@ -148,10 +148,10 @@ class PatternCounts:
             first_index: global index of the batch's first sample; sample i has
                 `first_index + i`.
             threads: number of threads that large batches are shared among; the counts do not
-                depend on it. Each keeps 4 bytes of a key beside the table, half a megabyte at
-                most.
-            pool: runs the threads, none of which may be the caller's; None: a pool is made when
-                `threads` is above 1.
+                depend on it. Each keeps 4 bytes per key in addition to the table, half a megabyte
+                at most.
+            pool: runs the threads, none of which may be that of the caller; None: a pool is made
+                when `threads` is above 1.
 
         Raises:
             OptionError: wrong type or shape, a negative index, or no thread.
@@ -172,14 +172,14 @@ class PatternCounts:
     def add_to_all(
         batches: Sequence[tuple[PatternCounts, NDArray[np.uint64], int]], *, threads: int = 1
     ) -> None:
-        """Count one batch for each of several accumulators, as `add` does, in one go.
+        """Count one batch for each of several accumulators, as `add` does, in one call.
 
-        The loop over the accumulators is compiled too: threads that count for many of them do
-        not wait for one another's Python.
+        The loop over the accumulators is compiled too: threads that count for many of them do not
+        wait for each other's Python code.
 
         Args:
             batches: (accumulator, keys, first index) as for `add`; each accumulator once.
-            threads: as for `add`: that many share each large batch, one batch after the other.
+            threads: as for `add`: this many share each large batch, one batch after the other.
 
         Raises:
             OptionError: wrong type or shape of keys, or a negative index.
@@ -200,9 +200,9 @@ class PatternCounts:
             counts._samples += len(keys)
 
     def merge(self, other: PatternCounts) -> None:
-        """Add the counts of another accumulator, whose samples are others than this one's.
+        """Add the counts of another accumulator, which has counted other samples.
 
-        Run files of the other one are referenced, not copied: they must stay where they are.
+        Its run files are referenced, not copied: they must stay where they are.
 
         Args:
             other: the other accumulator, not changed.
@@ -217,10 +217,10 @@ class PatternCounts:
         self._samples += other._samples
 
     def finish(self) -> CountTable:
-        """Return the counts in canonical order; the accumulator can go on afterwards.
+        """Return the counts in canonical order; the accumulator can be used further.
 
-        In memory when nothing was spilled, else merged from the runs into one file, with at
-        most the memory limit held.
+        They are in memory when nothing was spilled, else merged from the runs into one file, which
+        takes no more memory than the limit.
 
         Raises:
             OutputError: a run cannot be read or the merged file cannot be written.
@@ -232,7 +232,7 @@ class PatternCounts:
             self._spill()
         self._clear(_MIN_SLOTS)
         if len(self._runs) > 1:
-            # Each buffered record is held about four times: read, cut, merged, written.
+            # Each buffered record is held about four times: when read, cut, merged and written.
             size = self._limit // (4 * RECORD_BYTES * len(self._runs))
             size = max(16, min(CHUNK, size))
             sources: list[Source] = list(self._runs)
@@ -242,9 +242,9 @@ class PatternCounts:
         return CountTable(len(source), self._samples, source)
 
     def snapshot(self, directory: Path) -> None:
-        """Write a checkpoint: the table as one file, the runs as references to theirs.
+        """Write a checkpoint: the table as one file, the runs as references to their files.
 
-        Atomic: a crash leaves the earlier checkpoint of the directory whole. Runs in a
+        Atomic: a crash leaves the earlier checkpoint of the directory intact. Runs in a
         temporary directory of this object are linked (or copied) into `directory` once.
 
         Args:
@@ -303,7 +303,7 @@ class PatternCounts:
         return counts
 
     def _clear(self, slots: int) -> None:
-        """Start again with an empty table of so many slots."""
+        """Start again with an empty table of this many slots."""
         self._index = np.zeros(slots, np.uint64)
         self._records: NDArray[np.uint64] = np.empty((_most(slots), 4), np.uint64)
         self._used = 0
@@ -335,14 +335,14 @@ class PatternCounts:
         threads: int,
         pool: ThreadPoolExecutor | None,
     ) -> int:
-        """Count keys in threads while there is room for all that may be new; return how many."""
+        """Count keys in threads while all that may be new have room; return how many it counted."""
         with ThreadPoolExecutor(threads) if pool is None else nullcontext(pool) as workers:
             at = 0
             while len(keys) - at >= LEAST_KEYS:
                 if self._room < LEAST_KEYS and _QUICK_UNTIL <= len(self._index) < self._max_slots:
                     self._grow(2)
                 n = min(len(keys) - at, self._room, MOST_KEYS)
-                if n < LEAST_KEYS:  # nearly full, or a small table, which one thread is quick with
+                if n < LEAST_KEYS:  # nearly full, or small: one thread is fast enough
                     self._add_keys(keys[: at + LEAST_KEYS], first_index, at, len(keys))
                     at += LEAST_KEYS
                     continue
@@ -376,7 +376,7 @@ class PatternCounts:
         return _most(len(self._index)) - self._used
 
     def _make_room(self, expected: int = 0) -> None:
-        """Grow, at once to what `expected` more patterns need; spill at the largest size."""
+        """Grow at once to the size for `expected` more patterns; spill at the largest size."""
         slots = len(self._index)
         if slots >= self._max_slots:
             self._spill()
@@ -442,12 +442,12 @@ class PatternCounts:
 
 
 def _most(slots: int) -> int:
-    """Return how many records a table of so many slots holds at most."""
+    """Return how many records a table of this many slots can hold."""
     return slots * 5 // 8
 
 
 def _expected(fresh: int, seen: int, left: int) -> int:
-    """Return how many of the keys left are surely expected to be new patterns."""
+    """Return how many of the remaining keys can be expected to be new patterns."""
     return left if fresh >= _NEARLY_ALL * max(seen, 1) else 0
 
 
@@ -462,7 +462,7 @@ def _checked(keys: NDArray[np.uint64], first_index: int) -> NDArray[np.uint64]:
 
 
 class _TemporaryFolder:
-    """A temporary directory that goes when the last table that reads from it goes."""
+    """A temporary directory that is removed with the last table that reads from it."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="reluflow-counts-"))

@@ -20,7 +20,7 @@ Records = NDArray[np.uint64]
 
 RECORD_BYTES = 32
 CHUNK = 1 << 16
-"""Records a chunk: 2 MiB."""
+"""Records per chunk: 2 MiB."""
 
 _BUCKET = 128
 
@@ -120,7 +120,7 @@ def sort_order(records: NDArray[np.uint64]) -> NDArray[np.intp]:
 
 
 class Source(Protocol):
-    """Something that gives sorted records, a piece after the other."""
+    """A source of sorted records, read piece by piece."""
 
     def read(self, start: int, count: int) -> Records:
         """Return records `start` to `start + count`, fewer at the end."""

@@ -2,13 +2,13 @@
 
 A record `(4,)` uint64 is (key 0, key 1, count, first sample); records stand in the order in which
 their patterns were first seen. An index entry is the upper half of the key's hash (the tag) and
-the record's number + 1; 0 marks it empty. Linear probing; the size is a power of two. A new
-pattern touches one random line of the small index and writes its record behind the last one;
-growing needs the index alone.
+the record's number + 1; 0 marks it empty. Linear probing; the size is a power of two. A new pattern
+touches one random line of the small index and appends its record after the last one; growing moves
+only the index.
 
-Two habits make the loops two to three times as fast. Their numbers are unsigned: of a signed index
-numba asks every time whether it counts from the end. And no array is handed to another function
-within a loop, inlined or not: numba counts the references to it up and down each time.
+Two habits make the loops two to three times as fast. Their indices are unsigned: for a signed index
+numba checks every time whether it counts from the end. And no array is passed to another function
+within a loop, inlined or not: numba increments and decrements its reference count each time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_SLOTS = 1 << 32
 """Entries an index may have: the tag must hold the place of an entry."""
 
 BATCH = 64
-"""Keys looked ahead, so that their cache misses overlap; 32, 128 and 256 were no faster."""
+"""Keys to look ahead, so that their cache misses overlap; 32, 128 and 256 were no faster."""
 
 ONE = np.uint64(1)
 HALF = np.uint64(32)
@@ -65,7 +65,7 @@ def entry_of(tag, number):  # type: ignore[no-untyped-def]
 def insert_keys(index, records, used, max_used, start, keys, first_index):  # type: ignore[no-untyped-def]
     """Count `keys[start:]` until there are `max_used` records; return (next position, used).
 
-    Tags are computed and the lines of index and records touched a batch ahead of the probing,
+    Tags are computed, and the lines of index and records touched, one batch ahead of the probing,
     so that the cache misses of a batch overlap. A run of equal keys is looked up once.
     """
     n, most = np.uint64(keys.shape[0]), np.uint64(max_used)

@@ -1,12 +1,12 @@
-"""Counting in several threads: each has a stretch of the index to itself.
+"""Counting in several threads: each owns one stretch of the index.
 
 The first bits of a key's hash are its place in the index, so a thread owns the keys whose place
-lies in its stretch. It looks at all keys of a batch and takes its own; only it writes to the
-entries of its stretch and to the records behind them. Its new records get numbers that no other
-thread can reach: behind one for each key of the threads before it.
+lies in its stretch. It looks at all keys of a batch and counts its own; only it writes to the
+entries of its stretch and to their records. Its new records get numbers that no other thread can
+reach: they start after one number for each key of the threads before it.
 
-What is left is done afterwards by one thread: keys whose search runs out of its stretch are
-counted, and where keys had records already, the gaps between new records are closed.
+One thread does the rest afterwards: it counts keys whose search left the stretch and, where keys
+already had records, closes the gaps between new records.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from reluflow.patterns.tables.table import (
 )
 
 LEAST_KEYS = 1 << 14
-"""Keys that are worth a thread: they take about 0.2 ms, handing them over 0.05."""
+"""Keys that are worth a thread: counting them takes about 0.2 ms, handing them over 0.05 ms."""
 
 MOST_KEYS = 1 << 17
-"""Keys a stretch: the threads note 4 bytes of each."""
+"""Keys per stretch: the threads note 4 bytes of each."""
 
 _SIZE = np.uint64(BATCH)
 
@@ -52,7 +52,7 @@ def _choose(keys, low, high, mine):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def insert_share(index, records, used, keys, first_index, low, high):  # type: ignore[no-untyped-def]
-    """Count the keys whose place lies in `index[low:high]`, new records behind the owner's base.
+    """Count the keys whose place lies in `index[low:high]`; new records follow the owner's base.
 
     Returns the number of the first new record, how many there are, and the positions of the keys
     whose search left the stretch.
@@ -106,7 +106,7 @@ def insert_share(index, records, used, keys, first_index, low, high):  # type: i
 
 @numba.njit(nogil=True, cache=True)
 def _close_gap(index, records, source, count, target):  # type: ignore[no-untyped-def]
-    """Give the records from number `source` on the numbers from `target` on, which are lower."""
+    """Renumber the records from `source` onwards so that they start at `target`, which is lower."""
     mask = np.uint64(index.shape[0] - 1)
     shift = home_shift(index)
     source, target = np.uint64(source), np.uint64(target)
@@ -139,10 +139,10 @@ def insert_in_threads(
     pool: ThreadPoolExecutor,
     threads: int,
 ) -> int:
-    """Count keys in several threads; the records may stand in another order than after one.
+    """Count keys in several threads; the order of the records may differ from that of one thread.
 
     Args:
-        index: `(size,)`, of a power of two; with room for all keys.
+        index: `(size,)`, the size a power of two, with room for all keys.
         records: `(n, 4)`, at least `used + len(keys)`.
         used: number of records so far.
         keys: `(n, 2)` uint64, at most `MOST_KEYS`.
@@ -151,7 +151,7 @@ def insert_in_threads(
         threads: number of stretches.
 
     Returns:
-        The number of records now.
+        The new number of records.
     """
     edges = [len(index) * t // threads for t in range(threads + 1)]
 
