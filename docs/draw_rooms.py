@@ -26,6 +26,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "patterns": ("hash, count, measure", ("kernels", "tables")),
     "sessions": ("ONNX Runtime, the native library", ()),
     "temperature": ("distance, controller of the rate", ("steps",)),
+    "monitoring": ("what is recorded of a training run", ()),
     "analysis": ("batches in, results out", ("run", "results")),
     "evaluation": ("accuracy against precision", ("answers", "proof")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),

@@ -21,6 +21,7 @@ ROOMS = [
     "patterns",
     "sessions",
     "temperature",
+    "monitoring",
     "analysis",
     "evaluation",
     "report",

@@ -1,7 +1,8 @@
 """reluflow for torch: patterns of a running model, and a scheduler steered by their change."""
 
+from reluflow.monitoring import DivergenceWarning
 from reluflow_torch.models.onnx_module import OnnxModule, from_onnx
-from reluflow_torch.monitoring.monitor import DivergenceWarning, PatternMonitor
+from reluflow_torch.monitoring.monitor import PatternMonitor
 from reluflow_torch.sites.distance import distances
 from reluflow_torch.sites.hashing import fingerprints
 from reluflow_torch.sites.patterns import (

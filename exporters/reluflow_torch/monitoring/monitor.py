@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +12,16 @@ from torch import distributed, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
+from reluflow.monitoring import (
+    MEAN,
+    Measures,
+    PatternHistory,
+    Periods,
+    open_sinks,
+    pass_on,
+    step_measures,
+    sweep_measures,
+)
 from reluflow.patterns import PatternRecorder
 from reluflow.temperature import (
     DivergenceAlarm,
@@ -22,22 +31,21 @@ from reluflow.temperature import (
     StepDistance,
     default_rates,
     sweep,
-    temperature,
     transition_width,
 )
 from reluflow.temperature.state import check_state
-from reluflow_torch.monitoring.measures import (
+from reluflow_torch.monitoring.counting import (
     BATCH,
     STATISTICS,
     Inputs,
-    SiteCounts,
     are_plain,
     as_batches,
     copy_inputs,
     count_sites,
-    measure_site,
+    from_tensors,
+    to_tensors,
 )
-from reluflow_torch.monitoring.sinks import Measures, ParquetSink, Sink, TensorBoardSink, WandbSink
+from reluflow_torch.monitoring.tensorboard import new_summary_writer
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
@@ -48,17 +56,8 @@ from reluflow_torch.training.probe import Pass, StepProbe
 from reluflow_torch.training.ranks import rank
 from reluflow_torch.training.rates import rate_ratios, read_rates
 
-MEAN = "mean"
-"""Name of the row that holds what belongs to the whole model."""
 SWEEP_RATES = 17
 STATE_VERSION = 1
-
-
-class DivergenceWarning(UserWarning):
-    """The width of the transition rises: the training may be about to diverge.
-
-    `PatternMonitor` issues it.
-    """
 
 
 class PatternMonitor:
@@ -154,12 +153,7 @@ class PatternMonitor:
                 f"statistics is {statistics!r}; give 'batch' for batch normalisation as in "
                 "training, or 'running' as in inference."
             )
-        self._periods = (every, measures_every, sweep_every)
-        if min(self._periods) < 0 or not any(self._periods):
-            raise OptionError(
-                f"every, measures_every and sweep_every are {', '.join(map(str, self._periods))}; "
-                "give numbers of steps, at least one of them above 0."
-            )
+        self._periods = Periods(every, measures_every, sweep_every)
         self.step = 0
         self.distances: StepDistance | None = None
         self.layers: dict[str, str] = {}
@@ -170,8 +164,7 @@ class PatternMonitor:
         self._on_alarm = on_alarm
         self._rates = default_rates(SWEEP_RATES, 1e-6, 1e2) if rates is None else rates
         self._batches: list[Inputs] = [] if data is None else as_batches(data)
-        self._first: dict[str, SiteCounts] = {}
-        self._last: dict[str, SiteCounts] = {}
+        self._history = PatternHistory()
         self._statistics, self._smooth = statistics, smooth
         self._optimizer = bare_optimizer(optimizer)
         self._model = eager_module(model)
@@ -182,7 +175,7 @@ class PatternMonitor:
         self._swept: Sensitivity | None = None
         self._measured: Measures = {}
         self._looked: list[Pass] = []
-        self._sinks = [] if rank() else _open_sinks(recorder, tensorboard, wandb)
+        self._sinks = [] if rank() else open_sinks(recorder, tensorboard, wandb, new_summary_writer)
         self._passes = TrainingPasses(model, self._probe, self._wants_anything)
         self._handles = [
             self._optimizer.register_step_pre_hook(WeakHook(self, "_before_step")),
@@ -208,11 +201,8 @@ class PatternMonitor:
         steps, used, sweeps = zip(*self.sweeps, strict=True)
         return PhaseDiagram.from_sweeps(steps, sweeps, used)
 
-    def _is_due(self, period: int) -> bool:
-        return rank() == 0 and period > 0 and self.step % period == 0
-
     def _wants_anything(self) -> bool:
-        return any(self._is_due(period) for period in self._periods)
+        return rank() == 0 and self._periods.wants_anything(self.step)
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -231,7 +221,6 @@ class PatternMonitor:
 
     def _look(self) -> None:
         """Look at the old weights, once the gradients of the step are there."""
-        every, measures_every, sweep_every = self._periods
         kept = self._passes.kept
         if not kept:
             raise DataError(
@@ -239,16 +228,17 @@ class PatternMonitor:
                 "gradients before optimizer.step(); give it the very module that the training "
                 "loop calls, and compile or wrap that module first."
             )
-        if self._is_due(every) or self._is_due(sweep_every):
+        wants_sweep = self._periods.wants_sweep(self.step)
+        if self._periods.wants_distance(self.step) or wants_sweep:
             self._probe.look(kept)
             self._looked = [each for each in kept if each.patterns]
         for each in kept:
             if each.patterns is not None:
                 self.layers |= {name: site.layer for name, site in each.patterns.items()}
                 self.folds |= {fold.name: fold.op for fold in each.patterns.folds}
-        if self._is_due(measures_every):
+        if self._periods.wants_measures(self.step):
             self._measure_patterns(kept[0])
-        if self._is_due(sweep_every) and self._looked:
+        if wants_sweep and self._looked:
             self._sweep()
 
     def _sweep(self) -> None:
@@ -265,13 +255,9 @@ class PatternMonitor:
         found = count_sites(
             self._model, self._batches, smooth=self._smooth, statistics=self._statistics
         )
-        self._first = self._first or found
         choice = {"batch_statistics": int(self._statistics == BATCH)}
-        self._measured = {
-            name: measure_site(counts, self._first.get(name), self._last.get(name)) | choice
-            for name, counts in found.items()
-        }
-        self._last = found
+        measured = self._history.measure(found)
+        self._measured = {name: row | choice for name, row in measured.items()}
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -279,13 +265,12 @@ class PatternMonitor:
         """Measure what the step has changed, and write all down."""
         whole: dict[str, float | int] = {"learning_rate": max(read_rates(self._optimizer))}
         rows, self._measured = self._measured, {}
-        if self._is_due(self._periods[0]) and self._looked:
+        if self._looked and self._periods.wants_distance(self.step):
             self.distances = self._probe.compare(self._looked)
-            for site in self.distances.sites:
-                heat = _heat(site.distance, site.samples) | {"nans": site.nans}
-                rows[site.name] = heat | rows.get(site.name, {})
-            samples = sum(site.samples for site in self.distances.sites)
-            whole |= _heat(self.distances.mean_distance, samples) | {"nans": self.distances.nans}
+            mean, sites = step_measures(self.distances)
+            whole |= mean
+            for name, row in sites.items():
+                rows[name] = row | rows.get(name, {})
         if self._swept is not None:
             whole |= self._take_sweep(self._swept, whole["learning_rate"])
             self._swept = None
@@ -302,15 +287,8 @@ class PatternMonitor:
         alarm = self.watch.observe(self.step, transition_width(found))
         if alarm is not None:
             self.alarms.append(alarm)
-            if self._on_alarm is not None:
-                self._on_alarm(alarm)
-            else:
-                warnings.warn(str(alarm), DivergenceWarning, stacklevel=2)
-        try:
-            model = found.fit("log-normal").model
-        except DataError:
-            return {"swept": 1}
-        return {"swept": 1, "mu": model.mu, "sigma": model.sigma}
+            pass_on(alarm, self._on_alarm, stacklevel=2)
+        return sweep_measures(found)
 
     def state_dict(self) -> dict[str, Any]:
         """Return step, watch, data and counts: a resumed monitor goes on alike.
@@ -323,8 +301,8 @@ class PatternMonitor:
             "step": self.step,
             "watch": self.watch.to_dict(),
             "batches": self._batches if are_plain(self._batches) else [],
-            "first": {name: counts.to_tensors() for name, counts in self._first.items()},
-            "last": {name: counts.to_tensors() for name, counts in self._last.items()},
+            "first": {name: to_tensors(c) for name, c in self._history.first.items()},
+            "last": {name: to_tensors(c) for name, c in self._history.last.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -340,9 +318,9 @@ class PatternMonitor:
         self.step = state_dict["step"]
         self.watch = SigmaWatch.from_dict(state_dict["watch"])
         self._batches = list(state_dict["batches"]) or self._batches
-        for own, kept in ((self._first, "first"), (self._last, "last")):
-            own.clear()
-            own |= {name: SiteCounts.from_tensors(t) for name, t in state_dict[kept].items()}
+        first, last = state_dict["first"], state_dict["last"]
+        self._history.first = {name: from_tensors(counts) for name, counts in first.items()}
+        self._history.last = {name: from_tensors(counts) for name, counts in last.items()}
 
     def close(self) -> None:
         """Let go of model and optimiser, and keep what was recorded."""
@@ -374,25 +352,3 @@ def _check_ranks(model: nn.Module) -> None:
                 "a PatternMonitor runs passes on rank 0 alone; use BatchNorm, or train without "
                 "the monitor."
             )
-
-
-def _open_sinks(
-    recorder: PatternRecorder | str | os.PathLike[str] | None, tensorboard: Any, wandb: Any
-) -> list[Sink]:
-    sinks: list[Sink] = []
-    if recorder is not None:
-        sinks.append(ParquetSink(recorder))
-    if tensorboard is not None:
-        sinks.append(TensorBoardSink(tensorboard))
-    if wandb is not None and wandb is not False:
-        sinks.append(WandbSink(wandb))
-    return sinks
-
-
-def _heat(distance: float, samples: int) -> dict[str, float | int]:
-    heat = temperature(distance, samples)
-    return {
-        "distance": distance,
-        "temperature_bits": heat.bits,
-        "saturated": int(heat.saturated),
-    }

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from reluflow._version import __version__
 from reluflow.analysis import SeriesReport
 from reluflow.errors import DataError
+from reluflow.monitoring import MEAN
 from reluflow.patterns import find_quantity, read
 from reluflow.report.files.atomic import write_text
 from reluflow.report.pages.rendering import environment, read_part
@@ -25,7 +26,6 @@ from reluflow.report.tables.format import count, decimal, percent, plain, plural
 Floats = NDArray[np.float64]
 RECORDING_PAGE = "recording.html"
 _MOST_COLUMNS = 60
-_WHOLE = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def write_recording_page(
     if not measures:
         raise DataError(f"the recording {folder} holds no measure; record at least one number.")
     steps = sorted(set(table["step"].to_pylist()))
-    sites = [s for s in dict.fromkeys(table["site"].to_pylist()) if s != _WHOLE]
+    sites = [s for s in dict.fromkeys(table["site"].to_pylist()) if s != MEAN]
     target = Path(path) if path is not None else folder / RECORDING_PAGE
     name = plain(folder.resolve().name)
     context = _context(measures, "training steps", f"step {steps[0]}", f"step {steps[-1]}")
@@ -199,7 +199,7 @@ def _measures_of(table: pa.Table) -> list[_Measure]:
             for site, step, value in zip(sites, steps, column, strict=True)
             if value is not None and np.isfinite(value)
         ]
-        inner = [row for row in kept if row[0] != _WHOLE] or kept
+        inner = [row for row in kept if row[0] != MEAN] or kept
         if inner:
             found.append(_grid(key, inner))
     return found

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reluflow.errors import DataError, OptionError
+from reluflow.monitoring import MEAN
 from reluflow.patterns import find_quantity
 from reluflow.report.pictures.canvas import INK, NOTHING, calm, drawable, save, titled
 from reluflow.report.pictures.scales import edges, time_axis
@@ -27,7 +28,6 @@ Floats = NDArray[np.float64]
 _ROW_INCHES, _PANEL_INCHES = 0.2, (1.3, 4.2)
 _NAMED_SITES, _NAME_WIDTH = 26, 26
 _OUTLIERS, _MUCH = 0.005, 2.0
-_WHOLE = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _grid(table: pa.Table, measure: str) -> tuple[list[str], Floats, Floats]:
 def _sites(table: pa.Table) -> list[str]:
     """Return the names of the sites, without the row of the whole model."""
     sites = list(dict.fromkeys(table["site"].to_pylist()))
-    return [site for site in sites if site != _WHOLE] or sites
+    return [site for site in sites if site != MEAN] or sites
 
 
 def _style(unit: str, grids: list[Floats]) -> dict[str, Any]:

@@ -1,28 +1,17 @@
-"""Count the patterns of a model on fixed data, and measure the counts."""
+"""Count the patterns of a running model on fixed data."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reluflow.patterns import (
-    CountTable,
-    changes,
-    entropy,
-    merge,
-    most_frequent,
-    relative_entropy,
-    unit_activity,
-    weighted_jaccard,
-)
+from reluflow.monitoring import SiteCounts
 from reluflow_torch.sites.hashing import fingerprints
 from reluflow_torch.sites.patterns import PatternCapture, SitePattern
 from reluflow_torch.training.probe import device_of
@@ -33,46 +22,21 @@ STATISTICS = (BATCH, "running")
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SiteCounts:
-    """What one site showed on the data.
+def count_pass(site: SitePattern) -> SiteCounts:
+    """Return the counts of one pass at one site."""
+    keys = fingerprints(site.bits).cpu().numpy().view(np.uint64)
+    other_axes = [axis for axis in range(site.bits.dim()) if axis != 1]
+    return SiteCounts.of(keys, site.bits.sum(other_axes).cpu().numpy())
 
-    Attributes:
-        table: the counts of its patterns.
-        active: `(units,)` int64, in how many samples each unit was active.
-    """
 
-    table: CountTable
-    active: NDArray[np.int64]
+def to_tensors(counts: SiteCounts) -> dict[str, Tensor]:
+    """Return counts in a form that `torch.save` keeps."""
+    return {name: torch.from_numpy(array.copy()) for name, array in counts.to_arrays().items()}
 
-    @classmethod
-    def of(cls, site: SitePattern) -> SiteCounts:
-        """Count one pass."""
-        keys = fingerprints(site.bits).cpu().numpy().view(np.uint64)
-        other_axes = [axis for axis in range(site.bits.dim()) if axis != 1]
-        return cls(CountTable.from_keys(keys), site.bits.sum(other_axes).cpu().numpy())
 
-    def __add__(self, other: SiteCounts) -> SiteCounts:
-        """Return the counts of both."""
-        return SiteCounts(merge(self.table, other.table), self.active + other.active)
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """Return the counts in a form that `torch.save` keeps."""
-        chunks = list(self.table.iter_chunks())
-        keys = np.concatenate([c[0] for c in chunks]).view(np.int64)
-        return {
-            "keys": torch.from_numpy(keys.copy()),
-            "counts": torch.from_numpy(np.concatenate([c[1] for c in chunks])),
-            "active": torch.from_numpy(self.active.copy()),
-        }
-
-    @classmethod
-    def from_tensors(cls, values: Mapping[str, Tensor]) -> SiteCounts:
-        """Return what `to_tensors` described."""
-        keys, counts = values["keys"].numpy().view(np.uint64), values["counts"].numpy()
-        records = np.zeros((len(keys), 4), np.uint64)
-        records[:, :2], records[:, 2] = keys, counts
-        return cls(CountTable.from_records(records), values["active"].numpy())
+def from_tensors(values: Mapping[str, Tensor]) -> SiteCounts:
+    """Return what `to_tensors` described."""
+    return SiteCounts.from_arrays({name: values[name].numpy() for name in values})
 
 
 def count_sites(
@@ -109,7 +73,7 @@ def count_sites(
                 with PatternCapture(model, max_samples=sys.maxsize, smooth=smooth) as capture:
                     model(*args, **kwargs)
                 for name, site in capture.patterns.items():
-                    counts = SiteCounts.of(site)
+                    counts = count_pass(site)
                     found[name] = found[name] + counts if name in found else counts
     finally:
         for module, is_training in flags:
@@ -122,36 +86,6 @@ def count_sites(
 def _has_running_statistics(module: nn.Module) -> bool:
     """Tell whether a layer normalises by the batch in training and by its buffers else."""
     return module._buffers.get("running_mean") is not None
-
-
-def measure_site(
-    now: SiteCounts, first: SiteCounts | None, last: SiteCounts | None
-) -> dict[str, float | int]:
-    """Return the measures of one site (docs/spec.md, section 3).
-
-    Args:
-        now: its counts.
-        first: its counts at the start; None: this is the start.
-        last: its counts at the measurement before.
-    """
-    table, units = now.table, len(now.active)
-    activity = unit_activity(now.active, table.samples)
-    found: dict[str, float | int] = {
-        "patterns": table.total,
-        "samples": table.samples,
-        "entropy_bits": entropy(table),
-        "relative_entropy": relative_entropy(table, units),
-        "most_frequent_fraction": most_frequent(table),
-        "mean_active_fraction": float(activity.fraction.mean()),
-        "dead_fraction": activity.dead / units,
-        "always_on_fraction": activity.always_on / units,
-        "jaccard_initial": weighted_jaccard(table, (first or now).table),
-    }
-    if last is not None:
-        change = changes(last.table, table)
-        found |= {"net_change": change.net, "born": change.born, "died": change.died}
-        found["jaccard_previous"] = weighted_jaccard(last.table, table)
-    return found
 
 
 def as_batches(data: Any) -> list[Inputs]:

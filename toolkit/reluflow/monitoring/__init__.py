@@ -1,0 +1,28 @@
+"""Watching a training: when to measure, what to record of it, where records go, when to warn.
+
+No framework is known here; a bridge, such as `reluflow_torch`, brings the training.
+"""
+
+from reluflow.monitoring.alarm import DivergenceWarning, pass_on
+from reluflow.monitoring.counts import PatternHistory, SiteCounts, measure_site
+from reluflow.monitoring.periods import Periods
+from reluflow.monitoring.records import MEAN, Measures, step_measures, sweep_measures
+from reluflow.monitoring.sinks import ParquetSink, Sink, TensorBoardSink, WandbSink, open_sinks
+
+__all__ = [
+    "MEAN",
+    "DivergenceWarning",
+    "Measures",
+    "ParquetSink",
+    "PatternHistory",
+    "Periods",
+    "Sink",
+    "SiteCounts",
+    "TensorBoardSink",
+    "WandbSink",
+    "measure_site",
+    "open_sinks",
+    "pass_on",
+    "step_measures",
+    "sweep_measures",
+]
