@@ -14,6 +14,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "errors": ("sentences that say what to do", ()),
     "files": ("written whole or not at all", ()),
     "progress": ("how long-running work reports progress", ()),
+    "native": ("finds the native library", ()),
     "data": ("inputs, batch by batch", ("sources", "formats")),
     "psb": ("shift-adds in numpy, the oracle", ()),
     "graph": (
@@ -24,7 +25,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
-    "sessions": ("ONNX Runtime, the native library", ()),
+    "sessions": ("the only room that knows ONNX Runtime", ()),
     "temperature": ("distance, controller of the rate", ("steps",)),
     "monitoring": ("what is recorded of a training run", ()),
     "analysis": ("batches in, results out", ("run", "results")),

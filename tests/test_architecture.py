@@ -14,6 +14,7 @@ ROOMS = [
     "errors",
     "files",
     "progress",
+    "native",
     "_version",
     "data",
     "psb",

@@ -7,6 +7,7 @@ import onnxruntime as ort
 import psb_models
 import pytest
 
+from reluflow import native
 from reluflow.errors import OptionError
 from reluflow.psb import conv, encode
 from reluflow.sessions import library
@@ -18,7 +19,7 @@ def test_the_environment_names_another_library(
     other = tmp_path / "libother.so"
     other.write_bytes(b"")
     monkeypatch.setenv("RELUFLOW_LIBRARY", str(other))
-    assert library.get_library_path() == str(other.resolve())
+    assert native.get_library_path() == str(other.resolve())
 
 
 def test_a_named_library_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,16 +27,16 @@ def test_a_named_library_that_is_missing_is_one_sentence(monkeypatch: pytest.Mon
     with pytest.raises(
         OptionError, match=r"RELUFLOW_LIBRARY is '/nowhere/lib.so', but there is no"
     ):
-        library.get_library_path()
+        native.get_library_path()
 
 
 def test_an_installed_library_that_is_missing_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("RELUFLOW_LIBRARY", raising=False)
-    monkeypatch.setattr(library, "__file__", str(tmp_path / "runtime" / "library.py"))
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
     with pytest.raises(OptionError, match=r"the native library is missing at .*install reluflow"):
-        library.get_library_path()
+        native.get_library_path()
 
 
 def test_a_file_that_is_no_library_is_one_sentence(
@@ -54,7 +55,7 @@ def test_a_fresh_process_needs_the_path_alone() -> None:
         "import sys, onnxruntime as ort; o = ort.SessionOptions();"
         "o.register_custom_ops_library(sys.argv[1]); print('loaded')"
     )
-    path = library.get_library_path()
+    path = native.get_library_path()
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.stdout == "loaded\n", done.stderr
 
@@ -95,7 +96,7 @@ for _ in range(40):
     load()
 print(held() - before)
 """
-    path = library.get_library_path()
+    path = native.get_library_path()
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 40 * 10_000  # it was 72 kB each

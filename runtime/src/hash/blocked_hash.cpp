@@ -19,7 +19,7 @@ struct Pieces {
 
   explicit Pieces(const BlockedHashRun& run) {
     const int64_t bytes = run.words.units * static_cast<int64_t>(sizeof(float));
-    samples = std::clamp<int64_t>(kPieceBytes / bytes, kLeastSamples, kHashSamples);
+    samples = std::clamp<int64_t>(kPieceBytes / bytes, kLeastSamples, kBlockedSamples);
     per_outer = (run.inner + samples - 1) / samples;
   }
 };

@@ -27,8 +27,26 @@ struct HashRun {
   int64_t* nonfinite;     ///< one number
 };
 
-/// Computes keys, active and nonfinite.
-void run_hash(Runner& runner, const HashRun& run);
+/// Computes keys, active and nonfinite; false when memory is missing.
+bool run_hash(Runner& runner, const HashRun& run);
+
+/// Samples begin .. end of such a tensor, for a thread that has results of its own.
+template <class T>
+struct HashRange {
+  const T* x;  ///< all of the tensor
+  int64_t units;
+  int64_t inner;
+  T threshold;
+  const uint64_t* words;  ///< [units][2]
+  int64_t begin;
+  int64_t end;
+  uint64_t* keys;   ///< [samples of the tensor][2], of which the range is written
+  int64_t* active;  ///< [units], added to
+};
+
+/// Hashes the range on the calling thread; returns its number of non-finite values.
+template <class T>
+int64_t hash_range(const Kernels& kernels, const HashRange<T>& range);
 
 }  // namespace reluflow
 

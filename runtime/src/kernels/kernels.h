@@ -123,19 +123,20 @@ struct DepthwiseArgs {
   float* out;      ///< [height][width]
 };
 
-/// Fingerprints of `samples` neighbouring samples.
+/// Fingerprints of `samples` neighbouring samples of float or double.
+template <class T>
 struct HashArgs {
-  const float* x;       ///< unit 0 of the first sample
-  int64_t unit_stride;  ///< elements from one unit to the next
+  const T* x;           ///< unit 0 of the first sample
+  int64_t unit_stride;  ///< elements from one unit (or, for rows, sample) to the next
   int64_t units;
   int64_t samples;        ///< at most kHashSamples
   const uint64_t* words;  ///< [units][2]
-  float threshold;
+  T threshold;
   uint64_t* keys;     ///< [samples][2]
-  int64_t* active;    ///< [units], added to
+  int64_t* active;    ///< [units], added to; of this call alone
   int64_t nonfinite;  ///< result
 };
-constexpr int kHashSamples = 1024;
+constexpr int kHashSamples = 4096;  ///< a plane of 56 x 56 samples in one go, in memory order
 
 /// Fingerprints of `samples` neighbouring samples whose units lie in blocks.
 struct BlockedHashArgs {
@@ -143,7 +144,7 @@ struct BlockedHashArgs {
   int64_t block;            ///< units in a block, 8 or 16
   int64_t block_stride;     ///< elements from one block of units to the next
   int64_t units;            ///< true ones; what fills the last block up counts for nothing
-  int64_t samples;          ///< at most kHashSamples
+  int64_t samples;          ///< at most kBlockedSamples
   const uint64_t* words;    ///< [units up to a whole block][2], 0 past the true ones
   const uint64_t* nibbles;  ///< of nibble_words
   float threshold;
@@ -151,6 +152,7 @@ struct BlockedHashArgs {
   int32_t* active;    ///< [units up to a whole block], result
   int64_t nonfinite;  ///< result
 };
+constexpr int kBlockedSamples = 1024;
 
 struct Kernels {
   const char* name;
@@ -174,8 +176,10 @@ struct Kernels {
   /// Word i of row r: pixels 2 i - pad and 2 i + 1 - pad of row first_row + r * row_step.
   void (*pack_neighbours)(const PackWordsArgs& args);
   void (*depthwise)(const DepthwiseArgs& args);
-  void (*hash)(HashArgs& args);       ///< units at unit_stride, samples contiguous
-  void (*hash_rows)(HashArgs& args);  ///< units contiguous, samples at unit_stride
+  void (*hash)(HashArgs<float>& args);       ///< units at unit_stride, samples contiguous
+  void (*hash_rows)(HashArgs<float>& args);  ///< units contiguous, samples at unit_stride
+  void (*hash_doubles)(HashArgs<double>& args);
+  void (*hash_double_rows)(HashArgs<double>& args);
   void (*blocked_hash)(BlockedHashArgs& args);
 };
 

@@ -22,6 +22,8 @@ struct Results {
   }
 };
 
+Status no_memory() { return Status("memory is missing for the counts; give a smaller batch."); }
+
 Status check_blocks(int64_t block, int64_t units) {
   if (block != 8 && block != 16) {
     return Status("block is " + std::to_string(block) +
@@ -86,10 +88,11 @@ Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
   Results out;
   RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), x.dims[axis]));
   const std::vector<uint64_t> words = unit_words(x.dims[axis], seed_);
-  run_hash(call, {*kernels_, x.as<const float>(), outer, x.dims[axis], inner, threshold_,
-                  words.data(), static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
-                  static_cast<int64_t*>(out.nonfinite)});
-  return {};
+  const bool done = run_hash(
+      call, {*kernels_, x.as<const float>(), outer, x.dims[axis], inner, threshold_, words.data(),
+             static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
+             static_cast<int64_t*>(out.nonfinite)});
+  return done ? Status() : no_memory();
 }
 
 Status PatternHash::compute_blocked(Call& call, const Tensor& x, const BlockedWords& words) const {
@@ -111,7 +114,7 @@ Status PatternHash::compute_blocked(Call& call, const Tensor& x, const BlockedWo
       run_blocked_hash(call, {*kernels_, x.as<const float>(), x.dims[0], inner, words, threshold_,
                               static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
                               static_cast<int64_t*>(out.nonfinite)});
-  return done ? Status() : Status("memory is missing for the counts; give a smaller batch.");
+  return done ? Status() : no_memory();
 }
 
 }  // namespace reluflow

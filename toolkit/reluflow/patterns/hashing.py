@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError
-from reluflow.patterns.kernels import hash as _kernels
+from reluflow.patterns.kernels.hash import hash_dense, hash_planar
 from reluflow.patterns.kernels.layout import (
     check_pre_activations,
     contiguous_blocks,
     run_split,
     sample_count,
 )
+from reluflow.patterns.kernels.native import has_hash, hash_natively
 from reluflow.patterns.words import DEFAULT_SEED, unit_words
 
 
@@ -54,7 +56,8 @@ def fingerprint(
 
     NaN is inactive; NaN and infinities are counted. The threshold is rounded to the type of
     `x` first. A contiguous array is read in place whatever its unit axis; any other is copied
-    block by block (`_layout.BLOCK_BYTES`). The result does not depend on `threads`.
+    block by block (`_layout.BLOCK_BYTES`). The native library hashes where it is installed, numba
+    elsewhere. The result depends neither on that nor on `threads`.
 
     Args:
         x: pre-activations, float32 or float64, any shape and strides.
@@ -92,15 +95,34 @@ def fingerprint(
     keys = make((sample_count(x, axis), 2), np.uint64)
     active = np.zeros(units, np.int64)
     nonfinite = 0
+    words = np.ascontiguousarray(words)
+    hash_range = hash_natively if has_hash() else _hash_in_numba
     for first, block in contiguous_blocks(x, axis):
         part = keys[first : first + block.shape[0] * block.shape[2]]
-        counts, bad = _hash_block(block, words, limit, part, threads, pool)
+        counts, bad = _hash_block(hash_range, block, words, limit, part, threads, pool)
         active += counts
         nonfinite += bad
     return Fingerprints(keys, active, nonfinite)
 
 
+def _hash_in_numba(
+    x: NDArray[Any],
+    words: NDArray[np.uint64],
+    threshold: Any,
+    start: int,
+    stop: int,
+    keys: NDArray[np.uint64],
+    active: NDArray[np.int64],
+) -> int:
+    outer, units, inner = x.shape
+    if inner == 1:
+        rows = x.reshape(outer, units)
+        return int(hash_dense(rows, words, threshold, start, stop, keys, active))
+    return int(hash_planar(x, words, threshold, start, stop, keys, active))
+
+
 def _hash_block(
+    hash_range: Callable[..., int],
     block: NDArray[Any],
     words: NDArray[np.uint64],
     limit: Any,
@@ -109,35 +131,14 @@ def _hash_block(
     pool: ThreadPoolExecutor | None,
 ) -> tuple[NDArray[np.int64], int]:
     """Fill the keys of one contiguous block; return active counts and non-finite values."""
-    _, units, inner = block.shape
-    flat = block.reshape(-1)
-    lanes = _row_lanes(words) if inner == 1 else _column_lanes(words)
+    units = block.shape[1]
 
-    def work(start: int, stop: int) -> tuple[NDArray[np.int64], bool]:
+    def work(start: int, stop: int) -> tuple[NDArray[np.int64], int]:
         active = np.zeros(units, np.int64)
-        if inner == 1:
-            bad = _kernels.hash_dense(flat, units, lanes, limit, start, stop, keys, active)
-        else:
-            bad = _kernels.hash_planar(flat, units, inner, lanes, limit, start, stop, keys, active)
-        return active, bad
+        return active, hash_range(block, words, limit, start, stop, keys, active)
 
     parts = run_split(work, len(keys), block.nbytes, threads, pool)
-    suspicious = any(bad for _, bad in parts)
-    nonfinite = int(_kernels.count_nonfinite(flat)) if suspicious else 0
     counts = parts[0][0]
     for others, _ in parts[1:]:
         counts += others
-    return counts, nonfinite
-
-
-def _column_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """Return the words as `(units, 4)` uint32."""
-    return np.ascontiguousarray(words).view(np.uint32)
-
-
-def _row_lanes(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """Return the words as `(groups, 4, 64)` uint32 lanes of 64 units, the last group padded."""
-    groups = -(-len(words) // 64)
-    padded = np.zeros((groups * 64, 4), np.uint32)
-    padded[: len(words)] = _column_lanes(words)
-    return np.ascontiguousarray(padded.reshape(groups, 64, 4).transpose(0, 2, 1))
+    return counts, sum(bad for _, bad in parts)

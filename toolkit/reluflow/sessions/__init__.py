@@ -1,6 +1,6 @@
 """Opens ONNX Runtime sessions; the only room that knows onnxruntime."""
 
-from reluflow.sessions.library import get_library_path
+from reluflow.native import get_library_path
 from reluflow.sessions.session import (
     Session,
     check_threads,

@@ -14,7 +14,8 @@ import onnxruntime as ort
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, normalises_by_batch, why_unrunnable
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
-from reluflow.sessions.library import get_library_path, register
+from reluflow.native import get_library_path
+from reluflow.sessions.library import register
 from reluflow.sessions.stoppable import StoppableRun
 
 _LEVELS = {

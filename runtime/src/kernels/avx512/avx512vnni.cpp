@@ -168,8 +168,12 @@ const Kernels& avx512vnni_kernels() {
     k.pack_words = avx512_pack_words;
     k.pack_neighbours = avx512_pack_neighbours;
     k.depthwise = avx512_depthwise;
-    k.hash = avx512_hash;
-    k.hash_rows = avx512_hash_rows;
+    if (has_hash_instructions()) {
+      k.hash = gfni_hash<float>;
+      k.hash_rows = gfni_hash_rows<float>;
+      k.hash_doubles = gfni_hash<double>;
+      k.hash_double_rows = gfni_hash_rows<double>;
+    }
     k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;
   }();

@@ -128,8 +128,8 @@ RELUFLOW_GFNI inline void store_blocked_keys(const __m512i* rows, int64_t sample
 
 RELUFLOW_GFNI void gfni_blocked_hash(BlockedHashArgs& h) {
   if (h.block != 16) return avx2_blocked_hash(h);
-  alignas(64) __m512i keys[kHashSamples / 4];
-  alignas(64) uint16_t bits[kHashSamples];
+  alignas(64) __m512i keys[kBlockedSamples / 4];
+  alignas(64) uint16_t bits[kBlockedSamples];
   const int64_t rounded = (h.samples + 7) / 8 * 8;
   for (int64_t s = 0; s < rounded / 4; ++s) keys[s] = _mm512_setzero_si512();
   for (int64_t s = h.samples; s < rounded; ++s) bits[s] = 0;

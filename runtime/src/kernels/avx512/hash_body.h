@@ -1,4 +1,7 @@
-// Fingerprints of the AVX-512 kernels: keys are kept as four planes of 32 bits.
+// Fingerprints of plain tensors with AVX-512 and GFNI: a key is a linear map over GF(2) of the bits
+// of its pattern, and one instruction applies 8 x 8 bits of it to the bits of 8 samples.
+//
+// Pre-activations become bits in a buffer that stays in the first cache, in the order of memory.
 //
 // In an unnamed namespace, as all bodies: nothing compiled for AVX-512 may be linked in elsewhere.
 #ifndef RELUFLOW_KERNELS_AVX512_HASH_BODY_H
@@ -8,156 +11,348 @@
 
 #include <cstdint>
 
+#include "kernels/avx512/blocked_hash_body.h"
 #include "kernels/avx512/rows_body.h"
 #include "kernels/kernels.h"
+#include "kernels/portable/loops_body.h"
 
 namespace reluflow {
 
 namespace {
 
-using Planes = uint32_t[4][kHashSamples];
+#define RELUFLOW_GFNI __attribute__((target("gfni,avx512vbmi,avx512bitalg")))
+#define RELUFLOW_GFNI_INLINE RELUFLOW_GFNI __attribute__((always_inline)) inline
 
-/// Adds U units, neighbours along the unit axis, to the keys of all samples of a piece.
-template <int U>
-int64_t hash_units(const HashArgs& h, int64_t unit, Planes& planes) {
-  const __m512 threshold = _mm512_set1_ps(h.threshold);
-  const float* rows = h.x + unit * h.unit_stride;
-  const int32_t* words = reinterpret_cast<const int32_t*>(h.words + 2 * unit);
-  int64_t active[U] = {};
-  int64_t nonfinite = 0;
-  for (int64_t s = 0; s < h.samples; s += 16) {
-    const __mmask16 valid = first_lanes(h.samples - s);
-    __m512i k0 = _mm512_load_si512(planes[0] + s);
-    __m512i k1 = _mm512_load_si512(planes[1] + s);
-    __m512i k2 = _mm512_load_si512(planes[2] + s);
-    __m512i k3 = _mm512_load_si512(planes[3] + s);
-#pragma GCC unroll 8
-    for (int u = 0; u < U; ++u) {
-      const __m512 x = _mm512_maskz_loadu_ps(valid, rows + u * h.unit_stride + s);
-      const __mmask16 on = _mm512_mask_cmp_ps_mask(valid, x, threshold, _CMP_GT_OQ);
-      k0 = _mm512_mask_xor_epi32(k0, on, k0, _mm512_set1_epi32(words[4 * u]));
-      k1 = _mm512_mask_xor_epi32(k1, on, k1, _mm512_set1_epi32(words[4 * u + 1]));
-      k2 = _mm512_mask_xor_epi32(k2, on, k2, _mm512_set1_epi32(words[4 * u + 2]));
-      k3 = _mm512_mask_xor_epi32(k3, on, k3, _mm512_set1_epi32(words[4 * u + 3]));
-      active[u] += __builtin_popcount(on);
-      // Quiet and signalling NaN, both infinities.
-      const __mmask16 bad = _mm512_fpclass_ps_mask(x, 0x01 | 0x80 | 0x08 | 0x10);
-      nonfinite += __builtin_popcount(bad);
+inline bool has_hash_instructions() {
+  return has_gfni() && __builtin_cpu_supports("avx512bitalg");
+}
+
+constexpr int64_t kWordBits = 64;
+constexpr int64_t kTileBits = 1 << 18;  ///< of pre-activations kept at once: 32 KiB
+constexpr int64_t kMostRowUnits = 4096;
+constexpr int64_t kLeastRows = 64;  ///< samples of a tile of rows: kMostRowUnits x 64 bits fill it
+constexpr int64_t kCountedSamples = 248;  ///< whole groups of 8 that a count of 8 bits holds
+constexpr int64_t kAheadBytes = 2048;  ///< prefetched ahead in a row; 0, 1 and 4 KiB were slower
+
+/// Reads vectors of pre-activations as bits and notices values that are not finite.
+template <class T>
+class BitReader;
+
+template <>
+class BitReader<float> {
+ public:
+  explicit BitReader(float threshold) : threshold_(_mm512_set1_ps(threshold)) {}
+
+  /// Bits `x > threshold` of 64 values.
+  RELUFLOW_GFNI_INLINE uint64_t whole(const float* x) {
+    uint64_t bits = 0;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      bits |= static_cast<uint64_t>(look(_mm512_loadu_ps(x + 16 * i), i)) << (16 * i);
     }
-    _mm512_store_si512(planes[0] + s, k0);
-    _mm512_store_si512(planes[1] + s, k1);
-    _mm512_store_si512(planes[2] + s, k2);
-    _mm512_store_si512(planes[3] + s, k3);
+    return bits;
   }
-  for (int u = 0; u < U; ++u) {
-    if (active[u]) __atomic_fetch_add(h.active + unit + u, active[u], __ATOMIC_RELAXED);
-  }
-  return nonfinite;
-}
 
-/// The keys of 16 samples from their planes, in the order of samples.
-inline void store_keys(const HashArgs& h, int64_t s, const Planes& planes) {
-  const __m512i a = _mm512_load_si512(planes[0] + s);
-  const __m512i b = _mm512_load_si512(planes[1] + s);
-  const __m512i c = _mm512_load_si512(planes[2] + s);
-  const __m512i d = _mm512_load_si512(planes[3] + s);
-  const __m512i ab0 = _mm512_unpacklo_epi32(a, b);
-  const __m512i ab1 = _mm512_unpackhi_epi32(a, b);
-  const __m512i cd0 = _mm512_unpacklo_epi32(c, d);
-  const __m512i cd1 = _mm512_unpackhi_epi32(c, d);
-  // Piece p of vector i is the key of sample 4 p + i.
-  alignas(64) uint64_t keys[4][8];
-  _mm512_store_si512(keys[0], _mm512_unpacklo_epi64(ab0, cd0));
-  _mm512_store_si512(keys[1], _mm512_unpackhi_epi64(ab0, cd0));
-  _mm512_store_si512(keys[2], _mm512_unpacklo_epi64(ab1, cd1));
-  _mm512_store_si512(keys[3], _mm512_unpackhi_epi64(ab1, cd1));
-  const int64_t n = h.samples - s < 16 ? h.samples - s : 16;
-  for (int64_t i = 0; i < n; ++i) {
-    __builtin_memcpy(h.keys + 2 * (s + i), &keys[i % 4][i / 4 * 2], 16);
-  }
-}
-
-void avx512_hash(HashArgs& h) {
-  alignas(64) Planes planes;
-  for (int plane = 0; plane < 4; ++plane) {
-    for (int64_t s = 0; s < h.samples; s += 16) {
-      _mm512_store_si512(planes[plane] + s, _mm512_setzero_si512());
+  /// The same of the first n < 64 values; the other bits are 0.
+  RELUFLOW_GFNI_INLINE uint64_t part(const float* x, int64_t n) {
+    uint64_t bits = 0;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      if (16 * i >= n) break;
+      const __mmask16 valid = first_lanes(n - 16 * i);
+      const __mmask16 on = look(_mm512_maskz_loadu_ps(valid, x + 16 * i), i) & valid;
+      bits |= static_cast<uint64_t>(on) << (16 * i);
     }
+    return bits;
   }
-  int64_t nonfinite = 0;
-  int64_t unit = 0;
-  for (; unit + 8 <= h.units; unit += 8) nonfinite += hash_units<8>(h, unit, planes);
-  for (; unit < h.units; ++unit) nonfinite += hash_units<1>(h, unit, planes);
-  for (int64_t s = 0; s < h.samples; s += 16) store_keys(h, s, planes);
-  h.nonfinite = nonfinite;
-}
 
-/// XOR of all 16 lanes.
-inline uint32_t xor_lanes(__m512i v) {
-  __m256i w = _mm256_xor_si256(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
-  __m128i x = _mm_xor_si128(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
-  x = _mm_xor_si128(x, _mm_shuffle_epi32(x, 0x4e));
-  x = _mm_xor_si128(x, _mm_shuffle_epi32(x, 0xb1));
-  return static_cast<uint32_t>(_mm_cvtsi128_si32(x));
-}
-
-constexpr int64_t kRowUnits = 512;  // units whose words are kept at once
-
-/// The words and counts of up to 512 units, 16 side by side.
-struct UnitBlock {
-  uint32_t words[kRowUnits / 16][4][16];
-  int32_t active[kRowUnits / 16][16];
-
-  void fill(const uint64_t* from, int64_t units) {
-    for (int64_t u = 0; u < units; ++u) {
-      for (int p = 0; p < 4; ++p) {
-        words[u / 16][p][u % 16] = static_cast<uint32_t>(from[2 * u + p / 2] >> (32 * (p % 2)));
-      }
-      active[u / 16][u % 16] = 0;
-    }
+  /// Whether any value so far was not finite.
+  RELUFLOW_GFNI_INLINE bool spoiled() const {
+    const __m512 all =
+        _mm512_add_ps(_mm512_add_ps(sum_[0], sum_[1]), _mm512_add_ps(sum_[2], sum_[3]));
+    return _mm512_cmp_ps_mask(all, all, _CMP_UNORD_Q) != 0;
   }
+
+ private:
+  RELUFLOW_GFNI_INLINE __mmask16 look(__m512 v, int i) {
+    asm("" : "+v"(v));  // or g++ loads it twice, and most loads cross lines
+    // Zero times a number that is not finite is NaN, and stays it.
+    sum_[i] = _mm512_fmadd_ps(v, _mm512_setzero_ps(), sum_[i]);
+    return _mm512_cmp_ps_mask(v, threshold_, _CMP_GT_OQ);
+  }
+
+  __m512 threshold_;
+  __m512 sum_[4] = {};
 };
 
-/// Adds the units of one block to the key of one sample; returns its non-finite values.
-inline int64_t hash_row(const float* x, int64_t units, __m512 threshold, UnitBlock& block,
-                        uint64_t* key) {
-  __m512i k[4] = {};
-  int64_t nonfinite = 0;
-  for (int64_t u = 0; u < units; u += 16) {
-    const __mmask16 valid = first_lanes(units - u);
-    const __m512 v = _mm512_maskz_loadu_ps(valid, x + u);
-    const __mmask16 on = _mm512_mask_cmp_ps_mask(valid, v, threshold, _CMP_GT_OQ);
-    for (int p = 0; p < 4; ++p) {
-      k[p] = _mm512_mask_xor_epi32(k[p], on, k[p], _mm512_load_si512(block.words[u / 16][p]));
+template <>
+class BitReader<double> {
+ public:
+  explicit BitReader(double threshold) : threshold_(_mm512_set1_pd(threshold)) {}
+
+  RELUFLOW_GFNI_INLINE uint64_t whole(const double* x) {
+    uint64_t bits = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      bits |= static_cast<uint64_t>(look(_mm512_loadu_pd(x + 8 * i), i % 4)) << (8 * i);
     }
-    const __m512i count = _mm512_load_si512(block.active[u / 16]);
-    _mm512_store_si512(block.active[u / 16],
-                       _mm512_mask_add_epi32(count, on, count, _mm512_set1_epi32(1)));
-    nonfinite += __builtin_popcount(_mm512_fpclass_ps_mask(v, 0x01 | 0x80 | 0x08 | 0x10));
+    return bits;
   }
-  key[0] ^= xor_lanes(k[0]) | static_cast<uint64_t>(xor_lanes(k[1])) << 32;
-  key[1] ^= xor_lanes(k[2]) | static_cast<uint64_t>(xor_lanes(k[3])) << 32;
-  return nonfinite;
+
+  RELUFLOW_GFNI_INLINE uint64_t part(const double* x, int64_t n) {
+    uint64_t bits = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      if (8 * i >= n) break;
+      const __mmask8 valid = static_cast<__mmask8>(first_lanes(n - 8 * i));
+      const __mmask8 on = look(_mm512_maskz_loadu_pd(valid, x + 8 * i), i % 4) & valid;
+      bits |= static_cast<uint64_t>(on) << (8 * i);
+    }
+    return bits;
+  }
+
+  RELUFLOW_GFNI_INLINE bool spoiled() const {
+    const __m512d all =
+        _mm512_add_pd(_mm512_add_pd(sum_[0], sum_[1]), _mm512_add_pd(sum_[2], sum_[3]));
+    return _mm512_cmp_pd_mask(all, all, _CMP_UNORD_Q) != 0;
+  }
+
+ private:
+  RELUFLOW_GFNI_INLINE __mmask8 look(__m512d v, int i) {
+    asm("" : "+v"(v));  // or g++ loads it twice, and most loads cross lines
+    sum_[i] = _mm512_fmadd_pd(v, _mm512_setzero_pd(), sum_[i]);
+    return _mm512_cmp_pd_mask(v, threshold_, _CMP_GT_OQ);
+  }
+
+  __m512d threshold_;
+  __m512d sum_[4] = {};
+};
+
+/// Non-finite values of `rows` rows.
+template <class T>
+int64_t nonfinite_of(const T* x, int64_t rows, int64_t columns, int64_t stride) {
+  int64_t found = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < columns; ++i) found += is_nonfinite(x[row * stride + i]);
+  }
+  return found;
 }
 
-void avx512_hash_rows(HashArgs& h) {
-  const __m512 threshold = _mm512_set1_ps(h.threshold);
-  int64_t nonfinite = 0;
-  for (int64_t s = 0; s < 2 * h.samples; ++s) h.keys[s] = 0;
-  for (int64_t u0 = 0; u0 < h.units; u0 += kRowUnits) {
-    const int64_t n = h.units - u0 < kRowUnits ? h.units - u0 : kRowUnits;
-    alignas(64) UnitBlock block;
-    block.fill(h.words + 2 * u0, n);
-    for (int64_t s = 0; s < h.samples; ++s) {
-      nonfinite += hash_row(h.x + s * h.unit_stride + u0, n, threshold, block, h.keys + 2 * s);
+/// Indices that turn 8 x 8 bytes: byte m of word j becomes byte j of word m, or of word 7 - m.
+RELUFLOW_GFNI_INLINE __m512i turning_bytes(bool backward) {
+  alignas(64) uint8_t order[64];
+  for (int j = 0; j < 8; ++j) {
+    for (int m = 0; m < 8; ++m) order[8 * j + (backward ? 7 - m : m)] = static_cast<uint8_t>(8 * m + j);
+  }
+  return _mm512_load_si512(order);
+}
+
+/// Byte i of each word is 1 << i: an affine map of these by a matrix of 8 x 8 bits turns it.
+RELUFLOW_GFNI_INLINE __m512i unit_bytes() { return _mm512_set1_epi64(0x8040201008040201); }
+
+/// The bits of some samples and units. A word holds a byte of each of 8 samples: byte s % 8 of
+/// `group(g)[s / 8]` has the bits of units 8 g .. 8 g + 7.
+class BitTile {
+ public:
+  explicit BitTile(int64_t samples) : eights_((samples + kWordBits - 1) / kWordBits * 8) {
+    if (eights_ > 8) eights_ += 8;  // groups of a power of two apart would share lines of the cache
+  }
+
+  uint64_t* group(int64_t g) { return words_ + g * eights_; }
+
+ private:
+  int64_t eights_;
+  alignas(64) uint64_t words_[kTileBits / kWordBits * 3 / 2];
+};
+
+/// Adds G times 8 units to the keys; 8 keys are 16 rows of 8 bytes.
+template <int G>
+RELUFLOW_GFNI_INLINE void add_groups(const uint64_t* words, BitTile& tile, int64_t first,
+                                     int64_t samples, __m512i* keys) {
+  KeyMap maps[G];
+  const uint64_t* bytes[G];
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    maps[g] = key_map(words + 16 * g);
+    bytes[g] = tile.group(first + g);
+  }
+  for (int64_t s = 0; s < samples; s += 8) {
+    __m512i low = keys[s / 4];
+    __m512i high = keys[s / 4 + 1];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const __m512i bits = _mm512_set1_epi64(static_cast<int64_t>(bytes[g][s / 8]));
+      low = _mm512_xor_si512(low, _mm512_gf2p8affine_epi64_epi8(bits, maps[g].low, 0));
+      high = _mm512_xor_si512(high, _mm512_gf2p8affine_epi64_epi8(bits, maps[g].high, 0));
     }
-    for (int64_t u = 0; u < n; ++u) {
-      const int32_t count = block.active[u / 16][u % 16];
-      if (count) __atomic_fetch_add(h.active + u0 + u, count, __ATOMIC_RELAXED);
+    keys[s / 4] = low;
+    keys[s / 4 + 1] = high;
+  }
+}
+
+/// Adds the units of a tile to the keys.
+RELUFLOW_GFNI void add_tile(const uint64_t* words, int64_t units, BitTile& tile, int64_t samples,
+                            __m512i* keys) {
+  const int64_t whole = units / 8;
+  int64_t g = 0;
+  for (; g + 4 <= whole; g += 4) add_groups<4>(words + 16 * g, tile, g, samples, keys);
+  for (; g < whole; ++g) add_groups<1>(words + 16 * g, tile, g, samples, keys);
+  if (units % 8 == 0) return;
+  uint64_t padded[16] = {};
+  for (int64_t i = 0; i < 2 * (units % 8); ++i) padded[i] = words[16 * g + i];
+  add_groups<1>(padded, tile, g, samples, keys);
+}
+
+/// Bits of one unit whose samples are neighbours, 8 words from each 64 to the next; how many are 1.
+template <class T>
+RELUFLOW_GFNI_INLINE int64_t fill_unit(const T* x, int64_t samples, const T* ahead,
+                                       BitReader<T>& kept, uint64_t* bits) {
+  BitReader<T> reader = kept;  // a copy that nothing else points at stays in registers
+  int64_t active = 0;
+  int64_t s = 0;
+  for (; s + kWordBits <= samples; s += kWordBits) {
+    const char* line = reinterpret_cast<const char*>(ahead + s);
+    for (size_t i = 0; i < sizeof(T); ++i) _mm_prefetch(line + 64 * i, _MM_HINT_T1);
+    const uint64_t word = reader.whole(x + s);
+    active += __builtin_popcountll(word);
+    bits[s / 8] = word;
+  }
+  if (s < samples) {
+    const uint64_t word = reader.part(x + s, samples - s);
+    active += __builtin_popcountll(word);
+    bits[s / 8] = word;
+  }
+  kept = reader;
+  return active;
+}
+
+/// Bits of units whose samples are neighbours.
+template <class T>
+RELUFLOW_GFNI void fill_columns(const HashArgs<T>& h, int64_t unit, int64_t units,
+                                BitReader<T>& reader, BitTile& tile) {
+  const __m512i order = turning_bytes(true);
+  const __m512i ids = unit_bytes();
+  // What is needed next is what is next in memory, or else the next row.
+  const int64_t ahead = h.unit_stride == h.samples ? kAheadBytes / static_cast<int64_t>(sizeof(T))
+                                                   : h.unit_stride;
+  alignas(64) uint64_t bits[kHashSamples / 8];  // of 8 units side by side
+  for (int64_t u = 0; u < units; u += 8) {
+    const int64_t n = units - u < 8 ? units - u : 8;
+    for (int64_t i = 0; i < n; ++i) {
+      const T* x = h.x + (unit + u + i) * h.unit_stride;
+      h.active[unit + u + i] += fill_unit(x, h.samples, x + ahead, reader, bits + i);
+    }
+    const __mmask8 valid = static_cast<__mmask8>(first_lanes(n));
+    uint64_t* bytes = tile.group(u / 8);
+    for (int64_t s = 0; s < h.samples; s += kWordBits) {
+      const __m512i eight = _mm512_maskz_load_epi64(valid, bits + s / 8);
+      const __m512i turned = _mm512_permutexvar_epi8(order, eight);
+      _mm512_store_si512(bytes + s / 8, _mm512_gf2p8affine_epi64_epi8(ids, turned, 0));
     }
   }
-  h.nonfinite = nonfinite;
 }
+
+/// Bits of up to 8 rows of neighbouring units, words of the same units side by side.
+template <class T>
+RELUFLOW_GFNI_INLINE void read_rows(const T* x, int64_t stride, int64_t rows, int64_t units,
+                                    BitReader<T>& kept, uint64_t* bits) {
+  BitReader<T> reader = kept;  // a copy that nothing else points at stays in registers
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* row = x + i * stride;
+    int64_t u = 0;
+    for (; u + kWordBits <= units; u += kWordBits) {
+      const char* line = reinterpret_cast<const char*>(row + u) + kAheadBytes;
+      for (size_t k = 0; k < sizeof(T); ++k) _mm_prefetch(line + 64 * k, _MM_HINT_T1);
+      bits[u / 8 + i] = reader.whole(row + u);
+    }
+    if (u < units) bits[u / 8 + i] = reader.part(row + u, units - u);
+  }
+  kept = reader;
+}
+
+/// Bits of units that are neighbours, of samples at h.unit_stride.
+template <class T>
+RELUFLOW_GFNI void fill_rows(const HashArgs<T>& h, int64_t unit, int64_t units,
+                             BitReader<T>& reader, BitTile& tile) {
+  const __m512i order = turning_bytes(false);
+  const __m512i ids = unit_bytes();
+  alignas(64) uint64_t bits[kMostRowUnits / 8] = {};
+  alignas(64) uint8_t counts[kMostRowUnits] = {};
+  for (int64_t s = 0; s < h.samples; s += 8) {
+    const int64_t n = h.samples - s < 8 ? h.samples - s : 8;
+    if (n < 8) {
+      for (uint64_t& word : bits) word = 0;
+    }
+    read_rows(h.x + s * h.unit_stride + unit, h.unit_stride, n, units, reader, bits);
+    for (int64_t u = 0; u < units; u += kWordBits) {
+      const __m512i turned = _mm512_permutexvar_epi8(order, _mm512_load_si512(bits + u / 8));
+      alignas(64) uint64_t bytes[8];
+      _mm512_store_si512(bytes, turned);
+      const int64_t groups = units - u < kWordBits ? (units - u + 7) / 8 : 8;
+      for (int64_t g = 0; g < groups; ++g) tile.group(u / 8 + g)[s / 8] = bytes[g];
+      const __m512i more = _mm512_popcnt_epi8(_mm512_gf2p8affine_epi64_epi8(ids, turned, 0));
+      _mm512_store_si512(counts + u, _mm512_add_epi8(_mm512_load_si512(counts + u), more));
+    }
+    if ((s + 8) % kCountedSamples == 0 || s + 8 >= h.samples) {
+      for (int64_t u = 0; u < units; ++u) h.active[unit + u] += counts[u];
+      for (int64_t u = 0; u < units; ++u) counts[u] = 0;
+    }
+  }
+}
+
+/// Fingerprints of samples whose tile of all units, or of kMostRowUnits, is filled in one go.
+template <class T, bool kRows>
+RELUFLOW_GFNI void hash_samples(HashArgs<T>& h) {
+  alignas(64) __m512i keys[kHashSamples / 4];
+  BitTile tile(h.samples);
+  const int64_t rounded = (h.samples + 7) / 8 * 8;
+  for (int64_t s = 0; s < rounded / 4; ++s) keys[s] = _mm512_setzero_si512();
+  const int64_t words = (h.samples + kWordBits - 1) / kWordBits;
+  const int64_t most = kRows ? kMostRowUnits : kTileBits / kWordBits / words / 8 * 8;
+  for (int64_t unit = 0; unit < h.units; unit += most) {
+    const int64_t units = h.units - unit < most ? h.units - unit : most;
+    BitReader<T> reader(h.threshold);
+    if constexpr (kRows) {
+      fill_rows(h, unit, units, reader, tile);
+      if (reader.spoiled()) {
+        h.nonfinite += nonfinite_of(h.x + unit, h.samples, units, h.unit_stride);
+      }
+    } else {
+      fill_columns(h, unit, units, reader, tile);
+      if (reader.spoiled()) {
+        h.nonfinite += nonfinite_of(h.x + unit * h.unit_stride, units, h.samples, h.unit_stride);
+      }
+    }
+    add_tile(h.words + 2 * unit, units, tile, rounded, keys);
+  }
+  store_blocked_keys(keys, h.samples, h.keys);
+}
+
+template <class T>
+void gfni_hash(HashArgs<T>& h) {
+  h.nonfinite = 0;
+  hash_samples<T, false>(h);
+}
+
+/// Rows are read whole, as many at once as a tile holds.
+template <class T>
+void gfni_hash_rows(HashArgs<T>& h) {
+  const int64_t units = h.units < kMostRowUnits ? h.units : kMostRowUnits;
+  const int64_t step = kTileBits / (units > 256 ? units : 256) / kLeastRows * kLeastRows;
+  h.nonfinite = 0;
+  for (int64_t s = 0; s < h.samples; s += step) {
+    HashArgs<T> part = h;
+    part.x += s * h.unit_stride;
+    part.keys += 2 * s;
+    part.samples = h.samples - s < step ? h.samples - s : step;
+    part.nonfinite = 0;
+    hash_samples<T, true>(part);
+    h.nonfinite += part.nonfinite;
+  }
+}
+
+#undef RELUFLOW_GFNI_INLINE
+#undef RELUFLOW_GFNI
 
 }  // namespace
 

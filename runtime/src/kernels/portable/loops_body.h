@@ -190,18 +190,25 @@ inline void common_draw_binomial(const DrawArgs& d) {
 
 inline int32_t is_nonfinite(float v) { return (bits_of(v) & 0x7f800000u) == 0x7f800000u; }
 
-[[maybe_unused]] void common_hash(HashArgs& h) {
-  uint64_t first[kHashSamples];
-  uint64_t second[kHashSamples];
-  for (int64_t s = 0; s < h.samples; ++s) first[s] = second[s] = 0;
+/// The difference of a finite number with itself is 0, of any other NaN.
+inline int32_t is_nonfinite(double v) { return !(v - v == 0.0); }
+
+constexpr int64_t kPieceSamples = 1024;  ///< whose keys stay in the first cache
+
+/// Up to kPieceSamples samples from `begin` on; returns their non-finite values.
+template <class T>
+int64_t common_hash_piece(const HashArgs<T>& h, int64_t begin, int64_t samples) {
+  uint64_t first[kPieceSamples];
+  uint64_t second[kPieceSamples];
+  for (int64_t s = 0; s < samples; ++s) first[s] = second[s] = 0;
   int64_t nonfinite = 0;
   for (int64_t u = 0; u < h.units; ++u) {
-    const float* row = h.x + u * h.unit_stride;
+    const T* row = h.x + u * h.unit_stride + begin;
     const uint64_t word0 = h.words[2 * u];
     const uint64_t word1 = h.words[2 * u + 1];
     int32_t count = 0;
     int32_t bad = 0;
-    for (int64_t s = 0; s < h.samples; ++s) {
+    for (int64_t s = 0; s < samples; ++s) {
       const int32_t on = row[s] > h.threshold;
       count += on;
       bad += is_nonfinite(row[s]);
@@ -209,17 +216,27 @@ inline int32_t is_nonfinite(float v) { return (bits_of(v) & 0x7f800000u) == 0x7f
       first[s] ^= word0 & mask;
       second[s] ^= word1 & mask;
     }
-    if (count) __atomic_fetch_add(h.active + u, count, __ATOMIC_RELAXED);
+    h.active[u] += count;
     nonfinite += bad;
   }
-  for (int64_t s = 0; s < h.samples; ++s) {
-    h.keys[2 * s] = first[s];
-    h.keys[2 * s + 1] = second[s];
+  for (int64_t s = 0; s < samples; ++s) {
+    h.keys[2 * (begin + s)] = first[s];
+    h.keys[2 * (begin + s) + 1] = second[s];
   }
-  h.nonfinite = nonfinite;
+  return nonfinite;
 }
 
-[[maybe_unused]] void common_hash_rows(HashArgs& h) {
+template <class T>
+[[maybe_unused]] void common_hash(HashArgs<T>& h) {
+  h.nonfinite = 0;
+  for (int64_t s = 0; s < h.samples; s += kPieceSamples) {
+    const int64_t left = h.samples - s;
+    h.nonfinite += common_hash_piece(h, s, left < kPieceSamples ? left : kPieceSamples);
+  }
+}
+
+template <class T>
+[[maybe_unused]] void common_hash_rows(HashArgs<T>& h) {
   constexpr int64_t kUnits = 512;
   int64_t nonfinite = 0;
   for (int64_t s = 0; s < 2 * h.samples; ++s) h.keys[s] = 0;
@@ -228,7 +245,7 @@ inline int32_t is_nonfinite(float v) { return (bits_of(v) & 0x7f800000u) == 0x7f
     int32_t counts[kUnits];
     for (int64_t u = 0; u < n; ++u) counts[u] = 0;
     for (int64_t s = 0; s < h.samples; ++s) {
-      const float* row = h.x + s * h.unit_stride + u0;
+      const T* row = h.x + s * h.unit_stride + u0;
       const uint64_t* words = h.words + 2 * u0;
       uint64_t first = 0;
       uint64_t second = 0;
@@ -246,7 +263,7 @@ inline int32_t is_nonfinite(float v) { return (bits_of(v) & 0x7f800000u) == 0x7f
       nonfinite += bad;
     }
     for (int64_t u = 0; u < n; ++u) {
-      if (counts[u]) __atomic_fetch_add(h.active + u0 + u, counts[u], __ATOMIC_RELAXED);
+      h.active[u0 + u] += counts[u];
     }
   }
   h.nonfinite = nonfinite;

@@ -31,8 +31,10 @@ namespace {
   k.pack_words = common_pack_words;
   k.pack_neighbours = common_pack_neighbours;
   k.depthwise = common_depthwise;
-  k.hash = common_hash;
-  k.hash_rows = common_hash_rows;
+  k.hash = common_hash<float>;
+  k.hash_rows = common_hash_rows<float>;
+  k.hash_doubles = common_hash<double>;
+  k.hash_double_rows = common_hash_rows<double>;
   k.blocked_hash = common_blocked_hash;
   return k;
 }

@@ -1,0 +1,106 @@
+"""Finds the native library and calls its plain C functions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from reluflow.errors import OptionError
+
+ENVIRONMENT_VARIABLE = "RELUFLOW_LIBRARY"
+"""Names a library file to use instead of the installed one, for development."""
+
+_NAMES = {"win32": "reluflow.dll", "darwin": "libreluflow.so"}
+
+
+def get_library_path() -> str:
+    """Return the path of the native library, for `SessionOptions.register_custom_ops_library`.
+
+    The environment variable `RELUFLOW_LIBRARY` wins over the installed file `reluflow/lib/`.
+
+    Returns:
+        An existing file.
+
+    Raises:
+        OptionError: the file is missing.
+
+    Example:
+        >>> from reluflow.sessions import has_library
+        >>> not has_library() or get_library_path().endswith(('.so', '.dylib', '.dll'))
+        True
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise OptionError(
+                f"{ENVIRONMENT_VARIABLE} is {named!r}, but there is no such file; "
+                "name the built library, or unset the variable."
+            )
+        return str(Path(named).resolve())
+    installed = _installed_path()
+    if not installed.is_file():
+        raise OptionError(
+            f"the native library is missing at {installed}; install reluflow from a wheel or "
+            f"with pip, or build runtime/ and name the library in {ENVIRONMENT_VARIABLE}."
+        )
+    return str(installed)
+
+
+def find_function(name: str) -> ctypes._CFuncPtr | None:
+    """Return a function of the library, None where there is no library.
+
+    Functions give None where all went well, or a sentence: see `check`. While one runs, other
+    Python threads do too.
+
+    Args:
+        name: as in `runtime/include/reluflow/calls.h`.
+
+    Example:
+        >>> from reluflow.sessions import has_library
+        >>> (find_function("reluflow_hash_v1") is not None) == has_library()
+        True
+    """
+    try:
+        path = get_library_path()
+    except OptionError:
+        return None
+    return _function(path, name)
+
+
+def check(sentence: bytes | None) -> None:
+    """Raise what a function of the library complains about.
+
+    Args:
+        sentence: what the function returned.
+
+    Raises:
+        OptionError: it is not None.
+    """
+    if sentence is not None:
+        raise OptionError(sentence.decode())
+
+
+@lru_cache(maxsize=64)
+def _function(path: str, name: str) -> ctypes._CFuncPtr | None:
+    """Find a function once; a library that has it not is told of, as all goes on more slowly."""
+    try:
+        function = getattr(ctypes.CDLL(path), name)
+    except (OSError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        warnings.warn(
+            f"the native library {path} cannot be used for {name} ({reason}), so numba does the "
+            "same more slowly; build or install the library of this version.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    function.restype = ctypes.c_char_p
+    return function  # type: ignore[no-any-return]
+
+
+def _installed_path() -> Path:
+    return Path(__file__).parent / "lib" / _NAMES.get(sys.platform, "libreluflow.so")
