@@ -91,6 +91,7 @@ ALLOWED = {
     "analysis/lookup.py": "a variable: set batch_size, or export with a dynamic batch",
     "data/sources/validate.py": "a list of steps, made by _shape_hint and _dtype_hint",
     "data/formats/iterator.py": "one of ours, said again with what it is about",
+    "reluflow/native.py": "a sentence of the native library, which has its own tests",
     "analysis/run/pipeline.py": "interrupted: it says what is kept, and how to go on",
 }
 """Files with a sentence that says no more than the fact, and why."""

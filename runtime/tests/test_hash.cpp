@@ -12,49 +12,105 @@ TEST(words_are_splitmix64) {
   CHECK_EQ(words[1], 3203168211198807973u);
 }
 
-TEST(fingerprints_agree_with_the_plain_meaning) {
-  std::mt19937 rng(1);
-  const int64_t shapes[][3] = {{1, 1, 1},    {3, 5, 1},    {700, 33, 1}, {2, 3, 5},
-                               {1, 70, 600}, {2, 64, 49},  {5, 0, 3},    {0, 4, 2},
-                               {2, 513, 1},  {1, 9, 1037}, {4, 17, 16},  {600, 1, 1}};
-  for (const auto& [outer, units, inner] : shapes) {
-    const size_t samples = static_cast<size_t>(outer * inner);
-    std::vector<float> x = test::random_floats(samples * static_cast<size_t>(units), rng);
-    for (size_t i = 0; i < x.size(); i += 11) {
-      const float odd[] = {0.25f, std::numeric_limits<float>::quiet_NaN(),
-                           -std::numeric_limits<float>::infinity(),
-                           std::numeric_limits<float>::infinity()};
-      x[i] = odd[rng() % 4];
-    }
-    const std::vector<uint64_t> words = unit_words(units, 5);
-    std::vector<uint64_t> want(2 * samples, 0);
-    std::vector<int64_t> want_active(static_cast<size_t>(units), 0);
-    int64_t want_bad = 0;
+namespace {
+
+/// What fingerprints of `[outer, units, inner]` should be, above 0.25.
+template <class T>
+struct Want {
+  std::vector<uint64_t> keys;
+  std::vector<int64_t> active;
+  int64_t nonfinite = 0;
+
+  Want(const std::vector<T>& x, int64_t outer, int64_t units, int64_t inner,
+       const std::vector<uint64_t>& words)
+      : keys(2 * static_cast<size_t>(outer * inner), 0), active(static_cast<size_t>(units), 0) {
     for (int64_t o = 0; o < outer; ++o) {
       for (int64_t u = 0; u < units; ++u) {
         for (int64_t i = 0; i < inner; ++i) {
-          const float v = x[static_cast<size_t>((o * units + u) * inner + i)];
-          want_bad += !std::isfinite(v);
-          if (!(v > 0.25f)) continue;
-          ++want_active[static_cast<size_t>(u)];
+          const T v = x[static_cast<size_t>((o * units + u) * inner + i)];
+          nonfinite += !std::isfinite(v);
+          if (!(v > T{0.25})) continue;
+          ++active[static_cast<size_t>(u)];
           for (size_t h = 0; h < 2; ++h) {
-            want[2 * static_cast<size_t>(o * inner + i) + h] ^=
+            keys[2 * static_cast<size_t>(o * inner + i) + h] ^=
                 words[2 * static_cast<size_t>(u) + h];
           }
         }
       }
     }
+  }
+};
+
+std::vector<float> odd_floats(size_t n, std::mt19937& rng) {
+  std::vector<float> x = test::random_floats(n, rng);
+  for (size_t i = 0; i < x.size(); i += 11) {
+    const float odd[] = {0.25f, std::numeric_limits<float>::quiet_NaN(),
+                         -std::numeric_limits<float>::infinity(),
+                         std::numeric_limits<float>::infinity()};
+    x[i] = odd[rng() % 4];
+  }
+  return x;
+}
+
+constexpr int64_t kShapes[][3] = {{1, 1, 1},    {3, 5, 1},     {700, 33, 1}, {2, 3, 5},
+                                  {1, 70, 600}, {2, 64, 49},   {5, 0, 3},    {0, 4, 2},
+                                  {2, 513, 1},  {1, 9, 1037},  {4, 17, 16},  {600, 1, 1},
+                                  {1, 3, 5000}, {70, 4101, 1}, {9, 800, 65}};
+
+/// Ranges cut anywhere, one after the other, give what the whole gives.
+template <class T>
+void check_ranges(const Kernels& kernels, const std::vector<T>& x, const int64_t (&shape)[3]) {
+  const auto [outer, units, inner] = shape;
+  const int64_t samples = outer * inner;
+  const std::vector<uint64_t> words = unit_words(units, 5);
+  const Want<T> want(x, outer, units, inner, words);
+  std::vector<uint64_t> keys(2 * static_cast<size_t>(samples), 77);
+  std::vector<int64_t> active(static_cast<size_t>(units), 0);
+  int64_t bad = 0;
+  for (int64_t begin = 0, step = 1; begin < samples; begin += step, step = 3 * step + 1) {
+    bad += hash_range<T>(kernels, {x.data(), units, inner, T{0.25}, words.data(), begin,
+                                   std::min(begin + step, samples), keys.data(), active.data()});
+  }
+  const std::string where = std::string(kernels.name) + " " + std::to_string(units);
+  CHECK_EQ_AT(keys == want.keys, true, where);
+  CHECK_EQ_AT(active == want.active, true, where);
+  CHECK_EQ_AT(bad, want.nonfinite, where);
+}
+
+}  // namespace
+
+TEST(ranges_of_floats_and_doubles_agree_with_the_plain_meaning) {
+  std::mt19937 rng(2);
+  for (const auto& shape : kShapes) {
+    const size_t n = static_cast<size_t>(shape[0] * shape[1] * shape[2]);
+    const std::vector<float> floats = odd_floats(n, rng);
+    const std::vector<double> doubles(floats.begin(), floats.end());
+    for (const Kernels* kernels : test::tables()) {
+      check_ranges(*kernels, floats, shape);
+      check_ranges(*kernels, doubles, shape);
+    }
+  }
+}
+
+TEST(fingerprints_agree_with_the_plain_meaning) {
+  std::mt19937 rng(1);
+  for (const auto& [outer, units, inner] : kShapes) {
+    const size_t samples = static_cast<size_t>(outer * inner);
+    const std::vector<float> x = odd_floats(samples * static_cast<size_t>(units), rng);
+    const std::vector<uint64_t> words = unit_words(units, 5);
+    const Want<float> want(x, outer, units, inner, words);
     for (const Kernels* k : test::tables()) {
       test::Threads runner(3);
       std::vector<uint64_t> keys(2 * samples, 77);
       std::vector<int64_t> active(static_cast<size_t>(units), 77);
       int64_t bad = 77;
-      run_hash(runner, {*k, x.data(), outer, units, inner, 0.25f, words.data(), keys.data(),
-                        active.data(), &bad});
+      CHECK_EQ(run_hash(runner, {*k, x.data(), outer, units, inner, 0.25f, words.data(),
+                                 keys.data(), active.data(), &bad}),
+               true);
       const std::string where = std::string(k->name) + " " + std::to_string(units);
-      CHECK_EQ_AT(keys == want, true, where);
-      CHECK_EQ_AT(active == want_active, true, where);
-      CHECK_EQ_AT(bad, want_bad, where);
+      CHECK_EQ_AT(keys == want.keys, true, where);
+      CHECK_EQ_AT(active == want.active, true, where);
+      CHECK_EQ_AT(bad, want.nonfinite, where);
     }
   }
 }

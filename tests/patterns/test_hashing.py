@@ -10,19 +10,32 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psb_models import KERNELS
 
 from reluflow.errors import OptionError
 from reluflow.patterns import fingerprint, unit_words
 from reluflow.patterns import hashing as hashing_module
-from reluflow.patterns.kernels.hash import BUFFER_BITS, hash_dense, hash_planar
+from reluflow.patterns.kernels.hash import PIECE, hash_dense, hash_planar
+from reluflow.patterns.kernels.native import has_hash, hash_natively
 from reluflow.patterns.reference import reference_fingerprint
 
+TILE_BITS = 1 << 18
+"""Bits that a native kernel keeps at once."""
 SPECIAL = [0.0, -0.0, 5e-324, 1e-45, -1e-45, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e308]
 
 
 @pytest.fixture(autouse=True)
 def split_small_arrays(monkeypatch):
     monkeypatch.setattr("reluflow.patterns.kernels.layout.RANGE_BYTES", 64)
+
+
+@pytest.fixture(params=["native", "numba"], autouse=True)
+def engine(request, monkeypatch):
+    if request.param == "numba":
+        monkeypatch.setattr(hashing_module, "has_hash", lambda: False)
+    elif not has_hash():
+        pytest.skip("the native library is not there")
+    return request.param
 
 
 def filled(shape, dtype, seed, special=0.0):
@@ -83,7 +96,13 @@ def test_every_tail_of_a_dense_layer(units, dtype):
         ((2, 2100, 9, 9), 1),
         ((1, 3, 300, 301), 1),
         ((1, 512), 1),  # batch 1
-        ((5, BUFFER_BITS // 64 + 3), 1),  # one sample larger than a stretch
+        ((3, 5, PIECE + 1), 1),
+        ((2, 3, 4097), 1),  # more samples than a kernel takes at once
+        ((1, 1, 2 * 4096), 1),
+        ((300, 2100), 1),  # rows of more units than
+        ((70, 4097), 1),  # a tile holds
+        ((1100, 7), 1),
+        ((5, TILE_BITS // 64 + 3), 1),  # one sample larger than a stretch
         ((9000, 64), 1),  # several stretches
         ((64, 3000), 0),
     ],
@@ -157,13 +176,48 @@ def test_key_is_the_xor_of_the_words():
 def test_the_compiled_loops_compare_vectors(dense):
     fresh = numba.njit((hash_dense if dense else hash_planar).py_func)
     units, samples = 64, 64
-    x = np.zeros(units * samples, np.float32)
-    lanes = np.zeros((1, 4, 64) if dense else (units, 4), np.uint32)
+    x = np.zeros((samples, units) if dense else (1, units, samples), np.float32)
     keys, active = np.empty((samples, 2), np.uint64), np.zeros(units, np.int64)
-    sizes = (units,) if dense else (units, samples)
-    fresh(x, *sizes, lanes, np.float32(0), 0, samples, keys, active)
+    fresh(x, unit_words(units), np.float32(0), 0, samples, keys, active)
     assembly = "".join(fresh.inspect_asm().values())
     assert re.search(r"cmp\w*ps\s|fcmgt\s", assembly)
+
+
+@pytest.mark.parametrize("engine", ["native"], indirect=True)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("inner", [1, 2, 49, 63, 64, 65, 196, 1025])
+@pytest.mark.parametrize("units", [1, 8, 9, 64, 71, 1000])
+def test_every_native_kernel_hashes_any_range_as_numba_does(
+    units, inner, dtype, kernel, engine, monkeypatch
+):
+    monkeypatch.setenv("RELUFLOW_KERNEL", kernel)
+    x = filled((3, units, inner), dtype, units + inner, 0.02)
+    words, limit = unit_words(units), dtype(0.1)
+    n = 3 * inner
+    for start, stop in ((0, n), (1, n), (0, n - 1), (n // 2, n // 2 + 1), (n // 3, n)):
+        shown = []
+        for hash_range in (hash_natively, hashing_module._hash_in_numba):
+            keys, active = np.full((n, 2), 7, np.uint64), np.full(units, 5, np.int64)
+            bad = hash_range(x, words, limit, start, stop, keys, active)
+            shown.append((keys, active, bad))
+        for ours, theirs in zip(*shown, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_more_samples_than_a_short_counter_holds_are_counted():
+    x = np.ones((70_000, 9), np.float32)
+    assert fingerprint(x).active.tolist() == [70_000] * 9
+    assert fingerprint(x.T, unit_axis=0).active.tolist() == [70_000] * 9
+
+
+def test_unknown_instructions_are_one_sentence(engine, monkeypatch):
+    monkeypatch.setenv("RELUFLOW_KERNEL", "sse9")
+    if engine == "numba":
+        assert len(fingerprint(np.ones((2, 3), np.float32)).keys) == 2
+    else:
+        with pytest.raises(OptionError, match="RELUFLOW_KERNEL is sse9, but portable, avx2"):
+            fingerprint(np.ones((2, 3), np.float32))
 
 
 @pytest.mark.parametrize(

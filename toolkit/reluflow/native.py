@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def get_library_path() -> str:
     return str(installed)
 
 
-def find_function(name: str) -> ctypes._CFuncPtr | None:
+def find_function(name: str) -> Callable[..., bytes | None] | None:
     """Return a function of the library, None where there is no library.
 
     Functions give None where all went well, or a sentence: see `check`. While one runs, other
@@ -85,7 +86,7 @@ def check(sentence: bytes | None) -> None:
 
 
 @lru_cache(maxsize=64)
-def _function(path: str, name: str) -> ctypes._CFuncPtr | None:
+def _function(path: str, name: str) -> Callable[..., bytes | None] | None:
     """Find a function once; a library that has it not is told of, as all goes on more slowly."""
     try:
         function = getattr(ctypes.CDLL(path), name)
@@ -99,7 +100,8 @@ def _function(path: str, name: str) -> ctypes._CFuncPtr | None:
         )
         return None
     function.restype = ctypes.c_char_p
-    return function  # type: ignore[no-any-return]
+    found: Callable[..., bytes | None] = function
+    return found
 
 
 def _installed_path() -> Path:

@@ -18,7 +18,7 @@ extern "C" {
 /* A C-contiguous tensor [outer, units, inner] and what is found in its samples begin .. end - 1.
  * Sample number = outer index * inner + inner index. */
 typedef struct ReluflowHash {
-  const void* x;         /* float32, or float64 where `doubles` is not 0 */
+  const void* x; /* float32, or float64 where `doubles` is not 0 */
   int64_t doubles;
   int64_t units;
   int64_t inner;         /* at least 1 */

@@ -7,7 +7,7 @@ namespace reluflow {
 
 namespace {
 
-constexpr int64_t kAligned = 64;  ///< samples whose bits make one word
+constexpr int64_t kAligned = 64;           ///< samples whose bits make one word
 constexpr int64_t kRangeValues = 1 << 18;  ///< pre-activations of a range: 1 MiB, 20 to 40 us
 constexpr int64_t kLeastSamples = 64;      ///< of a range: its counts take as long as one sample
 
@@ -83,9 +83,9 @@ bool run_hash(Runner& runner, const HashRun& run) {
     int64_t* active = counts.data() + item * stride;
     std::fill(active, active + stride, 0);
     const int64_t begin = static_cast<int64_t>(item) * size;
-    const int64_t bad = hash_range<float>(
-        run.kernels, {run.x, run.units, run.inner, run.threshold, run.words, begin,
-                      std::min(begin + size, samples), run.keys, active});
+    const int64_t bad =
+        hash_range<float>(run.kernels, {run.x, run.units, run.inner, run.threshold, run.words,
+                                        begin, std::min(begin + size, samples), run.keys, active});
     if (bad) nonfinite.fetch_add(bad, std::memory_order_relaxed);
   };
   parallel_for(runner, ranges, work);

@@ -22,8 +22,8 @@ enum TileMode : int {
   kTileAdd = 2     ///< sums are converted to float32 and added to what is there
 };
 
-/// Memory that is needed soon: a line of 64 bytes per pair is fetched from each start, while the tile
-/// is summed. A kernel may ignore it.
+/// Memory that is needed soon: a line of 64 bytes per pair is fetched from each start, while the
+/// tile is summed. A kernel may ignore it.
 struct Ahead {
   const char* words;
   const char* factors;

@@ -88,10 +88,10 @@ Status PatternHash::compute_planar(Call& call, const Tensor& x) const {
   Results out;
   RELUFLOW_RETURN_IF_BAD(out.allocate(call, std::move(samples), x.dims[axis]));
   const std::vector<uint64_t> words = unit_words(x.dims[axis], seed_);
-  const bool done = run_hash(
-      call, {*kernels_, x.as<const float>(), outer, x.dims[axis], inner, threshold_, words.data(),
-             static_cast<uint64_t*>(out.keys), static_cast<int64_t*>(out.active),
-             static_cast<int64_t*>(out.nonfinite)});
+  const bool done =
+      run_hash(call, {*kernels_, x.as<const float>(), outer, x.dims[axis], inner, threshold_,
+                      words.data(), static_cast<uint64_t*>(out.keys),
+                      static_cast<int64_t*>(out.active), static_cast<int64_t*>(out.nonfinite)});
   return done ? Status() : no_memory();
 }
 

@@ -23,16 +23,14 @@ namespace {
 #define RELUFLOW_GFNI __attribute__((target("gfni,avx512vbmi,avx512bitalg")))
 #define RELUFLOW_GFNI_INLINE RELUFLOW_GFNI __attribute__((always_inline)) inline
 
-inline bool has_hash_instructions() {
-  return has_gfni() && __builtin_cpu_supports("avx512bitalg");
-}
+inline bool has_hash_instructions() { return has_gfni() && __builtin_cpu_supports("avx512bitalg"); }
 
 constexpr int64_t kWordBits = 64;
 constexpr int64_t kTileBits = 1 << 18;  ///< of pre-activations kept at once: 32 KiB
 constexpr int64_t kMostRowUnits = 4096;
 constexpr int64_t kLeastRows = 64;  ///< samples of a tile of rows: kMostRowUnits x 64 bits fill it
 constexpr int64_t kCountedSamples = 248;  ///< whole groups of 8 that a count of 8 bits holds
-constexpr int64_t kAheadBytes = 2048;  ///< prefetched ahead in a row; 0, 1 and 4 KiB were slower
+constexpr int64_t kAheadBytes = 2048;     ///< prefetched ahead in a row; 0, 1 and 4 KiB were slower
 
 /// Reads vectors of pre-activations as bits and notices values that are not finite.
 template <class T>
@@ -142,7 +140,8 @@ int64_t nonfinite_of(const T* x, int64_t rows, int64_t columns, int64_t stride) 
 RELUFLOW_GFNI_INLINE __m512i turning_bytes(bool backward) {
   alignas(64) uint8_t order[64];
   for (int j = 0; j < 8; ++j) {
-    for (int m = 0; m < 8; ++m) order[8 * j + (backward ? 7 - m : m)] = static_cast<uint8_t>(8 * m + j);
+    for (int m = 0; m < 8; ++m)
+      order[8 * j + (backward ? 7 - m : m)] = static_cast<uint8_t>(8 * m + j);
   }
   return _mm512_load_si512(order);
 }
@@ -233,8 +232,8 @@ RELUFLOW_GFNI void fill_columns(const HashArgs<T>& h, int64_t unit, int64_t unit
   const __m512i order = turning_bytes(true);
   const __m512i ids = unit_bytes();
   // What is needed next is what is next in memory, or else the next row.
-  const int64_t ahead = h.unit_stride == h.samples ? kAheadBytes / static_cast<int64_t>(sizeof(T))
-                                                   : h.unit_stride;
+  const int64_t ahead =
+      h.unit_stride == h.samples ? kAheadBytes / static_cast<int64_t>(sizeof(T)) : h.unit_stride;
   alignas(64) uint64_t bits[kHashSamples / 8];  // of 8 units side by side
   for (int64_t u = 0; u < units; u += 8) {
     const int64_t n = units - u < 8 ? units - u : 8;

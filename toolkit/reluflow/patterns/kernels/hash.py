@@ -1,4 +1,4 @@
-"""The default hash in plain numba: what is read to understand it, and what runs without the library.
+"""The default hash in plain numba: to be read, and to run where there is no native library.
 
 Both functions hash samples `start` to `stop`, in C order over all axes but the units': they write
 these samples' rows of `keys`, add to `active` and return the number of non-finite values. The
@@ -19,7 +19,7 @@ def hash_planar(x, words, threshold, start, stop, keys, active):  # type: ignore
     """Hash an `(outer, units, inner)` array, where the samples of a plane are neighbours."""
     units, inner = x.shape[1], x.shape[2]
     first, second = np.empty(PIECE, np.uint64), np.empty(PIECE, np.uint64)
-    nonfinite = 0
+    nonfinite = np.int64(0)
     sample = start
     while sample < stop:
         outer, begin = divmod(sample, inner)
@@ -49,7 +49,7 @@ def hash_dense(x, words, threshold, start, stop, keys, active):  # type: ignore[
     units = x.shape[1]
     # Each in an array of its own, or the compiler does not make vectors of the loop.
     words0, words1 = words[:, 0].copy(), words[:, 1].copy()
-    nonfinite = 0
+    nonfinite = np.int64(0)
     for sample in range(start, stop):
         row = x[sample]
         first, second, bad = np.uint64(0), np.uint64(0), np.int64(0)
