@@ -80,6 +80,13 @@ def check(sentence: bytes | None) -> None:
 
     Raises:
         OptionError: it is not None.
+
+    Example:
+        >>> check(None)
+        >>> check(b"RELUFLOW_KERNEL is sse9, but portable works; unset it.")
+        Traceback (most recent call last):
+            ...
+        reluflow.errors.OptionError: RELUFLOW_KERNEL is sse9, but portable works; unset it.
     """
     if sentence is not None:
         raise OptionError(sentence.decode())
