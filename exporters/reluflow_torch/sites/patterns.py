@@ -25,7 +25,9 @@ MAX_SAMPLES = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SitePattern:
-    """The pattern of the samples of one switch site in one forward pass; of `PatternCapture`.
+    """The pattern of the samples of one switch site in one forward pass.
+
+    A `PatternCapture` holds one per call of a switch.
 
     Attributes:
         name: path of the module and, from the second call on, `#2`, `#3` ...; a functional
@@ -77,7 +79,7 @@ class OtherFold:
 class Patterns(Mapping[str, SitePattern]):
     """The patterns of one forward pass by site name, in the order of the calls.
 
-    `PatternCapture` gives them.
+    `PatternCapture` returns them.
 
     Args:
         sites: the patterns.

@@ -24,7 +24,7 @@ _KEY_DIGITS = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occurrences:
-    """Where one pattern of one site occurs, as `find_occurrences` gives it.
+    """Where one pattern of one site occurs, as returned by `find_occurrences`.
 
     Attributes:
         site: the site's name.

@@ -65,7 +65,7 @@ class SiteSeries:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SeriesReport(TableFace[SiteSeries]):
-    """Checkpoints of one network compared on the same data, as `compare_series` gives it.
+    """Checkpoints of one network compared on the same data, as returned by `compare_series`.
 
     Attributes:
         models: the checkpoints, in the order given.

@@ -44,7 +44,7 @@ _UNITY = 0.01
 class TriedBits:
     """What one width of activations gives on the calibration data.
 
-    `choose_activation_bits` gives it.
+    `choose_activation_bits` returns one per width.
 
     Attributes:
         x_bits: bits of an activation.
@@ -74,7 +74,7 @@ class TriedBits:
 
 @dataclass(frozen=True, slots=True)
 class ActivationBits:
-    """The chosen width of activations and why, as `choose_activation_bits` gives it.
+    """The chosen width of activations and why, as returned by `choose_activation_bits`.
 
     Attributes:
         options: of the conversion, with `x_bits` and `x_exponents` set.

@@ -30,7 +30,7 @@ bits and floating point with the same weights: many layers deep, roundings of 2^
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A converted model and how far it lies from the one it was made from; of `convert`.
+    """A converted model and how far it lies from the one it was made from; returned by `convert`.
 
     Attributes:
         result: of `to_psb`.

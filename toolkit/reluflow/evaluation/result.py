@@ -38,7 +38,7 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class PsbDescription:
-    """What a converted model stores and does, as `describe_psb` gives it.
+    """What a converted model stores and does, as returned by `describe_psb`.
 
     Attributes:
         path: its file, None for one from memory.
@@ -95,7 +95,7 @@ class OutputError:
 
 @dataclass(frozen=True, slots=True)
 class SamplePoint:
-    """A metric at one number of samples, as `evaluate` gives it.
+    """A metric at one number of samples; part of what `evaluate` returns.
 
     Attributes:
         samples: n.
@@ -118,7 +118,9 @@ class SamplePoint:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A model beside the runs with samples: nearest mode, int8 or float32; of `evaluate`.
+    """A model beside the runs with samples: nearest mode, int8 or float32.
+
+    It is part of what `evaluate` returns.
 
     Attributes:
         name: "nearest", "int8" or "float32".
@@ -135,7 +137,9 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class LayerSensitivity:
-    """The metric with one layer alone converted, all others in floating point; of `evaluate`.
+    """The metric with one layer alone converted, all others in floating point.
+
+    It is part of what `evaluate` returns.
 
     Attributes:
         name: of the layer.
@@ -152,7 +156,7 @@ class LayerSensitivity:
 class LayerSaturation:
     """How many of a layer's activations its fixed-point numbers cut off or lose.
 
-    `measure_saturation` gives it.
+    `measure_saturation` returns one per operator.
 
     Attributes:
         name: of the layer.
@@ -185,7 +189,7 @@ class LayerSaturation:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How well a converted model works at each precision, as `evaluate` tells.
+    """How well a converted model works at each precision, as returned by `evaluate`.
 
     Attributes:
         psb: what the model stores and does.

@@ -23,7 +23,7 @@ _LEAST_COVERAGE = 0.75
 class EffectivePatterns:
     """How many equally frequent patterns would be as diverse; 2 to the power of `bits`.
 
-    `effective_patterns` gives it.
+    `effective_patterns` returns it.
 
     Attributes:
         bits: entropy H in bits, corrected for patterns not seen yet.

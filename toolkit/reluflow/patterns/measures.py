@@ -15,7 +15,7 @@ from reluflow.patterns.tables.count_table import CountTable, merge_join
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How the set of patterns changed between two states, as `changes` gives it.
+    """How the set of patterns changed between two states, as returned by `changes`.
 
     Attributes:
         net: (total(c') - total(c)) / total(c).
@@ -30,7 +30,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitActivity:
-    """How often each unit was active, as `unit_activity` gives it.
+    """How often each unit was active, as returned by `unit_activity`.
 
     Attributes:
         fraction: `(units,)` float64, share of the samples in which it was active, in [0, 1].

@@ -19,7 +19,7 @@ _LEAST_SAMPLES = 64
 
 @dataclass(frozen=True, slots=True)
 class GroupEntropy:
-    """Entropy of groups of 8 neighbouring units, as `group_entropy` gives it.
+    """Entropy of groups of 8 neighbouring units, as returned by `group_entropy`.
 
     Attributes:
         bits_per_unit: sum of the groups' entropies over d, in [0, 1].
@@ -46,7 +46,7 @@ class ClassDistances:
 
 @dataclass(frozen=True, slots=True)
 class ClassOverlap:
-    """How much the patterns of classes overlap, as `class_overlap` gives it.
+    """How much the patterns of classes overlap, as returned by `class_overlap`.
 
     Attributes:
         classes: the class numbers, ascending; the 32 most frequent where there are more.

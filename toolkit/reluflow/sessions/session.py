@@ -67,7 +67,7 @@ def has_library() -> bool:
 
 
 class Session:
-    """A model that is ready to run on the CPU, as `open_session` gives it.
+    """A model that is ready to run on the CPU, as returned by `open_session`.
 
     Args:
         session: ONNX Runtime's own session.

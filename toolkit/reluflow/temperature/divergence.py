@@ -57,7 +57,9 @@ class WatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class DivergenceAlarm:
-    """The width of the transition rises: the training is about to diverge; of `SigmaWatch`.
+    """The width of the transition rises: the training is about to diverge.
+
+    `SigmaWatch` returns it.
 
     Attributes:
         step: training step at which it was seen.

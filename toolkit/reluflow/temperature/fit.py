@@ -22,7 +22,7 @@ _UNIT_STARTS = (1.0, 8.0, 64.0, 512.0, 4096.0)
 
 @dataclass(frozen=True, slots=True)
 class TransitionFit:
-    """A transition model fitted to measured distances, as `fit_transition` gives it.
+    """A transition model fitted to measured distances, as returned by `fit_transition`.
 
     Attributes:
         model: the fitted model.

@@ -48,7 +48,7 @@ def default_rates(count: int = 50, low: float = 1e-4, high: float = 1e2) -> Floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sensitivity:
-    """D over learning rates at one state of a network, as `sweep` gives it.
+    """D over learning rates at one state of a network, as returned by `sweep`.
 
     Attributes:
         rates: `(n_rates,)` learning rates, increasing.

@@ -17,7 +17,7 @@ _CHUNK = 256
 class Theorem1Check:
     """How often the patterns of random layers change, beside what Theorem 1 says.
 
-    `check_theorem_1` gives it.
+    `check_theorem_1` returns it.
 
     Attributes:
         rates: `(n,)` learning rates.

@@ -13,7 +13,7 @@ from reluflow.graph import Fold, LeftOut, Model, SwitchSite, survey_sites
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model and everything in it that could be a switch, as `inspect_model` gives it.
+    """A model and everything in it that could be a switch, as returned by `inspect_model`.
 
     Each node is there once.
 

@@ -35,7 +35,7 @@ _COMPARISON_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """The analysed model, as `describe_model` gives it.
+    """The analysed model, as returned by `describe_model`.
 
     Attributes:
         path: file name as given, or "<memory>".
@@ -386,7 +386,7 @@ class SiteComparison:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ComparisonReport(TableFace[SiteComparison]):
-    """Two checkpoints compared on the same data, as `compare_models` gives it.
+    """Two checkpoints compared on the same data, as returned by `compare_models`.
 
     Attributes:
         first: the first model.

@@ -51,7 +51,7 @@ _GRADED_METRICS = {"unit_entropy_bits": ".4f", "pair_distance": ".4f", "effectiv
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A finished analysis, as `summarize` gives it.
+    """A finished analysis, as returned by `summarize`.
 
     Attributes:
         report: what it showed.

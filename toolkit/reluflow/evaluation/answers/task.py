@@ -20,7 +20,7 @@ _LEFT_OUT = 255
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How an output is read, and what is measured on it, as `recognise` tells.
+    """How an output is read, and what is measured on it, as returned by `recognise`.
 
     Attributes:
         output: its name.

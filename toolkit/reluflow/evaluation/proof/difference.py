@@ -16,7 +16,7 @@ _SMALL = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class OutputDifference:
-    """One output of two models, as `compare_models` tells.
+    """One output of two models; part of what `compare_models` returns.
 
     Attributes:
         output: its name.

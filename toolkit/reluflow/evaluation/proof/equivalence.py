@@ -43,7 +43,7 @@ and networks that round activations to integers, where a difference may jump by 
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
-    """What two models gave on the same random inputs, as `compare_models` tells.
+    """What two models gave on the same random inputs, as returned by `compare_models`.
 
     Attributes:
         outputs: one per output of the old model; empty where nothing could be compared.

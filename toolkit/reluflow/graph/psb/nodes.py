@@ -45,7 +45,7 @@ _FACTORS = ("Mul", "Div", "MatMul")
 
 @dataclass(frozen=True, slots=True)
 class PsbNode:
-    """One PSB operator of a model, as `find_psb` gives it.
+    """One PSB operator of a model, as returned by `find_psb`.
 
     Attributes:
         name: the node's name, else its output's.
@@ -110,7 +110,7 @@ class PsbNode:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """Two stochastic multiplications without a switch between, as `find_successions` tells.
+    """Two stochastic multiplications without a switch between, as returned by `find_successions`.
 
     Attributes:
         first: name of the PSB operator in front.

@@ -20,7 +20,7 @@ from reluflow.graph.rewrite.reader import name_of
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One operator that would become a PSB operator; of `plan_psb`.
+    """One operator that would become a PSB operator; part of what `plan_psb` returns.
 
     Attributes:
         name: of the node, else its first output's.
@@ -35,7 +35,7 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class PsbPlan:
-    """What would be converted, and what was done to make it ready; of `plan_psb`.
+    """What would be converted, and what was done to make it ready; returned by `plan_psb`.
 
     Attributes:
         given: the model that was given.

@@ -28,7 +28,7 @@ _Done = list[tuple[str, str, str, tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class ConvertedNode:
-    """One operator that is a PSB operator now, as `to_psb` tells.
+    """One operator that is a PSB operator now; part of what `to_psb` returns.
 
     Attributes:
         psb: what it became.
@@ -45,7 +45,7 @@ class ConvertedNode:
 
 @dataclass(frozen=True, slots=True)
 class PsbChanges:
-    """What a conversion did; of `to_psb`.
+    """What a conversion did; part of what `to_psb` returns.
 
     Attributes:
         converted: in graph order.

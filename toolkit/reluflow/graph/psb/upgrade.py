@@ -13,7 +13,7 @@ from reluflow.graph.rewrite.opset.raise_opset import raise_opset
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A version that was raised; of `upgrade`.
+    """A version that was raised; part of what `upgrade` returns.
 
     Attributes:
         what: "opset" or "IR version".

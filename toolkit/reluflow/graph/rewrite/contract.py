@@ -42,7 +42,7 @@ EXCLUDED = Reason("it is excluded")
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A node, or another named part, that a rewrite left as it was; of `Rewritten`.
+    """A node, or another named part, that a rewrite left as it was; part of a `Rewritten`.
 
     Attributes:
         node: its name, else its first output's.

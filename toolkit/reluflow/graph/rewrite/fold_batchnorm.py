@@ -38,7 +38,7 @@ _MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One node that is no more, as `fold_batchnorm` tells.
+    """One node that is no more; part of what `fold_batchnorm` returns.
 
     Attributes:
         node: its name, else its output's.

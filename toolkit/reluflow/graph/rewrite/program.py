@@ -38,7 +38,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A model's main graph, functions inlined, as `read_program` gives it.
+    """A model's main graph, functions inlined, as returned by `read_program`.
 
     Attributes:
         operations: in an order in which they can run.

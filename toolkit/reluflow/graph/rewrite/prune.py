@@ -18,7 +18,7 @@ from reluflow.psb import magnitude_mask
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The weights of one operator after pruning, as `prune` tells.
+    """The weights of one operator after pruning; part of what `prune` returns.
 
     Attributes:
         node: its name, else its output's.

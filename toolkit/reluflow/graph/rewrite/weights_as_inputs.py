@@ -28,7 +28,7 @@ _OF_SETTINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WeightInput:
-    """A weight that is now fed, as `weights_as_inputs` tells.
+    """A weight that is now fed; part of what `weights_as_inputs` returns.
 
     Attributes:
         name: of the former initializer and of the input.

@@ -11,7 +11,7 @@ from reluflow.data import Dim
 class SwitchSite:
     """One place in a graph where a value is compared with a threshold (docs/spec.md, section 1).
 
-    `find_sites` gives it.
+    `find_sites` returns one per switch.
 
     Attributes:
         name: unique in the model and stable: the node's name, else its output tensor's.
@@ -46,7 +46,9 @@ class SwitchSite:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A node that could be a switch by its operator, and why it is no site; of `survey_sites`.
+    """A node that could be a switch by its operator, and why it is no site.
+
+    `survey_sites` lists it.
 
     Attributes:
         name: the node's name, else its output tensor's.
@@ -65,7 +67,7 @@ class LeftOut:
 class Fold:
     """A place that folds at 0 without passing what is above it: |x|, min(x, 0), sign(x).
 
-    `survey_sites` gives it.
+    `survey_sites` lists it.
 
     Attributes:
         name: the node's name, else its output tensor's.
@@ -82,7 +84,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Everything in a model that could be a switch, as `survey_sites` gives it: each node once.
+    """Everything in a model that could be a switch, as returned by `survey_sites`: each node once.
 
     Attributes:
         sites: the switch sites, as `find_sites` gives them.

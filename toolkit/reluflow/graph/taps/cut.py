@@ -16,7 +16,7 @@ from reluflow.graph.rewrite.contract import Rewritten
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
-    """What a model is without; of `cut_tail`.
+    """What a model is without; part of what `cut_tail` returns.
 
     Attributes:
         outputs: names of the outputs that went.

@@ -18,7 +18,7 @@ OP, _VERSION = "PatternHash", 1
 
 @dataclass(frozen=True, slots=True)
 class HashedTap:
-    """Where the hashed patterns of a site come out, as `hash_taps` tells.
+    """Where the hashed patterns of a site come out; part of what `hash_taps` returns.
 
     Attributes:
         keys: output with the int64 fingerprints, `[..., 2]`: the axes of the pre-activation

@@ -23,7 +23,7 @@ _TO_DOUBLE = (TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64, TensorPr
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Where the pre-activation of a site comes out, as `tap` tells.
+    """Where the pre-activation of a site comes out; part of what `tap` returns.
 
     Attributes:
         site: the site.

@@ -13,7 +13,7 @@ from reluflow.patterns import count_different
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """Activation pattern temperature of one site, as `temperature` gives it.
+    """Activation pattern temperature of one site, as returned by `temperature`.
 
     Attributes:
         bits: -log2(1 - D), in bits; the lower bound log2(n) where saturated.

@@ -29,7 +29,9 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StatePatterns:
-    """The activation patterns of one batch at one state of the weights; of `StepMeter`.
+    """The activation patterns of one batch at one state of the weights.
+
+    A `StepMeter` returns them.
 
     Attributes:
         active: one bool array per site, shaped as the site's pre-activation.

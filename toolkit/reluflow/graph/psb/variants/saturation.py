@@ -21,7 +21,7 @@ _LOWEST, _HIGHEST = -MAX_EXPONENT, MAX_EXPONENT
 
 @dataclass(frozen=True, slots=True)
 class SaturationCounts:
-    """Where a model counts: four more outputs, int64 `(nodes,)`; of `count_saturation`.
+    """Where a model counts: four more outputs, int64 `(nodes,)`; returned by `count_saturation`.
 
     Attributes:
         saturated: name of the output with the number of saturated activations of a run.
