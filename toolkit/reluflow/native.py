@@ -52,7 +52,7 @@ def get_library_path() -> str:
 
 
 def find_function(name: str) -> Callable[..., bytes | None] | None:
-    """Return a function of the library, None where there is no library.
+    """Return a function of the library, None where there is no library or an older one.
 
     Functions give None where all went well, or a sentence: see `check`. While one runs, other
     Python threads do too.
@@ -94,10 +94,10 @@ def check(sentence: bytes | None) -> None:
 
 @lru_cache(maxsize=64)
 def _function(path: str, name: str) -> Callable[..., bytes | None] | None:
-    """Find a function once; a library that has it not is told of, as all goes on more slowly."""
+    """Find a function once; a file that does not load is told of, as all goes on more slowly."""
     try:
-        function = getattr(ctypes.CDLL(path), name)
-    except (OSError, AttributeError) as error:
+        library = ctypes.CDLL(path)
+    except OSError as error:
         reason = " ".join(str(error).split())
         warnings.warn(
             f"the native library {path} cannot be used for {name} ({reason}), so numba does the "
@@ -106,6 +106,9 @@ def _function(path: str, name: str) -> Callable[..., bytes | None] | None:
             stacklevel=2,
         )
         return None
+    if not hasattr(library, name):
+        return None
+    function = getattr(library, name)
     function.restype = ctypes.c_char_p
     found: Callable[..., bytes | None] = function
     return found
