@@ -113,6 +113,11 @@ class OnnxModule(nn.Module):
             self._tensors[name] = key
             self.names[f"weights.{key}"] = name
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether an operator computes otherwise in training mode."""
+        return any(step.op == "BatchNormalization" for step in self._program.operations)
+
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """Run the model.
 

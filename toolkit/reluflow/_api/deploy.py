@@ -96,6 +96,10 @@ def convert_on_data(
         OptionError: "auto" without data, or no accepted number.
         DataError: the data do not calibrate the model.
     """
+    if calibration is None and limit is not None:
+        raise OptionError(
+            f"limit is {limit!r}, but does nothing without calibration; leave it out, or give both."
+        )
     if x_bits not in (None, "auto"):
         options = replace(options, x_bits=cast(int, x_bits))  # which refuses what is none
     if calibration is None:

@@ -27,6 +27,6 @@ def inspect(model: Any, *, smooth: bool = False) -> Inspection:
         >>> len(found.sites), found.sites[0].op, found.sites[0].units
         (7, 'Relu', 16)
         >>> found.model.n_parameters, sorted(found.to_dict())
-        (78426, ['left_out', 'model', 'other_folds', 'sites'])
+        (78426, ['left_out', 'model', 'notes', 'other_folds', 'sites'])
     """
     return inspect_model(load(model), smooth=smooth)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs_beside
+from reluflow.analysis import inspect_model
 from reluflow.data import DataSource, check_label_name, open_data, read_labels, read_targets
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import load
@@ -102,13 +103,18 @@ def sensitivity(
         module = bridge.from_onnx(loaded)
         if loss in _END_OF_LOSS:
             module = module.logits(_END_OF_LOSS[loss])
+        if frozen_norm and not module.has_batch_norm:
+            raise OptionError(
+                "frozen_norm is set, but the model has no batch normalisation; leave it out."
+            )
         module.train(not frozen_norm)
         steps = _batches(torch, source, answers, batches, batch_size)
         made = _optimizer(torch, module, optimizer, momentum)
         result: Sensitivity = bridge.sensitivity(
             module, made, steps, bridge.LOSSES[loss], rates, smooth=smooth, progress=progress
         )
-        result = replace(result, sites=tuple(map(module.node_of, result.sites)))
+        notes = inspect_model(loaded, smooth=smooth).notes
+        result = replace(result, sites=tuple(map(module.node_of, result.sites)), notes=notes)
         if out is not None:
             write_sensitivity(result, out, loaded.path.name if loaded.path else "")
     return result
@@ -185,9 +191,26 @@ def _batches(
     known = source.n_samples
     if known is not None and known != len(answers):
         raise DataError(f"there are {len(answers)} labels for {known} inputs; give one an input.")
+    _check_count(count, size, known)
+    number = -1
     for number, batch in enumerate(source.batches(size)):
         target = answers[number * size : (number + 1) * size]
         if number == count:
             return
         inputs = tuple(torch.from_numpy(np.array(batch[spec.name])) for spec in source.inputs)
         yield inputs, torch.from_numpy(target)
+    _check_count(count, size, (number + 1) * size)  # of data that did not know their number
+
+
+def _check_count(count: int, size: int, n_inputs: int | None) -> None:
+    """Refuse more batches than the data have.
+
+    Raises:
+        OptionError: there are too few inputs.
+    """
+    held = count if n_inputs is None else -(-n_inputs // size)
+    if count > max(held, 1):  # that there is none has a sentence of its own
+        raise OptionError(
+            f"batches is {count}, but the data are {held} of {size} inputs; give {held} at most, "
+            "or a smaller batch_size."
+        )

@@ -13,6 +13,7 @@ _OPTIONS = {
     "channel_order": "--channels",
     "checkpoint_seconds": "--checkpoint-every",
     "float_model": "--float",
+    "frozen_norm": "--frozen-norm",
     "label_name": "--label-name",
     "memory_limit_bytes": "--memory",
     "p_bits": "--p-bits",
@@ -24,6 +25,7 @@ _OPTIONS = {
 _FIRST = {
     "batches": "--batches",
     "draws": "--draws",
+    "exclude": "--exclude",
     "hash": "--hash",
     "labels": "--labels",
     "layout": "--layout",
@@ -39,6 +41,7 @@ _FIRST = {
     "output": "--output",
     "prune": "--prune",
     "rates": "--rates",
+    "resume": "--resume",
     "sampler": "--sampler",
     "samples": "--samples",
     "seed": "--seed",
@@ -46,6 +49,7 @@ _FIRST = {
     "size": "--size",
     "std": "--std",
     "threads": "--threads",
+    "threshold": "--threshold",
     "top": "--top",
 }
 # These are attributes of PSB operators too, and keep their name where a sentence speaks of a node.
@@ -71,6 +75,12 @@ _CALLS = (
     (r"give the layout, 'nchw' or 'nhwc'", "give --layout nchw or nhwc"),
     (r"\bcalibration=DATA\b", "--calibrate DATA"),
     (r"change size, crop", "change --size"),
+    (r"^dims have ", "--dim is "),
+    (r"\bneeded for (int8|sensitivity);", r"needed for --\1;"),
+    (
+        r"^resume is set without an output directory; name the one",
+        "resume is set without --out; name the folder",
+    ),
     (r"\bresume=True\b", "--resume"),
     (r"\bsmooth=True\b", "--smooth"),
     (r"\bloss '([a-z-]+)'", r"--loss \1"),
@@ -98,7 +108,7 @@ def in_options(sentence: str) -> str:
         if name in kept:
             continue
         sentence = re.sub(rf"(?<![\w'\"./-]){name}(?![\w'\"./])", option, sentence)
-    first = re.match(rf"({'|'.join(_FIRST)}) (?=(is|are|was|were|has|and)\b)", sentence)
+    first = re.match(rf"({'|'.join(_FIRST)}) (?=(is|are|was|were|has|names|and)\b)", sentence)
     if first is not None:
         sentence = f"{_FIRST[first[1]]} {sentence[first.end() :]}"
     return sentence

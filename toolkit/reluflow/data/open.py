@@ -16,7 +16,12 @@ from reluflow.data.formats.images import SUFFIXES, ImageColumn, identify, list_i
 from reluflow.data.formats.iterator import IteratorSource, is_batches
 from reluflow.data.formats.npy import MAGIC, npy_column, with_small_float
 from reluflow.data.formats.npz import npz_columns
-from reluflow.data.formats.random import RandomColumn, RandomData, random_identity
+from reluflow.data.formats.random import (
+    RandomColumn,
+    RandomData,
+    check_dims,
+    random_identity,
+)
 from reluflow.data.sources.column import ArrayColumn, Column, LimitedColumn
 from reluflow.data.sources.pixels import DECODE_NOTE
 from reluflow.data.sources.preprocessing import Preprocessing, make_plan
@@ -75,6 +80,7 @@ def open_data(
     if isinstance(source, Mapping):
         return _open_arrays(source, specs, preprocessing, limit)
     if isinstance(source, RandomData):
+        check_dims(specs, source)
         columns: dict[str, Column] = {s.name: RandomColumn(s, source) for s in specs}
         words = f"random data, seed {source.seed}"
         identity = random_identity(source, columns)

@@ -239,6 +239,11 @@ def _notes(bench: Bench, runner: Runner, labels: Values | None) -> Iterator[str]
     if counts is not None:
         yield f"{1 - counts.mean():.1%} of the labels are 255 or negative and are left out."
     wanted = {*bench.options.samples, *filter(None, [bench.options.sensitivity])}
+    if bench.options.seeds > 1 and all(map(runner.is_certain, wanted)):
+        yield (
+            "Nothing is drawn at these numbers of samples: each was run once, and stands for all "
+            f"{bench.options.seeds} seeds."
+        )
     rounded = [n for n in sorted(wanted) if runner.sampler(n) != runner.sampler(ROUNDED_BELOW)]
     if rounded:
         yield (

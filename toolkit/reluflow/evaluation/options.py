@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from reluflow.errors import OptionError
@@ -58,5 +59,7 @@ class EvaluationOptions:
         if self.sampler is not None and self.sampler not in SAMPLERS:
             listed = ", ".join(SAMPLERS)
             raise OptionError(f"sampler is {self.sampler!r}; accepted are {listed}.")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise OptionError(f"threshold is {self.threshold}; give a finite number.")
         if self.seeds < 1:
             raise OptionError(f"seeds is {self.seeds!r}; give a whole number from 1 on.")

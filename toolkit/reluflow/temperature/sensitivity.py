@@ -57,6 +57,7 @@ class Sensitivity:
         fits: the three models fitted to the mean over sites, all in the space of
             distances; a model that cannot be fitted is missing.
         widths: units of each site, in the order of `sites`; () where they are not known.
+        notes: sentences the reader should know.
     """
 
     rates: Floats
@@ -64,6 +65,7 @@ class Sensitivity:
     distances: Floats
     fits: tuple[TransitionFit, ...]
     widths: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def start_bits(self) -> float | None:
@@ -140,6 +142,7 @@ class Sensitivity:
             "mean": self.mean.tolist(),
             "fits": [fit.to_dict() for fit in self.fits],
             "widths": list(self.widths),
+            "notes": list(self.notes),
             "start_bits": self.start_bits,
             "suggested_rate": self.suggested_rate,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from reluflow.analysis.results.describe import describe_model
 from reluflow.analysis.results.result import ModelDescription
+from reluflow.analysis.run.left_out import smooth_notes
 from reluflow.graph import Fold, LeftOut, Model, SwitchSite, survey_sites
 
 
@@ -22,12 +23,14 @@ class Inspection:
         sites: the switch sites in graph order, the untappable ones too.
         left_out: nodes whose operator could be a switch and that are none, with reasons.
         folds: others that fold at 0, no sites.
+        notes: sentences the reader should know.
     """
 
     model: ModelDescription
     sites: tuple[SwitchSite, ...]
     left_out: tuple[LeftOut, ...]
     folds: tuple[Fold, ...]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; a threshold that only a run can tell is None."""
@@ -36,6 +39,7 @@ class Inspection:
             "sites": [_fields(site) for site in self.sites],
             "left_out": [asdict(node) for node in self.left_out],
             "other_folds": [asdict(fold) for fold in self.folds],
+            "notes": list(self.notes),
         }
 
 
@@ -56,7 +60,8 @@ def inspect_model(model: Model, *, smooth: bool = False) -> Inspection:
         (7, 31, 0.0)
     """
     survey = survey_sites(model, smooth=smooth)
-    return Inspection(describe_model(model), survey.sites, survey.left_out, survey.folds)
+    notes = smooth_notes(survey, smooth)
+    return Inspection(describe_model(model), survey.sites, survey.left_out, survey.folds, notes)
 
 
 def _fields(site: SwitchSite) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reluflow.graph import Model, survey_sites
+from reluflow.graph import Model, Survey, survey_sites
 
 _OF_COURSE = ("it is part of", "it cuts off at 0 what a Relu")
 """Reasons that leave no switch uncounted."""
@@ -22,9 +22,23 @@ def left_out_notes(model: Model, smooth: bool) -> list[str]:
     folds = Counter(fold.op for fold in survey.folds)
     told = [f"{_listed(left)} left out"] if left else []
     told += [f"{_listed(folds)} only folding at 0"] if folds else []
+    idle = list(smooth_notes(survey, smooth))
     if not told:
-        return []
-    return [f"not counted as switches: {' and '.join(told)}; `reluflow inspect` gives the reasons."]
+        return idle
+    left_out = f"not counted as switches: {' and '.join(told)}"
+    return [*idle, f"{left_out}; `reluflow inspect` gives the reasons."]
+
+
+def smooth_notes(survey: Survey, smooth: bool) -> tuple[str, ...]:
+    """Return the sentence on smooth activations that were asked for and are not there.
+
+    Args:
+        survey: of the model.
+        smooth: whether they were asked for.
+    """
+    if not smooth or any(site.smooth for site in survey.sites):
+        return ()
+    return ("no Gelu, Silu or other smooth activation is in the model: no more switches count.",)
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -25,6 +25,11 @@ def inspect(
         print(json.dumps(found.to_dict(), indent=2, allow_nan=False))
     else:
         print_inspection(
-            found.model, found.sites, Console(), left_out=found.left_out, folds=found.folds
+            found.model,
+            found.sites,
+            Console(),
+            left_out=found.left_out,
+            folds=found.folds,
+            notes=found.notes,
         )
     return 0

@@ -224,6 +224,11 @@ def make_plan(given: Preprocessing, spec: InputSpec, channels: int | None) -> Pl
 
 def _layout(given: Preprocessing, spec: InputSpec) -> str:
     rank = _IMAGE if spec.shape is None and given.layout else len(spec.shape or ())
+    if rank == _FLAT and given.layout is not None:
+        raise OptionError(
+            f"layout is {given.layout!r}, but input '{spec.name}' wants {spec}, flat rows without "
+            "a layout; leave it out."
+        )
     if rank == _FLAT:
         return "flat"
     if rank == _PLAIN and given.layout is None:

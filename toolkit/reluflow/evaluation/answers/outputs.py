@@ -54,7 +54,7 @@ def choose_task(
         threshold: of bits.
 
     Raises:
-        OptionError: there is no such output.
+        OptionError: there is no such output, or the threshold would do nothing.
         DataError: no output fits.
     """
     if output is not None and output not in outputs:
@@ -76,12 +76,23 @@ def choose_task(
         except DataError as error:
             errors.append(error)
             continue
+        _check_threshold(threshold, task, labels)
         others = [repr(each) for each in outputs if each != name]
         more = f"; not measured: {', '.join(others)}" if others else ""
         return replace(task, sentence=task.sentence + more)
     if not errors:
         raise DataError("the model has no output that is an array; there is nothing to measure.")
     raise errors[0]
+
+
+def _check_threshold(threshold: float | None, task: Task, labels: Values | None) -> None:
+    """Refuse a threshold that decides nothing; without labels it may decide for the float model."""
+    if threshold is None or task.kind == "bits" or (task.kind == "output" and labels is None):
+        return
+    raise OptionError(
+        f"threshold is {threshold:g}, but {task.sentence}, for which it does nothing; leave it "
+        "out, or choose an output of yes and no."
+    )
 
 
 def _says(values: Values) -> bool:

@@ -14,6 +14,7 @@ from reluflow.evaluation.answers.metrics import METRICS, Metric, Values
 _PROBABILITIES = {"Sigmoid", "HardSigmoid", "Softmax"}
 _LOGITS = {"Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "PsbMatMul", "Sum"}
 _CHOSEN = {"Softmax", "LogSoftmax"}
+_AS_IT_IS = "as it is"
 _LEFT_OUT = 255
 """The label that data of segmentation give to pixels that nobody judges; negative ones too."""
 
@@ -135,7 +136,7 @@ def recognise(
         'bits'
     """
     if metric is not None and metric.reads == "output":
-        return Task(name, "output", None, None, (metric,), _say(name, output, "as it is"))
+        return Task(name, "output", None, None, (metric,), _say(name, output, _AS_IT_IS))
     numbers = metric is not None and metric.reads == "numbers"
     if output.dtype.kind not in "fiubUSO":
         raise DataError(
@@ -279,4 +280,5 @@ def _shape(values: Values) -> str:
 
 def _say(name: str, output: Values, what: str) -> str:
     kind: Any = output.dtype if output.dtype.kind in "fiub" else "strings"
-    return f"output {name!r}, {kind} {_shape(output)}, is read as {what}"
+    how = what if what == _AS_IT_IS else f"as {what}"
+    return f"output {name!r}, {kind} {_shape(output)}, is read {how}"

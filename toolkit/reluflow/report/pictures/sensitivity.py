@@ -60,6 +60,8 @@ def print_sensitivity(result: Sensitivity, title: str, console: Console) -> None
             highlight=False,
             soft_wrap=True,
         )
+    for note in result.notes:
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
     if not result.fits:
         console.print(
             "No rate lies within the transition, so no model can be fitted; try other rates.",

@@ -111,6 +111,7 @@ def print_inspection(
     *,
     left_out: Sequence[LeftOut] = (),
     folds: Sequence[Fold] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Print the switch sites of a model, what is none and why, and what the model is.
 
@@ -120,6 +121,7 @@ def print_inspection(
         console: where to print.
         left_out: nodes that could be switches by their operator and are none.
         folds: others that fold at 0.
+        notes: sentences the reader should know.
 
     Example:
         >>> import io
@@ -155,6 +157,8 @@ def print_inspection(
         if site.untappable:
             _line("!", "yellow", f"{site.name} cannot be tapped: {site.untappable}", console)
     _print_others(left_out, folds, console)
+    for note in notes:
+        _line("-", "cyan", note, console)
 
 
 def _print_others(left_out: Sequence[LeftOut], folds: Sequence[Fold], console: Console) -> None:
