@@ -109,3 +109,41 @@ def test_threads_of_torch_are_given_back(folder) -> None:
     before = torch.get_num_threads()
     reluflow.sensitivity("m.onnx", "d.npz", rates=[0.1, 1.0], batch_size=50, threads=before + 1)
     assert torch.get_num_threads() == before
+
+
+def test_the_float_model_is_one(folder) -> None:
+    reluflow.convert("m.onnx", "p.onnx")
+    for model in ("m.onnx", "p.onnx"):
+        with pytest.raises(OptionError, match=r"float_model is 'p\.onnx', which is converted"):
+            reluflow.evaluate(model, "d.npz", float_model="p.onnx")
+
+
+def _fails(outputs, labels):
+    raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (_fails, r"metric '_fails' fails on outputs \[50, 3\] and labels \[50\] \(KeyError: "),
+        (lambda outputs, labels: "a", r"metric 'metric' fails .*\(ValueError: could not convert"),
+        (lambda outputs, labels: outputs, r"metric 'metric' fails .*\(TypeError: only "),
+    ],
+)
+def test_a_metric_that_fails_is_told_as_that(folder, metric, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        reluflow.evaluate("m.onnx", "d.npz", metric=metric)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None])
+def test_a_seed_is_a_whole_number(seed) -> None:
+    with pytest.raises(OptionError, match=f"seed is {seed}; give a whole number of at least 0"):
+        reluflow.PsbOptions(seed=seed)
+
+
+def test_rates_are_finite() -> None:
+    from reluflow.temperature import default_rates
+
+    for high in (np.inf, np.nan):
+        with pytest.raises(OptionError, match="below the last, which is finite"):
+            default_rates(3, 1.0, high)

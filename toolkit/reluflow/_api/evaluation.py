@@ -87,6 +87,7 @@ def evaluate(
     measure = load_metric(metric)
     read = (loaded, reference, data, labels, file_of_metric(metric))
     keep_inputs_beside(out, EVALUATION_FILES, *read)
+    _refuse_converted(reference)
     settings = options or EvaluationOptions()
     if find_psb(loaded):
         _refuse_conversion(psb)
@@ -131,6 +132,14 @@ def inspect_psb(model: Any) -> PsbDescription:
     Reference: thesis 4.2.4; docs/spec.md, section 8, cost model.
     """
     return describe_psb(load(model))
+
+
+def _refuse_converted(reference: Model | None) -> None:
+    if reference is not None and find_psb(reference):
+        raise OptionError(
+            f"float_model is {str(reference.path or '<memory>')!r}, which is converted already; "
+            "give the model that it was made from."
+        )
 
 
 def _refuse_conversion(psb: PsbOptions | None) -> None:

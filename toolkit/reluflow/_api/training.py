@@ -99,7 +99,7 @@ def sensitivity(
     check_threads(threads)
     with locked(out), _threads(torch, threads):
         source = open_data(data, loaded.inputs)
-        answers = _answers(given, label_name or "label", loss)
+        answers = _answers(given, "label" if label_name is None else label_name, loss)
         module = bridge.from_onnx(loaded)
         if loss in _END_OF_LOSS:
             module = module.logits(_END_OF_LOSS[loss])
@@ -208,7 +208,9 @@ def _check_count(count: int, size: int, n_inputs: int | None) -> None:
     Raises:
         OptionError: there are too few inputs.
     """
-    held = count if n_inputs is None else -(-n_inputs // size)
+    if n_inputs is None or size < 1:  # which is told where batches are read
+        return
+    held = -(-n_inputs // size)
     if count > max(held, 1):  # that there is none has a sentence of its own
         raise OptionError(
             f"batches is {count}, but the data are {held} of {size} inputs; give {held} at most, "

@@ -81,6 +81,16 @@ _CALLS = (
         r"^resume is set without an output directory; name the one",
         "resume is set without --out; name the folder",
     ),
+    (r"(; give one of '.*'), None\.$", r"\1."),
+    (r"\bsave them with numpy\.savez\b", "save them in one of these formats"),
+    (r"\bconvert with \.astype\('(\w+)'\)", r"save them as \1"),
+    (r"\bsave it with numpy\.savez\(.*\)", "give an .npz with arrays of these names"),
+    (r"\bsave it (again )?with numpy(\.savez)?\b", r"write it \1with the arrays as they are meant"),
+    (r"\bsave numpy\.ascontiguousarray\(x\) instead", "save it in C order"),
+    (r" with x\[None\]", ""),
+    (r" with numpy\.expand_dims\(x, (\d+)\)", r" as axis \1"),
+    (r"\bmove the channel axis with x\.transpose(\(.*?\))", r"order the axes as \1"),
+    (r"\breshape with x\.reshape(\(.*?\))", r"reshape the array to \1"),
     (r"\bresume=True\b", "--resume"),
     (r"\bsmooth=True\b", "--smooth"),
     (r"\bloss '([a-z-]+)'", r"--loss \1"),
@@ -107,7 +117,7 @@ def in_options(sentence: str) -> str:
     for name, option in _OPTIONS.items():
         if name in kept:
             continue
-        sentence = re.sub(rf"(?<![\w'\"./-]){name}(?![\w'\"./])", option, sentence)
+        sentence = re.sub(rf"(?<![\w'\"./-]){name}(?![\w'\"/]|\.\w)", option, sentence)
     first = re.match(rf"({'|'.join(_FIRST)}) (?=(is|are|was|were|has|names|and)\b)", sentence)
     if first is not None:
         sentence = f"{_FIRST[first[1]]} {sentence[first.end() :]}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reluflow.data import DataSource
-from reluflow.errors import DataError
-from reluflow.evaluation.answers.metrics import Values
+from reluflow.errors import DataError, OptionError, ReluflowError
+from reluflow.evaluation.answers.metrics import Metric, Values
 from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.evaluation.answers.task import Task
 from reluflow.evaluation.options import EvaluationOptions
@@ -119,7 +119,7 @@ class Bench:
         answers, counts = self.answers, self.task.judged(self.answers)
         if counts is not None:
             found, answers = found[counts], answers[counts]
-        return tuple(float(metric.function(found, answers)) for metric in self.task.metrics)
+        return tuple(_measure(metric, found, answers) for metric in self.task.metrics)
 
     def point(
         self, runner: Runner, samples: int, seeds: tuple[int, ...]
@@ -144,6 +144,26 @@ class Bench:
             seen += len(next(iter(batch.values())))
             if seen >= _CALIBRATION_INPUTS:
                 return
+
+
+def _measure(metric: Metric, found: Values, answers: Values) -> float:
+    """Return a metric; what a function of the user's own does wrong is told as that.
+
+    Raises:
+        OptionError: it fails, or returns no number.
+    """
+    if metric.reads != "output":
+        return float(metric.function(found, answers))
+    try:
+        return float(metric.function(found, answers))
+    except ReluflowError:
+        raise
+    except Exception as error:  # the code of others may raise anything
+        raise OptionError(
+            f"metric {metric.name!r} fails on outputs {list(found.shape)} and labels "
+            f"{list(answers.shape)} ({type(error).__name__}: {error}); mend the function, or let "
+            "it return one number."
+        ) from error
 
 
 def results(errors: Mapping[str, SignalError]) -> tuple[OutputError, ...]:

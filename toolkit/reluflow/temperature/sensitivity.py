@@ -37,10 +37,10 @@ def default_rates(count: int = 50, low: float = 1e-4, high: float = 1e2) -> Floa
         >>> default_rates(4, 1e-4, 1e2).tolist()
         [0.0001, 0.01, 1.0, 100.0]
     """
-    if count < 2 or not 0 < low < high:
+    if count < 2 or not 0 < low < high < np.inf:
         raise OptionError(
             f"rates are {count} from {low} to {high}; give two at least, the first above 0 and "
-            "below the last."
+            "below the last, which is finite."
         )
     rates = np.geomspace(low, high, count)
     return np.asarray(rates, np.float64)

@@ -121,7 +121,7 @@ def convert(
         sampler=sampler,
         draws=draws,
         prune=prune,
-        prune_scope=prune_scope or _DEFAULT.prune_scope,
+        prune_scope=_DEFAULT.prune_scope if prune_scope is None else prune_scope,
         small_weights=small,
         exclude=tuple(exclude or ()),
         fuse=fuse,

@@ -53,7 +53,7 @@ def choose_answers(
     check_label_name(name, file)
     if labels is not None and file is None:
         return np.asarray(labels)[:limit], None
-    wanted = name or _NAME
+    wanted = _NAME if name is None else name
     if file is not None and (labels is not None or name is not None or has_array(file, wanted)):
         return read_answers(file, wanted, limit), None
     why = "no labels are given" if file is None else f"{str(file)!r} holds no array {wanted!r}"

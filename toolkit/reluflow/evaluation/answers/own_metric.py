@@ -29,8 +29,8 @@ def load_metric(wanted: str | MetricFunction | None) -> str | MetricFunction | N
     """
     if wanted is None or not isinstance(wanted, str) or wanted in METRICS:
         return wanted
-    where, colon, name = wanted.rpartition(":")
-    if not colon:
+    where, _, name = wanted.rpartition(":")
+    if not (where and name):
         listed = ", ".join(METRICS)
         raise OptionError(
             f"metric is {wanted!r}; give one of {listed}, or a function of outputs and labels as "

@@ -68,6 +68,8 @@ class PsbOptions:
         _one_of("small_weights", self.small_weights, ("zero", "smallest", "random"))
         if not 0 <= self.prune < 1:
             raise OptionError(f"prune is {self.prune!r}; give a share of at least 0 and below 1.")
+        if not isinstance(self.seed, Integral) or self.seed < 0:
+            raise OptionError(f"seed is {self.seed!r}; give a whole number of at least 0.")
         low, high = X_BITS_RANGE
         if not isinstance(self.x_bits, Integral) or not low <= self.x_bits <= high:
             raise OptionError(
