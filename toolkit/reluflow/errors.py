@@ -1,4 +1,4 @@
-"""Every error a user can cause, one small tree under `ReluflowError`.
+"""Every error that a user can cause: one small hierarchy under `ReluflowError`.
 
 The message is one sentence that names the argument, shows the value, says what
 is accepted and what to do next. The command line prints it and exits with the
@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 BAD_INPUT = 2
-"""Exit code of a command that was given what it cannot use, and of failures nobody foresaw."""
+"""Exit code of a command that was given something unusable, and of unforeseen failures."""
 INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the number of the signal, as shells have it."""
+"""Exit code after Ctrl-C: 128 plus the number of the signal, as in shells."""
 
 
 class ReluflowError(Exception):
-    """Something the caller can mend: the message says what and how.
+    """A fault that the caller can correct: the message says what and how.
 
     Attributes:
         exit_code: of a command that ends with this error.
@@ -45,7 +45,7 @@ class ModelError(ReluflowError):
 
 
 class EquivalenceError(ModelError):
-    """A rewritten model does not compute what the old one did; its result was not kept.
+    """A rewritten model does not compute what the original did; it was not kept.
 
     `convert` raises it.
     """
@@ -85,7 +85,7 @@ class OutputError(ReluflowError):
 
 
 class DivergenceError(ReluflowError):
-    """The training runs away: no learning rate in range gives the wanted temperature.
+    """The training diverges: no learning rate in range gives the target temperature.
 
     `ActCool` raises it.
     """

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: one way of writing for every room."""
+"""Files that appear completely or not at all: one way of writing for every room."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @contextmanager
 def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place when the block ends well.
+    """Yield a temporary path next to `path` that replaces it when the block succeeds.
 
-    The content is on the disk before the name is, and the name before this returns: after a
-    crash there is the former file or the new one, never a part.
+    The content is on disk before the name is, and the name before this returns: after a crash there
+    is the old file or the new one, never a part.
 
     Args:
-        path: the file to write, in a folder that exists; a file that stands there is replaced.
+        path: the file to write, in a folder that exists; an existing file is replaced.
 
     Yields:
         A path that does not exist yet, in the same folder; gone if the block raises.
@@ -48,7 +48,7 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder last through a crash.
+    """Make renames inside a folder survive a crash.
 
     Args:
         folder: a folder that exists.
@@ -70,7 +70,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def what_stands_there(target: Path) -> str:
-    """Return what a new file would silently replace, "a link" for instance; "" where nothing.
+    """Return what a new file would silently replace, "a link" for instance; "" if nothing.
 
     Args:
         target: where the file is to go; another file that stands there does not count.

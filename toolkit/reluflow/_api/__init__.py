@@ -1,1 +1,1 @@
-"""The Python face of reluflow: one file for each kind of job; `reluflow` names its calls."""
+"""The Python interface of reluflow: one file for each kind of task; `reluflow` exports them."""

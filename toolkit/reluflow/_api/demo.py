@@ -1,4 +1,4 @@
-"""The main job on the model and the images that come with the package."""
+"""The main task on the model and the images that come with the package."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def demo(
     """Analyse the shipped FashionMNIST network on 2,000 test images.
 
     Args:
-        out: directory for the report; None writes nothing. An interrupted demo goes on from
-            where it stopped.
+        out: directory for the report; None writes nothing. An interrupted demo continues where it
+            stopped.
         models: folder with the model and the images; the shipped ones by default.
         progress: called as progress(stage, inputs done, inputs in all or None).
 

@@ -1,4 +1,4 @@
-"""Conversion to shift-adds, as a call."""
+"""Conversion to shift-adds, as a function."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def convert(
     limit: int | None = None,
     x_bits: int | Literal["auto"] | None = None,
 ) -> Conversion:
-    """Convert the multiplications of a model to stochastic shift-adds, and prove the conversion.
+    """Convert the multiplications of a model to stochastic shift-adds, and verify the conversion.
 
     Args:
         model: as for `analyze`.
@@ -39,12 +39,12 @@ def convert(
         options: bits, sampler, pruning, ...; the defaults serve most models.
         calibration: data that choose the scales of the activations, as for `analyze`.
         limit: calibrate on the first so many inputs only.
-        x_bits: bits of an activation in the place of those of `options`; "auto" chooses 12 or
-            16 by what each costs on the calibration data, and `activation_bits` says why.
+        x_bits: bits of an activation, instead of those of `options`; "auto" chooses 12 or 16 by the
+            error of each on the calibration data, and `activation_bits` says why.
 
     Returns:
-        The conversion: `result.model` is the converted model, `sentences()` says how far each
-        step of it departs from the model that was given.
+        The conversion: `result.model` is the converted model, `sentences()` says how far each step
+        deviates from the original model.
 
     Raises:
         ModelError: there is nothing to convert, or the conversion changes what is computed.
@@ -101,7 +101,7 @@ def convert_on_data(
             f"limit is {limit!r}, but does nothing without calibration; leave it out, or give both."
         )
     if x_bits not in (None, "auto"):
-        options = replace(options, x_bits=cast(int, x_bits))  # which refuses what is none
+        options = replace(options, x_bits=cast(int, x_bits))  # refuses what is not a number
     if calibration is None:
         if x_bits == "auto":
             raise OptionError(

@@ -1,4 +1,4 @@
-"""The evaluation of a converted model, and what it stores, as calls."""
+"""The evaluation of a converted model, and a summary of what it stores, as functions."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def evaluate(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a converted model against the number of samples, beside float and int8.
+    """Measure a converted model as a function of the number of samples, with float and int8.
 
     Args:
         model: a converted model, or one in floating point, which is converted first.
         data: as for `analyze`; read several times.
-        labels: right answers, array or path (.npz, .npy, idx). None: the array `label_name` of
-            the .npz that `data` is, else the float model's answers, as `notes` then say.
+        labels: correct answers, array or path (.npz, .npy, idx). None: the array `label_name` of
+            the .npz given as `data`, else the float model's answers, as `notes` then say.
         out: folder for page, plot and JSON; None writes nothing.
         float_model: what `model` was converted from.
-        metric: a name, a function of outputs and labels, or the place of one as
-            "MODULE:FUNCTION" or "FILE.py:FUNCTION"; what fits by default.
+        metric: a name, a function of outputs and labels, or the place of one as "MODULE:FUNCTION"
+            or "FILE.py:FUNCTION"; by default one that fits.
         label_name: array of an .npz with the answers; by default "label", if there is one.
-        psb: how a model in floating point is converted; a sampler in `options` goes before its.
+        psb: how a model in floating point is converted; a sampler in `options` takes precedence.
         options: numbers of samples, seeds, int8, layers tried alone, ...
         limit: use the first so many inputs only.
         progress: called as progress("measuring", runs done, None).
@@ -151,7 +151,7 @@ def _refuse_conversion(psb: PsbOptions | None) -> None:
 
 
 def _convert(model: Model, psb: PsbOptions, options: EvaluationOptions) -> Model:
-    """Return the proven conversion of a float model, with the sampler that it is evaluated with."""
+    """Return the verified conversion of a float model, with the sampler used to evaluate it."""
     wanted = psb if options.sampler is None else replace(psb, sampler=options.sampler)
     made = convert_model(model, wanted).result
     if not made.done.converted:

@@ -12,7 +12,7 @@ from reluflow.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # Windows has none
+except ImportError:  # not available on Windows
     fcntl = None  # type: ignore[assignment]
 
 _INSIDE = ".reluflow.lock"
@@ -20,18 +20,18 @@ _INSIDE = ".reluflow.lock"
 
 @contextmanager
 def locked(out: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Hold the folder that a command or call writes into for this process.
+    """Lock the folder that a command or function writes into for this process.
 
-    The lock is a file `.NAME.lock` beside the folder, or `.reluflow.lock` in it where nothing may
-    be written beside it, held through flock(2): the system frees it when its process ends in
-    whatever way, so a file left behind by a dead process holds nothing. It is removed in the
-    end. Where the system has no such lock nothing is held.
+    The lock is a file `.NAME.lock` next to the folder, or `.reluflow.lock` in it where nothing may
+    be written next to it, locked with flock(2): the system releases it however the process ends, so
+    a file left behind by a dead process locks nothing. It is removed at the end. Where the system
+    has no such locks nothing is locked.
 
     Args:
-        out: the folder; it need not exist, and its parents are made. None holds nothing.
+        out: the folder; it need not exist, and its parents are made. None locks nothing.
 
     Raises:
-        OutputError: another process holds it, or it or its parents cannot be made.
+        OutputError: another process has locked it, or it or its parents cannot be made.
     """
     if fcntl is None or out is None:
         yield
@@ -42,13 +42,13 @@ def locked(out: str | os.PathLike[str] | None) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)  # while it is held: nobody else's can lie there
+            path.unlink(missing_ok=True)  # while locked: it cannot be that of another process
             os.close(descriptor)
 
 
 @contextmanager
 def _parents_of(folder: Path, out: str | os.PathLike[str]) -> Iterator[None]:
-    """Make what is missing above a folder; what is still empty in the end goes again."""
+    """Make the missing parents of a folder; those still empty at the end are removed."""
     made = [path for path in folder.parents if not path.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def _parents_of(folder: Path, out: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _open_either(folder: Path, out: str | os.PathLike[str]) -> tuple[int, Path]:
-    """Return the lock, and the file it lies in."""
+    """Return the lock, and its file."""
     path = folder.with_name(f".{folder.name}.lock")
     try:
         return _open(path, out), path
@@ -88,7 +88,7 @@ def _refusal(out: str | os.PathLike[str], error: OSError, path: Path) -> OutputE
 
 
 def _open(path: Path, out: str | os.PathLike[str]) -> int:
-    """Open and lock the file; again where its former holder removed it meanwhile."""
+    """Open and lock the file; repeat if its previous holder removed it meanwhile."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:

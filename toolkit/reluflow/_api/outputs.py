@@ -1,4 +1,4 @@
-"""Nothing is written over what it was made from."""
+"""No output replaces what it was made from."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reluflow.report.files.jsonfile import is_report_json
 def keep_inputs_beside(
     out: str | os.PathLike[str] | None, names: Sequence[str], *given: Any
 ) -> None:
-    """Do as `keep_inputs` for files of these names in a folder, before any work is done.
+    """Apply `keep_inputs` to files of these names in a folder, before any work is done.
 
     Args:
         out: the folder, existing or not; None: nothing is written.
-        names: of the files to write there; files of a former run are replaced.
+        names: of the files to write there; files of an earlier run are replaced.
         given: as for `keep_inputs`.
 
     Raises:
@@ -44,15 +44,15 @@ def keep_inputs(out: str | os.PathLike[str] | None, *given: Any) -> None:
 
     Args:
         out: the file or folder to write; None: nothing is written.
-        given: what is read: paths, or anything else, which is left out of account; models that
-            were loaded count with their file and its external data.
+        given: what is read: paths, or anything else, which is ignored; models that were loaded
+            count with their file and its external data.
 
     Raises:
         OutputError: `out` is one of them, or holds one.
     """
     if out is None:
         return
-    target = Path(os.path.realpath(out))  # a link to itself is the reader's to refuse
+    target = Path(os.path.realpath(out))  # a link to itself is refused when it is read
     replaced = is_report_json(target / JSON_NAME)  # other folders are refused, not replaced
     for path in (path for each in given for path in _paths(each)):
         held = Path(os.path.realpath(path))

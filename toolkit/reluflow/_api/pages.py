@@ -1,4 +1,4 @@
-"""Pages over what others wrote: the index of a folder of reports, a recorded training."""
+"""Pages made from existing files: the index of a folder of reports, a recorded training run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_index(folder: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...]]:
 def write_recording_page(
     folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Write the page of a recorded training: every measure of every site over the steps.
+    """Write the page of a recorded training run: every measure of every site over the steps.
 
     Args:
         folder: what `PatternMonitor` or `PatternRecorder` wrote.

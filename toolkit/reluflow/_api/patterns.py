@@ -1,4 +1,4 @@
-"""The Python face of the main job: load, run, measure, write the report."""
+"""The Python interface of the main task: load, run, measure, write the report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def analyze(
         labels: `(n,)` classes of the inputs, whole numbers, or a file of them: distances
             within and between classes are measured too. By default an array "label" or
             "labels" of the .npz that the inputs come from.
-        resume: go on where an interrupted run with the same `out` stopped.
+        resume: continue where an interrupted run with the same `out` stopped.
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:
@@ -152,7 +152,7 @@ def compare_checkpoints(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> SeriesReport:
-    """Compare many checkpoints of one network on the same data, each with each.
+    """Compare many checkpoints of one network on the same data, every pair.
 
     Args:
         models: two checkpoints or more, in order, each as for `analyze`.
@@ -192,7 +192,7 @@ def compare_checkpoints(
 
 @contextmanager
 def _writing(out: str | os.PathLike[str] | None, *given: Any) -> Iterator[None]:
-    """Check and hold the folder of a report, if there is to be one, before any work is done.
+    """Check and lock the folder of a report, if there is one, before any work is done.
 
     Raises:
         OutputError: the report may not go there, would replace what is given, or another
@@ -206,7 +206,7 @@ def _writing(out: str | os.PathLike[str] | None, *given: Any) -> Iterator[None]:
 
 
 def _spill() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for what outgrows its memory where the report has none."""
+    """Return a folder for tables that outgrow their memory where there is no report folder."""
     return tempfile.TemporaryDirectory(prefix="reluflow-")
 
 
@@ -234,7 +234,7 @@ def _run(
 
 
 def working_folder(out: Path) -> Path:
-    """Return the folder where an analysis keeps what is done until its report is whole."""
+    """Return the folder where an analysis keeps its progress until the report is complete."""
     return out.with_name(out.name + ".partial")
 
 

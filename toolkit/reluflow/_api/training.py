@@ -53,10 +53,10 @@ def sensitivity(
     Args:
         model: path of an ONNX file in floating point, its bytes, or a ModelProto.
         data: as for `analyze`.
-        labels: the right answers: array, or path (.npz, .npy, idx); `data` itself where it is
+        labels: the correct answers: array, or path (.npz, .npy, idx); `data` itself where it is
             an .npz file.
         out: folder for picture and JSON; None writes nothing.
-        label_name: array of an .npz with the right answers; "label" by default.
+        label_name: array of an .npz with the correct answers; "label" by default.
         loss: "cross-entropy" of class numbers, "binary-cross-entropy" of 0 and 1 (one output per
             input) or "mse" of numbers. A Softmax or Sigmoid at the model's end is left out
             before the first two.
@@ -138,7 +138,7 @@ def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
 
 @contextmanager
 def _threads(torch: Any, count: int | None) -> Iterator[None]:
-    """Let torch use so many threads for a while; None: as many as it likes."""
+    """Let torch use this many threads for a while; None: its own choice."""
     former = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -149,7 +149,7 @@ def _threads(torch: Any, count: int | None) -> Iterator[None]:
 
 
 def _given(labels: Any, data: Any) -> Any:
-    """Return the right answers or their file: the inputs' own where those are an .npz.
+    """Return the correct answers or their file: that of the inputs where it is an .npz.
 
     Raises:
         OptionError: there are none.

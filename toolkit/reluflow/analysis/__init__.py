@@ -1,4 +1,4 @@
-"""The main job: run a tapped model over data, hash, count and measure every switch site."""
+"""The main task: run a tapped model over data, hash, count and measure every switch site."""
 
 from reluflow.analysis.compare import compare_models
 from reluflow.analysis.lookup import Occurrences, find_occurrences, read_bits

@@ -43,15 +43,15 @@ def compare_models(
 
     Per site: D, the share of samples whose pattern differs (eq. 3.15), APT -log2(1 - D)
     (Definition 6), the weighted Jaccard index (3.7), net, born and died patterns (3.6), and
-    how often each unit flips, counted over all samples: so the models show their
-    pre-activations and do not hash themselves.
+    how often each unit flips, counted over all samples; for this the models output their
+    pre-activations instead of hashing inside the graph.
 
     Args:
         first: the earlier checkpoint.
         second: the later one, with the same switch sites.
         source: the inputs.
         options: settings, the same for both.
-        spill_dir: where counting tables go that outgrow their memory.
+        spill_dir: folder for counting tables that outgrow their memory.
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:
@@ -117,7 +117,7 @@ def _notes(left: Pipeline, right: Pipeline) -> Iterable[str]:
 
 
 def check_sites(left: Pipeline, right: Pipeline) -> None:
-    """Refuse two models that are no checkpoints of one network.
+    """Refuse two models that are not checkpoints of one network.
 
     Raises:
         ModelError: number, operators or widths of the sites differ.

@@ -30,8 +30,8 @@ class Occurrences:
         site: the site's name.
         fingerprint: 32 hexadecimal digits.
         inputs: `(n,)` indices of the inputs that show it, ascending; an input that shows it at
-            several positions is there as often.
-        positions: `(n,)` which of the input's samples at the site it is (pixel or token,
+            several positions is listed once for each.
+        positions: `(n,)` which sample of the input at the site it is (pixel or token,
             row-major; 0 in a dense layer).
         bits: `(units,)` bool, the pattern itself; `(0,)` where it never occurs.
     """
@@ -67,7 +67,7 @@ def read_bits(
         Site name -> `(n_inputs, positions, units)` bool: pre-activation above the threshold.
 
     Raises:
-        OptionError: no sample, one below 0, or a site of another name.
+        OptionError: no sample, a negative one, or an unknown site.
         ModelError: a graph that mixes inputs.
         DataError: inputs that differ in size.
 
@@ -117,7 +117,7 @@ def find_occurrences(
         The inputs, the positions and the pattern's bits.
 
     Raises:
-        OptionError: no such site, or no fingerprint.
+        OptionError: no such site, or not a fingerprint.
         ModelError: a graph that mixes inputs.
 
     Example:
@@ -174,7 +174,7 @@ def _open(
 
 
 def _distinct(source: DataSource, rows: Sequence[int], size: int, fixed: bool) -> Feeds:
-    """Return a few inputs to try with: chosen ones, and others where these are too few."""
+    """Return a few inputs for a trial: the chosen ones, and others where these are too few."""
     least, most = (size, size) if fixed else (2, _TRIED)
     few = list(dict.fromkeys(rows))[:most]
     others = [index for index in range(min(source.n_samples or 0, least)) if index not in few]
@@ -186,10 +186,10 @@ def _distinct(source: DataSource, rows: Sequence[int], size: int, fixed: bool) -
 
 
 def _refuse_scattered(session: Session, taps: Sequence[Tap], feeds: Feeds, fixed: bool) -> None:
-    """Find out by trying whether a site has the samples of an input apart from each other.
+    """Find out by trial whether a site has the samples of one input next to each other.
 
     Raises:
-        ModelError: one has: which sample is whose cannot be told in a batch.
+        ModelError: a site does not, so samples of a batch cannot be assigned to inputs.
     """
     few = feeds if fixed else {name: array[:_TRIED] for name, array in feeds.items()}
     n_inputs = len(next(iter(few.values())))
@@ -229,7 +229,7 @@ def _equal(samples: np.ndarray, key: np.ndarray, threshold: float, seed: int) ->
 
 
 def _key(text: object) -> tuple[str, np.ndarray]:
-    """Return a fingerprint as text and as its two words."""
+    """Return a fingerprint as text and as two words."""
     try:
         if not isinstance(text, str) or len(text) != _KEY_DIGITS:
             raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Many checkpoints of one network on the same data: every one against every other."""
+"""Many checkpoints of one network on the same data: every pair compared."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ def compare_series(
     spill_dir: Path,
     progress: Progress | None = None,
 ) -> SeriesReport:
-    """Run checkpoints over the same inputs, in step, and compare each with each.
+    """Run checkpoints over the same inputs, in step, and compare every pair.
 
     Args:
         models: two checkpoints or more, in order, with the same switch sites.
         source: the inputs.
         options: settings, the same for all.
-        spill_dir: where counting tables go that outgrow their memory.
+        spill_dir: folder for counting tables that outgrow their memory.
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:

@@ -1,4 +1,4 @@
-"""One whole array of a file: the right answers to the inputs."""
+"""One complete array of a file: the correct answers for the inputs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _BOMB_RATIO = 100
 
 
 def read_array(path: Path, name: str, what: str = "labels") -> Array:
-    """Read one array whole, with the same care as the inputs: nothing is unpickled.
+    """Read one complete array, with the same care as the inputs: nothing is unpickled.
 
     Args:
-        path: .npz, .npy or idx, gzipped or not; told by the first bytes.
+        path: .npz, .npy or idx, gzipped or not; recognised by the first bytes.
         name: of the array in an .npz.
-        what: what the file is to hold, for sentences.
+        what: what the file should contain, for error messages.
 
     Returns:
         `(n, ...)`.
 
     Raises:
         DataError: no regular file, none of the formats, damaged, no array of that name, or an
-            archive of which a few bytes would become more than a GiB.
+            archive in which a few bytes would expand to more than a GiB.
     """
     try:
         if path.exists() and not path.is_file():

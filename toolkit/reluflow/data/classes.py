@@ -1,4 +1,4 @@
-"""The classes of inputs: given, in a file, or beside the inputs in their own archive."""
+"""The classes of inputs: given, in a file, or in the archive of the inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_classes(labels: Any, source: DataSource) -> Classes:
         source: the inputs.
 
     Returns:
-        `(n,)` int64 classes or None, and the words on their origin that a report shows.
+        `(n,)` int64 classes or None, and the description of their origin that a report shows.
 
     Raises:
         DataError: labels were given that cannot be read or are too few.
@@ -57,7 +57,7 @@ def _beside(source: DataSource) -> Classes:
         if source.description.kind == "npz" and name in ignored:
             try:
                 found = _enough(read_labels(source.description.source, name), source)
-            except DataError:  # an array of another kind that only has that name
+            except DataError:  # an array of another kind that merely has this name
                 continue
             return found, f"array {name!r} of {source.description.source}"
     return None, ""

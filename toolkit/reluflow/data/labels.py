@@ -1,4 +1,4 @@
-"""The right answers, from files."""
+"""The correct answers, from files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_labels(
     """Read class numbers.
 
     Args:
-        path: .npz with an array of that name, .npy, or idx, gzipped or not; told by the first
+        path: .npz with an array of that name, .npy, or idx, gzipped or not; recognised by the first
             bytes.
         name: of the array in an .npz.
         limit: the first so many only.
@@ -40,7 +40,7 @@ def read_labels(
     if _begins_as_idx(file):
         column = idx_column(file)
         _check(file, column.dtype, (column.n_samples, *column.shape))
-        parts = column.stream(0, column.n_samples)  # to its end: checksums are compared there
+        parts = column.stream(0, column.n_samples)  # read to the end, where checksums are compared
         return np.concatenate(list(parts))[:limit].astype(np.int64)
     array = read_array(file, name)
     _check(file, array.dtype, array.shape)
@@ -50,7 +50,7 @@ def read_labels(
 def read_answers(
     path: str | os.PathLike[str], name: str = "label", limit: int | None = None
 ) -> NDArray[Any]:
-    """Read right answers of any kind: class numbers, maps of them, bits, or numbers.
+    """Read correct answers of any kind: class numbers, maps of them, bits, or numbers.
 
     Args:
         path: .npz with an array of that name, .npy, or idx, gzipped or not.
@@ -85,7 +85,7 @@ def read_answers(
 
 
 def has_array(path: str | os.PathLike[str], name: str) -> bool:
-    """Tell whether an .npz holds an array of a name; what cannot be read holds none.
+    """Tell whether an .npz holds an array of this name; an unreadable file holds none.
 
     Args:
         path: of the file, which need not exist.
@@ -97,7 +97,7 @@ def has_array(path: str | os.PathLike[str], name: str) -> bool:
         (True, False, False)
     """
     if not Path(path).is_file():
-        return False  # a pipe would be waited for
+        return False  # reading a pipe would block
     try:
         with zipfile.ZipFile(path) as archive:
             return f"{name}.npy" in archive.namelist()
@@ -106,15 +106,15 @@ def has_array(path: str | os.PathLike[str], name: str) -> bool:
 
 
 def check_label_name(name: str | None, file: str | os.PathLike[str] | None) -> None:
-    """Refuse the name of an array where there is no archive that could hold it.
+    """Refuse the name of an array where no archive could contain it.
 
     Args:
         name: of the array; None: none was given.
-        file: of the right answers; None: they come from none. One that is missing passes: that
-            is told when it is read.
+        file: of the correct answers; None: they do not come from a file. A missing file passes;
+            reading it reports the error.
 
     Raises:
-        OptionError: the name would do nothing.
+        OptionError: the name would have no effect.
 
     Example:
         >>> check_label_name("label", "models/fashion_mnist_test_2000.npz")
@@ -134,7 +134,7 @@ def check_label_name(name: str | None, file: str | os.PathLike[str] | None) -> N
 def read_targets(
     path: str | os.PathLike[str], name: str = "label", limit: int | None = None
 ) -> NDArray[np.float32]:
-    """Read numbers that a model shall give, for a loss other than that of classes.
+    """Read numbers that a model should give, for losses other than those of classes.
 
     Args:
         path: .npz with an array of that name, or .npy.
@@ -173,7 +173,7 @@ def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
 def _begins_as_idx(file: Path) -> bool:
     if not file.is_file():
-        return False  # reading it says what is wrong; a pipe would be waited for
+        return False  # reading it says what is wrong; a pipe would block
     try:
         with file.open("rb") as stream:
             head = stream.read(4)

@@ -1,4 +1,4 @@
-"""One door to every kind of data."""
+"""One entry point for every kind of data."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def open_data(
     preprocessing: Preprocessing | None = None,
     limit: int | None = None,
 ) -> DataSource:
-    """Open data for a model; nothing but headers is read.
+    """Open data for a model; only headers are read.
 
     Args:
         source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array or a
             tensor of another library, a dict input name -> array, `RandomData`, or an iterable,
-            iterator or callable of batches (`IteratorSource` says what an item is). A list or
-            tuple is an iterable of batches. Files are told by their first bytes, not by their name.
-        inputs: what the model wants, in its order.
-        preprocessing: for images, and for uint8 arrays that shall become floats. Byte images
-            in idx files are scaled without being asked; other arrays never are.
+            iterator or callable of batches (`IteratorSource` says what an item is). A list or tuple
+            is an iterable of batches. Files are recognised by their first bytes, not by their name.
+        inputs: what the model expects, in its order.
+        preprocessing: for images, and for uint8 arrays that are to become floats. Byte images in
+            idx files are scaled by default; other arrays never are.
         limit: use the first so many samples only.
 
     Returns:

@@ -35,10 +35,10 @@ _NOISE = re.compile(
 
 
 def use_library(wanted: bool | None) -> bool:
-    """Return whether to run natively: as wanted, or where the library is there (None).
+    """Return whether to run natively: as requested, or (None) where the library is available.
 
     Args:
-        wanted: True, False, or None for what is there.
+        wanted: True, False, or None for whatever is available.
 
     Raises:
         OptionError: the library is wanted and missing.
@@ -90,7 +90,7 @@ class Session:
         self.outputs = tuple(outputs)
 
     def stop(self) -> None:
-        """End the run that is on in another thread, or around a signal handler, if any."""
+        """End the run in progress, if any, in another thread or around a signal handler."""
         self._run.stop()
 
     def run(self, feeds: Mapping[str, np.ndarray], *, shrink: bool = False) -> list[np.ndarray]:
@@ -98,14 +98,14 @@ class Session:
 
         Args:
             feeds: input name -> array.
-            shrink: give memory back to the system that the session would keep for its next run.
+            shrink: return memory to the system that the session would keep for its next run.
 
         Returns:
             One array per output, memory owned by ONNX Runtime (no copy is made).
 
         Raises:
             DataError: ONNX Runtime refuses the inputs, or a node fails on them.
-            RunStopped: `stop` was called, or Ctrl-C was heard; it is a KeyboardInterrupt.
+            RunStopped: `stop` was called, or Ctrl-C was pressed; it is a KeyboardInterrupt.
         """
         try:
             return self._run(list(self.outputs), dict(feeds), shrink)
@@ -164,7 +164,7 @@ def open_session(
         threads: intra-op threads; the cores of this process by default.
         optimisation: ONNX Runtime's graph optimisation: "none", "basic", "extended" or "all".
         library: run operators of the domain `ai.reluflow` natively: True, never (False), or
-            by default where the model has some and the library is there. Without it their
+            by default where the model has some and the library is available. Without it their
             model-local functions run.
         write_optimised: file to write the optimised model to; its weights go to
             `<name>.data` beside it.
@@ -229,7 +229,7 @@ def _session_options(threads: int, optimisation: str) -> Any:
     options.inter_op_num_threads = 1
     options.graph_optimization_level = _LEVELS[optimisation]
     options.log_severity_level = _FATAL_ONLY
-    # Between two runs a spinning pool would fight the hashing threads for the cores.
+    # Between two runs a spinning pool would compete with the hashing threads for the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -237,8 +237,8 @@ def _session_options(threads: int, optimisation: str) -> Any:
 def _harmful(model: Model) -> list[str]:
     """Return the optimisers of ONNX Runtime that would change what a model computes.
 
-    ConstantSharing joins equal constants; batch normalisation in training mode writes its new
-    running statistics over its old ones, and so over whatever shares their memory.
+    ConstantSharing merges equal constants; batch normalisation in training mode overwrites its
+    running statistics, and with them whatever shares their memory.
     """
     return ["ConstantSharing"] if normalises_by_batch(model) else []
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's own static int8 quantisation, as the neighbour to compare with."""
+"""ONNX Runtime's own static int8 quantisation, to compare with."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def static_int8(
 ) -> Model:
     """Return a model in ONNX Runtime's QDQ form, the way that is fast on x86.
 
-    Activations are unsigned, weights signed: processors multiply just that pair, so signed
+    Activations are unsigned and weights signed: processors multiply exactly this pair, so signed
     activations run at half the speed. Before quantisation ONNX Runtime prepares the model
-    (`quant_pre_process`: shapes inferred, graph optimised), as its documentation asks for. The
+    (`quant_pre_process`: shapes inferred, graph optimised), as its documentation recommends. The
     ranges of activations are the smallest and the largest values of the batches.
 
     Args:
@@ -62,7 +62,7 @@ def static_int8(
         upgrade(model).model.save(source)  # scales for each channel and new weights need it
         root = logging.getLogger()
         level = root.level
-        root.setLevel(logging.ERROR)  # it tells of its progress through the root logger
+        root.setLevel(logging.ERROR)  # it reports its progress through the root logger
         try:
             quantize_static(
                 _prepared(source),
@@ -87,7 +87,7 @@ def _prepared(source: Path) -> Path:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     target = source.with_name("prepared.onnx")
-    # Symbolic inference needs sympy, and some graphs are beyond it; ONNX's own follows either way.
+    # Symbolic inference needs sympy and fails on some graphs; ONNX's own follows in any case.
     for skip_symbolic in (importlib.util.find_spec("sympy") is None, True):
         try:
             quant_pre_process(source, target, skip_symbolic_shape=skip_symbolic)

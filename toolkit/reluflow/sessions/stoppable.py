@@ -18,10 +18,10 @@ class RunStopped(KeyboardInterrupt):
 class StoppableRun:
     """Runs one session; each run can be stopped from another thread or a signal handler.
 
-    Python looks at signals only between its own instructions, and a run is one of them however
-    long it takes. So the main thread lets another one run and waits, where signals are heard;
-    that costs two changes of thread per run. ONNX Runtime looks at its
-    flag before each node, those inside Loop, If and Scan included.
+    Python handles signals only between its own instructions, and a run is one of them however long
+    it takes. So the main thread lets another thread run the model and waits, where it can handle
+    signals; this costs two thread switches per run. ONNX Runtime checks its flag before each node,
+    those inside Loop, If and Scan included.
     """
 
     def __init__(self, session: Any) -> None:
@@ -29,14 +29,14 @@ class StoppableRun:
         self._options: Any = None
 
     def stop(self) -> None:
-        """End the run that is on, if any; it raises RunStopped."""
+        """End the run in progress, if any; it raises RunStopped."""
         if self._options is not None:
             self._options.terminate = True
 
     def __call__(
         self, outputs: list[str], feeds: dict[str, Any], shrink: bool = False
     ) -> list[Any]:
-        """Run the model once; `shrink` gives the memory kept for the next run back.
+        """Run the model once; `shrink` returns the memory kept for the next run.
 
         Raises:
             RunStopped: it was stopped.

@@ -25,7 +25,7 @@ class Recentred:
 
     Attributes:
         mu: the new mu.
-        is_contradiction: every pattern changed, or none, where the model expected otherwise.
+        is_contradiction: every pattern changed, or none did, where the model expected otherwise.
     """
 
     mu: float
@@ -35,12 +35,13 @@ class Recentred:
 def recentre(model: LogNormal, rate: float, distance: float, samples: int | None) -> Recentred:
     """Return mu after D = `distance` was measured on a step with `rate`.
 
-    Ordinarily mu = ln eta - sigma z(D), which sigma's slow change allows. Two cases differ:
+    Normally mu = ln eta - sigma z(D), which is justified since sigma changes slowly. Two cases
+    differ:
 
-    - The samples are known and fewer than 10 changed (or unchanged) ones are expected, which
-      is so at the end of every schedule. z of a count that small is noise, and skewed. There
-      mu follows the difference of measured and expected count in the linear approximation,
-      damped by E / (E + 1): right on average, and tame for a single sample.
+    - The samples are known and fewer than 10 changed (or unchanged) ones are expected, as at the
+      end of every schedule. z of such a small count is noisy and skewed. There mu follows the
+      difference of measured and expected count in the linear approximation, damped by E / (E + 1):
+      right on average, and moderate for a single sample.
     - D is 0 or 1. It says only on which side of the model the network is, so mu moves to
       the bound that n samples set, z(1/(2n)) or z(1 - 1/(2n)), and only outwards. Where that
       changes mu, the probe contradicts the model and a full fit is wanted.

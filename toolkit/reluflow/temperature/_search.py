@@ -1,7 +1,7 @@
 """Where to measure D so that mu and sigma can be fitted (thesis A.4, steps 3 and 4).
 
-All rates here are natural logarithms. Every search walks a fixed lattice of powers of
-`remeasure_jump`, so that its result depends on the network and not on where it began.
+All rates here are natural logarithms. Every search moves on a fixed lattice of powers of
+`remeasure_jump`, so that its result depends on the network and not on where it started.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Prober:
         self._high = math.log(MAX_RATE)
 
     def at(self, log_rate: float) -> float:
-        """Return D at `log_rate`, held within the range of rates."""
+        """Return D at `log_rate`, clamped to the range of rates."""
         place = min(max(log_rate, self._low), self._high)
         if place not in self.points:
             self.points[place] = check_distance(
@@ -66,7 +66,7 @@ class Prober:
 
 
 def check_distance(value: float, source: str) -> float:
-    """Return `value` as a float, refused where it is no fraction in [0, 1]."""
+    """Return `value` as a float; refuse it where it is not a fraction in [0, 1]."""
     number = float(value)
     if not 0.0 <= number <= 1.0:
         raise DataError(
@@ -80,7 +80,7 @@ def locate(prober: Prober, start: float, options: ActCoolOptions) -> float | Non
     """Return the log rate in the middle of the lattice cell where D passes 1/2, or None.
 
     From the lattice point nearest to `start` the jumps double until D = 1/2 is crossed;
-    then the crossed stretch is halved down to one cell.
+    then the interval in between is halved down to one cell.
     """
     jump = math.log(options.remeasure_jump)
     first = round(start / jump)
@@ -119,14 +119,14 @@ def remeasure(prober: Prober, mu: float, sigma: float, options: ActCoolOptions) 
 
 
 def measure_grid(prober: Prober, options: ActCoolOptions) -> None:
-    """Measure at the initial rates alone, the last resort (A.4, step 4 ii)."""
+    """Measure at the initial rates, as a last resort (A.4, step 4 ii)."""
     prober.points = {}
     for rate in options.initial_rates:
         prober.at(math.log(rate))
 
 
 def reach_bounds(prober: Prober, options: ActCoolOptions) -> None:
-    """Search until the measured D lie on both sides of the bounds (A.4, step 4 iii)."""
+    """Search until measured values of D lie on both sides of the bounds (A.4, step 4 iii)."""
     jump = math.log(options.remeasure_jump)
     low, high = min(options.remeasure_probabilities), max(options.remeasure_probabilities)
     _search(prober, lambda value: value >= high, jump, options.max_iterations)
@@ -136,7 +136,7 @@ def reach_bounds(prober: Prober, options: ActCoolOptions) -> None:
 def _search(
     prober: Prober, is_crossed: Callable[[float], bool], jump: float, max_iterations: int
 ) -> None:
-    """Jump on from the outermost point until the bound is crossed or D stays the same."""
+    """Jump outwards from the outermost point until the bound is crossed or D stays the same."""
     if any(is_crossed(value) for value in prober.points.values()):
         return
     place = max(prober.points) if jump > 0 else min(prober.points)
@@ -152,13 +152,13 @@ def _search(
         flat = [*flat, place] if abs(value - last) < _PLATEAU else []
         if len(flat) >= _PLATEAU_STEPS:
             break
-    # A plateau is where some sites never change: no part of the transition.
+    # On a plateau some sites never change: it is not part of the transition.
     for idle in flat:
         del prober.points[idle]
 
 
 def halve(prober: Prober, resolution: float) -> None:
-    """Measure between the rates next to D = 1/2 until three points can be used."""
+    """Measure between the rates next to D = 1/2 until there are three usable points."""
     for _ in range(_MAX_HALVINGS):
         bracket = prober.bracket()
         if bracket is None or len(usable(prober.points, resolution)) >= _WANTED_POINTS:
@@ -175,8 +175,8 @@ def usable(points: Points, resolution: float) -> Points:
 def solve(points: Points, middle: float | None, sigma: float) -> tuple[float, float] | None:
     """Return `(mu, sigma)` that fit the usable `points` best, or None.
 
-    Where the points are too few or too close to tell sigma, only mu is fitted; without any
-    point mu is the `middle` of the rates where D passes 1/2.
+    Where there are too few points, or they are too close, to determine sigma, only mu is fitted;
+    without any point mu is the `middle` of the rates where D passes 1/2.
     """
     if not points:
         return None if middle is None else (middle, sigma)

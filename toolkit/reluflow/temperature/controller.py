@@ -24,11 +24,11 @@ _LOG_MAX_RATE = math.log(MAX_RATE)
 class ActCool:
     """Gives the learning rate at which one step has the scheduled temperature.
 
-    It knows no framework: before every optimiser step ask `next_rate`; after the steps for
-    which `wants_distance` holds, tell the measured D by `observe`. The model of D is the
-    log-normal one. A full fit is made at the first step, and again where probes contradict
-    the model; between fits a probe moves mu alone. The fit starts from a fixed lattice of
-    rates, so that `initial_rate` saves or costs measurements but does not change the rates.
+    It is independent of any framework: before every optimiser step call `next_rate`; after the
+    steps for which `wants_distance` is true, pass the measured D to `observe`. The model of D is
+    the log-normal one. A full fit is made at the first step, and again where probes contradict the
+    model; between fits a probe moves mu alone. The fit starts from a fixed lattice of rates, so
+    that `initial_rate` affects the number of measurements but not the rates.
 
     Attributes:
         mu: place of the transition, natural logarithm of a rate.
@@ -37,7 +37,8 @@ class ActCool:
         samples: samples behind one D, see `ActCoolOptions.samples`; may be set at any time.
         n_fits: full fits made.
         n_measurements: calls of `measure` made by them.
-        history: latest probes as `(step, rate, D, mu, sigma)`, mu and sigma after the probe.
+        history: the latest probes as `(step, rate, D, mu, sigma)`, with mu and sigma after the
+            probe.
 
     Example:
         >>> from reluflow.temperature import PowerSchedule
@@ -58,7 +59,7 @@ class ActCool:
         """Make a controller that has measured nothing yet.
 
         Args:
-            schedule: takes the progress in [0, 1], gives the wanted temperature in bits.
+            schedule: takes the progress in [0, 1] and returns the target temperature in bits.
             options: settings; those of Table A.1 by default.
             initial_rate: where the first search begins; exp(-1) by default.
 
@@ -88,7 +89,7 @@ class ActCool:
 
     @property
     def model(self) -> LogNormal:
-        """The present model of D."""
+        """The current model of D."""
         return LogNormal(self.mu, self.sigma)
 
     @property
@@ -98,17 +99,17 @@ class ActCool:
 
     @property
     def wants_distance(self) -> bool:
-        """Whether D of the step that takes the rate given last is wanted by `observe`."""
+        """Whether `observe` wants D of the step that uses the latest rate."""
         return self._steps > 0 and self._is_probe(self._steps)
 
     @property
     def will_want_distance(self) -> bool:
-        """The same for the coming step: what `wants_distance` will say after `next_rate`."""
+        """The same for the next step: the value of `wants_distance` after `next_rate`."""
         return self._is_probe(self._steps + 1)
 
     @property
     def fit_due(self) -> bool:
-        """Whether the coming `next_rate` will call `measure`."""
+        """Whether the next call of `next_rate` will call `measure`."""
         if self.n_fits == 0:
             return True
         allowed = self.options.refit_burst + self.options.refit_share * self._steps
@@ -120,10 +121,10 @@ class ActCool:
         return number % interval == 0 or (number < interval and number & (number - 1) == 0)
 
     def wanted_temperature(self, progress: float) -> float:
-        """Return the temperature in bits that is aimed at, as far as the samples resolve it.
+        """Return the target temperature in bits, as far as the samples can resolve it.
 
         Args:
-            progress: share of the training done; above 1 it counts as 1.
+            progress: share of the training that is done; values above 1 count as 1.
 
         Raises:
             OptionError: progress or the schedule's answer is negative or NaN.
@@ -140,11 +141,11 @@ class ActCool:
         return min(bits, max(1.0, math.log2(self.samples / 3.0)))
 
     def next_rate(self, progress: float, measure: Callable[[float], float]) -> float:
-        """Return the learning rate of the coming step.
+        """Return the learning rate of the next step.
 
         Args:
             progress: share of the training done, a fraction in [0, 1].
-            measure: takes a rate, gives D of a hypothetical step with it; called only where
+            measure: takes a rate and returns D of a hypothetical step with it; called only where
                 a full fit is due.
 
         Returns:
@@ -170,7 +171,7 @@ class ActCool:
         return self.rate
 
     def observe(self, distance: float) -> None:
-        """Tell D of the step just taken with the last rate; moves mu (A.4, step 6).
+        """Take in D of the step just taken with the last rate; adjusts mu (A.4, step 6).
 
         Args:
             distance: D, a fraction in [0, 1].
@@ -208,7 +209,7 @@ class ActCool:
         self._refit_wanted = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the coming rates depend on, ready for JSON (floats stay exact)."""
+        """Return everything that future rates depend on, ready for JSON (floats stay exact)."""
         to_dict = getattr(self.schedule, "to_dict", None)
         return {
             "version": STATE_VERSION,
@@ -228,10 +229,10 @@ class ActCool:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state; the coming rates are those of the controller that gave it.
+        """Continue from a state; the next rates are those of the controller that returned it.
 
-        Options and schedule come from the state too; a schedule that is a plain callable is
-        not in it, so the one given at the start stays.
+        Options and schedule come from the state too; a schedule that is a plain callable is not
+        stored, so the one given to the constructor stays.
 
         Args:
             state: what `state_dict` returned, also after JSON.
@@ -253,7 +254,7 @@ class ActCool:
 
 
 def _why_no_fit(prober: Prober) -> str:
-    """Return the sentence for a network of which no rate changes some patterns and not all."""
+    """Return the sentence for a network where no rate changes some patterns but not all."""
     values = set(prober.points.values())
     if values == {0.0}:
         return (

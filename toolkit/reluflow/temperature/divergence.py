@@ -21,16 +21,16 @@ _HALF = 0.5
 class WatchOptions:
     """Settings of a `SigmaWatch`.
 
-    The defaults leave a margin: 24 healthy trainings of plain, batch-normalised, convolutional
-    and residual networks with SGD, momentum and AdamW, batches of 64, came to 1.5 of what
-    `rise` compares and to 1.6 of what `leap` compares, at most.
+    The defaults leave a margin: in 24 healthy training runs of plain, batch-normalised,
+    convolutional and residual networks with SGD, momentum and AdamW and batches of 64, the ratio
+    that `rise` limits was at most 1.5 and the ratio that `leap` limits at most 1.6.
 
     Attributes:
         window: number of latest widths whose median is compared; one odd value changes nothing.
         reference: number of latest widths whose median may become the lowest so far.
-        warm_up: number of widths before the lowest is taken for the first time.
-        rise: the median over the window above the lowest times this warns.
-        leap: a single width above the lowest times this warns.
+        warm_up: number of widths before the lowest is determined for the first time.
+        rise: a median over the window above this multiple of the lowest warns.
+        leap: a single width above this multiple of the lowest warns.
     """
 
     window: int = 3
@@ -65,7 +65,7 @@ class DivergenceAlarm:
         step: training step at which it was seen.
         sigma: the width that was seen; infinite where nearly any rate changes most patterns.
         lowest: the lowest width so far, a median.
-        kind: "rise", lasting over the window, or "leap", a single width far above.
+        kind: "rise" for one that lasts over the window, or "leap" for a single width far above.
     """
 
     step: int
@@ -75,7 +75,7 @@ class DivergenceAlarm:
 
     @property
     def ratio(self) -> float:
-        """The width over the lowest one."""
+        """The width divided by the lowest one."""
         return self.sigma / self.lowest
 
     def __str__(self) -> str:
@@ -88,12 +88,12 @@ class DivergenceAlarm:
 
 @dataclass(slots=True)
 class SigmaWatch:
-    """Watch sigma over a training and warn when it rises for good.
+    """Watch sigma during a training run and warn when it rises persistently.
 
-    The width of the transition stays or falls in a training that converges. With s the widths
+    In a training run that converges the width of the transition stays or falls. With s the widths
     in order, m_k(t) the median of the latest k and lowest(t) the least m_reference before t,
-    it warns where m_window(t) > rise * lowest(t) or s(t) > leap * lowest(t). It warns once and
-    again only after the widths have come down below both limits.
+    it warns where m_window(t) > rise * lowest(t) or s(t) > leap * lowest(t). It warns once, and
+    again only after the widths have fallen below both limits.
 
     Attributes:
         options: the settings.
@@ -120,7 +120,7 @@ class SigmaWatch:
         Args:
             step: training step at which it was measured.
             sigma: width of the log-normal transition, above 0; infinite where the transition
-                lies below all rates that were tried; NaN (no fit) is passed over.
+                lies below all rates that were tried; NaN (no fit) is ignored.
 
         Returns:
             The alarm where one begins, else None.
@@ -200,15 +200,15 @@ class SigmaWatch:
 
 
 def transition_width(sweep: Sensitivity) -> float:
-    """Return sigma of the log-normal transition of the mean D, as a watch wants it.
+    """Return sigma of the log-normal transition of the mean D, as a watch expects it.
 
     Args:
         sweep: D over rates at one state.
 
     Returns:
-        The fitted width; infinite where D is at least 1/2 at every rate, for the transition
-        lies below them; NaN where D stays below 1/2 (a cold network, not an ill one) or
-        where there is no fit.
+        The fitted width; infinite where D is at least 1/2 at every rate, since the transition lies
+        below them; NaN where D stays below 1/2 (a cold network, not a faulty one) or where there is
+        no fit.
 
     Example:
         >>> from reluflow.temperature import LogNormal, sweep

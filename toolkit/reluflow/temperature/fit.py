@@ -138,7 +138,7 @@ def _fit_distance(
     def residuals(point: Floats) -> Floats:
         return build(point).distance(rate) - measured
 
-    from scipy import optimize  # half a second, only for fits
+    from scipy import optimize  # takes half a second, and only fits need it
 
     starts = sorted(
         _starts(rate, measured, inner, is_log_normal),
@@ -155,7 +155,7 @@ def _fit_distance(
 
 
 def _starts(rate: Floats, measured: Floats, inner: np.ndarray, is_log_normal: bool) -> list[Floats]:
-    """Return starting points `(mu or ln mu, ln sigma)` that put D = 1/2 where it was measured."""
+    """Return initial values `(mu or ln mu, ln sigma)` that put D = 1/2 where it was measured."""
     half = rate[np.argmin(np.abs(measured - 0.5))]
     if is_log_normal:
         starts = [np.array([math.log(half), math.log(width)]) for width in (0.1, 0.5, 1.0, 3.0)]

@@ -9,7 +9,7 @@ from typing import Any
 from reluflow.errors import OptionError
 
 MAX_RATE = 1e10
-"""A rate above this, or NaN, is a training that runs away (A.4, step 5)."""
+"""A rate above this, or NaN, means that the training diverges (A.4, step 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,19 @@ class ActCoolOptions:
     """Settings of the controller; the defaults are those of Table A.1.
 
     Attributes:
-        min_rate: least learning rate that is given (eta_min).
+        min_rate: the smallest learning rate that is returned (eta_min).
         remeasure_probabilities: D values at whose predicted rates a fit measures
             (remeasure_init); the least and the greatest are the bounds of the search.
         initial_rates: rates to measure where no two rates enclose D = 1/2 (initlrs).
-        error_count: that many large errors in a row force a new fit (error_num).
+        error_count: this many large errors in a row force a new fit (error_num).
         error_threshold: a change of mu in one probe above this is a large error
             (error_muthresh); natural logarithm of a rate.
         remeasure_jump: factor between two rates of the search (remeasure_jump).
-        max_iterations: most measurements of one search (max_while_loop).
-        probing_interval: D is wanted every this many steps (probing_step_size); besides at
-            the 1st, 2nd, 4th, ... step before the first of these.
-        samples: samples behind one D, all sites together, where known. It bounds the wanted
-            temperature at log2(samples / 3), and tells noise from news where D is close
+        max_iterations: the most measurements of one search (max_while_loop).
+        probing_interval: D is wanted every this many steps (probing_step_size), and also at the
+            1st, 2nd, 4th, ... step before the first of these.
+        samples: samples behind one D, all sites together, where known. It bounds the target
+            temperature at log2(samples / 3), and separates noise from real changes where D is close
             to 0 or 1.
         refit_share: a forced refit waits until the measurements of all refits are at most
             this share of the steps, plus `refit_burst`.

@@ -56,7 +56,7 @@ class PhaseDiagram:
         sweeps: Sequence[Sensitivity],
         used_rates: Sequence[float] | None = None,
     ) -> PhaseDiagram:
-        """Join sweeps made during a training.
+        """Combine sweeps made during a training run.
 
         Args:
             steps: the training step of each sweep, increasing.
@@ -101,7 +101,7 @@ class PhaseDiagram:
         return np.asarray(self.site_distances.mean(axis=2))
 
     def of_site(self, site: str) -> PhaseDiagram:
-        """Return the diagram of one site alone, fitted anew (Fig. 3.15).
+        """Return the diagram of a single site, with its own fit (Fig. 3.15).
 
         Args:
             site: a name out of `sites`.
@@ -186,7 +186,7 @@ class PhaseDiagram:
             The diagram.
 
         Raises:
-            OutputError: the file is missing or is no phase diagram of this version.
+            OutputError: the file is missing or is not a phase diagram of this version.
         """
         try:
             with np.load(path, allow_pickle=False) as file:

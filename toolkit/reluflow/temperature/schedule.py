@@ -24,7 +24,7 @@ WIDTH_EXPONENT = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class PowerSchedule:
-    """T(p) = start (1 - p^gamma), a gamma above 1 stays hot for longer (docs/spec.md, section 6).
+    """T(p) = start (1 - p^gamma); a gamma above 1 stays hot for longer (docs/spec.md, section 6).
 
     With `printed`, T(p) = start (1 - p)^gamma as eq. 3.45 prints it: it cools faster with gamma.
 
@@ -66,7 +66,7 @@ class PowerSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ProbabilitySchedule:
-    """D falls in a straight line: D(p) = peak (1 - p), T = -log2(1 - D) (A.4, step 5).
+    """D falls linearly: D(p) = peak (1 - p), T = -log2(1 - D) (A.4, step 5).
 
     Attributes:
         peak: D at the start, a fraction in (0, 1).
@@ -100,16 +100,16 @@ class ProbabilitySchedule:
 
 @dataclass(frozen=True, slots=True)
 class CyclicSchedule:
-    """Cools again and again: `cycles` power curves, each `decay` times as hot as the last.
+    """Cools repeatedly: `cycles` power curves, each `decay` times as hot as the previous one.
 
-    T(p) = start decay^c (1 - x^gamma) with c the number of finished cycles and x the
-    progress within the running one. Section 3.3.2 names cyclic temperatures as future work.
+    T(p) = start decay^c (1 - x^gamma) with c the number of finished cycles and x the progress
+    within the current one. Section 3.3.2 names cyclic temperatures as future work.
 
     Attributes:
         start: temperature at the start of the first cycle, bits.
         gamma: how each curve bends, above 0.
         cycles: number of cycles, from 1 on.
-        decay: heat of each start relative to the one before, in (0, 1].
+        decay: start temperature of each cycle relative to that of the previous one, in (0, 1].
 
     Example:
         >>> schedule = CyclicSchedule(start=4.0, gamma=1.0, cycles=2, decay=0.5)
@@ -159,10 +159,10 @@ def start_for_widths(widths: Iterable[int]) -> float:
     """Return a start temperature that suits switch sites of these widths.
 
     The more units a pattern has, the more patterns one step changes: for independent units
-    T = -d log2(1 - q), where q is the share of units that switch. At the same T narrow sites
-    are torn up while wide ones hardly move. So a site of d units starts at
-    T_d = 6 (d / 512)^(2/3) bits, at 6 bits from 512 units on, and the network at the T of the
-    mean distance: T = -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
+    T = -d log2(1 - q), where q is the share of units that switch. At the same T narrow sites change
+    completely while wide ones hardly change. So a site of d units starts at T_d = 6 (d / 512)^(2/3)
+    bits, or at 6 bits for 512 units or more, and the network at the T of the mean distance: T =
+    -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
 
     Args:
         widths: units of each switch site, each from 1 on; at least one.

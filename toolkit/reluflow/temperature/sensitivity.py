@@ -20,7 +20,7 @@ Measurement = float | Mapping[str, float]
 
 
 def default_rates(count: int = 50, low: float = 1e-4, high: float = 1e2) -> Floats:
-    """Return `count` learning rates from `low` to `high`, evenly spaced in their logarithm.
+    """Return `count` learning rates from `low` to `high`, evenly spaced on a logarithmic scale.
 
     Args:
         count: number of rates, from 2 on.
@@ -69,7 +69,7 @@ class Sensitivity:
 
     @property
     def start_bits(self) -> float | None:
-        """Temperature in bits that `ActCoolLR` starts such widths at; None without widths."""
+        """Temperature in bits at which `ActCoolLR` starts for these widths; None without widths."""
         return start_for_widths(self.widths) if self.widths else None
 
     @property
@@ -80,7 +80,7 @@ class Sensitivity:
     def rate_for(self, bits: float) -> float | None:
         """Return the lowest rate at which the mean D reaches a temperature.
 
-        D = 1 - 2^-T is looked for between neighbouring rates, in a straight line over ln rate.
+        D = 1 - 2^-T is interpolated between neighbouring rates, linearly in ln rate.
 
         Args:
             bits: temperature T in bits, above 0.

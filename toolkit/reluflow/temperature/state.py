@@ -1,4 +1,4 @@
-"""Saved states: does one fit the release that is to go on from it?"""
+"""Saved states: can this release continue from one?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reluflow.errors import DataError
 def check_state(
     name: str, state: Mapping[str, Any], version: int, fields: Collection[str] = ()
 ) -> None:
-    """Refuse a state of another version, or one that lacks fields.
+    """Refuse a state of another version, or one with missing fields.
 
     Args:
         name: of the argument that holds it.

@@ -15,7 +15,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Theorem1Check:
-    """How often the patterns of random layers change, beside what Theorem 1 says.
+    """How often the patterns of random layers change, compared with Theorem 1.
 
     `check_theorem_1` returns it.
 
@@ -35,7 +35,7 @@ class Theorem1Check:
 
     @property
     def p_value(self) -> float:
-        """Chance, Theorem 1 given, that any of the rates differs this much (Bonferroni)."""
+        """Probability under Theorem 1 that any of the rates differs this much (Bonferroni)."""
         return float(min(1.0, self.p_values.min() * self.p_values.size))
 
 
@@ -52,8 +52,8 @@ def check_theorem_1(
     r"""Draw layers y = W x and steps W - eta dW, count changed patterns, compare with (3.18).
 
     W, dW and x are normal and drawn anew for every sample and rate, without biases, so the
-    samples are independent and the number of changes is binomial. Testing at level a
-    raises a false alarm in a share a of all seeds at most.
+    samples are independent and the number of changes is binomial. Testing at level a raises a false
+    alarm for at most a share a of all seeds.
 
     Args:
         units: d, units of the layer.
@@ -75,7 +75,7 @@ def check_theorem_1(
         >>> check.p_value > 1e-6
         True
     """
-    from scipy import stats  # half a second, only for this check
+    from scipy import stats  # takes half a second, and only this check needs it
 
     sizes = {"units": units, "fan_in": fan_in, "samples": samples}
     for name, size in sizes.items():

@@ -1,4 +1,4 @@
-"""What was run, on what machine, in how much memory."""
+"""What was run, on which machine, and with how much memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def describe_model(model: Model) -> ModelDescription:
 def describe_run(
     started: str, seconds: dict[str, float], batch_size: int, threads: int
 ) -> RunDescription:
-    """Return how an analysis was run; the peak memory is the process' up to now."""
+    """Return how an analysis was run; the peak memory is that of the process so far."""
     return RunDescription(
         started=started,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
@@ -60,7 +60,7 @@ def describe_run(
 def peak_memory_bytes() -> int:
     """Return the largest resident set of this process so far, in bytes.
 
-    Linux' own counter is read where there is one: what `getrusage` says is inherited from the
+    The counter of Linux is read where there is one: the value of `getrusage` is inherited from the
     parent process when a program starts.
 
     Example:

@@ -38,12 +38,12 @@ class SiteBits:
 def graded_measures(
     site: SiteAccumulator, table: CountTable, sample: SiteBits | None
 ) -> GradedMeasures:
-    """Measure a site with what does not saturate.
+    """Measure a site with measures that do not saturate.
 
     Args:
         site: after the run.
         table: its counts.
-        sample: bits of some inputs, None where the site cannot tell its inputs apart.
+        sample: bits of some inputs, None where the samples of inputs cannot be told apart.
     """
     effective = effective_patterns(table, site.units)
     groups = distance = classes = None

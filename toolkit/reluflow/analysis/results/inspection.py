@@ -1,4 +1,4 @@
-"""What can be told of a model without running it."""
+"""What can be said about a model without running it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Inspection:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; a threshold that only a run can tell is None."""
+        """Return plain values for JSON; a threshold known only at run time is None."""
         return {
             "model": asdict(self.model),
             "sites": [_fields(site) for site in self.sites],
@@ -44,7 +44,7 @@ class Inspection:
 
 
 def inspect_model(model: Model, *, smooth: bool = False) -> Inspection:
-    """Look at a model without running it.
+    """Inspect a model without running it.
 
     Args:
         model: the model.

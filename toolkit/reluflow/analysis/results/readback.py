@@ -23,8 +23,8 @@ def read_back(
 ) -> list[SiteReport]:
     """Return the reports with the bits of their top patterns.
 
-    A fingerprint cannot be turned back into its pattern, so the inputs that first showed the
-    top patterns run through the model once more.
+    A fingerprint cannot be turned back into its pattern, so the inputs that first showed the top
+    patterns are run through the model once more.
 
     Args:
         reports: one per site, without bits.

@@ -91,7 +91,7 @@ class ClassMeasures:
         within_distance: mean Hamming distance of two inputs of one class, share of the units.
         between_distance: of two inputs of different classes.
         overlap: mean weighted Jaccard index of the tables of two classes, in [0, 1].
-        overlap_of_halves: of two halves of one class: what equal classes would show.
+        overlap_of_halves: the same between two halves of one class: what equal classes would show.
         labels: the classes compared, ascending.
         overlaps: index of each pair of `labels`.
     """
@@ -119,14 +119,13 @@ class GradedMeasures:
         effective_low_bits: lower end of its 95 % interval.
         effective_high_bits: upper end; d where the samples do not bound it.
         coverage: estimated share of new samples whose pattern was seen, in [0, 1].
-        sampled_inputs: inputs in the sample that the rest is of, 0 where a site cannot tell
-            its inputs apart.
-        sampled_positions: samples of each that are in it.
+        sampled_inputs: inputs in the sample on which the following are measured, 0 where the
+            samples of inputs cannot be told apart.
+        sampled_positions: how many samples of each input are used.
         input_distance: mean Hamming distance of two inputs at the same position.
         group_entropy_bits: entropy of groups of 8 units, bits per unit, in [0, 1].
-        redundancy: share of the units' entropy that the units of a group tell about each
-            other, in [0, 1].
-        classes: where labels were given and enough inputs of two classes are in the sample.
+        redundancy: share of the units' entropy that the units of a group have in common, in [0, 1].
+        classes: None unless labels were given and enough inputs of two classes are in the sample.
     """
 
     unit_entropy_bits: float
@@ -156,7 +155,7 @@ class SiteReport:
         patterns: number of distinct patterns.
         entropy_bits: activation pattern entropy H, in bits.
         relative_entropy: H / min(d, log2 N), in [0, 1].
-        most_frequent_fraction: share of the commonest pattern, in [0, 1].
+        most_frequent_fraction: share of the most frequent pattern, in [0, 1].
         dead_units: units never active.
         always_on_units: units always active.
         mean_active_fraction: share of active units, mean over samples, in [0, 1].
@@ -164,10 +163,10 @@ class SiteReport:
         nonfinite: number of pre-activations that were NaN or infinite.
         table_load: filled share of the counting table's memory, in [0, 1]; with the thesis
             table its occupancy.
-        spilled_bytes: what the counts had to put on disk, 0 when memory sufficed.
-        top: the most frequent patterns, the commonest first.
-        depends_on: what the patterns depend on besides the input itself, found by trying the
-            first inputs: "batch" (the inputs beside it), "chance", or "" (nothing found).
+        spilled_bytes: bytes that the counts had to write to disk, 0 when memory sufficed.
+        top: the most frequent patterns, in descending order.
+        depends_on: what the patterns depend on besides the input itself, found by a trial with the
+            first inputs: "batch" (the other inputs), "chance", or "" (nothing found).
         graded: measures that do not saturate; None in reports of earlier versions.
 
     Example:
@@ -224,7 +223,7 @@ class GlobalReport:
     A `PatternReport` holds it.
 
     Attributes:
-        available: False where inputs vary in size; `reason` says it.
+        available: False where it cannot be formed; `reason` says why.
         reason: why it is not available, "" otherwise.
         samples: number of inputs.
         patterns: number of distinct global patterns.
@@ -354,7 +353,7 @@ class SiteComparison:
         depends_on: as of `SiteReport`, in either model.
         flip_fraction: share of the units that flip, mean over all samples: the mean Hamming
             distance of a sample's two patterns over d, in [0, 1].
-        flipped_units: units that flip in one sample at least.
+        flipped_units: units that flip in at least one sample.
         unit_flip_counts: `(units,)` samples in which each unit flips.
         pair_distance: mean distance of two samples in the first and in the second model, as
             of `GradedMeasures`: what `flip_fraction` would reach if nothing were kept.

@@ -46,7 +46,7 @@ _METRICS = {
     "nonfinite": "",
 }
 _GRADED_METRICS = {"unit_entropy_bits": ".4f", "pair_distance": ".4f", "effective_bits": ".4f"}
-"""What viewers of the graph are told of a site: the measure's key, and how it is written."""
+"""What viewers of the graph show for a site: the key of the measure, and how it is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What every report can do beside holding numbers: look up a site, print, become a table."""
+"""What every report can do besides holding numbers: look up a site, print, become a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TableFace(Generic[Site]):
     sites: tuple[Site, ...]
 
     def _heading(self) -> str:
-        """Return one line that says what the table is of."""
+        """Return one line that says what the table shows."""
         raise NotImplementedError
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
@@ -114,7 +114,7 @@ def plain_text(text: str) -> str:
 
 
 def _names(each: Any) -> tuple[str, ...]:
-    """Return the names that a row answers to, its own first."""
+    """Return the names by which a row can be found, its own first."""
     site = getattr(each, "site", each)
     others = (getattr(site, name, "") for name in ("layer", "other_name"))
     return (str(site.name), *(str(other) for other in others if other))

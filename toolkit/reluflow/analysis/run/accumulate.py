@@ -14,14 +14,14 @@ from reluflow.graph import HashedTap, Tap
 from reluflow.patterns import PatternCounts, fingerprint, thesis_hash, thesis_keys, unit_words
 
 _COUNT_COST = 200
-"""Counting one pattern takes as long as hashing so many pre-activations."""
+"""Counting one pattern takes as long as hashing this many pre-activations."""
 
 _Found = tuple[np.ndarray, np.ndarray, int, int]
 """Keys `(n, 2)`, active counts `(units,)`, non-finite values, size of the first axis."""
 
 
 class SiteAccumulator:
-    """Takes in the patterns of one tapped site, batch after batch.
+    """Accumulates the patterns of one tapped site, batch after batch.
 
     The samples of a site are numbered in the order seen. `segments` maps that number back to
     the input: a list of (first sample, first input, samples per input), one entry as long as
@@ -35,8 +35,8 @@ class SiteAccumulator:
         units: number of units d, 0 before the first batch.
         active: `(units,)` int64, samples in which each unit was active.
         nonfinite: NaN and infinite pre-activations.
-        failed: why the site had to be given up, "" while all is well.
-        scattered: the samples of one input are not adjacent where a batch holds several.
+        failed: why the site had to be given up, "" if it was not.
+        scattered: whether the samples of one input are not adjacent in a batch of several.
         words: `(units, 2)` uint64, the random words of the hash.
         seconds: stage -> thread seconds spent.
     """
@@ -68,7 +68,7 @@ class SiteAccumulator:
         threads: int = 1,
         hashed: HashedTap | None = None,
     ) -> tuple[np.ndarray, int] | None:
-        """Take one batch in, hash what the model did not hash itself; `counts` are left alone.
+        """Take in one batch and hash what the model did not hash itself; `counts` do not change.
 
         Args:
             outputs: of the run; pre-activations of any layout with `tap.unit_axis`, or what
@@ -147,7 +147,7 @@ class SiteAccumulator:
         return first_input + steps, position
 
     def state(self) -> dict[str, Any]:
-        """Return all but the counts, ready for JSON."""
+        """Return everything except the counts, ready for JSON."""
         return {
             "samples": self.samples,
             "units": self.units,
@@ -159,7 +159,7 @@ class SiteAccumulator:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         self._set_units(int(state["units"]))
         self.samples = int(state["samples"])
         self.active = np.array(state["active"], np.int64)

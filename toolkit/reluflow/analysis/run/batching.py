@@ -1,4 +1,4 @@
-"""How many inputs go through the model at once, and which thread sees which site."""
+"""How many inputs run through the model at once, and which thread handles which site."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def choose_batch_size(
         sites: the tapped sites; inputs, pre-activations and fingerprints of one run stay
             under 256 MB.
         options: `batch_size` where the user chose one.
-        first: one input, whose sizes stand for those of all; without it unknown sizes count
-            as 64.
+        first: one input, whose sizes are taken for all inputs; without it unknown sizes count as
+            64.
         measure: runs one input and returns the bytes of its pre-activations; for sites whose
             size only a run can tell.
 
@@ -49,7 +49,7 @@ def choose_batch_size(
 
 
 def fitting(feeds: Mapping[str, np.ndarray], first_bytes: int, batch_size: int) -> int:
-    """Return how many of some inputs may run at once where they are larger than the first was.
+    """Return how many of some inputs may run at once where they are larger than the first one.
 
     Args:
         feeds: a batch.
@@ -88,11 +88,11 @@ def _key_bytes(shape: tuple[Dim, ...] | None, unit_axis: int) -> int:
 
 
 def share_out(sizes: Sequence[int], groups: int) -> list[list[int]]:
-    """Share out jobs so that every group has about the same to do: largest first.
+    """Distribute jobs so that every group has about the same amount of work: largest first.
 
     Args:
         sizes: cost of each job.
-        groups: most groups to make.
+        groups: the largest number of groups.
 
     Returns:
         The indices of the jobs of each group; no group is empty.

@@ -22,7 +22,7 @@ def open_hashing(
 
     ONNX Runtime optimises the model and writes it to a temporary file; the hashes are rewired to
     the blocked tensors there and the result is opened as it is. Results are the same bit for bit.
-    Where there is nothing to gain, or something does not work out, the model is opened as usual.
+    Where nothing is gained, or a step fails, the model is opened as usual.
 
     Args:
         model: of `hash_taps`.
@@ -62,7 +62,7 @@ def block_size(threads: int = 1) -> int:
 
 
 def _open_blocked(model: Model, outputs: Sequence[str], threads: int, block: int) -> Session | None:
-    """Return a session that hashes blocks; None where it cannot be had or changes nothing."""
+    """Return a session that hashes blocks; None where this is impossible or changes nothing."""
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "optimised.onnx"

@@ -1,7 +1,7 @@
-"""An interrupted analysis on disk: complete after every write, or not there at all.
+"""An interrupted analysis on disk: complete after every write, or absent.
 
-Layout of the folder: `state.json` names the generation that counts, `generation-K/` holds one
-snapshot of each counting table. Runs that tables spilled lie beside them and are never rewritten.
+Layout of the folder: `state.json` names the valid generation, `generation-K/` holds one snapshot of
+each counting table. Runs that tables spilled are stored next to them and are never rewritten.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Checkpoint:
         next_input: index of the first input not yet analysed.
         sites: one state per site (`SiteAccumulator.state`).
         extra: whatever else the pipeline keeps.
-        tables: folder with one snapshot a table, `table-000` and so on.
+        tables: folder with one snapshot per table, `table-000` and so on.
     """
 
     next_input: int
@@ -51,8 +51,8 @@ class Checkpoints:
         """Make the empty folder.
 
         Raises:
-            OutputError: it cannot be made, or holds what no analysis put there: it is deleted
-                in the end.
+            OutputError: it cannot be made, or holds files of something else, which would be deleted
+                at the end.
         """
         foreign = sorted(_foreign(self.folder))
         if foreign:
@@ -78,7 +78,7 @@ class Checkpoints:
         """Write a new generation, then let `state.json` name it, then drop the old one.
 
         Raises:
-            OutputError: the disk is full or not writable; the former checkpoint still holds.
+            OutputError: the disk is full or not writable; the previous checkpoint stays valid.
         """
         old, self._generation = self._generation, self._generation + 1
         target = self.folder / f"generation-{self._generation}"
@@ -139,12 +139,12 @@ class Checkpoints:
         return found
 
     def remove(self) -> None:
-        """Delete the folder; what it held is in the finished report."""
+        """Delete the folder; its content is in the finished report."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """Return whether an interrupted analysis lies in a folder.
+    """Return whether a folder holds an interrupted analysis.
 
     Args:
         folder: working folder of an analysis, which need not exist.
@@ -164,7 +164,7 @@ def _foreign(folder: Path) -> set[str]:
     try:
         names = {entry.name for entry in folder.iterdir()}
     except OSError:
-        return set()  # not there, or no folder: making it says so
+        return set()  # absent, or not a folder: making it raises the error
     own = ("generation-", f".{_STATE}.")
     return {n for n in names if n not in ("spill", _STATE) and not n.startswith(own)}
 

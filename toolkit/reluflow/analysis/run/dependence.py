@@ -1,4 +1,4 @@
-"""Do patterns depend on the company of an input, or on chance? Found out by trying."""
+"""A trial: do the patterns of an input depend on the rest of its batch, or on chance?"""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from reluflow.graph import Tap
 
 BATCH, CHANCE = "batch", "chance"
 _MOST = 8
-"""Inputs of a trial. A guess: company enough to matter, and few beside a batch of usually 64."""
+"""Inputs of a trial. A guess: enough to have an influence, and few compared with a usual batch
+of 64."""
 _QUARTER = 4
-"""Share of a batch: batches fill the memory that is allowed, and a trial holds several runs."""
+"""Share of a batch: a batch fills the memory that is allowed, and a trial holds several runs."""
 _ALONE = 3
 _NAMED = 5
 _BLOCK = 1 << 20
 _BELOW_BFLOAT16 = 0xFFFF
 """The bits of a float32 that a bfloat16 lacks."""
 _TOLERANCE, _COARSE_TOLERANCE = 1e-4, 2e-2
-"""Kernels round differently for batches of different size: a value must move by more than this
-share of itself and of the site's root mean square to count; by more where all values are those of
-16-bit floats."""
+"""Kernels round differently for batches of different size: a value counts as changed if it moves
+by more than this share of itself and of the site's root mean square; by more where all values
+are those of 16-bit floats."""
 
 Feeds = Mapping[str, np.ndarray]
 Run = Callable[[Feeds], Mapping[str, np.ndarray]]
@@ -49,13 +50,14 @@ class Dependence:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What trying showed.
+    """The result of a trial.
 
     Attributes:
-        found: index of the site -> what it depends on; others passed.
-        problem: why the company of an input could not be changed, "" otherwise.
-        scattered: indices of the sites where the samples of one input are not adjacent, as where
-            time comes before the batch: which sample is whose must not be read off their order.
+        found: index of the site -> what it depends on; all other sites passed.
+        problem: why the rest of the batch could not be changed, "" otherwise.
+        scattered: indices of the sites where the samples of one input are not adjacent, as when
+            time comes before the batch: their order does not tell which sample belongs to which
+            input.
     """
 
     found: dict[int, Dependence]
@@ -64,12 +66,12 @@ class Trial:
 
 
 def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool) -> Feeds:
-    """Choose the inputs of a trial: a few of the first batch, at least two where it can be.
+    """Choose the inputs of a trial: a few of the first batch, at least two where possible.
 
     Args:
-        source: where to get a second input from where the batch has one.
+        source: where to get a second input if the batch has only one.
         feeds: the first batch.
-        batch_size: inputs per run; more are not held at once, two apart.
+        batch_size: inputs per run; no more are held at once, except two.
         fixed: whether the model takes batches of that size only.
     """
     n = len(next(iter(feeds.values())))
@@ -81,7 +83,7 @@ def trial_inputs(source: DataSource, feeds: Feeds, batch_size: int, fixed: bool)
     if source.rereadable and (source.n_samples or 2) > 1:
         try:
             return source.take(range(min(source.n_samples or 2, few)))
-        except ReluflowError:  # another shape, or no second input: a mirrored one serves too
+        except ReluflowError:  # another shape, or no second input: a mirrored one will do
             pass
     return {name: np.concatenate([array, _mirrored(array)]) for name, array in feeds.items()}
 
@@ -94,7 +96,7 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
     """Run one batch twice, then some of its inputs alone, and compare every site's values.
 
     Where the model is made for one batch size, an input is not run alone but among copies of
-    itself; for a batch of one there is no company that could matter.
+    itself; in a batch of one there are no other inputs that could matter.
 
     Args:
         run: feeds -> output name -> array, pre-activations among them.
@@ -133,13 +135,13 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
 
 
 def _compare_row(found: dict[int, Dependence], index: int, tap: Tap, pairs: list[_Pair]) -> bool:
-    """Note a site where one input shows other values among others than on its own.
+    """Record a site where an input shows different values among others than on its own.
 
-    Where an input lies is not known for sure: a difference counts only where every place that
-    may be the one shows it.
+    The place of an input is not known for certain: a difference counts only if every possible place
+    shows it.
 
     Returns:
-        Whether the input lies elsewhere than in one block of the first axis.
+        Whether the input lies somewhere else than in one block of the first axis.
     """
     differing = [_differ(each.among, each.alone, tap.site.threshold) for each in pairs]
     known = [each for each in differing if each is not None]
@@ -181,7 +183,7 @@ def _pairs(batch: np.ndarray, alone: np.ndarray, row: int, n: int, fixed: bool) 
         return []
     axes = [axis for axis in range(batch.ndim) if batch.shape[axis] != alone.shape[axis]]
     if len(axes) > 1 or batch.shape[axes[0]] != n * alone.shape[axes[0]]:
-        return []  # the data choose the size: nothing stands for one input
+        return []  # the size depends on the data: no entry belongs to one input
     return [_Pair(part, alone, leading) for part, leading in _parts(batch, axes[0], row, n)]
 
 
@@ -203,7 +205,7 @@ def _note(
 
 
 def _differ(a: np.ndarray, b: np.ndarray, threshold: float) -> tuple[int, int] | None:
-    """Return (bits that differ, bits), None where all values agree but for rounding."""
+    """Return (bits that differ, bits), None where all values agree up to rounding."""
     if not a.size:
         return None
     one, other = a.reshape(-1), b.reshape(-1)
@@ -238,7 +240,7 @@ def _is_coarse(x: np.ndarray) -> bool:
 
 
 def describe_dependence(trial: Trial, names: Sequence[str], batch_size: int) -> list[str]:
-    """Return sentences on what a trial found.
+    """Return sentences that describe what a trial found.
 
     Args:
         trial: of `find_dependence`.

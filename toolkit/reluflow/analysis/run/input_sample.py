@@ -23,10 +23,10 @@ _FILE = "sample.npz"
 class InputSample:
     """Keeps the packed bits of the inputs whose seeded priorities are the smallest.
 
-    Which inputs these are depends on the seed and their numbers alone: not on batches,
-    interruptions or the order of merging. At a convolutional site some positions are kept, the
-    same for all inputs, at most 2^14 bits per input. A site whose inputs differ in their number
-    of positions, or whose graph mixes them, keeps none.
+    Which inputs these are depends only on the seed and their numbers, not on batches, interruptions
+    or the order of merging. At a convolutional site only some positions are kept, the same for all
+    inputs, at most 2^14 bits per input. A site whose inputs differ in their number of positions, or
+    whose graph mixes them, keeps none.
 
     Attributes:
         takes_all: every input that comes is known to be kept.
@@ -41,8 +41,8 @@ class InputSample:
         Args:
             taps: the sites.
             seed: of the priorities and positions.
-            n_inputs: inputs to come, None while unknown; known, none is kept in vain.
-            size: most inputs kept.
+            n_inputs: number of inputs, None while unknown; if known, no input is kept in vain.
+            size: the most inputs kept.
         """
         self._taps, self._seed, self._size = taps, seed, size
         self._limit = math.inf
@@ -84,7 +84,7 @@ class InputSample:
 
         Args:
             numbers: of the inputs.
-            rows: where they stand in the outputs.
+            rows: their places in the outputs.
             n: inputs in the outputs.
             outputs: output name -> pre-activations.
         """
@@ -133,7 +133,7 @@ class InputSample:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def restore(self, directory: Path) -> None:
-        """Take back what `snapshot` wrote.
+        """Restore what `snapshot` wrote.
 
         Raises:
             OutputError: it is missing or damaged.

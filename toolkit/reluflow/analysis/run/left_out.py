@@ -1,4 +1,4 @@
-"""What an analysis says of nodes that could be switches and are not counted."""
+"""What an analysis says about nodes that could be switches but are not counted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from reluflow.graph import Model, Survey, survey_sites
 
 _OF_COURSE = ("it is part of", "it cuts off at 0 what a Relu")
-"""Reasons that leave no switch uncounted."""
+"""Reasons for which no switch goes uncounted."""
 
 
 def left_out_notes(model: Model, smooth: bool) -> list[str]:
-    """Return a sentence on what is left out, none where nothing is.
+    """Return a sentence on what is left out, none if nothing is.
 
     Args:
         model: the analysed model.

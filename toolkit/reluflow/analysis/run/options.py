@@ -26,10 +26,10 @@ class AnalysisOptions:
         table_size: slots of the thesis' table.
         memory_limit_bytes: all counting tables together; beyond it they spill to disk.
         top: most frequent patterns kept per site.
-        behind: look at a plain Relu behind the switch, where its bits are the same, so that
-            ONNX Runtime can fuse it; False looks at every pre-activation itself.
-        native: hash inside the model with the native library: True, never (False), or where
-            the library is there (None). The results are the same bit for bit.
+        behind: observe a plain Relu at its output, which has the same bits, so that ONNX Runtime
+            can fuse it; False observes every pre-activation itself.
+        native: hash inside the model with the native library: always (True), never (False), or
+            where the library is available (None). The results are the same bit for bit.
         optimisation: ONNX Runtime's graph optimisation level.
         checkpoint_seconds: time between two checkpoints, seconds.
 

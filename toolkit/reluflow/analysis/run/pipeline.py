@@ -36,19 +36,19 @@ _ONE_PRESS_SECONDS = 0.3
 
 
 class Pipeline:
-    """One analysis: feeds batches, keeps every site's accumulator, writes checkpoints.
+    """One analysis: feeds batches, keeps the accumulators of all sites, writes checkpoints.
 
     Args:
         model: the model as loaded.
         source: its inputs.
         options: settings.
-        spill_dir: where counting tables go that outgrow their memory.
+        spill_dir: folder for counting tables that outgrow their memory.
         folder: working folder for checkpoints; None writes none.
         progress: called as progress(stage, inputs done, inputs in all or None).
-        sampled: most inputs whose bits are kept for the graded measures.
+        sampled: the most inputs whose bits are kept for the graded measures.
 
     Attributes:
-        outputs: what the last batch showed, where `keeps_outputs` is set.
+        outputs: the outputs of the last batch, where `keeps_outputs` is set.
 
     Raises:
         OptionError: the batch size fits neither the model nor the data.
@@ -121,7 +121,7 @@ class Pipeline:
         return self.sessions.show(feeds, shrink=self.sessions.hashes).outputs
 
     def _choose_batch_size(self) -> int:
-        """Choose by the sizes of the first input, where the choice is free."""
+        """Choose the batch size by the sizes of the first input, where it is not fixed."""
         free = fixed_batch_size(self.model.inputs) is None
         first = self.source.first() if free and not self.options.batch_size else None
         if first is not None:
@@ -138,10 +138,10 @@ class Pipeline:
             self.notes.append(note)
 
     def run(self, *, resume: bool = False) -> None:
-        """Analyse all inputs that are left.
+        """Analyse all remaining inputs.
 
         Args:
-            resume: go on from the checkpoint in the working folder.
+            resume: continue from the checkpoint in the working folder.
 
         Raises:
             Interrupted: Ctrl-C; a checkpoint was written where there is a working folder.
@@ -170,7 +170,7 @@ class Pipeline:
         if not self.done:
             raise ModelError("the data hold no sample; give at least one.")
         if any(site.samples for site in self.sites):
-            self.save()  # what follows may be interrupted, or meet a full disk
+            self.save()  # what follows may be interrupted, or find the disk full
 
     def save(self) -> None:
         """Write a checkpoint, where there is a working folder."""
@@ -216,7 +216,8 @@ class Pipeline:
         return [site.counts for site in self.sites] + [self.global_counts]
 
     def _share_memory(self) -> None:
-        """Let the largest tables spill until all together keep the limit, or their fair share."""
+        """Let the largest tables spill until all together are within the limit, or their fair
+        share."""
         tables, limit = self._tables(), self.options.memory_limit_bytes
         while sum(table.nbytes for table in tables) > limit:
             largest = max(tables, key=lambda table: table.nbytes)
@@ -230,7 +231,7 @@ class Pipeline:
         self._announced = True
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the batches from the first input not yet analysed on."""
+        """Yield the batches, starting at the first input not yet analysed."""
         batches = iter(self.source.batches(self.batch_size, self.done))
         while True:
             start = time.perf_counter()
@@ -274,14 +275,14 @@ class Pipeline:
         return keys
 
     def _choose_run(self, sampled: bool) -> Callable[[Mapping[str, np.ndarray]], Shown]:
-        """Choose the graph for a batch: where some inputs are sampled, values must be seen."""
+        """Choose the graph for a batch: where some inputs are sampled, values must be visible."""
         if self.sessions.hashes and not sampled:
             return self.sessions.hashing()
         shrink = self.sessions.hashes and not self.sample.takes_all
         return functools.partial(self.sessions.show, shrink=shrink)
 
     def _try(self, feeds: dict[str, np.ndarray]) -> None:
-        """Find out by trying which sites depend on the batch or on chance."""
+        """Find out by a trial which sites depend on the batch or on chance."""
         fixed = fixed_batch_size(self.model.inputs) is not None
         few = trial_inputs(self.source, feeds, self.batch_size, fixed)
         trial = find_dependence(self.run_plain, few, self.tapped.done, fixed)
@@ -296,7 +297,7 @@ class Pipeline:
     def _observe(
         self, shown: Shown, n_inputs: int, pool: ThreadPoolExecutor
     ) -> tuple[list[np.ndarray | None], np.ndarray]:
-        """Hash and count all sites, shared out by size among the threads.
+        """Hash and count all sites, divided by size among the threads.
 
         Returns the keys of each site and the global keys `(n_inputs, 2)`.
         """
@@ -387,14 +388,14 @@ def skipped_sites(
     model: Model, tapped: Rewritten[tuple[Tap, ...]], options: AnalysisOptions
 ) -> list[SwitchSite]:
     """Return the sites that could not be tapped, with the reason."""
-    if not tapped.refused:  # most models: the sites need not be found again
+    if not tapped.refused:  # true for most models: the sites need not be found again
         return []
     known = {site.name: site for site in find_sites(model, smooth=options.smooth)}
     return [replace(known[each.node], untappable=each.reason) for each in tapped.refused]
 
 
 def _stamps(model: Model) -> list[list[object]]:
-    """Return name, size and time of change of each file of external weights."""
+    """Return name, size and modification time of each file of external weights."""
     stamps: list[list[object]] = []
     for path in model.external_files:
         status = path.stat()
@@ -404,10 +405,10 @@ def _stamps(model: Model) -> list[list[object]]:
 
 @contextmanager
 def _stop_between_batches(stop_run: Callable[[], None]) -> Iterator[threading.Event]:
-    """Let the first Ctrl-C set a flag and end the run that is on: batches count whole or not.
+    """Let the first Ctrl-C set a flag and end the run in progress: batches count completely or not.
 
-    A run that never ends, in a Loop, ends so too. A second Ctrl-C raises where it is heard; one
-    press may arrive twice, from the terminal and from a process that passes it on.
+    This also ends a run in an endless Loop. A second Ctrl-C raises where it is received; one press
+    may arrive twice, from the terminal and from a process that forwards it.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""The two graphs of an analysis: one shows pre-activations, one hashes them itself."""
+"""The two graphs of an analysis: one outputs pre-activations, one hashes them itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reluflow.sessions import Session, open_session, use_library
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one run showed.
+    """The results of one run.
 
     Attributes:
         outputs: output name -> array.
@@ -30,10 +30,10 @@ class Shown:
 
 
 class Sessions:
-    """Runs the tapped model, with its pre-activations shown or hashed in the graph.
+    """Runs the tapped model, with its pre-activations as outputs or hashed in the graph.
 
-    The graph that hashes is made and opened when it first runs: an analysis whose inputs are
-    all sampled needs none.
+    The graph that hashes is built and opened when it first runs: an analysis whose inputs are all
+    sampled does not need it.
 
     Attributes:
         hashes: whether there is a graph that hashes.
@@ -77,14 +77,14 @@ class Sessions:
 
         Args:
             feeds: input name -> array.
-            shrink: give memory back that the session would keep for its next run.
+            shrink: return memory that the session would keep for its next run.
         """
         values = self.plain.run(feeds, shrink=shrink)
         found = dict(zip(self.plain.outputs, values, strict=True))
         return Shown(found, [None] * len(self._tapped.done))
 
     def hashing(self) -> Callable[[Mapping[str, np.ndarray]], Shown]:
-        """Return what runs the graph that hashes itself; the first call opens its session.
+        """Return the function that runs the graph that hashes; the first call opens its session.
 
         Raises:
             ModelError: ONNX Runtime cannot load that graph.
@@ -97,7 +97,7 @@ class Sessions:
         return run
 
     def stop(self) -> None:
-        """End the run that is on, whichever session it is of."""
+        """End the run in progress, whichever session it belongs to."""
         self.plain.stop()
         if "_hashing" in vars(self):
             self._hashing[0].stop()
@@ -108,7 +108,7 @@ class Sessions:
         outputs: Sequence[str],
         opener: Callable[..., Session] = open_session,
     ) -> Session:
-        """Open a session; where the model does not load, without what comes behind the sites.
+        """Open a session; where the model does not load, leave out what comes after the sites.
 
         Raises:
             ModelError: ONNX Runtime cannot load what leads to the sites either.

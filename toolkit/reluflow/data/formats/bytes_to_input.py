@@ -1,4 +1,4 @@
-"""Arrays of bytes that are images, on their way to a model that wants something else."""
+"""Byte arrays that are images, for a model that expects another type or layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reluflow.data.sources.validate import is_floating
 from reluflow.errors import DataError
 
 _IMAGE_AXES = (2, 3)
-"""Axes of one picture: height and width, perhaps channels before or behind them."""
+"""Axes of one picture: height and width, possibly with channels before or after them."""
 
 
 def is_image_bytes(column: Column, spec: InputSpec) -> bool:
@@ -25,18 +25,18 @@ def is_image_bytes(column: Column, spec: InputSpec) -> bool:
 
 
 def prepared(column: Column, spec: InputSpec, given: Preprocessing | None) -> tuple[Column, Plan]:
-    """Preprocess a column of byte images, taken for RGB where they have three channels.
+    """Preprocess a column of byte images, taken as RGB where they have three channels.
 
     Args:
         column: uint8 samples `(H, W)`, `(H, W, C)` or `(C, H, W)` with C of 1 or 3.
-        spec: what the model wants.
-        given: the choices made; None: scale and bring to the layout, but never resize.
+        spec: what the model expects.
+        given: the choices made; None: scale and change the layout, but never resize.
 
     Returns:
-        The column as the model wants it, and every choice.
+        The column as the model expects it, and every choice.
 
     Raises:
-        DataError: the channels cannot be told, or the model wants something else.
+        DataError: the channels cannot be identified, or the model expects something else.
     """
     axis = _channel_axis(column.shape, spec, given)
     channels = 1 if axis is None else column.shape[axis]

@@ -20,8 +20,8 @@ def is_foreign_array(value: object) -> bool:
 def as_array(value: object, what: str, place: str = "") -> np.ndarray:
     """Return anything array-like as a numpy array; memory is shared where that is possible.
 
-    A tensor that lies on another device is brought to the CPU, one that records gradients is
-    detached, and bfloat16, which numpy lacks, becomes float32.
+    A tensor on another device is copied to the CPU, one that records gradients is detached, and
+    bfloat16, which numpy lacks, becomes float32.
 
     Args:
         value: an array, tensor, list of numbers, ...
@@ -35,7 +35,7 @@ def as_array(value: object, what: str, place: str = "") -> np.ndarray:
         return value
     try:
         return np.asarray(_on_cpu(value))
-    except Exception as error:  # a foreign tensor's own conversion may raise anything
+    except Exception as error:  # the conversion of a foreign tensor may raise anything
         raise DataError(
             f"{what} a {type(value).__name__}{place} that numpy cannot read ({first_line(error)}); "
             "give arrays."
@@ -43,7 +43,7 @@ def as_array(value: object, what: str, place: str = "") -> np.ndarray:
 
 
 def _on_cpu(value: Any) -> Any:
-    """Detach and bring over whatever has the methods of a torch tensor."""
+    """Detach whatever has the methods of a torch tensor and copy it to the CPU."""
     if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value
     plain = value.detach().cpu()
@@ -68,7 +68,7 @@ def refuse_dataset(source: object) -> None:
 
 
 def is_module(source: object) -> bool:
-    """Tell whether something is a network of a framework, which is callable but no data."""
+    """Tell whether something is a network of a framework, which is callable but not data."""
     return any(
         kind.__name__ == "Module" and kind.__module__.startswith("torch.nn")
         for kind in type(source).__mro__

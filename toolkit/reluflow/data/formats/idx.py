@@ -20,7 +20,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 _MAGIC = 4
 """Bytes of the magic number: two zeros, the type of the elements, the number of axes."""
 _AXES = 3
-"""Place of the number of axes in it; one big-endian uint32 an axis follows."""
+"""Position of the number of axes in it; one big-endian uint32 per axis follows."""
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
@@ -51,7 +51,7 @@ def idx_column(path: Path) -> Column:
         Its samples along the first axis.
 
     Raises:
-        DataError: no idx file, or one that is truncated.
+        DataError: not an idx file, or a truncated one.
     """
     label = f"'{path}'"
     with path.open("rb") as file:

@@ -32,7 +32,7 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 def list_images(folder: Path) -> tuple[list[Path], int]:
     """Find the image files below a folder, in natural order of their path.
 
-    Hidden files and folders and links to folders are passed over. Files are told by suffix.
+    Hidden files and folders and links to folders are skipped. Files are recognised by suffix.
 
     Args:
         folder: where to look.
@@ -75,7 +75,7 @@ def identify(paths: Sequence[Path], folder: Path) -> list[list[object]]:
         folder: names are relative to it.
 
     Raises:
-        DataError: an image cannot be reached or is no regular file.
+        DataError: an image cannot be reached or is not a regular file.
     """
     files: list[list[object]] = []
     for path in paths:

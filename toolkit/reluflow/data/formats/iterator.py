@@ -1,4 +1,4 @@
-"""Any Python iterable of batches, cut to the batch size that is asked for."""
+"""Any Python iterable of batches, divided into batches of the requested size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class IteratorSource(DataSource):
     An item is one array (a model with one input), a tuple or list of arrays in input order,
     or a dict input name -> array. A batch never mixes samples of different shape: where an
     item's shape differs from the one before, a short batch ends there.
-    An iterator or generator can be read once; an iterable or callable anew each time.
+    An iterator or generator can be read once, an iterable or callable any number of times.
     The fingerprint covers the model's inputs and the limit only, never the values.
 
     Args:
@@ -66,7 +66,7 @@ class IteratorSource(DataSource):
         )
 
     def first(self) -> Batch | None:
-        """Return the first sample as a batch of one; its item is kept for whoever reads next."""
+        """Return the first sample as a batch of one; its item is kept for the next reader."""
         items = self._open()
         item = next(items, None)
         self._begun = items if item is None else itertools.chain([item], items)
@@ -149,13 +149,13 @@ def as_batch(item: object, inputs: Sequence[InputSpec], number: int) -> Batch:
     Args:
         item: an array, a tuple or list in input order, or a dict by name.
         inputs: what the model wants.
-        number: which item, for the sentence.
+        number: which item, for error messages.
 
     Returns:
         Input name -> array, C-contiguous, in native byte order.
 
     Raises:
-        DataError: names, number, shapes, types or lengths are not what the model wants.
+        DataError: names, number, shapes, types or lengths are not what the model expects.
     """
     what = f"item {number} of the data"
     if isinstance(item, Mapping):
@@ -191,10 +191,10 @@ def _array(value: object, spec: InputSpec, what: str) -> Array:
 
 
 def rechunk(pieces: Iterable[Batch], batch_size: int) -> Iterator[Batch]:
-    """Cut batches of any length into batches of one length, in order.
+    """Regroup batches of any length into batches of one length, in order.
 
-    At most one piece and one batch are held. A piece that is long enough is sliced in place;
-    only what lies across a border is copied.
+    At most one piece and one batch are held in memory. A piece that is long enough is sliced in
+    place; only what crosses a boundary is copied.
 
     Args:
         pieces: batches of any length.

@@ -1,4 +1,4 @@
-"""The .npy format: its header read by numpy, its samples a batch at a time."""
+"""The .npy format: numpy reads the header, and the samples are read batch by batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAGIC = b"\x93NUMPY"
 
 @dataclass(frozen=True, slots=True)
 class NpyHeader:
-    """What a .npy file says about itself.
+    """The header of a .npy file.
 
     Attributes:
         shape: of the whole array.
@@ -51,7 +51,7 @@ def read_header(stream: IO[bytes], label: str) -> NpyHeader:
         The header.
 
     Raises:
-        DataError: no .npy, damaged, Python objects, records, or a single number.
+        DataError: not a .npy file, damaged, Python objects, records, or a single number.
     """
     try:
         with warnings.catch_warnings():
@@ -63,7 +63,7 @@ def read_header(stream: IO[bytes], label: str) -> NpyHeader:
                 header = npy_format.read_array_header_2_0(stream)
             else:
                 raise ValueError(f"format version {version[0]}.{version[1]} holds records")
-    except Exception as error:  # the header is a Python literal: its parser raises many types
+    except Exception as error:  # the parser of the literal raises many types
         raise DataError(
             f"{label} is no readable .npy array ({first_line(error)}); save it again with numpy."
         ) from error
@@ -114,7 +114,7 @@ def npy_column(path: Path) -> Column:
 def with_small_float(column: Column, spec: InputSpec) -> Column:
     """Read void elements as the model's small float (bfloat16, float8), if sizes agree.
 
-    numpy writes the types of ml_dtypes to .npy files as bare bytes; this is the way back.
+    numpy writes the types of ml_dtypes to .npy files as bare bytes; this reverses it.
     """
     if column.dtype.kind != "V" or column.dtype.itemsize != spec.dtype.itemsize:
         return column

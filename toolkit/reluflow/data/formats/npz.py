@@ -1,4 +1,4 @@
-"""The .npz archive: several arrays by name, streamed out of the zip, never inflated whole."""
+"""The .npz archive: several arrays by name, streamed from the zip, never inflated completely."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ class NpzColumns:
 def npz_columns(path: Path, inputs: Sequence[InputSpec]) -> NpzColumns:
     """Open the arrays of an archive that the model's inputs name.
 
-    An archive with one array feeds a model with one input whatever its name.
+    An archive with one array feeds a model with one input, whatever their names.
 
     Args:
         path: the file.
         inputs: what the model wants.
 
     Returns:
-        The columns and what was left aside.
+        The columns and the names of the arrays that were ignored.
 
     Raises:
-        DataError: no zip, damaged, an input without an array, or an array that cannot be read.
+        DataError: not a zip file, damaged, an input without an array, or an array that cannot be
+            read.
     """
     members = _members(path)
     wanted = [spec.name for spec in inputs]
@@ -67,7 +68,7 @@ def array_names(path: Path) -> list[str]:
     """Return the names of the arrays of an archive.
 
     Raises:
-        DataError: no zip, damaged, or no array in it.
+        DataError: not a zip file, damaged, or without an array.
     """
     return list(_members(path))
 
@@ -95,7 +96,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
 
 
 class _Member(io.BufferedIOBase):
-    """An open member that closes its archive with itself."""
+    """An open member that closes its archive when it is closed."""
 
     def __init__(self, path: Path, info: zipfile.ZipInfo) -> None:
         self._archive = zipfile.ZipFile(path)

@@ -1,4 +1,4 @@
-"""Random inputs: only when asked for by name."""
+"""Random inputs, used only on explicit request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reluflow.data.sources.validate import is_floating
 from reluflow.errors import OptionError
 
 _LARGEST_BYTES = 2**33
-"""More than that is a size gone wrong, or more memory than most machines have."""
+"""More than this is a mistaken size, or more memory than most machines have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RandomData:
     """Ask for random inputs in the shapes that the model wants.
 
     Floats are standard normal, booleans fair coins, uint8 uniform in 0..255 and other
-    integers uniform in 0..high-1. Sample i depends on the seed, the input's name and i alone.
+    integers uniform in 0..high-1. Sample i depends only on the seed, the name of the input and i.
 
     Attributes:
         n_samples: number of samples.
@@ -35,7 +35,7 @@ class RandomData:
             2 suits masks and every vocabulary.
 
     Raises:
-        OptionError: a number that is no whole number, or too small.
+        OptionError: a number that is not a whole number, or too small.
 
     Example:
         >>> from reluflow.data import open_data
@@ -67,7 +67,7 @@ def _whole(name: str, value: object, least: int) -> None:
 
 
 class RandomColumn(Column):
-    """Draws one sample at a time, so that batches of any size agree."""
+    """Draws sample by sample, so that batches of any size agree."""
 
     def __init__(self, spec: InputSpec, asked: RandomData) -> None:
         self.n_samples = int(asked.n_samples)
@@ -170,7 +170,7 @@ def check_dims(specs: Sequence[InputSpec], asked: RandomData) -> None:
 
 
 def random_identity(asked: RandomData, columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Return what tells these draws from others, in plain JSON values."""
+    """Return what distinguishes these draws from others, in plain JSON values."""
     shapes = {name: [str(column.dtype), *column.shape] for name, column in columns.items()}
     high = dict(asked.high) if isinstance(asked.high, Mapping) else asked.high
     return {"seed": int(asked.seed), "shapes": shapes, "high": high}

@@ -1,1 +1,1 @@
-"""Inputs of a model as columns of samples: what they must be, and how they are given."""
+"""Inputs of a model as columns of samples: what they must be, and how they are delivered."""

@@ -1,4 +1,4 @@
-"""Inputs per run: the model's own number, the one asked for, and what does not go together."""
+"""Inputs per run: the model's own number, the requested one, and combinations that are refused."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from reluflow.data.sources.spec import Dim, InputSpec
 from reluflow.errors import DataError, OptionError
 
 DEFAULT_BATCH = 64
-"""Inputs per run where nothing else asks for a number, and the most that are chosen."""
+"""Inputs per run where nothing else sets a number, and the most that are chosen."""
 _RUN_BYTES = 2**28
 _UNKNOWN_DIM = 64
 
 
 def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:
-    """Return the batch size that a model is made for; None where it takes any.
+    """Return the batch size that a model is made for; None where it accepts any.
 
     Args:
         inputs: of the model.
@@ -30,14 +30,14 @@ def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:
 
 
 def agreed_batch_size(inputs: Sequence[InputSpec], wanted: int | None) -> int | None:
-    """Return the model's own batch size, or the one asked for; None where there is neither.
+    """Return the model's own batch size, or the requested one; None where there is neither.
 
     Args:
         inputs: of the model.
-        wanted: the batch size asked for, from 1 on; None: any will do.
+        wanted: the requested batch size, at least 1; None: any will do.
 
     Raises:
-        OptionError: the model is made for another batch size than the one asked for.
+        OptionError: the model is made for another batch size than the requested one.
 
     Example:
         >>> agreed_batch_size([InputSpec("x", np.dtype("f4"), ("n", 3))], 32)
@@ -55,7 +55,7 @@ def agreed_batch_size(inputs: Sequence[InputSpec], wanted: int | None) -> int | 
 
 
 def bytes_per_sample(shape: Sequence[Dim] | None) -> int:
-    """Return the bytes of one sample of a float32 tensor; unknown sizes count as 64.
+    """Return the size in bytes of one sample of a float32 tensor; unknown sizes count as 64.
 
     Args:
         shape: with its batch axis, which does not count; None: three unknown axes.
@@ -99,7 +99,7 @@ def check_batch_size(batch_size: object, inputs: Sequence[InputSpec]) -> int:
 
 
 def check_multiple(n_samples: int, inputs: Sequence[InputSpec]) -> None:
-    """Refuse a number of samples that leaves a short batch where the model wants full ones.
+    """Refuse a number of samples that leaves a short batch where the model needs full ones.
 
     Raises:
         DataError: the fixed batch size does not divide the number of samples.

@@ -32,8 +32,8 @@ _BLOCK_BYTES = 1 << 22
 class BlockColumn(Column):
     """C-ordered samples that start at a byte offset of a stream which can seek forwards.
 
-    The stream is opened anew for every pass and never mapped: a file that shrinks while it
-    is read gives a sentence, not a bus error, and resident memory stays one batch.
+    The stream is opened again for every pass and never mapped: a file that shrinks while it is read
+    causes an error message, not a bus error, and resident memory stays at one batch.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BlockColumn(Column):
             raise self._failure(error) from error
 
     def take(self, indices: Sequence[int]) -> Array:
-        """Return the samples at `indices` in one pass forwards."""
+        """Return the samples at `indices` in one forward pass."""
         parts = np.empty((len(indices), *self.shape), self.dtype)
         try:
             with self._opener() as stream:
@@ -105,7 +105,7 @@ def read_exactly(stream: IO[bytes], n_bytes: int) -> Array:
         `(n_bytes,)` uint8.
 
     Raises:
-        EOFError: when the stream ends before.
+        EOFError: the stream ends earlier.
     """
     raw = np.empty(n_bytes, np.uint8)
     view = raw.data
@@ -137,9 +137,9 @@ def as_native(raw: Array, stored: np.dtype[Any]) -> Array:
 
 
 class FortranColumn(BlockColumn):
-    """A Fortran-ordered array: the samples' index runs fastest, so each element is its own seek.
+    """A Fortran-ordered array: the sample index runs fastest, so each element needs its own seek.
 
-    Slower than C order, but memory stays one batch.
+    It is slower than C order, but memory stays at one batch.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One input's samples, read in order or by index: what every stored source is made of."""
+"""The samples of one input, read in order or by index: the parts of every stored source."""
 
 from __future__ import annotations
 

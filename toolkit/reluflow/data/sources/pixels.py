@@ -1,4 +1,4 @@
-"""One picture to bytes of one size: decode, turn, convert, resize, crop."""
+"""One picture as bytes of one size: decode, rotate, convert, resize, crop."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _FILTERS = {
 }
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-"""What is decoded, whatever a file's name says: no others, some of which start programs."""
+"""The formats that are decoded, whatever a file's name says; some others start programs."""
 
 _WHITE_8, _WHITE_16 = 255, 65535
 DECODE_NOTE = "first frame, turned by EXIF, alpha dropped, 16 bits rescaled to 8, gray by ITU-R 601"
 
 
 def read_pixels(path: Path, plan: Plan) -> Array:
-    """Decode one image file and bring it to the plan's size.
+    """Decode one image file and resize it as planned.
 
     Args:
         path: the file.
@@ -39,7 +39,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
         `(height, width, channels)` uint8, RGB or grey.
 
     Raises:
-        DataError: the file is no image that can be decoded to its end, or is too large.
+        DataError: the file is not an image that can be decoded completely, or is too large.
     """
     try:
         with warnings.catch_warnings():

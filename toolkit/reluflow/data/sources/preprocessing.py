@@ -1,4 +1,4 @@
-"""What is done to images on their way to the model: stated, frozen, kept in every result."""
+"""What is done to images before the model sees them: explicit, frozen, kept in every result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Layout = Literal["nchw", "nhwc"]
 CHANNELS = (1, 3)
 """Channels of a picture: grey, or red, green and blue; transparency is dropped on reading."""
 _LARGEST_SIDE = 65535
-"""Pixels, JPEG's own limit: a guard against slips, which would ask for gigabytes per image."""
+"""Pixels, the limit of JPEG: a guard against mistakes that would need gigabytes per image."""
 _FLAT, _PLAIN, _IMAGE = 2, 3, 4
 """Axes of an input, batch included: pixels in one axis, height and width, channels as well."""
 
@@ -35,16 +35,16 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How bytes become what the model wants. None: taken from the model's input.
+    """How bytes become what the model expects. None: taken from the model's input.
 
-    The steps, in this order: decode, turn by EXIF, convert to RGB or grey, resize, crop,
+    The steps, in this order: decode, rotate by EXIF, convert to RGB or grey, resize, crop,
     channel order, `(byte * scale - mean) / std`, layout. For a model whose input is an
     integer type the bytes stay as they are.
 
     Attributes:
         size: (height, width) to resize to.
         resize: "stretch" to exactly `size`, or "cover": keep the aspect ratio, make the image
-            just cover `size`, then crop its centre to `crop`, to what the model wants or to `size`.
+            just cover `size`, then crop its centre to `crop`, to the model's size or to `size`.
         interpolation: "nearest", "bilinear", "bicubic" or "lanczos" (Pillow's).
         crop: (height, width) of a centre crop after resizing.
         mean: one per channel, on the [0, 1] scale, in the order of the model's channels.
@@ -139,7 +139,7 @@ class Plan:
         return replace(self, size=size, crop=crop)
 
     def sample_shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Return the shape of one finished sample of that many pixels."""
+        """Return the shape of one finished sample of this height and width."""
         return {
             "nchw": (self.channels, height, width),
             "nhwc": (height, width, self.channels),
@@ -148,7 +148,7 @@ class Plan:
         }[self.layout]
 
     def finish(self, pixels: Array) -> Array:
-        """Turn bytes into what the model wants.
+        """Turn bytes into what the model expects.
 
         Args:
             pixels: `(n, height, width, channels)` uint8, RGB or grey.
@@ -196,7 +196,7 @@ def make_plan(given: Preprocessing, spec: InputSpec, channels: int | None) -> Pl
     Args:
         given: the choices made.
         spec: what the model wants.
-        channels: 1 or 3 where the raw data have but one way to be read, None for image files.
+        channels: 1 or 3 where the raw data can be read in only one way, None for image files.
 
     Returns:
         The plan; `size` and `crop` lead to the model's height and width where it fixes them.
@@ -241,7 +241,7 @@ def _layout(given: Preprocessing, spec: InputSpec) -> str:
     if given.layout is not None or spec.shape is None:
         return str(given.layout)
     first_or_last = (spec.shape[1], spec.shape[-1])
-    # A size of 1 or 3 is taken for the channels; where no axis has it, an axis of open size may.
+    # An axis of size 1 or 3 is taken as channels; where there is none, an axis of unknown size is.
     sure = [size in CHANNELS for size in first_or_last]
     maybe = [not isinstance(size, int) for size in first_or_last]
     for first, last in (sure, maybe):

@@ -1,4 +1,4 @@
-"""A source of batches: the face that all kinds of data show to the rest of the house."""
+"""A source of batches: the interface that all kinds of data offer to the other rooms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reluflow.errors import DataError, OptionError
 
 Batch = dict[str, Array]
 _HASHED_BYTES = 1 << 22
-"""Hashed at a time: a memory-mapped array of any size is never in memory at once."""
+"""Bytes hashed at a time: a memory-mapped array of any size is never completely in memory."""
 
 
 class DataSource(ABC):
@@ -65,7 +65,7 @@ class DataSource(ABC):
             An iterator; whatever it yields may be overwritten or freed once it moves on.
 
         Raises:
-            OptionError: a batch size or start that is not accepted.
+            OptionError: the batch size or start is not accepted.
             DataError: see `check_batch`; while iterating, when the data turn out damaged or of
                 wrong shape.
         """
@@ -81,14 +81,14 @@ class DataSource(ABC):
         return self._batches(int(batch_size), int(start))
 
     def fitting_batch_size(self, wanted: int | None, default: int = DEFAULT_BATCH) -> int:
-        """Return the model's own batch size, the one asked for, or the default.
+        """Return the model's own batch size, the requested one, or the default.
 
         Args:
-            wanted: the batch size asked for, from 1 on; None: any will do.
+            wanted: the requested batch size, at least 1; None: any will do.
             default: where neither the model nor the caller names one.
 
         Raises:
-            OptionError: the model is made for another batch size than the one asked for.
+            OptionError: the model is made for another batch size than the requested one.
         """
         agreed = agreed_batch_size(self.inputs, wanted)
         return default if agreed is None else agreed
@@ -136,7 +136,8 @@ class DataSource(ABC):
         return {name: array[rows] for name, array in self._take(order).items()}
 
     def first(self) -> Batch | None:
-        """Return the first sample as a batch of one, None where there is none; nothing is used up.
+        """Return the first sample as a batch of one, None where there is none; it can be read
+        again.
 
         Raises:
             DataError: the data cannot be read, or do not fit the model.
@@ -173,7 +174,7 @@ class ColumnSource(DataSource):
             kind: see `DataDescription`.
             source: see `DataDescription`.
             preprocessing: see `DataDescription`.
-            identity: plain JSON values that tell these data from others.
+            identity: plain JSON values that distinguish these data from others.
 
         Raises:
             DataError: a column does not fit its input, or lengths differ.
@@ -222,7 +223,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def hash_array(array: Array) -> str:
-    """Return the SHA-256 over an array's bytes in C order, read a block at a time."""
+    """Return the SHA-256 of an array's bytes in C order, read block by block."""
     digest = hashlib.sha256()
     step = max(1, _HASHED_BYTES // max(1, array[:1].nbytes))
     for first in range(0, len(array), step):

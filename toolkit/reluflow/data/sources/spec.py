@@ -1,4 +1,4 @@
-"""What a model wants to be fed, and what was fed: the two records of the data room."""
+"""What a model expects as input, and what it was given: the two records of the data room."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class DataDescription:
 
     Attributes:
         kind: "npy", "npz", "idx", "images", "array" (in memory), "iterator" or "random".
-        source: path or a few words; what a person needs to find the data again.
+        source: a path or a few words by which a person can find the data again.
         n_samples: number of samples, None while unknown (an iterator).
         inputs: input name -> "float32 [1, 28, 28]" of one sample.
-        preprocessing: what was done to the raw data, in the order done; empty when nothing.
+        preprocessing: what was done to the raw data, in order; empty when nothing was.
         fingerprint: SHA-256 over names, sizes and modification times of files, over the bytes
-            of arrays in memory or over the seed and shape of random data: it tells a resumed
-            run that the data are the same. An iterator's says nothing about its values.
+            of arrays in memory or over the seed and shape of random data: by it a resumed run knows
+            that the data are the same. That of an iterator says nothing about its values.
     """
 
     kind: str

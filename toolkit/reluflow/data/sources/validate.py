@@ -1,4 +1,4 @@
-"""The one place where data are held against what the model wants."""
+"""The one place where data are checked against what the model expects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_floating(dtype: np.dtype[Any]) -> bool:
 
 
 def check_names(names: Sequence[str], inputs: Sequence[InputSpec], what: str) -> None:
-    """Hold the names of arrays against those of the inputs.
+    """Check the names of arrays against those of the inputs.
 
     Args:
         names: what the data offer.
@@ -95,7 +95,7 @@ def check_lengths(lengths: Mapping[str, int], what: str) -> int:
 
 
 def check_kind(what: str, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
-    """Refuse arrays that can feed no model, whatever its inputs.
+    """Refuse arrays that cannot feed any model, whatever its inputs.
 
     Args:
         what: the data, in words that begin a sentence, e.g. "data for input 'x'".
@@ -123,15 +123,15 @@ def check_kind(what: str, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
 
 
 def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
-    """Hold one array with its batch axis against one input.
+    """Check one array with its batch axis against one input.
 
     Args:
-        spec: what the model wants.
+        spec: what the model expects.
         dtype: the array's element type.
         shape: the array's shape; the first axis may have any length.
 
     Raises:
-        DataError: rank, sizes or type differ; the sentence says how to mend it.
+        DataError: rank, sizes or type differ; the message says how to correct it.
     """
     check_kind(f"data for input '{spec.name}'", dtype, shape)
     if fits(spec.shape, shape) and dtype.newbyteorder("=") == spec.dtype.newbyteorder("="):
@@ -144,7 +144,7 @@ def check_array(spec: InputSpec, dtype: np.dtype[Any], shape: Sequence[int]) -> 
 
 
 def fits(wanted: tuple[Dim, ...] | None, shape: Sequence[int]) -> bool:
-    """Tell whether a shape fits, its first axis left out of account."""
+    """Tell whether a shape fits, ignoring its first axis."""
     if wanted is None:
         return True
     return len(wanted) == len(shape) and all(

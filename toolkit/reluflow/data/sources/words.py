@@ -1,4 +1,4 @@
-"""The words that error sentences of this room share."""
+"""Phrases that the error messages of this room share."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def sizes(shape: Iterable[object], most: int = 12) -> str:
 
 
 def near_names(path: Path) -> str:
-    """Return a half sentence with files of similar name beside a missing path, "" for none."""
+    """Return a clause that lists files of similar name next to a missing path, "" for none."""
     try:
         siblings = [entry.name for entry in path.parent.iterdir()]
     except OSError:

@@ -1,4 +1,4 @@
-"""What one step changed, site by site, whoever measured it: a bridge, or a meter over ONNX."""
+"""What one step changed, site by site, whether measured by a bridge or through ONNX."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class SiteDistance:
         changed: samples whose pattern differs.
         samples: n, the samples compared: inputs times the pixels or tokens of one, or the part of
             them that was kept.
-        units: number of units d; None where it was not noted.
+        units: number of units d; None where it was not recorded.
         nans: NaN pre-activations in the second state; NaN is inactive.
         nonfinite: NaN and infinite pre-activations, both states together; None where they are not
-            looked for: a bridge that measures during the training looks for NaN alone.
+            counted: a bridge that measures during training looks only for NaN.
         layer: name of the layer that feeds the site; "" where none does or it is not known.
 
     Example:
@@ -49,7 +49,7 @@ class SiteDistance:
 
     @property
     def standard_error(self) -> float:
-        """sqrt(D(1 - D)/n): what comparing n samples, taken as independent, leaves open."""
+        """sqrt(D(1 - D)/n), the standard error of D over n samples taken as independent."""
         return math.sqrt(self.distance * (1.0 - self.distance) / self.samples)
 
     @property
@@ -72,7 +72,7 @@ class SiteDistance:
 
 @dataclass(frozen=True, slots=True)
 class StepDistance:
-    """How far the patterns of a network moved for one change of its weights.
+    """How far one change of the weights moved the patterns of a network.
 
     Attributes:
         sites: one entry per site, in graph order or that of the calls; at least one.
@@ -109,7 +109,7 @@ class StepDistance:
 
     @property
     def nonfinite(self) -> int | None:
-        """NaN and infinite pre-activations over all sites; None where one did not look."""
+        """NaN and infinite pre-activations over all sites; None where one did not count them."""
         counts = [site.nonfinite for site in self.sites]
         return None if None in counts else sum(count or 0 for count in counts)
 

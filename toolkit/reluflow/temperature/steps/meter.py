@@ -49,7 +49,7 @@ class StepMeter:
 
     One session of the exported graph is opened, with its pre-activations as outputs and its
     weights as inputs; every measurement is a run of it. Arrays go in and out without a
-    copy. Any framework serves that can export once and hand over its weights as arrays.
+    copy. Any framework will do that can export once and provide its weights as arrays.
 
     Patterns are compared bit by bit (pre-activation > threshold). Batch normalisation in an
     exported graph uses running statistics; a framework in training uses those of the batch.
@@ -95,7 +95,7 @@ class StepMeter:
         Raises:
             ModelError: the model is bad, has no switch site or no weights, or its batch
                 normalisation cannot use the statistics wanted.
-            OptionError: names holds something that is no weight.
+            OptionError: names contains something that is not a weight.
         """
         from reluflow.sessions import open_session  # onnxruntime, which a bridge never needs
 
@@ -213,7 +213,7 @@ class StepMeter:
         return found
 
     def _check(self, weights: Weights) -> dict[str, np.ndarray]:
-        """Return the arrays to feed, refused where one does not fit the graph."""
+        """Return the arrays to feed; refuse one that does not fit the graph."""
         feeds = {}
         for wanted in self.weights:
             if wanted.name not in weights:
@@ -284,7 +284,7 @@ class StepMeter:
 
 
 def _nonfinite(array: np.ndarray) -> int:
-    """Count NaN and infinite values; a finite sum spares the count."""
+    """Count NaN and infinite values; where the sum is finite there are none."""
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(array.sum()):
             return 0
