@@ -216,8 +216,7 @@ class Pipeline:
         return [site.counts for site in self.sites] + [self.global_counts]
 
     def _share_memory(self) -> None:
-        """Let the largest tables spill until all together are within the limit, or their fair
-        share."""
+        """Let the largest tables spill until the total, or the fair share, is within the limit."""
         tables, limit = self._tables(), self.options.memory_limit_bytes
         while sum(table.nbytes for table in tables) > limit:
             largest = max(tables, key=lambda table: table.nbytes)

@@ -136,8 +136,7 @@ class DataSource(ABC):
         return {name: array[rows] for name, array in self._take(order).items()}
 
     def first(self) -> Batch | None:
-        """Return the first sample as a batch of one, None where there is none; it can be read
-        again.
+        """Return the first sample as a batch of one, None where there is none; nothing is consumed.
 
         Raises:
             DataError: the data cannot be read, or do not fit the model.
