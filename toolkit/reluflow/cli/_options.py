@@ -13,51 +13,84 @@ from reluflow.errors import OptionError
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", "-d", help="Inputs: .npy, .npz, idx(.gz) or a folder of images."),
+    typer.Option(
+        "--data", "-d", help="Inputs: a .npy, .npz or idx file (also .gz), or a folder of images."
+    ),
 ]
 Random = Annotated[
     int | None,
-    typer.Option("--random", help="Use this many random normal inputs instead of --data."),
+    typer.Option(
+        "--random", help="Draw this many random inputs, standard normal, instead of --data."
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Seed of the random inputs; 0 by default.")
 ]
 Dims = Annotated[
     list[str] | None,
-    typer.Option("--dim", help="Size of a free dimension for --random, as NAME=SIZE."),
+    typer.Option(
+        "--dim", help="Size of a free dimension for --random, as NAME=SIZE; may be repeated."
+    ),
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", help="Use only this many inputs, from the first on.")
+    int | None,
+    typer.Option("--limit", help="Use only the first inputs, at most this many; all by default."),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", "-b", help="Inputs per run; chosen to fit by default.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        "-b",
+        help="Inputs per run; by default the number the model is made for, or up to 64.",
+    ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", "-t", help="Number of threads; all processors by default."),
+    typer.Option("--threads", "-t", help="Number of threads; one per processor by default."),
 ]
 Smooth = Annotated[
-    bool, typer.Option("--smooth", help="Also count Gelu, Silu, Elu, ... as switches at 0.")
+    bool,
+    typer.Option(
+        "--smooth", help="Also count smooth activations (Gelu, Silu, Elu, ...) as switches at 0."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Size = Annotated[
     str | None,
     typer.Option(
-        "--size", help="Resize images to HEIGHTxWIDTH pixels, or to a square of one side."
+        "--size",
+        help="Resize images to HEIGHTxWIDTH pixels, or to a square of this side; by default to "
+        "what the model takes.",
     ),
 ]
 Mean = Annotated[
-    str | None, typer.Option("--mean", help="Mean to subtract per channel, e.g. 0.5,0.5,0.5.")
+    str | None,
+    typer.Option(
+        "--mean",
+        help="Mean to subtract per channel, on a scale of 0 to 1, such as 0.5,0.5,0.5; 0 by "
+        "default.",
+    ),
 ]
 Std = Annotated[
-    str | None, typer.Option("--std", help="Standard deviation to divide by per channel.")
+    str | None,
+    typer.Option(
+        "--std",
+        help="Standard deviation to divide by per channel, on the same scale; 1 by default.",
+    ),
 ]
 Channels = Annotated[
-    str | None, typer.Option("--channels", help="Channel order of images: rgb, bgr or gray.")
+    str | None,
+    typer.Option(
+        "--channels",
+        help="Channel order of images: rgb, bgr or gray; by default what the model takes.",
+    ),
 ]
 Layout = Annotated[
     str | None,
-    typer.Option("--layout", help="Layout of images, nchw or nhwc, where the model does not tell."),
+    typer.Option(
+        "--layout",
+        help="Layout of images, nchw or nhwc; by default what the shape of the input tells.",
+    ),
 ]
 
 

@@ -19,11 +19,13 @@ from reluflow.report import print_table, to_json
 def analyze(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     data: _options.Data = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the report; none by default.")
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on where an interrupted run with the same --out stopped."
+            "--resume", help="Continue where an interrupted run with the same --out stopped."
         ),
     ] = False,
     random: _options.Random = None,
@@ -33,7 +35,9 @@ def analyze(
     labels: Annotated[
         Path | None,
         typer.Option(
-            "--labels", help="File of classes, one per input; by default 'label' in --data."
+            "--labels",
+            help="File of classes, one whole number per input; by default the array label or "
+            "labels of an .npz of inputs.",
         ),
     ] = None,
     batch_size: _options.BatchSize = None,
@@ -51,7 +55,8 @@ def analyze(
         ),
     ] = "random-words-128",
     memory: Annotated[
-        int, typer.Option("--memory", help="MiB of memory for the counts, before they go to disk.")
+        int,
+        typer.Option("--memory", help="Memory for the counts in MiB; beyond it they go to disk."),
     ] = 1024,
     top: Annotated[
         int, typer.Option("--top", help="Number of most frequent patterns to keep per site.")

@@ -19,10 +19,12 @@ from reluflow.report import print_table, to_json
 
 def compare(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="ONNX files of two checkpoints or more, in order.")
+        list[Path], typer.Argument(help="ONNX files of two or more checkpoints, in order.")
     ],
     data: _options.Data = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the report; none by default.")
+    ] = None,
     random: _options.Random = None,
     seed: _options.Seed = None,
     dim: _options.Dims = None,
@@ -37,7 +39,7 @@ def compare(
     layout: _options.Layout = None,
     as_json: _options.Json = False,
 ) -> int:
-    """What changed between two checkpoints of one network, or along many of them."""
+    """Measure what changed between two checkpoints of one network, or along many of them."""
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     options = AnalysisOptions(batch_size=batch_size, threads=threads, smooth=smooth)

@@ -17,7 +17,7 @@ def demo(
     models: Annotated[
         Path | None,
         typer.Option(
-            "--models", help="Folder with the model and the images, if not the shipped ones."
+            "--models", help="Folder with the model and the images; the shipped ones by default."
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(

@@ -19,7 +19,7 @@ def inspect(
     smooth: _options.Smooth = False,
     as_json: _options.Json = False,
 ) -> int:
-    """List every switch of a model: where a value is compared with a threshold."""
+    """List the switches of a model, the places where a value is compared with a threshold."""
     found = run(model, smooth=smooth)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2, allow_nan=False))

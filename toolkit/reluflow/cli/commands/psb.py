@@ -35,13 +35,14 @@ Bits = Annotated[
 Sampler = Annotated[
     str,
     typer.Option(
-        "--sampler", help="How numbers of ones are drawn: systematic, binomial or nearest."
+        "--sampler", help="How the numbers of ones are drawn: systematic, binomial or nearest."
     ),
 ]
 Draws = Annotated[
     str,
     typer.Option(
-        "--draws", help="run: one draw per weight and run; product: one per multiplication."
+        "--draws",
+        help="How often is drawn: once per weight and run (run), or per multiplication (product).",
     ),
 ]
 Prune = Annotated[
@@ -50,7 +51,9 @@ Prune = Annotated[
 Scope = Annotated[
     str | None,
     typer.Option(
-        "--prune-scope", help="What --prune is a share of: each tensor, or all weights (global)."
+        "--prune-scope",
+        help="What --prune is a share of: each tensor (tensor, by default) or all weights "
+        "(global).",
     ),
 ]
 _DEFAULT = PsbOptions()
@@ -68,13 +71,14 @@ def convert(
     small: Annotated[
         str,
         typer.Option(
-            "--small", help="What weights too small to store become: zero, smallest or random."
+            "--small", help="What becomes of weights too small to store: zero, smallest or random."
         ),
     ] = _DEFAULT.small_weights,
     x_bits: Annotated[
         str,
         typer.Option(
-            "--x-bits", help="Bits of an activation, 2 to 16, or auto: 12 or 16, by --calibrate."
+            "--x-bits",
+            help="Bits per activation, 2 to 16, or auto: 12 or 16, as --calibrate shows.",
         ),
     ] = str(_DEFAULT.x_bits),
     exclude: Annotated[
@@ -85,7 +89,10 @@ def convert(
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option("--calibrate", help="Data that choose the scales of the activations."),
+        typer.Option(
+            "--calibrate",
+            help="Data that fix the scales of the activations; by default each run finds its own.",
+        ),
     ] = None,
     fuse: Annotated[
         bool,
@@ -98,7 +105,7 @@ def convert(
         bool,
         typer.Option(
             "--input-defaults/--no-input-defaults",
-            help="Give samples and seed the default 0; without, each run has to give both.",
+            help="Give the inputs samples and seed the default 0; else each run has to set both.",
         ),
     ] = True,
     limit: _options.Limit = None,
@@ -168,70 +175,97 @@ def evaluate_model(
     model: Annotated[Path, typer.Argument(help="Converted model, or a float one to convert.")],
     data: _options.Data = None,
     samples: Annotated[
-        str, typer.Option("--samples", help="Numbers of samples n to try, with commas between.")
+        str,
+        typer.Option("--samples", help="Numbers of samples n to measure at, with commas between."),
     ] = "1,2,4,8,16,32,64",
     labels: Annotated[
         Path | None,
         typer.Option(
             "--labels",
-            help="File of right answers: .npz, .npy or idx; --data itself where .npz.",
+            help="File of right answers, .npz, .npy or idx; by default --data itself if an .npz.",
         ),
     ] = None,
     label_name: Annotated[
         str | None,
-        typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
+        typer.Option(
+            "--label-name", help="Name of the array of right answers in an .npz; label by default."
+        ),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", help="Name of the output to measure; by default what fits."),
+        typer.Option(
+            "--output",
+            help="Name of the output to measure; by default the first that fits the answers.",
+        ),
     ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
             "--metric",
-            help="accuracy, iou, r2, rmse, mae, correlation, MODULE:FUNCTION; default: what fits.",
+            help="Metric: accuracy, iou, r2, rmse, mae, correlation, or a function as "
+            "MODULE:FUNCTION or FILE.py:FUNCTION; by default what fits the output.",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="A yes is above this; by default 0.5, or 0 for logits."),
+        typer.Option(
+            "--threshold",
+            help="Values above this say yes; by default 0.5 for probabilities, 0 for logits.",
+        ),
     ] = None,
     float_model: Annotated[
-        Path | None, typer.Option("--float", help="The float model that it was converted from.")
+        Path | None,
+        typer.Option(
+            "--float", help="Float model that the converted one was made from; none by default."
+        ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Also measure ONNX Runtime's static int8.")
+        bool,
+        typer.Option("--int8", help="Also measure the float model in ONNX Runtime's static int8."),
     ] = False,
     sensitivity: Annotated[
         int | None,
-        typer.Option("--sensitivity", help="Also convert each layer alone, at this many samples."),
+        typer.Option(
+            "--sensitivity",
+            help="Also measure each layer converted alone, at this many samples; not by default.",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="Number of seeds for the error bars.")] = 5,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Number of seeds that the error bars are made of.")
+    ] = 5,
     p_bits: Annotated[
         int | None,
-        typer.Option("--p-bits", help="Bits of each weight's probability; for a float model only."),
+        typer.Option(
+            "--p-bits",
+            help="Bits of each weight's probability, for a float model only; 4 by default.",
+        ),
     ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
             "--sampler",
-            help="systematic, binomial or nearest; by default the model's, and below 4 samples "
-            "nearest, which is closer to the float model than any draw.",
+            help="How the numbers of ones are drawn: systematic, binomial or nearest; by default "
+            "as the model was converted, but nearest below 4 samples, which is closer to the "
+            "float model than any draw.",
         ),
     ] = None,
     prune: Annotated[
         float | None,
-        typer.Option("--prune", help="Share of the weights to set to 0; for a float model only."),
+        typer.Option(
+            "--prune",
+            help="Share of the weights to set to 0, for a float model only; 0 by default.",
+        ),
     ] = None,
     limit: _options.Limit = None,
     batch_size: _options.BatchSize = None,
     threads: _options.Threads = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for page, plot and JSON.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for page, plot and JSON; none by default."),
     ] = None,
     as_json: _options.Json = False,
 ) -> int:
-    """Measure a converted model against the number of samples, beside float and int8."""
+    """Measure a converted model at several numbers of samples, beside float and int8."""
     if data is None:
         raise OptionError("give the inputs with --data PATH.")
     options = EvaluationOptions(

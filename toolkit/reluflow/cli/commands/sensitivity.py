@@ -24,36 +24,56 @@ def sensitivity(
     data: _options.Data = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="File of right answers; --data itself where it is .npz."),
+        typer.Option(
+            "--labels", help="File of right answers; by default --data itself if an .npz."
+        ),
     ] = None,
     label_name: Annotated[
         str | None,
-        typer.Option("--label-name", help="Name of the array of an .npz; by default: label."),
+        typer.Option(
+            "--label-name", help="Name of the array of right answers in an .npz; label by default."
+        ),
     ] = None,
     loss: Annotated[
-        str, typer.Option("--loss", help="cross-entropy, binary-cross-entropy or mse.")
+        str, typer.Option("--loss", help="Loss: cross-entropy, binary-cross-entropy or mse.")
     ] = LOSSES[0],
-    optimizer: Annotated[str, typer.Option("--optimizer", help="sgd or adamw.")] = OPTIMIZERS[0],
-    momentum: Annotated[float, typer.Option("--momentum", help="Momentum of sgd.")] = 0.0,
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", help="Optimiser: sgd or adamw.")
+    ] = OPTIMIZERS[0],
+    momentum: Annotated[
+        float, typer.Option("--momentum", help="Momentum of sgd, from 0 to below 1.")
+    ] = 0.0,
     rates: Annotated[
         str,
-        typer.Option("--rates", help="Learning rates FIRST:LAST:COUNT, evenly spaced in ln rate."),
+        typer.Option(
+            "--rates", help="Learning rates as FIRST:LAST:COUNT, evenly spaced in their logarithm."
+        ),
     ] = "1e-4:1e2:50",
-    batches: Annotated[int, typer.Option("--batches", help="Number of batches to average.")] = 1,
+    batches: Annotated[
+        int, typer.Option("--batches", help="Number of batches to average over.")
+    ] = 1,
     frozen_norm: Annotated[
-        bool, typer.Option("--frozen-norm", help="Batch normalisation keeps its statistics.")
+        bool,
+        typer.Option(
+            "--frozen-norm",
+            help="Keep the statistics of batch normalisation instead of those of each batch.",
+        ),
     ] = False,
     smooth: _options.Smooth = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", "-b", help="Inputs per batch; 128 by default.")
     ] = None,
-    threads: _options.Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", "-t", help="Number of threads; as torch chooses by default."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for picture and JSON.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for picture and JSON; none by default."),
     ] = None,
     as_json: _options.Json = False,
 ) -> int:
-    """Share of patterns that one training step changes, by learning rate, and a suggested rate."""
+    """Measure the share of patterns that one training step changes, and suggest a learning rate."""
     if data is None:
         raise OptionError("give the inputs with --data PATH.")
     with progress_bar() as progress:
