@@ -1,1 +1,1 @@
-"""The file: protobuf, external data, checks, and `Model` around them."""
+"""The model file: protobuf, external data, checks, and the class `Model` around them."""

@@ -1,4 +1,4 @@
-"""Everything that must hold before a model is used; each failure is one sentence."""
+"""The conditions that must hold before a model is used; each failure is one sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reluflow.graph.proto.text import first_broken_name
 from reluflow.graph.proto.versions import OLDEST_IR
 
 _LONGEST_CLAUSE = 400
-"""Characters of the checker's words in a sentence: it may quote names of any length."""
+"""Characters of the checker's message in a sentence: it may quote names of any length."""
 
 
 def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple[str, ...]:
@@ -34,12 +34,12 @@ def check_model(proto: ModelProto, folders: Sequence[Path], label: str) -> tuple
 
     Args:
         proto: the model.
-        folders: folder of its external data; then those that links may lead into as well,
-            such as the one that the model file itself is linked from.
-        label: how to call the model in a sentence.
+        folders: folder of its external data, then others that links may lead into, such as the one
+            that the model file itself is linked from.
+        label: what to call the model in a sentence.
 
     Returns:
-        Sentences on what was mended; empty as a rule.
+        Sentences on what was corrected; usually empty.
 
     Raises:
         ModelError: the model cannot be used; the sentence says why.
@@ -139,7 +139,7 @@ def _given_names(graph: GraphProto) -> set[str]:
 
 
 def _order_nodes(graph: GraphProto, label: str) -> tuple[str, ...]:
-    """Sort the main graph's nodes if need be; name a cycle."""
+    """Sort the main graph's nodes if necessary; name a cycle."""
     given = _given_names(graph)
     produced = {name for node in graph.node for name in node.output if name}
     _refuse_undefined(graph.node, given | produced, label)
@@ -157,7 +157,7 @@ def _order_nodes(graph: GraphProto, label: str) -> tuple[str, ...]:
 
 
 def _sorted(graph: GraphProto, given: set[str], label: str) -> list[NodeProto]:
-    """Sort nodes topologically, the given order kept where it may be (Kahn's algorithm)."""
+    """Sort nodes topologically, keeping the given order where possible (Kahn's algorithm)."""
     missing = [set(reads(node)) - given for node in graph.node]
     readers: dict[str, list[int]] = {}
     for position, names in enumerate(missing):
@@ -222,17 +222,17 @@ def _run_checker(proto: ModelProto, base_dir: Path | None, label: str) -> None:
     for value in [*skeleton.graph.input, *skeleton.graph.output]:
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and not tensor.HasField("shape"):
-            tensor.shape.SetInParent()  # the checker wants a shape; runtimes do without
+            tensor.shape.SetInParent()  # the checker requires a shape; runtimes do not
     try:
         onnx.checker.check_model(skeleton)
-    except Exception as error:  # the checker raises several types, by version
+    except Exception as error:  # the checker raises several types, depending on its version
         raise ModelError(
             f"{label} is not valid ONNX: {_essence(str(error))}; export the model again."
         ) from error
 
 
 def _essence(message: str) -> str:
-    """Make one clause of the checker's lines."""
+    """Join the lines of the checker into one clause."""
     head, _, context = message.partition("==> Context:")
     clause = " ".join(head.split()).rstrip(". ")
     found = re.search(r"Name:\s*(\S*)\s*OpType:\s*(\S+)", context)

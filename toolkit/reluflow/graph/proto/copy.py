@@ -10,7 +10,7 @@ from reluflow.graph.proto.skeleton import make_skeleton
 
 
 def copy_proto(model: Model, inline: bool, keep_domain: str | None = None) -> ModelProto:
-    """Copy the model; inlining sees no weights, so it works at any size.
+    """Copy the model; inlining works without weights, so any size is possible.
 
     Args:
         model: the model, not changed.

@@ -1,4 +1,4 @@
-"""Tensors and where their data lie: inside the file or in files next to it."""
+"""Tensors and the location of their data: inside the file or in files next to it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _subgraphs(nodes: Iterable[NodeProto]) -> Iterator[GraphProto]:
 
 
 def graphs_of(attribute: AttributeProto) -> list[GraphProto]:
-    """Return the graphs that an attribute holds: none, one or several."""
+    """Return the graphs in an attribute: none, one or several."""
     if attribute.type == AttributeProto.GRAPH:
         return [attribute.g]
     if attribute.type == AttributeProto.GRAPHS:
@@ -92,14 +92,14 @@ def walk_tensors(proto: ModelProto) -> Iterator[TensorProto]:
 
 
 def elements(tensor: TensorProto) -> int:
-    """Return the number of elements that a tensor's dimensions promise."""
+    """Return the number of elements that a tensor's dimensions imply."""
     return math.prod(tensor.dims)
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Tell whether numbers of a type are floating point that can be calculated with.
 
-    bfloat16, which numpy knows from outside, is one; the 8-bit formats only store.
+    bfloat16, which an extension adds to numpy, is one; the 8-bit formats are for storage only.
     """
     return (dtype.kind == "f" and dtype.itemsize > 1) or dtype == BFLOAT16
 
@@ -124,12 +124,12 @@ def byte_size(tensor: TensorProto) -> int | None:
 
 
 def is_external(tensor: TensorProto) -> bool:
-    """Tell whether a tensor's data lie in another file."""
+    """Tell whether a tensor's data are in another file."""
     return tensor.data_location == TensorProto.EXTERNAL
 
 
 def external_part(tensor: TensorProto) -> ExternalPart:
-    """Read where a tensor's data lie.
+    """Read where a tensor's data are stored.
 
     Raises:
         ModelError: the entry is incomplete, or points outside the model's folder.
@@ -220,7 +220,7 @@ def check_external(tensor: TensorProto, folders: Sequence[Path]) -> None:
 
 
 def read_tensor(tensor: TensorProto, base_dir: Path | None) -> np.ndarray:
-    """Return a tensor's values, from its external file if need be.
+    """Return a tensor's values, from its external file if necessary.
 
     Raises:
         ModelError: its values do not fit its type and size.
@@ -236,7 +236,7 @@ def read_tensor(tensor: TensorProto, base_dir: Path | None) -> np.ndarray:
 
 
 def with_data(tensor: TensorProto, base_dir: Path | None) -> TensorProto:
-    """Return a copy of an external tensor that holds its data itself."""
+    """Return a copy of an external tensor that contains its data."""
     part = external_part(tensor)
     copy = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     with open((base_dir or Path()) / part.location, "rb") as file:

@@ -1,4 +1,4 @@
-"""Models of frameworks: what holds an ONNX model is taken, the rest told how to make one."""
+"""Models of frameworks: what contains an ONNX model is accepted, others get advice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def model_proto_of(source: Any) -> Any:
 
 
 def refusal(source: object) -> str:
-    """Return the sentence on a source that is no model: what it is, and what to give."""
+    """Return the sentence on a source that is not a model: what it is, and what to give."""
     for module, name, words, advice in _EXPORTS:
         for kind in type(source).__mro__:
             if kind.__name__ == name and kind.__module__.startswith(module):

@@ -15,10 +15,10 @@ def domain_of(name: str) -> str:
 
 
 def inline_functions(proto: ModelProto) -> ModelProto:
-    """Inline local functions; those that need another opset than the model's stay calls.
+    """Inline local functions; those that need another opset than the model's remain calls.
 
-    ONNX's inliner compares opset imports alone. Here a function whose operators mean the same
-    in both versions, or that imports a domain it does not use, counts as of the model's opset.
+    ONNX's inliner only compares opset imports. Here a function whose operators mean the same in
+    both versions, or that imports a domain it does not use, is treated as having the model's opset.
 
     Args:
         proto: the model; the opset imports of its functions are changed in place.
@@ -34,7 +34,7 @@ def inline_functions(proto: ModelProto) -> ModelProto:
 
 
 def _spell_out_defaults(proto: ModelProto) -> None:
-    """Give calls the defaults of attributes they leave out: ONNX's inliner forgets them."""
+    """Give calls the defaults of attributes that they leave out: ONNX's inliner loses them."""
     defaults = {
         (domain_of(f.domain), f.name, getattr(f, "overload", "")): f.attribute_proto
         for f in proto.functions

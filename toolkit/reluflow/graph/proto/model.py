@@ -1,4 +1,4 @@
-"""`Model`: an ONNX model behind a face that shows no protobuf; `load` and `save`."""
+"""`Model`: an ONNX model behind an interface without protobuf; `load` and `save`."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from reluflow.graph.proto.save import PROTOBUF_LIMIT, memory_bytes, save_model
 from reluflow.graph.proto.skeleton import make_skeleton
 
 _LOOKED_AT = 4096
-"""Bytes of a file looked at to call it text: a page, enough to tell and at once read."""
+"""Bytes of a file that are examined to recognise text: one page, enough and quick to read."""
 _TEXT = frozenset(b"\t\r\n") | frozenset(range(ord(" "), ord("~") + 1))
 """Printable ASCII."""
 
 
 class Model:
-    """A checked ONNX model. Rewrites return a new one; none changes the one it was given.
+    """A checked ONNX model. Rewrites return a new one; none changes the model it was given.
 
     External data stay in their files: a model of any size takes little memory. `load` makes it.
 
     Args:
         proto: the protobuf, which the model keeps.
-        path: of the file it was read from; None: from none.
-        base_dir: folder that external data lie in.
-        data: the file's bytes, for its size and its SHA-256; None: they are made from `proto`.
-        notes: sentences on what loading had to mend.
+        path: of the file it was read from; None: not from a file.
+        base_dir: folder of the external data.
+        data: the file's bytes, for its size and its SHA-256; None: they are generated from `proto`.
+        notes: sentences on what loading had to correct.
 
     Example:
         >>> model = load('models/fashion_resnet8.onnx')
@@ -65,7 +65,7 @@ class Model:
         self._digest = hashlib.sha256(data).hexdigest() if data is not None else None
         self._file_bytes = len(data) if data is not None else None
         self._notes = notes
-        self._located: tuple[Any, ...] | None = None  # sites and their places, found on demand
+        self._located: tuple[Any, ...] | None = None  # sites and their locations, found on demand
 
     def __repr__(self) -> str:
         return f"Model({str(self.path or '<memory>')!r}, {self.n_nodes} nodes)"
@@ -77,17 +77,17 @@ class Model:
 
     @property
     def base_dir(self) -> Path | None:
-        """The folder that external data lie in, None where it has none and no file."""
+        """The folder of the external data, None where there are none and no file."""
         return self._base_dir
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what loading had to mend, such as nodes out of order."""
+        """Sentences on what loading had to correct, such as nodes out of order."""
         return self._notes
 
     @cached_property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """What must be fed: graph inputs that no initializer gives a value.
+        """What must be fed: graph inputs to which no initializer gives a value.
 
         Strings and inputs that are not tensors have dtype `object`.
         """
@@ -123,7 +123,7 @@ class Model:
     def sha256(self) -> str:
         """SHA-256 of the ONNX file's bytes, external data not included.
 
-        Of a model in memory that is too large for one file: of its structure and its weights.
+        For a model in memory that is too large for one file: of its structure and its weights.
         """
         return self._digest or _digest(self)
 
@@ -172,10 +172,10 @@ class Model:
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model; the file appears whole or not at all.
+        """Write the model; the file appears completely or not at all.
 
-        External data files are copied next to it when it goes to another folder. A model
-        beyond 2 GB gets its weights put into `<name>.data`.
+        External data files are copied next to it when it goes to another folder. The weights of a
+        model beyond 2 GB are put into `<name>.data`.
 
         Args:
             path: file to write; an existing one is replaced.
@@ -190,9 +190,9 @@ def load(source: Any) -> Model:
     """Read and check an ONNX model.
 
     Args:
-        source: a path, the bytes of a file, an `onnx.ModelProto` (copied), what holds one as
+        source: a path, the bytes of a file, an `onnx.ModelProto` (copied), an object with one as
             its `model_proto` (torch's `ONNXProgram`), or a `Model`, returned as it is. External
-            data of bytes and protobufs are looked for in the current folder.
+            data of bytes and protobufs are looked up in the current folder.
 
     Returns:
         The model; external data stay in their files.

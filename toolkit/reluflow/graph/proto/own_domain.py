@@ -1,12 +1,12 @@
-"""Names of our own operators; this file needs nothing, so that every other may use it."""
+"""Names of our own operators; this file imports nothing, so that every other may use it."""
 
 from enum import IntEnum
 
 OWN_DOMAIN = "ai.reluflow"
-"""Domain of our operators; the functions that come with them stay calls."""
+"""Domain of our operators; the functions that come with them remain calls."""
 PSB_CONV, PSB_MATMUL, PATTERN_HASH = "PsbConv", "PsbMatMul", "PatternHash"
 PSB_PARTS = "PsbParts"
-"""The function that the bodies of both PSB operators call; no operator of its own."""
+"""The function that the bodies of both PSB operators call; it is not an operator itself."""
 
 
 class PsbPlace(IntEnum):
@@ -23,6 +23,6 @@ class PsbPlace(IntEnum):
 ADDEND_PLACE = {PSB_CONV: 7, PSB_MATMUL: 6}
 """Number of the input Z; a convolution has `region` before it."""
 USUAL_P_BITS, USUAL_X_BITS = 8, 12
-"""What a node that leaves `p_bits` or `x_bits` out means; part of the stored format."""
+"""The values for a node that leaves `p_bits` or `x_bits` out; part of the stored format."""
 FROM_THE_RUN = -1000
-"""The value of `x_exponent` that says: not calibrated, taken from each run."""
+"""The value of `x_exponent` that means: not calibrated, taken from each run."""

@@ -38,7 +38,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a graph tells of a tensor: its element type, and the constant where it is one."""
+    """What a graph says about a tensor: its element type, and its value where it is constant."""
 
     elem_type: int
     constant: TensorProto | None = None
@@ -47,18 +47,18 @@ class _Known:
 def check_psb_nodes(proto: ModelProto, label: str = "the model") -> None:
     """Refuse nodes of domain `ai.reluflow` that the operators would not accept.
 
-    Looked at are attributes (name, type, range, length, and what they say together), numbers
-    of inputs and outputs, inputs left out, types of inputs as far as the graph tells them, and
-    shapes of constants: bit planes, exponents, bias, `samples` and `seed`. The weights' own
-    bits are not read.
+    The check covers attributes (name, type, range, length, and consistency), numbers of inputs and
+    outputs, inputs left out, types of inputs as far as the graph gives them, and shapes of
+    constants: bit planes, exponents, bias, `samples` and `seed`. The bits of the weights are not
+    read.
 
     Args:
         proto: the model, its subgraphs and local functions included.
-        label: how to call the model in a sentence.
+        label: what to call the model in a sentence.
 
     Raises:
-        ModelError: a node is not accepted; the sentence names node, attribute or input, value
-            and what is wanted.
+        ModelError: a node is not accepted; the sentence names node, attribute or input, its value
+            and what is expected.
 
     Reference: docs/psb-ops.md, inputs and attributes.
     """
@@ -90,7 +90,7 @@ def _fault_among(
     local: set[tuple[str, str]],
     in_function: bool,
 ) -> str:
-    """Return what is wrong with the first faulty node, a clause; "" where none is."""
+    """Return what is wrong with the first faulty node, a clause; "" if none is."""
     for node in nodes:
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
             for entry in node.attribute:
@@ -163,7 +163,7 @@ def _constants_fault(node: NodeProto, known: dict[str, _Known]) -> str:
     """Return which constant input does not fit the weights' shape."""
     given = {entry.name: entry for entry in node.attribute if not entry.ref_attr_name}
     if "weight_shape" not in given:
-        return ""  # a function's node that takes it from the function
+        return ""  # a node of a function that takes it from the function
     shape = list(given["weight_shape"].ints)
     count = int(np.prod(shape, dtype=np.int64))
     p_bits = given["p_bits"].i if "p_bits" in given else USUAL_P_BITS
@@ -206,10 +206,10 @@ def _scalars_fault(constants: dict[str, TensorProto | None]) -> str:
 
 
 def _number(tensor: TensorProto) -> int | None:
-    """Return the one number of a constant, None where it lies in another file."""
+    """Return the one number of a constant, None where it is in another file."""
     if is_external(tensor):
         return None
     try:
         return int(numpy_helper.to_array(tensor).reshape(-1)[0])
     except (ValueError, IndexError, TypeError):
-        return None  # the checker of tensors says what is wrong with its data
+        return None  # the checker of tensors reports what is wrong with its data

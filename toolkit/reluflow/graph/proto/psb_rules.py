@@ -1,4 +1,4 @@
-"""What attributes the operators of our own domain accept: one table per kind of operator."""
+"""The attributes that the operators of our own domain accept: one table per operator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one attribute accepts.
+    """The values that one attribute accepts.
 
     Attributes:
         kind: "INT", "INTS", "FLOAT" or "STRING".
@@ -105,7 +105,7 @@ RULES: dict[str, dict[str, Rule]] = {
 
 
 def attribute_fault(node: NodeProto, in_function: bool) -> str:
-    """Return what is wrong with a node's attributes, a clause; "" where nothing is.
+    """Return what is wrong with a node's attributes, a clause; "" if nothing is.
 
     Args:
         node: of an operator among `RULES`.
@@ -141,7 +141,7 @@ def attribute_fault(node: NodeProto, in_function: bool) -> str:
 
 
 def _value(entry: AttributeProto) -> Any:
-    """Return an attribute's value, text decoded; None where it is no UTF-8."""
+    """Return an attribute's value, text decoded; None where it is not UTF-8."""
     value = helper.get_attribute_value(entry)
     try:
         return value.decode("utf-8") if isinstance(value, bytes) else value
@@ -158,7 +158,7 @@ def _shown(value: Any) -> str:
 
 
 def _together(values: dict[str, Any]) -> str:
-    """Return what is wrong between attributes that each alone is accepted."""
+    """Return what is wrong with a combination of attributes that are each accepted alone."""
     shape = values.get("weight_shape")
     for name, each in (("strides", 1), ("dilations", 1), ("pads", 2)):
         given = values.get(name)

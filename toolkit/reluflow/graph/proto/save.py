@@ -1,4 +1,4 @@
-"""Writing a model so that it works where it is put, external data included."""
+"""Writing a model so that it works wherever it is put, external data included."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from reluflow.graph.proto.external import (
 _PIECE = 2**22
 """Bytes copied at a time from one file of weights to another: bounds memory."""
 _ALIGNMENT = 64
-"""Bytes that a tensor's place in its file is a multiple of."""
+"""A tensor's offset in its file is a multiple of this many bytes."""
 _TYPED_BYTES = 8
 """The most that one number takes in a typed field of a tensor, such as float_data."""
 PROTOBUF_LIMIT = 2**31 - 2**20
@@ -37,7 +37,7 @@ PROTOBUF_LIMIT = 2**31 - 2**20
 def save_model(
     proto: ModelProto, base_dir: Path | None, path: Path, limit: int = PROTOBUF_LIMIT
 ) -> None:
-    """Write a model and what it needs beside it.
+    """Write a model and the files that it needs.
 
     Args:
         proto: the model, not changed.
@@ -68,7 +68,7 @@ def save_model(
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give an open file that becomes `path` when all went well."""
+    """Yield an open file that becomes `path` if everything succeeds."""
     what = what_stands_there(path)
     if what == "a folder":
         raise OutputError(f"cannot write {str(path)!r}: it is a folder; give the path of a file.")
@@ -103,7 +103,7 @@ def _place_external(proto: ModelProto, base: Path, path: Path) -> ModelProto:
 
 
 def _place(source: Path, path: Path, location: str) -> str:
-    """Copy one data file next to `path`; return the location it got.
+    """Copy one data file next to `path`; return its location.
 
     A hard link would be cheaper, but ONNX refuses data files that have several names.
     """
@@ -122,7 +122,7 @@ def _place(source: Path, path: Path, location: str) -> str:
 
 
 def _copy_with_holes(original: IO[bytes], file: IO[bytes]) -> None:
-    """Copy a file; what takes no room on disk in the original takes none in the copy."""
+    """Copy a file; holes in the original remain holes in the copy."""
     size = os.fstat(original.fileno()).st_size
     at = 0
     while at < size:
@@ -137,7 +137,7 @@ def _copy_with_holes(original: IO[bytes], file: IO[bytes]) -> None:
 
 
 def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
-    """Return where data start and end from a position on; (size, size) behind the last."""
+    """Return where the next data after a position start and end; (size, size) after the last."""
     if not hasattr(os, "SEEK_DATA"):
         return at, size
     try:
@@ -148,7 +148,7 @@ def _next_data(descriptor: int, at: int, size: int) -> tuple[int, int]:
 
 
 def _candidates(path: Path, location: str) -> Iterator[str]:
-    """Yield the location itself, then names that a file already there cannot have."""
+    """Yield the location itself, then alternatives in case a file of that name exists."""
     yield location
     number = 0
     while True:
@@ -158,7 +158,7 @@ def _candidates(path: Path, location: str) -> Iterator[str]:
 
 
 def memory_bytes(proto: ModelProto) -> int:
-    """Return about how many bytes the tensors inside a protobuf take, external ones not."""
+    """Return about how many bytes the tensors in a protobuf take, without external ones."""
     return sum(
         len(tensor.raw_data) if tensor.HasField("raw_data") else _TYPED_BYTES * elements(tensor)
         for tensor in walk_tensors(proto)
@@ -167,7 +167,7 @@ def memory_bytes(proto: ModelProto) -> int:
 
 
 def _externalise(proto: ModelProto, path: Path, limit: int) -> ModelProto:
-    """Return a copy whose large raw initializers lie in `<name>.data`, and write that file."""
+    """Return a copy whose large raw initializers are in `<name>.data`, and write that file."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     data_path = path.with_name(f"{path.name}.data")
@@ -192,7 +192,7 @@ def _move_out(
     write: Callable[[bytes], int],
 ) -> None:
     data = tensor.raw_data
-    # a cache line, and more than any element's size: what maps the file reads aligned numbers
+    # a cache line, and more than any element's size: a mapped file then has aligned numbers
     write(b"\0" * (-tell() % _ALIGNMENT))
     entries = {"location": location, "offset": str(tell()), "length": str(len(data))}
     write(data)

@@ -65,7 +65,7 @@ def make_skeleton(proto: ModelProto, base_dir: Path | None) -> Skeleton:
 
 
 def _resolve_inner_tensors(proto: ModelProto, base_dir: Path | None) -> bool:
-    """Give external tensors of attributes and subgraphs their data, or empty the large ones."""
+    """Read the data of external tensors in attributes and subgraphs, or empty the large ones."""
     exact = True
     holders: list[TensorProto] = []
     for graph in walk_graphs(proto):

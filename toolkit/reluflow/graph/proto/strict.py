@@ -1,4 +1,4 @@
-"""What ONNX's own checker lets pass and what its inliner or ONNX Runtime then break on."""
+"""Faults that ONNX's own checker accepts but on which its inliner or ONNX Runtime fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reluflow.graph.proto.external import graphs_of
 from reluflow.graph.proto.skeleton import describe
 
 MAX_INLINED_NODES = 10_000
-"""Nodes that inlining may always make; above, it may make MAX_GROWTH for each in the file."""
+"""Nodes that inlining may always make; beyond, it may make MAX_GROWTH for each in the file."""
 
 MAX_GROWTH = 256  # a converted layer inlines to 150 nodes
 
@@ -22,12 +22,12 @@ _OPTIONAL = defs.OpSchema.FormalParameterOption.Optional
 def check_strictly(proto: ModelProto, label: str) -> None:
     """Check calls of local functions, references to attributes, and inputs that are left out.
 
-    Optional inputs that a node leaves out at its end are dropped in place: ONNX gives an empty
-    name and no name one meaning, ONNX Runtime does not always.
+    Optional inputs that a node leaves out at its end are dropped in place: in ONNX an empty name
+    and a missing name mean the same, in ONNX Runtime not always.
 
     Args:
         proto: the model.
-        label: how to call it in a sentence.
+        label: what to call it in a sentence.
 
     Raises:
         ModelError: the model cannot be used; the sentence says why.
@@ -62,7 +62,7 @@ def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
 
 
 def _reference_fault(node: NodeProto, attributes: set[str] | None) -> str:
-    """Return what is wrong with references to a function's attributes; None: no function."""
+    """Return what is wrong with references to a function's attributes; None: not in a function."""
     for attribute in node.attribute:
         name = attribute.ref_attr_name
         if name and attributes is None:
@@ -89,7 +89,7 @@ def _call_fault(node: NodeProto, function: FunctionProto) -> str:
 
 
 def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
-    """Return which input is left out that must not be; drop the others at the end."""
+    """Return which required input is left out; drop the optional ones at the end."""
     if "" not in node.input:
         return ""
     domain = node.domain or "ai.onnx"
@@ -109,7 +109,7 @@ def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
 
 
 def _check_growth(proto: ModelProto, functions: dict[_Key, FunctionProto], label: str) -> None:
-    """Refuse functions that inlining would blow up; ONNX's checker has refused recursion."""
+    """Refuse functions that inlining would expand too far; ONNX's checker has refused recursion."""
     if not functions:
         return
     sizes: dict[_Key, int] = {}

@@ -1,4 +1,4 @@
-"""Names must be text: protobuf hands out bytes where a file holds no valid UTF-8."""
+"""Names must be text: protobuf returns bytes where a file does not hold valid UTF-8."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto
 def first_broken_name(message: Message) -> bytes | None:
     """Return the first string of a message, at any depth, that is not UTF-8; None: all are.
 
-    The data of tensors are not looked at.
+    The data of tensors are not examined.
     """
     return next((value for value in _strings(message) if isinstance(value, bytes)), None)
 

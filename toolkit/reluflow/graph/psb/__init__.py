@@ -1,1 +1,1 @@
-"""Conversion to shift-adds, and what converted models are asked and told."""
+"""Conversion to shift-adds, and reading and changing converted models."""

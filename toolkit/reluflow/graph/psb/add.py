@@ -1,4 +1,4 @@
-"""Additions behind PSB operators: the last step of the operator adds the other tensor itself."""
+"""Additions after PSB operators: the last step of the operator adds the other tensor itself."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _ADD_FROM_OPSET = 7
 
 
 def fuse_additions(editor: Editor) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Put every Add that alone reads a PSB operator's result, and its activation, into it.
+    """Fuse every Add that is the only reader of a PSB operator, and its activation, into it.
 
-    The other tensor must have the same shape as far as the graph tells, so that nothing is
-    broadcast. Of two operators that one Add joins the later one takes it over. As nothing but
-    the Add reads the operator's result, the other tensor cannot depend on it: the operator
-    moves to the place of the last node that it takes over, and the order stays good.
+    As far as the graph tells, the other tensor must have the same shape, so that nothing is
+    broadcast. Where one Add joins two operators, the later one takes it over. As only the Add reads
+    the operator's result, the other tensor cannot depend on it: the operator moves to the place of
+    the last node that it takes over, and the order stays valid.
 
     Args:
         editor: a model whose PSB operators are written.
 
     Returns:
-        Tensor that an operator made -> tensor that it makes now, and names of the nodes taken.
+        Old output of an operator -> its new output, and the names of the nodes taken over.
     """
     fused = {}
     for node in reversed(editor.nodes.copy()):
@@ -65,7 +65,7 @@ def _same_shape(editor: Editor, left: str, right: str) -> bool:
 
 
 def _take_over(editor: Editor, node: NodeProto, add: NodeProto) -> list[NodeProto]:
-    """Write the operator anew in the place of the last node that it takes over."""
+    """Write the operator again in the place of the last node that it takes over."""
     merged = [add]
     attributes = {}
     found = read_activation(editor, add.output[0])
@@ -94,10 +94,10 @@ def _put_addend(node: NodeProto, tensor: str) -> None:
 
 
 def _fill_absent(editor: Editor) -> None:
-    """Give operators beside those that add something an empty tensor to add.
+    """Give the operators that add nothing an empty tensor to add, if others add something.
 
-    One function describes all operators of a kind, and standard operators cannot leave out an
-    input that a function's caller left out.
+    One function describes all operators of a kind, and standard operators cannot skip an input that
+    the caller of the function left out.
     """
     nodes = [node for node in editor.nodes if is_psb(node)]
     adding = {node.op_type for node in nodes if len(node.input) > ADDEND_PLACE[node.op_type]}

@@ -1,11 +1,11 @@
 """The PSB operators as model-local functions: standard operators only, nearest mode.
 
-The bodies lie in the folder functions, in ONNX's textual syntax, with the input Z and rounding
-"carried"; what a model needs less of is left out here. A body does what docs/psb-ops.md says, but
-for the sum: a float32 Conv or MatMul of the same whole numbers, rounded in the order that the
-runtime adds in. |error| of one output is at most
-gamma = (k + 4) 2^-24 / (1 - (k + 4) 2^-24) times sum |x_int w'| in units of the last scale, k
-products in the sum; bias, Z and activation come on top as in the contract.
+The bodies are in the folder functions, in ONNX's textual syntax, with the input Z and rounding
+"carried"; parts that a model does not need are removed here. A body does what docs/psb-ops.md says,
+except for the sum: a float32 Conv or MatMul of the same integers, rounded in the order in which the
+runtime adds. The |error| of one output is at most gamma = (k + 4) 2^-24 / (1 - (k + 4) 2^-24) times
+sum |x_int w'| in units of the last scale, k products in the sum; bias, Z and activation follow as
+in the contract.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from onnx import FunctionProto, helper, parser
 from reluflow.graph.proto.own_domain import PSB_PARTS, PsbPlace
 
 MIN_OPSET = 13
-"""The files are written for it; nothing in them changes its meaning later."""
+"""The files are written for this version; nothing in them changes its meaning in later ones."""
 MIN_IR = 8
 """The first version of the file format that has model-local functions."""
 _FOLDER = Path(__file__).with_name("functions")
 _UNCARRIED = {"drawn": "signed"}
-"""Rounding "half": the weights before what earlier ones left over is carried to them."""
+"""Rounding "half": the weights before the remainders of earlier ones are carried to them."""
 _ADDING_NOTHING = {"summed": "biased"}
 """Without the input Z: the result before Z is added."""
 
@@ -34,16 +34,16 @@ _ADDING_NOTHING = {"summed": "biased"}
 def psb_functions(
     ops: Collection[str], opset: int, adding: Collection[str] = (), rounding: str = "carried"
 ) -> list[FunctionProto]:
-    """Return the functions of some operators, behind the one that they share and call.
+    """Return the functions of some operators, after the one that they share and call.
 
-    The writer gives every call all attributes that a body reads, as ONNX's own inliner forgets
-    the defaults of functions.
+    The writer gives every call all attributes that a body reads, since ONNX's own inliner loses the
+    defaults of functions.
 
     Args:
         ops: "PsbConv", "PsbMatMul" or both.
         opset: the model's version of ONNX's own operators, from 13 on.
-        adding: those of them that have the input Z; every call must then give it, an empty
-            one where there is nothing to add.
+        adding: those of them that have the input Z; every call must then pass it, an empty one
+            where there is nothing to add.
         rounding: of bits that are shifted out, "carried" or "half".
 
     Example:
@@ -70,7 +70,7 @@ def psb_functions(
 
 
 def _read(name: str, opset: int) -> FunctionProto:
-    """Parse a function's file and set its version of ONNX's own operators."""
+    """Parse the file of a function and set its version of ONNX's own operators."""
     text = (_FOLDER / f"{name}.onnxtxt").read_text(encoding="utf-8")
     function: FunctionProto = parser.parse_function(text)
     for entry in function.opset_import:
@@ -80,7 +80,7 @@ def _read(name: str, opset: int) -> FunctionProto:
 
 
 def _leave_out(function: FunctionProto, instead: dict[str, str]) -> None:
-    """Let readers of some tensors read others, then drop the nodes that nothing reads any more."""
+    """Redirect readers of some tensors to others, then drop the nodes that are no longer read."""
     for node in function.node:
         for position, name in enumerate(node.input):
             node.input[position] = instead.get(name, name)

@@ -1,4 +1,4 @@
-"""What a converted model holds: its PSB operators, and multiplications without a switch between."""
+"""The PSB operators of a converted model, and successive ones without a switch in between."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class PsbNode:
         p_bits: bits of a probability.
         sampler: "systematic", "binomial" or "nearest".
         draws: "run" or "product".
-        rounding: of bits that a run shifts out: "carried", or "half" in files of before.
-        smallest: j of the smallest weight that is not 0, in octaves below its channel's largest.
+        rounding: of bits that a run shifts out: "carried", or "half" in older files.
+        smallest: j of the smallest weight that is not 0, in octaves below the largest of its
+            channel.
         stream: number of the node in the model, part of the key of its random bits.
         x_bits: bits of a fixed-point activation.
         x_exponent: the calibrated f, None: taken from each run.
@@ -110,12 +111,12 @@ class PsbNode:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """Two stochastic multiplications without a switch between, as returned by `find_successions`.
+    """Two stochastic multiplications without a switch in between; see `find_successions`.
 
     Attributes:
         first: name of the PSB operator in front.
-        second: name of the one behind it.
-        through: operators on the shortest way from one to the other, in order.
+        second: name of the one after it.
+        through: operators on the shortest path from one to the other, in order.
     """
 
     first: str
@@ -261,7 +262,7 @@ def _describe(
 
 def _smallest(planes: np.ndarray) -> int:
     """Return j of the smallest weight that is not 0, without unpacking the planes."""
-    bits = planes[-N_PLANES_BESIDE_P:-1]  # the nibble; the sign lies behind it
+    bits = planes[-N_PLANES_BESIDE_P:-1]  # the nibble; the sign comes after it
     for nibble in range(1, LARGEST_NIBBLE + 1):
         wanted = [bits[b] if nibble >> b & 1 else ~bits[b] for b in range(NIBBLE_BITS)]
         if np.bitwise_and.reduce(wanted, axis=0).any():
@@ -278,10 +279,10 @@ def _positions(node: NodeProto, known: TensorType | None) -> int | None:
 
 
 def find_successions(model: Model) -> tuple[Succession, ...]:
-    """Return every pair of PSB operators with no switch on some way from one to the other.
+    """Return every pair of PSB operators with a path without a switch from one to the other.
 
-    Noise of the first is then multiplied by the noise of the second, as the thesis warns of
-    batch normalisation after additions.
+    The noise of the first is then multiplied by the noise of the second; the thesis warns of this
+    for batch normalisation after additions.
 
     Args:
         model: a converted model.
@@ -307,7 +308,7 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
 
 
 def _reached(reader: Reader, first: NodeProto) -> list[Succession]:
-    """Walk forwards from one operator, breadth first, until switches end all ways.
+    """Walk forwards from one operator, breadth first, until switches end all paths.
 
     An addition that an operator took over is a step of its own.
     """
@@ -334,7 +335,7 @@ def _has_addend(reader: Reader, node: NodeProto) -> bool:
 
 
 def _step(reader: Reader, node: NodeProto, tensor: str) -> str:
-    """Return the operator by which a node passes noise of a tensor on, "" where it does not."""
+    """Return the operator by which a node passes on the noise of a tensor, "" if it does not."""
     if is_psb(node):
         adds = addend(node) == tensor and attribute(node, "activation", "none") == "none"
         return "Add" if adds else ""
@@ -342,7 +343,7 @@ def _step(reader: Reader, node: NodeProto, tensor: str) -> str:
 
 
 def _passes(reader: Reader, node: NodeProto, tensor: str) -> bool:
-    """Tell whether a node passes noise of a tensor on without a switch."""
+    """Tell whether a node passes on the noise of a tensor without a switch."""
     if domain_of(node.domain):
         return False
     if node.op_type in _FACTORS:

@@ -1,4 +1,4 @@
-"""`PsbOptions`: what a conversion to shift-adds can be told."""
+"""`PsbOptions`: the settings of a conversion to shift-adds."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ class PsbOptions:
     Attributes:
         p_bits: stored bits of a probability: 1, 2, 3, 4, 6, 8 or 16.
         sampler: "systematic", "binomial" or "nearest".
-        draws: "run" (a weight's draw serves all positions) or "product".
+        draws: "run" (one draw of a weight is used at all positions) or "product".
         prune: share of the weights that become 0, in [0, 1).
         prune_scope: "tensor" or "global".
         x_bits: bits of a fixed-point activation, 2 to 16.
         x_exponents: tensor -> f, from `reluflow.evaluation.calibrate`; a tensor that is not
             among them gets its exponent from each run.
-        rounding: what becomes of bits that a run would shift out of small weights: "carried" to
-            the next ones, so that every mean is exact, or rounded "half" up, as files of before
-            have it.
+        rounding: what happens to bits that a run would shift out of small weights: "carried" to the
+            next ones, so that every mean is exact, or rounded "half" up, as in older files.
         small_weights: weights more than 14 octaves below their channel's largest become
             "zero", the "smallest" code, or either at "random" without bias.
         per_tensor: all channels share one exponent.
         seed: of small_weights = "random".
-        exclude: names of nodes that keep floating point.
-        fuse: put additions of two tensors of one shape, Relu, and Clip with constant bounds
-            into the operator in front of them.
+        exclude: names of nodes that stay in floating point.
+        fuse: fuse additions of two tensors of the same shape, Relu, and Clip with constant bounds
+            into the operator before them.
         norms: turn batch normalisation that cannot be folded into PSB multiply-adds.
-        input_defaults: the inputs `samples` and `seed` have the default 0; False: every run has
-            to give both, as onnxruntime-web wants.
+        input_defaults: the inputs `samples` and `seed` have the default 0; False: every run has to
+            give both, as onnxruntime-web requires.
 
     Example:
         >>> options = PsbOptions(p_bits=6, prune=0.5)

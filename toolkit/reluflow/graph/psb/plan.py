@@ -35,12 +35,12 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class PsbPlan:
-    """What would be converted, and what was done to make it ready; returned by `plan_psb`.
+    """What would be converted, and what was done to prepare it; returned by `plan_psb`.
 
     Attributes:
-        given: the model that was given.
+        given: the original model.
         nodes: in graph order.
-        folded: batch normalisation and its like, folded before.
+        folded: batch normalisation and similar nodes, folded before.
     """
 
     given: Model
@@ -51,8 +51,8 @@ class PsbPlan:
 def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPlan]:
     """List what `to_psb` would convert, and fold and raise the model for it.
 
-    Several conversions of one model start from its plan: `to_psb` and `psb_alone` take it in the
-    place of the model and fold no more.
+    Several conversions of one model can start from its plan: `to_psb` and `psb_alone` accept it
+    instead of the model and do not fold again.
 
     Args:
         model: the float model, not changed.

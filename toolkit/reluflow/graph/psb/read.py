@@ -21,7 +21,7 @@ from reluflow.graph.rewrite.n_bits import MATMUL_N_BITS, read_n_bits
 from reluflow.graph.rewrite.reader import attribute
 
 _RANKS = (3, 4)
-"""Axes of a convolution's weights and input, with one or two spatial ones: what PsbConv runs."""
+"""Axes of a convolution's weights and input; PsbConv supports one or two spatial ones."""
 CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
 _NO_OPERATOR = {
     "": (
@@ -56,7 +56,7 @@ class Multiply:
         weights: as PSB stores them, output channels first.
         bias: `(outputs,)`.
         dtype: element type of the node.
-        merged: nodes behind it that it takes over, in order.
+        merged: nodes after it that it takes over, in order.
         attributes: those of a convolution.
         activation: "none", "relu" or "clip".
         bounds: of the activation.
@@ -75,13 +75,13 @@ class Multiply:
 
     @property
     def output(self) -> str:
-        """The tensor that it makes."""
+        """The tensor that it produces."""
         output: str = [self.node, *self.merged][-1].output[0]
         return output
 
 
 def multiplies(node: NodeProto) -> bool:
-    """Tell whether a node multiplies by weights, as far as its operator tells."""
+    """Tell by its operator whether a node multiplies by weights."""
     domain = domain_of(node.domain)
     own = not domain and node.op_type in CONVERTED_OPS
     return own or node.op_type in _NO_OPERATOR.get(domain, ())
@@ -130,7 +130,7 @@ def _linear(linear: Linear) -> Multiply | Reason:
 
 
 def _few_bits(editor: Editor, node: NodeProto) -> Multiply | Reason:
-    """Read a product with weights of a few bits; what it gave is the type of its scales."""
+    """Read a product with weights of a few bits; its output has the type of its scales."""
     found = read_n_bits(editor, node)
     if isinstance(found, Reason):
         return found
@@ -191,7 +191,7 @@ class Activation:
 
 
 def read_activation(editor: Editor, tensor: str) -> Activation | None:
-    """Return the Relu or the Clip with constant bounds that alone reads a tensor."""
+    """Return the Relu or the Clip with constant bounds that is the only reader of a tensor."""
     reader = editor.sole_reader(tensor)
     if reader is None or domain_of(reader.domain) or reader.input[0] != tensor:
         return None
@@ -206,7 +206,7 @@ def read_activation(editor: Editor, tensor: str) -> Activation | None:
 
 
 def fuse_activation(editor: Editor, found: Multiply) -> None:
-    """Take over the activation that alone reads the result."""
+    """Take over the activation that is the only reader of the result."""
     activation = read_activation(editor, found.output)
     if activation is not None:
         found.activation, found.bounds = activation.name, activation.bounds

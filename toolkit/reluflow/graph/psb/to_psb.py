@@ -23,18 +23,18 @@ from reluflow.graph.rewrite.prune import prune_weights
 from reluflow.graph.rewrite.reader import name_of
 
 _Done = list[tuple[str, str, str, tuple[str, ...]]]
-"""Output, input, operator and merged nodes of what was converted."""
+"""Output, input, operator and merged nodes of each converted node."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedNode:
-    """One operator that is a PSB operator now; part of what `to_psb` returns.
+    """One operator that has become a PSB operator; part of what `to_psb` returns.
 
     Attributes:
         psb: what it became.
         x: the tensor that it multiplies, by the name that `x_exponents` takes.
-        was: the operator that it was.
-        merged: names of nodes behind it that it took over (bias, addition, activation).
+        was: the original operator.
+        merged: names of nodes after it that it took over (bias, addition, activation).
     """
 
     psb: PsbNode
@@ -45,12 +45,12 @@ class ConvertedNode:
 
 @dataclass(frozen=True, slots=True)
 class PsbChanges:
-    """What a conversion did; part of what `to_psb` returns.
+    """The record of a conversion; part of what `to_psb` returns.
 
     Attributes:
         converted: in graph order.
-        folded: batch normalisation and its like, folded before.
-        successions: pairs of stochastic multiplications without a switch between.
+        folded: batch normalisation and similar nodes, folded before.
+        successions: pairs of stochastic multiplications without a switch in between.
     """
 
     converted: tuple[ConvertedNode, ...]
@@ -105,7 +105,7 @@ def to_psb(
         given, notes, editor = source.done.given, source.notes, Editor(source.model)
         folded = source.done.folded
     done, refused = encode_all(editor, options)
-    if not done:  # nothing to sample: the model stays what it was
+    if not done:  # nothing to sample: the model stays as it was
         return Rewritten(given, PsbChanges((), (), ()), refused)
     result = editor.finish((), refused)
     model = result.model
@@ -120,8 +120,8 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
     """Prune and convert a model on its editor, folded and raised before.
 
     Returns:
-        Of each operator its output, the tensor that it multiplies, what it was and the nodes
-        that it took over; and the operators that were left alone.
+        For each operator its output, the tensor that it multiplies, the original operator and the
+        nodes that it took over; and the operators that were left alone.
     """
     if options.prune:
         prune_weights(editor, options.prune, options.prune_scope, options.exclude)
@@ -142,7 +142,7 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
 
 
 def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_Done, list[Refused]]:
-    """Convert what can be; return output, input, operator and merged nodes, and the refused."""
+    """Convert what can be; return output, input, operator and merged nodes, and the refusals."""
     done: _Done = []
     refused = []
     for node in list(editor.nodes):

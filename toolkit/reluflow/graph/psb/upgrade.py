@@ -30,7 +30,7 @@ def upgrade(model: Model) -> Rewritten[tuple[Raised, ...]]:
     """Return the model in opset 13 and IR version 8 or newer.
 
     Each node keeps its meaning, and names, metadata, documentation and quantisation annotations
-    stay. Below IR version 4 weights are listed as inputs of the model too; here they are
+    stay. Below IR version 4 weights are also listed as inputs of the model; here they become
     constants. The model's notes say what was raised.
 
     Args:

@@ -19,11 +19,11 @@ from reluflow.psb import encode, pack
 _AT_ONCE = 2**21
 """Weights encoded at a time: bounds memory, some numbers of 8 bytes each. Not measured."""
 _NEXT_ROWS = 2**32
-"""Between the seeds of one step and the next, so that seeds below it meet no other's."""
+"""Distance between the seeds of one step and the next, so that smaller seeds never collide."""
 
 
 class PsbWriter:
-    """Puts PSB operators in the place of others.
+    """Replaces operators by PSB operators.
 
     Attributes:
         samples: name of the graph input for n.
@@ -42,7 +42,7 @@ class PsbWriter:
         self._stream = 0
 
     def write(self, found: Multiply) -> str:
-        """Replace one operator and the nodes that it takes over; return the tensor it makes."""
+        """Replace one operator and the nodes that it takes over; return its output."""
         editor, output = self.editor, found.output
         typed = editor.types.get(output)
         narrow = found.dtype != np.float32
@@ -95,7 +95,7 @@ class PsbWriter:
             "stream": self._stream,
             **found.attributes,
         }
-        others = {  # no body reads them, so that no function declares them
+        others = {  # no body reads them, so no function declares them
             "sampler": (options.sampler, "systematic"),
             "draws": (options.draws, "run"),
             "rounding": (options.rounding, "half"),
@@ -107,7 +107,7 @@ class PsbWriter:
         return attributes
 
     def finish(self) -> None:
-        """Add the functions and the operator set of what was written."""
+        """Add the functions and the operator set of the operators that were written."""
         proto = self.editor.proto
         adding = {
             node.op_type
@@ -121,7 +121,7 @@ class PsbWriter:
 
 
 def activation_attributes(activation: str, bounds: tuple[float, float]) -> dict[str, Any]:
-    """Return the attributes that tell an activation."""
+    """Return the attributes that describe an activation."""
     return {"activation": activation, "clip_min": float(bounds[0]), "clip_max": float(bounds[1])}
 
 
@@ -150,5 +150,5 @@ def _encoded(
 
 
 def _short(bias: np.ndarray) -> np.ndarray:
-    """Return one zero for a bias of zeros: the operators take it, and it costs 4 bytes."""
+    """Return one zero for a bias of zeros: the operators accept it, and it takes 4 bytes."""
     return bias if bias.any() else bias[:1]

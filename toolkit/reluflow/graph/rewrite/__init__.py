@@ -1,1 +1,1 @@
-"""Rewrites of a main graph in floating point, and what they share."""
+"""Rewrites of a main graph in floating point, and the code they share."""

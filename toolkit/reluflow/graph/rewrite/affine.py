@@ -24,7 +24,7 @@ F64 = NDArray[np.float64]
 BATCH_NORM = "BatchNormalization"
 ARITHMETIC = ("Mul", "Div", "Add", "Sub")
 _SCALE_TO_VARIANCE = slice(1, 5)
-"""Inputs of BatchNormalization behind X: scale, B, mean and variance."""
+"""Inputs of BatchNormalization after X: scale, B, mean and variance."""
 _EPSILON = 1e-5
 """BatchNormalization's own default."""
 
@@ -45,7 +45,7 @@ class Affine:
 
 
 def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
-    """Read a BatchNormalization of inference, or say why it is none.
+    """Read a BatchNormalization in inference mode, or say why it is not one.
 
     factor = scale / sqrt(variance + epsilon), shift = B - mean factor.
     """
@@ -65,7 +65,7 @@ def read_batch_norm(editor: Editor, node: NodeProto) -> Affine | Reason:
             f"its constants have {[value.size for value in values]} numbers, not one a channel"
         )
     epsilon = float(str(attribute(node, "epsilon", _EPSILON)))
-    # epsilon as ONNX Runtime has it, a float32; the rest in float64, as the result is rounded once
+    # epsilon as in ONNX Runtime, a float32; the rest in float64, so that the result is rounded once
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + np.float64(np.float32(epsilon)))
         shift = b - mean * factor
@@ -86,7 +86,7 @@ def _trains(editor: Editor, node: NodeProto) -> bool:
 
 
 def read_arithmetic(editor: Editor, node: NodeProto, x: str, rank: int) -> Affine | None:
-    """Read Mul, Div, Add or Sub of a tensor and a constant per channel, None where it is none.
+    """Read Mul, Div, Add or Sub of a tensor and a constant per channel, None for anything else.
 
     Args:
         editor: the model.
@@ -122,7 +122,7 @@ def read_arithmetic(editor: Editor, node: NodeProto, x: str, rank: int) -> Affin
 
 
 def _per_channel(value: np.ndarray, rank: int) -> bool:
-    """Tell whether a constant differs along axis 1 of a tensor at most, and adds no axes."""
+    """Tell whether a constant varies at most along axis 1 of a tensor, and adds no axes."""
     if value.ndim > rank:
         return False
     shape = (1,) * (rank - value.ndim) + value.shape

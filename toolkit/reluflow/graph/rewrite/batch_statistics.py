@@ -17,9 +17,8 @@ def use_batch_statistics(model: Model, wanted: bool | None = True) -> Rewritten[
     """Let BatchNormalization of the main graph use the statistics of the batch, or not.
 
     y = scale (x - m) / sqrt(v + epsilon) + B with m, v of the batch (`training_mode` 1, what a
-    network in training computes) or the running ones (0). Dropout, which an export in training
-    mode leaves active, is switched off in any case: its mask would change patterns that no
-    weight changed.
+    network in training computes) or the running ones (0). Dropout, which an export in training mode
+    leaves active, is always switched off: its mask would change patterns that no weight changed.
 
     Args:
         model: the model, not changed.

@@ -1,13 +1,13 @@
-"""What every rewrite requires and ensures, and the one record that it returns.
+"""What every rewrite requires and ensures, and the record that it returns.
 
-A rewrite requires a checked `Model`. It ensures that
+A rewrite requires a checked `Model`. It ensures the following:
 
 * the given model does not change, and what it returns is a model of its own;
-* the new model computes what the old one does, unless to change that is its purpose, and names,
-  documentation and metadata of what it leaves alone stay;
-* external data stay in their files, and notes of the given model stay with the new one;
-* what it cannot do is no error: the node stays, and `refused` says why. Errors are for arguments
-  that no model could make right, and for models that nothing can be made of.
+* the new model computes the same as the old one, unless the purpose is to change that, and names,
+  documentation and metadata of everything it leaves alone are kept;
+* external data stay in their files, and the notes of the given model are kept;
+* what it cannot do is not an error: the node stays, and `refused` says why. Errors are for
+  arguments that are wrong for any model, and for models that cannot be used at all.
 
 On an `Editor` a rewrite is a step: a function that returns what it did and what it refused.
 Steps that follow each other on one editor share its copy; `Editor.finish` makes the record.
@@ -46,7 +46,7 @@ class Refused:
 
     Attributes:
         node: its name, else its first output's.
-        op: operator name, "" where it is no node.
+        op: operator name, "" where it is not a node.
         reason: why, a phrase without a full stop.
     """
 
@@ -57,13 +57,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten(Generic[Done]):
-    """A new model, and what was done to make it; of `to_psb` and all other rewrites.
+    """A new model, and what was done to make it; returned by `to_psb` and all other rewrites.
 
     Attributes:
         model: the new model.
-        done: what the rewrite did; each rewrite says what it holds.
+        done: what the rewrite did; each rewrite documents its content.
         refused: what was left alone, with the reason.
-        notes: sentences on what else changed; the new model's own notes end with them.
+        notes: sentences on what else changed; they are appended to the notes of the new model.
 
     Example:
         >>> from reluflow.graph import load, prune

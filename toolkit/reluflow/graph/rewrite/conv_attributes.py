@@ -1,4 +1,4 @@
-"""Attributes of convolutions: do they fit the weights, and what are those that are left out."""
+"""Attributes of convolutions: whether they fit the weights, and the defaults of missing ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST_AXES = 3
 
 
 def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
-    """Return why a Conv or ConvTranspose cannot work with its weights, a phrase; "" where it can.
+    """Return why a Conv or ConvTranspose does not fit its weights, a phrase; "" if it does.
 
     Args:
         node: the operator.
@@ -55,10 +55,11 @@ def _by(sizes: Iterable[int]) -> str:
 
 
 def explicit_window(node: NodeProto, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return all attributes of a Conv's window, those left to their defaults written out.
+    """Return all attributes of a Conv's window, with defaults written out.
 
     `auto_pad` becomes `pads` where they do not depend on the input's size: VALID, and SAME with
-    strides of 1. Elsewhere `pads` stay out, as shape inference would prefer them to `auto_pad`.
+    strides of 1. Otherwise `pads` are left out, since shape inference would prefer them to
+    `auto_pad`.
 
     Args:
         node: the operator.

@@ -1,4 +1,4 @@
-"""A main graph while it is rewritten."""
+"""A main graph that is being rewritten."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _Done = TypeVar("_Done")
 
 
 class Editor(Reader):
-    """A copy of a model whose local functions are inlined; PSB operators stay calls.
+    """A copy of a model whose local functions are inlined; PSB operators remain calls.
 
-    Initializers count as constants also where they are listed as graph inputs. A rewrite that
-    has used one calls `settle`: `finish` then takes it from the inputs, as a caller who
-    replaced it would replace a part only of what it was, and says so in a note. Constants that
-    hold the same numbers are stored once.
+    Initializers count as constants even where they are listed as graph inputs. A rewrite that has
+    used one calls `settle`: `finish` then removes it from the inputs, since a caller who replaced
+    it would replace only a part of its former role, and adds a note. Constants with the same
+    numbers are stored once.
 
-    Steps share one editor: `commit` between two of them lets the next see the model as if it
-    had been loaded anew, without a copy.
+    Steps share one editor: after `commit`, the next step sees the model as if it had been loaded
+    again, but without a copy.
 
     Attributes:
         proto: the copy.
@@ -47,7 +47,7 @@ class Editor(Reader):
         self._notes_before = len(model.notes)
 
     def reload(self) -> None:
-        """Index the copy anew, after a step that has changed it as a whole."""
+        """Index the copy again, after a step that has changed it as a whole."""
         super().reload()
         self.names = NameMaker(self.proto)
         self._defaults = {value.name for value in self.proto.graph.input} & self._given.keys()
@@ -98,7 +98,7 @@ class Editor(Reader):
         self.set_input(node, position, self.add_initializer(old or stem, what, array))
 
     def set_input(self, node: NodeProto, position: int, tensor: str) -> None:
-        """Make a node read another tensor; constants that nobody reads any more go."""
+        """Make a node read another tensor; constants that are no longer read are removed."""
         before = set(reads(node))
         while len(node.input) <= position:
             node.input.append("")
@@ -112,21 +112,21 @@ class Editor(Reader):
         self._producers[tensor] = node
 
     def insert(self, node: NodeProto, after: NodeProto | None = None) -> NodeProto:
-        """Put a node behind another one, by default in front of all."""
+        """Insert a node after another one, by default before all."""
         place = 0 if after is None else self._place(after) + 1
         self.nodes.insert(place, node)
         self._enter(node)
         return node
 
     def replace(self, old: NodeProto, node: NodeProto) -> None:
-        """Put a node in the place of another one."""
+        """Replace a node by another one."""
         self.nodes[self._place(old)] = node
         before = self._leave(old)
         self._enter(node)
         self._drop_unread(before)
 
     def remove(self, node: NodeProto) -> None:
-        """Take a node out; constants that only it read go too."""
+        """Remove a node, and the constants that only it read."""
         del self.nodes[self._place(node)]
         self._drop_unread(self._leave(node))
 
@@ -145,12 +145,12 @@ class Editor(Reader):
         return free
 
     def drop_defaults(self, names: Iterable[str]) -> None:
-        """Let inputs of the model be without the values that they have by default."""
+        """Remove the default values of inputs of the model."""
         for name in names:
             self._given.pop(name, None)
 
     def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
-        """Write down type and shape of a tensor where the model does not tell them."""
+        """Record the type and shape of a tensor where the model does not give them."""
         described = [*self.proto.graph.value_info, *self.proto.graph.output]
         value = helper.make_tensor_value_info(tensor, elem_type, shape)
         told = [other for other in described if other.name == tensor]
@@ -169,12 +169,12 @@ class Editor(Reader):
         self.proto.ir_version = max(version, self.proto.ir_version)
 
     def settle(self) -> None:
-        """Note that the constants read since the last call went into the rewritten model."""
+        """Record that the constants read since the last call went into the rewritten model."""
         self._used |= self._read & self._defaults
         self._read.clear()
 
     def forget(self) -> None:
-        """Note that the constants read since the last call changed nothing."""
+        """Record that the constants read since the last call changed nothing."""
         self._read.clear()
 
     def finish(self, done: _Done, refused: Iterable[Refused] = ()) -> Rewritten[_Done]:
@@ -189,7 +189,7 @@ class Editor(Reader):
         return Rewritten(model, done, tuple(refused), self.notes[self._notes_before :])
 
     def commit(self) -> None:
-        """End a step: what it did is written, and the next one reads types and names anew."""
+        """End a step: its changes are written, and the next one reads types and names again."""
         self._write()
         self.reload()
 
@@ -206,7 +206,7 @@ class Editor(Reader):
         _keep(graph.value_info, [value.name in known for value in graph.value_info])
 
     def _fix_defaults(self) -> None:
-        """Take defaults that a rewrite has used from the inputs; old versions must list them."""
+        """Remove defaults that a rewrite has used from the inputs; old versions must list them."""
         if not self._used:
             return
         inputs = self.proto.graph.input
@@ -224,7 +224,7 @@ class Editor(Reader):
         return next(i for i, other in enumerate(self.nodes) if other is node)
 
     def _leave(self, node: NodeProto) -> set[str]:
-        """Forget a node; return what it read."""
+        """Remove a node from the index; return what it read."""
         for name in node.output:
             if self._producers.get(name) is node:
                 del self._producers[name]
@@ -245,7 +245,7 @@ class Editor(Reader):
         self._drop_unread(before - now)
 
     def _drop_unread(self, tensors: Iterable[str]) -> None:
-        """Drop constants that nobody reads any more, and what only they needed."""
+        """Drop constants that are no longer read, and what only they needed."""
         for name in tensors:
             if not name or self.readers(name) or self.is_output(name):
                 continue
@@ -267,7 +267,7 @@ def _keep(field: object, flags: list[bool]) -> None:
 
 
 def _overwrite(tensor: TensorProto, array: np.ndarray) -> None:
-    """Give a tensor other numbers; what documents it stays."""
+    """Give a tensor other numbers; its documentation stays."""
     new = numpy_helper.from_array(np.ascontiguousarray(array), tensor.name)
     new.doc_string = tensor.doc_string
     new.metadata_props.extend(tensor.metadata_props)

@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the linear operator before or behind it."""
+"""Folding batch normalisation into the linear operator before or after it."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from reluflow.graph.rewrite.no_ops import skip_ahead, skip_back
 from reluflow.graph.rewrite.reader import attribute, name_of
 
 _SCALE_AND_B = slice(1, 3)
-"""Inputs of BatchNormalization that an affine map behind it changes; the statistics stay."""
+"""Inputs of BatchNormalization that an affine map after it changes; the statistics stay."""
 _MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One node that is no more; part of what `fold_batchnorm` returns.
+    """One node that was removed; part of what `fold_batchnorm` returns.
 
     Attributes:
         node: its name, else its output's.
         op: "BatchNormalization", or "Mul", "Div", "Add", "Sub" with a constant per channel.
-        into: names of the nodes that do its work now.
+        into: names of the nodes that now do its work.
     """
 
     node: str
@@ -55,22 +55,22 @@ def fold_batchnorm(model: Model) -> Rewritten[tuple[Folded, ...]]:
     """Fold batch normalisation into neighbouring linear operators.
 
     y = a (W x + c) + b becomes y = (a W) x + (a c + b), with a = scale / sqrt(variance + epsilon)
-    and b = B - mean a; in front of a linear operator W (a x + b) + c becomes (W a) x + (W b + c).
-    Conv, ConvTranspose (grouped and depthwise too), Gemm and MatMul take it up. In front of a
-    Conv it is exact only without zero padding, or with b = 0. Multiplications and additions
-    of one constant per channel behind a Conv, a Gemm or a BatchNormalization are folded alike.
-    Weights that other nodes read too are copied. Nodes in subgraphs stay. Nodes in between that
-    do nothing (Identity, Dropout of inference, Cast to the same type, Reshape to the same shape,
-    pairs of Transpose) are taken out. Initializers that callers may replace are constants after
-    they were folded, which a note says.
+    and b = B - mean a; before a linear operator, W (a x + b) + c becomes (W a) x + (W b + c). Conv,
+    ConvTranspose (also grouped and depthwise), Gemm and MatMul absorb it. Before a Conv this is
+    exact only without zero padding, or with b = 0. Multiplications and additions of one constant
+    per channel after a Conv, a Gemm or a BatchNormalization are folded in the same way. Weights
+    that other nodes also read are copied. Nodes in subgraphs stay. Nodes in between that do nothing
+    (Identity, Dropout in inference, Cast to the same type, Reshape to the same shape, pairs of
+    Transpose) are removed. Initializers that callers may replace become constants when they are
+    folded, and a note says so.
 
     Args:
         model: the model, not changed.
 
     Returns:
-        The new model with the nodes that went, in graph order, and every BatchNormalization
-        that stays with the reason. IR version, opset and the names of outputs are kept; notes
-        tell of inputs with defaults that are constants now.
+        The new model with the removed nodes, in graph order, and every BatchNormalization that
+        stays with the reason. IR version, opset and the names of outputs are kept; notes name
+        inputs with defaults that are now constants.
 
     Example:
         >>> import onnx.parser
@@ -102,7 +102,7 @@ def fold_norms(editor: Editor) -> tuple[tuple[Folded, ...], tuple[Refused, ...]]
         if record is not None:
             found.append((order[id(node)], record))
     for node, reason in left:
-        affine = read_batch_norm(editor, node)  # again: what stood behind may be in it now
+        affine = read_batch_norm(editor, node)  # again: what came after it may now be part of it
         done = affine if isinstance(affine, Reason) else _fold_forwards(editor, node, affine)
         record = _record(node, done, reason)
         _close(editor, record)
@@ -114,7 +114,7 @@ def fold_norms(editor: Editor) -> tuple[tuple[Folded, ...], tuple[Refused, ...]]
 
 
 def _close(editor: Editor, record: Folded | Refused | None) -> None:
-    """Keep account of which constants the rewrite has used."""
+    """Keep track of the constants that the rewrite has used."""
     if isinstance(record, Folded):
         editor.settle()
     else:
@@ -124,7 +124,7 @@ def _close(editor: Editor, record: Folded | Refused | None) -> None:
 def _first_pass(
     editor: Editor, node: NodeProto, left: list[tuple[NodeProto, Reason]]
 ) -> Folded | Refused | None:
-    """Fold one node into the operator in front of it; put it on `left` where that fails."""
+    """Fold one node into the operator before it; add it to `left` where that fails."""
     if node.op_type != BATCH_NORM:
         into = _fold_arithmetic(editor, node)
         return Folded(name_of(node), node.op_type, (into,)) if into else None
@@ -159,7 +159,7 @@ def _in_subgraphs(editor: Editor) -> list[Refused]:
 
 
 def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str, ...] | Reason:
-    """Fold into the operator that makes the input."""
+    """Fold into the operator that produces the input."""
     producer = editor.producer(affine.x)
     if producer is None:
         return Reason("no node makes its input")
@@ -176,7 +176,7 @@ def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[st
 
 
 def _linear_making(editor: Editor, producer: NodeProto) -> Linear | Reason:
-    """Read the linear operator whose result, bias included, `producer` makes."""
+    """Read the linear operator whose result, bias included, `producer` computes."""
     if producer.op_type == "Add" and not domain_of(producer.domain):
         for tensor in producer.input:
             inner = editor.producer(tensor)
@@ -193,7 +193,7 @@ def _linear_making(editor: Editor, producer: NodeProto) -> Linear | Reason:
 def _scale_outputs(
     editor: Editor, linear: Linear, node: NodeProto, affine: Affine
 ) -> tuple[str, ...] | Reason:
-    """Fold into the operator in front; its result takes the place of the node's."""
+    """Fold into the operator before the node; its result replaces that of the node."""
     outputs = linear.n_outputs
     if affine.factor.size not in (1, outputs):
         return Reason(f"it has {affine.factor.size} channels, {name_of(linear.node)!r} {outputs}")
@@ -212,7 +212,7 @@ def _scale_outputs(
 
 
 def _take_over(editor: Editor, maker: NodeProto, node: NodeProto) -> None:
-    """Remove a node; the one in front of it makes its output."""
+    """Remove a node; the one before it produces its output."""
     output = node.output[0]
     editor.remove(node)
     editor.set_output(maker, 0, output)
@@ -221,7 +221,7 @@ def _take_over(editor: Editor, maker: NodeProto, node: NodeProto) -> None:
 def _fold_into_norm(
     editor: Editor, norm: NodeProto, node: NodeProto, affine: Affine
 ) -> tuple[str, ...] | Reason:
-    """Fold into a BatchNormalization that stays: scale and B take it up."""
+    """Fold into a BatchNormalization that stays: scale and B absorb it."""
     first = read_batch_norm(editor, norm)
     if isinstance(first, Reason):
         return Reason(f"{name_of(norm)!r} in front of it: {first}")
@@ -245,7 +245,7 @@ def _fold_into_norm(
 
 
 def _fold_arithmetic(editor: Editor, node: NodeProto) -> str:
-    """Fold a constant per channel into the operator in front; return its name, "" if none can."""
+    """Fold a constant per channel into the operator before it; return its name, "" if none can."""
     for position in range(len(node.input)):
         others = [name for place, name in enumerate(node.input) if place != position]
         if not others or any(editor.constant(name) is None for name in others):
@@ -296,7 +296,7 @@ def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str
 
 
 def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Linear | Reason:
-    """Read an operator behind a normalisation, or say why it cannot take it up."""
+    """Read an operator after a normalisation, or say why it cannot absorb it."""
     linear = read_linear(editor, reader)
     if isinstance(linear, Reason):
         return linear
@@ -325,7 +325,7 @@ def _pads(linear: Linear) -> bool:
 
 
 def _with_inputs_scaled(linear: Linear, affine: Affine) -> tuple[F64, F64 | None]:
-    """Return an operator's weights and bias with a normalisation in front of it included."""
+    """Return an operator's weights and bias with the normalisation before it included."""
     weight: F64 = linear.weight.astype(np.float64) * linear.along_inputs(affine.factor)
     bias = linear.through(affine.shift) if affine.shift.any() else None
     if linear.bias is not None:

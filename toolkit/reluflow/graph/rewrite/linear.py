@@ -1,4 +1,4 @@
-"""Linear operators with constant weights: what they hold, and how to give them other weights."""
+"""Linear operators with constant weights: reading them, and giving them other weights."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Linear:
     Attributes:
         node: Conv, ConvTranspose, Gemm or MatMul; a BatchNormalization counts as a diagonal one.
         weight: as stored; a BatchNormalization's scale.
-        bias: `(outputs,)` what is added to each output channel, None: nothing.
-        add: the Add behind a MatMul that holds its bias, None where it has none.
+        bias: `(outputs,)` added to each output channel, None: nothing.
+        add: the Add after a MatMul that holds its bias, None where there is none.
         group: groups of a convolution, else 1.
         alpha: factor of the weights (Gemm).
     """
@@ -97,7 +97,7 @@ class Linear:
         return spread.reshape(*spread.shape, *[1] * (self.weight.ndim - 2))
 
     def through(self, shift: F64) -> F64:
-        """Return what a constant `(inputs,)` input gives at each output, borders left out."""
+        """Return the output for a constant `(inputs,)` input, ignoring borders."""
         spread: F64 = self.alpha * self.weight.astype(np.float64) * self.along_inputs(shift)
         if self.op == "Conv" or self.transposed:
             spread = spread.reshape(len(spread), -1).T
@@ -156,7 +156,7 @@ def _read_bias(editor: Editor, linear: Linear) -> Linear | Reason:
 
 
 def _read_add(editor: Editor, linear: Linear) -> None:
-    """Find the Add behind a MatMul that adds one number per output."""
+    """Find the Add after a MatMul that adds one number per output."""
     output = linear.node.output[0]
     reader = editor.sole_reader(output)
     if editor.opset < NUMPY_BROADCASTING:
@@ -171,7 +171,7 @@ def _read_add(editor: Editor, linear: Linear) -> None:
 
 
 def _as_bias(value: np.ndarray, outputs: int) -> F64 | None:
-    """Return a bias as `(outputs,)`, None where it differs along other axes or adds axes."""
+    """Return a bias as `(outputs,)`, None where it varies along other axes or adds axes."""
     if value.ndim > 2 or (value.ndim == 2 and value.shape[0] != 1):
         return None
     if value.size not in (1, outputs) or (value.ndim and value.shape[-1] not in (1, outputs)):
@@ -195,7 +195,7 @@ def write_linear(editor: Editor, linear: Linear, weight: F64, bias: F64 | None) 
         editor: the model.
         linear: what `read_linear` returned.
         weight: shaped as stored, without the operator's alpha.
-        bias: `(outputs,)`, None where the operator keeps to have none.
+        bias: `(outputs,)`, None where the operator still has none.
     """
     dtype = linear.weight.dtype
     node = linear.node

@@ -1,4 +1,4 @@
-"""Weights of a few bits in blocks: com.microsoft's MatMulNBits, read as floating point."""
+"""Weights of a few bits in blocks: MatMulNBits of com.microsoft, read as floating point."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MATMUL_N_BITS = "MatMulNBits"
 _ATTRIBUTES = (("N", 0), ("K", 0), ("block_size", 0), ("bits", 4))
 """Names and defaults."""
 _INPUTS = ("B", "scales", "zero_points", "g_idx", "bias")
-"""Behind A; those after `scales` may be left out."""
+"""Inputs after A; those after `scales` may be left out."""
 _WIDTHS = (2, 4, 8)
-"""Bits that divide a byte, so that no weight lies in two."""
+"""Numbers of bits that divide a byte, so that no weight is spread over two."""
 
 
 def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Reason:
     """Return the weights `(N, K)`, in the scales' type, and the bias `(N,)`, or why not.
 
     w = (q - zero point) scale, one scale and zero point for `block_size` weights of a row;
-    q stands `bits` a weight in bytes, the first weight lowest.
+    q is stored in bytes with `bits` per weight, the first weight lowest.
 
     Args:
         editor: the model.
@@ -61,7 +61,7 @@ def read_n_bits(editor: Editor, node: NodeProto) -> tuple[np.ndarray, F64] | Rea
 
 
 def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
-    """Return whole numbers as float32, the lowest bits of a byte first."""
+    """Return integers as float32, the lowest bits of a byte first."""
     shifts = np.arange(0, 8, bits, dtype=np.uint8)
     parts = (packed[..., None] >> shifts) & np.uint8(2**bits - 1)
     return parts.reshape(*packed.shape[:-1], -1).astype(np.float32)
@@ -72,7 +72,7 @@ def _zero_points(
 ) -> np.ndarray | None:
     """Return zero points `(outputs, blocks)`, None where there are not as many."""
     if zeros is None:
-        # stored without a sign, so what stands for 0 is the middle: 8 of 0 to 15
+        # stored without a sign, so 0 is represented by the middle: 8 of 0 to 15
         return np.full((outputs, blocks), 2.0 ** (bits - 1), np.float32)
     if is_float(zeros.dtype):
         fits = zeros.size == outputs * blocks

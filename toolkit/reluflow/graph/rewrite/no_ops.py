@@ -1,4 +1,4 @@
-"""Nodes that do nothing: what a rewrite may look through."""
+"""Nodes that do nothing, which a rewrite may look through."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TRAINING_MODE = 2
 
 
 def skip_back(editor: Editor, node: NodeProto, position: int, makers: Collection[str]) -> str:
-    """Let a node read what stands in front of nodes that do nothing; return that tensor.
+    """Let a node read the tensor before nodes that do nothing; return that tensor.
 
-    Only chains that nothing else reads are taken out.
+    Only chains that nothing else reads are removed.
 
     Args:
         editor: the model.
@@ -51,7 +51,7 @@ def skip_back(editor: Editor, node: NodeProto, position: int, makers: Collection
 
 
 def skip_ahead(editor: Editor, tensor: str) -> None:
-    """Take out nodes behind a tensor that do nothing; their readers read the tensor itself."""
+    """Remove nodes after a tensor that do nothing; their readers read the tensor itself."""
     for _ in range(_FAR):
         found = next((n for n in editor.readers(tensor) if _can_bypass(editor, n, tensor)), None)
         if found is None:
@@ -146,7 +146,7 @@ def _does_nothing(editor: Editor, node: NodeProto) -> bool:
 
 
 def _rests(editor: Editor, node: NodeProto) -> bool:
-    """Tell whether a Dropout is one of inference."""
+    """Tell whether a Dropout is in inference mode."""
     if editor.opset < NO_IS_TEST:
         return bool(attribute(node, "is_test", 0))
     if len(node.input) <= _TRAINING_MODE or not node.input[_TRAINING_MODE]:
@@ -177,7 +177,7 @@ def _pads_nothing(editor: Editor, node: NodeProto) -> bool:
 
 
 def _are_inverse(first: NodeProto, second: NodeProto) -> bool:
-    """Tell whether two transpositions, one behind the other, give back the tensor."""
+    """Tell whether two successive transpositions give back the tensor."""
     if first.op_type != "Transpose" or second.op_type != "Transpose" or domain_of(first.domain):
         return False
     one, two = attribute(first, "perm"), attribute(second, "perm")

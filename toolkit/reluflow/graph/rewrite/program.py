@@ -1,4 +1,4 @@
-"""A model as plain records, for bridges that run it in a framework of their own."""
+"""A model as plain records, for bridges that run it in their framework."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Program:
     """A model's main graph, functions inlined, as returned by `read_program`.
 
     Attributes:
-        operations: in an order in which they can run.
+        operations: in a valid order of execution.
         constants: initializers and Constant nodes, by tensor name.
         inputs: names of what must be fed.
         outputs: names of the results.

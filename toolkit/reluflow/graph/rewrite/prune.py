@@ -24,7 +24,7 @@ class Pruned:
         node: its name, else its output's.
         op: operator name.
         weights: number of weights.
-        zeros: how many of them are 0 now.
+        zeros: how many of them are now 0.
     """
 
     node: str
@@ -48,8 +48,8 @@ def prune(
         exclude: names of nodes to leave alone.
 
     Returns:
-        The new model with what each linear operator has left, in graph order; those that share
-        weights each count them. Refused are those whose weights are not constant.
+        The new model with the remaining weights of each linear operator, in graph order; operators
+        that share weights each count them. Operators whose weights are not constant are refused.
 
     Raises:
         OptionError: share or scope is not accepted.

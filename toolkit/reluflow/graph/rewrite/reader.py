@@ -1,4 +1,4 @@
-"""A main graph that rewrites look at: who makes a tensor, who reads it, what is constant."""
+"""The index of a main graph: which nodes produce and read a tensor, and what is constant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reluflow.graph.view.structure import build_structure
 
 
 class Reader:
-    """The index of a main graph without local functions but those of PSB operators.
+    """The index of a main graph without local functions other than those of PSB operators.
 
     Attributes:
         proto: the model, which a reader does not change.
@@ -34,7 +34,7 @@ class Reader:
         self.reload()
 
     def reload(self) -> None:
-        """Index the graph anew."""
+        """Index the graph again."""
         self.nodes = list(self.proto.graph.node)
         self._given = {t.name: t for t in self.proto.graph.initializer}
         self._read: set[str] = set()
@@ -62,11 +62,11 @@ class Reader:
         return None if known is None or known.shape is None else len(known.shape)
 
     def producer(self, tensor: str) -> NodeProto | None:
-        """Return the node of the main graph that makes a tensor."""
+        """Return the node of the main graph that produces a tensor."""
         return self._producers.get(tensor)
 
     def readers(self, tensor: str) -> list[NodeProto]:
-        """Return the nodes of the main graph that read a tensor, themselves or in a subgraph."""
+        """Return the nodes of the main graph that read a tensor, directly or in a subgraph."""
         return self._readers.get(tensor, [])
 
     def is_output(self, tensor: str) -> bool:
@@ -74,15 +74,15 @@ class Reader:
         return tensor in self._outputs
 
     def sole_reader(self, tensor: str) -> NodeProto | None:
-        """Return the one node that reads a tensor, once, None where others see it too."""
+        """Return the only node that reads a tensor, None where there are other readers."""
         readers = self.readers(tensor)
         if len(readers) != 1 or self.is_output(tensor):
             return None
         return readers[0] if list(reads(readers[0])).count(tensor) == 1 else None
 
     def constant(self, tensor: str, depth: int = DEPTH) -> np.ndarray | None:
-        """Return a tensor's value where the graph alone decides it, at any size."""
-        known = Constants()  # of this question alone: the graph may change before the next
+        """Return a tensor's value where the graph alone determines it, at any size."""
+        known = Constants()  # valid for this query only: the graph may change before the next
 
         def find(name: str, depth: int) -> Constant | None:
             return known.find(name, depth, look)
@@ -112,7 +112,7 @@ def read_graph(model: Model) -> Reader:
 
 
 def reads(node: NodeProto) -> Iterator[str]:
-    """Yield the tensors that a node reads, those that its subgraphs take from outside too."""
+    """Yield the tensors that a node reads, including those that its subgraphs capture."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for graph in graphs_of(attribute):

@@ -1,4 +1,4 @@
-"""Weights fed at run time: initializers that training changes become inputs of the graph."""
+"""Weights fed at run time: initializers that training changes become graph inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 _SHOWN = 8
-"""Names that a sentence lists before it only counts."""
+"""Names that a sentence lists before it only counts the rest."""
 _OF_SETTINGS = frozenset(
     "Cast CastLike Clip Dropout DequantizeLinear Equal Greater GreaterOrEqual Less LessOrEqual "
     "Max Min Mod NonMaxSuppression OneHot Pad Pow QuantizeLinear Range Resize Slice TopK "
@@ -28,7 +28,7 @@ _OF_SETTINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WeightInput:
-    """A weight that is now fed; part of what `weights_as_inputs` returns.
+    """A weight that is now an input; part of what `weights_as_inputs` returns.
 
     Attributes:
         name: of the former initializer and of the input.
@@ -49,20 +49,20 @@ def weights_as_inputs(
 ) -> Rewritten[tuple[WeightInput, ...]]:
     """Turn weights into inputs of the graph, so that one session serves every training step.
 
-    By default all floating-point initializers of the main graph that have an axis and a
-    reader to which they are more than a setting (a bound, a size, an exponent); running
-    statistics of batch normalisation are among them. Their values leave the file.
+    By default these are all floating-point initializers of the main graph that have an axis and a
+    reader for which they are more than a setting (a bound, a size, an exponent); running statistics
+    of batch normalisation are among them. Their values are removed from the file.
 
     Args:
         model: the model, not changed.
-        names: the initializers to take instead; scalars may be among them.
+        names: the initializers to use instead; scalars may be among them.
 
     Returns:
         The new model, whose nodes, outputs and names are those of the old one, with the new
         inputs in the order of the file, and the initializers that stay.
 
     Raises:
-        OptionError: a name that is no floating-point initializer of the main graph.
+        OptionError: a name is not that of a floating-point initializer of the main graph.
 
     Example:
         >>> import onnx.parser
@@ -102,7 +102,7 @@ def read_weights(model: Model, names: Collection[str] | None = None) -> dict[str
         names: the initializers to read instead.
 
     Raises:
-        OptionError: a name that is no floating-point initializer of the main graph.
+        OptionError: a name is not that of a floating-point initializer of the main graph.
 
     Example:
         >>> import onnx.parser

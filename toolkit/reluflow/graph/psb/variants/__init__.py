@@ -1,1 +1,1 @@
-"""Converted models in another form: other draws, bits or inputs, one layer alone, in floats."""
+"""Variants of converted models: other draws, bits or inputs, one layer only, in float."""

@@ -1,4 +1,4 @@
-"""One operator of a converted model in the float model that it was made from."""
+"""One operator of a converted model inside the original float model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OF_THE_CODE = ("p_bits", "sampler", "draws", "rounding", "stream", "x_bits", "x
 def psb_alone(
     source: Model | Rewritten[PsbPlan], converted: Model, name: str
 ) -> Rewritten[tuple[str, ...]]:
-    """Return the float model with one operator as a converted model has it.
+    """Return the float model with one operator taken from a converted model.
 
-    The operator keeps its stored weights, pruned ones too, its calibrated exponent and its
+    The operator keeps its stored weights, including pruned ones, its calibrated exponent and its
     random numbers; all others stay in floating point.
 
     Args:
         source: the float model, or the plan of it that `plan_psb` made; not changed.
-        converted: what `to_psb` made of it.
+        converted: the result of `to_psb` for it.
         name: of a PSB operator of `converted`.
 
     Returns:
@@ -73,7 +73,7 @@ def psb_alone(
         editor.put_constant(node, place, array, "psb", "stored")
     kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
     kept += [entry for entry in given.attribute if entry.name in _OF_THE_CODE]
-    told = {entry.name for entry in kept}  # files of before leave these to defaults
+    told = {entry.name for entry in kept}  # older files leave these to defaults
     for attribute_name, value in (("x_bits", USUAL_X_BITS), ("x_exponent", FROM_THE_RUN)):
         if attribute_name not in told:
             kept.append(helper.make_attribute(attribute_name, value))

@@ -1,4 +1,4 @@
-"""Drawing the samples of a converted model once and for all."""
+"""Drawing the samples of a converted model once and storing the result."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from reluflow.psb import (
 )
 
 _P_BITS = 16
-"""Of the baked code: k / n fits exactly for every n, and so does every small w'."""
+"""Bits of the baked code: k / n fits exactly for every n, and so does every small w'."""
 
 
 def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[str, ...]]:
     """Return a converted model whose weights are what one run would draw.
 
-    Every probability becomes k / n in 16 bits and the sampler "nearest", which gives back
-    exactly k: the new model gives, without any random bits and without the native library,
-    what the old one gives with it for the same samples and seed.
+    Every probability becomes k / n in 16 bits and the sampler "nearest", which gives exactly k
+    again: without random bits and without the native library, the new model gives what the old one
+    gives with the library for the same samples and seed.
 
     Args:
         model: a converted model, not changed.
@@ -44,7 +44,7 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[s
         The new model, and the names of its PSB operators.
 
     Raises:
-        ModelError: a node draws samples for every product, which no fixed weights can give.
+        ModelError: a node draws samples for every product, which fixed weights cannot reproduce.
         OptionError: samples is not among the accepted numbers.
 
     Example:
@@ -101,7 +101,7 @@ def _is_shifted_out(code: PsbCode, n: int) -> NDArray[np.bool_]:
 
 
 def _words_of(w: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return the words whose mean is exactly w', which then nothing rounds; |w'| <= 64."""
+    """Return the words whose mean is exactly w', so that nothing is rounded; |w'| <= 64."""
     size = np.abs(w)
     e = np.frexp(np.maximum(size, 1).astype(np.float64))[1] - 1
     q = (size << (_P_BITS - e)) - (1 << _P_BITS)

@@ -1,4 +1,4 @@
-"""A converted model said again in floating point: what a conversion is compared with."""
+"""A converted model expressed in floating point, for comparison with the conversion."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _AT_ONCE = 2**21
 
 
 def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
-    """Put float operators with the same weights in the place of all PSB operators.
+    """Replace all PSB operators by float operators with the same weights.
 
-    The weights are those of the default run (64 samples, nearest), activations are not rounded:
-    what is left to differ is the rounding of activations to fixed point.
+    The weights are those of the default run (64 samples, nearest), activations are not rounded: the
+    only remaining difference is the rounding of activations to fixed point.
 
     Args:
         model: of `to_psb`, not changed.
@@ -122,7 +122,7 @@ def _write_floats(editor: Editor, node: NodeProto) -> None:
     assert planes is not None and emax is not None and bias is not None  # checked at load
     weights = _executed(code_of(node, planes, emax))
     output = node.output[0]
-    bias = np.broadcast_to(bias, emax.shape)  # one 0 stands for zeros in all channels
+    bias = np.broadcast_to(bias, emax.shape)  # a single 0 stands for zeros in all channels
     steps = [_product(editor, node, weights, bias, editor.fresh(output, "sum"))]
     place = ADDEND_PLACE[node.op_type]
     added = node.input[place] if len(node.input) > place else ""

@@ -14,14 +14,14 @@ from reluflow.graph.rewrite.contract import Rewritten
 def without_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     """Make `samples` and `seed` of a converted model inputs that every run has to give.
 
-    A default is an initializer with the name of an input. Runtimes that take such inputs for
-    constants, as onnxruntime-web does, then list both and take them.
+    A default is an initializer with the name of an input. Runtimes that treat such inputs as
+    constants, as onnxruntime-web does, then list and accept both.
 
     Args:
         model: of `to_psb`, not changed.
 
     Returns:
-        The new model, and the inputs that have no default any more.
+        The new model, and the inputs that no longer have a default.
 
     Raises:
         ModelError: the model has no PSB operator.
@@ -50,7 +50,7 @@ def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
         model: any, not changed; one without PSB operators, or with both defaults, is returned.
 
     Returns:
-        The new model, and the inputs that have a default now.
+        The new model, and the inputs that now have a default.
 
     Example:
         >>> from reluflow.graph import load, to_psb

@@ -1,4 +1,4 @@
-"""Counting, inside a converted model, the activations that its fixed-point numbers do not hold."""
+"""Counting, inside a converted model, the activations that fixed-point numbers cannot hold."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class SaturationCounts:
 
 
 def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
-    """Return a converted model that counts what each PSB operator's fixed-point numbers lose.
+    """Return a converted model that counts the activations lost by each PSB operator.
 
     An activation x saturates where |round half to even(x 2^f)| > 2^(x_bits - 1) - 1: infinities
     do, NaN do not. It falls below the step where x is not 0 and x 2^f rounds to 0. An exponent f
-    that is not calibrated is taken from each run, as the operators do. The counts are exact, as
-    a power of two scales float32 without rounding but for numbers so small or so large that it
-    does not matter here.
+    that is not calibrated is taken from each run, as the operators do. The counts are exact, since
+    scaling float32 by a power of two does not round, except for numbers so small or so large that
+    it does not matter here.
 
     Args:
         model: of `to_psb`, not changed.
@@ -108,7 +108,7 @@ def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tupl
 
 
 def _scale_of_run(editor: Editor, size: str, zero: str, limit: str) -> str:
-    """Append nodes for 2^f, f the largest whole number with max(size) 2^f <= limit.
+    """Append nodes for 2^f, f the largest integer with max(size) 2^f <= limit.
 
     The logarithm may be off by one near a power of two, so its neighbours are tried; powers
     come from a table, to be exact.
@@ -128,10 +128,10 @@ def _scale_of_run(editor: Editor, size: str, zero: str, limit: str) -> str:
     finite = _append(editor, "Less", [size, infinite])
     kept = _append(editor, "Where", [finite, size, zero])
     kept = _append(editor, "Concat", [none, _append(editor, "Reshape", [kept, flat])], axis=0)
-    top = _append(editor, "ReduceMax", [kept], keepdims=0)  # of one 0 at least: never of nothing
+    top = _append(editor, "ReduceMax", [kept], keepdims=0)  # of at least one 0
     log = _append(editor, "Log", [_append(editor, "Div", [limit, top])])
     guess = _append(editor, "Floor", [_append(editor, "Div", [log, ln2])])
-    # the logarithm is rounded, so that its floor may be one off, either way
+    # the logarithm is rounded, so that its floor may be off by one in either direction
     best = None
     for off in (-1, 0, 1):
         step = editor.add_initializer(size, "saturation_off", np.array(off, np.float32))

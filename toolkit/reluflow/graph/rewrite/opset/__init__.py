@@ -1,1 +1,1 @@
-"""Raising the opset: how an old operator is said in a newer version."""
+"""Raising the opset: how an old operator is written in a newer version."""

@@ -1,4 +1,4 @@
-"""How operators of versions 1 to 6 of ONNX are said in version 7, node by node."""
+"""How operators of versions 1 to 6 of ONNX are written in version 7, node by node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OLD_SELU = (("alpha", 1.6732), ("gamma", 1.0507))
 
 
 def raise_old_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """Return the nodes of version 7 that do what one of versions 1 to 6 does, or why none.
+    """Return the nodes of version 7 that replace one of versions 1 to 6, or why there are none.
 
     An operator without a rule must have the same inputs, attributes and defaults in both.
 
@@ -34,7 +34,7 @@ def raise_old_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reaso
 
 
 def _unlike(node: NodeProto, opset: int, ruled: bool) -> Reason | None:
-    """Say what differs between an operator and its version 7, None where nothing that counts."""
+    """Say what differs between an operator and its version 7, None if nothing relevant does."""
     if ruled or node.op_type == "Constant":
         return None
     try:
@@ -56,7 +56,7 @@ def _unlike(node: NodeProto, opset: int, ruled: bool) -> Reason | None:
 
 
 def _broadcast(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """Lay the second operand along the axis that an attribute names."""
+    """Align the second operand with the axis that an attribute names."""
     wanted, axis = pop_attribute(node, "broadcast"), pop_attribute(node, "axis")
     if not wanted or axis is None:
         return [node]
@@ -79,7 +79,7 @@ def _with_axes(node: NodeProto, raising: Raising, missing: int, rank: int) -> li
 
 
 def _prelu(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """One slope per channel stood along axis 1."""
+    """One slope per channel was along axis 1."""
     x, slope = raising.rank(node.input[0]), raising.rank(node.input[1])
     if x is None or slope is None:
         return Reason("the axes of its slopes are not known")

@@ -31,13 +31,13 @@ def raise_opset(editor: Editor, needed_by: str = "PSB operators") -> tuple[int, 
 
     Args:
         editor: the model, whose earlier steps are committed.
-        needed_by: what needs it, for the sentences.
+        needed_by: what needs it, for error messages.
 
     Returns:
-        The opset of before and of now, None where it was new enough.
+        The old and the new opset, None where it was new enough.
 
     Raises:
-        ModelError: a node has no equal in opset 13.
+        ModelError: a node has no equivalent in opset 13.
     """
     old, proto = editor.opset, editor.proto
     if old >= TARGET:
@@ -59,7 +59,7 @@ def raise_opset(editor: Editor, needed_by: str = "PSB operators") -> tuple[int, 
 
 
 def _raise_graph(graph: GraphProto, raising: Raising, old: int, needed_by: str) -> None:
-    """Rewrite the nodes of one graph; those of its subgraphs have their own turn."""
+    """Rewrite the nodes of one graph; its subgraphs are handled separately."""
     written: list[NodeProto] = []
     for node in graph.node:
         done = [node] if domain_of(node.domain) else _raised(node, raising)

@@ -1,7 +1,7 @@
-"""How operators of versions 7 to 12 of ONNX are said in version 13, node by node.
+"""How operators of versions 7 to 12 of ONNX are written in version 13, node by node.
 
-Only operators whose form or meaning changed are here; every other one of version 7 means the
-same in version 13. A rule returns the nodes to write instead, or the reason why there are none.
+Only operators whose form or meaning changed are listed here; all others of version 7 mean the same
+in version 13. A rule returns the nodes to write instead, or the reason why there are none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TARGET = 13
 
 @dataclass(eq=False, slots=True)
 class Raising:
-    """What the rules may ask and make.
+    """What the rules may query and create.
 
     Attributes:
         opset: the version that the nodes are written in.
@@ -35,7 +35,7 @@ class Raising:
         constants: tensor -> value of small initializers and Constant nodes.
         read: names of all tensors that some node reads or the model returns.
         names: makes new tensor names.
-        made: Constant nodes of the rule that runs.
+        made: Constant nodes of the current rule.
     """
 
     opset: int
@@ -53,7 +53,7 @@ class Raising:
         return name
 
     def integers(self, stem: str, what: str, values: Iterable[int]) -> str:
-        """Make a Constant node of whole numbers."""
+        """Make a Constant node of integers."""
         return self.put(stem, what, np.array(list(values), np.int64))
 
     def dtype(self, tensor: str) -> np.dtype[np.generic] | None:
@@ -73,7 +73,7 @@ Rule = Callable[[NodeProto, Raising], list[NodeProto] | Reason]
 
 
 def raise_new_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """Return the nodes of version 13 that do what one of an older version does, or why none.
+    """Return the nodes of version 13 that replace one of an older version, or why there are none.
 
     Args:
         node: of ONNX's own domain.
@@ -88,7 +88,7 @@ def raise_new_node(node: NodeProto, raising: Raising) -> list[NodeProto] | Reaso
 
 
 def pop_attribute(node: NodeProto, name: str) -> object:
-    """Take an attribute from a node and return its value, None where it is not set."""
+    """Remove an attribute from a node and return its value, None where it is not set."""
     for position, entry in enumerate(node.attribute):
         if entry.name == name:
             value = helper.get_attribute_value(entry)
@@ -170,7 +170,7 @@ def _batch_norm(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
 
 
 def _flattening(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
-    """Softmax, LogSoftmax and Hardmax went over all axes from `axis` on; now over one."""
+    """Softmax, LogSoftmax and Hardmax ran over all axes from `axis` on; now over one."""
     given = pop_attribute(node, "axis")
     axis = 1 if given is None else int(str(given))
     x, y = node.input[0], node.output[0]
@@ -244,7 +244,7 @@ def _resized(
 
 
 def _like(made: NodeProto, node: NodeProto) -> NodeProto:
-    """Give a node what another one is known by."""
+    """Give a node the name and metadata of another one."""
     made.name, made.doc_string = node.name, node.doc_string
     made.metadata_props.extend(node.metadata_props)
     return made
