@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from docstrings import Public, has_example, lacks, public_names
+from docstrings.rule import Public, has_example, lacks, public_names
 
 from reluflow.errors import OptionError
 
@@ -126,6 +126,28 @@ class Record:
     second: int
 
 
+class Holder:
+    """Holds nothing.
+
+    Example:
+        >>> Holder().first(np.arange(2)).tolist()
+        [0]
+    """
+
+    def first(self, values: "np.ndarray") -> "np.ndarray":
+        """Return the first value.
+
+        Args:
+            values: numbers.
+        """
+        return self._checked(values)[:1]
+
+    def _checked(self, values: "np.ndarray") -> "np.ndarray":
+        if not len(values):
+            raise OptionError("values are empty; give one at least.")
+        return values
+
+
 @pytest.mark.parametrize(
     ("value", "lack"),
     [
@@ -134,7 +156,9 @@ class Record:
         (without_sections, ["argument size", "what it returns", "an example"]),
         (skipped, ["an example"]),
         (Record, ["attribute second", "an example"]),
+        (Holder, ["the shape of values", "the shape of return", "error OptionError"]),
     ],
 )
 def test_the_rule_finds_what_lacks(value: Public, lack: list[str]) -> None:
-    assert lacks(value, {"complete": [complete], "Given": [Given]}) == lack
+    found = lacks(value, {"complete": [complete], "Given": [Given]})
+    assert [each.removeprefix("first: ") for each in found] == lack

@@ -7,8 +7,8 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
 * A function, a public method, and a class with an initialiser of its own (in either docstring)
   describe each parameter under `Args:`; what they give under `Returns:` or `Yields:`, or in a
   summary that begins with "Return", "Tell" or "Yield"; and under `Raises:` each error
-  that they, or a private function of the module that they call, raise, or an error of the project
-  that it is one of. A method that is described so in a base class needs a summary alone.
+  that they raise, or what they call and is private to their module or class, or an error of the
+  project that it is one of. A method that is described so in a base class needs a summary alone.
 * A record names its fields under `Attributes:` or `Args:`.
 * What is a numpy array has its shape told: "`(n, 2)` uint64", "any shape", "the stored shape".
 * A function has an example, `>>>`, that is not skipped. A class has one in its docstring or in
@@ -22,15 +22,15 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
 import importlib
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
+
+from docstrings.raised import and_bases, raised_errors
 
 MEASURING = ("reluflow.patterns", "reluflow.psb", "reluflow.temperature")
 
@@ -119,8 +119,8 @@ def _function_lacks(value: FunctionType, doc: str | None = None) -> list[str]:
         found.append("what it returns")
     found += _shapes_lack(value.__annotations__, sections, doc.splitlines()[0])
     named = set(re.findall(r"\w+", sections.get("Raises", "")))
-    raised = sorted(_raised(value), key=lambda error: error.__name__)
-    return found + [f"error {e.__name__}" for e in raised if named.isdisjoint(_and_bases(e))]
+    raised = sorted(raised_errors(value), key=lambda error: error.__name__)
+    return found + [f"error {e.__name__}" for e in raised if named.isdisjoint(and_bases(e))]
 
 
 def _shapes_lack(kinds: Mapping[str, object], sections: Mapping[str, str], head: str) -> list[str]:
@@ -180,34 +180,6 @@ def _methods(value: type) -> Iterator[tuple[str, FunctionType]]:
 
 def _lists(section: str, name: str) -> bool:
     return re.search(rf"^ +\*{{0,2}}{name}(?: \(.+?\))?:", section, re.M) is not None
-
-
-def _and_bases(error: type) -> set[str]:
-    """Return an error's name and those of the project's errors that it is one of."""
-    return {each.__name__ for each in error.__mro__ if each not in Exception.__mro__}
-
-
-def _raised(value: FunctionType) -> set[type]:
-    """Return the errors that a function raises, itself or by private functions of its module."""
-    found: set[type] = set()
-    asked = [inspect.unwrap(value)]
-    done: list[FunctionType] = []
-    while asked:
-        function = asked.pop()
-        done.append(function)
-        known = function.__globals__
-        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
-            if isinstance(node, ast.Raise):
-                written = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-                error = known.get(written.id) if isinstance(written, ast.Name) else None
-                if isinstance(error, type) and not error.__name__.startswith("_"):
-                    found.add(error)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                called = known.get(node.func.id)
-                is_private = node.func.id.startswith("_") and isinstance(called, FunctionType)
-                if is_private and called not in [*done, *asked]:
-                    asked.append(called)
-    return found
 
 
 def _is_shown_elsewhere(value: type, public: Mapping[str, list[Public]]) -> bool:

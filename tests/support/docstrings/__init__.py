@@ -1,0 +1,1 @@
+"""What docstrings have to contain."""
