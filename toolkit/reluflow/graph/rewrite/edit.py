@@ -10,10 +10,10 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
-from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.contract import Refused, Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 from reluflow.graph.rewrite.reader import Reader, reads
 from reluflow.graph.view.nesting import NameMaker
 
@@ -22,7 +22,7 @@ _SHOWN = 8
 _Done = TypeVar("_Done")
 
 
-class Editor(Reader):
+class Editor(Draft, Reader):
     """A copy of a model whose local functions are inlined; PSB operators remain calls.
 
     Initializers count as constants even where they are listed as graph inputs. A rewrite that has
@@ -42,9 +42,8 @@ class Editor(Reader):
 
     def __init__(self, model: Model) -> None:
         inline = any(f.domain != OWN_DOMAIN for f in model._proto.functions)
-        super().__init__(copy_proto(model, inline, keep_domain=OWN_DOMAIN), model.base_dir)
-        self.notes = model.notes
-        self._notes_before = len(model.notes)
+        Draft.__init__(self, model, inline, keep_domain=OWN_DOMAIN)
+        Reader.__init__(self, self.proto, model.base_dir)
 
     def reload(self) -> None:
         """Index the copy again, after a step that has changed it as a whole."""
@@ -164,8 +163,7 @@ class Editor(Reader):
     def raise_ir(self, version: int) -> None:
         """Raise the IR version; weights that old versions list as inputs become constants."""
         if self.proto.ir_version < _CAPTURES_FROM_IR <= version:
-            inputs = self.proto.graph.input
-            _keep(inputs, [value.name not in self._given for value in inputs])
+            retain(self.proto.graph.input, lambda value: value.name not in self._given)
         self.proto.ir_version = max(version, self.proto.ir_version)
 
     def settle(self) -> None:
@@ -185,8 +183,7 @@ class Editor(Reader):
             refused: what they left alone.
         """
         self._write()
-        model = Model(self.proto, base_dir=self.base_dir, notes=self.notes)
-        return Rewritten(model, done, tuple(refused), self.notes[self._notes_before :])
+        return super().finish(done, refused)
 
     def commit(self) -> None:
         """End a step: its changes are written, and the next one reads types and names again."""
@@ -199,26 +196,26 @@ class Editor(Reader):
         copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
         del graph.node[:]
         graph.node.extend(copies)
-        kept = [t.name in self._given for t in graph.initializer]
-        _keep(graph.initializer, kept)
+        retain(graph.initializer, lambda tensor: tensor.name in self._given)
         made = {name for node in copies for name in node.output}
         known = made | {value.name for value in graph.input}
-        _keep(graph.value_info, [value.name in known for value in graph.value_info])
+        retain(graph.value_info, lambda value: value.name in known)
 
     def _fix_defaults(self) -> None:
         """Remove defaults that a rewrite has used from the inputs; old versions must list them."""
         if not self._used:
             return
-        inputs = self.proto.graph.input
-        kept = [value.name not in self._used for value in inputs]
         if self.proto.ir_version >= _CAPTURES_FROM_IR:
-            _keep(inputs, kept)
+            self._take_from_inputs(self._used)
         shown = ", ".join(map(repr, sorted(self._used)[:_SHOWN]))
         more = f" and {len(self._used) - _SHOWN} more" if len(self._used) > _SHOWN else ""
         self.notes += (
             f"Defaults of inputs became constants, callers can no longer replace them: "
             f"{shown}{more}.",
         )
+
+    def _take_from_inputs(self, names: set[str]) -> None:
+        retain(self.proto.graph.input, lambda value: value.name not in names)
 
     def _place(self, node: NodeProto) -> int:
         return next(i for i, other in enumerate(self.nodes) if other is node)
@@ -252,18 +249,10 @@ class Editor(Reader):
             node = self.producer(name)
             if name in self._given:
                 del self._given[name]
-                inputs = self.proto.graph.input
-                _keep(inputs, [value.name != name for value in inputs])
+                self._take_from_inputs({name})
             elif node is not None and not any(map(self.readers, node.output)):
                 if self.constant(name) is not None:
                     self.remove(node)
-
-
-def _keep(field: object, flags: list[bool]) -> None:
-    """Delete the entries of a repeated field whose flag is False."""
-    for index in reversed(range(len(flags))):
-        if not flags[index]:
-            del field[index]  # type: ignore[attr-defined]
 
 
 def _overwrite(tensor: TensorProto, array: np.ndarray) -> None:

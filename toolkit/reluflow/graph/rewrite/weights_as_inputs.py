@@ -9,11 +9,11 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from reluflow.errors import OptionError
-from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import read_tensor, walk_graphs
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 _SHOWN = 8
@@ -76,12 +76,10 @@ def weights_as_inputs(
     """
     taken, refused = _choose(model, names)
     chosen = {tensor.name for tensor in taken}
-    proto = copy_proto(model, inline=False)
-    graph = proto.graph
+    draft = Draft(model)
+    graph = draft.proto.graph
     listed = {value.name for value in graph.input}
-    kept = [t.SerializeToString() for t in graph.initializer if t.name not in chosen]
-    del graph.initializer[:]
-    graph.initializer.extend(map(TensorProto.FromString, kept))
+    retain(graph.initializer, lambda tensor: tensor.name not in chosen)
     for tensor in taken:
         if tensor.name not in listed:
             value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -90,8 +88,7 @@ def weights_as_inputs(
         WeightInput(t.name, helper.tensor_dtype_to_np_dtype(t.data_type), tuple(t.dims))
         for t in taken
     )
-    new = Model(proto, base_dir=model.base_dir, notes=model.notes)
-    return Rewritten(new, weights, tuple(refused))
+    return draft.finish(weights, refused)
 
 
 def read_weights(model: Model, names: Collection[str] | None = None) -> dict[str, np.ndarray]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnx import ModelProto
-
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.draft import Draft
 from reluflow.graph.sites.find import locate
 from reluflow.graph.view.structure import walk_nodes
 
@@ -49,9 +48,8 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Rewritte
             f"metrics name the site {unknown[0]!r}, which the model does not have; "
             "use the names that find_sites gives."
         )
-    proto = ModelProto()
-    proto.CopyFrom(model._proto)
-    nodes = list(walk_nodes(proto))
+    draft = Draft(model)
+    nodes = list(walk_nodes(draft.proto))
     noted = []
     for name, values in metrics.items():
         located = known[name]
@@ -64,4 +62,4 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Rewritte
         for key, value in values.items():
             entry = entries.get(start + key) or node.metadata_props.add()
             entry.key, entry.value = start + key, value
-    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), tuple(noted))
+    return draft.finish(tuple(noted))

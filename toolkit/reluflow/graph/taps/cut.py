@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto
+from onnx import ModelProto, NodeProto
 
 from reluflow.errors import OptionError
 from reluflow.graph.proto.check import reads
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +54,23 @@ def cut_tail(model: Model, keep: Collection[str]) -> Rewritten[CutOff]:
                 f"keep names {name!r}, which is no output of the model; give some of "
                 f"{', '.join(map(repr, model.outputs))}."
             )
-    proto = ModelProto()
-    proto.CopyFrom(model._proto)
-    graph = proto.graph
+    draft = Draft(model)
+    graph = draft.proto.graph
     needed = set(keep)
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             needed.update(reads(node))
-    kept = [n.SerializeToString() for n in graph.node if needed.intersection(n.output)]
     gone = [n for n in graph.node if not needed.intersection(n.output)]
     nodes = tuple(node.name or node.output[0] for node in gone if node.name or node.output)
-    _replace_nodes(graph, kept)
-    values = [v.SerializeToString() for v in graph.output if v.name in keep]
-    del graph.output[:]
-    graph.output.extend(map(ValueInfoProto.FromString, values))
-    _drop_domains(proto)
-    cut = Model(proto, base_dir=model.base_dir, notes=model.notes)
-    gone_outputs = tuple(name for name in model.outputs if name not in keep)
-    return Rewritten(cut, CutOff(gone_outputs, nodes))
-
-
-def _replace_nodes(graph: GraphProto, nodes: list[bytes]) -> None:
-    del graph.node[:]
-    graph.node.extend(map(NodeProto.FromString, nodes))
+    retain(graph.node, lambda node: bool(needed.intersection(node.output)))
+    retain(graph.output, lambda value: value.name in keep)
+    _drop_domains(draft.proto)
+    return draft.finish(CutOff(tuple(name for name in model.outputs if name not in keep), nodes))
 
 
 def _drop_domains(proto: ModelProto) -> None:
     used = {node.domain for node in _nodes(proto)} | {"", "ai.onnx"}
-    kept = [e.SerializeToString() for e in proto.opset_import if e.domain in used]
-    del proto.opset_import[:]
-    proto.opset_import.extend(map(OperatorSetIdProto.FromString, kept))
+    retain(proto.opset_import, lambda entry: entry.domain in used)
 
 
 def _nodes(proto: ModelProto) -> Iterator[NodeProto]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import TensorProto, helper
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.contract import Refused, Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 from reluflow.graph.taps.tap import Tap
-from reluflow.graph.view.nesting import NameMaker
 
 OP, _VERSION = "PatternHash", 1
 
@@ -57,9 +57,8 @@ def hash_taps(
 
     Reference: docs/spec.md, section 2, default hash.
     """
-    proto = ModelProto()
-    proto.CopyFrom(model._proto)
-    names = NameMaker(proto)
+    draft = Draft(model)
+    proto = draft.proto
     ranks = {
         value.name: len(value.type.tensor_type.shape.dim)
         for value in proto.graph.output
@@ -67,14 +66,11 @@ def hash_taps(
         and value.type.tensor_type.HasField("shape")
     }
     hashed = tuple(
-        _hash(proto, tap, ranks[tap.output], seed, names) if tap.output in ranks else None
-        for tap in taps
+        _hash(draft, tap, ranks[tap.output], seed) if tap.output in ranks else None for tap in taps
     )
     whole = {tap.output for tap, found in zip(taps, hashed, strict=True) if found is None}
     gone = {tap.output for tap in taps} - whole - set(keep)
-    kept = [v.SerializeToString() for v in proto.graph.output if v.name not in gone]
-    del proto.graph.output[:]
-    proto.graph.output.extend(map(ValueInfoProto.FromString, kept))
+    retain(proto.graph.output, lambda value: value.name not in gone)
     if any(hashed) and all(entry.domain != OWN_DOMAIN for entry in proto.opset_import):
         proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, _VERSION))
     refused = tuple(
@@ -82,7 +78,7 @@ def hash_taps(
         for tap, found in zip(taps, hashed, strict=True)
         if found is None
     )
-    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), hashed, refused)
+    return draft.finish(hashed, refused)
 
 
 def _signed(seed: int) -> int:
@@ -90,8 +86,10 @@ def _signed(seed: int) -> int:
     return seed - (1 << 64) if seed >> 63 else seed
 
 
-def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -> HashedTap:
-    found = HashedTap(*(names.fresh(f"{tap.output}_{part}") for part in ("keys", "on", "bad")))
+def _hash(draft: Draft, tap: Tap, rank: int, seed: int) -> HashedTap:
+    found = HashedTap(
+        *(draft.names.fresh(f"{tap.output}_{part}") for part in ("keys", "on", "bad"))
+    )
     node = helper.make_node(
         OP,
         [tap.output],
@@ -101,12 +99,14 @@ def _hash(proto: ModelProto, tap: Tap, rank: int, seed: int, names: NameMaker) -
         unit_axis=tap.unit_axis,
         seed=_signed(seed),
     )
-    proto.graph.node.append(node)
+    draft.proto.graph.node.append(node)
     shapes: dict[str, list[int | None]] = {
         found.keys: [None] * (rank - 1) + [2],
         found.active: [None],
         found.nonfinite: [],
     }
     for name, shape in shapes.items():
-        proto.graph.output.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
+        draft.proto.graph.output.append(
+            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+        )
     return found

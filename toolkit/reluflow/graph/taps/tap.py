@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.versions import CAST_TO_NUMBER
 from reluflow.graph.rewrite.contract import Refused, Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 from reluflow.graph.sites.find import Located, locate
 from reluflow.graph.sites.site import SwitchSite
-from reluflow.graph.view.nesting import NameMaker, Wanted, carry_out, loop_depth, steps
+from reluflow.graph.view.nesting import Wanted, carry_out, loop_depth, steps
 
 _AS_THEY_ARE = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _TO_DOUBLE = (TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64, TensorProto.UINT64)
@@ -89,11 +89,11 @@ def tap(
     inline = bool(model._proto.functions) and any(
         located.node.in_function or located.tensor not in visible for _, located in able
     )
-    proto = copy_proto(model, inline)
-    tapper = _Tapper(proto)
+    draft = Draft(model, inline)
+    tapper = _Tapper(draft)
     taps = tuple(tapper.tap(site, located, behind) for site, located in able)
     tapper.finish()
-    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), taps, refused)
+    return draft.finish(taps, refused)
 
 
 def _check_inputs(model: Model) -> None:
@@ -150,9 +150,9 @@ def _moved(axis: int, loops: int) -> int:
 class _Tapper:
     """Adds outputs to a model, each pre-activation once."""
 
-    def __init__(self, proto: ModelProto) -> None:
-        self.proto = proto
-        self.names = NameMaker(proto)
+    def __init__(self, draft: Draft) -> None:
+        proto = self.proto = draft.proto
+        self.names = draft.names
         self.done: dict[tuple[int, str], str] = {}
         self.opset = next((e.version for e in proto.opset_import if e.domain in ("", "ai.onnx")), 1)
         self.outputs = {value.name for value in proto.graph.output}
@@ -169,11 +169,7 @@ class _Tapper:
 
     def finish(self) -> None:
         """Take what outputs now say of their types out of the list of inner tensors."""
-        infos = self.proto.graph.value_info
-        kept = [value.SerializeToString() for value in infos if value.name not in self.outputs]
-        if len(kept) < len(infos):
-            del infos[:]
-            infos.extend(map(ValueInfoProto.FromString, kept))
+        retain(self.proto.graph.value_info, lambda value: value.name not in self.outputs)
 
     def _expose(self, located: Located) -> str:
         scope, tensor = located.scope, located.tensor

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
-from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import is_psb, psb_inputs
 from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.draft import Draft, retain
 
 
 def without_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
@@ -35,12 +35,11 @@ def without_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     Reference: ONNX IR specification, graph inputs; docs/psb.md.
     """
     names = psb_inputs(model)
-    proto = copy_proto(model, inline=False)
-    kept = [t.SerializeToString() for t in proto.graph.initializer if t.name not in names]
-    del proto.graph.initializer[:]
-    gone = tuple(t.name for t in model._proto.graph.initializer if t.name in names)
-    proto.graph.initializer.extend(map(TensorProto.FromString, kept))
-    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), gone)
+    draft = Draft(model)
+    stored = draft.proto.graph.initializer
+    gone = tuple(tensor.name for tensor in stored if tensor.name in names)
+    retain(stored, lambda tensor: tensor.name not in names)
+    return draft.finish(gone)
 
 
 def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
@@ -65,7 +64,7 @@ def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     missing = [spec.name for spec in model.inputs if spec.name in names]
     if not missing:
         return Rewritten(model, ())
-    proto = copy_proto(model, inline=False)
+    draft = Draft(model)
     zero = np.array(0, np.int64)
-    proto.graph.initializer.extend(numpy_helper.from_array(zero, name) for name in missing)
-    return Rewritten(Model(proto, base_dir=model.base_dir, notes=model.notes), tuple(missing))
+    draft.proto.graph.initializer.extend(numpy_helper.from_array(zero, name) for name in missing)
+    return draft.finish(tuple(missing))

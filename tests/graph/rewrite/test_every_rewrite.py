@@ -1,0 +1,92 @@
+"""What all rewrites promise, one table: adding a rewrite adds a row."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rewriting import N, build, weights
+
+import reluflow.graph as graph
+from reluflow.graph import Model, PsbOptions, Rewritten
+
+NOTE = "The file was noted."
+
+
+def network() -> Model:
+    """Two layers with batch normalisation between, of opset 12: every rewrite finds work."""
+    norm = {name: abs(weights(4)) + 0.5 for name in ("scale", "shift", "mean", "variance")}
+    nodes = [
+        N("Conv", ["x", "w"], ["h"], name="first"),
+        N("BatchNormalization", ["h", *norm], ["n"], name="norm"),
+        N("Relu", ["n"], ["r"], name="act"),
+        N("Conv", ["r", "v"], ["y"], name="last"),
+    ]
+    tensors = {"w": weights(4, 4, 1, 1), "v": weights(4, 4, 1, 1), **norm}
+    made = build(nodes, tensors, ("N", 4, 2, 2), opset=12)
+    return Model(made._proto, notes=(NOTE,))
+
+
+def converted(**options: Any) -> Model:
+    return graph.to_psb(network(), PsbOptions(**options)).model
+
+
+def tapped() -> tuple[Model, Any]:
+    made = graph.tap(network(), graph.find_sites(network()))
+    return made.model, made.done
+
+
+ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] = {
+    "annotate": (network, lambda m: graph.annotate(m, {"act": {"dead": "0"}})),
+    "bake_samples": (converted, lambda m: graph.bake_samples(m, 4)),
+    "count_saturation": (converted, graph.count_saturation),
+    "cut_tail": (lambda: tapped()[0], lambda m: graph.cut_tail(m, m.outputs[1:])),
+    "expose": (network, lambda m: graph.expose(m, ["h"])),
+    "fold_batchnorm": (network, graph.fold_batchnorm),
+    "hash_taps": (
+        lambda: tapped()[0],
+        lambda m: graph.hash_taps(m, tapped()[1], keep=["y"], seed=0),
+    ),
+    "plan_psb": (network, graph.plan_psb),
+    "prune": (network, lambda m: graph.prune(m, 0.5)),
+    "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),
+    "psb_in_floats": (converted, graph.psb_in_floats),
+    "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
+    "to_psb": (network, graph.to_psb),
+    "upgrade": (network, graph.upgrade),
+    "use_batch_statistics": (network, lambda m: graph.use_batch_statistics(m, False)),
+    "weights_as_inputs": (network, graph.weights_as_inputs),
+    "with_activations": (
+        converted,
+        lambda m: graph.with_activations(graph.to_psb(network()), 16, {}),
+    ),
+    "with_input_defaults": (lambda: converted(input_defaults=False), graph.with_input_defaults),
+    "with_sampler": (converted, lambda m: graph.with_sampler(m, "nearest")),
+    "with_wide_activations": (converted, graph.with_wide_activations),
+    "without_input_defaults": (converted, graph.without_input_defaults),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_rewrite_makes_a_model_of_its_own_and_keeps_notes(name: str) -> None:
+    make, rewrite = ROWS[name]
+    given = make()
+    before, notes = given.serialize(), given.notes
+    result = rewrite(given)
+    assert isinstance(result, Rewritten) and result.model is not given
+    assert given.serialize() == before and given.notes == notes
+    assert result.model.notes[0] == NOTE and result.model.notes[: len(notes)] == notes
+    assert result.model.notes[len(result.model.notes) - len(result.notes) :] == result.notes
+    graph.load(result.model.serialize())  # which checks it
+
+
+def test_every_public_rewrite_has_a_row() -> None:
+    gives = {
+        name: str(inspect.signature(getattr(graph, name)).return_annotation)
+        for name in graph.__all__
+        if inspect.isfunction(getattr(graph, name))
+    }
+    assert {name for name, kind in gives.items() if kind.startswith("Rewritten")} == set(ROWS)
+    assert [name for name, kind in gives.items() if kind == "Model"] == ["load"]
