@@ -24,6 +24,7 @@ VERBS = {
     "analyze:analyze": {"analyze"},
     "compare:compare": {"compare", "compare_checkpoints"},
     "sensitivity:sensitivity": {"sensitivity"},
+    "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate"},
     "psb:inspect": {"inspect_psb"},
     "recording:recording": {"write_recording_page"},
@@ -70,7 +71,11 @@ def test_a_command_calls_what_a_python_user_calls(command: str) -> None:
 
 def test_every_command_is_among_them() -> None:
     functions = {each.rpartition(".")[2] for each in COMMANDS.values()}
-    assert functions - {"psb:app"} == set(VERBS) - {"psb:evaluate_model", "psb:inspect"}
+    assert functions - {"psb:app"} == set(VERBS) - {
+        "psb:convert",
+        "psb:evaluate_model",
+        "psb:inspect",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +218,15 @@ def test_convert_is_convert(run) -> None:
     assert printed["activation_bits"] == proof["activation_bits"]
     for step in ("rewrites", "operators", "precision"):
         assert printed["check"][step] == proof[step]
+
+
+def test_what_is_not_compared_says_so(run) -> None:
+    assert run("psb convert m.onnx -o c1.onnx --no-check")["check"] is None
+    called = reluflow.convert("m.onnx", "c2.onnx", check=False)
+    assert Path("c1.onnx").read_bytes() == Path("c2.onnx").read_bytes()
+    assert [each.partition(": ")[2] for each in called.sentences()] == [
+        "not compared: it was not asked for."
+    ] * 3
 
 
 def test_the_looks_are_calls(run) -> None:

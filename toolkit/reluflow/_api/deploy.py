@@ -15,6 +15,7 @@ from reluflow.evaluation import (
     calibrate,
     choose_activation_bits,
     prove,
+    unproven,
 )
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 
@@ -30,6 +31,7 @@ def convert(
     calibration: Any = None,
     limit: int | None = None,
     x_bits: int | Literal["auto"] | None = None,
+    check: bool = True,
 ) -> Conversion:
     """Convert the multiplications of a model to stochastic shift-adds, and verify the conversion.
 
@@ -41,6 +43,8 @@ def convert(
         limit: calibrate on the first so many inputs only.
         x_bits: bits of an activation, instead of those of `options`; "auto" chooses 12 or 16 by the
             error of each on the calibration data, and `activation_bits` says why.
+        check: compare the result with the model before it is written; False: `sentences()` says
+            that nothing was compared.
 
     Returns:
         The conversion: `result.model` is the converted model, `sentences()` says how far each step
@@ -64,9 +68,9 @@ def convert(
     plan, result, found = convert_on_data(
         loaded, options or PsbOptions(), calibration, limit, x_bits
     )
-    made = replace(prove(plan, result), activation_bits=found)
-    if not made.result.done.converted:
-        raise ModelError(nothing_to_convert(loaded, made.result.refused))
+    if not result.done.converted:
+        raise ModelError(nothing_to_convert(loaded, result.refused))
+    made = replace(prove(plan, result) if check else unproven(plan, result), activation_bits=found)
     if out is not None:
         made.result.model.save(out)
     return made

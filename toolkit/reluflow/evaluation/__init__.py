@@ -16,7 +16,7 @@ from reluflow.evaluation.answers.metrics import (
 from reluflow.evaluation.answers.own_metric import file_of_metric, load_metric
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.calibrate import calibrate
-from reluflow.evaluation.conversion import Conversion, convert, prove, proven
+from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.options import EvaluationOptions
@@ -68,4 +68,5 @@ __all__ = [
     "prove",
     "proven",
     "recognise",
+    "unproven",
 ]

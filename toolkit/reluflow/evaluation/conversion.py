@@ -119,8 +119,7 @@ def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion
     """
     model, floats = plan.done.given, plan.model
     if not result.done.converted:  # the model stays what it was: nothing needs to run
-        nothing = Equivalence((), 0.0, (), "nothing was converted")
-        return Conversion(result, plan, nothing, nothing, nothing)
+        return unproven(plan, result, "nothing was converted")
     rewrites = proven("folding batch normalisation or raising the opset", model, floats)
     if rewrites.too_slow:  # so would be the others
         return Conversion(result, plan, rewrites, rewrites, rewrites)
@@ -131,6 +130,26 @@ def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion
     )
     precision = compare_models(floats, made, accepted=np.inf)
     return Conversion(result, plan, rewrites, operators, precision)
+
+
+def unproven(
+    plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges], why: str = "it was not asked for"
+) -> Conversion:
+    """Return a conversion that was compared with nothing.
+
+    Args:
+        plan: of the model.
+        result: what `to_psb` made of the plan.
+        why: the reason, for the sentences.
+
+    Example:
+        >>> from reluflow.graph import load, plan_psb, to_psb
+        >>> plan = plan_psb(load("models/fashion_resnet8.onnx"))
+        >>> unproven(plan, to_psb(plan)).sentences()[0]
+        'Folding and raising: not compared: it was not asked for.'
+    """
+    nothing = Equivalence((), 0.0, (), why)
+    return Conversion(result, plan, nothing, nothing, nothing)
 
 
 def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> Equivalence:

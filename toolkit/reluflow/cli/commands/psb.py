@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from reluflow._api.deploy import convert_on_data, nothing_to_convert
+from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
-from reluflow._api.outputs import keep_inputs
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._words import in_options, naming
 from reluflow.cli._wrote import say_written
-from reluflow.errors import ModelError, OptionError
-from reluflow.evaluation import EvaluationOptions, describe_psb, prove
-from reluflow.graph import PsbOptions, load
+from reluflow.errors import OptionError
+from reluflow.evaluation import Conversion, EvaluationOptions, PsbDescription
+from reluflow.graph import PsbOptions
 from reluflow.report import print_conversion, print_evaluation, print_psb_description
 
 app = typer.Typer(
@@ -121,8 +120,9 @@ def convert(
     as_json: _options.Json = False,
 ) -> int:
     """Convert the multiplications of a model to stochastic shift-adds."""
-    loaded = load(model)
-    keep_inputs(out, loaded, calibration)
+    _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
+    _options.refuse_without("--small random", small == "random", {"--seed": seed})
+    _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     options = PsbOptions(
         p_bits=p_bits,
         sampler=sampler,
@@ -135,36 +135,23 @@ def convert(
         input_defaults=input_defaults,
         seed=seed or 0,
     )
-    _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
-    _options.refuse_without("--small random", small == "random", {"--seed": seed})
-    _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
-    data = None if calibration is None else Path(calibration)
-    plan, result, chosen = convert_on_data(loaded, options, data, limit, _width(x_bits))
-    proof = prove(plan, result) if check else None
-    if not result.done.converted:
-        raise ModelError(nothing_to_convert(loaded, result.refused))
-    result.model.save(out)
-    description = replace(describe_psb(result.model), path=str(out))
+    made = run_conversion(
+        model,
+        out,
+        options=options,
+        calibration=calibration,
+        limit=limit,
+        x_bits=_width(x_bits),
+        check=check,
+    )
+    description = replace(inspect_psb(made.result.model), path=str(out))
     if as_json:
-        refused = [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused]
-        print(
-            json.dumps(
-                {
-                    **description.to_dict(),
-                    "refused": refused,
-                    "notes": result.notes,
-                    "activation_bits": chosen.to_dict() if chosen else None,
-                    "check": proof.to_dict() if proof else None,
-                },
-                indent=2,
-            )
-        )
+        print(json.dumps(_found(made, description, check), indent=2))
     else:
         console = Console()
-        print_conversion(result, description, console)
-        if chosen is not None:
-            console.print(str(chosen), highlight=False, soft_wrap=True, markup=False)
-        for sentence in proof.sentences() if proof else ():
+        print_conversion(made.result, description, console)
+        chosen = () if made.activation_bits is None else (str(made.activation_bits),)
+        for sentence in made.sentences() if check else chosen:
             console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
     return 0
@@ -328,9 +315,21 @@ def _conversion(p_bits: int | None, prune: float | None) -> PsbOptions | None:
     )
 
 
-def _width(text: str) -> int | str:
+def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, Any]:
+    """Return a conversion as plain values for JSON."""
+    chosen, result = made.activation_bits, made.result
+    return {
+        **model.to_dict(),
+        "refused": [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused],
+        "notes": result.notes,
+        "activation_bits": chosen.to_dict() if chosen else None,
+        "check": replace(made, activation_bits=None).to_dict() if check else None,
+    }
+
+
+def _width(text: str) -> int | Literal["auto"]:
     if text == "auto":
-        return text
+        return "auto"
     try:
         return int(text)
     except ValueError:
