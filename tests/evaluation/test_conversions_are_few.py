@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
 
 import numpy as np
 import pytest
-from calls import counted
 
 import reluflow
 from reluflow.cli import main
@@ -23,6 +28,24 @@ ROOT = Path(__file__).resolve().parents[2]
 NORMS = str(ROOT / "models" / "fashion_resnet8_bn_after_add.onnx")
 """Batch normalisation before and after additions, opset 17: 10 layers and 3 folds that stay."""
 WORK = (copy_proto, fold_norms, encode, to_psb, plan_psb)
+
+
+@contextmanager
+def counted(*functions: Callable[..., Any]) -> Iterator[Counter[str]]:
+    """Count calls of Python functions in this thread, by whatever name they are called."""
+    names: dict[CodeType, str] = {each.__code__: each.__qualname__ for each in functions}
+    found: Counter[str] = Counter()
+
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code in names:
+            found[names[frame.f_code]] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
 
 
 @pytest.fixture(scope="module")
