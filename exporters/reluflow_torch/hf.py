@@ -21,7 +21,7 @@ STATE_FILE = "reluflow_monitor.pt"
 
 
 class PatternMonitorCallback(TrainerCallback):
-    """Watch a training of the Hugging Face Trainer; the state lies in its checkpoints.
+    """Watch a training run of the Hugging Face Trainer; the state is in its checkpoints.
 
     Args:
         stop_on_alarm: whether a divergence alarm ends the training after the step.
@@ -45,7 +45,7 @@ class PatternMonitorCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Attach the monitor; go on where a checkpoint left off."""
+        """Attach the monitor; continue where a checkpoint left off."""
         settings = {**self._settings, "on_alarm": self._alarm}
         if not self._stop_on_alarm:
             settings["on_alarm"] = self._settings.get("on_alarm")
@@ -63,7 +63,7 @@ class PatternMonitorCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Stop the training where an alarm came."""
+        """Stop the training after an alarm."""
         if self._is_alarmed:
             control.should_training_stop = True
         return control
@@ -71,7 +71,7 @@ class PatternMonitorCallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Put the monitor's state beside the rest of the checkpoint."""
+        """Save the monitor's state with the rest of the checkpoint."""
         kept = _state_file(args, state)
         if self.monitor is not None and state.is_world_process_zero and kept.parent.is_dir():
             torch.save(self.monitor.state_dict(), kept)
@@ -79,7 +79,7 @@ class PatternMonitorCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Let go and keep what was recorded."""
+        """Detach the monitor and save what was recorded."""
         if self.monitor is not None:
             self.monitor.close()
 

@@ -18,7 +18,7 @@ from reluflow_torch.training.scheduler import ActCoolLR
 
 
 class PatternMonitorCallback(Callback):
-    """Watch a Lightning training with a `PatternMonitor`; its state is in the checkpoints.
+    """Watch a Lightning training run with a `PatternMonitor`; its state is in the checkpoints.
 
     Args:
         module: name of the attribute that `training_step` calls, such as "net"; "" where it
@@ -71,13 +71,13 @@ class PatternMonitorCallback(Callback):
             self._loaded = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let go and keep what was recorded."""
+        """Detach the monitor and save what was recorded."""
         self._close()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Keep what was recorded before the training broke off."""
+        """Save what was recorded before the training was aborted."""
         self._close()
 
     def _close(self) -> None:
@@ -89,7 +89,7 @@ class PatternMonitorCallback(Callback):
         return {} if self.monitor is None else self.monitor.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep a state until the monitor is there."""
+        """Keep a state until the monitor exists."""
         self._loaded = state_dict or None
 
 
@@ -122,7 +122,7 @@ def actcool_optimizers(
         Optimiser and scheduler, with interval "step".
 
     Raises:
-        OptionError: there is no such attribute, or the trainer knows no end.
+        OptionError: there is no such attribute, or the trainer has no end.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""An ONNX model as a torch module that can be trained: the way back from a file to gradients."""
+"""An ONNX model as a trainable torch module: the way back from a file to gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WEIGHTS = {  # operator -> positions of inputs that training changes
 
 
 class OnnxStep(nn.Module):
-    """One operator, a module of its own so that hooks and recordings can name it."""
+    """One operator, as a module of its own so that hooks and recordings can name it."""
 
     def __init__(self, step: Operation, opset: int) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ class OnnxModule(nn.Module):
 
     Floating-point initializers that Conv, Gemm, MatMul, normalisations, PRelu, Add and Mul read are
     parameters (single numbers excepted); everything else is a buffer. In training mode
-    BatchNormalization takes the statistics of the batch and updates its own, as torch's does.
-    Dropout that an exporter left in the file passes its input on.
+    BatchNormalization uses the statistics of the batch and updates its own, as in torch.
+    Dropout that an exporter left in the file passes on its input.
 
     Attributes:
         names: parameter or buffer name in torch -> name of the tensor in the file.
@@ -80,7 +80,7 @@ class OnnxModule(nn.Module):
             model: of ONNX's own operators, without subgraphs.
 
         Raises:
-            ModelError: an operator is not known here; the sentence names it.
+            ModelError: an operator is not supported here; the sentence names it.
         """
         super().__init__()
         program = read_program(model)
@@ -115,7 +115,7 @@ class OnnxModule(nn.Module):
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether an operator computes otherwise in training mode."""
+        """Whether an operator computes something else in training mode."""
         return any(step.op == "BatchNormalization" for step in self._program.operations)
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
@@ -153,7 +153,7 @@ class OnnxModule(nn.Module):
         return stored
 
     def node_of(self, site: str) -> str:
-        """Return the name in the file of the node that a switch site of this module is.
+        """Return the name, in the file, of the node that is a switch site of this module.
 
         Args:
             site: a name that `PatternCapture` or `sensitivity` gave.
@@ -162,9 +162,9 @@ class OnnxModule(nn.Module):
         return self._nodes.get(key, site)
 
     def logits(self, last: str = "Softmax") -> OnnxModule:
-        """Return self without a Softmax at its end, so that a cross entropy can follow.
+        """Return the module without a Softmax at its end, so that a cross entropy can follow.
 
-        Only where the one output is that of a Softmax which nothing else reads.
+        This applies only where the single output is that of a Softmax which nothing else reads.
 
         Args:
             last: the operator to leave out; "Sigmoid" before a binary cross entropy.
@@ -197,7 +197,7 @@ def from_onnx(model: Model) -> OnnxModule:
         The module, in training mode as every new module.
 
     Raises:
-        ModelError: an operator is not known here, is of another domain or holds a subgraph.
+        ModelError: an operator is not supported here, is of another domain or holds a subgraph.
 
     Example:
         >>> import onnx.parser, torch

@@ -44,7 +44,7 @@ def _symmetric_pads(step: Operation, rank: int) -> list[int] | None:
 def _padded(
     step: Operation, x: Tensor, kernel: list[int], value: float = 0.0
 ) -> tuple[Tensor, list[int]]:
-    """Pad what torch's own symmetric argument cannot, and return what it can."""
+    """Apply the padding that torch's symmetric argument cannot express; return what it can."""
     rank = len(kernel)
     auto = _attribute(step, "auto_pad", "NOTSET")
     if auto in ("NOTSET", "VALID"):
@@ -270,7 +270,7 @@ def _pad(step: Operation, x: Any, opset: int) -> Tensor:
     ]
     if mode == "constant":
         return F.pad(x[0], order, value=float(fill))
-    while len(order) > 2 and order[-2:] == [0, 0]:  # torch pads the last axes only
+    while len(order) > 2 and order[-2:] == [0, 0]:  # torch pads only the last axes
         order = order[:-2]
     return F.pad(x[0], order, mode=mode)
 

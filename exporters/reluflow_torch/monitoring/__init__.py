@@ -1,1 +1,1 @@
-"""Watching patterns during a training."""
+"""Watching patterns during training."""

@@ -44,8 +44,8 @@ def count_sites(
 ) -> dict[str, SiteCounts]:
     """Return the counts of every site over some batches, of all samples.
 
-    Runs without dropout and gradients; buffers, training flags and random generators are put
-    back bit for bit.
+    Runs without dropout and gradients; buffers, training flags and random generators are restored
+    bit for bit.
 
     Args:
         model: an eager module.
@@ -84,7 +84,7 @@ def count_sites(
 
 
 def _has_running_statistics(module: nn.Module) -> bool:
-    """Tell whether a layer normalises by the batch in training and by its buffers else."""
+    """Tell whether a layer normalises by the batch in training and by its buffers otherwise."""
     return module._buffers.get("running_mean") is not None
 
 

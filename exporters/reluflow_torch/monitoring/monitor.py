@@ -1,4 +1,4 @@
-"""PatternMonitor: watch activation patterns during a training that it does not change."""
+"""PatternMonitor: watch activation patterns during training without changing it."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ STATE_VERSION = 1
 
 
 class PatternMonitor:
-    """Record what a training does to the activation patterns, without changing it bit for bit.
+    """Record what training does to the activation patterns, without changing it bit for bit.
 
-    Attach it once; the training loop stays as it is. Three things happen after so many
-    optimiser steps, each costs forward passes and nothing else:
+    Attach it once; the training loop stays as it is. Three measurements are made at regular
+    intervals of optimiser steps; each costs only forward passes:
 
-    * every `every` steps, as many passes as the step was made of: D and temperature of the step
-      just taken, per site and mean, on the batch that made it, and the learning rate used;
-    * every `measures_every` steps, one pass per batch of `data`, all its samples: the number of
-      patterns and its changes, entropy, most frequent pattern, Jaccard index to the start
-      and to the measurement before, dead and always active units;
+    * every `every` steps, as many passes as the step consisted of: D and temperature of the step
+      just taken, per site and mean, on the batch that it was computed from, and the learning rate;
+    * every `measures_every` steps, one pass per batch of `data`, over all its samples: the number
+      of patterns and its changes, entropy, most frequent pattern, Jaccard index with the start and
+      with the previous measurement, dead and always-on units;
     * every `sweep_every` steps, one pass per rate: the sensitivity to the learning rate, from
       which `phase_diagram` is made and sigma is watched for divergence.
 
@@ -93,11 +93,11 @@ class PatternMonitor:
             count for the group with the highest rate; the others keep their ratio.
         watch: the divergence watch; None: one with default settings.
         on_alarm: called with each alarm; None: a `DivergenceWarning` is issued.
-        statistics: of batch normalisation in the pattern measures: those of the "batch" measured
-            on, as in training, or the "running" ones, as in inference. Dropout is off, buffers are
-            put back. Each record has the choice as `batch_statistics`, 1 or 0.
-        max_samples: bound on the samples per site of one pass for D; the pattern measures take
-            all samples.
+        statistics: of batch normalisation in the pattern measures: those of the measured "batch",
+            as in training, or the "running" ones, as in inference. Dropout is off, buffers are
+            restored. Each record has the choice as `batch_statistics`, 1 or 0.
+        max_samples: bound on the samples per site of one pass for D; the pattern measures use all
+            samples.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
 
     Attributes:
@@ -110,7 +110,7 @@ class PatternMonitor:
         watch: see above.
 
     Raises:
-        OptionError: an argument makes no sense, or what it needs is not installed.
+        OptionError: an argument makes no sense, or a package that it needs is not installed.
 
     Example:
         >>> import torch
@@ -184,7 +184,7 @@ class PatternMonitor:
 
     @property
     def forward_passes(self) -> int:
-        """Number of forward passes made beside those of the training, pattern measures aside."""
+        """Number of forward passes beyond those of the training, not counting pattern measures."""
         return self._probe.forward_passes
 
     def phase_diagram(self) -> PhaseDiagram:
@@ -220,7 +220,7 @@ class PatternMonitor:
         return None
 
     def _look(self) -> None:
-        """Look at the old weights, once the gradients of the step are there."""
+        """Record the patterns of the old weights, once the gradients of the step exist."""
         kept = self._passes.kept
         if not kept:
             raise DataError(
@@ -262,7 +262,7 @@ class PatternMonitor:
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        """Measure what the step has changed, and write all down."""
+        """Measure what the step has changed, and record everything."""
         whole: dict[str, float | int] = {"learning_rate": max(read_rates(self._optimizer))}
         rows, self._measured = self._measured, {}
         if self._looked and self._periods.wants_distance(self.step):
@@ -282,7 +282,7 @@ class PatternMonitor:
         self.step += 1
 
     def _take_sweep(self, found: Sensitivity, rate: float) -> dict[str, float | int]:
-        """Keep a sweep, and look whether sigma rises."""
+        """Keep a sweep, and check whether sigma rises."""
         self.sweeps.append((self.step, rate, found))
         alarm = self.watch.observe(self.step, transition_width(found))
         if alarm is not None:
@@ -291,10 +291,10 @@ class PatternMonitor:
         return sweep_measures(found)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return step, watch, data and counts: a resumed monitor goes on alike.
+        """Return step, watch, data and counts, so that a resumed monitor continues in the same way.
 
-        Tensors and plain values only. The sweeps are not in it: save `phase_diagram` on its
-        own; nor are data that hold other objects: give the same again.
+        Only tensors and plain values are included. Sweeps are not: save `phase_diagram` separately.
+        Neither are data with other objects: pass the same data again.
         """
         return {
             "version": STATE_VERSION,
@@ -306,7 +306,7 @@ class PatternMonitor:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state.
+        """Continue from a state.
 
         Args:
             state_dict: what `state_dict` returned.
@@ -323,7 +323,7 @@ class PatternMonitor:
         self._history.last = {name: from_tensors(counts) for name, counts in last.items()}
 
     def close(self) -> None:
-        """Let go of model and optimiser, and keep what was recorded."""
+        """Release model and optimiser, and save what was recorded."""
         for handle in self._handles:
             handle.remove()
         self._passes.close()

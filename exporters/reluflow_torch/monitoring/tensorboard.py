@@ -1,4 +1,4 @@
-"""TensorBoard through torch's own writer, loaded only when used."""
+"""TensorBoard through torch's writer, which is loaded only when used."""
 
 from __future__ import annotations
 

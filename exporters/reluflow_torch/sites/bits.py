@@ -11,12 +11,12 @@ from torch import Tensor
 def switch_bits(
     values: Tensor, threshold: float, *, is_switched: bool = False
 ) -> tuple[Tensor, Tensor | int]:
-    """Return which values lie above the threshold, NaN never, and the number of NaNs.
+    """Return which values are above the threshold (NaN never is), and the number of NaNs.
 
     Args:
-        values: pre-activations of any shape; or, if `is_switched`, what a ReLU made of them.
-        threshold: where the site switches.
-        is_switched: whether the values are 0 from the threshold down.
+        values: pre-activations of any shape; or, if `is_switched`, the output of a ReLU.
+        threshold: the value at which the site switches.
+        is_switched: whether the values are 0 at and below the threshold.
 
     Returns:
         Bits of the shape of the values, and a count: a tensor where reading it would wait for
@@ -27,8 +27,8 @@ def switch_bits(
         (tensor([ True, False, False, False]), tensor(1))
     """
     values = values.detach()
-    # A sum is NaN wherever a value is, and on a CPU several times as quick as a count; so is
-    # `bool` beside a comparison, but it takes NaN for active.
+    # A sum is NaN if any value is, and on a CPU several times as fast as a count; `bool` is also
+    # faster than a comparison, but it treats NaN as active.
     if values.device.type != "cpu" or math.isnan(values.sum().item()):
         return values > threshold, values.isnan().sum()
     if is_switched:

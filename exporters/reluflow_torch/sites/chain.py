@@ -1,4 +1,4 @@
-"""Probe plain chains of layers without watching every operator, which small models feel."""
+"""Probe plain chains of layers without watching every operator, which slows small models down."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LAYERS = frozenset((nn.Linear, nn.ReLU, nn.Flatten, nn.Identity, nn.BatchNorm1d
 class Chain:
     """The layers of an `nn.Sequential` whose every operator is known.
 
-    Its sites are its ReLUs and it draws no random numbers, so hooks on the ReLUs catch what
-    a `PatternCapture` would, and a probe needs no layer behind the last one.
+    Its sites are its ReLUs and it draws no random numbers, so hooks on the ReLUs capture what a
+    `PatternCapture` would, and a probe does not need the layers after the last ReLU.
 
     Attributes:
         layers: in the order in which they run, with their paths.
@@ -34,10 +34,10 @@ class Chain:
 
     @classmethod
     def of(cls, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Chain | None:
-        """Return the chain that a model is on these inputs; None where it may be more.
+        """Return a model as a chain, as far as these inputs show; None where it may be more.
 
-        Hooks of others, modes, autocast, other layers or classes made from these, inputs that
-        would not be `(examples, units)` at the ReLUs: all that is left to the capture.
+        Foreign hooks, modes, autocast, other layers or subclasses of these, and inputs that would
+        not be `(examples, units)` at the ReLUs are all left to the capture.
         """
         x = args[0] if len(args) == 1 and not kwargs else None
         if type(x) is not Tensor or x.requires_grad or not x.is_floating_point():
@@ -86,7 +86,7 @@ class Chain:
 
 
 class ChainCapture:
-    """Catch the patterns of a chain while it runs; stands in for a `PatternCapture`."""
+    """Captures the patterns of a chain while it runs; replaces a `PatternCapture`."""
 
     def __init__(self, chain: Chain, max_samples: int) -> None:
         self._layers = chain.layers
@@ -115,12 +115,12 @@ class ChainCapture:
             handle.remove()
 
     def take(self) -> Patterns:
-        """Return what was caught."""
+        """Return what was captured."""
         return _patterns(self._sites, self._fed_by)
 
 
 def _is_watched(device: torch.device) -> bool:
-    """Tell whether anything looks at or changes what operators do."""
+    """Tell whether anything observes or changes what operators do."""
     return bool(
         torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
         or torch._C._len_torch_dispatch_stack()
@@ -130,7 +130,7 @@ def _is_watched(device: torch.device) -> bool:
 
 
 def _collect(parent: nn.Module, prefix: str, layers: list[tuple[str, nn.Module]]) -> bool:
-    """Gather the layers of a Sequential; False where one is not known or is hooked."""
+    """Collect the layers of a Sequential; False where one is unknown or has hooks."""
     if not _is_plain(parent):
         return False
     known = {layer: path for path, layer in layers}
@@ -146,7 +146,7 @@ def _collect(parent: nn.Module, prefix: str, layers: list[tuple[str, nn.Module]]
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Tell whether a call of a layer does what its class says and no more."""
+    """Tell whether calling a layer does exactly what its class defines."""
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
     return (
         "forward" not in layer.__dict__

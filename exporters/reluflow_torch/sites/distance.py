@@ -65,7 +65,7 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
 def _pairs(
     before: list[SitePattern], after: list[SitePattern]
 ) -> list[tuple[SitePattern, SitePattern]]:
-    """Match sites by their order where the passes went the same way, else by name."""
+    """Match sites by their order where the passes took the same path, else by name."""
     if len(before) == len(after):
         pairs = list(zip(before, after, strict=True))
         if all(a.op == b.op and _size(a.bits) == _size(b.bits) for a, b in pairs):
@@ -92,6 +92,6 @@ def _changed(a: Tensor, b: Tensor) -> Tensor:
     if a.dim() != b.dim():
         a, b = _rows(a), _rows(b)
     unequal = a != b
-    if a.dim() == 2 and a.shape[1] % 8 == 0:  # eight units at once: much quicker on a CPU
+    if a.dim() == 2 and a.shape[1] % 8 == 0:  # eight units at once: much faster on a CPU
         return unequal.view(torch.int64).amax(1).count_nonzero()
     return unequal.view(torch.uint8).amax(1).count_nonzero()

@@ -1,7 +1,7 @@
 """Switches that a model writes out of arithmetic, followed from call to call.
 
-What counts is defined once, for files and for torch, by `reluflow.graph.sites.forms.piecewise`;
-this file only says which of torch's operators is which function.
+What counts as a switch is defined once, for files and for torch, by
+`reluflow.graph.sites.forms.piecewise`; this file only maps the operators of torch to functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reluflow.graph.sites.forms.piecewise import Kind, Piecewise
 
 _aten = torch.ops.aten
 _HELD = 12
-"""Results that are remembered: a form is written in few calls, and each keeps a tensor alive."""
+"""Results that are remembered: a form takes only a few calls, and each keeps a tensor alive."""
 _LOOKED_AT = 4096
 
 Operands = tuple[Any, ...]
@@ -32,9 +32,9 @@ class _Rule:
     """How to read one operator.
 
     Attributes:
-        apply: from the functions that its operands are to the one that its result is.
-        starts: it may begin a form; others only go on with one.
-        pick: its operands out of the arguments; None: the positional ones.
+        apply: maps the functions of its operands to that of its result.
+        starts: it may begin a form; others can only continue one.
+        pick: selects its operands from the arguments; None: the positional ones.
         only_at_zero: it is a switch only where the pieces meet at 0.
         is_sign: its step at 0 is a fold; steps of other operators are parts of forms.
     """
@@ -48,7 +48,7 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """A tensor that is a function of others, or a known number; with the folds it is made of."""
+    """A tensor that is a function of others, or a known number, with the folds that it contains."""
 
     tensor: Tensor
     version: int
@@ -62,13 +62,13 @@ class Reading:
     """What one call does.
 
     Attributes:
-        switch: the tensor and the threshold that it compares, None where it is no switch.
+        switch: the tensor and the threshold that it compares, None where it is not a switch.
         known: whether the call was understood as a function of one tensor.
-        forms: what its result is, to be remembered.
-        value: the number that its result is everywhere, if it is one.
-        fold: the tensor that it folds at 0 without being a switch, None where it folds none.
+        forms: the functions that its result may be, to be remembered.
+        value: the number that all of its result equals, if there is one.
+        fold: the tensor that it folds at 0 without being a switch, None where there is none.
         number: of that fold.
-        parts: numbers of the folds that it is made of, its own included.
+        parts: numbers of the folds that it contains, its own included.
     """
 
     switch: tuple[Tensor, float] | None = None
@@ -81,9 +81,9 @@ class Reading:
 
 
 class Forms:
-    """Follow what calls make of tensors; only the latest few are remembered.
+    """Follows the functions that calls compute; only the latest few are remembered.
 
-    A result that is overwritten in place, or made in place, is not followed.
+    A result that is overwritten or written in place is not followed.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Forms:
             kwargs: the others.
 
         Returns:
-            What it does; None where there is nothing to remember of it.
+            What it does; None where there is nothing to remember.
         """
         rule = _RULES.get(key)
         if rule is None:
@@ -126,7 +126,7 @@ class Forms:
         return self._applied(rule, operands, followed)
 
     def keep(self, result: Any, reading: Reading) -> None:
-        """Remember what a result is, after the call."""
+        """Remember the function of a result, after the call."""
         if not isinstance(result, Tensor) or not (reading.forms or reading.value):
             return
         forms = tuple((x, _version(x), f) for x, f in reading.forms if x is not result)
@@ -181,7 +181,7 @@ class Forms:
 
 
 def _parts(operands: Operands, followed: list[_Held | None], x: Tensor) -> frozenset[int]:
-    """Return the folds that operands are made of, where they are read as functions of x."""
+    """Return the folds that operands contain, where they are read as functions of x."""
     found = frozenset[int]()
     for operand, held in zip(operands, followed, strict=True):
         if operand is not x and held is not None and any(base is x for base, _, _ in held.forms):
@@ -192,7 +192,7 @@ def _parts(operands: Operands, followed: list[_Held | None], x: Tensor) -> froze
 def _function(
     operand: Any, held: _Held | None, x: Tensor, values: dict[int, Piecewise | None]
 ) -> Piecewise | None:
-    """Return what an operand is as a function of x, None where it is none."""
+    """Return an operand as a function of x, None where it is not one."""
     if operand is x:
         return piecewise.IDENTITY
     if held is not None:
@@ -207,7 +207,7 @@ def _function(
 
 
 def _value(operand: Any) -> Piecewise | None:
-    """Return a number, a tensor of one number or zeros as a constant; looks on the CPU only."""
+    """Return a number, a tensor of one number or zeros as a constant; reads only on the CPU."""
     if isinstance(operand, int | float):
         return piecewise.constant(float(operand))
     if not isinstance(operand, Tensor) or operand.device.type != "cpu":
@@ -278,7 +278,7 @@ def _upper(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operands | None:
 
 
 def _table(rules: dict[str, _Rule]) -> dict[int, _Rule]:
-    """Return the rules by identity of each overload, in-place ones too."""
+    """Return the rules by identity of each overload, including in-place ones."""
     found: dict[int, _Rule] = {}
     for names, rule in rules.items():
         for name in names.split():
@@ -329,4 +329,4 @@ _FILLS: dict[int, Callable[[tuple[Any, ...], dict[str, Any]], Any]] = {
     if operator is not None
 }
 READABLE = frozenset(_RULES) | frozenset(_FILLS)
-"""Identities of the operators that `Forms.read` may have something to say of."""
+"""Identities of the operators that `Forms.read` may know."""

@@ -13,8 +13,8 @@ from reluflow.patterns import DEFAULT_SEED, unit_words
 def fingerprints(bits: Tensor, *, seed: int = DEFAULT_SEED) -> Tensor:
     """Return the 128-bit fingerprint of the pattern of every sample.
 
-    The XOR of the words of the active units is the parity of a matrix product, which every
-    device multiplies exactly for up to 2^24 units.
+    The XOR of the words of the active units is the parity of a matrix product, which every device
+    computes exactly for up to 2^24 units.
 
     Args:
         bits: `(rows, units)` or `(images, units, pixels)` bool, as in `SitePattern.bits`.

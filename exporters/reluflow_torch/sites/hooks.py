@@ -1,4 +1,4 @@
-"""Hooks that do not keep their owner alive and do not get in the way of pickle or deepcopy."""
+"""Hooks that do not keep their owner alive and do not interfere with pickle or deepcopy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which module made a tensor: gives sites the name of the layer that feeds them."""
+"""Which module produced a tensor: gives sites the name of the layer that feeds them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _aten = torch.ops.aten
 
 
 def _identities(names: str) -> frozenset[int]:
-    """Return the identities of all overloads of some operators, in-place ones too."""
+    """Return the identities of all overloads of some operators, including in-place ones."""
     packets = [
         getattr(_aten, name + ending, None) for name in names.split() for ending in ("", "_")
     ]
@@ -38,10 +38,10 @@ _KEEPERS = _identities(
 
 
 class LayerNames:
-    """Follow which module's weights made a tensor, over what keeps its units apart.
+    """Follows which module's weights produced a tensor, through operators that keep units apart.
 
-    A sum goes by its first operand that comes from a layer; a normalisation names itself
-    where no layer is before it; an activation ends the way. The site finder of files goes by the
+    A sum follows its first operand that comes from a layer; a normalisation is named itself where
+    no layer comes before it; an activation ends the search. The site finder for files follows the
     same rules.
     """
 
@@ -58,7 +58,7 @@ class LayerNames:
         return name
 
     def see(self, key: int, args: tuple[Any, ...], result: Any, path: str) -> None:
-        """Look at a call that has run.
+        """Take note of a call that has run.
 
         Args:
             key: identity of the operator.

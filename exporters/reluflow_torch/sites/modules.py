@@ -12,7 +12,7 @@ _ACTIVATIONS = nn.modules.activation.__name__
 
 
 def all_modules(model: nn.Module) -> Iterator[nn.Module]:
-    """Give a model and all modules in it, quicker than `modules()`; a shared one may repeat."""
+    """Yield a model and all modules in it, faster than `modules()`; a shared one may repeat."""
     yield model
     for child in model._modules.values():
         if child is not None:
@@ -32,7 +32,7 @@ class ModuleStack:
         self._handles: list[RemovableHandle] = []
 
     def attach(self) -> None:
-        """Hook every module; hooks stay until `detach`, so other passes cost nothing."""
+        """Hook every module; the hooks stay until `detach`."""
         for path, module in self._model.named_modules():
             is_activation = type(module).__module__ == _ACTIVATIONS
 
@@ -49,7 +49,7 @@ class ModuleStack:
             self._running.pop()
 
     def detach(self) -> None:
-        """Take all hooks away."""
+        """Remove all hooks."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -57,11 +57,11 @@ class ModuleStack:
 
     @property
     def path(self) -> str:
-        """Path of the module that runs now."""
+        """Path of the module that is running."""
         return self._running[-1][0] if self._running else ""
 
     def name(self, op: str) -> str:
-        """Return the name of a site that runs now, without the number of its call."""
+        """Return the name of the site that is running, without the number of its call."""
         path, is_activation = self._running[-1] if self._running else ("", False)
         if is_activation and path:
             return path

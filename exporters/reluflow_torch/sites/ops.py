@@ -1,7 +1,7 @@
 """Which operators of torch are switch sites, and where each one switches.
 
 The table is keyed by the operators that the dispatcher sees, so `nn.ReLU`, `F.relu`,
-`Tensor.relu_` and a ReLU inside a library are all the same few rows (docs/spec.md, section 1).
+`Tensor.relu_` and a ReLU inside a library all use the same few rows (docs/spec.md, section 1).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _threshold(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, f
 
 
 def _leaky(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, float] | None:
-    """A slope of 1 everywhere switches nothing; slopes in tensors are looked up on the CPU only."""
+    """With a slope of 1 nothing switches; slopes in tensors are looked up on the CPU only."""
     slope = _argument(args, kwargs, 1, "negative_slope", 0.01)
     if isinstance(slope, Tensor):
         is_one = slope.device.type == "cpu" and slope.numel() > 0 and bool((slope == 1).all())
@@ -75,7 +75,7 @@ def _larger_of_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tenso
 
 
 def _overloads(rule: Threshold, *names: str) -> dict[int, Threshold]:
-    """Return the rule for each overload that this version of torch has."""
+    """Return the rule for each overload in this version of torch."""
     found: dict[int, Threshold] = {}
     for name in names:
         packet, _, overload = name.partition(".")
@@ -115,4 +115,4 @@ UNIT_AXIS: dict[int, int] = {
     for operator in [getattr(getattr(_aten, name, None), "default", None)]
     if operator is not None
 }  # fmt: skip
-"""Axis of the units in the result of the operators that make units."""
+"""Axis of the units in the result of the operators that produce units."""

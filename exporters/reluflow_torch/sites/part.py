@@ -1,4 +1,4 @@
-"""Measure on the first examples of a batch, where a model treats each example on its own."""
+"""Measure on the first examples of a batch, where a model treats examples independently."""
 
 from __future__ import annotations
 

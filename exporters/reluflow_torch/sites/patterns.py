@@ -1,4 +1,4 @@
-"""Catch the binary activation patterns of every switch site while a model runs."""
+"""Capture the binary activation patterns of every switch site while a model runs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class SitePattern:
         name: path of the module and, from the second call on, `#2`, `#3` ...; a functional
             ReLU adds `/relu` to the path of the module that calls it.
         op: the operator, such as `relu`.
-        bits: `(rows, units)` or `(rows, units, pixels)` bool on the model's device: whether
-            a pre-activation lies above the threshold.
+        bits: `(rows, units)` or `(rows, units, pixels)` bool on the model's device: whether a
+            pre-activation is above the threshold.
         nans: how many of these pre-activations were NaN; NaN is inactive.
-        population: number of samples at the site, before the choice.
+        population: number of samples at the site, before the selection.
         layer: path of the module whose weights feed the site, such as `fc1`; "" where a
             function or nothing with weights does.
     """
@@ -61,12 +61,12 @@ class SitePattern:
 
 @dataclass(frozen=True, slots=True)
 class OtherFold:
-    """A call that folds at 0 and is no switch: |x|, min(x, 0), sign(x); listed, not counted.
+    """A call that folds at 0 but is not a switch: |x|, min(x, 0), sign(x); listed, not counted.
 
     `PatternCapture` lists it.
 
     Attributes:
-        name: made like the name of a site.
+        name: formed like the name of a site.
         op: the operator, such as `abs`.
         layer: path of the module whose weights feed it, as in `SitePattern`.
     """
@@ -101,11 +101,11 @@ class Patterns(Mapping[str, SitePattern]):
 
 
 Site = tuple[str, str, Tensor, "Tensor | int", int]
-"""What a capture notes: name without its number, and the other fields of SitePattern."""
+"""What a capture records: name without its number, and the other fields of SitePattern."""
 
 
 class SiteNames:
-    """Names of the sites of a model, kept by the order in which their operators ran."""
+    """Names of the sites of a model, in the order in which their operators ran."""
 
     def __init__(self) -> None:
         self.are_wanted = True
@@ -116,7 +116,7 @@ class SiteNames:
     ) -> tuple[tuple[str, str], ...]:
         """Return the names of the sites and their layers: learns from those that have them.
 
-        Where a model takes a way that was not seen before, the next pass is asked for names.
+        Where a model takes a path that was not seen before, the next pass collects names.
 
         Args:
             sites: in the order of the calls.
@@ -131,7 +131,7 @@ class SiteNames:
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Catch the patterns of all switch sites that run inside the `with` block.
+    """Capture the patterns of all switch sites that run inside the `with` block.
 
     Works below autograd, so modules, functions, Tensor methods and in-place forms look
     alike, and what the model computes stays the same bit for bit. Nothing is copied to the
@@ -143,8 +143,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             on the shape alone. A distance D then has the standard error sqrt(D(1 - D)/n),
             more where pixels of an image change together.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too (threshold 0).
-        names: names found by earlier captures of the same model; saves following its modules
-            at every pass. None: names are found anew.
+        names: names found by earlier captures of the same model; avoids following its modules at
+            every pass. None: names are found again.
 
     Raises:
         OptionError: `max_samples` below 1.
@@ -156,7 +156,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         >>> [(site.name, site.samples, site.units) for site in capture.patterns.values()]
         [('1', 4, 3)]
 
-    What folds at 0 otherwise (|x|, min(x, 0), sign(x)) is listed in `patterns.folds`, as
+    Other folds at 0 (|x|, min(x, 0), sign(x)) are listed in `patterns.folds`, as
     `reluflow inspect` lists it for a file.
 
     Reference: docs/spec.md, section 1 and section 2.
@@ -186,11 +186,11 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def patterns(self) -> Patterns:
-        """What was caught so far."""
+        """What was captured so far."""
         return self.take()
 
     def take(self) -> Patterns:
-        """Return what was caught so far."""
+        """Return what was captured so far."""
         names = self._names.name(self._sites, None if self._stack is None else self._fed_by)
         folds = zip(numbered(self._folds.values()), self._folds.values(), strict=True)
         return Patterns(
@@ -217,7 +217,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.detach()
 
     def abandon(self) -> None:
-        """Stop catching, but leave the hooks: torch walks through them after a failed pass."""
+        """Stop capturing, but leave the hooks: torch walks through them after a failed pass."""
         super().__exit__(None, None, None)  # type: ignore[no-untyped-call]
         self._compared.clear()
         self._forms.clear()
@@ -225,7 +225,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._layers.clear()
 
     def detach(self) -> None:
-        """Take the hooks away that `abandon` left."""
+        """Remove the hooks that `abandon` left."""
         if self._stack is not None:
             self._stack.detach()
 
@@ -269,7 +269,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _list(self, func: Any, reading: Reading) -> None:
-        """List a fold; where folds turn out to be parts of a switch, strike them off."""
+        """List a fold; remove folds that turn out to be parts of a switch."""
         if reading.switch is not None:
             for number in reading.parts:
                 self._folds.pop(number, None)
@@ -279,7 +279,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._folds[reading.number] = (self._stack.name(op), op, fed_by)
 
     def _keep_where(self, func: Any, args: tuple[Any, ...]) -> None:
-        """Keep `where(x > t, x, ...)`, the spelled-out form; other choices are no switch."""
+        """Keep `where(x > t, x, ...)`, the written-out form; other choices are not switches."""
         mask, x, threshold = self._compared.get(id(args[0]), (None, None, 0.0))
         if mask is args[0] and x is not None and any(x is value for value in args[1:3]):
             self._keep(func, x, threshold)

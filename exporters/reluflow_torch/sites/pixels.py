@@ -17,7 +17,7 @@ def sample_units(x: Tensor, unit_axis: int, max_samples: int) -> Tensor:
     modulo the number of pixels) and depends on the shape alone.
 
     Args:
-        x: pre-activations of any rank above 0; `channels_last` memory is read as it lies.
+        x: pre-activations of any rank above 0; `channels_last` memory is read in its own order.
         unit_axis: 1 for channels of images and signals, -1 for features on the last axis.
         max_samples: bound on the samples; never less than one of each image is kept.
 
@@ -43,7 +43,7 @@ def sample_units(x: Tensor, unit_axis: int, max_samples: int) -> Tensor:
 
 
 def _pixel_rows(rows: Tensor, images: int, max_samples: int) -> Tensor:
-    """Return some of the rows of each image; rows of an image lie together."""
+    """Return some of the rows of each image; rows of an image are adjacent."""
     pixels = len(rows) // images
     kept = _positions(images, pixels, max_samples, rows.device)
     if kept is None:

@@ -1,4 +1,4 @@
-"""Which weights a forward pass ran with: noted, to see later whether they are the present ones."""
+"""The weights that a forward pass ran with, to check later whether they are still the same."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reluflow_torch.sites.modules import all_modules
 class WeightMarks:
     """The parameters of a model at one moment; equal only where nothing has touched them.
 
-    Noted are which tensors they are, where their values lie, how often these were written to
-    and, since writing through `.data` leaves no trace, the norm of each. A norm may stay the same
-    by chance, and a value may come back after a detour: equality errs on the safe side but
-    for a change that leaves every norm and no trace.
+    Recorded are the identities of the tensors, where their values are stored, how often these were
+    written to and, since writing through `.data` leaves no trace, the norm of each. A value may
+    also return after a detour: equality errs on the safe side, except for a change without a trace
+    that leaves every norm the same.
 
     Args:
         model: whose parameters are noted.
@@ -54,7 +54,7 @@ class WeightMarks:
         return self._marks == other._marks and self.same_values(other)
 
     def same_values(self, other: WeightMarks) -> bool:
-        """Tell whether the values are those of the other moment, whatever came between."""
+        """Tell whether the values are those of the other moment, whatever happened in between."""
         return (
             self._is_known
             and other._is_known
@@ -67,7 +67,7 @@ class WeightMarks:
 
 
 def _norms(weights: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Return the norm of each tensor, those of one kind together: mixed lists are slow."""
+    """Return the norm of each tensor, computed together by kind, since mixed lists are slow."""
     groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for weight in weights:
         groups.setdefault((weight.dtype, weight.device), []).append(weight.detach())

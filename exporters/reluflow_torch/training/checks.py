@@ -1,4 +1,4 @@
-"""Is the first argument an optimiser, the second a model? Tell which was mixed up."""
+"""Checks that the first argument is an optimiser and the second a model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from reluflow_torch.sites.unwrap import bare_optimizer
 
 
 def check_pair(name: str, optimizer: Any, model: Any) -> None:
-    """Refuse arguments that are no optimiser and model.
+    """Refuse arguments that are not an optimiser and a model.
 
     Args:
-        name: of what they are given to.
+        name: of the class or function that they are passed to.
         optimizer: an optimiser, wrapped by a framework or not.
         model: a module.
 

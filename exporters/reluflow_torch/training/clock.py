@@ -16,18 +16,18 @@ _PATIENCE = 20
 
 
 class ClockWarning(UserWarning):
-    """The schedule ends sooner or later than `total_steps` seems to say, or has ended.
+    """The schedule ends sooner or later than `total_steps` suggests, or has ended.
 
     `ActCoolLR` issues it.
     """
 
 
 class Clock:
-    """Counts steps and calls, tells the time, and warns once where they go apart.
+    """Counts steps and calls, tells the time, and warns once where they diverge.
 
     Args:
         total: number of ticks of the whole training; None where it is not known.
-        kind: what ticks: "calls" of `scheduler.step()` or "steps" of the optimiser; None: the
+        kind: what counts: "calls" of `scheduler.step()` or "steps" of the optimiser; None: the
             calls, with a warning where they differ from the steps.
 
     Attributes:
@@ -62,11 +62,11 @@ class Clock:
         return self.steps if self._kind == "steps" else max(0, calls)
 
     def see_step(self) -> None:
-        """Note a step of the optimiser, whoever sets its rate."""
+        """Count a step of the optimiser, whoever sets its rate."""
         self._is_seen = True
 
     def lead_step(self, calls: int) -> None:
-        """Note a step whose rate the scheduler is about to set; warn where that is odd."""
+        """Count a step whose rate the scheduler is about to set; warn where that is suspicious."""
         total = self.total
         if total is not None and self.time(calls) >= total:
             unit = "steps of the optimizer" if self._kind == "steps" else "calls"
@@ -90,7 +90,7 @@ class Clock:
         self._led_since_call += 1
 
     def call(self) -> None:
-        """Note a call of `scheduler.step()`; warn where too many steps lie before it."""
+        """Count a call of `scheduler.step()`; warn where too many steps precede it."""
         since, self._led_since_call = self._led_since_call, 0
         total = self.total
         if self._led:
@@ -108,8 +108,8 @@ class Clock:
     def check_seen(self, gradients: Iterable[Tensor | None]) -> None:
         """Refuse a call of `scheduler.step()` while no step of the optimiser was ever seen.
 
-        A `GradScaler` skips the first steps while gradients overflow, so calls are waited for
-        where they are not finite, or are gone already.
+        A `GradScaler` skips the first steps while gradients overflow, so a call is accepted where
+        gradients are not finite, or are already deleted.
 
         Args:
             gradients: of the optimiser's parameters.
@@ -142,10 +142,10 @@ def _are_finite(gradients: Iterable[Tensor | None]) -> bool:
 
 
 def check_total(total_steps: int | None) -> None:
-    """Refuse a number of steps that is none.
+    """Refuse a number of steps that makes no sense.
 
     Raises:
-        OptionError: it is below 1 or no whole number.
+        OptionError: it is below 1 or not a whole number.
     """
     if total_steps is None:
         return

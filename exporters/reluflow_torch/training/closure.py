@@ -1,4 +1,4 @@
-"""Closures given to `optimizer.step`: the gradients come from them, while the step runs."""
+"""Closures passed to `optimizer.step`: they compute the gradients while the step runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reluflow_torch.sites.weights import WeightMarks
 
 
 class Closure:
-    """A closure that tells when the gradients are there: after its first call.
+    """A closure that reports when the gradients exist: after its first call.
 
     The optimiser calls it, so it runs when and as often as the optimiser wants.
 
     Args:
         closure: the one that was given.
         optimizer: whose step it was given to.
-        model: whose weights must not move before the gradients are there; None: do not look.
+        model: whose weights must not change before the gradients exist; None: no check.
         then: called once, after the first call.
 
     Attributes:
@@ -45,7 +45,7 @@ class Closure:
         self._start = None if model is None else WeightMarks(model)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the closure, and note which weights it ran with."""
+        """Run the closure, and record which weights it ran with."""
         loss = self._closure(*args, **kwargs)
         self.calls += 1
         if self._has_moved():
@@ -73,7 +73,7 @@ def with_closure(
     Args:
         args: the optimiser and the positional arguments of its step.
         kwargs: its keyword arguments.
-        wrap: makes the closure to give instead.
+        wrap: returns the closure to use instead.
 
     Returns:
         That closure and the arguments with it; None where no closure was given.

@@ -1,4 +1,4 @@
-"""Watch the training passes of a model since the last step, and their patterns if wanted."""
+"""Watch the training passes of a model since the last step, and their patterns if needed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from reluflow_torch.training.probe import Batch, Pass, StepProbe, device_of
 
 
 class TrainingPasses:
-    """Remember the passes in training mode and with gradients that a step is made of.
+    """Remember the passes in training mode and with gradients that a step consists of.
 
     All passes since the last step count: micro-batches whose gradients are accumulated, both
     halves of a siamese pair, real and generated examples.
 
     Args:
         model: the module that the training loop calls.
-        probe: whose passes are not training passes; makes the captures.
-        is_wanted: asked before each pass whether it is wanted.
+        probe: makes the captures; its own passes are not training passes.
+        is_wanted: called before each pass; tells whether the pass is needed.
 
     Attributes:
-        kept: the passes of the coming step, in their order; empty where none was wanted.
+        kept: the passes of the next step, in order; empty where none was needed.
     """
 
     def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
@@ -50,11 +50,11 @@ class TrainingPasses:
             )
 
     def forget(self) -> None:
-        """Drop the passes: the weights have moved on."""
+        """Drop the passes: the weights have changed."""
         self.kept = []
 
     def _detach(self) -> None:
-        """Take away what a failed pass left behind."""
+        """Remove what a failed pass left behind."""
         if self._abandoned is not None:
             self._abandoned.detach()
             self._abandoned = None
@@ -114,7 +114,7 @@ def _is_transformed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 def _watched(
     begin: Callable[..., Any], module: nn.Module, call: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Return a compiled call that tells of its batch before it starts."""
+    """Return a compiled call that reports its batch before it starts."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         begin(module, args, kwargs)

@@ -1,4 +1,4 @@
-"""Losses by name, which say in one sentence what does not fit a model's output."""
+"""Losses by name, which report in one sentence what does not fit a model's output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cross_entropy(output: Any, target: Tensor) -> Tensor:
         target: `(n,)` or `(n, ...)` class numbers.
 
     Raises:
-        DataError: one number per input, labels that are no class, or another shape.
+        DataError: one number per input, labels that are not classes, or a wrong shape.
     """
     scores = _one(output)
     if scores.ndim < 2 or scores.shape[1] == 1:

@@ -1,4 +1,4 @@
-"""What would one optimiser step change? Try it, look, and put everything back."""
+"""What would one optimiser step change? Try it, measure, and restore everything."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Batch:
     Attributes:
         args: positional arguments of the model.
         kwargs: its keyword arguments.
-        autocast: device type, whether autocast was on there, its type of numbers.
-        versions: how often each tensor had been written to, to notice later writes.
+        autocast: device type, whether autocast was on there, and its number type.
+        versions: how often each tensor had been written to, to detect later writes.
 
     Example:
         >>> batch = Batch.now((torch.ones(4, 2),), {}, torch.device("cpu"))
@@ -59,12 +59,12 @@ class Batch:
 
     @classmethod
     def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device) -> Batch:
-        """Return the inputs of a pass that starts now.
+        """Return the inputs of a pass that is about to start.
 
         Args:
             args: positional arguments of the model.
             kwargs: its keyword arguments.
-            device: that the model runs on; whether autocast is on there is noted.
+            device: on which the model runs; whether autocast is on there is recorded.
         """
         kinds = dict.fromkeys((device.type, "cpu"))
         autocast = tuple(
@@ -141,16 +141,14 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
 class StepProbe:
     """Measure D of hypothetical steps of an optimiser on one batch.
 
-    Parameters, gradients, optimiser state, buffers and random generators
-    are put back bit for bit after every measurement; Python attributes that a module sets
-    in its forward pass are not. Python's and numpy's generators are put back where the
-    first pass drew from them.
+    Parameters, gradients, optimiser state, buffers and random generators are restored bit for bit
+    after every measurement; Python attributes that a module sets in its forward pass are not.
+    Python's and numpy's generators are restored where the first pass drew from them.
 
     Args:
-        model: an eager module; wrappers of `torch.compile` and DDP taken off.
+        model: an eager module, without wrappers of `torch.compile` and DDP.
         optimizer: whose own `step` is tried, so momentum, weight decay and clipping count.
-        ratios: rate of each param group as a multiple of the rate that is tried; None:
-            all 1.
+        ratios: rate of each parameter group as a multiple of the rate that is tried; None: all 1.
         max_samples: bound on samples per site.
         smooth: whether smooth activations are sites too.
         examples: measure on this many first examples of each batch only; for models that
@@ -208,7 +206,7 @@ class StepProbe:
         self._step = StepSnapshot(optimizer)
 
     def capture(self, max_samples: int | None = None) -> PatternCapture:
-        """Return a context that catches the patterns of the passes inside it.
+        """Return a context that captures the patterns of the passes inside it.
 
         Args:
             max_samples: bound on samples per site; None: the probe's own.
@@ -221,7 +219,7 @@ class StepProbe:
         )
 
     def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
-        """Return a context that catches the patterns of a training pass on a batch.
+        """Return a context that captures the patterns of a training pass on a batch.
 
         Args:
             batch: inputs and conditions of the pass.
@@ -232,7 +230,7 @@ class StepProbe:
         return ChainCapture(chain, self._max_samples)
 
     def random_state(self) -> RandomState:
-        """Return the present state of the generators that the model may use."""
+        """Return the current state of the generators that the model may use."""
         return RandomState(device_of(self.model), with_host=self._host_draws)
 
     def patterns(self, batch: Batch, random: RandomState | None = None) -> Patterns:
@@ -240,7 +238,7 @@ class StepProbe:
 
         Args:
             batch: what to run it on; only the first `examples` are used.
-            random: state of the generators to start from; None: the present one.
+            random: state of the generators to start from; None: the current one.
 
         Returns:
             The patterns of all sites.
@@ -286,7 +284,7 @@ class StepProbe:
         return found
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
-        """Return the inputs of a pass and the bound that keeps as many pixels an example."""
+        """Return the inputs of a pass and the bound that keeps as many pixels per example."""
         if self._examples is None:
             return batch.args, batch.kwargs, self._max_samples
         size = batch_size(batch.args, batch.kwargs)
@@ -304,8 +302,7 @@ class StepProbe:
             patterns: of all examples.
             batch: what they were found on.
             random: generators at the start of that pass.
-            is_checked: whether one more pass shall show that the rest of the batch does not
-                matter.
+            is_checked: whether one more pass is to show that the rest of the batch does not matter.
 
         Raises:
             OptionError: it does matter.
@@ -327,10 +324,10 @@ class StepProbe:
         return first
 
     def look(self, passes: Sequence[Pass], *, is_checked: bool = False) -> None:
-        """See that each pass has the patterns of the present weights.
+        """Ensure that each pass has the patterns of the current weights.
 
-        A pass that ran with others is made again: with those that SAM had moved, with those of
-        `functional_call`, or before weights were swapped.
+        A pass that ran with other weights is repeated: with those that SAM had moved, those of
+        `functional_call`, or those before weights were swapped.
 
         Args:
             passes: their `patterns` are set; of the first `examples` only.
@@ -349,7 +346,7 @@ class StepProbe:
                 )
 
     def compare(self, passes: Sequence[Pass]) -> StepDistance:
-        """Return D between the patterns of some passes and those of the present weights.
+        """Return D between the patterns of some passes and those of the current weights.
 
         Args:
             passes: those whose `patterns` are not set are left out.
@@ -372,7 +369,7 @@ class StepProbe:
         passes: Sequence[Pass] | None = None,
         step_kwargs: dict[str, Any] | None = None,
     ) -> Iterator[Callable[[float], StepDistance]]:
-        """Give `measure(rate)`; all measurements inside share one snapshot.
+        """Yield `measure(rate)`; all measurements inside share one snapshot.
 
         Args:
             *args: inputs of the model, where `batch` is not given.

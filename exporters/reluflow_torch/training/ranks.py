@@ -1,4 +1,4 @@
-"""Agree on a number over all processes of a distributed training."""
+"""Agree on a number across all processes of a distributed training run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def mean_over_ranks(value: float, device: Callable[[], torch.device]) -> float:
     """Return the mean of a value over all ranks, the same on each of them bit for bit.
 
     Args:
-        value: this process' value.
-        device: gives the model's: NCCL wants its tensors there.
+        value: that of this process.
+        device: returns that of the model: NCCL needs its tensors there.
     """
     ranks = number_of_ranks()
     if ranks == 1:

@@ -1,4 +1,4 @@
-"""Learning rates of param groups: read, write, and their ratios."""
+"""Learning rates of parameter groups: reading, writing, and their ratios."""
 
 from __future__ import annotations
 

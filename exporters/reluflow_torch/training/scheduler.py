@@ -44,17 +44,17 @@ _LARGE_RATE = 1e6
 
 
 class ActCoolLR(LRScheduler):
-    """Keep the activation pattern temperature of a training on a schedule.
+    """Keep the activation pattern temperature of a training run on a schedule.
 
-    Use it like any scheduler of torch: `optimizer.step(); scheduler.step()`. At every
-    optimiser step it sets the rate at which, by its model, the wanted share of activation
-    patterns changes. Every 8th step it measures what the step did, with one more forward
-    pass; at the start and where its model fails it tries a few hypothetical steps first and
-    takes them back bit for bit. The optimiser's own `lr` sets the ratios between param
-    groups, not the size of the rates.
+    Use it like any other scheduler of torch: `optimizer.step(); scheduler.step()`. At every
+    optimiser step it sets the rate at which, according to its model, the target share of activation
+    patterns changes. Every 8th step it measures what the step did, with one more forward pass; at
+    the start and where its model fails it first tries a few hypothetical steps and undoes them bit
+    for bit. The optimiser's own `lr` sets the ratios between parameter groups, not the size of the
+    rates.
 
     Time is the number of `scheduler.step()` calls, by batch or by epoch as you like, or with
-    `clock="steps"` the number of optimiser steps. A step may be made of several passes, as with
+    `clock="steps"` the number of optimiser steps. A step may consist of several passes, as with
     accumulated gradients: all of them are measured.
 
     Args:
@@ -199,19 +199,19 @@ class ActCoolLR(LRScheduler):
 
     @property
     def temperature(self) -> float:
-        """Temperature in bits that the schedule wants now."""
+        """Current target temperature of the schedule, in bits."""
         return self.controller.wanted_temperature(self.progress)
 
     @property
     def forward_passes(self) -> int:
-        """Number of forward passes made beside those of the training."""
+        """Number of forward passes beyond those of the training."""
         return self._probe.forward_passes
 
     def extend(self, total_steps: int) -> None:
-        """Set a new number of total steps: a budget found late, lengthened or cut.
+        """Set a new number of total steps, for a budget that is known late or changes.
 
         Args:
-            total_steps: of the whole training, those already made included.
+            total_steps: of the whole training, including those already made.
 
         Raises:
             OptionError: it is not positive.
@@ -220,13 +220,13 @@ class ActCoolLR(LRScheduler):
         self._clock.total = total_steps
 
     def close(self) -> None:
-        """Let go of the optimiser and the model; the last rates stay."""
+        """Release the optimiser and the model; the last rates stay."""
         for handle in self._handles:
             handle.remove()
         self._passes.close()
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rates in use; the coming ones are found at the coming optimiser step."""
+        """Return the rates in use; the next ones are found at the next optimiser step."""
         groups = self.optimizer.param_groups
         return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
 
@@ -269,7 +269,7 @@ class ActCoolLR(LRScheduler):
         return None
 
     def _has_handed_over(self) -> bool:
-        """Stand back where another scheduler has taken over, as SequentialLR lets it."""
+        """Do nothing where another scheduler has taken over, as SequentialLR allows."""
         marks, written = rate_marks(self.optimizer), self._written
         if not written or marks == written or marks[: len(written)] == written:
             return False
@@ -286,7 +286,7 @@ class ActCoolLR(LRScheduler):
         return True
 
     def _start_from(self, rates: list[float]) -> None:
-        """Take rates that were set before the first step for those of the optimiser's start."""
+        """Treat rates that were set before the first step as the optimiser's initial ones."""
         self._ratios[:] = rate_ratios(rates)
         self.base_lrs = [*rates]
         self._written = rate_marks(self.optimizer)
@@ -310,16 +310,16 @@ class ActCoolLR(LRScheduler):
             self._probed = [each for each in passes.kept if each.patterns is not None]
 
     def _fitted_rate(self) -> float:
-        """Return the coming rate after hypothetical steps."""
+        """Return the next rate, found with hypothetical steps."""
         with self._probe.measuring(passes=self._passes.kept) as measure:
             return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
 
     def _known_rate(self) -> float:
-        """Return the coming rate where the model of the controller suffices."""
+        """Return the next rate where the model of the controller suffices."""
         return self.controller.next_rate(self.progress, _refuse)
 
     def _look_before(self) -> None:
-        """See that the patterns of the present weights are there, and that there are any."""
+        """Ensure that the patterns of the current weights are known, and that there are any."""
         passes = self._passes
         if not passes.kept:
             raise DataError(
@@ -389,7 +389,7 @@ class ActCoolLR(LRScheduler):
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        """Measure what the step has changed, where the controller wants to know."""
+        """Measure what the step has changed, where the controller needs it."""
         if self._closure is not None and self._closure.calls == 0:
             raise OptionError(
                 f"optimizer {type(optimizer).__name__} was given a closure and did not call it, so "
@@ -409,7 +409,7 @@ class ActCoolLR(LRScheduler):
         self._passes.forget()
 
     def _has_diverged(self) -> bool:
-        """Tell whether the step made NaNs; those of the inputs were there before."""
+        """Tell whether the step caused NaNs; those of the inputs were there before."""
         nans = 0 if self.distances is None else self.distances.nans
         if nans > self._nans_before:
             return True
@@ -426,9 +426,9 @@ class ActCoolLR(LRScheduler):
             self._ratios.append(float(group["lr"]) / leader)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the coming rates depend on, plain values ready for JSON.
+        """Return everything that future rates depend on, plain values ready for JSON.
 
-        A `progress` callable and a schedule that is a plain function are not in it: give the
+        A `progress` callable and a schedule that is a plain function are not included: pass the
         same ones again.
         """
         return {
@@ -451,11 +451,11 @@ class ActCoolLR(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state: the coming rates are those of the scheduler that gave it.
+        """Continue from a state: the next rates are those of the scheduler that returned it.
 
-        Load model and optimiser too, and torch's random state where the model draws. A
-        `total_steps` given to this scheduler wins over that of the state, so a training may be
-        lengthened; a `clock` is the one given here.
+        Also load model and optimiser, and torch's random state where the model draws random
+        numbers. A `total_steps` given to this scheduler takes precedence over that of the state, so
+        a training run can be extended; so does a `clock`.
 
         Args:
             state_dict: what `state_dict` returned, also after JSON.
@@ -490,7 +490,7 @@ class ActCoolLR(LRScheduler):
 
 
 def _refuse(rate: float) -> float:
-    """Stand where a measurement of D was not announced."""
+    """Replace a measurement of D that was not announced."""
     raise DataError(
         f"controller asked for D at rate {rate} while its fit_due was False; let "
         "fit_due say before the forward pass that a fit is coming."
@@ -498,7 +498,7 @@ def _refuse(rate: float) -> float:
 
 
 def _searchable(rate: float) -> float:
-    """Return a rate from which the first search may begin."""
+    """Return a rate at which the first search may start."""
     return min(max(rate, 1e-8), 1e8)
 
 

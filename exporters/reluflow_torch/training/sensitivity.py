@@ -34,11 +34,11 @@ def sensitivity(
     smooth: bool = False,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """Measure what one optimiser step would change, for many rates, at the present weights.
+    """Measure what one optimiser step would change, for many rates, at the current weights.
 
-    Every batch gives a gradient of its own; each rate is tried on each batch and taken back. D is
-    the mean over batches. Afterwards weights, optimiser, buffers, gradients and random generators
-    are what they were, bit for bit.
+    Every batch gives its own gradient; each rate is tried on each batch and undone. D is the mean
+    over batches. Afterwards weights, optimiser, buffers, gradients and random generators are as
+    before, bit for bit.
 
     Args:
         model: in the mode in which it trains.
@@ -104,7 +104,7 @@ def _patterns(probe: StepProbe, batch: Batch) -> Patterns:
 def _tried(
     measure: Callable[[float], StepDistance], steps_done: int, progress: Progress | None
 ) -> Callable[[float], dict[str, float]]:
-    """Return D by site of a rate, and tell the progress."""
+    """Return D by site for a rate, and report the progress."""
     count = 0
 
     def run(rate: float) -> dict[str, float]:
@@ -126,7 +126,7 @@ def _gradient(
     target: Tensor,
     loss: Loss,
 ) -> Iterator[None]:
-    """Hold the gradient of one batch; put gradients, buffers and generators back."""
+    """Hold the gradient of one batch; restore gradients, buffers and generators afterwards."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     kept = [weight.grad for weight in weights]
     buffers, random = BufferSnapshot(model), RandomState(device_of(model))

@@ -1,4 +1,4 @@
-"""Remember the state of a training run in memory that is used again, and put it back."""
+"""Save the state of a training run in reusable memory, and restore it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class RandomState:
     """The random generators that a forward pass may use, torch's and the host's.
 
     Args:
-        device: the model's; its generator is remembered beside the CPU's.
-        with_host: whether Python's and numpy's global generators are remembered too; numpy's
-            takes longer than all the rest.
+        device: that of the model; its generator is saved in addition to that of the CPU.
+        with_host: whether Python's and numpy's global generators are saved too; that of numpy takes
+            longer than all the rest.
     """
 
     def __init__(self, device: torch.device, *, with_host: bool = True) -> None:
@@ -35,7 +35,7 @@ class RandomState:
         self._host = _host_state() if with_host else None
 
     def restore(self) -> None:
-        """Set the generators back."""
+        """Restore the generators."""
         torch.set_rng_state(self._cpu)
         if self._accelerator is not None:
             getattr(torch, self._device.type).set_rng_state(self._accelerator, self._device)
@@ -44,7 +44,7 @@ class RandomState:
             np.random.set_state(self._host[1])
 
     def host_has_moved(self) -> bool:
-        """Tell whether Python's or numpy's generator was drawn from since."""
+        """Tell whether Python's or numpy's generator has been used since."""
         if self._host is None:
             return False
         now = _host_state()
@@ -57,7 +57,7 @@ def _host_state() -> tuple[Any, tuple[Any, ...]]:
 
 
 class TensorStore:
-    """Copies of tensors in buffers that are made once and filled again and again."""
+    """Copies of tensors in buffers that are allocated once and reused."""
 
     def __init__(self) -> None:
         self._buffers: list[Tensor] = []
@@ -79,7 +79,7 @@ class TensorStore:
         _copy_all(self._tensors, self._buffers)
 
     def clear(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._buffers, self._tensors = [], []
 
 
@@ -88,7 +88,7 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 
 
 def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
-    """Copy lists of tensors, one call per kind: mixed lists would take the slow way."""
+    """Copy lists of tensors, one call per kind: mixed lists would take the slow path."""
     groups: dict[tuple[torch.dtype, torch.device], tuple[list[Tensor], list[Tensor]]] = {}
     for target, source in zip(targets, sources, strict=True):
         into, out = groups.setdefault((target.dtype, target.device), ([], []))
@@ -108,7 +108,7 @@ class BufferSnapshot:
         self._buffers: list[tuple[dict[str, Tensor | None], dict[str, Tensor | None]]] = []
 
     def save(self) -> None:
-        """Remember all buffers, also those that a pass may replace."""
+        """Save all buffers, including those that a pass may replace."""
         self._buffers = [
             (m._buffers, dict(m._buffers)) for m in all_modules(self._model) if m._buffers
         ]
@@ -117,7 +117,7 @@ class BufferSnapshot:
             self._store.save(found.values())
 
     def restore(self) -> None:
-        """Put them back."""
+        """Restore them."""
         for live, kept in self._buffers:
             live.update(kept)
         if self._buffers:
@@ -127,7 +127,7 @@ class BufferSnapshot:
 class StepSnapshot:
     """What an optimiser step may change: parameters, gradients, state, group entries.
 
-    State that the step creates is taken away again, so a first step stays a first step.
+    State that the step creates is removed again, so a first step stays a first step.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -139,7 +139,7 @@ class StepSnapshot:
         self._gradients: list[tuple[Tensor, Tensor | None]] = []
 
     def save(self) -> None:
-        """Remember everything."""
+        """Save everything."""
         optimizer = self._optimizer
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._gradients = [(p, p.grad) for p in parameters]
@@ -161,7 +161,7 @@ class StepSnapshot:
         self._store.save({id(tensor): tensor for tensor in tensors}.values())
 
     def restore(self) -> None:
-        """Put everything back, bit for bit and into the same tensors."""
+        """Restore everything, bit for bit and into the same tensors."""
         optimizer = self._optimizer
         for group, kept in zip(optimizer.param_groups, self._groups, strict=True):
             for name in [name for name in group if name != "params" and name not in kept]:
@@ -178,10 +178,10 @@ class StepSnapshot:
         self._store.restore()
 
     def clear(self) -> None:
-        """Forget everything and give the memory back.
+        """Discard everything and release the memory.
 
-        Copies kept for a whole training also make a C heap hand its end to the system and
-        take it again at every backward pass.
+        Copies kept for a whole training run would also make the C heap return memory to the system
+        and request it again at every backward pass.
         """
         self._state, self._groups, self._gradients = {}, [], []
         self._store.clear()

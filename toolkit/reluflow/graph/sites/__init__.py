@@ -1,1 +1,1 @@
-"""Switch sites: which node switches, where its units lie, why another does not count."""
+"""Switch sites: which nodes switch, where their units are, and why others do not count."""

@@ -51,7 +51,7 @@ def bound_shapes(
 
 
 def _is_known(value: ValueInfoProto) -> bool:
-    """Tell whether all sizes of a tensor are numbers: symbols may clash with those bound."""
+    """Tell whether all sizes of a tensor are numbers: symbols may clash with the bound ones."""
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         return True
     return all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)

@@ -1,4 +1,4 @@
-"""Sorting the nodes of a model: switches, other folds, and what is left out, with reasons."""
+"""Sorting the nodes of a model: switches, other folds, and nodes left out with reasons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_NUMBERS = {TensorProto.BOOL, TensorProto.STRING, TensorProto.COMPLEX64, Ten
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A switch and where it is."""
+    """A switch and its location."""
 
     match: Match
     node: Node
@@ -51,7 +51,7 @@ def collect(
 
 
 class _Sorter:
-    """Sorts node by node; what later nodes make of earlier ones is settled at the end."""
+    """Sorts node by node; the role of nodes that later ones change is resolved at the end."""
 
     def __init__(self, structure: Structure, own: tuple[str, ...]) -> None:
         self.structure = structure
@@ -63,7 +63,7 @@ class _Sorter:
         self.folds: list[tuple[Node, str]] = []
 
     def sort(self, scope: Scope, node: Node) -> None:
-        """Put a node where it belongs."""
+        """Add a node to its list."""
         if self._is_arithmetic(scope, node):
             if is_candidate(node):
                 self.left.append((node, scope, _ARITHMETIC))
@@ -81,13 +81,13 @@ class _Sorter:
             self.left.append((node, scope, reason or self._fixed(scope, node)))
 
     def _is_arithmetic(self, scope: Scope, node: Node) -> bool:
-        """Tell what spells out one of our operators from the activation at its end."""
+        """Separate the body of one of our operators from the activation at its end."""
         if not self.own or not any(part.endswith(self.own) for part in node.scope.split("/")):
             return False
         return node.op != "Clip" or clip_lower(node, scope) != 0
 
     def _refused(self, scope: Scope, match: Match) -> str:
-        """Tell why a comparison counts for nothing, "" where it counts."""
+        """Tell why a comparison does not count, "" where it does."""
         if scope.type_of(match.tensor).elem_type in _NOT_NUMBERS:
             return "what it reads are no numbers"
         if depends(self.flags, scope, match.tensor) == FIXED:
@@ -99,7 +99,7 @@ class _Sorter:
         return _FIXED if read and not any(read) else why_not(node, scope)
 
     def result(self) -> tuple[list[Found], tuple[LeftOut, ...], tuple[Fold, ...]]:
-        """Take what is part of a larger form out of the lists and say so."""
+        """Move the parts of a larger form to the nodes left out, with that reason."""
         parts = {id(inner): each.node for each in self.found for inner in each.match.absorbs}
         kept = [each for each in self.found if id(each.node) not in parts]
         own = {id(each.node) for each in kept}
@@ -143,7 +143,7 @@ def _read(node: Node, scope: Scope, known: set[int]) -> tuple[list[Match], Match
 
 
 def _in_order(left: list[tuple[Node, str]]) -> list[tuple[Node, str]]:
-    """Each node once, a node that turned out to be part of a form under that reason."""
+    """Each node once; a node that turned out to be part of a form has that reason."""
     seen: dict[int, tuple[Node, str]] = {}
     for node, reason in left:
         if id(node) not in seen:

@@ -19,7 +19,7 @@ from reluflow.graph.view.structure import Structure, build_structure
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A site and where it is in the flat graph.
+    """A site and its location in the flat graph.
 
     Attributes:
         site: the public record.
@@ -36,7 +36,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is kept on a model."""
+    """The result that is kept on a model."""
 
     located: tuple[Located, ...]
     survey: Survey
@@ -51,7 +51,7 @@ def find_sites(model: Model, *, smooth: bool = False) -> tuple[SwitchSite, ...]:
 
     Returns:
         The sites in graph order, sites of a subgraph at the place of the node that holds it;
-        empty for a model without any switch. `untappable` tells which cannot be tapped.
+        empty for a model without any switch. `untappable` says which cannot be tapped and why.
 
     Example:
         >>> import onnx.parser
@@ -67,11 +67,12 @@ def find_sites(model: Model, *, smooth: bool = False) -> tuple[SwitchSite, ...]:
 
 
 def survey_sites(model: Model, *, smooth: bool = False) -> Survey:
-    """Find the switch sites and say of every other node that could be one why it is none.
+    """Find the switch sites, and say for every other candidate why it is not one.
 
     Args:
         model: the model, not changed.
-        smooth: whether the smooth relatives are sites; else they are left out, with reason.
+        smooth: whether the smooth relatives are sites; otherwise they are left out with that
+            reason.
 
     Returns:
         Sites, nodes left out and other folds at 0: every node whose operator or activation
@@ -101,7 +102,7 @@ def survey_sites(model: Model, *, smooth: bool = False) -> Survey:
 
 
 def locate(model: Model) -> tuple[Located, ...]:
-    """Find the sites of a model, smooth ones included, and where they are; kept on the model."""
+    """Find the sites of a model, smooth ones included, with their locations; kept on the model."""
     return _found(model).located
 
 
@@ -143,7 +144,7 @@ def _locate(found: Found, structure: Structure, opset: int) -> Located:
 
 
 def _named(found: list[Located]) -> Iterator[Located]:
-    """Make names unique: by scope where a name comes twice, then by number."""
+    """Make names unique: by scope where a name occurs twice, then by number."""
     counts = Counter(located.site.name for located in found)
     taken: set[str] = set()
     for located in found:

@@ -1,4 +1,4 @@
-"""Which layer feeds a tensor, by the name that its author gave it: "fc1", "layer1.0.conv1"."""
+"""The layer that feeds a tensor, by the name that its author gave it: "fc1", "layer1.0.conv1"."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ Names = Mapping[tuple[str, str], str]
 
 
 def feeding_layer(scope: Scope, tensor: str, names: Names) -> str:
-    """Return the name of the layer that made a tensor.
+    """Return the name of the layer that produced a tensor.
 
-    Walks back over what keeps units apart, such as sums, shapes and quantisers, to the nearest
-    layer with weights; a normalisation names itself where no such layer is before it.
+    Walks back through operators that keep units apart, such as sums, reshapes and quantisers, to
+    the nearest layer with weights; a normalisation is named itself where no such layer comes before
+    it.
 
     Args:
         scope: where the tensor is read.
@@ -63,18 +64,18 @@ def _walk(scope: Scope, tensor: str, names: Names, depth: int, seen: set[str]) -
     node = scope.producer(tensor)
     if node is None or depth == 0 or tensor in seen:
         return ""
-    # Behind another switch stands another layer: its name here would be wrong, none is right. The
-    # first node does not count, as a site of a fused operator is made by that operator itself.
+    # Before another switch there is another layer, whose name would be wrong here. The first node
+    # is exempt, as the site of a fused operator is produced by that operator itself.
     if depth < _DEPTH and _switches(scope, node):
         return ""
     seen.add(tensor)
-    if ":Psb" in node.scope:  # the body of a converted layer stands where the layer was
+    if ":Psb" in node.scope:  # the body of a converted layer is in the place of the layer
         return _by_path(node.scope.partition(":Psb")[0])
     home = scope.home(tensor) or scope
     if node.op in _LINEAR:
         return _named(home, node, names)
     if node.op in _NORMS:
-        # the layer in front first, so that a network is named alike before and after folding
+        # the preceding layer first, so that a network gets the same names before and after folding
         return _walk(home, node.inputs[0], names, depth - 1, seen) or _named(home, node, names)
     if node.op not in _PASSED:
         return ""
@@ -95,9 +96,9 @@ def _switches(scope: Scope, node: Node) -> bool:
 
 
 def _named(scope: Scope, node: Node, names: Names) -> str:
-    """Name a layer after its module's scope, its weight or its node, whichever tells."""
-    # From what authors write to what exporters make up: module scopes are exact, a weight's name
-    # may have been renamed or shared, a node's path may be numbered anew at every export.
+    """Name a layer after its module's scope, its weight or its node, whichever is informative."""
+    # From what authors write to what exporters make up: module scopes are exact, a weight may have
+    # been renamed or shared, and the path of a node may be numbered differently at every export.
     return (
         _by_scopes(node)
         or _by_weight(scope, node, names)
@@ -107,7 +108,7 @@ def _named(scope: Scope, node: Node, names: Names) -> str:
 
 
 def _by_scopes(node: Node) -> str:
-    """Read the modules that torch notes: "['', 'layer1', 'layer1.0.conv1', 'conv2d']"."""
+    """Read the modules that torch records: "['', 'layer1', 'layer1.0.conv1', 'conv2d']"."""
     found = next((p.value for p in node.original.metadata_props if p.key == _SCOPES), "")
     parts = re.findall(r"'([^']*)'", found)[:-1]
     return parts[-1] if parts else ""
@@ -129,7 +130,7 @@ def _by_weight(scope: Scope, node: Node, names: Names) -> str:
 
 
 def _stored(scope: Scope, name: str) -> str:
-    """Follow a weight back to its initializer, or to a constant; "" for what is computed."""
+    """Follow a weight back to its initializer, or to a constant; "" for a computed tensor."""
     for _ in range(_STORED_DEPTH):
         node = scope.producer(name)
         if node is None:
@@ -144,7 +145,7 @@ def _stored(scope: Scope, name: str) -> str:
 def _by_path(name: str) -> str:
     """Read a path: torch's "/layer1/layer1.0/conv1/Conv", TensorFlow's "model/fc1/MatMul"."""
     name = name.removeprefix("fused ")
-    if "_output_" in name:  # made of a tensor's name by ONNX Runtime
+    if "_output_" in name:  # made from a tensor's name by ONNX Runtime
         return ""
     parts = [part for part in name.split("/") if part][:-1]
     if not name.startswith("/"):

@@ -1,4 +1,4 @@
-"""Why a node that could be a switch is none: one sentence part a node."""
+"""Why a candidate is not a switch: one clause per node."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _QUANTISED = {(CONTRIB, "QLinearLeakyRelu")}
 
 
 def is_candidate(node: Node) -> bool:
-    """Tell whether a node is a switch or a fold by its operator or an attribute.
+    """Tell by its operator or an attribute whether a node could be a switch or a fold.
 
-    What is a switch only together with its neighbours (a masked product, a sum with |x|, a
-    quantiser that cuts off at zero) is no candidate; where it is found, it is a site.
+    A node that is a switch only together with its neighbours (a masked product, a sum with |x|, a
+    quantiser that clips at zero) is not a candidate; where it is found, it is a site.
     """
     key = (node.domain, node.op)
     if key in DIRECT or key in SEVERAL or key in _QUANTISED:

@@ -18,14 +18,14 @@ class SwitchSite:
         op: the operator or exporters' idiom: "Relu", "PRelu", "LeakyRelu", "Clip",
             "ThresholdedRelu", "Max", "HardSwish", "HardSigmoid", "Where", ...
         tensor: name of the pre-activation tensor, in the scope that `scope` names.
-        threshold: the unit is active when its pre-activation is greater than this; NaN where
-            only a run can tell.
+        threshold: the unit is active when its pre-activation is greater than this; NaN where it is
+            known only at run time.
         unit_axis: axis of the pre-activation that enumerates the units (may be negative).
-        units: number of units d, None where only a run can tell.
-        shape: the pre-activation's shape as far as the graph tells it; None: rank unknown.
+        units: number of units d, None where it is known only at run time.
+        shape: the pre-activation's shape as far as the graph gives it; None: rank unknown.
         scope: "" in the main graph, else the path of enclosing nodes, e.g. "if_1/then_branch"
             or "block_3:MyFunction".
-        smooth: True for the smooth relatives (Gelu, Silu, ...), sites on request only.
+        smooth: True for the smooth relatives (Gelu, Silu, ...), which are sites only on request.
         untappable: why the pre-activation cannot be seen, "" where it can.
         layer: the layer that feeds it, by the name that the model's author gave it, such as
             "fc1" or "layer1.0.conv1"; "" where the file does not tell.
@@ -46,7 +46,7 @@ class SwitchSite:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A node that could be a switch by its operator, and why it is no site.
+    """A node that could be a switch by its operator, and why it is not a site.
 
     `survey_sites` lists it.
 
@@ -54,7 +54,7 @@ class LeftOut:
         name: the node's name, else its output tensor's.
         op: its operator.
         scope: as in `SwitchSite`.
-        reason: why it is left out, part of a sentence.
+        reason: why it is left out, a clause.
     """
 
     name: str
@@ -65,7 +65,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A place that folds at 0 without passing what is above it: |x|, min(x, 0), sign(x).
+    """A place that folds at 0 but is not a switch: |x|, min(x, 0), sign(x).
 
     `survey_sites` lists it.
 
@@ -88,8 +88,8 @@ class Survey:
 
     Attributes:
         sites: the switch sites, as `find_sites` gives them.
-        left_out: nodes whose operator could be a switch and that are none, with reasons.
-        folds: others that fold at 0, no sites.
+        left_out: nodes whose operator could be a switch but that are not one, with reasons.
+        folds: other folds at 0, which are not sites.
     """
 
     sites: tuple[SwitchSite, ...]

@@ -1,7 +1,7 @@
-"""Which axis enumerates the units of a pre-activation, and how many there are.
+"""Which axis enumerates the units of a pre-activation, and how many units there are.
 
-Channels of a convolution stand on axis 1, features of a dense layer or a layer
-normalisation on the last; elementwise operators carry that along, a Transpose moves it.
+Channels of a convolution are on axis 1, features of a dense layer or a layer normalisation on the
+last axis; elementwise operators keep this axis, a Transpose moves it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def unit_axis(scope: Scope, tensor: str) -> tuple[int, int | None]:
         tensor: its name.
 
     Returns:
-        Axis, -1 for rank 1 and 2 and for features on the last axis, else 1; and d, None
-        where only a run can tell.
+        The axis, -1 for rank 1 and 2 and for features on the last axis, else 1; and d, None where
+        it is known only at run time.
     """
     shape = scope.type_of(tensor).shape
     _find_origins(scope)
@@ -79,10 +79,10 @@ def unit_axis(scope: Scope, tensor: str) -> tuple[int, int | None]:
 
 
 def _find_origins(scope: Scope) -> None:
-    """Find the units of all tensors in graph order, so that no answer hangs on what was asked.
+    """Find the units of all tensors in graph order, so that answers do not depend on the queries.
 
-    A walk back from one tensor alone would end after some depth, unless an earlier one had been
-    part of its way.
+    A walk back from one tensor would end after some depth, unless an earlier walk had covered part
+    of the path.
     """
     if scope.parent is not None:
         _find_origins(scope.parent)
@@ -113,7 +113,7 @@ def _origin(scope: Scope, tensor: str, depth: int) -> _Origin | None:
     if tensor not in home.origins:
         try:
             found = _origin_of(home, node, depth)
-        except IndexError:  # an operator of ONNX Runtime's own that lacks inputs
+        except IndexError:  # one of ONNX Runtime's own operators, without inputs
             found = None
         home.origins[tensor] = None if found is None else (found.axis, found.units)
     known = home.origins[tensor]
@@ -124,7 +124,7 @@ def _origin_of(home: Scope, node: Node, depth: int) -> _Origin | None:
     """Judge the node that produced a tensor."""
     if node.op in _CONVOLUTIONS:
         return _Origin(1, _weight_size(home, node, _place_of_weight(node)))
-    if node.op == "ReorderOutput":  # ONNX Runtime's blocked channels, padded before it
+    if node.op == "ReorderOutput":  # ONNX Runtime's blocked channels, padded before this node
         return _Origin(1, int(node.number("channels", 0)) or None)
     if node.op in _CHANNEL_FIRST:
         return _Origin(1, None)
@@ -193,7 +193,7 @@ def _is_weight(scope: Scope, tensor: str) -> bool:
 def _product(scope: Scope, node: Node) -> _Origin:
     """A weight on the left makes its rows the units: W x; otherwise the last axis."""
     left, right = node.inputs[0], node.inputs[_place_of_weight(node)]
-    # Both or none may be weights (attention multiplies two activations): then features are last.
+    # Both or neither may be weights (attention multiplies two activations): then features are last.
     if _is_weight(scope, left) and not _is_weight(scope, right):
         return _Origin(-2, _size(scope, left, -2))
     return _Origin(-1, _size(scope, right, -1))
@@ -209,7 +209,7 @@ def _transposed(scope: Scope, node: Node, depth: int) -> _Origin | None:
         return None
     perm = perm or tuple(reversed(range(rank)))
     if sorted(perm) != list(range(rank)):
-        return None  # not valid; ONNX Runtime says so
+        return None  # not valid; ONNX Runtime reports it
     if source is None:
         return _channels_last(perm)
     axis = perm.index(source.axis % rank)
@@ -217,7 +217,7 @@ def _transposed(scope: Scope, node: Node, depth: int) -> _Origin | None:
 
 
 def _channels_last(perm: tuple[int, ...]) -> _Origin | None:
-    """NCHW to NHWC is known by its permutation even where the source tells nothing."""
+    """NCHW to NHWC is recognised by its permutation even where the source is unknown."""
     rank = len(perm)
     return _Origin(-1, None) if rank > _SPATIAL_RANK and perm == (0, *range(2, rank), 1) else None
 
@@ -231,7 +231,7 @@ def _axes(scope: Scope, node: Node) -> tuple[int, ...] | None:
 
 
 def _squeezed(scope: Scope, node: Node, depth: int) -> _Origin | None:
-    """Follow the units where axes of size 1 are taken away or put in."""
+    """Follow the units where axes of size 1 are removed or inserted."""
     source = _origin(scope, node.inputs[0], depth - 1)
     axes = _axes(scope, node)
     wide = node.inputs[0] if node.op == "Squeeze" else node.outputs[0]
@@ -263,8 +263,8 @@ def _cut_or_joined(scope: Scope, node: Node, depth: int) -> _Origin | None:
         axes = None if value is None else tuple(int(axis) for axis in value.ravel())
     else:
         axes = node.integers("axes")
-    # Parts joined or cut along the units' axis change their number; whether a negative axis is that
-    # one only the rank could tell, so the number is given up rather than guessed.
+    # Joining or cutting along the axis of the units changes their number; whether a negative axis
+    # is this axis depends on the rank, so the number is given up rather than guessed.
     same_axis = axes is None or any(axis < 0 or axis == source.axis for axis in axes)
     return _Origin(source.axis, None if same_axis or source.axis < 0 else source.units)
 
@@ -283,7 +283,7 @@ def _reshaped(scope: Scope, node: Node, depth: int) -> _Origin | None:
 
 
 def _first_origin(scope: Scope, node: Node, depth: int) -> _Origin | None:
-    """Return what the first operand that is no constant and as large as the result tells."""
+    """Return the units of the first operand that is not constant and as large as the result."""
     rank = len(scope.type_of(node.outputs[0]).shape or ())
     count = 1 if node.op in ("QuantizeLinear", "DequantizeLinear", "Clip", "PRelu") else None
     for name in node.inputs[:count]:
@@ -291,7 +291,7 @@ def _first_origin(scope: Scope, node: Node, depth: int) -> _Origin | None:
             continue
         shape = scope.type_of(name).shape
         if rank and shape is not None and len(shape) < rank:
-            continue  # broadcast: a number a channel tells nothing of the result's axes
+            continue  # broadcast: one number per channel says nothing about the axes of the result
         found = _origin(scope, name, depth - 1)
         if found is not None:
             return found

@@ -1,1 +1,1 @@
-"""Making sites visible: outputs, hashes in the graph, notes for viewers."""
+"""Making sites visible: as outputs, as hashes in the graph, and as metadata for viewers."""

@@ -1,4 +1,4 @@
-"""Writing measures into a model, where viewers show them: NodeProto.metadata_props."""
+"""Writing measures into a model as NodeProto.metadata_props, which viewers show."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PREFIX = "reluflow."
 def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Rewritten[tuple[str, ...]]:
     """Write per-site metrics to the site's node; nothing else changes.
 
-    A node of a local function stands for one site per call: there the site's scope comes
-    between the prefix and the key.
+    A node of a local function represents one site per call: there the site's scope is put between
+    the prefix and the key.
 
     Args:
         model: the model, not changed.
@@ -30,7 +30,7 @@ def annotate(model: Model, metrics: Mapping[str, Mapping[str, str]]) -> Rewritte
         the sites that have them.
 
     Raises:
-        OptionError: a name that is no site of the model.
+        OptionError: a name is not that of a site of the model.
 
     Example:
         >>> import onnx.parser

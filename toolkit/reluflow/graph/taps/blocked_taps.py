@@ -1,8 +1,8 @@
-"""Hashing inside ONNX Runtime's blocked layout: no tap brings activations back to plain order.
+"""Hashing inside ONNX Runtime's blocked layout, so that taps do not restore the plain order.
 
 ONNX Runtime keeps the activations of its own convolutions in blocks of 8 or 16 channels
 (`[N, C / block, H, W, block]` in memory, under the shape `[N, C, H, W]`) and puts a `ReorderOutput`
-in front of everything else that reads them. PatternHash can read the blocks itself.
+before everything else that reads them. PatternHash can read the blocks itself.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def has_convolutions(model: Model) -> bool:
 def read_blocked(path: str | os.PathLike[str], block: int) -> Model | None:
     """Let the hashes of an optimised model read blocked tensors themselves.
 
-    Every PatternHash moves right behind what it reads, so that it finds the data in cache when
-    nodes run in the order of the file.
+    Every PatternHash moves directly after the node that it reads, so that it finds the data in
+    cache when nodes run in the order of the file.
 
     Args:
-        path: a model with PatternHash nodes as ONNX Runtime wrote it after all its
-            optimisations; its weights stay in the files beside it.
+        path: a model with PatternHash nodes as ONNX Runtime wrote it after all its optimisations;
+            its weights stay in the files next to it.
         block: channels in a block of this machine's layout, 8 or 16.
 
     Returns:
         The rewritten model, which only the ONNX Runtime that wrote it may run, without
-        optimisations; None where no tap brings a tensor back to plain order.
+        optimisations; None where no tap restores the plain order of a tensor.
 
     Example:
         >>> import tempfile
@@ -82,9 +82,9 @@ def read_blocked(path: str | os.PathLike[str], block: int) -> Model | None:
 
 
 def blocked_probe() -> tuple[Model, np.ndarray]:
-    """Return a small hashed convolution and an input to find out the layout of this machine with.
+    """Return a small hashed convolution and an input that reveal the layout of this machine.
 
-    Its 17 channels fill no whole number of blocks of any size.
+    Its 17 channels are not a whole number of blocks of either size.
 
     Example:
         >>> model, x = blocked_probe()

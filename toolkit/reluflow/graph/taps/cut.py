@@ -1,4 +1,4 @@
-"""Leaving out what comes behind the tensors that are wanted."""
+"""Leaving out what comes after the tensors that are needed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reluflow.graph.rewrite.draft import Draft, retain
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
-    """What a model is without; part of what `cut_tail` returns.
+    """What was removed from a model; part of what `cut_tail` returns.
 
     Attributes:
-        outputs: names of the outputs that went.
-        nodes: nodes of the main graph that went.
+        outputs: names of the removed outputs.
+        nodes: removed nodes of the main graph.
     """
 
     outputs: tuple[str, ...]
@@ -29,16 +29,16 @@ class CutOff:
 
 
 def cut_tail(model: Model, keep: Collection[str]) -> Rewritten[CutOff]:
-    """Return a copy of a model that computes some of its outputs only.
+    """Return a copy of a model that computes only some of its outputs.
 
-    Nodes that none of them needs go, and the operator sets that no node is left of.
+    Nodes that none of them needs are removed, and the operator sets that are no longer used.
 
     Args:
         model: the model, not changed.
-        keep: outputs that stay, one at least.
+        keep: outputs that stay, at least one.
 
     Raises:
-        OptionError: a name that is no output of the model.
+        OptionError: a name is not that of an output of the model.
 
     Example:
         >>> import onnx.parser

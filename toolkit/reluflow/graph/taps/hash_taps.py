@@ -18,11 +18,11 @@ OP, _VERSION = "PatternHash", 1
 
 @dataclass(frozen=True, slots=True)
 class HashedTap:
-    """Where the hashed patterns of a site come out; part of what `hash_taps` returns.
+    """The outputs with the hashed patterns of a site; part of what `hash_taps` returns.
 
     Attributes:
-        keys: output with the int64 fingerprints, `[..., 2]`: the axes of the pre-activation
-            without the units'.
+        keys: output with the int64 fingerprints, `[..., 2]`: the axes of the pre-activation without
+            that of the units.
         active: output with the int64 `[units]` samples in which each unit was active.
         nonfinite: output with the int64 number of NaN and infinite values.
     """
@@ -35,7 +35,7 @@ class HashedTap:
 def hash_taps(
     model: Model, taps: Sequence[Tap], *, keep: Collection[str], seed: int
 ) -> Rewritten[tuple[HashedTap | None, ...]]:
-    """Put a PatternHash behind every float32 tap, so that 16 bytes per sample leave the session.
+    """Put a PatternHash after every float32 tap, so that 16 bytes per sample leave the session.
 
     Args:
         model: the tapped model, not changed.
@@ -82,7 +82,7 @@ def hash_taps(
 
 
 def _signed(seed: int) -> int:
-    """Return the 64 bits of a seed as the integer with a sign that an attribute of ONNX stores."""
+    """Return the 64 bits of a seed as the signed integer that an ONNX attribute stores."""
     return seed - (1 << 64) if seed >> 63 else seed
 
 

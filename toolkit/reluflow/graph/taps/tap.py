@@ -23,12 +23,12 @@ _TO_DOUBLE = (TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64, TensorPr
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Where the pre-activation of a site comes out; part of what `tap` returns.
+    """The output with the pre-activation of a site; part of what `tap` returns.
 
     Attributes:
         site: the site.
         output: name of the model output; sites on one tensor share it.
-        behind: True where the output is the switch's result, which is above the threshold
+        behind: True where the output is the result of the switch, which is above the threshold
             exactly where the pre-activation is.
         unit_axis: axis of that output that enumerates the units; the site's own, moved by
             one where a loop stacks its iterations in front.
@@ -43,27 +43,27 @@ class Tap:
 def tap(
     model: Model, sites: Sequence[SwitchSite], *, behind: bool = False
 ) -> Rewritten[tuple[Tap, ...]]:
-    """Make the pre-activations of some sites outputs of a copy of the model.
+    """Return a copy of the model with the pre-activations of some sites as outputs.
 
     Taps deliver float32 or float64: other types are cast, which keeps every comparison with
-    the threshold. A branch of an If that did not run delivers a tensor without samples; a
-    loop stacks its iterations on a new first axis. IR version and opset stay; local
-    functions are inlined where a site stands in one.
+    the threshold. A branch of an If that did not run yields a tensor without samples; a loop stacks
+    its iterations along a new first axis. IR version and opset stay; local functions are inlined
+    where they contain a site.
 
     Args:
         model: the model, not changed.
         sites: of this model, from `find_sites`.
-        behind: tap a float32 Relu or Clip(0, .) of the main graph behind the switch, so that
-            a runtime may still fuse it with the node before. The bits are the same, and NaN
-            and +infinity stay visible; -infinity does not.
+        behind: tap a float32 Relu or Clip(0, .) of the main graph at its output, so that a runtime
+            may still fuse it with the node before it. The bits are the same, and NaN and +infinity
+            stay visible; -infinity does not.
 
     Returns:
         The model with one more output for each pre-activation, after its own outputs, one tap
-        for each site tapped, in the order asked for, and the sites refused by their names.
+        for each site tapped, in the given order, and the refused sites by name.
 
     Raises:
         OptionError: a site is not one of the model's.
-        ModelError: the model has no inputs, or inputs that are no numeric tensors.
+        ModelError: the model has no inputs, or inputs that are not numeric tensors.
 
     Example:
         >>> import onnx.parser
@@ -158,7 +158,7 @@ class _Tapper:
         self.outputs = {value.name for value in proto.graph.output}
 
     def tap(self, site: SwitchSite, located: Located, behind: bool) -> Tap:
-        """Return the tap of a site; make its output if need be."""
+        """Return the tap of a site; add its output if necessary."""
         behind = behind and _same_behind(located)
         tensor = located.node.outputs[0] if behind else located.tensor
         key = (id(located.scope), tensor)
@@ -168,7 +168,7 @@ class _Tapper:
         return Tap(site, self.done[key], axis, behind)
 
     def finish(self) -> None:
-        """Take what outputs now say of their types out of the list of inner tensors."""
+        """Remove tensors that are now outputs with a type from the list of inner tensors."""
         retain(self.proto.graph.value_info, lambda value: value.name not in self.outputs)
 
     def _expose(self, located: Located) -> str:
@@ -191,7 +191,7 @@ class _Tapper:
         return name
 
     def _delivery(self, tensor: str, elem_type: int) -> tuple[int, NodeProto]:
-        """Choose what a tap delivers, and the node that makes it."""
+        """Choose what a tap returns, and the node that produces it."""
         if elem_type in _AS_THEY_ARE:
             return elem_type, helper.make_node("Identity", [tensor], [])
         wanted = TensorProto.DOUBLE if elem_type in _TO_DOUBLE else TensorProto.FLOAT

@@ -1,4 +1,4 @@
-"""Whether a graph normalises by the batch it is fed instead of by stored statistics."""
+"""Whether a graph normalises by the current batch instead of by stored statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comparing two models must know: their defaults, their precision, whether they are valid."""
+"""What a comparison of two models must know: their defaults, precision and validity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUANTISING = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinea
 
 
 def replaceable_inputs(model: Model) -> dict[str, np.ndarray]:
-    """Return the inputs that have defaults, with them: what a caller may feed or leave out.
+    """Return the inputs that have defaults, with the defaults: a caller may leave these out.
 
     Below IR version 4 all initializers must be listed as inputs, and nothing can replace them.
 
@@ -92,11 +92,11 @@ def rounds_activations(model: Model) -> bool:
 
 
 def check_fully(model: Model, label: str) -> None:
-    """Run ONNX's full checker, types and shapes included, over a model that a rewrite made.
+    """Run ONNX's full checker, including types and shapes, on a model made by a rewrite.
 
     Args:
         model: the new model.
-        label: how to call it in a sentence.
+        label: what to call it in a sentence.
 
     Raises:
         ModelError: it is not valid.
@@ -110,9 +110,9 @@ def check_fully(model: Model, label: str) -> None:
     for value in [*skeleton.proto.graph.input, *skeleton.proto.graph.output]:
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and not tensor.HasField("shape"):
-            tensor.shape.SetInParent()  # the checker wants a shape; runtimes do without
+            tensor.shape.SetInParent()  # the checker requires a shape; runtimes do not
     try:
         onnx.checker.check_model(skeleton.proto, full_check=skeleton.exact)
-    except Exception as error:  # the checker raises several types, by version
+    except Exception as error:  # the checker raises several types, depending on its version
         text = " ".join(str(error).split())[:_LONGEST_REASON]
         raise ModelError(f"{label} is not valid ONNX: {text}; export it again.") from error

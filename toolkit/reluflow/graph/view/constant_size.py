@@ -1,4 +1,4 @@
-"""Constants that a graph makes of almost nothing and that take gigabytes once it is opened."""
+"""Constants that a tiny graph computes and that take gigabytes once it is opened."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MADE_BY_CHANCE = {"RandomNormal", "RandomUniform", "Multinomial", "Bernoulli"}
 
 
 def oversized_constant(model: Model) -> str:
-    """Return which tensor that depends on no input takes more than 256 MiB, a clause, else "".
+    """Return a clause on a tensor that depends on no input but takes more than 256 MiB, else "".
 
-    Such a file may be a few bytes long; ONNX Runtime would compute the tensor, twice over, when
-    a session opens. Stored weights are not meant, nor what is no larger than one of them.
+    Such a file may be a few bytes long; ONNX Runtime would compute the tensor twice when a session
+    opens. Stored weights are exempt, and so are tensors no larger than one of them.
 
     Args:
         model: as loaded or rewritten.
@@ -55,7 +55,7 @@ def oversized_constant(model: Model) -> str:
 
 
 def _computed(proto: ModelProto) -> set[str]:
-    """Return the tensors of the main graph that nodes make of constants alone."""
+    """Return the tensors of the main graph that are computed from constants alone."""
     known = {tensor.name for tensor in proto.graph.initializer}
     computed: set[str] = set()
     for node in proto.graph.node:

@@ -1,4 +1,4 @@
-"""Values that do not depend on the input: initializers, Constant nodes and what is made of them."""
+"""Values that do not depend on the input: initializers, Constant nodes and results of these."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DEPTH = 16
 """Nodes on the longest way from a tensor to a constant. More find more values and take more work on
 long chains; 16 was not measured."""
 ANY_SIZE = math.inf
-"""No limit for what the graph holds, as rewrites need it."""
+"""No limit for values stored in the graph, as rewrites need."""
 
 
 def constant(scope: Scope, tensor: str, depth: int = DEPTH) -> np.ndarray | None:
-    """Return a tensor's value where the graph alone decides it, else None.
+    """Return a tensor's value where the graph alone determines it, else None.
 
     Args:
         scope: where the tensor is read.
@@ -52,9 +52,9 @@ def _look(home: Scope, tensor: str, depth: int) -> Constant | None:
 
 
 def scalar(scope: Scope, tensor: str, depth: int = DEPTH) -> float | None:
-    """Return the one value that all elements of a tensor have, else None.
+    """Return the value that all elements of a tensor share, else None.
 
-    A constant spread to the size of a tensor that only a run knows (`zeros_like`) counts.
+    A constant expanded to a size that is known only at run time (`zeros_like`) counts.
     """
     value = constant(scope, tensor)
     if value is None:
@@ -66,12 +66,12 @@ def scalar(scope: Scope, tensor: str, depth: int = DEPTH) -> float | None:
 
 
 def is_constant(scope: Scope, tensor: str) -> bool:
-    """Tell whether the graph alone decides a tensor's values."""
+    """Tell whether the graph alone determines a tensor's values."""
     return constant(scope, tensor) is not None or _spread(scope, tensor, DEPTH) is not None
 
 
 def _spread(scope: Scope, tensor: str, depth: int) -> float | None:
-    """Follow ConstantOfShape and Expand whose size only a run knows."""
+    """Follow ConstantOfShape and Expand whose size is known only at run time."""
     node = scope.producer(tensor)
     if node is None or node.domain or depth == 0:
         return None
@@ -86,19 +86,19 @@ def _spread(scope: Scope, tensor: str, depth: int) -> float | None:
 def evaluate(
     node: Node | None, tensor: str, depth: int, find: Find, base_dir: Path | None, limit: float
 ) -> Constant | None:
-    """Return what a node makes of constants; None where `depth` is too small to tell.
+    """Return what a node computes from constants; None where `depth` is too small to know.
 
-    The one place where values of a graph are worked out; who asks says how values of other
-    tensors are found and kept, and how large they may be.
+    This is the only place where values of a graph are computed; the caller decides how values of
+    other tensors are found and kept, and how large they may be.
 
     Args:
-        node: makes the tensor; None: an input does.
+        node: produces the tensor; None: it is an input.
         tensor: one of its outputs.
         depth: how many nodes to follow, this one among them.
-        find: tells what the tensors are that it reads.
+        find: returns the values of the tensors that it reads.
         base_dir: folder of external data.
-        limit: of elements, of all that is read together and of what is made; `ANY_SIZE` leaves
-            what is made from sizes alone to a limit of its own.
+        limit: of elements, both of everything that is read and of the result; with `ANY_SIZE`,
+            results made from sizes alone have a limit of their own.
     """
     if node is None or node.domain:
         return UNKNOWN_VALUE

@@ -17,7 +17,7 @@ from reluflow.graph.view.constants import constant
 from reluflow.graph.view.index import Node, Scope
 
 FIXED = 0
-"""Sizes and single constants alone."""
+"""Only sizes and single constants."""
 DATA = 1
 """Values of the model's inputs."""
 CHANCE = 2
@@ -56,7 +56,7 @@ def dependence(main: Scope) -> dict[tuple[int, str], int]:
     flow.seed(main)
     while flow.changed:
         flow.changed = False
-        flow.lost = flow.passes >= _PASSES  # a long chain of carried values: take them as data
+        flow.lost = flow.passes >= _PASSES  # a long chain of carried values: treat them as data
         flow.pass_over(main)
         flow.passes += 1
     return {key: flags & (_VALUES | PARAMETER) for key, flags in flow.flags.items()}
@@ -103,7 +103,7 @@ _REAL = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto
 
 @dataclass(slots=True)
 class _Flow:
-    """The flags found so far; they only grow, so the passes end."""
+    """The flags found so far; they only grow, so the passes terminate."""
 
     flags: dict[tuple[int, str], int] = field(default_factory=dict)
     changed: bool = True
@@ -175,7 +175,7 @@ class _Flow:
             self._return(scope, node, body, graph)
 
     def _opaque(self, scope: Scope, node: Node, inner: list[Scope]) -> None:
-        """A call that could not be inlined: all its results depend on all that is in it."""
+        """A call that could not be inlined: all its results depend on everything in it."""
         read = self.read(scope, node.inputs)
         read |= (read & _VALUES) * _DATA_SIZE
         for body in inner:
@@ -187,7 +187,7 @@ class _Flow:
             self.grow(scope, name, read | (read & _VALUES) * _DATA_SIZE)
 
     def _feed(self, scope: Scope, node: Node, body: Scope, graph: GraphProto) -> None:
-        """Give the body's inputs what they get from outside."""
+        """Give the inputs of the body the flags of what they receive from outside."""
         names = [value.name for value in graph.input]
         given = list(node.inputs)
         if node.op == "Loop":
@@ -201,7 +201,7 @@ class _Flow:
             self.grow(body, name, self.read(scope, [outer]))
 
     def _return(self, scope: Scope, node: Node, body: Scope, graph: GraphProto) -> None:
-        """Give the node's outputs, and the next iteration, what the body returns."""
+        """Pass the flags of what the body returns to the node's outputs and the next iteration."""
         results = [self.read(body, [value.name]) for value in graph.output]
         names = [value.name for value in graph.input]
         steering, carried = FIXED, len(names) - int(node.number("num_scan_inputs", 0))
@@ -221,7 +221,7 @@ class _Flow:
             if node.op == "Scan":
                 size |= self.read(scope, node.inputs) & _SIZES
             self.grow(scope, name, found | steering | size)
-        for name in node.outputs[len(results) :]:  # the body returns too little: told when run
+        for name in node.outputs[len(results) :]:  # too few results: reported when run
             self.grow(scope, name, DATA | _DATA_SIZE)
 
 

@@ -1,4 +1,4 @@
-"""Loops that never end, as far as the graph alone shows it."""
+"""Loops that never end, as far as the graph alone shows."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from reluflow.graph.proto.external import elements, graphs_of, read_tensor
 from reluflow.graph.proto.model import Model
 
 MAX_TRIPS = 2**31 - 1
-"""From here on nobody waits: at a microsecond each an hour per run, and gigabytes where each
-round keeps a tensor. Exporters write it, or 2^63 - 1, for "until the condition is false"."""
+"""Nobody waits for this many iterations: at a microsecond each they take an hour per run, and
+gigabytes where each iteration keeps a tensor. Exporters write this, or 2^63 - 1, to mean "until the
+condition is false"."""
 
 
 def endless_loop(model: Model) -> str:
-    """Return why a model never ends, a clause that names the node; "" where nothing shows it.
+    """Return why a model never ends, a clause that names the node; "" if nothing shows that.
 
-    A Loop never ends where its number of rounds is left out or 2^31 - 1 and more, and its condition
-    starts true, or is left out, and is handed on unchanged or made true by every round.
+    A Loop never ends where its number of iterations is left out or at least 2^31 - 1, and its
+    condition is left out or starts true, and every iteration passes it on unchanged or sets it to
+    true.
 
     Args:
-        model: as loaded; nodes inside functions are not looked at.
+        model: as loaded; nodes inside functions are not examined.
 
     Example:
         >>> import onnx.parser

@@ -1,4 +1,4 @@
-"""How large a computed constant would be, told before any memory is taken."""
+"""How large a computed constant would be, before any memory is allocated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 MAX_COMPUTED = 2**26
-"""Elements that an operator may make of smaller constants: 256 MB in float32."""
+"""Elements that an operator may compute from smaller constants: 256 MB in float32."""
 
 _BROADCASTING = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Where", "Pow", "Equal"}
 _MAX_RANK = 64

@@ -1,4 +1,4 @@
-"""Who produces and who reads a tensor: nodes and scopes with fast look-up."""
+"""Which nodes produce and read a tensor: nodes and scopes with fast look-up."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from reluflow.graph.proto.inline import domain_of
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """What is known of a tensor.
+    """What is known about a tensor.
 
     Attributes:
         elem_type: `TensorProto.DataType`, 0 where unknown.
-        shape: a size, a name or None a dimension; None where the rank is unknown.
+        shape: a size, a name or None per dimension; None where the rank is unknown.
     """
 
     elem_type: int
@@ -31,7 +31,7 @@ UNKNOWN = TensorType(0, None)
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One node of the flat graph (local functions inlined), and where it stands in the file.
+    """One node of the flat graph (local functions inlined), and its place in the file.
 
     Attributes:
         proto: the flat node.
@@ -40,9 +40,9 @@ class Node:
         inputs: flat tensor names, "" for an input left out.
         outputs: flat tensor names.
         original: the node in the file: itself, or the body node of a function.
-        scope: public path of the scope it stands in, "" in the main graph.
+        scope: public path of its scope, "" in the main graph.
         tag: number of `original` in the file's node list.
-        in_function: it stands in a local function.
+        in_function: whether it is in a local function.
     """
 
     proto: NodeProto
@@ -57,7 +57,7 @@ class Node:
 
     @classmethod
     def made(cls, proto: NodeProto, scope: str = "", in_function: bool = False) -> Node:
-        """Return a node that a rewrite made: it stands in no file and is its own original."""
+        """Return a node made by a rewrite: it is not in any file and is its own original."""
         return cls(
             proto=proto,
             op=proto.op_type,
@@ -97,11 +97,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """What the graph alone tells of a tensor.
+    """What the graph alone says about a tensor.
 
     Attributes:
-        value: None where it tells nothing, however far one looks.
-        depth: nodes on the longest way to what it is made of.
+        value: None where it says nothing, however far one looks.
+        depth: nodes on the longest path to the constants that it is made of.
     """
 
     value: np.ndarray | None
@@ -113,26 +113,26 @@ UNKNOWN_VALUE = Constant(None)
 
 @dataclass(eq=False, slots=True)
 class Constants:
-    """What is known so far of the constants of a graph.
+    """What is known so far about the constants of a graph.
 
-    What was found is kept with its depth, and what was not with the depth that was looked at, so
-    that no answer depends on the questions before it.
+    Values that were found are kept with their depth, and others with the depth of the search, so
+    that no answer depends on earlier queries.
 
     Attributes:
-        found: values, and what is known to have none.
-        looked: tensor -> depth down to which neither was found.
+        found: values, and tensors known to have none.
+        looked: tensor -> depth down to which neither was established.
     """
 
     found: dict[str, Constant] = field(default_factory=dict)
     looked: dict[str, int] = field(default_factory=dict)
 
     def find(self, tensor: str, depth: int, look: Find) -> Constant | None:
-        """Return what a tensor is; None where that lies deeper than `depth`.
+        """Return the value of a tensor; None where finding it needs more than `depth` nodes.
 
         Args:
             tensor: its name.
             depth: how many nodes to follow.
-            look: finds out what is not known yet.
+            look: finds values that are not known yet.
         """
         if tensor not in self.found and self.looked.get(tensor, -1) < depth:
             answer = look(tensor, depth)
@@ -145,12 +145,12 @@ class Constants:
 
 
 Find = Callable[[str, int], Constant | None]
-"""Tells what a tensor is, looking so many nodes deep; None where that is not deep enough."""
+"""Returns the value of a tensor, following at most so many nodes; None if that is not enough."""
 
 
 @dataclass(eq=False)
 class Scope:
-    """One graph: the main one, a subgraph, or the body of a function that stayed a call.
+    """One graph: the main one, a subgraph, or the body of a function that remained a call.
 
     Attributes:
         nodes: in graph order.
@@ -160,10 +160,10 @@ class Scope:
         branch: the attribute that holds it ("then_branch", "body").
         blocked: why nothing inside can be tapped, "" where it can.
         base_dir: folder of external data.
-        initializers: name -> tensor; of the main graph also the large ones.
-        inputs: names given from outside.
+        initializers: name -> tensor; for the main graph including the large ones.
+        inputs: names supplied from outside.
         inner: id of a node -> the scopes of its subgraphs.
-        constants: what is known so far of those that this graph defines.
+        constants: what is known so far about those that this graph defines.
         origins: unit axes and units; found for all tensors together.
         producers: tensor -> node.
         readers: tensor -> nodes of this graph.
@@ -209,12 +209,12 @@ class Scope:
         return self.readers.get(tensor, [])
 
     def type_of(self, tensor: str) -> TensorType:
-        """Return what is known of a tensor."""
+        """Return what is known about a tensor."""
         home = self.home(tensor)
         return home.types.get(tensor, UNKNOWN) if home else UNKNOWN
 
     def walk(self) -> Iterator[tuple[Scope, Node]]:
-        """Yield every node in graph order, a node's subgraphs right after it."""
+        """Yield every node in graph order, a node's subgraphs directly after it."""
         for node in self.nodes:
             yield self, node
             for scope in self.inner.get(id(node), []):

@@ -18,7 +18,7 @@ Step = tuple[str, str]
 
 
 def levels(scope: Scope) -> list[Scope]:
-    """Return a scope and those around it, the main graph left out, innermost first."""
+    """Return a scope and those around it, without the main graph, innermost first."""
     found = []
     while scope.parent is not None or scope.blocked:
         found.append(scope)
@@ -69,12 +69,12 @@ def _is_loop(scope: Scope) -> bool:
 
 
 def loop_depth(scope: Scope) -> int:
-    """Return how many axes of iterations a tap of this scope gets in front."""
+    """Return how many leading axes of iterations a tap in this scope gets."""
     return sum(_is_loop(level) for level in levels(scope))
 
 
 def steps(scope: Scope) -> tuple[Step, ...]:
-    """Return the way from the main graph into a scope, in names that a file also has."""
+    """Return the path from the main graph into a scope, in names that also occur in the file."""
     return tuple(
         (next(filter(None, level.owner.outputs)), level.branch)
         for level in reversed(levels(scope))
@@ -92,7 +92,7 @@ class NameMaker:
             self.taken.update(tensor.name for tensor in graph.initializer)
 
     def fresh(self, tensor: str, what: str = "pre_activation") -> str:
-        """Return a new name that tells the tensor it stands for."""
+        """Return a new name that indicates the tensor it represents."""
         stem = f"{tensor}/{what}"
         name, number = stem, 1
         while name in self.taken:
@@ -108,7 +108,7 @@ class Wanted:
 
     Attributes:
         tensor: its name in its own graph.
-        elem_type: FLOAT or DOUBLE, what the tap shall deliver.
+        elem_type: FLOAT or DOUBLE, the type that the tap should have.
         rank: its number of dimensions.
         empty: shape of the result of a branch that did not run; one size is 0.
     """
@@ -126,7 +126,7 @@ def carry_out(
 
     Args:
         main: the main graph, changed.
-        way: into the subgraph.
+        way: the path into the subgraph.
         node: Identity or Cast that reads the tensor; its output is named here.
         wanted: the tensor.
         names: names in use.
@@ -169,7 +169,7 @@ def _value(name: str, elem_type: int) -> object:
 def _fill_other_branches(
     owner: NodeProto, running: GraphProto, wanted: Wanted, loops: int, names: NameMaker
 ) -> None:
-    """Let a branch that runs instead deliver a tensor without samples."""
+    """Let the branch that runs instead return a tensor without samples."""
     dtype = np.float64 if wanted.elem_type == TensorProto.DOUBLE else np.float32
     shape = (0, *wanted.empty) if loops else wanted.empty
     for attribute in owner.attribute:

@@ -1,4 +1,4 @@
-"""What makes the outputs of a model: the last operator that is more than a change of form."""
+"""What produces the outputs of a model: the last operator that does more than reshape."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _DOMAINS = ("", "ai.onnx.ml")
 
 
 def output_makers(model: Model) -> dict[str, str]:
-    """Return each output's name and the operator that makes its values.
+    """Return each output's name and the operator that computes its values.
 
-    Operators that change the form alone (Identity, Cast, Reshape, ZipMap, ...) are looked
-    through. An output that is an input or a constant has the operator "".
+    Operators that only change the form (Identity, Cast, Reshape, ZipMap, ...) are skipped. An
+    output that is an input or a constant has the operator "".
 
     Args:
         model: any model.

@@ -1,6 +1,6 @@
-"""What ONNX's operators make of known values, number by number as the standard says.
+"""What ONNX's operators compute from known values, exactly as the standard defines.
 
-A rule gives None where it cannot give exactly what ONNX defines: the value then counts as unknown.
+A rule returns None where it cannot give exactly what ONNX defines: the value is then unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reluflow.graph.view.growth import outgrows
 from reluflow.graph.view.index import Node
 
 MAX_ELEMENTS = 2**20
-"""Larger values are not made where the graph does not hold them already."""
+"""Larger values are not computed unless the graph already contains them."""
 
 _Array = np.ndarray
 _Rule = Callable[[Node, list[_Array | None]], _Array | None]
@@ -24,7 +24,7 @@ _OLD_BROADCAST = ("axis", "broadcast")
 
 
 def apply_rule(node: Node, values: list[_Array | None]) -> _Array | None:
-    """Return what a node of ONNX's own domain makes of known inputs, None where no rule tells.
+    """Return what a node of ONNX's own domain computes from known inputs, None without a rule.
 
     Args:
         node: any node.
@@ -46,7 +46,7 @@ def _identity(node: Node, values: list[_Array | None]) -> _Array | None:
 
 
 def _dropout(node: Node, values: list[_Array | None]) -> _Array | None:
-    """Dropout of inference; a training one draws at each run."""
+    """Dropout in inference mode; in training mode it draws at each run."""
     trains = values[2] if len(values) > 2 else None
     old = node.attribute("is_test")
     if (trains is not None and trains.any()) or (old is not None and not old.i):
@@ -79,7 +79,7 @@ def _converted(value: _Array, to: int) -> _Array | None:
         whole = np.trunc(value.astype(np.float64))
         low, high = (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max) + 1.0)
         if not ((whole >= low) & (whole < high)).all():
-            return None  # ONNX leaves it open
+            return None  # ONNX does not define it
         return whole.astype(dtype)
     if to == TensorProto.BOOL:
         return np.asarray(value != 0)

@@ -1,4 +1,4 @@
-"""Types and shapes, as far as the graph tells them; never an error."""
+"""Types and shapes, as far as the graph gives them; never an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
 
 
 def infer(proto: ModelProto) -> ModelProto:
-    """Return the model with inferred types and shapes; as it is where inference fails.
+    """Return the model with inferred types and shapes; unchanged where inference fails.
 
     Operators without inference of their own (ONNX Runtime's fused ones, scalers of ai.onnx.ml)
     are read as ONNX operators with the same shapes.
@@ -50,7 +50,7 @@ def infer(proto: ModelProto) -> ModelProto:
         if _floods(proto) or _is_long(shape_inference.infer_shapes(proto)):
             return shape_inference.infer_shapes(proto)
         return shape_inference.infer_shapes(proto, data_prop=True)
-    except Exception:  # of several types; unknown shapes are no error, only less knowledge
+    except Exception:  # of several types; unknown shapes are not an error, only less information
         try:
             return shape_inference.infer_shapes(proto)
         except Exception:
@@ -67,7 +67,7 @@ def _read_as_known(node: NodeProto) -> None:
 
 
 def _floods(proto: ModelProto) -> bool:
-    """Tell whether joined shapes may grow beyond all bounds, which data propagation copies."""
+    """Tell whether concatenated shapes, which data propagation copies, may grow without bound."""
     for graph in walk_graphs(proto):
         sizes = {t.name: elements(t) for t in graph.initializer if len(t.dims) == 1}
         for node in graph.node:
@@ -81,9 +81,9 @@ def _floods(proto: ModelProto) -> bool:
 
 
 def _is_long(known: ModelProto) -> bool:
-    """Tell whether data propagation, which keeps a record of each element, takes all memory.
+    """Tell whether data propagation, which keeps a record per element, would use up all memory.
 
-    A declared size is enough for that; no shape and no index list is so long.
+    A declared size is enough for that; no real shape or index list is so long.
     """
     return any(
         len(value.type.tensor_type.shape.dim) == 1
@@ -94,7 +94,7 @@ def _is_long(known: ModelProto) -> bool:
 
 
 def _forget_long_indices(proto: ModelProto) -> None:
-    """Take declared sizes of vectors of integers away where no shape is so long.
+    """Remove declared sizes of vectors of integers that are too long to be a shape.
 
     Inference makes a tensor of as many axes as the vector that holds its shape has elements.
     """
@@ -107,7 +107,7 @@ def _forget_long_indices(proto: ModelProto) -> None:
 
 
 def symbols(proto: ModelProto) -> frozenset[str]:
-    """Return the names of sizes that a model itself gives; inference makes up others."""
+    """Return the names of sizes that the model itself gives; inference invents others."""
     return frozenset(
         dim.dim_param
         for graph in walk_graphs(proto)
@@ -118,7 +118,7 @@ def symbols(proto: ModelProto) -> frozenset[str]:
 
 
 def types_of(graph: GraphProto, declared: frozenset[str]) -> dict[str, TensorType]:
-    """Collect what a graph says of its tensors.
+    """Collect what a graph says about its tensors.
 
     Args:
         graph: after inference.
@@ -133,7 +133,7 @@ def types_of(graph: GraphProto, declared: frozenset[str]) -> dict[str, TensorTyp
 
 
 def tensor_type(proto: TypeProto, declared: frozenset[str]) -> TensorType:
-    """Translate a type; what is no tensor is unknown."""
+    """Translate a type; anything but a tensor is unknown."""
     if not proto.HasField("tensor_type"):
         return UNKNOWN
     tensor = proto.tensor_type

@@ -26,7 +26,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What the rewrites share.
+    """The view that the rewrites share.
 
     Attributes:
         main: the main graph's scope; subgraphs hang below it.
@@ -67,7 +67,7 @@ def build_structure(proto: ModelProto, base_dir: Path | None) -> Structure:
         entry.key, entry.value = _TAG, str(tag)
     try:
         return _aligned(inline_functions(_copied(tagged)), skeleton, proto, originals, base_dir)
-    except _MisalignedError:  # never seen; then functions are shown, but cannot be tapped
+    except _MisalignedError:  # never observed; functions would then be visible but not tappable
         return _aligned(tagged, skeleton, proto, originals, base_dir)
 
 
@@ -101,7 +101,7 @@ def _tag(node: NodeProto) -> int:
 
 
 class _Builder:
-    """Pairs flat nodes with the file's nodes while it makes scopes."""
+    """Matches flat nodes with the nodes of the file while building scopes."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Builder:
     ) -> Iterator[tuple[Node, NodeProto]]:
         """Follow the calls in order and give each flat node its place in the file."""
         for tagged in source:
-            while flat and _tag(flat[0]) < 0:  # made by the inliner itself
+            while flat and _tag(flat[0]) < 0:  # added by the inliner itself
                 made = flat.popleft()
                 yield Node.made(made, path, inside), made
             function = self._called(tagged)
@@ -157,7 +157,7 @@ class _Builder:
                 continue
             if not flat:
                 raise _MisalignedError
-            if _tag(flat[0]) == _tag(tagged):  # a plain node, or a call that stayed one
+            if _tag(flat[0]) == _tag(tagged):  # a plain node, or a call that was not inlined
                 yield self._node(flat.popleft(), tagged, path, inside), tagged
             elif function is not None:
                 below = _join(path, f"{_label(self.originals[_tag(tagged)])}:{function.name}")
@@ -192,7 +192,7 @@ class _Builder:
         )
 
     def _inner_scopes(self, scope: Scope, node: Node, tagged: NodeProto) -> None:
-        """Make the scopes of a node's subgraphs, or of the function that it still calls."""
+        """Build the scopes of a node's subgraphs, or of the function that it still calls."""
         sources = {a.name: graphs_of(a) for a in tagged.attribute}
         for attribute in node.proto.attribute:
             pairs = zip(graphs_of(attribute), sources.get(attribute.name, []), strict=False)
@@ -207,7 +207,7 @@ class _Builder:
             scope.inner.setdefault(id(node), []).append(self._body(scope, node, function))
 
     def _body(self, scope: Scope, node: Node, function: FunctionProto) -> Scope:
-        """Make the scope of a function that could not be inlined: seen, but not tappable."""
+        """Build the scope of a function that could not be inlined: visible, but not tappable."""
         path = _join(node.scope, f"{node.name}:{function.name}")
         nodes = [self._node(inner, inner, path, True) for inner in function.node]
         body = Scope(

@@ -8,7 +8,7 @@ from reluflow.graph.view.endless import endless_loop
 
 
 def why_unrunnable(model: Model) -> str:
-    """Return why a run would never end or take all memory, a clause; "" where nothing says so.
+    """Return why a run would never end or use up all memory, a clause; "" if nothing says so.
 
     Args:
         model: as loaded or rewritten.

@@ -1,1 +1,1 @@
-"""The forms a switch is written in: one file per kind, each a matcher of nodes."""
+"""The forms in which a switch is written: one file per kind, each with matchers of nodes."""

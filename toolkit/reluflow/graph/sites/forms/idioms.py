@@ -34,7 +34,7 @@ def through(scope: Scope, tensor: str) -> str:
 
 
 def same(scope: Scope, left: str, right: str) -> bool:
-    """Tell whether two names carry one value, Identity and Cast aside."""
+    """Tell whether two names have the same value, ignoring Identity and Cast."""
     return bool(left) and (left == right or through(scope, left) == through(scope, right))
 
 
@@ -45,7 +45,7 @@ def produced_by(scope: Scope, tensor: str, *ops: str) -> Node | None:
 
 
 def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
-    """Split a binary node's inputs into (variable, constant); None where it is no such pair."""
+    """Split a binary node's inputs into (variable, constant); None where it has no such pair."""
     if len(node.inputs) != 2:
         return None
     left, right = node.inputs
@@ -56,7 +56,7 @@ def split_constant(node: Node, scope: Scope) -> tuple[str, str] | None:
 
 
 def slope(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
-    """Return the range of a where tensor is a * x, None where it is no multiple of x."""
+    """Return the range of a where tensor is a * x, None where it is not a multiple of x."""
     for _ in range(_MOST_ZEROS_ADDED):
         if same(scope, tensor, x):
             return (1.0, 1.0)
@@ -89,7 +89,7 @@ def _factor(scope: Scope, tensor: str, x: str) -> tuple[float, float] | None:
 
 
 def bounds(scope: Scope, tensor: str) -> tuple[float, float] | None:
-    """Return the least and the largest value of a constant, None for what is computed."""
+    """Return the smallest and the largest value of a constant, None for a computed tensor."""
     values = constant(scope, tensor)
     if values is None:
         single = scalar(scope, tensor)
@@ -104,7 +104,7 @@ def comparison(scope: Scope, condition: str) -> tuple[str, float, bool] | None:
     """Read a condition as x > c or x < c.
 
     Returns:
-        (x, c, True where it says "above"); None where it is no such comparison.
+        (x, c, True where it is x > c); None where it is not such a comparison.
     """
     is_negated = False
     for _ in range(_MOST_NOTS):
@@ -215,12 +215,12 @@ def negated_minimum(node: Node, scope: Scope) -> Match | None:
 
 
 def after_switch(scope: Scope, tensor: str) -> bool:
-    """Tell whether a tensor is a Relu's result: cutting it off at zero again changes nothing."""
+    """Tell whether a tensor is the result of a Relu: clipping it at zero again changes nothing."""
     return produced_by(scope, through(scope, tensor), "Relu") is not None
 
 
 def split_relu(node: Node, scope: Scope) -> Match | None:
-    """`Relu(x) + a * Relu(-x)`: one switch made of two Relu; the first may be cut off above."""
+    """`Relu(x) + a * Relu(-x)`: one switch made of two Relu; the first may have an upper bound."""
     if len(node.inputs) != 2:
         return None
     for first, second in (node.inputs, node.inputs[::-1]):

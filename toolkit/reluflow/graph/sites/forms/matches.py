@@ -1,4 +1,4 @@
-"""What a matcher says of a node: the comparison it makes."""
+"""What a matcher says about a node: the comparison it makes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Match:
     """One comparison found at a node.
 
     Attributes:
-        op: name for the report.
+        op: the name used in the report.
         tensor: flat name of the pre-activation.
         threshold: active above it.
         smooth: a smooth relative.
         untappable: why it cannot be seen, "" where it can.
-        absorbs: nodes that are part of this form and no sites of their own.
-        units: number of units where the tensor does not tell it, None where it does.
+        absorbs: nodes that are part of this form and not sites of their own.
+        units: number of units where the tensor does not show it, None where it does.
     """
 
     op: str

@@ -21,7 +21,7 @@ def _at_zero(node: Node, scope: Scope) -> Match:
 
 
 def _leaky(node: Node, scope: Scope) -> Match | None:
-    """A slope of 1 everywhere switches nothing."""
+    """With a slope of 1 everywhere nothing switches."""
     if node.op == "LeakyRelu":
         slope: float | None = node.number("alpha", 0.01)
     else:

@@ -1,7 +1,8 @@
-"""Functions of one variable made of two straight pieces: what a spelled-out switch computes.
+"""Functions of one variable made of two straight pieces: what a written-out switch computes.
 
-The one definition of a switch that is written out of simpler operators. It knows no framework:
-the site finder applies it to the nodes of a graph, bridges to the calls that they see.
+This is the one definition of a switch that is written out of simpler operators. It is independent
+of frameworks: the site finder applies it to the nodes of a graph, bridges apply it to the calls
+that they see.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import enum
 from dataclasses import dataclass
 
 Range = tuple[float, float]
-"""Least and largest value of a number that may differ from unit to unit."""
+"""Smallest and largest value of a number that may differ from unit to unit."""
 _ZERO: Range = (0.0, 0.0)
 
 
 class Kind(enum.Enum):
-    """What a function does at its knee."""
+    """How a function behaves at its knee."""
 
     LINEAR = "linear"
     STEP = "step"
@@ -32,7 +33,7 @@ class Piecewise:
         above: slope right of it.
         shift_below: f(0) of the left piece.
         shift_above: of the right piece.
-        knee: where the pieces meet, None where they are one.
+        knee: where the pieces meet, None where there is only one piece.
     """
 
     below: Range
@@ -43,10 +44,10 @@ class Piecewise:
 
     @property
     def kind(self) -> Kind:
-        """Tell a switch from the other functions.
+        """Distinguish a switch from other functions.
 
-        A fold passes |x| or what lies below the knee, with one factor: |x|, min(x, 0),
-        -relu(x). A step has the same slope on both sides. Everything else is a switch.
+        A fold passes |x| or the part below the knee, with one factor: |x|, min(x, 0), -relu(x). A
+        step has the same slope on both sides. Everything else is a switch.
         """
         if self.knee is None:
             return Kind.LINEAR
@@ -70,8 +71,8 @@ def constant(low: float, high: float | None = None) -> Piecewise:
     """Return f(x) = c, with c anywhere from `low` to `high`.
 
     Args:
-        low: the least value.
-        high: the largest; None: the same.
+        low: the smallest value.
+        high: the largest value; None: the same.
 
     Returns:
         The function.
@@ -111,7 +112,7 @@ def add(f: Piecewise, g: Piecewise) -> Piecewise | None:
 
 
 def multiply(f: Piecewise, g: Piecewise) -> Piecewise | None:
-    """Return f g, None where that is not made of straight pieces.
+    """Return f g, None where the product is not made of straight pieces.
 
     Args:
         f: a function.
@@ -163,7 +164,7 @@ def positive(f: Piecewise) -> Piecewise | None:
 
 
 def absolute(f: Piecewise) -> Piecewise | None:
-    """Return |f|, None where f has a knee or no one zero."""
+    """Return |f|, None where f has a knee or not exactly one zero."""
     return maximum(f, negate(f))
 
 
@@ -174,7 +175,7 @@ def sign(f: Piecewise) -> Piecewise | None:
 
 
 def maximum(f: Piecewise, g: Piecewise) -> Piecewise | None:
-    """Return max(f, g), None where one has a knee or they do not cross in one point.
+    """Return max(f, g), None where one has a knee or they do not cross at one point.
 
     Example:
         >>> maximum(IDENTITY, multiply(IDENTITY, constant(2.0))).above  # max(x, 2 x)
@@ -186,7 +187,7 @@ def maximum(f: Piecewise, g: Piecewise) -> Piecewise | None:
         return None
     knee, side = found
     low, high = (g, f) if side > 0 else (f, g)
-    if side == 0:  # of some units the one, of others the other
+    if side == 0:  # one of them for some units, the other for the rest
         hull = Piecewise(_hull(f.below, g.below), _hull(f.above, g.above), knee=knee)
         return hull if knee == 0 else None
     return Piecewise(low.below, high.above, low.shift_below, high.shift_above, knee)
@@ -211,7 +212,7 @@ def choose(mask: Piecewise, f: Piecewise, g: Piecewise) -> Piecewise | None:
 
 
 def _crossing(f: Piecewise) -> tuple[float, int] | None:
-    """Return the one zero of f and on which side it is above 0: 1, -1, or 0 for unknown."""
+    """Return the only zero of f and the side on which f is above 0: 1, -1, or 0 for unknown."""
     if f.knee is not None or f.above == _ZERO or not _is_number(f.shift_above):
         return None
     (low, high), shift = f.above, f.shift_above[0]

@@ -68,7 +68,7 @@ def nonnegative(scope: Scope, tensor: str) -> bool:
 
 
 def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
-    """Return the tensors that must not be negative for this one not to be, None where it may be."""
+    """Return the tensors that must be non-negative for this one to be so, None if it may not."""
     value = constant(scope, tensor) if tensor else None
     if value is not None:
         numbers = value.dtype.kind in "fiu" or is_float(value.dtype)
@@ -79,7 +79,7 @@ def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
     if node.op in _NONNEGATIVE:
         return set()
     if node.op == "DequantizeLinear":
-        # what is stored as the smallest value at zero cannot stand for less, whatever made it
+        # a value stored with zero as the smallest code cannot be negative, whatever produced it
         return set() if smallest_zero_point(node, scope, _ZERO_POINT) else set(node.inputs[:1])
     if node.op in ("Clip", "Max"):
         bounds = [scalar(scope, name) for name in node.inputs[1:] if name]
@@ -91,12 +91,12 @@ def _nonnegative_if(scope: Scope, tensor: str) -> set[str] | None:
 
 
 def quantize(node: Node, scope: Scope) -> Match | None:
-    """`QuantizeLinear` that cuts a linear result off at zero: a Relu that the quantiser dropped."""
+    """`QuantizeLinear` that clips a linear result at zero: a Relu that the quantiser dropped."""
     producer = produced_by(scope, node.inputs[0], *_LINEAR)
     if producer is None or not smallest_zero_point(node, scope, _ZERO_POINT):
         return None
-    # A zero point at the end of the range cuts off below zero, which is what a quantiser that fuses
-    # Relu writes. Where nothing negative comes in, it cuts off nothing, so it is no switch.
+    # A zero point at the end of the range clips values below zero, which is what a quantiser that
+    # fuses Relu writes. Where no negative value comes in, nothing is clipped: it is not a switch.
     if nonnegative(scope, node.inputs[0]) or _switch_follows(node, scope):
         return None
     return Match("QuantizeLinear", node.inputs[0])

@@ -1,4 +1,4 @@
-"""Activations that stand in an attribute: RNN, GRU, LSTM, mixtures of experts, fused operators."""
+"""Activations named by an attribute: RNN, GRU, LSTM, mixtures of experts, fused operators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMOOTH = {"elu": "Elu", "softplus": "Softplus", "gelu": "Gelu", "silu": "Silu",
 _FIRST_BIAS = 3
 """Place of fc1's bias in MoE: input, router, fc1's weights, fc1's bias."""
 KINDS = {"DynamicQuantizeLSTM": "LSTM", "AttnLSTM": "LSTM"}
-"""ONNX Runtime's recurrent operators -> the ONNX operator that they are like."""
+"""ONNX Runtime's recurrent operators -> the corresponding ONNX operator."""
 
 
 def activations(node: Node) -> list[str]:
@@ -37,7 +37,7 @@ def activations(node: Node) -> list[str]:
 
 
 def recurrent(node: Node, scope: Scope) -> list[Match]:
-    """Report every activation with a knee of an RNN, GRU or LSTM: one a direction and place."""
+    """Report every activation with a knee of an RNN, GRU or LSTM: one per direction and place."""
     kind = KINDS.get(node.op, node.op)
     direction = node.text("direction", "forward")
     names = activations(node)
@@ -67,7 +67,7 @@ def recurrent(node: Node, scope: Scope) -> list[Match]:
 
 
 def _values(node: Node, name: str) -> Iterator[float]:
-    """Give an attribute's numbers one by one: each activation that wants one takes the next."""
+    """Yield an attribute's numbers one by one: each activation that needs one takes the next."""
     found = node.attribute(name)
     return iter(list(found.floats) if found else [])
 

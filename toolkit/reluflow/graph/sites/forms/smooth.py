@@ -45,12 +45,12 @@ def _product(node: Node, scope: Scope, other: str) -> Match | None:
         return Match(_GATES[node.op], x, smooth=True)
     if softplus:
         return Match("Mish", x, smooth=True, absorbs=(softplus,))
-    # x tanh(x) is even, a smooth |x|: it bends, but has no side that is switched off
+    # x tanh(x) is even, a smooth |x|: it bends, but neither side is switched off
     return None if same(scope, x, node.inputs[0]) else Match("Gelu", x, smooth=True)
 
 
 def _next(scope: Scope, tensor: str) -> Node | None:
-    """Return the only reader of a tensor where it adds or multiplies."""
+    """Return the only reader of a tensor if it adds or multiplies."""
     readers = [n for n in scope.consumers(tensor) if not n.domain]
     fitting = [n for n in readers if n.op in ("Mul", "Add", "Div") and len(n.inputs) == 2]
     return fitting[0] if len(fitting) == 1 == len(readers) else None
@@ -61,7 +61,7 @@ def _other(node: Node, tensor: str) -> str:
 
 
 def _argument(node: Node, scope: Scope, other: str) -> str:
-    """Return the x that `other` is a multiple of and that alone decides `node`, else ""."""
+    """Return the x that `other` is a multiple of and that alone determines `node`, else ""."""
     for _ in range(_MOST_FACTORS):
         if _depends_only_on(scope, node.inputs[0], other):
             return other
@@ -74,7 +74,7 @@ def _argument(node: Node, scope: Scope, other: str) -> str:
 
 
 def _depends_only_on(scope: Scope, tensor: str, x: str, depth: int = _MOST_ELEMENTWISE) -> bool:
-    """Tell whether elementwise operators and constants alone lead from x to a tensor."""
+    """Tell whether only elementwise operators and constants lead from x to a tensor."""
     if not x or depth == 0:
         return False
     if same(scope, tensor, x):

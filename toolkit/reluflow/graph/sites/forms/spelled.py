@@ -31,7 +31,7 @@ _WHERE_OPERANDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """What a node computes of one tensor.
+    """The function of one tensor that a node computes.
 
     Attributes:
         match: its switch or fold.
@@ -48,11 +48,11 @@ def spelled(node: Node, scope: Scope, known: Set[int]) -> Spelled | None:
     Args:
         node: any node of ONNX's own domain.
         scope: its scope.
-        known: ids of the nodes that are switches already: nothing is read through them.
+        known: ids of the nodes that are already switches: the walk does not pass them.
 
     Returns:
-        The nearest tensor of which the node is a switch; else one of which it is a fold at 0;
-        None where it is neither, or where an operand is already.
+        The nearest tensor of which the node is a switch, or else one of which it is a fold at 0;
+        None where it is neither, or where an operand already is one.
     """
     if node.op not in _ARITHMETIC | _BENDING or not _bends(scope, node):
         return None
@@ -71,9 +71,9 @@ def spelled(node: Node, scope: Scope, known: Set[int]) -> Spelled | None:
             continue
         if kind is Kind.SWITCH:
             if node.op in ("Max", "Min") and found.knee != 0:
-                continue  # a bound away from 0 limits values; it switches nothing off
+                continue  # a bound other than 0 limits values but switches nothing off
             if reader.operands & {Kind.SWITCH}:
-                return None  # an operand is the switch already; this node only uses it
+                return None  # an operand is already the switch; this node only uses it
             parts = tuple(reader.parts)
             return Spelled(Match(node.op, x, found.knee, absorbs=parts), kind)
         is_new = not reader.parts and not reader.operands & {Kind.SWITCH, Kind.FOLD}
@@ -96,7 +96,7 @@ def _bends(scope: Scope, node: Node) -> bool:
 
 
 def _bases(node: Node, scope: Scope) -> Iterator[str]:
-    """Give the tensors that a node may be a function of, the nearest first."""
+    """Yield the tensors that a node may be a function of, the nearest first."""
     level, seen = [node], set[str]()
     for _ in range(_DEPTH):
         above: list[Node] = []
@@ -105,7 +105,7 @@ def _bases(node: Node, scope: Scope) -> Iterator[str]:
                 if not name or name in seen or is_constant(scope, name):
                     continue
                 seen.add(name)
-                # breadth first, so what the limit leaves out is what is furthest back
+                # breadth first, so the limit leaves out what is furthest back
                 if len(seen) > _MOST_BASES:
                     return
                 yield name
@@ -123,8 +123,8 @@ class _Reader:
     Attributes:
         scope: where they are read.
         x: the tensor.
-        known: nodes that nothing is read through.
-        parts: bare folds met on the way.
+        known: nodes that the walk does not pass.
+        parts: bare folds found on the way.
         operands: kinds of the operands of the node that was read first.
     """
 
