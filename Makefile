@@ -6,7 +6,8 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test test-native test-sanitized lint tidy docs bench records fuzz schedules clean
+.PHONY: demo test test-native test-sanitized test-oldest lint messages tidy docs bench records fuzz \
+	schedules newest clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -19,6 +20,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	$(BIN)/mypy
+
+# Subject and body of each commit after the last one without a body.
+messages:
+	$(PYTHON) tests/commit_message.py --since 419ab9cc2f92d63329a6af5f4f0a4c2ed1ba0e42
 
 # Faults of the native code, its tests and its example hosts that a compiler lets pass: .clang-tidy.
 tidy: $(VENV)/installed-dev
@@ -42,6 +47,28 @@ test-sanitized: test-native $(VENV)/installed-dev
 	RELUFLOW_LIBRARY=$(CURDIR)/build/sanitized/libreluflow.so \
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py \
 	|| { cat build/sanitized/report.* 2>/dev/null; exit 1; }
+
+# The lowest versions that pyproject.toml declares, on the oldest Python: every package has a part of
+# the tests that uses it (onnx in graph, ONNX Runtime in runtime and analysis, numba in patterns,
+# scipy in temperature, matplotlib, jinja2, pyarrow and pillow in report and data, typer and rich in
+# cli). No torch: constraints.txt has the lowest that is declared, so `make test` is its oldest run.
+OLDEST := tests/data tests/patterns tests/psb tests/temperature tests/runtime tests/analysis \
+  tests/report tests/cli tests/graph/proto tests/graph/rewrite tests/graph/taps
+test-oldest:
+	$(PYTHON) -m venv build/oldest
+	PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt build/oldest/bin/pip install --quiet '.[test]'
+	build/oldest/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider \
+	  -m "not slow" -k "not sensitivity and not adamw" $(OLDEST)
+
+# constraints.txt with the newest versions that fit together, of today. torch stays: its newer wheels
+# bring CUDA. Run `make test` afterwards, and commit the file where it passes.
+newest:
+	rm -rf build/newest
+	$(PYTHON) -m venv build/newest
+	grep '^torch==' constraints.txt > build/newest/kept.txt
+	build/newest/bin/pip install --quiet --constraint build/newest/kept.txt '.[dev]'
+	build/newest/bin/pip freeze --exclude reluflow --exclude pip | sed 's/+cpu$$//' \
+	  | LC_ALL=C sort --ignore-case > constraints.txt
 
 # The site, in build/site; a warning is an error. The variable silences advertising only.
 docs: $(VENV)/installed-dev
@@ -75,7 +102,7 @@ ifdef RERUN
 endif
 	$(BIN)/python benchmarks/schedules/summary.py
 	$(BIN)/python benchmarks/schedules/control.py
-	$(BIN)/python benchmarks/schedules/report.py
+	$(BIN)/python benchmarks/schedules/tables.py
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }

@@ -67,6 +67,39 @@ def test_the_newest_versions_are_pinned_for_all_that_is_declared() -> None:
     assert set(declared()) - set(pinned("constraints.txt")) == set()
 
 
+def release(version: str) -> tuple[int, ...]:
+    """Return a version to compare: 1.0 is 1.0.0."""
+    numbers = [int(number) for number in version.split(".")]
+    return (*numbers, *[0] * (4 - len(numbers)))
+
+
+def test_the_oldest_run_takes_the_lowest_versions_that_are_declared() -> None:
+    lowest = declared()
+    oldest = pinned("constraints-oldest.txt")
+    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    names = [normal(re.split(r"\W*>=", line)[0]) for line in lines]
+    assert len(names) >= 15
+    for name in names:
+        assert release(oldest[name]) == release(lowest[name]), name
+
+
+def test_what_the_oldest_run_leaves_out_is_oldest_in_the_other() -> None:
+    torch = pinned("constraints.txt")["torch"]
+    assert release(torch) == release(declared()["torch"])
+    assert "torch" not in pinned("constraints-oldest.txt")
+
+
+def test_ci_runs_the_newest_and_the_oldest_versions() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\nmake messages test test-oldest\n" in script
+    used = "\n".join(recipe("test-oldest"))
+    assert "constraints-oldest.txt" in used and "$(OLDEST)" in used
+    listed = re.search(r"^OLDEST := ((?:.*\\\n)*.*)$", MAKEFILE, re.M)
+    assert listed
+    folders = listed[1].replace("\\\n", " ").split()
+    assert folders and all((ROOT / folder).is_dir() for folder in folders)
+
+
 def test_commit_messages_are_checked_at_the_commit() -> None:
     hook = HOOKS.split("- id: subject", 1)[1]
     assert "entry: python3 tests/commit_message.py" in hook

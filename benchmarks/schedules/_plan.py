@@ -10,7 +10,7 @@ from typing import Any
 
 from _schedules import BASELINES
 from _tasks import EPOCHS, NETWORKS
-from _training import Run
+from _train import Run
 
 SEARCH_EPOCHS = {"f1": 3, "f1_bn": 2, "resnet8": 2}
 SEARCH_RATES = {

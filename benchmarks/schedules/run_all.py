@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch  # a benchmark of the torch bridge
 from _plan import STAGES
-from _training import Run
+from _train import Run
 from run_one import perform
 
 

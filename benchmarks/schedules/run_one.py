@@ -14,7 +14,7 @@ from pathlib import Path
 import torch  # a benchmark of the torch bridge
 from _schedules import NAMES
 from _tasks import NETWORKS, Split, load
-from _training import Run, train
+from _train import Run, train
 
 
 @functools.cache

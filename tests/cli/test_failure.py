@@ -90,7 +90,7 @@ def test_the_traceback_of_a_foreseen_error_is_shown_too(capsys, tmp_path):
 def test_ctrl_c_while_the_program_starts_is_one_word(seconds, tmp_path):
     """At every moment of the imports, which take about a second."""
     code = (
-        "import sys; print('up', flush=True); import reluflow.cli._start; "
+        "import sys; import reluflow.cli._start; print('up', flush=True); "
         f"sys.exit(reluflow.cli._start.main(['inspect', {str(tmp_path / 'm')!r}]))"
     )
     os.mkfifo(tmp_path / "m")  # inspect refuses it at once; the imports take the time

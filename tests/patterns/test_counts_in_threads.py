@@ -171,7 +171,7 @@ def test_no_thread_is_refused():
 def test_a_stretch_leaves_what_it_cannot_end():
     keys = equal_tags(np.random.default_rng(7))[:50]
     index, records = np.zeros(128, np.uint64), np.zeros((80, 4), np.uint64)
-    home = int(table.tag_of(keys[0, 0], keys[0, 1]) >> np.uint64(25))
+    home = int(table.tag_of(keys[0, 0], keys[0, 1])) >> 25
     fresh, left = 0, 0
     for low, high in ((0, home + 3), (home + 3, 128)):
         _, more, positions = threads.insert_share(index, records, fresh, keys, 0, low, high)

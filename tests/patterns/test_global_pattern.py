@@ -55,7 +55,7 @@ def test_single_bit_changes_all_differ():
         base[128 + bit, 1, bit // 64] = 1 << (bit % 64)
     found = global_keys([(0, base)], 257)
     assert len(np.unique(found, axis=0)) == 257
-    flips = np.bitwise_count(found ^ found[256]).sum(axis=1)[:256]
+    flips = np.unpackbits((found ^ found[256]).view(np.uint8), axis=1).sum(axis=1)[:256]
     assert 60 < flips.mean() < 68
 
 

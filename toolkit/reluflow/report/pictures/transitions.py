@@ -97,12 +97,12 @@ def _draw(x: Floats, y: Floats, models: Sequence[Transition], title: str) -> Fig
 
 def _finish(upper: Axes, lower: Axes) -> None:
     """Scale and label both panels."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     upper.set_xscale("log")
     upper.xaxis.set_major_locator(LogLocator(numticks=8))
     upper.xaxis.set_major_formatter(lambda value, _: power(value))
-    upper.xaxis.set_minor_locator(LogLocator(numticks=0))
+    upper.xaxis.set_minor_locator(NullLocator())
     upper.set_ylim(-0.03, 1.03)
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     upper.set_ylabel("patterns that change, D", fontsize=9, color=INK)
