@@ -9,7 +9,8 @@ import small_models
 
 import reluflow
 from reluflow.errors import DataError, ModelError, OptionError
-from reluflow.evaluation import choose_answers, file_of_metric, load_metric
+from reluflow.evaluation import choose_answers, load_metric
+from reluflow.evaluation.answers.own_metric import file_of_metric
 
 LABELS = np.arange(50) % 3
 

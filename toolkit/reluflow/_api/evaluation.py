@@ -19,11 +19,11 @@ from reluflow.evaluation import (
     PsbDescription,
     choose_answers,
     describe_psb,
-    file_of_metric,
     load_metric,
 )
 from reluflow.evaluation import convert as convert_model
 from reluflow.evaluation import evaluate as evaluate_model
+from reluflow.evaluation.answers.own_metric import file_of_metric
 from reluflow.graph import Model, PsbOptions, find_psb, load, with_input_defaults
 from reluflow.progress import Progress
 from reluflow.report import EVALUATION_FILES, write_evaluation

@@ -13,7 +13,7 @@ from reluflow.evaluation.answers.metrics import (
     accuracy,
     find_metric,
 )
-from reluflow.evaluation.answers.own_metric import file_of_metric, load_metric
+from reluflow.evaluation.answers.own_metric import load_metric
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
@@ -61,7 +61,6 @@ __all__ = [
     "convert",
     "describe_psb",
     "evaluate",
-    "file_of_metric",
     "find_metric",
     "load_metric",
     "measure_saturation",
