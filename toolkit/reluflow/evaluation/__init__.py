@@ -1,4 +1,4 @@
-"""Models on their way to a device: calibration, accuracy against precision, size and cost."""
+"""Models for deployment: calibration, accuracy against precision, size and cost."""
 
 from reluflow.evaluation.activation_bits import (
     ActivationBits,

@@ -1,4 +1,4 @@
-"""Choosing the bits of fixed-point activations by what they cost on data."""
+"""Choosing the bits of fixed-point activations by their error on data."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from reluflow.sessions import open_session
 WIDTHS = (12, 16)
 """The usual width and that of the thesis, the widest that the operators take."""
 LOSS_DB = 1.0
-"""Accepted loss against the widest: its rounding then adds a quarter to the error's energy."""
+"""Accepted loss in dB against the widest: rounding then adds a quarter to the error's energy."""
 LOSS_EQUAL = 0.001
 """The same for an output of class numbers or strings: share of answers that may differ more."""
 ENOUGH_DB = 40.0
-"""An error of a hundredth of the signal: where it is no larger, more bits are not asked for."""
+"""An error of a hundredth of the signal: where it is no larger, more bits are not needed."""
 _UNITY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class TriedBits:
-    """What one width of activations gives on the calibration data.
+    """The errors of one width of activations on the calibration data.
 
     `choose_activation_bits` returns one per width.
 
@@ -56,12 +56,12 @@ class TriedBits:
 
     @property
     def lowest_db(self) -> float | None:
-        """Least SQNR of an output or of its worst channel, in dB; None: no output has numbers."""
+        """Smallest SQNR in dB of any output or of its worst channel; None: no output has numbers."""
         found = [_lowest(output) for output in self.outputs]
         return min((each for each in found if each is not None), default=None)
 
     def __str__(self) -> str:
-        """Say it in a few words."""
+        """Describe it in a few words."""
         if self.lowest_db is None:
             equal = min(output.equal for output in self.outputs)
             return f"{self.x_bits} bits: {equal:.1%} of the answers are those of the float model"
@@ -79,7 +79,7 @@ class ActivationBits:
     Attributes:
         options: of the conversion, with `x_bits` and `x_exponents` set.
         tried: one record per width, the smallest first.
-        n_inputs: inputs that they were measured on.
+        n_inputs: number of inputs used for the measurement.
         result: the conversion with these options.
     """
 
@@ -109,7 +109,7 @@ class ActivationBits:
         }
 
     def __str__(self) -> str:
-        """Say the figures of every width, the choice and, where the error is large, why."""
+        """State the figures of every width, the choice and, where the error is large, why."""
         figures = "; ".join(map(str, self.tried))
         text = f"Activations: {figures}; chosen {self.chosen}."
         best = self.tried[-1].lowest_db
@@ -130,30 +130,30 @@ def choose_activation_bits(
     threads: int | None = None,
     native: bool | None = None,
 ) -> ActivationBits:
-    """Choose 12 or 16 bits for all activations, by the error that each makes on data.
+    """Choose 12 or 16 bits for all activations, by the error of each on data.
 
-    The model is converted once. Its activations get both widths, with exponents calibrated on
-    the data, and it runs in nearest mode, so that nothing but the rounding of activations tells
-    the two apart. Twelve bits are chosen where every output and its worst channel reaches an
-    SQNR of 40 dB, or lies at most 1 dB below that of 16 bits; probabilities of classes, which
-    add up to 1, are taken as a whole. An output without floating-point numbers may agree with
-    the float model less often by a thousandth. Otherwise 16 are.
+    The model is converted once. Its activations get both widths, with exponents calibrated on the
+    data, and it runs in nearest mode, so that the two differ only in the rounding of activations.
+    Twelve bits are chosen where every output and its worst channel reaches an SQNR of 40 dB, or is
+    at most 1 dB below that of 16 bits; probabilities of classes, which add up to 1, are judged as a
+    whole. For an output without floating-point numbers, the agreement with the float model may be
+    lower by a thousandth. Otherwise 16 bits are chosen.
 
     Args:
         model: the float model, or the plan of its conversion.
-        source: inputs that stand for those to come; read twice.
+        source: representative inputs; read twice.
         options: of the conversion; its `x_bits` and `x_exponents` do not matter.
         size: inputs per run.
         threads: of ONNX Runtime.
-        native: run the native library: True, never (False), or where it is there.
+        native: run the native library: always (True), never (False), or where it is available.
 
     Returns:
         The choice, with the options to convert with, and the figures of both widths.
 
     Raises:
         ModelError: the model has nothing to convert.
-        DataError: the data can be read once only or do not calibrate, or no output of the model
-            is an array.
+        DataError: the data can be read only once or cannot calibrate, or no output of the model is
+            an array.
 
     Example:
         >>> from reluflow.data import open_data
@@ -221,13 +221,13 @@ def _measure(
 
 
 def _open(exact: Mapping[str, Values]) -> dict[str, SignalError]:
-    """Return empty sums for each output; probabilities of classes count as a whole."""
+    """Return empty sums for each output; probabilities of classes are judged as a whole."""
     whole = {name: SignalError(name, None) for name, x in exact.items() if _are_shares(x)}
     return open_errors(exact, {}) | whole
 
 
 def _are_shares(x: Values) -> bool:
-    """Tell whether channels add up to 1: no decision hangs on those that are nearly 0."""
+    """Tell whether channels add up to 1: no decision depends on those that are nearly 0."""
     if x.dtype.kind != "f" or x.ndim < 2 or x.shape[1] < 2 or not x.size:
         return False
     return bool(x.min() >= 0 and np.abs(x.sum(axis=1, dtype=np.float64) - 1).max() < _UNITY)

@@ -1,4 +1,4 @@
-"""Runs models over the data and measures what they answer."""
+"""Runs models over the data and measures their answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CALIBRATION_INPUTS = 256
 
 
 class Exact:
-    """The float model's outputs: those of the first batches are kept, others computed again."""
+    """The float model's outputs: those of the first batches are kept, others are recomputed."""
 
     def __init__(self, session: Session, room: int = _KEPT_BYTES) -> None:
         self._session = session
@@ -46,7 +46,7 @@ class Exact:
 
 @dataclass
 class Bench:
-    """The data, the right answers and how outputs are read.
+    """The data, the correct answers and how outputs are read.
 
     Attributes:
         source: the inputs.
@@ -54,8 +54,8 @@ class Bench:
         task: how outputs are read.
         exact: the float model's outputs, None: there is none.
         shapes: some values of each output.
-        progress: told after each run.
-        answers: the right ones, in the form that the metrics take.
+        progress: called after each run.
+        answers: the correct ones, in the form that the metrics use.
         n_inputs: as found in the last run.
     """
 
@@ -75,7 +75,7 @@ class Bench:
         return enumerate(self.source.batches(size))
 
     def read_exact(self, task: Task) -> Values:
-        """Return what the float model answers to all inputs, as a task reads it."""
+        """Return the answers of the float model to all inputs, as a task reads them."""
         assert self.exact is not None
         parts = [
             task.read(self.exact.at(index, batch)[task.output]) for index, batch in self.batches()
@@ -85,7 +85,7 @@ class Bench:
     def read(
         self, session: Session, extra: Feeds, errors: Mapping[str, SignalError] | None = None
     ) -> Values:
-        """Return what a model answers to all inputs; `errors` take its outputs in."""
+        """Return the answers of a model to all inputs; `errors` accumulate its outputs."""
         parts = []
         for index, batch in self.batches():
             found = run_arrays(session, {**batch, **extra})
@@ -124,7 +124,7 @@ class Bench:
     def point(
         self, runner: Runner, samples: int, seeds: tuple[int, ...]
     ) -> tuple[SamplePoint, dict[str, SignalError]]:
-        """Measure at one number of samples; runs that must be equal are run once."""
+        """Measure at one number of samples; runs that must be equal are done once."""
         different = seeds[:1] if runner.is_certain(samples) else seeds
         errors = self.errors()
         rows = [self.score(self.read(*runner.at(samples, seed), errors)) for seed in different]
@@ -147,7 +147,7 @@ class Bench:
 
 
 def _measure(metric: Metric, found: Values, answers: Values) -> float:
-    """Return a metric; what a function of the user's own does wrong is told as that.
+    """Return a metric; faults of a user's own function are reported as such.
 
     Raises:
         OptionError: it fails, or returns no number.
@@ -158,7 +158,7 @@ def _measure(metric: Metric, found: Values, answers: Values) -> float:
         return float(metric.function(found, answers))
     except ReluflowError:
         raise
-    except Exception as error:  # the code of others may raise anything
+    except Exception as error:  # foreign code may raise anything
         raise OptionError(
             f"metric {metric.name!r} fails on outputs {list(found.shape)} and labels "
             f"{list(answers.shape)} ({type(error).__name__}: {error}); mend the function, or let "

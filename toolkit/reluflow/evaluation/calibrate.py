@@ -1,4 +1,4 @@
-"""Fixing the exponents of activations by data."""
+"""Determining the exponents of activations from data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def calibrate(
 ) -> dict[str, int]:
     """Return the exponent of every tensor that PSB operators would multiply.
 
-    f is the largest whole number with max |x| 2^f <= 2^(x_bits - 1) - 1 over all inputs, so
-    that none of them saturates. Larger values of later inputs do.
+    f is the largest integer with max |x| 2^f <= 2^(x_bits - 1) - 1 over all inputs, so that none of
+    them saturates. Larger values of later inputs will saturate.
 
     Args:
         model: the float model, or the plan of its conversion.
-        source: inputs that stand for those to come.
+        source: representative inputs.
         options: of the conversion; `x_bits` and what is converted matter.
         size: inputs per run.
         threads: of ONNX Runtime.
@@ -78,7 +78,7 @@ def largest_values(
 
     Args:
         model: the float model, or the plan of its conversion.
-        source: inputs that stand for those to come.
+        source: representative inputs.
         options: of the conversion; what is converted matters.
         size: inputs per run.
         threads: of ONNX Runtime.

@@ -1,4 +1,4 @@
-"""Converting a model to shift-adds with the proof that the result computes the same."""
+"""Converting a model to shift-adds, and verifying that the result computes the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ bits and floating point with the same weights: many layers deep, roundings of 2^
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A converted model and how far it lies from the one it was made from; returned by `convert`.
+    """A converted model and how far it deviates from the original; returned by `convert`.
 
     Attributes:
         result: of `to_psb`.
@@ -39,7 +39,7 @@ class Conversion:
         operators: PSB operators with activations of 16 bits against floating point with the
             same weights: that the operators mean what they should.
         precision: the folded model against the converted one as it is stored, at the default of
-            64 samples, nearest: what the chosen bits cost, bounded by nothing.
+            64 samples, nearest: the error of the chosen bits, for which there is no bound.
         activation_bits: how the bits of activations were chosen; None: they were given.
     """
 
@@ -60,7 +60,7 @@ class Conversion:
         }
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence per comparison, after that on the bits chosen."""
+        """Return the findings: a sentence on the chosen bits, then one per comparison."""
         chosen = () if self.activation_bits is None else (str(self.activation_bits),)
         return (
             *chosen,
@@ -78,7 +78,7 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         options: settings of the conversion.
 
     Returns:
-        The converted model and three comparisons; where one could not be made it says why.
+        The converted model and three comparisons; one that could not be made says why.
 
     Raises:
         ModelError: the model cannot be converted.
@@ -99,14 +99,14 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
 
 
 def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion:
-    """Compare a conversion with the model that it was made from, on random inputs.
+    """Compare a conversion with the original model on random inputs.
 
     Args:
         plan: of the model.
         result: what `to_psb` made of the plan.
 
     Returns:
-        The conversion with what each comparison found.
+        The conversion with the result of each comparison.
 
     Raises:
         EquivalenceError: the result does not compute what the model does.
@@ -118,10 +118,10 @@ def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion
         True
     """
     model, floats = plan.done.given, plan.model
-    if not result.done.converted:  # the model stays what it was: nothing needs to run
+    if not result.done.converted:  # the model is unchanged: nothing needs to run
         return unproven(plan, result, "nothing was converted")
     rewrites = proven("folding batch normalisation or raising the opset", model, floats)
-    if rewrites.too_slow:  # so would be the others
+    if rewrites.too_slow:  # so would the others be
         return Conversion(result, plan, rewrites, rewrites, rewrites)
     made = with_input_defaults(result.model).model
     wide = with_wide_activations(made).model
@@ -135,12 +135,12 @@ def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion
 def unproven(
     plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges], why: str = "it was not asked for"
 ) -> Conversion:
-    """Return a conversion that was compared with nothing.
+    """Return a conversion that was not compared.
 
     Args:
         plan: of the model.
         result: what `to_psb` made of the plan.
-        why: the reason, for the sentences.
+        why: the reason, for the report.
 
     Example:
         >>> from reluflow.graph import load, plan_psb, to_psb
@@ -156,16 +156,16 @@ def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> 
     """Compare two models and refuse a difference beyond what is accepted.
 
     Args:
-        step: what was done, for the sentence.
+        step: what was done, for the message.
         old: before.
         new: after.
         accepted: as of `compare_models`.
 
     Returns:
-        How they differ, where nothing is refused.
+        The differences, if they are accepted.
 
     Raises:
-        EquivalenceError: they differ by more.
+        EquivalenceError: they differ by more than is accepted.
 
     Example:
         >>> from reluflow.graph import fold_batchnorm, load

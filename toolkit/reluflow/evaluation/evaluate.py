@@ -1,4 +1,4 @@
-"""How well a converted model works against samples, float and int8."""
+"""How well a converted model works at each number of samples, compared with float and int8."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ def evaluate(
     """Measure a converted model at several numbers of samples.
 
     What an output means (class numbers, scores of classes, one logit or probability, a map,
-    plain numbers) is told by its type, its shape and the labels, and said in the result's
-    `task`. Beside the metric stands the SQNR of every output against the float model, which
-    sees what decisions hide. With the native library a run draws its samples; without it the
-    same draws are baked into the weights of a model that needs no library. Both give the same
-    metric but for the rounding of float32 sums.
+    plain numbers) is inferred from its type, its shape and the labels, and stated in the result's
+    `task`. In addition to the metric the result has the SQNR of every output against the float
+    model, which reveals what decisions hide. With the native library a run draws its samples;
+    without it the same draws are baked into the weights of a model that needs no library. Both give
+    the same metric up to the rounding of float32 sums.
 
     Args:
         model: of `to_psb`.
         source: the inputs; read several times.
-        labels: `(n, ...)` right answers: class numbers, maps of them, bits or numbers. Pixels
-            labelled 255 or below 0 are left out. None: the float model's answers are right.
-        float_model: what the model was converted from; needed without labels, for int8 and
-            for the sensitivity of layers.
+        labels: `(n, ...)` correct answers: class numbers, maps of them, bits or numbers. Pixels
+            labelled 255 or below 0 are ignored. None: the float model's answers count as correct.
+        float_model: the original model; needed without labels, for int8 and for the sensitivity of
+            layers.
         metric: a name of `METRICS`, or any function of the output (all inputs, as the model
             gives it) and the labels, larger is better; None: what suits the output.
         options: settings.
         progress: called as progress("measuring", runs done, None).
 
     Returns:
-        The metric at each precision, beside float and int8, and what the model costs.
+        The metric at each precision, with float and int8, and the cost of the model.
 
     Raises:
         OptionError: the float model is needed and was not given; no such metric or output.
@@ -148,7 +148,7 @@ def _runner(model: Model, options: EvaluationOptions) -> Runner:
 
 
 def _metric(metric: str | MetricFunction | None, options: EvaluationOptions) -> Metric | None:
-    """Return the metric that was asked for, None where the output chooses."""
+    """Return the requested metric, None where the output determines it."""
     if metric is accuracy:
         return METRICS["accuracy"]
     if metric is not None and not isinstance(metric, str):
@@ -175,7 +175,7 @@ def _bench(
     options: EvaluationOptions,
     progress: Progress | None,
 ) -> Bench:
-    """Look at the outputs for the first batch, and settle how they are read."""
+    """Examine the outputs for the first batch, and decide how they are read."""
     exact = None if float_model is None else open_session(float_model, threads=options.threads)
     session, extra = (exact, {}) if exact is not None else runner.at(0, 0)
     outputs, n_inputs = _first(session, source, extra, options)
@@ -197,7 +197,7 @@ def _bench(
     bench = Bench(source, options, task, kept, outputs, progress)
     if labels is not None:
         bench.answers = task.targets(np.asarray(labels))
-    elif task.kind == "output":  # a function gets the float model's decisions as labels
+    elif task.kind == "output":  # a function receives the float model's decisions as labels
         bench.answers = bench.read_exact(replace(choose(None), output=task.output))
     else:
         bench.answers = bench.read_exact(task)
@@ -208,7 +208,7 @@ def _first(
     session: Session, source: DataSource, extra: Mapping[str, Any], options: EvaluationOptions
 ) -> tuple[dict[str, Values], int]:
     """Return the outputs for the first batch, and how many inputs it has."""
-    batch = next(source.batches(source.fitting_batch_size(options.batch_size)))  # never without any
+    batch = next(source.batches(source.fitting_batch_size(options.batch_size)))  # never empty
     return run_arrays(session, {**batch, **extra}), len(next(iter(batch.values())))
 
 
@@ -220,7 +220,7 @@ def _float_values(bench: Bench) -> Neighbour | None:
 
 
 def _int8(bench: Bench, float_model: Model | None) -> tuple[Neighbour | None, int | None]:
-    """Measure ONNX Runtime's int8 where asked for; return it and the bytes of its file."""
+    """Measure ONNX Runtime's int8 on request; return it and the bytes of its file."""
     if not bench.options.int8 or float_model is None:
         return None, None
     model = static_int8(fold_batchnorm(float_model).model, bench.sample())

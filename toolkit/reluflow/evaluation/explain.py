@@ -16,13 +16,13 @@ from reluflow.graph import Model, PsbNode, expose, find_psb
 from reluflow.psb import P_BITS, X_BITS_RANGE
 
 _FALL_DB = 3.0
-"""What twice the samples gain at least where draws are the error (a factor of 2 in power)."""
+"""dB that doubling the samples gains at least where draws dominate the error (a factor of 2)."""
 _LOST = 0.1
 _MANY_LOST = 0.3
 _SATURATED = 0.01
 _LOUD = 32.0
 _FINER = 4096.0
-"""Four more bits make the step 16 times finer, which helps no channel this many times as quiet."""
+"""Four more bits make the step 16 times finer, which does not help a channel this much quieter."""
 _FEW_BITS = 2
 
 Measured = Mapping[int, Mapping[str, SignalError]]
@@ -35,11 +35,11 @@ def explain(
     measured: Measured,
     options: EvaluationOptions,
 ) -> tuple[str, ...]:
-    """Return sentences on outputs whose error more samples do not lower, and on lost activations.
+    """Return sentences on outputs whose error more samples do not reduce, and on lost activations.
 
     An output, or one of its channels, is named where its SQNR is below 25 dB in nearest mode
-    and the best is less than 3 dB above that of the fewest samples. The cause is looked for in
-    the layers' activations: values below the step of the fixed-point numbers, which one loud
+    and the best is less than 3 dB above that of the fewest samples. The cause is sought in the
+    activations of the layers: values below the step of the fixed-point numbers, which one loud
     channel sets for all; values that saturate; then the stored bits of the weights.
 
     Args:
@@ -98,7 +98,7 @@ def _lost(
     source: DataSource,
     options: EvaluationOptions,
 ) -> str:
-    """Say which layer loses activations, why, and what to do."""
+    """Say which layer loses activations, why, and what can be done."""
     row = lost[0]
     more = f" (as do {len(lost) - 1} more layers)" if len(lost) > 1 else ""
     text = (
@@ -125,7 +125,7 @@ def _lost(
 def _loudest(
     node: PsbNode, model: Model, source: DataSource, options: EvaluationOptions
 ) -> tuple[int, float] | None:
-    """Return the loudest channel of what a node multiplies, over the median one; None: none is."""
+    """Return how loud the loudest input channel of a node is over the median one; None: none is."""
     session, extra = Runner(expose(model, [node.x]).model, options.threads, options.native).at(0, 0)
     place = list(session.outputs).index(node.x)
     for batch in source.batches(source.fitting_batch_size(options.batch_size)):

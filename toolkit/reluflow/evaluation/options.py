@@ -1,4 +1,4 @@
-"""`EvaluationOptions`: what an evaluation can be told."""
+"""`EvaluationOptions`: the settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class EvaluationOptions:
 
     Attributes:
         samples: numbers of samples, each one of 1, 2, 4, ..., 64.
-        seeds: number of seeds (0, 1, ...) that error bars are made of.
+        seeds: number of seeds (0, 1, ...) for the error bars.
         int8: compare with ONNX Runtime's static int8 of the float model.
-        sensitivity: number of samples at which layers are tried alone, None: not at all.
+        sensitivity: number of samples at which single layers are tried, None: not at all.
         batch_size: inputs per run; the model's own, or 64.
         threads: of ONNX Runtime; all by default.
         metric: "accuracy", "iou", "r2", "rmse", "mae" or "correlation"; None: what suits the
-            output. Beside a function it is the name that results show.
-        native: run the native library: True, never (False), or by default where it is there.
+            output. With a function it is the name shown in results.
+        native: run the native library: always (True), never (False), or by default where available.
         output: name of the output that is measured; None: the one that suits the labels.
         sampler: "systematic", "binomial" or "nearest" at every number of samples; None: as the
             model was converted, but fewer than 4 samples of systematic draws are rounded to

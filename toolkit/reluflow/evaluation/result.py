@@ -1,4 +1,4 @@
-"""The records of this room: what a converted model costs and how well it works."""
+"""The records of this room: the cost of a converted model and how well it works."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PsbDescription:
         bits_per_weight: stored bits per weight, all operators together.
         shift_adds: for one input and one sample per weight; None where shapes do not tell.
         layers: the PSB operators in graph order.
-        successions: sentences on multiplications without a switch between.
+        successions: sentences on multiplications without a switch in between.
     """
 
     path: str | None
@@ -73,14 +73,14 @@ class PsbDescription:
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
-    """How far one output is from the float model's, over all inputs and seeds.
+    """The error of one output against the float model, over all inputs and seeds.
 
     `evaluate` and `choose_activation_bits` give it.
 
     Attributes:
         name: of the output.
         sqnr_db: signal to quantisation noise, 10 log10 (sum y^2 / sum (y' - y)^2), in decibels;
-            infinite where they are equal, None where the output is no floating-point number.
+            infinite where they are equal, None where the output is not floating point.
         worst_channel: the channel with the lowest SQNR; None where there are no channels.
         worst_db: its SQNR.
         equal: share of the elements that are equal, in [0, 1].
@@ -118,7 +118,7 @@ class SamplePoint:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A model beside the runs with samples: nearest mode, int8 or float32.
+    """A model to compare with: nearest mode, int8 or float32.
 
     It is part of what `evaluate` returns.
 
@@ -137,7 +137,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class LayerSensitivity:
-    """The metric with one layer alone converted, all others in floating point.
+    """The metric with a single converted layer, all others in floating point.
 
     It is part of what `evaluate` returns.
 
@@ -154,14 +154,14 @@ class LayerSensitivity:
 
 @dataclass(frozen=True, slots=True)
 class LayerSaturation:
-    """How many of a layer's activations its fixed-point numbers cut off or lose.
+    """How many activations of a layer its fixed-point numbers clip or lose.
 
     `measure_saturation` returns one per operator.
 
     Attributes:
         name: of the layer.
         saturated: activations beyond the largest fixed-point number, infinities included.
-        activations: all of them.
+        activations: the number of all activations.
         tensor: what the layer multiplies.
         nonzero: activations that are not 0.
         below: those of them that become 0, being at most half a step.
@@ -183,7 +183,7 @@ class LayerSaturation:
 
     @property
     def below_share(self) -> float:
-        """Fraction in [0, 1] of the activations that are not 0 but become it."""
+        """Fraction in [0, 1] of the activations that are not 0 but become 0."""
         return self.below / max(1, self.nonzero)
 
 
@@ -204,16 +204,17 @@ class Evaluation:
         int8_bytes: its size.
         sensitivity: one per layer; empty where not asked for.
         saturation: one per layer, over all inputs in nearest mode.
-        native: whether the native library ran; else the same draws were baked into the weights.
-        notes: sentences on what to know.
+        native: whether the native library ran; otherwise the same draws were baked into the
+            weights.
+        notes: sentences that the reader should know.
         task: the sentence that says how the output was read.
         output: the output that the metrics are of.
         share: whether the main metric is a fraction in [0, 1], shown in percent.
-        higher_is_better: else a loss is a rise.
+        higher_is_better: if False, a higher value is a loss.
         more: names of the other metrics.
         more_shares: which of them are fractions.
         neighbours: nearest mode, int8 and float32 with all metrics.
-        findings: sentences on what went wrong where, and what to do.
+        findings: sentences on what went wrong, where, and what can be done.
     """
 
     psb: PsbDescription

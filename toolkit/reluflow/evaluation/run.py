@@ -15,15 +15,15 @@ from reluflow.graph import (
 from reluflow.sessions import Session, has_library, open_session
 
 ROUNDED_BELOW = 4
-"""Fewer samples than these are rounded to nearest unless a sampler was asked for: no draw is
-as close to the float model there."""
+"""With fewer samples than this, weights are rounded to nearest unless a sampler was requested:
+no draw is then as close to the float model."""
 
 
 class Runner:
     """Runs a converted model for any number of samples and seed.
 
     Attributes:
-        model: what is run, with the sampler that was asked for.
+        model: the model that is run, with the requested sampler.
         native: whether the native library draws; else draws are baked into the weights.
     """
 
@@ -45,9 +45,9 @@ class Runner:
         self._sessions: dict[bool, Session] = {}
 
     def sampler(self, samples: int) -> str:
-        """Return how a run of so many samples draws; few systematic draws may give way.
+        """Return how a run with so many samples draws; few systematic draws may be replaced.
 
-        A file that was converted with another sampler than the usual one asks for it.
+        A file that was converted with another sampler than the usual one keeps it.
         """
         return "nearest" if self._rounds(samples) else self._nodes[0].sampler
 

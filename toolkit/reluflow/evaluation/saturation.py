@@ -1,4 +1,4 @@
-"""How many activations a converted model's fixed-point numbers cut off or lose, on data."""
+"""How many activations the fixed-point numbers of a converted model clip or lose on data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def measure_saturation(
     threads: int | None = None,
     native: bool | None = None,
 ) -> tuple[LayerSaturation, ...]:
-    """Count what every PSB operator's activations lose, exactly, over all inputs.
+    """Count exactly, over all inputs, the activations that every PSB operator clips or loses.
 
-    Where an exponent is calibrated, values beyond the calibration data's largest saturate;
-    where it is taken from each run, infinities alone do. Values below half a step become 0: one
-    loud channel, which sets the step, does that to all others.
+    Where an exponent is calibrated, values beyond the largest of the calibration data saturate;
+    where it is taken from each run, only infinities do. Values below half a step become 0: one loud
+    channel, which sets the step, can do this to all others.
 
     Args:
         model: of `to_psb`.
@@ -33,7 +33,7 @@ def measure_saturation(
         seed: of the run.
         size: inputs per run.
         threads: of ONNX Runtime.
-        native: run the native library: True, never (False), or where it is there.
+        native: run the native library: always (True), never (False), or where it is available.
 
     Returns:
         One record per operator, in graph order.

@@ -1,4 +1,4 @@
-"""How far a model's outputs are from the float model's: SQNR, also of the worst channel."""
+"""The error of a model's outputs against the float model: SQNR, also of the worst channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reluflow.evaluation.answers.metrics import Values
 from reluflow.evaluation.result import OutputError
 
 GOOD_DB = 25.0
-"""At 4 bits of p nearest mode reaches 30 dB and more; an error that small needs no explanation."""
+"""At 4 bits of p nearest mode reaches 30 dB or more; so small an error needs no explanation."""
 
 
 class SignalError:
@@ -32,7 +32,7 @@ class SignalError:
         self._numbers = False
 
     def add(self, found: Values, exact: Values) -> None:
-        """Take one batch in; elements that are not finite on either side count as lost signal."""
+        """Take in one batch; elements that are not finite on either side count as lost signal."""
         self._elements += exact.size
         if found.shape != exact.shape:
             return

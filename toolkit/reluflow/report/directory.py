@@ -1,4 +1,4 @@
-"""The report directory: all files of a report, whole or not at all."""
+"""The report directory: all files of a report, or none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_report_directory(directory: str | os.PathLike[str]) -> None:
     """Raise early if `write_report` would refuse the directory.
 
     Args:
-        directory: where the report is to go.
+        directory: where the report will be written.
 
     Raises:
         OutputError: it exists and holds other things, or its parent cannot be written.
@@ -85,7 +85,7 @@ def write_report(
     """Write page, JSON, pictures and pattern tables, then put them in place at once.
 
     All files are made in a hidden sibling of `directory`, which is renamed when the last
-    one is complete. A former report is replaced only then, and is back if that fails.
+    one is complete. An earlier report is replaced only then, and restored if that fails.
 
     Args:
         report: what `analyze` or `compare` returned.
@@ -152,7 +152,7 @@ def _fill(directory: Path, report: Report, tables: Tables | None) -> None:
 
 
 def _swap(new: Path, target: Path, old: Path) -> None:
-    """Rename `new` to `target`; what stood there is removed last, or put back."""
+    """Rename `new` to `target`; what was there is removed last, or restored."""
     if not target.exists():
         new.rename(target)
         return

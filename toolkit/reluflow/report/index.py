@@ -48,7 +48,7 @@ def write_index(directory: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...
     """Write `index.html`, which links every report at most three folders below a directory.
 
     Reports of `analyze` and `compare`, evaluations, sensitivities and recordings are found by
-    their files; the page of a recording that lacks one is made.
+    their files; a recording without a page gets one.
 
     Args:
         directory: the folder that holds reports.

@@ -1,1 +1,1 @@
-"""What outputs mean: tasks, labels, metrics."""
+"""The meaning of outputs: tasks, labels, metrics."""

@@ -1,4 +1,4 @@
-"""What an evaluation judges by: the right answers, or those of the float model."""
+"""What an evaluation compares with: the correct answers, or those of the float model."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def choose_answers(
     limit: int | None = None,
     has_float: bool = True,
 ) -> tuple[NDArray[Any] | None, str | None]:
-    """Return the right answers, None where the float model's are taken, and a note on that.
+    """Return the correct answers, None where those of the float model are used, and a note on that.
 
     Args:
         labels: the answers, or a file of them (.npz, .npy, idx); None: the array `name` of the
             .npz that the inputs come from, if it holds one.
-        data: the inputs; of interest where they are the path of an .npz.
+        data: the inputs; relevant where they are the path of an .npz.
         name: array of an .npz with the answers; None: "label", if there is one.
         limit: the first so many inputs only.
-        has_float: whether there is a float model, whose answers can be taken.
+        has_float: whether there is a float model whose answers can be used.
 
     Returns:
         `(n, ...)` answers or None, and the sentence that says why they are None.
 
     Raises:
-        OptionError: there is nothing to judge by, or `name` names an array of no archive.
+        OptionError: there is nothing to compare with, or `name` is given without an archive.
         DataError: the file cannot be read, or has no such array.
 
     Example:
@@ -70,6 +70,6 @@ def _file(given: Any) -> Path | None:
 
 
 def _archive(data: Any) -> Path | None:
-    """Return the file of the inputs where it may hold answers too."""
+    """Return the file of the inputs where it may also hold answers."""
     file = _file(data)
     return file if file is not None and file.suffix == ".npz" else None

@@ -1,4 +1,4 @@
-"""Measures of a model's answers against the right ones: of decisions, and of numbers."""
+"""Measures of a model's answers against the correct ones: of decisions, and of numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MetricFunction = Callable[[Values, Values], float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A measure and what is to know to show it.
+    """A measure and how to show it.
 
     Attributes:
-        name: as results show it.
-        function: of answers and right answers, both `(n, ...)`.
-        reads: "decisions" (class numbers or bits), "numbers" (an output's values beside targets
-            of the same shape) or "output" (the output as the model gives it).
-        higher_is_better: else a loss is a rise.
+        name: as shown in results.
+        function: of answers and correct answers, both `(n, ...)`.
+        reads: "decisions" (class numbers or bits), "numbers" (an output's values with targets of
+            the same shape) or "output" (the output as the model gives it).
+        higher_is_better: if False, a higher value is a loss.
         share: whether it is a fraction in [0, 1], shown in percent.
 
     Example:
@@ -54,11 +54,11 @@ def accuracy(outputs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Return the share of inputs whose largest output is that of the label.
 
     Args:
-        outputs: `(n, classes)`; axes of size 1 behind it do not count.
+        outputs: `(n, classes)`; trailing axes of size 1 are ignored.
         labels: `(n,)`.
 
     Raises:
-        DataError: the outputs are no row of at least two numbers for each label.
+        DataError: the outputs are not a row of at least two numbers for each label.
 
     Example:
         >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
@@ -78,7 +78,7 @@ def _flat(outputs: Values) -> bool:
 
 
 def share_right(decisions: Values, targets: Values) -> float:
-    """Return the share of decisions that are the right ones.
+    """Return the share of decisions that are correct.
 
     Example:
         >>> share_right(np.array([3, 1]), np.array([3, 2]))
@@ -113,8 +113,8 @@ def _overlap(a: Values, b: Values) -> float:
 def r2(numbers: Values, targets: Values) -> float:
     """Return the coefficient of determination, 1 - sum (y - t)^2 / sum (t - mean t)^2.
 
-    The mean over columns where targets are `(n, k)`; one number for all elements else. A column
-    of equal targets counts 1 where it is met exactly, else 0.
+    It is the mean over columns where targets are `(n, k)`, otherwise one number for all elements. A
+    column of equal targets counts 1 where it is met exactly, else 0.
 
     Example:
         >>> r2(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
@@ -179,7 +179,7 @@ METRICS = {
 
 
 def find_metric(wanted: str) -> Metric:
-    """Return the measure of a name.
+    """Return a measure by its name.
 
     Args:
         wanted: one of `METRICS`.

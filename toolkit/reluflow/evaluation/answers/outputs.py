@@ -42,19 +42,19 @@ def choose_task(
 ) -> Task:
     """Return which output is measured, and how it is read.
 
-    Of several outputs class numbers come first, then the first that the labels fit.
+    Among several outputs, class numbers take precedence, then the first that the labels fit.
 
     Args:
         outputs: their values for some inputs.
-        labels: the right answers; None: there are none.
+        labels: the correct answers; None: there are none.
         makers: of `output_makers`.
         n_inputs: number of these inputs.
-        metric: what shall be measured; None: what suits.
-        output: the name of the one to take; None: what suits.
+        metric: what to measure; None: whatever suits.
+        output: the name of the output to use; None: whatever suits.
         threshold: of bits.
 
     Raises:
-        OptionError: there is no such output, or the threshold would do nothing.
+        OptionError: there is no such output, or the threshold would have no effect.
         DataError: no output fits.
     """
     if output is not None and output not in outputs:
@@ -86,7 +86,7 @@ def choose_task(
 
 
 def _check_threshold(threshold: float | None, task: Task, labels: Values | None) -> None:
-    """Refuse a threshold that decides nothing; without labels it may decide for the float model."""
+    """Refuse a threshold without effect; without labels it may decide for the float model."""
     if threshold is None or task.kind == "bits" or (task.kind == "output" and labels is None):
         return
     raise OptionError(
@@ -96,7 +96,7 @@ def _check_threshold(threshold: float | None, task: Task, labels: Values | None)
 
 
 def _says(values: Values) -> bool:
-    """Tell whether an output is a decision for each input already."""
+    """Tell whether an output is already a decision for each input."""
     return values.dtype.kind in "iubUSO" and values.ndim > 0 and squeeze(values).ndim == 1
 
 

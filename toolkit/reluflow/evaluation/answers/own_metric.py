@@ -1,4 +1,4 @@
-"""A measure of the user's own, named by where its function stands."""
+"""A measure of the user's own, named by the location of its function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_metric(wanted: str | MetricFunction | None) -> str | MetricFunction | N
     The module, or the file, is imported, so its code runs.
 
     Args:
-        wanted: a name of `METRICS`, the place of a function, or a function; None: what fits.
+        wanted: a name of `METRICS`, the location of a function, or a function; None: what fits.
 
     Raises:
         OptionError: there is no such measure, module or function.
@@ -39,7 +39,7 @@ def load_metric(wanted: str | MetricFunction | None) -> str | MetricFunction | N
     try:
         module = _import_file(Path(where)) if _is_file(where) else importlib.import_module(where)
         function: MetricFunction = getattr(module, name)
-    except Exception as error:  # the code of others may raise anything
+    except Exception as error:  # foreign code may raise anything
         raise OptionError(
             f"metric is {wanted!r}, which cannot be loaded ({type(error).__name__}: {error}); give "
             "the path of a Python file or the name of an installed module."
@@ -50,7 +50,7 @@ def load_metric(wanted: str | MetricFunction | None) -> str | MetricFunction | N
 
 
 def file_of_metric(wanted: object) -> str | None:
-    """Return the Python file that a measure comes from; None: from none that is known.
+    """Return the Python file that a measure comes from; None where it is not known.
 
     Args:
         wanted: name of a measure, "FILE.py:FUNCTION", or a function.

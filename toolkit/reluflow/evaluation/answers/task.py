@@ -1,4 +1,4 @@
-"""What a model's output means: class numbers, scores of classes, bits, maps or plain numbers."""
+"""The meaning of a model's output: class numbers, scores of classes, bits, maps or numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOGITS = {"Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "
 _CHOSEN = {"Softmax", "LogSoftmax"}
 _AS_IT_IS = "as it is"
 _LEFT_OUT = 255
-"""The label that data of segmentation give to pixels that nobody judges; negative ones too."""
+"""The label that segmentation data give to pixels to be ignored; negative ones are ignored too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Task:
             (above a threshold), "numbers" or "output" (as it is).
         axis: of the classes.
         threshold: of the bits.
-        metrics: what is measured, the main one first.
-        sentence: all of this for readers.
-        classes: how many there are, where that is known.
-        one_hot: the right answers are rows of bits, one of them set.
+        metrics: the metrics, the main one first.
+        sentence: all of this as a sentence.
+        classes: the number of classes, where it is known.
+        one_hot: the correct answers are rows of bits, one of them set.
     """
 
     output: str
@@ -45,7 +45,7 @@ class Task:
     one_hot: bool = False
 
     def read(self, output: Values) -> Values:
-        """Return what the metrics take from an output: decisions or numbers.
+        """Return what the metrics use of an output: decisions or numbers.
 
         A row of scores without a largest one (NaN) decides for class -1, which is never right.
 
@@ -64,7 +64,7 @@ class Task:
         return output if self.kind == "output" else squeeze(output)
 
     def targets(self, labels: Values) -> Values:
-        """Return the right answers in the form of `read`.
+        """Return the correct answers in the form of `read`.
 
         Args:
             labels: `(n, ...)` as they were given.
@@ -101,7 +101,7 @@ class Task:
 
 
 def squeeze(values: Values) -> Values:
-    """Return an array without its axes of size 1 behind the first."""
+    """Return an array without its axes of size 1 after the first axis."""
     return values.reshape(values.shape[:1] + tuple(n for n in values.shape[1:] if n != 1))
 
 
@@ -114,18 +114,18 @@ def recognise(
     metric: Metric | None = None,
     threshold: float | None = None,
 ) -> Task:
-    """Tell what an output means by its type, its shape, its values and the right answers.
+    """Infer the meaning of an output from its type, its shape, its values and the correct answers.
 
-    Without right answers (the float model's own will be used) rows of at least two numbers are
-    scores of classes, maps `(n, c, h, w)` scores of each pixel's, values of a Sigmoid bits, and
-    all else numbers.
+    Without correct answers (those of the float model will be used) rows of at least two numbers are
+    scores of classes, maps `(n, c, h, w)` are scores per pixel, values of a Sigmoid are bits, and
+    everything else is numbers.
 
     Args:
         name: of the output.
         output: its values for some inputs, `(n, ...)`.
-        labels: the right answers, `(n, ...)` of all inputs; None: there are none.
-        maker: the operator that makes it, "" where that is not known.
-        metric: what shall be measured; None: what suits.
+        labels: the correct answers, `(n, ...)` of all inputs; None: there are none.
+        maker: the operator that produces it, "" where that is not known.
+        metric: what to measure; None: whatever suits.
         threshold: of bits; None: 0.5 for probabilities, 0 for logits.
 
     Raises:
@@ -152,7 +152,7 @@ def recognise(
 
 
 def _labels(name: str, output: Values, labels: Values | None) -> Task:
-    """The model says itself what it decides for."""
+    """The output itself is the decision."""
     if labels is not None:
         right = np.asarray(labels)
         words = (output.dtype.kind in "USO", right.dtype.kind in "USO")
@@ -164,7 +164,7 @@ def _labels(name: str, output: Values, labels: Values | None) -> Task:
 
 
 def _alone(name: str, output: Values, maker: str, threshold: float | None, numbers: bool) -> Task:
-    """Nothing but the output tells."""
+    """Infer the meaning from the output alone."""
     plain = squeeze(output)
     if numbers or (plain.ndim == 1 and maker not in _PROBABILITIES and threshold is None):
         return _numbers(name, output, beside=False)
@@ -189,7 +189,7 @@ def _beside(
     threshold: float | None,
     numbers: bool,
 ) -> Task:
-    """Output and right answers together tell."""
+    """Infer the meaning from output and correct answers."""
     plain, right = squeeze(output), squeeze(labels)
     if plain.shape[1:] == right.shape[1:]:
         if numbers or (threshold is None and not _binary(right)):
@@ -241,7 +241,7 @@ def _decided(output: Values) -> tuple[Metric, ...]:
 
 def _check_classes(name: str, classes: int, labels: Values) -> None:
     wrong = (labels < 0) | (labels >= classes)
-    if labels.ndim > 1:  # places that nobody judges
+    if labels.ndim > 1:  # places to be ignored
         wrong &= (labels >= 0) & (labels != _LEFT_OUT)
     if wrong.any():
         raise DataError(

@@ -1,1 +1,1 @@
-"""Comparing a rewritten model with the one it was made from."""
+"""Comparing a rewritten model with the original."""

@@ -1,4 +1,4 @@
-"""How far two results of one output lie apart."""
+"""How far two results of one output differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from reluflow.errors import EquivalenceError
 
 _SMALL = 1e-6
-"""Outputs that stay below are compared with this magnitude: they are zeros, roundings apart."""
+"""Smaller outputs are compared with this magnitude: they are zeros up to rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class OutputDifference:
 
     Attributes:
         output: its name.
-        largest: largest absolute difference; of whole numbers the share that differs.
+        largest: largest absolute difference; for integers the share that differs.
         relative: the same as a share of the largest magnitude.
         rms: root mean square of the difference over that of the output.
-        compared: numbers that were compared; NaN and infinities that both give are not.
-        whole: it holds whole numbers, truth values or text: a difference is a share.
+        compared: how many numbers were compared, without NaN and infinities that both give.
+        whole: whether it holds integers, truth values or text: the difference is then a share.
     """
 
     output: str
@@ -100,7 +100,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _of_leaves(name: str, before: list[Any], after: list[Any]) -> OutputDifference:
-    """Compare sequences and maps: fractions as numbers, all else must be the same."""
+    """Compare sequences and maps: fractions as numbers, everything else must be the same."""
     x, y = ([each for each in part if not isinstance(each, float)] for part in (before, after))
     if len(before) != len(after) or x != y:
         return OutputDifference(name, np.inf, np.inf, np.inf, len(before), whole=True)

@@ -1,4 +1,4 @@
-"""Whether a rewritten model computes what the old one did: both run on random inputs."""
+"""Whether a rewritten model computes what the original does: both run on random inputs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from reluflow.graph import (
 from reluflow.sessions import Session, open_session
 
 _SIZES = (32, 64, 96, 224, 16, 128, 8, 256, 4, 512, 1)
-"""Sizes of free dimensions that are tried, the first that the old model runs with is taken."""
+"""Sizes tried for free dimensions; the first that the old model runs with is used."""
 _BATCHES = (1, 3, 2)
 _SECONDS = 10.0
-"""What one run of the old model may take: a Loop of 2^30 rounds is valid."""
+"""Seconds that one run of the old model may take: a Loop of 2^30 iterations is valid."""
 _SECONDS_NEW = 120.0
-"""What one run of the new model may take: shift-adds without the native library are slow."""
+"""Seconds that one run of the new model may take: without the native library it is slow."""
 _HIGH = {"b": 2, "u1": 256}
 """Kind of an input's numbers -> the first one not drawn: coins, and all bytes, as of pixels."""
 _HIGH_ELSE = 4
 """For other whole numbers: labels and indices of even a small table lie below it."""
 _MOST_ELEMENTS = 2**28
-"""Of one input; a guard: 1 GB of float32, of which a run holds several."""
+"""Elements of one input; a guard: 1 GB of float32, and a run holds several."""
 _MOVED = 0.1
-"""Share by which defaults that the caller may replace are changed at random."""
+"""Relative random change of defaults that the caller may replace."""
 EXACT, NARROW, ROUNDED = 1e-3, 2.0**-5, 0.1
 """Accepted differences, as a share of an output's largest value: float32, float16 or bfloat16,
 and networks that round activations to integers, where a difference may jump by a whole step."""
@@ -43,12 +43,12 @@ and networks that round activations to integers, where a difference may jump by 
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
-    """What two models gave on the same random inputs, as returned by `compare_models`.
+    """The results of two models on the same random inputs, as returned by `compare_models`.
 
     Attributes:
         outputs: one per output of the old model; empty where nothing could be compared.
         accepted: largest accepted difference, a share of an output's largest value.
-        inputs: what was fed, one text per run.
+        inputs: a description of what was fed, one per run.
         reason: why nothing could be compared, "" where it was.
         too_slow: whether the reason is that one run took too long.
     """
@@ -73,8 +73,8 @@ class Equivalence:
     def holds(self) -> bool:
         """Whether no difference is beyond the accepted one.
 
-        Whole numbers are judged only where differences can be no more than rounding: the
-        larger ones of coarse numbers may move any decision.
+        Integers are judged only where differences can only be rounding: the larger differences of
+        coarse numbers may change any decision.
         """
         return all(output.relative <= self.accepted for output in self._judged)
 
@@ -96,7 +96,7 @@ class Equivalence:
         }
 
     def __str__(self) -> str:
-        """Say it in a few words."""
+        """Describe it in a few words."""
         if self.largest is None or self.relative is None:
             return f"not compared: {self.reason}"
         return (
@@ -111,10 +111,10 @@ def compare_models(
     """Run two models on the same random inputs and compare all outputs of the old one.
 
     The new model must pass ONNX's full checker wherever the old one does, and load in ONNX
-    Runtime. Both run without graph optimisation on several inputs: batches of 1, 3 and 2 where
-    the batch is free, free sizes of the first size that the old model runs with. Inputs with
-    defaults that both have are fed other values in the last run. A run of the old model that
-    takes more than 10 seconds, or one of the new model more than 120, ends the comparison.
+    Runtime. Both run without graph optimisation on several inputs: batches of 1, 3 and 2 where the
+    batch size is free; other free sizes are the first that the old model runs with. Inputs with
+    defaults that both have are fed other values in the last run. A run of the old model that takes
+    more than 10 seconds, or one of the new model more than 120, ends the comparison.
 
     Args:
         old: the model before a rewrite.

@@ -17,13 +17,13 @@ class TooSlow(Exception):
 def run_within(
     session: Session, feeds: Mapping[str, np.ndarray], seconds: float
 ) -> list[np.ndarray]:
-    """Run a model once, for so many seconds at most.
+    """Run a model once, for at most so many seconds.
 
     Args:
         session: of `open_session`.
         feeds: input name -> array.
-        seconds: time that the run may take. It ends between two nodes, those inside Loop, If
-            and Scan included: one node that takes longer is waited for.
+        seconds: time that the run may take. It ends between two nodes, those inside Loop, If and
+            Scan included: the run waits for a single node that takes longer.
 
     Returns:
         One array per output.

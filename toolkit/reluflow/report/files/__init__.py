@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, JSON and Parquet."""
+"""Files, written completely or not at all: JSON and Parquet."""

@@ -1,4 +1,4 @@
-"""Writing the files of a report, with a sentence for whatever stands in the way."""
+"""Writing the files of a report, with a sentence for whatever prevents it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reluflow.files import appearing, what_stands_there
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place when the block ends well.
+    """Yield a temporary path next to `path` that replaces it when the block succeeds.
 
     Args:
         path: the file to write.
@@ -22,8 +22,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         A path that does not exist yet, in the same folder.
 
     Raises:
-        OutputError: the folder is missing or cannot be written, or a link, a device or a pipe
-            stands there.
+        OutputError: the folder is missing or cannot be written, or `path` is a link, a device or a
+            pipe.
     """
     target = Path(path)
     refuse_other_files(target)
@@ -38,10 +38,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def refuse_other_files(target: Path) -> None:
-    """Refuse a place where something stands that a file would silently replace.
+    """Refuse a place where a file would silently replace something else.
 
     Args:
-        target: where a file is to go.
+        target: where a file will be written.
 
     Raises:
         OutputError: it is a folder, a link, a device or a pipe.
@@ -76,6 +76,6 @@ def make_folder(directory: str | os.PathLike[str]) -> Path:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all; a lone surrogate becomes its escape."""
+    """Write `text` as UTF-8, completely or not at all; a lone surrogate becomes its escape."""
     with replacing(path) as partial:
         partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Mismatch(Exception):
-    """A value is not what its record declares; the text says where."""
+    """A value is not what its record declares; the message says where."""
 
 
 def decode(kind: Any, value: Any, where: str) -> Any:
@@ -22,7 +22,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
         where: path of the value, for the message.
 
     Returns:
-        The record or value; None becomes NaN where a float is due.
+        The record or value; None becomes NaN where a float is expected.
 
     Raises:
         Mismatch: the value does not fit.

@@ -1,4 +1,4 @@
-"""report.json: the results as JSON that people can read, and back again."""
+"""report.json: results as human-readable JSON, and reading them back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def to_json(report: Report) -> str:
 
 
 def write_json(report: Report, path: str | os.PathLike[str]) -> None:
-    """Write `to_json(report)` to a file, whole or not at all.
+    """Write `to_json(report)` to a file, completely or not at all.
 
     Args:
         report: what `analyze` or `compare` returned.
@@ -87,7 +87,7 @@ def read_json(path: str | os.PathLike[str]) -> Report:
         path: a report.json.
 
     Returns:
-        A report equal to the one written; a null where a number is due becomes NaN.
+        A report equal to the one written; a null where a number is expected becomes NaN.
 
     Raises:
         OutputError: the file cannot be read or is not such a report.
@@ -163,7 +163,7 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any, indent: int) -> str:
-    """Return JSON text whose first line starts where the caller stands."""
+    """Return JSON text whose first line starts at the caller's position."""
     pad = " " * (indent + 2)
     if isinstance(value, dict) and value:
         rows = [f"{pad}{_string(key)}: {_text(item, indent + 2)}" for key, item in value.items()]
@@ -193,7 +193,7 @@ def _flat(items: list[str], indent: int) -> str:
 
 
 def _string(text: str) -> str:
-    """Return a JSON string: readable UTF-8 where it can be, escapes where it cannot."""
+    """Return a JSON string: readable UTF-8 where possible, escapes elsewhere."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

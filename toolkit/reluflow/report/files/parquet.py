@@ -20,12 +20,12 @@ def write_patterns_parquet(
     tables: Iterable[tuple[str, Iterator[CountChunk]]],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write count tables to one Parquet file, whole or not at all.
+    """Write count tables to one Parquet file, completely or not at all.
 
     Columns: `site` (dictionary of strings), `fingerprint` (16 bytes, big-endian, so that
     `.hex()` is `f"{hi:016x}{lo:016x}"`), `count` and `first_index` (int64). The bytes
-    depend on the rows and their order, not on the chunks in which they came, nor on the
-    time. Memory: one row group and one chunk.
+    depend on the rows and their order, not on how they were divided into chunks or on the time.
+    Memory: one row group and one chunk.
 
     Args:
         path: the file; replaced when it exists.

@@ -1,4 +1,4 @@
-"""Everything that the template of a comparison needs, ready to be written down."""
+"""Everything that the template of a comparison needs, ready to be rendered."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _panels(sites: tuple[SiteComparison, ...]) -> list[Panel]:
 
 
 def _card(site: SiteComparison) -> dict[str, Any]:
-    """Return what the graph section tells about a pair of sites."""
+    """Return what the graph section says about a pair of sites."""
     renamed = site.other_name != site.name
     return {
         "name": site_name(site.name),

@@ -1,4 +1,4 @@
-"""Pages of measures over time: a recording of a training, or a series of checkpoints."""
+"""Pages of measures over time: a recording of a training run, or a series of checkpoints."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_recording_page(
 
     Raises:
         OutputError: there is no recording, it is damaged, or the page cannot be written.
-        DataError: nothing but steps and sites was recorded.
+        DataError: only steps and sites were recorded.
 
     Example:
         >>> import tempfile
@@ -267,7 +267,7 @@ def _panel(measure: _Measure) -> dict[str, Any]:
 
 
 def _is_constant(measure: _Measure) -> bool:
-    """Tell whether a measure never changed, at no site: a line of text says it all."""
+    """Tell whether a measure never changed at any site, so that one line of text is enough."""
     return float(np.nanmin(measure.values)) == float(np.nanmax(measure.values))
 
 

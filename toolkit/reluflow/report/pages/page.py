@@ -20,7 +20,7 @@ def write_html(report: PatternReport | ComparisonReport, path: str | os.PathLike
     """Write a report as one self-contained page.
 
     Style, script and drawings are part of the file. Its content security policy allows no
-    request at all and no script but its own, so names from a model cannot act.
+    request at all and no script but its own, so names from a model cannot execute anything.
 
     Args:
         report: what `analyze` or `compare` returned.

@@ -1,4 +1,4 @@
-"""Everything that the template of a pattern report needs, ready to be written down."""
+"""Everything that the template of a pattern report needs, ready to be rendered."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _panels(sites: tuple[SiteReport, ...]) -> list[Panel]:
 
 
 def _card(site: SiteReport, n_inputs: int) -> dict[str, Any]:
-    """Return what the graph section tells about a site."""
+    """Return what the graph section says about a site."""
     where = site.site
     dead, on = dead_indices(site), always_on_indices(site)
     badges = [
@@ -258,7 +258,7 @@ def _skipped(site: SwitchSite) -> dict[str, str]:
 
 
 def _key(value: float) -> float:
-    """Return what a column sorts by: values that are missing come last."""
+    """Return what a column is sorted by: missing values come last."""
     return value if math.isfinite(value) else -1.0
 
 
@@ -302,7 +302,7 @@ _COLUMNS: tuple[Column[SiteReport], ...] = (
 
 
 def _payload(site: SiteReport) -> dict[str, Any]:
-    """Return what the page's script needs of a site: hover texts, unit shares, patterns."""
+    """Return what the page's script needs for a site: hover texts, unit shares, patterns."""
     drawn = site.units <= MAX_DRAWN_UNITS
     layer = layer_name(site.site.name, site.site.layer)
     return {

@@ -45,7 +45,7 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
         The files written.
 
     Raises:
-        OutputError: a file cannot be written; none is then.
+        OutputError: a file cannot be written; then none is.
 
     Example:
         >>> import tempfile
@@ -73,7 +73,7 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
         PAGE: _page(result).encode(errors="backslashreplace"),
     }
     try:
-        with ExitStack() as stack:  # a full disk is met before the first takes its place
+        with ExitStack() as stack:  # a full disk shows before the first file is replaced
             for name, content in files.items():
                 stack.enter_context(replacing(folder / name)).write_bytes(content)
     except OutputError:

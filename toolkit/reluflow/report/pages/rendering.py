@@ -1,4 +1,4 @@
-"""The pages' templates: one environment, everything escaped, nothing undefined."""
+"""The templates of the pages: one environment, everything escaped, nothing undefined."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent / "templates"
 
 
 def read_part(name: str) -> str:
-    """Return the text of a file beside the templates, such as the style."""
+    """Return the text of a file in the folder of the templates, such as the style."""
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
@@ -32,7 +32,7 @@ def environment() -> Environment:
 
 
 def _together(value: object) -> object:
-    """Keep a number and its percent sign on one line; markup is left as it is."""
+    """Keep a number and its percent sign on one line; markup is unchanged."""
     return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
 
 

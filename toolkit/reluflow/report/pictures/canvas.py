@@ -1,4 +1,4 @@
-"""What every picture shares: a titled figure without frames, saved whole or not at all."""
+"""The basis of every picture: a titled figure without frames, saved completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def titled(title: str, width: float, height: float) -> Figure:
 
 
 def calm(axes: Axes) -> None:
-    """Take away the frame and the tick marks."""
+    """Remove the frame and the tick marks."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=8, colors=INK)
     axes.set_axisbelow(True)
@@ -60,7 +60,7 @@ def _glyphs() -> frozenset[int]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as PNG or SVG, by the suffix of `path`; whole or not at all.
+    """Write a figure as PNG or SVG, by the suffix of `path`, completely or not at all.
 
     The same figure gives the same bytes.
 

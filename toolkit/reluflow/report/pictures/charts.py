@@ -22,7 +22,7 @@ _LEVELS = len(_ALPHABET) ** 2 - 1
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar in a plot that is 1 wide a site and 100 high; `y` counts from the top.
+    """One bar in a plot that is 1 wide per site and 100 high; `y` counts from the top.
 
     `bound` is True where the value is only a lower bound.
     """
@@ -69,7 +69,7 @@ class Cell:
 
 
 def text_of(value: float, unit: str) -> str:
-    """Return a value as people read it, by the unit of its measure."""
+    """Return a value in readable form, by the unit of its measure."""
     if unit == "share":
         return percent(value)
     if unit == "signed":

@@ -45,7 +45,7 @@ class _Column:
 
 
 def _column(name: str) -> _Column:
-    """Return how a recording's column is shown; what we do not measure, as a number."""
+    """Return how a recording's column is shown; unknown measures are shown as numbers."""
     known = find_quantity(name)
     if known is None or not (known.heading or known.title):
         return _Column(plain(name), "number")
@@ -68,14 +68,14 @@ def save_layer_time(
 ) -> Path:
     """Draw measures as heatmaps: training time to the right, sites from the input upwards.
 
-    One column of panels per measure, one row a recording; a measure has one scale for all
-    recordings. Outliers (0.5 % of the values, where they would hide the others) are red, cells
-    that were not measured grey. `patterns` is drawn relative to each site's maximum; the row
-    "mean" of the whole model is left out.
+    There is one column of panels per measure and one row per recording; a measure has one scale for
+    all recordings. Outliers (0.5 % of the values, where they would hide the others) are red, cells
+    that were not measured grey. `patterns` is drawn relative to each site's maximum; the row "mean"
+    of the whole model is left out.
 
     Args:
-        recording: what `reluflow.patterns.read` returned; or several, by the name to write
-            beside each.
+        recording: what `reluflow.patterns.read` returned; or several, by the name to show next to
+            each.
         path: a .png or .svg file in a folder that exists.
         measures: columns of the recordings.
         title: the heading.

@@ -1,4 +1,4 @@
-"""The phase diagram: what a step of any size would change, over the whole training."""
+"""The phase diagram: what a step at any rate would change, over the whole training run."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _width(axes: Axes, one: PhaseDiagram) -> None:
 
 
 def _scale_rows(grid: Any, diagrams: list[PhaseDiagram]) -> None:
-    """Give the rows of mu and sigma ranges that hold every diagram."""
+    """Give the rows of mu and sigma ranges that fit every diagram."""
     from matplotlib.ticker import MaxNLocator
 
     mu = np.concatenate([_floats(d.mu) for d in diagrams])

@@ -56,7 +56,7 @@ def save_schedules(
     time_label: str = "epoch",
     ordered: bool = False,
 ) -> Path:
-    """Draw several schedules together: one panel a quantity, one colour per schedule.
+    """Draw several schedules together: one panel per quantity, one colour per schedule.
 
     Args:
         runs: name of the schedule -> name of the quantity -> `(x, y)`, with x `(n,)` and y

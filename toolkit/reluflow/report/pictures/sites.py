@@ -1,4 +1,4 @@
-"""Measures per layer as PNG files, for papers and chats."""
+"""Measures per layer as PNG files, for papers and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transition models over the distances measured at one state, and what they miss."""
+"""The transition models with the distances measured at one state, and their residuals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def save_transitions(
 ) -> Path:
     """Draw the measured points, each model's curve and, below, model minus measurement.
 
-    The root mean square of what a model misses stands beside its name.
+    The root mean square error of a model is shown next to its name.
 
     Args:
         rates: `(n,)` learning rates, positive.

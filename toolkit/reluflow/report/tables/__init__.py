@@ -1,1 +1,1 @@
-"""What a report says, before it has a form: words, numbers, findings."""
+"""The content of a report, before its layout: words, numbers, findings."""

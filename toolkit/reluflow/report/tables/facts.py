@@ -1,4 +1,4 @@
-"""What was run on what, as rows of label and text, for the page."""
+"""What was run on which data, as rows of label and text, for the page."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def stages(run: RunDescription) -> list[Stage]:
 
 
 def when(started: str) -> str:
-    """Return a local time as people write it; unchanged where it is none."""
+    """Return a local time in readable form; unchanged where it is not a time."""
     try:
         time = datetime.fromisoformat(started)
     except ValueError:

@@ -43,7 +43,7 @@ class Finding:
 
 
 def findings(report: PatternReport) -> tuple[Finding, ...]:
-    """Return the headlines of an analysis, the gravest first.
+    """Return the headlines of an analysis, the most serious first.
 
     Args:
         report: what `analyze` returned.
@@ -108,7 +108,7 @@ def comparison_findings(report: ComparisonReport) -> tuple[Finding, ...]:
 
 
 def _names(sites: Sequence[SiteReport | SiteComparison]) -> str:
-    """Return the first names and how many more there are."""
+    """Return the first names and the number of others."""
     names = [_name(s) for s in sites]
     rest = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
@@ -249,7 +249,7 @@ def _entropy(sites: tuple[SiteReport, ...]) -> list[Finding]:
 
 
 def _graded(report: PatternReport) -> list[Finding]:
-    """Tell what still differs where the number of patterns does not."""
+    """Say what still differs where the number of patterns does not."""
     known = [s for s in report.sites if s.graded is not None]
     if len(known) < 2 or not is_saturated(report):
         return []

@@ -1,4 +1,4 @@
-"""Numbers and names in the form in which people read them."""
+"""Numbers and names in readable form."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def decimal(value: float, digits: int = 2) -> str:
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    """Return a fraction in percent; 0 % and 100 % are printed for exact values only.
+    """Return a fraction in percent; 0 % and 100 % are printed only for exact values.
 
     Example:
         >>> percent(0.1234), percent(0.0), percent(0.00001), percent(0.99999)

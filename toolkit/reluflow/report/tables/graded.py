@@ -47,7 +47,7 @@ def _separation(site: SiteReport) -> float:
 
 
 def is_open(site: SiteReport) -> bool:
-    """Tell whether the samples bound the effective number of patterns from below only."""
+    """Tell whether the samples bound the effective number of patterns only from below."""
     graded = site.graded
     return graded is not None and graded.effective_high_bits >= site.units > graded.effective_bits
 
@@ -105,7 +105,7 @@ def is_saturated(report: PatternReport | ComparisonReport) -> bool:
 
 
 def has_graded(report: PatternReport) -> bool:
-    """Tell whether a report has graded measures: those of earlier versions do not."""
+    """Tell whether a report has graded measures: reports of earlier versions do not."""
     return any(site.graded is not None for site in report.sites)
 
 
@@ -129,7 +129,7 @@ def shown_comparisons(report: ComparisonReport) -> list[Measure[SiteComparison]]
 
 
 def graded_facts(site: SiteReport) -> list[tuple[str, str]]:
-    """Return what a site's card says of its graded measures."""
+    """Return what a site's card says about its graded measures."""
     graded = site.graded
     if graded is None:
         return []

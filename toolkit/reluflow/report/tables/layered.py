@@ -21,7 +21,7 @@ class Column(Generic[T]):
     Attributes:
         key: of `reluflow.patterns.QUANTITIES`; "" where it holds no measure.
         heading: above it.
-        cell: from a row to its text and what it is sorted by.
+        cell: returns the text of a row and its sort key.
     """
 
     key: str
@@ -34,11 +34,11 @@ def layered_table(
     rows: Sequence[T],
     sites: Sequence[SwitchSite | SiteComparison],
 ) -> dict[str, Any]:
-    """Return headings and rows, with the layers after the sites where one says more than a name.
+    """Return headings and rows; layers follow the sites where they say more than the names.
 
     Args:
         columns: the site's first; those without a measure hold text.
-        rows: what the columns are asked about.
+        rows: the records that the columns read.
         sites: one per row.
 
     Returns:

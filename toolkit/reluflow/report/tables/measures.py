@@ -1,4 +1,4 @@
-"""The measures that tables, bars and heatmaps show, and in which colour."""
+"""The measures that tables, bars and heatmaps show, and their colours."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Measure(Generic[T]):
     Attributes:
         key: of `reluflow.patterns.QUANTITIES`.
         title: heading.
-        value: from a site to its value; a fraction where `unit` is "share".
+        value: returns the value of a site; a fraction where `unit` is "share".
         unit: "share", "bits", "count" or "signed" (a share that may be negative).
         color: of its bars, `#rrggbb` of the Okabe-Ito palette.
-        bound: tells at which sites the value is only a lower bound; None: nowhere.
+        bound: tells at which sites the value is only a lower bound; None: at none.
     """
 
     key: str

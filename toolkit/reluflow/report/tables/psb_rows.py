@@ -34,7 +34,7 @@ class PrecisionRow:
 
 
 def precision_rows(result: Evaluation) -> list[PrecisionRow]:
-    """Return one row a number of samples, then nearest mode, int8 and float32."""
+    """Return one row per number of samples, then nearest mode, int8 and float32."""
     found = [
         _row(result, _samples(result, p), p.mean, p.std, p.more, p.outputs) for p in result.points
     ]
@@ -43,7 +43,7 @@ def precision_rows(result: Evaluation) -> list[PrecisionRow]:
 
 
 def _samples(result: Evaluation, point: SamplePoint) -> str:
-    """Return n, and how it was drawn where it is not the model's own way."""
+    """Return n, and the sampler where it is not that of the model."""
     own = point.sampler in ("", result.psb.sampler)
     return str(point.samples) if own else f"{point.samples}, {point.sampler}"
 
