@@ -56,7 +56,7 @@ class TriedBits:
 
     @property
     def lowest_db(self) -> float | None:
-        """Smallest SQNR in dB of any output or of its worst channel; None: no output has numbers."""
+        """Smallest SQNR in dB of an output or of its worst channel; None: no output has numbers."""
         found = [_lowest(output) for output in self.outputs]
         return min((each for each in found if each is not None), default=None)
 
