@@ -71,6 +71,16 @@ class OnnxModule(nn.Module):
 
     Attributes:
         names: parameter or buffer name in torch -> name of the tensor in the file.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,-1,1,-1}>
+        ...     { h = MatMul(x, w) y = Softmax(h) }''')
+        >>> module = from_onnx(load(proto))
+        >>> module.names, module.logits()(torch.ones(1, 2)).tolist()
+        ({'weights.w': 'w'}, [[2.0, -2.0]])
     """
 
     def __init__(self, model: Model) -> None:
@@ -208,6 +218,11 @@ def from_onnx(model: Model) -> OnnxModule:
         >>> module = from_onnx(load(proto))
         >>> module(torch.ones(1, 2)).tolist(), [name for name, _ in module.named_parameters()]
         ([[2.0, 0.0]], ['weights.w'])
+        >>> from reluflow_torch import PatternCapture
+        >>> with PatternCapture(module) as capture:
+        ...     _ = module(torch.ones(1, 2))
+        >>> [module.node_of(site) for site in capture.patterns]
+        ['y']
     """
     return OnnxModule(model)
 

@@ -117,13 +117,20 @@ class PatternMonitor:
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> with PatternMonitor(optimizer, model, every=2) as monitor:
+        >>> with PatternMonitor(optimizer, model, every=2, sweep_every=2) as monitor:
         ...     for _ in range(4):
         ...         optimizer.zero_grad()
         ...         model(torch.randn(32, 4)).square().mean().backward()
         ...         _ = optimizer.step()
         >>> monitor.step, [site.name for site in monitor.distances.sites]
         (4, ['1'])
+        >>> monitor.phase_diagram().steps.tolist()
+        [0, 2]
+        >>> again = PatternMonitor(optimizer, model, every=2)
+        >>> again.load_state_dict(monitor.state_dict())  # a resumed training
+        >>> again.step
+        4
+        >>> again.close()
 
     Reference: docs/spec.md, section 3 and section 5; thesis 3.1.3, 3.2.2 to 3.2.4.
     """

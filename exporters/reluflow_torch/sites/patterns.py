@@ -153,8 +153,18 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
         >>> with PatternCapture(model) as capture:
         ...     _ = model(torch.ones(4, 2))
-        >>> [(site.name, site.samples, site.units) for site in capture.patterns.values()]
+        >>> [(site.name, site.samples, site.units) for site in capture.take().values()]
         [('1', 4, 3)]
+
+        In two steps, where a pass may fail:
+
+        >>> capture = PatternCapture(model)
+        >>> _ = capture.__enter__()
+        >>> _ = model(torch.ones(4, 2))
+        >>> capture.abandon()
+        >>> capture.detach()
+        >>> list(capture.patterns)
+        ['1']
 
     Other folds at 0 (|x|, min(x, 0), sign(x)) are listed in `patterns.folds`, as
     `reluflow inspect` lists it for a file.

@@ -46,6 +46,9 @@ class Batch:
         >>> batch = Batch.now((torch.ones(4, 2),), {}, torch.device("cpu"))
         >>> batch.is_cast
         False
+        >>> with batch.casting():
+        ...     (batch.args[0] @ torch.ones(2, 2)).dtype
+        torch.float32
         >>> _ = batch.args[0].mul_(2)
         >>> batch.check_unchanged()
         Traceback (most recent call last):
@@ -166,6 +169,21 @@ class StepProbe:
         >>> with probe.measuring(x) as measure:
         ...     (measure(1e-6).mean_distance, measure(1e3).mean_distance)
         (0.0, 1.0)
+
+        What it is made of:
+
+        >>> batch = Batch.now((x,), {}, torch.device("cpu"))
+        >>> with probe.capture() as first, probe.capture_of(batch) as second:
+        ...     _ = model(x)
+        >>> list(first.take()), list(second.take())
+        (['1'], ['1'])
+        >>> passes = [Pass(batch, probe.patterns(batch), probe.random_state())]
+        >>> probe.look(passes)
+        >>> probe.compare(passes).mean_distance  # the weights have not changed
+        0.0
+        >>> few = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1), examples=2)
+        >>> few.first_examples(second.take(), batch, None, is_checked=True)["1"].samples
+        2
 
     Reference: docs/spec.md, section 5, hypothetical probe.
     """

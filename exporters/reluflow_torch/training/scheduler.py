@@ -99,6 +99,9 @@ class ActCoolLR(LRScheduler):
         ...     scheduler.step()
         >>> scheduler.progress
         1.0
+        >>> scheduler.extend(20)  # the training goes on
+        >>> scheduler.progress
+        0.5
 
     Reference: docs/spec.md, section 6; thesis 3.3.2 and A.4.
     """

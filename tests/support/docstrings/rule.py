@@ -16,6 +16,8 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
   docstring names, in backticks, a public function or class that has an example, and that
   says the class's name in an annotation, a field, or under `Args:` or `Raises:`, itself or
   through the public classes that it says there.
+* Each public method takes part in such an example: of its class, or of what the class names so.
+  Not so abstract ones, whose class has none, and `SELF_EXPLANATORY` ones.
 * In the rooms that compute measures, `MEASURING`, what has an example cites a source: the thesis
   or a page of docs/, in its own docstring or in its module's.
 """
@@ -33,6 +35,8 @@ from types import FunctionType, ModuleType
 from docstrings.raised import and_bases, raised_errors
 
 MEASURING = ("reluflow.patterns", "reluflow.psb", "reluflow.temperature")
+
+SELF_EXPLANATORY = ("close", "to_dict")
 
 Public = type | FunctionType
 
@@ -68,6 +72,8 @@ def lacks(value: Public, public: Mapping[str, list[Public]]) -> list[str]:
     is_shown = has_example(value)
     if not is_shown and not (isinstance(value, type) and _is_shown_elsewhere(value, public)):
         found.append("an example")
+    if isinstance(value, type):
+        found += _methods_not_shown(value, public)
     if is_shown and value.__module__.startswith(MEASURING) and not _has_source(value):
         found.append("a source")
     return found
@@ -75,11 +81,13 @@ def lacks(value: Public, public: Mapping[str, list[Public]]) -> list[str]:
 
 def has_example(value: Public) -> bool:
     """Tell whether a function, or a class or a method of it, has an example that runs."""
-    return any(
-        re.match(r"\s*>>> ", line) and "+SKIP" not in line
-        for doc in _docs(value)
-        for line in doc.splitlines()
-    )
+    return ">>> " in _example(value)
+
+
+def _example(value: Public) -> str:
+    """Return the lines of the examples of a function, or of a class and its methods, that run."""
+    lines = [line for doc in _docs(value) for line in doc.splitlines()]
+    return "\n".join(x for x in lines if re.match(r"\s*(>>>|\.\.\.) ", x) and "+SKIP" not in x)
 
 
 def _is_own(value: object) -> bool:
@@ -183,9 +191,26 @@ def _lists(section: str, name: str) -> bool:
 
 
 def _is_shown_elsewhere(value: type, public: Mapping[str, list[Public]]) -> bool:
-    named = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.getdoc(value) or "")
-    others = [other for n in named for other in public.get(n, ()) if other is not value]
+    others = _named(value, public)
     return any(has_example(o) and value.__name__ in _said(o, public) for o in others)
+
+
+def _named(value: type, public: Mapping[str, list[Public]]) -> list[Public]:
+    """Return the public names that a class's docstring names in backticks."""
+    names = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.getdoc(value) or "")
+    return [other for name in names for other in public.get(name, ()) if other is not value]
+
+
+def _methods_not_shown(value: type, public: Mapping[str, list[Public]]) -> list[str]:
+    shown = "\n".join(_example(each) for each in [value, *_named(value, public)])
+    return [
+        f"{name}: a place in an example"
+        for name, method in _methods(value)
+        if name not in SELF_EXPLANATORY
+        and not getattr(method, "__isabstractmethod__", False)
+        and not any(hasattr(base, name) for base in value.__mro__[1:])
+        and not re.search(rf"\.{name}\b", shown)
+    ]
 
 
 def _said(value: Public, public: Mapping[str, list[Public]]) -> set[str]:

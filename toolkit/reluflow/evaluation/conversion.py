@@ -91,8 +91,8 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         ...     g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,2,3,4}>
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> done = convert(load(proto))
-        >>> done.rewrites.largest, done.operators.holds
-        (0.0, True)
+        >>> done.rewrites.largest, done.operators.holds, len(done.sentences())
+        (0.0, True, 3)
     """
     plan = plan_psb(model, options)
     return prove(plan, to_psb(plan, options))

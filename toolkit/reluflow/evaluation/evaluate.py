@@ -82,6 +82,8 @@ def evaluate(
         ...     options=EvaluationOptions(samples=(1, 16), seeds=1))
         >>> found.metric, [point.samples for point in found.points]
         ('accuracy', [1, 16])
+        >>> found.loss(found.float_value)
+        0.0
         >>> found.points[0].outputs[0].sqnr_db < found.points[1].outputs[0].sqnr_db
         True
 

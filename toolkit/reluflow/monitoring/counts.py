@@ -35,6 +35,8 @@ class SiteCounts:
         >>> twice = once + once
         >>> twice.table.samples, twice.table.total, twice.active.tolist()
         (6, 2, [4, 2])
+        >>> SiteCounts.from_arrays(twice.to_arrays()).table.samples
+        6
 
     Reference: docs/spec.md, section 3.
     """

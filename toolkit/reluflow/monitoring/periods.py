@@ -23,6 +23,8 @@ class Periods:
         >>> periods = Periods(every=10, sweep_every=15)
         >>> [step for step in range(31) if periods.wants_anything(step)]
         [0, 10, 15, 20, 30]
+        >>> periods.wants_distance(20), periods.wants_measures(20), periods.wants_sweep(20)
+        (True, False, False)
 
     Reference: docs/monitoring.md.
     """

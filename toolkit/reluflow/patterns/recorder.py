@@ -31,6 +31,7 @@ class PatternRecorder:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with PatternRecorder(folder) as recorder:
         ...         recorder.record(0, "relu_1", {"patterns": 12, "entropy_bits": 3.5})
+        ...         recorder.flush()  # on the disk now, not only when the block ends
         ...     read(folder).to_pylist()
         [{'step': 0, 'site': 'relu_1', 'patterns': 12, 'entropy_bits': 3.5}]
 

@@ -81,8 +81,10 @@ class Session:
         >>> from reluflow.graph import load
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
         ...     g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }''')
-        >>> open_session(load(proto)).outputs
-        ('y',)
+        >>> session = open_session(load(proto))
+        >>> session.outputs, session.run({"x": np.array([[3, -3]], np.float32)})[0].tolist()
+        (('y',), [[3.0, 0.0]])
+        >>> session.stop()  # nothing runs: nothing happens
     """
 
     def __init__(self, session: Any, outputs: Sequence[str]) -> None:

@@ -45,8 +45,13 @@ class ActCool:
         >>> network = LogNormal(mu=-3.0, sigma=1.2)
         >>> controller = ActCool(PowerSchedule(start=2.0, gamma=1.0))
         >>> rate = controller.next_rate(0.5, lambda rate: float(network.distance(rate)))
-        >>> round(float(network.temperature(rate)), 6)
-        1.0
+        >>> controller.wanted_temperature(0.5), round(float(network.temperature(rate)), 6)
+        (1.0, 1.0)
+        >>> controller.observe(float(network.distance(rate)))  # D of the step that was taken
+        >>> again = ActCool(PowerSchedule(start=2.0, gamma=1.0))
+        >>> again.load_state_dict(controller.state_dict())
+        >>> again.mu == controller.mu
+        True
     """
 
     def __init__(

@@ -105,6 +105,11 @@ class SigmaWatch:
         >>> alarms = [watch.observe(step, sigma) for step, sigma in enumerate(widths)]
         >>> [(alarm.step, alarm.kind) for alarm in alarms if alarm]
         [(6, 'rise')]
+        >>> again = SigmaWatch.from_dict(watch.to_dict())  # it goes on as the other would
+        >>> from reluflow.temperature import LogNormal, sweep
+        >>> narrow = sweep(lambda rate: float(LogNormal(-2.0, 1.0).distance(rate)))
+        >>> again.observe_sweep(7, narrow) is None
+        True
 
     Reference: thesis 3.2.4 (early divergence detection, Fig. 3.19 and 3.21) and 5.4.
     """

@@ -39,6 +39,12 @@ class PhaseDiagram:
         >>> found = PhaseDiagram.from_sweeps([0, 100], sweeps, used_rates=[0.1, 0.05])
         >>> found.distances.shape, found.mu.round(3).tolist(), found.sigma.round(3).tolist()
         ((2, 50), [-2.0, -3.0], [1.5, 1.25])
+        >>> bool(found.squared_error().max() < 1e-9), found.of_site("mean").sites
+        (True, ('mean',))
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     PhaseDiagram.load(found.save(Path(folder, "run.npz"))).steps.tolist()
+        [0, 100]
     """
 
     steps: np.ndarray

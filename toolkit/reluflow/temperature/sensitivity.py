@@ -58,6 +58,12 @@ class Sensitivity:
             distances; a model that cannot be fitted is missing.
         widths: units of each site, in the order of `sites`; () where they are not known.
         notes: sentences the reader should know.
+
+    Example:
+        >>> from reluflow.temperature import LogNormal
+        >>> found = sweep(lambda rate: float(LogNormal(-1.0, 1.25).distance(rate)))
+        >>> round(found.fit("log-normal").model.sigma, 6)
+        1.25
     """
 
     rates: Floats

@@ -33,7 +33,7 @@ class Transition(ABC):
         >>> models = [LogNormal(-2.0, 1.5), ErfTransition(64.0, 0.1), ArctanTransition(64.0, 0.1)]
         >>> [round(float(model.distance(model.rate(0.75))), 9) for model in models]
         [0.75, 0.75, 0.75]
-        >>> [round(float(model.temperature(model.rate(0.75))), 9) for model in models]
+        >>> [round(float(model.temperature(model.rate_at(2.0))), 9) for model in models]
         [2.0, 2.0, 2.0]
     """
 

@@ -36,8 +36,10 @@ class AnalysisOptions:
     Example:
         >>> AnalysisOptions(top=3).batch_size is None
         True
-        >>> AnalysisOptions(hash='thesis-64').table_size
-        30000
+        >>> AnalysisOptions(hash='thesis-64').describe_hash()
+        {'kind': 'thesis-64', 'table_size': 30000}
+        >>> AnalysisOptions(top=3).identity() == AnalysisOptions(top=5).identity()
+        True
     """
 
     batch_size: int | None = None

@@ -65,6 +65,20 @@ class Pipeline:
         ...     pipeline.run()
         ...     pipeline.done, len(pipeline.sites), pipeline.sites[0].samples // pipeline.done
         (8, 7, 784)
+
+        Or batch by batch:
+
+        >>> with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+        ...     pipeline = Pipeline(model, data, AnalysisOptions(), Path(folder, "spill"),
+        ...                         Path(folder, "work"))
+        ...     for feeds in pipeline.batches():
+        ...         shown = pipeline.run_plain(feeds)
+        ...         keys = pipeline.step(feeds, pool)
+        ...     pipeline.save()
+        ...     holds_checkpoint(Path(folder, "work"))
+        True
+        >>> len(shown), keys[0].shape
+        (7, (6272, 2))
     """
 
     keeps_outputs = False

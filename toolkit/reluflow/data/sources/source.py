@@ -41,8 +41,11 @@ class DataSource(ABC):
         >>> data = open_data(np.arange(15, dtype=np.float32).reshape(5, 3), [spec])
         >>> data.n_samples, [len(batch["x"]) for batch in data.batches(2)]
         (5, [2, 2, 1])
-        >>> data.take([4, 0])["x"].tolist()
-        [[12.0, 13.0, 14.0], [0.0, 1.0, 2.0]]
+        >>> data.take([4, 0])["x"].tolist(), data.first()["x"].tolist()
+        ([[12.0, 13.0, 14.0], [0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]])
+        >>> data.fitting_batch_size(None), data.fitting_batch_size(2)
+        (64, 2)
+        >>> data.check_batch(2)
     """
 
     inputs: tuple[InputSpec, ...]

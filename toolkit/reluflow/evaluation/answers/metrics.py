@@ -30,8 +30,8 @@ class Metric:
     Example:
         >>> share = lambda found, wanted: float((found == wanted).mean())
         >>> agree = Metric('agreement', share, 'decisions')
-        >>> agree.function(np.array([1, 2]), np.array([1, 3])), agree.higher_is_better
-        (0.5, True)
+        >>> agree.function(np.array([1, 2]), np.array([1, 3])), agree.loss(best=0.75, value=0.5)
+        (0.5, 0.25)
     """
 
     name: str

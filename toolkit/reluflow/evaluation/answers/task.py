@@ -134,6 +134,10 @@ def recognise(
     Example:
         >>> recognise("y", np.zeros((4, 1), np.float32), np.array([0, 1, 1, 0])).kind
         'bits'
+        >>> scores, maps = np.zeros((4, 3, 2, 2), np.float32), np.full((4, 2, 2), 255)
+        >>> task = recognise("y", scores, maps)
+        >>> task.kind, task.read(scores).shape, task.judged(task.targets(maps)).any().item()
+        ('classes', (4, 2, 2), False)
     """
     if metric is not None and metric.reads == "output":
         return Task(name, "output", None, None, (metric,), _say(name, output, _AS_IT_IS))

@@ -48,6 +48,13 @@ class Model:
         >>> model = load('models/fashion_resnet8.onnx')
         >>> str(model.inputs[0]), model.outputs, model.opset['']
         ('float32 [N, 1, 28, 28]', ('logits',), 17)
+        >>> load(model.serialize()).n_parameters == model.n_parameters
+        True
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder, "again.onnx"))
+        ...     load(Path(folder, "again.onnx")).n_nodes
+        31
     """
 
     def __init__(

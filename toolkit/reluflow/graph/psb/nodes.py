@@ -141,8 +141,8 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
         ...     { h = MatMul(x, w) y = Relu(h) }''')
         >>> converted = to_psb(load(proto)).model
         >>> (node,) = find_psb(converted)
-        >>> node.op, node.weight_shape, node.p_bits, node.activation
-        ('PsbMatMul', (2, 2), 4, 'relu')
+        >>> node.op, node.weight_shape, node.p_bits, node.activation, node.shift_adds(samples=16)
+        ('PsbMatMul', (2, 2), 4, 'relu', 64)
     """
     if not any(map(is_psb, model._proto.graph.node)):
         return ()

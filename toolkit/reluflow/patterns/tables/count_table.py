@@ -34,6 +34,22 @@ class CountTable:
         total: number of distinct patterns.
         samples: N, the sum of all counts.
         source: where the sorted records are; private to the room.
+
+    Example:
+        >>> table = CountTable.from_keys(np.array([[5, 0], [2, 0], [5, 0]], np.uint64))
+        >>> keys, counts, first = table.top(1)
+        >>> keys.tolist(), counts.tolist(), first.tolist()
+        ([[5, 0]], [2], [0])
+        >>> [counts.tolist() for _, counts, _ in table.iter_chunks(size=1)]
+        [[1], [2]]
+        >>> [array.tolist() for array in table.count_histogram()]
+        [[1, 2], [1, 1]]
+        >>> CountTable.from_records(np.array([[2, 0, 1, 1], [5, 0, 2, 0]], np.uint64)) == table
+        True
+        >>> CountTable.from_counts(np.array([3, 0, 1])).total  # of the thesis' table
+        2
+
+    Reference: docs/spec.md, section 2, counts.
     """
 
     total: int

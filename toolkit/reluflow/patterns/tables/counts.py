@@ -66,6 +66,18 @@ class PatternCounts:
         >>> counts.add(np.array([[5, 0], [2, 0], [5, 0]], np.uint64), first_index=0)
         >>> counts.finish().count_histogram()[0].tolist()
         [1, 2]
+        >>> other = PatternCounts()
+        >>> more = np.array([[2, 0], [7, 0]], np.uint64)
+        >>> PatternCounts.add_to_all([(counts, more, 3), (other, more, 3)])
+        >>> counts.merge(other)
+        >>> counts.samples, counts.finish().total
+        (7, 3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     counts.snapshot(Path(folder))
+        ...     again = PatternCounts.restore(Path(folder), spill_dir=Path(folder, "spilled"))
+        ...     again.spill()
+        ...     again.spilled_bytes, again.finish() == counts.finish()
+        (96, True)
 
     Reference: docs/spec.md, section 2, counts; thesis eq. 3.3.
     """

@@ -69,7 +69,13 @@ class StepMeter:
         >>> before = meter.file_weights
         >>> after = {name: 1.01 * w + np.float32(1e-3) for name, w in before.items()}
         >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:8]
-        >>> 0 < meter.distance(before, after, images).mean_distance < 1
+        >>> step = meter.distance(before, after, images)
+        >>> 0 < step.mean_distance < 1
+        True
+        >>> step == meter.compare(meter.patterns(before, images), meter.patterns(after, images))
+        True
+        >>> files = ["models/fashion_resnet8_epoch1.onnx", "models/fashion_resnet8.onnx"]
+        >>> 0 < meter.between(*files, images).mean_distance < 1  # of two checkpoints
         True
     """
 
