@@ -10,7 +10,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from docstrings.rule import Public, has_example, lacks, public_names
+from docstrings.examples import has_example
+from docstrings.reading import Public
+from docstrings.rule import lacks, public_names
 
 from reluflow.errors import OptionError
 

@@ -17,32 +17,25 @@ in its package (`reluflow.errors`) what it defines without `_`. Constants have n
   says the class's name in an annotation, a field, or under `Args:` or `Raises:`, itself or
   through the public classes that it says there.
 * Each public method takes part in such an example: of its class, or of what the class names so.
-  Not so abstract ones, whose class has none, and `SELF_EXPLANATORY` ones.
+  Not so abstract ones, whose class has none, and those whose names say all.
 * In the rooms that compute measures, `MEASURING`, what has an example cites a source: the thesis
   or a page of docs/, in its own docstring or in its module's.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import FunctionType, ModuleType
 
+from docstrings.examples import has_example, is_shown_elsewhere, methods_not_shown
 from docstrings.raised import and_bases, raised_errors
+from docstrings.reading import Public, docs_of, fields_of, methods_of, sections_of
 
 MEASURING = ("reluflow.patterns", "reluflow.psb", "reluflow.temperature")
 
-SELF_EXPLANATORY = ("close", "to_dict")
-
-Public = type | FunctionType
-
-_SECTION = re.compile(
-    r"^(Args|Returns|Yields|Raises|Examples?|Attributes|References?|Notes?|Source):", re.M
-)
 _SOURCE = re.compile(r"thesis|docs/[\w./-]+\.md", re.I)
 _ARRAY = re.compile(r"(?:np\.ndarray|NDArray\[.*\]|Floats|Values)(?: \| None)?")
 _SHAPE = re.compile(r"`\(|shape")
@@ -70,24 +63,13 @@ def lacks(value: Public, public: Mapping[str, list[Public]]) -> list[str]:
     """
     found = _class_lacks(value) if isinstance(value, type) else _function_lacks(value)
     is_shown = has_example(value)
-    if not is_shown and not (isinstance(value, type) and _is_shown_elsewhere(value, public)):
+    if not is_shown and not (isinstance(value, type) and is_shown_elsewhere(value, public)):
         found.append("an example")
     if isinstance(value, type):
-        found += _methods_not_shown(value, public)
+        found += methods_not_shown(value, public)
     if is_shown and value.__module__.startswith(MEASURING) and not _has_source(value):
         found.append("a source")
     return found
-
-
-def has_example(value: Public) -> bool:
-    """Tell whether a function, or a class or a method of it, has an example that runs."""
-    return ">>> " in _example(value)
-
-
-def _example(value: Public) -> str:
-    """Return the lines of the examples of a function, or of a class and its methods, that run."""
-    lines = [line for doc in _docs(value) for line in doc.splitlines()]
-    return "\n".join(x for x in lines if re.match(r"\s*(>>>|\.\.\.) ", x) and "+SKIP" not in x)
 
 
 def _is_own(value: object) -> bool:
@@ -95,19 +77,6 @@ def _is_own(value: object) -> bool:
     wrapped = inspect.unwrap(value) if callable(value) else value
     is_code = isinstance(wrapped, type | FunctionType)
     return is_code and getattr(value, "__module__", "").startswith("reluflow")
-
-
-def _docs(value: Public) -> list[str]:
-    docs = [inspect.getdoc(value) or ""]
-    if isinstance(value, type):
-        docs += [inspect.getdoc(method) or "" for _, method in _methods(value)]
-    return docs
-
-
-def _sections(doc: str) -> dict[str, str]:
-    """Return the sections of a docstring by their heads."""
-    parts = _SECTION.split(doc)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def _summary_lacks(doc: str) -> list[str]:
@@ -118,7 +87,7 @@ def _function_lacks(value: FunctionType, doc: str | None = None) -> list[str]:
     doc = inspect.getdoc(value) if doc is None else doc
     if not doc:
         return ["a docstring"]
-    sections = _sections(doc)
+    sections = sections_of(doc)
     parameters = [n for n in inspect.signature(value).parameters if n not in ("self", "cls")]
     found = _summary_lacks(doc)
     found += [f"argument {n}" for n in parameters if not _lists(sections.get("Args", ""), n)]
@@ -151,16 +120,16 @@ def _class_lacks(value: type) -> list[str]:
     if not doc or doc.startswith(f"{value.__name__}("):  # what a dataclass makes for itself
         return ["a docstring"]
     found = _summary_lacks(doc)
-    sections = _sections(doc)
+    sections = sections_of(doc)
     listed = sections.get("Attributes", "") + sections.get("Args", "")
-    fields = {n: vars(value)["__annotations__"][n] for n in _fields(value)}
+    fields = {n: vars(value)["__annotations__"][n] for n in fields_of(value)}
     found += [f"attribute {n}" for n in fields if not _lists(listed, n)]
     found += _shapes_lack(fields, sections, "")
     initialiser = vars(value).get("__init__")
-    if isinstance(initialiser, FunctionType) and not _fields(value):
+    if isinstance(initialiser, FunctionType) and not fields_of(value):
         own = inspect.cleandoc(initialiser.__doc__ or "")
         found += _function_lacks(initialiser, f"{doc}\n{own}")
-    for name, method in _methods(value):
+    for name, method in methods_of(value):
         if any(hasattr(base, name) for base in value.__mro__[1:]):
             found += [] if inspect.getdoc(method) else [f"{name}: a docstring"]
         else:
@@ -168,78 +137,10 @@ def _class_lacks(value: type) -> list[str]:
     return found
 
 
-def _fields(value: type) -> list[str]:
-    """Return the public fields of a record that it defines itself."""
-    if not (dataclasses.is_dataclass(value) or hasattr(value, "_fields")):
-        return []
-    own = vars(value).get("__annotations__", {})
-    return [n for n, kind in own.items() if not n.startswith("_") and "ClassVar" not in str(kind)]
-
-
-def _methods(value: type) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the public methods that a class defines itself, class methods too."""
-    if issubclass(value, enum.Enum):
-        return
-    for name, member in vars(value).items():
-        method = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if isinstance(method, FunctionType) and not name.startswith("_"):
-            yield name, method
-
-
 def _lists(section: str, name: str) -> bool:
     return re.search(rf"^ +\*{{0,2}}{name}(?: \(.+?\))?:", section, re.M) is not None
 
 
-def _is_shown_elsewhere(value: type, public: Mapping[str, list[Public]]) -> bool:
-    others = _named(value, public)
-    return any(has_example(o) and value.__name__ in _said(o, public) for o in others)
-
-
-def _named(value: type, public: Mapping[str, list[Public]]) -> list[Public]:
-    """Return the public names that a class's docstring names in backticks."""
-    names = re.findall(r"`(?:[\w.]+\.)?(\w+)`", inspect.getdoc(value) or "")
-    return [other for name in names for other in public.get(name, ()) if other is not value]
-
-
-def _methods_not_shown(value: type, public: Mapping[str, list[Public]]) -> list[str]:
-    shown = "\n".join(_example(each) for each in [value, *_named(value, public)])
-    return [
-        f"{name}: a place in an example"
-        for name, method in _methods(value)
-        if name not in SELF_EXPLANATORY
-        and not getattr(method, "__isabstractmethod__", False)
-        and not any(hasattr(base, name) for base in value.__mro__[1:])
-        and not re.search(rf"\.{name}\b", shown)
-    ]
-
-
-def _said(value: Public, public: Mapping[str, list[Public]]) -> set[str]:
-    """Return the names of the classes that a public name deals with, directly or not."""
-    found: set[str] = set()
-    asked = [value]
-    while asked:
-        words = {word for text in _annotations(asked.pop()) for word in re.findall(r"\w+", text)}
-        known = (other for word in words - found for other in public.get(word, ()))
-        asked += [other for other in known if isinstance(other, type)]
-        found |= words
-    return found
-
-
-def _annotations(value: Public) -> Iterator[str]:
-    """Yield annotations as text, and the sections on arguments and errors."""
-    parts: list[object] = [value]
-    for base in value.__mro__ if isinstance(value, type) else ():
-        parts += [p.fget if isinstance(p, property) else p for p in vars(base).values()]
-        yield from map(str, vars(base).get("__annotations__", {}).values())
-    for part in parts:
-        part = getattr(part, "__func__", part)
-        if isinstance(part, FunctionType):
-            yield from map(str, inspect.unwrap(part).__annotations__.values())
-        if isinstance(part, FunctionType | type):
-            sections = _sections(inspect.getdoc(part) or "")
-            yield sections.get("Args", "") + sections.get("Raises", "")
-
-
 def _has_source(value: Public) -> bool:
     module = importlib.import_module(value.__module__)
-    return any(_SOURCE.search(doc) for doc in [*_docs(value), module.__doc__ or ""])
+    return any(_SOURCE.search(doc) for doc in [*docs_of(value), module.__doc__ or ""])
