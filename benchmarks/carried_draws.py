@@ -1,4 +1,4 @@
-"""What carrying systematic draws along the channel gains, and what rounding to nearest does.
+"""The effect of carrying systematic draws along the channel, and of rounding to nearest.
 
 Accuracy of the shipped ResNet-8 with p in 4 bits on the 2,000 shipped images, at few samples:
 carried draws (what the operators do), independent ones (a u for each weight, `floor(n p + u)`)

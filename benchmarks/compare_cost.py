@@ -2,7 +2,7 @@
 
 ResNet-50 (49 ReLUs) with two sets of random weights. `compare` shows the pre-activations, hashes
 them by numba and counts the flips of every unit over all samples; `compare_checkpoints` counts no
-flips and hashes inside the graph where the native library is there.
+flips and hashes inside the graph where the native library is available.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How far rewrites move a network: fold, raise and convert, run before and after.
+"""How much rewrites change a network: fold, raise and convert, run before and after.
 
 `equivalence.py --json benchmarks/records/equivalence.json --table docs/equivalence.md`
 takes the files of tests/conformance, the shipped models, onnx's light models with random weights,
-and the real networks that are at hand (see networks/real.py).
+and the real networks that are available (see networks/real.py).
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 Run: python benchmarks/hash_throughput.py [--json FILE] [--quick]
 
-Every line interleaves the candidates, round by round, and takes medians, so that other load on
-the machine hits all alike; the ratios matter, the GB/s depend on the hour. GB/s are gigabytes of
-pre-activations per second. "read" is a compiled sum over the array in as many threads. The
-thesis' Algorithms 1 and 2 in torch are measured where torch is importable. The pre-activations
-are random, so that every pattern of 64 units or more is distinct: the worst case for counting,
-which runs in one thread and goes by patterns, not bytes.
+Every line interleaves the candidates, round by round, and takes medians, so that other load on the
+machine affects all equally; the ratios matter, the GB/s depend on the load. GB/s are gigabytes of
+pre-activations per second. "read" is a compiled sum over the array in as many threads. The thesis'
+Algorithms 1 and 2 in torch are measured where torch is importable. The pre-activations are random,
+so that every pattern of 64 units or more is distinct: the worst case for counting, which runs in
+one thread and depends on patterns, not bytes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def medians(candidates: dict[str, Callable[[], Any]], rounds: int) -> dict[str, 
 
 
 def like_activations(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    """Return random numbers made quickly: a block of normals, shifted copies of it."""
+    """Return random numbers quickly: a block of normals and shifted copies of it."""
     rng = np.random.default_rng(0)
     block = rng.standard_normal(1_000_003, dtype=np.float32).astype(dtype)
     return np.resize(block, shape)

@@ -1,7 +1,7 @@
-"""The tap written on onnx_ir beside ours: memory, time, lines, and what else changes in a file.
+"""The tap written on onnx_ir against ours: memory, time, lines, and what else changes in a file.
 
-onnx_ir is no dependency: `pip install onnx_ir` first. Each run is a process of its own; time is
-that of load, tap and save, memory is what the peak grows by in it, imports not counted in either.
+onnx_ir is not a dependency: run `pip install onnx_ir` first. Each run is a process of its own; time
+is that of load, tap and save, memory is the growth of the peak, both without imports.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REPLACED = (
     *("proto/copy.py", "proto/external.py", "proto/inline.py", "proto/save.py"),
     *("proto/skeleton.py", "view/index.py", "view/nesting.py", "view/structure.py"),
 )
-"""Where onnx_ir has something for the same end, at least in part."""
+"""Files for whose purpose onnx_ir has something, at least in part."""
 FIELDS = ("node", "initializer", "value_info", "input", "doc_string", "metadata_props")
 
 
@@ -61,7 +61,7 @@ def child(way: str, pairs: list[tuple[str, str]]) -> None:
         start = time.perf_counter()
         try:
             found.update(todo(Path(source), Path(target)))
-        except Exception as error:  # whatever a way cannot read is a result
+        except Exception as error:  # a file that cannot be read is a result too
             cause: BaseException = error
             while cause.__cause__ is not None:
                 cause = cause.__cause__
@@ -79,7 +79,7 @@ def run(way: str, pairs: list[tuple[Path, Path]]) -> list[dict[str, Any]]:
 
 
 def on_huge(folder: Path, way: str, rounds: int) -> dict[str, Any]:
-    """Tap the model of 3 GB beside its data: nothing has to be copied."""
+    """Tap the model of 3 GB next to its data: nothing has to be copied."""
     source, target = folder / "huge.onnx", folder / f"{way}.onnx"
     rows = [row for _ in range(rounds) for row in run(way, [(source, target)])]
     seconds = statistics.median(row.pop("seconds") for row in rows)
@@ -100,7 +100,7 @@ def parts(model: ModelProto) -> dict[str, list[bytes]]:
 
 
 def without_empty(message: Any) -> Any:
-    """Take out of a message, in place, texts that are given but empty; they mean nothing."""
+    """Remove from a message, in place, strings that are set but empty; they mean nothing."""
     for field, value in list(message.ListFields()):
         if field.type == field.TYPE_STRING and isinstance(value, str) and not value:
             message.ClearField(field.name)
@@ -111,7 +111,7 @@ def without_empty(message: Any) -> Any:
 
 
 def kept(source: Path, target: Path, bits: bool) -> dict[str, bool]:
-    """Tell which fields begin with all their old pieces, in order; bit for bit or in meaning."""
+    """Tell which fields start with all their old pieces, in order; bit for bit or in meaning."""
     models = [onnx.load(path, load_external_data=False) for path in (source, target)]
     old, new = (parts(model if bits else without_empty(model)) for model in models)
     return {field: new[field][: len(pieces)] == pieces for field, pieces in old.items()}
@@ -154,7 +154,7 @@ def on_files(folder: Path, way: str) -> dict[str, Any]:
 
 
 def on_carriers(folder: Path, way: str) -> dict[str, str]:
-    """Tell of each thing to be kept whether it is in the saved model."""
+    """Tell for each thing to be kept whether it is in the saved model."""
     cases = list(carriers(folder))
     pairs = [(folder / f"c{n}.onnx", folder / f"{way}-c{n}.onnx") for n in range(len(cases))]
     for (source, _), case in zip(pairs, cases, strict=True):

@@ -2,8 +2,8 @@
 
 The tables of the thesis (4.2) and its figure on kinds of networks (4.3), on FashionMNIST. Inputs
 are the 10,000 test images where `--data-dir` has the standard idx files, else the 2,000 shipped.
-Every figure is in percent, mean and deviation over seeds; nothing is retrained. Beside the first of
-each network stands ONNX Runtime's static int8.
+Every figure is in percent, mean and deviation over seeds; nothing is retrained. ONNX Runtime's
+static int8 is shown with the first setting of each network.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NETWORKS = (
 
 
 def settings() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (network, what is special, options of the conversion)."""
+    """Yield (network, name of the setting, options of the conversion)."""
     for sampler in ("systematic", "binomial", "nearest"):
         yield NETWORKS[0], f"{sampler}, p 4 bits", {"sampler": sampler, "p_bits": 4}
     for bits in (1, 2, 3, 6, 8, 16):

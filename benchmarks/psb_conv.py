@@ -2,11 +2,11 @@
 
 Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table.
 
-`float / psb` above 1 means that PsbConv is faster than float; `float / int8` is the same of the
+`float / psb` above 1 means that PsbConv is faster than float; `float / int8` is the same for the
 convolution that ONNX Runtime quantises (QDQ, unsigned activations, weights per channel), from float
-to float. All take turns. `redraw` is the time of a run that draws new
-weights over that of a run that keeps them, minus 1. The ratios of the fastest runs come last: on a
-machine that has other work to do they say more than the medians.
+to float. All run alternately. `redraw` is the time of a run that draws new weights over that of a
+run that keeps them, minus 1. The ratios of the fastest runs come last: on a busy machine they say
+more than the medians.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ activations; signed weights, a scale per channel or per tensor). Converted
 once as `reluflow psb convert` does by default, where every node takes the scale of its input from
 the run, and once with `--calibrate`. Prints medians and fastest runs, and the ratios of the
 float model's time to each: above 1 is faster than float. Each session's threads stop waiting for
-work when its run ends: else they would take a core from the sessions whose turn comes next.
+work when its run ends: otherwise they would take a core from the sessions that run next.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, obj
     for i in range(rounds + 2):
         for label, run in timed.items():
             if not label.endswith("redrawn"):
-                run(i)  # leaves caches and the pool's threads as a host in use has them
+                run(i)  # leaves caches and the pool's threads as in a busy host
             start = time.perf_counter()
             run(i)
             times[label].append(time.perf_counter() - start)

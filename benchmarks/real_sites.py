@@ -1,7 +1,7 @@
-"""Switch sites of whole networks beside the candidates that an independent count finds.
+"""Switch sites of whole networks compared with the candidates of an independent count.
 
 `python benchmarks/real_sites.py --json benchmarks/records/real_sites.json --page` takes the
-networks that `python benchmarks/networks/real.py` brings, the files of tests/conformance, the
+networks that `python benchmarks/networks/real.py` fetches, the files of tests/conformance, the
 shipped models and onnx's light ones. It fails where sites, left out and other folds are not all
 candidates.
 """
@@ -70,7 +70,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def fill(page: str, rows: dict[str, dict[str, Any]]) -> str:
-    """Return docs/sites.md with its table made anew."""
+    """Return docs/sites.md with its table rebuilt."""
     before, mark, rest = page.partition(MARK)
     _, end, after = rest.partition("\n\n")
     if not mark or not end:
@@ -79,7 +79,7 @@ def fill(page: str, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Count all files, print the table; return 1 where a count departs."""
+    """Count all files, print the table; return 1 where a count differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     parser.add_argument("--page", action="store_true", help="put the table into docs/sites.md")

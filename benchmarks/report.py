@@ -1,4 +1,4 @@
-"""Remakes the tables of docs/benchmarks.md from the records in `benchmarks/records`.
+"""Rebuilds the tables of docs/benchmarks.md from the records in `benchmarks/records`.
 
 Example: `python benchmarks/report.py`. `make records` measures all of it anew first.
 """
@@ -32,7 +32,7 @@ def markdown(columns: list[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def hashing(results: dict[str, Any]) -> str:
-    """Rates of hashing in GB/s beside a plain sum of the same array."""
+    """Rates of hashing in GB/s compared with a plain sum of the same array."""
     where = {"L3": "from cache", "DRAM": "from memory"}
     rows = [
         (
@@ -48,7 +48,7 @@ def hashing(results: dict[str, Any]) -> str:
 
 
 def counting(results: dict[str, Any]) -> str:
-    """Rates of counting alone, and the thesis' own algorithm."""
+    """Rates of counting alone, and of the algorithm of the thesis."""
     rates, thesis = results["million_keys_per_second"], results["thesis"]
     rows = [
         ("counting, every pattern new", f"{rates['all_distinct']:.0f} million per second"),
@@ -113,7 +113,7 @@ def convolutions(results: Results) -> str:
 
 
 def networks(results: Results) -> str:
-    """Whole networks: float time, and float time over that of each neighbour."""
+    """Whole networks: float time, and float time over that of each alternative."""
     labels = [label for label in results[0]["times"] if label != "float"]
     rows = [
         [
@@ -179,7 +179,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def fill(page: str) -> str:
-    """Return the page with every table made anew from its record, and its command beside it."""
+    """Return the page with every table rebuilt from its record, followed by its command."""
     for mark, (record, table) in TABLES.items():
         kept = read(record)
         named = f"<!-- record: benchmarks/records/{record}.json -->"

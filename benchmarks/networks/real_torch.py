@@ -1,4 +1,4 @@
-"""Two networks whose packages hold weights alone: their architectures, written for those weights.
+"""Two networks whose packages hold only weights: their architectures, written for those weights.
 
 EfficientNet-Lite0 (Liu, 2020: EfficientNet-B0 without squeeze-and-excite, ReLU6 for swish) and
 CRAFT (Baek et al., 2019: VGG-16 with batch normalisation and a U-shaped decoder).

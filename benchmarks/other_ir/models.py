@@ -1,4 +1,4 @@
-"""Models for the spike: one of 3 GB, and small ones that carry one thing to be kept."""
+"""Models for the spike: one of 3 GB, and small ones that each contain one thing to be kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = b"\xfa\xf0\x04\x05later"
 
 
 class Carrier(NamedTuple):
-    """A model that carries one thing, and what reads it from a model."""
+    """A model that contains one thing, and the function that reads it from a model."""
 
     name: str
     model: ModelProto
@@ -23,9 +23,9 @@ class Carrier(NamedTuple):
 
 
 def huge(folder: Path) -> Path:
-    """Write a model of 3 GB: a MatMul, a Relu behind it, one in an If, one in a function.
+    """Write a model of 3 GB: a MatMul, a Relu after it, one in an If, one in a function.
 
-    The weights are a sparse file: they take no room on the disk.
+    The weights are a sparse file: they take no space on disk.
     """
     with open(folder / "w.bin", "wb") as file:
         file.truncate(HUGE_BYTES)

@@ -1,7 +1,7 @@
-"""The tap on onnx_ir: the input of every Relu becomes an output, out of If where it stands in one.
+"""The tap on onnx_ir: the input of every Relu becomes an output, out of If where it is in one.
 
-A spike, not a rewrite to use: loops, nested subgraphs and switches that are no Relu are left out,
-and reasons are one word. Its lines are counted by `../onnx_ir_spike.py`.
+A spike, not for use: loops, nested subgraphs and switches other than Relu are left out, and reasons
+are one word. Its lines are counted by `../onnx_ir_spike.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def tap(source: Path, target: Path) -> dict[str, int]:
     model = ir.load(source)
     if model.functions:
         InlinePass()(model)
-    ShapeInferencePass()(model)  # an output needs a type, and few files say one of inner tensors
+    ShapeInferencePass()(model)  # an output needs a type, and few files give one for inner tensors
     owners = {
         id(attribute.value): node
         for node in model.graph.all_nodes()
@@ -40,7 +40,7 @@ def tap(source: Path, target: Path) -> dict[str, int]:
 
 
 def _carry(main: ir.Graph, value: Any, owners: dict[int, ir.Node], taken: set[str | None]) -> bool:
-    """Carry a value out of a branch of an If, if need be, and out of the main graph."""
+    """Carry a value out of a branch of an If, if necessary, and out of the main graph."""
     graph = value.graph
     if value.type is None:
         return False
@@ -64,7 +64,7 @@ def _carry(main: ir.Graph, value: Any, owners: dict[int, ir.Node], taken: set[st
 
 
 def _end(graph: ir.Graph, node: ir.Node, like: Any, taken: set[str | None]) -> None:
-    """Let a graph end with a node whose result is one more output."""
+    """Append a node to a graph, with its result as an additional output."""
     graph.append(node)
     graph.outputs.append(_named(node.outputs[0], like, taken))
 
@@ -80,7 +80,7 @@ def _named(value: Any, like: Any, taken: set[str | None]) -> Any:
 
 
 def _copy_data(model: ir.Model, target: Path) -> None:
-    """Put external files beside the target; `ir.save` leaves that to its caller."""
+    """Put external files next to the target; `ir.save` leaves that to its caller."""
     values = [value for graph in model.graphs() for value in graph.initializers.values()]
     held = [v.const_value for v in values if isinstance(v.const_value, ir.ExternalTensor)]
     for path in {Path(tensor.path) for tensor in held}:

@@ -17,7 +17,7 @@ def patterns(
     Args:
         model: stays as it is; no statistic of batch normalisation is written.
         batch: images `(n, 1, 28, 28)`.
-        weights: parameters by name in place of the model's own.
+        weights: parameters by name that replace the model's own.
 
     Returns:
         Booleans, one tensor per site: `(n, units)` or `(n, units, h, w)`.
@@ -42,8 +42,8 @@ def patterns(
 class StepWatch:
     """Share of samples whose pattern a step changed, per ReLU of a model (docs/spec.md, section 5).
 
-    Use: `before(batch)`, the training step, `after(batch)`. Both forwards are made apart from
-    the training.
+    Use: `before(batch)`, the training step, `after(batch)`. Both forward passes are separate
+    from the training.
 
     Args:
         model: its ReLU modules are the sites.

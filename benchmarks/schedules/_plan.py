@@ -1,4 +1,4 @@
-"""Which runs are made: the search for rates on the validation images, then the final runs."""
+"""The runs that are made: the search for rates on the validation images, then the final runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SEARCH_RATES = {
     "f1_bn": (0.01, 0.03, 0.1, 0.3),
     "resnet8": (0.1, 0.3, 1.0),
 }
-SEARCH_SEED = 100  # of none of the final runs
+SEARCH_SEED = 100  # not used by any of the final runs
 TEMPERATURES = ((6.0, 1.0), (4.0, 1.0), (6.0, 2.0), (4.0, 2.0), (3.17, 4.0), (8.0, 1.0))
-LOW_TEMPERATURES = ((0.4, 1.0), (0.8, 1.0), (1.0, 1.0), (0.73, 2.0))  # for ResNet-8 alone
-INITIAL_RATE = 0.01  # given to ActCoolLR where the initial rate is not the question
+LOW_TEMPERATURES = ((0.4, 1.0), (0.8, 1.0), (1.0, 1.0), (0.73, 2.0))  # only for ResNet-8
+INITIAL_RATE = 0.01  # for ActCoolLR where the initial rate is not under test
 INITIAL_RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 INITIAL_EPOCHS = 1
 SEEDS = (0, 1, 2)

@@ -74,7 +74,7 @@ class Host {
     size_t count = 1;
     for (int64_t d : dims_) count *= static_cast<size_t>(d);
     const auto n_bytes = static_cast<std::streamsize>(count * sizeof(float));
-    std::vector<float> x(count + 1);  // one more, to notice a longer file
+    std::vector<float> x(count + 1);  // one more, to detect a longer file
     file.read(reinterpret_cast<char*>(x.data()), n_bytes + 1);
     if (file.gcount() != n_bytes) fail("read '" + path + "'", "it is no file of one float32 input");
     x.resize(count);
@@ -139,7 +139,7 @@ int main(int argc, char** argv) try {
   for (int64_t samples : {1, 4, 16, 0}) {
     const std::vector<float> values = host.run(x, samples, 7);
     std::printf("samples %d:", static_cast<int>(samples));
-    for (float y : values) std::printf(" %.9g", y);  // nine digits tell float32 apart
+    for (float y : values) std::printf(" %.9g", y);  // nine digits identify any float32
     std::putchar('\n');
   }
 } catch (const std::exception& error) {

@@ -47,20 +47,20 @@ def open_session(library: str, model: str) -> ort.InferenceSession:
 def read_input(session: ort.InferenceSession, path: str) -> tuple[str, np.ndarray]:
     """Return the name of the model's input and one value for it."""
     wanted = session.get_inputs()[0]
-    shape = [d if isinstance(d, int) else 1 for d in wanted.shape]  # a free one is the batch
+    shape = [d if isinstance(d, int) else 1 for d in wanted.shape]  # a free dimension is the batch
     with doing(f"read {path!r}"):
         return wanted.name, np.fromfile(path, np.float32).reshape(shape)
 
 
 def run(session: ort.InferenceSession, name: str, x: np.ndarray, samples: int) -> np.ndarray:
-    """Run once with so many samples per weight."""
+    """Run once with this many samples per weight."""
     feeds = {name: x, "samples": np.array(samples, np.int64), "seed": np.array(SEED, np.int64)}
     with doing(f"compute with {samples} samples"):
         return session.run([session.get_outputs()[0].name], feeds)[0]
 
 
 def main(arguments: list[str]) -> int:
-    """Print one line a precision; return the exit code."""
+    """Print one line per precision; return the exit code."""
     try:
         if len(arguments) != 3:
             raise HostError("cannot start: give LIBRELUFLOW MODEL INPUT.")

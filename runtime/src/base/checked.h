@@ -1,4 +1,4 @@
-// Sizes that come from outside: products and sums that say when they leave 64 bits.
+// Sizes that come from outside: products and sums that report when they exceed 64 bits.
 #ifndef RELUFLOW_BASE_CHECKED_H
 #define RELUFLOW_BASE_CHECKED_H
 
@@ -8,11 +8,11 @@
 namespace reluflow {
 
 constexpr int64_t kMostSize = (int64_t{1} << 31) - 1;  ///< of an attribute, and of all weights
-/// Words of an image with all its padding, one channel pair per word: 256 GiB, more than any machine
-/// this runs on holds, and far from where the products of sizes leave 64 bits.
+/// Words of an image with all its padding, one channel pair per word: 256 GiB, more than any
+/// machine this runs on holds, and far below where products of sizes exceed 64 bits.
 constexpr int64_t kMostWords = int64_t{1} << 36;
 
-/// A whole number of 64 bits that remembers whether it ever left them. It starts good.
+/// A 64-bit integer that remembers whether it ever overflowed. It starts good.
 class Checked {
  public:
   Checked(int64_t value = 0) : value_(value) {}  // NOLINT: a number is one

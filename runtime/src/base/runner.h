@@ -34,11 +34,11 @@ void parallel_for(Runner& runner, size_t items, Work&& work) {
       const_cast<void*>(static_cast<const void*>(&work)));
 }
 
-/// The most scratch that one call asks its host for: a model that wants more is as good as broken,
-/// and a host that hands it out is killed when it is used.
+/// The most scratch memory that one call requests from its host: a model that needs more is as good
+/// as broken, and a host that grants it is killed when the memory is used.
 constexpr size_t kMostScratchBytes = size_t{1} << 32;
 
-/// Scratch of one call, given back when it leaves scope; without memory where too much is wanted.
+/// Scratch of one call, released when it leaves scope; without memory where too much is requested.
 template <class T>
 class Scratch {
  public:
@@ -61,7 +61,7 @@ class Scratch {
   T* data_;
 };
 
-/// Cuts `total` things into at most `pieces` ranges of nearly equal size.
+/// Divides `total` items into at most `pieces` ranges of nearly equal size.
 struct Split {
   size_t total;
   size_t pieces;

@@ -1,4 +1,4 @@
-// What a function that can refuse returns: nothing, or one sentence.
+// The result of a function that can refuse: nothing, or one sentence.
 #ifndef RELUFLOW_BASE_STATUS_H
 #define RELUFLOW_BASE_STATUS_H
 

@@ -1,4 +1,4 @@
-// Values as the sentences of a refusal show them.
+// Values as shown in the sentence of a refusal.
 #ifndef RELUFLOW_BASE_TEXT_H
 #define RELUFLOW_BASE_TEXT_H
 

@@ -12,9 +12,9 @@ namespace {
 constexpr int64_t kPieceBytes = 1 << 17;  ///< a piece stays in the second-level cache
 constexpr int64_t kLeastSamples = 16;
 
-/// How the samples of one outer index are cut into pieces.
+/// How the samples of one outer index are divided into pieces.
 struct Pieces {
-  int64_t samples;  ///< of each but the last
+  int64_t samples;  ///< of each piece but the last
   int64_t per_outer;
 
   explicit Pieces(const BlockedHashRun& run) {

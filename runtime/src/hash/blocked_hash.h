@@ -10,7 +10,7 @@
 
 namespace reluflow {
 
-/// The random words of units in blocks; those that fill the last block up have words of 0.
+/// The random words of units in blocks; units that pad the last block have words of 0.
 struct BlockedWords {
   int64_t units;                  ///< true ones
   int64_t block;                  ///< 8 or 16

@@ -20,7 +20,7 @@ Status NodeInfo::settle(const char* name, OrtStatus* status, bool* found) const 
   if (found) *found = status == nullptr;
   if (status == nullptr) return {};
   const Status taken = take_status(api_, status);
-  // The host tells "absent" from "of another type" by its text alone.
+  // The host distinguishes "absent" from "of another type" only by its text.
   if (taken.message().find("No attribute with") != std::string::npos) return {};
   return Status("attribute " + std::string(name) + " cannot be read (" + taken.message() +
                 "); convert the model again.");
@@ -132,7 +132,7 @@ void Call::run(size_t items, void (*work)(void*, size_t), void* data) {
   OrtStatus* status = abi::get(api_, abi::kParallelFor)(context_, work, items, 0, data);
   if (status == nullptr) return;
   abi::get(api_, abi::kReleaseStatus)(status);
-  // The host refuses before it starts any work, so that doing all of it here is right.
+  // The host refuses before it starts any work, so doing all of it here is safe.
   for (size_t i = 0; i < items; ++i) work(data, i);
 }
 

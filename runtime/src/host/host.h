@@ -37,7 +37,7 @@ class NodeInfo {
   const OrtApi* api() const { return api_; }
 
  private:
-  /// Absent attributes are no error; anything else is.
+  /// Absent attributes are not an error; anything else is.
   Status settle(const char* name, OrtStatus* status, bool* found) const;
 
   const OrtApi* api_;

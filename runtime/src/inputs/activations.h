@@ -1,4 +1,4 @@
-// Activations as whole numbers: docs/psb-ops.md, "Activations".
+// Activations as integers: docs/psb-ops.md, "Activations".
 #ifndef RELUFLOW_INPUTS_ACTIVATIONS_H
 #define RELUFLOW_INPUTS_ACTIVATIONS_H
 
@@ -20,7 +20,7 @@ int activation_exponent(Runner& runner, const Kernels& kernels, const PsbSpec& s
 /// 2^e as float32, for e in [-126, 127].
 float power_of_two(int e);
 
-/// Splits 2^e, |e| <= 250, into two factors that float32 holds.
+/// Splits 2^e, |e| <= 250, into two factors that float32 can hold.
 struct Scale {
   float a;
   float b;

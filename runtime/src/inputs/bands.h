@@ -15,7 +15,7 @@ namespace reluflow {
 /// row only). Windows of a band are numbered in C order from 0.
 class Bands {
  public:
-  /// `weight_bytes` of one image's work: where they are many, larger bands read them less often.
+  /// `weight_bytes` per image: where there are many, larger bands read them less often.
   Bands(const ConvSpec& conv, const ConvShape& shape, int64_t weight_bytes, int tile_pixels);
 
   Bands(const Bands&) = delete;
@@ -60,7 +60,7 @@ class BandSlots {
  public:
   static constexpr size_t kMost = 64;
 
-  /// `items` of work need no more slots than that, nor than there are processors.
+  /// No more slots are needed than `items` of work, nor than processors.
   explicit BandSlots(size_t items);
 
   size_t count() const { return count_; }

@@ -1,6 +1,6 @@
 // The inner loops, one table of function pointers per instruction set.
 //
-// A kernel never allocates, never throws and knows nothing of ONNX. All tables give the same bits.
+// A kernel never allocates, never throws and does not know ONNX. All tables give the same bits.
 #ifndef RELUFLOW_KERNELS_KERNELS_H
 #define RELUFLOW_KERNELS_KERNELS_H
 
@@ -22,7 +22,7 @@ enum TileMode : int {
   kTileAdd = 2     ///< sums are converted to float32 and added to what is there
 };
 
-/// Memory that is needed soon: a line of 64 bytes per pair is fetched from each start, while the
+/// Memory that is needed soon: a line of 64 bytes per pair is fetched from each start while the
 /// tile is summed. A kernel may ignore it.
 struct Ahead {
   const char* words;
@@ -143,7 +143,7 @@ struct BlockedHashArgs {
   const float* x;           ///< block 0 of the first sample; the next sample follows it
   int64_t block;            ///< units in a block, 8 or 16
   int64_t block_stride;     ///< elements from one block of units to the next
-  int64_t units;            ///< true ones; what fills the last block up counts for nothing
+  int64_t units;            ///< true ones; units that pad the last block are ignored
   int64_t samples;          ///< at most kBlockedSamples
   const uint64_t* words;    ///< [units up to a whole block][2], 0 past the true ones
   const uint64_t* nibbles;  ///< of nibble_words

@@ -32,6 +32,6 @@ const char* reluflow_hash_v1(ReluflowHash* hash) try {
   hash->nonfinite =
       hash->doubles ? hash_as<double>(*kernels, *hash) : hash_as<float>(*kernels, *hash);
   return nullptr;
-} catch (...) {  // nothing is thrown but by a failed allocation
+} catch (...) {  // only a failed allocation throws
   return "memory is missing for a hash; give a smaller array.";
 }

@@ -8,7 +8,7 @@ namespace reluflow {
 
 namespace {
 
-/// Reads a list attribute of `count` whole numbers, each at least `least`.
+/// Reads a list attribute of `count` integers, each at least `least`.
 Status read_list(const NodeInfo& info, const char* name, size_t count, int64_t least,
                  std::vector<int64_t>* out) {
   RELUFLOW_RETURN_IF_BAD(info.read(name, out));

@@ -19,7 +19,7 @@ enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kFurther };
 /// The weights, exponents and bias of one run, and how they are sampled.
 struct PsbInputs {
   Weights* weights = nullptr;
-  std::unique_ptr<Weights> own;  ///< where W is no constant, unpacked for this run
+  std::unique_ptr<Weights> own;  ///< where W is not constant, unpacked for this run
   Tensor emax;
   std::optional<Tensor> bias;
   Precision precision;
@@ -48,10 +48,10 @@ class PsbNode {
   PsbSpec spec_;
   std::function<LaneShape()> shape_;
   const Kernels* kernels_ = nullptr;
-  std::unique_ptr<Weights> weights_;  // where W is constant; its cache guards itself
+  std::unique_ptr<Weights> weights_;  // where W is constant; its cache has its own lock
 };
 
-/// Refuses a `weight_shape` of another rank, with sizes below 1, or of 2^31 weights and more.
+/// Refuses a `weight_shape` of another rank, with sizes below 1, or of 2^31 weights or more.
 Status check_weight_shape(const std::vector<int64_t>& shape, std::initializer_list<size_t> ranks,
                           const char* wanted);
 

@@ -1,4 +1,4 @@
-// The one exported function. A new operator is one line below.
+// The exported function. A new operator takes one line below.
 #include "host/op_adapter.h"
 #include "ops/pattern_hash.h"
 #include "ops/psb_conv.h"

@@ -25,7 +25,7 @@ Padding padding_of(const ConvSpec& spec, int axis, int64_t size) {
   if (spec.auto_pad == AutoPad::kValid || size < 1) return {};
   const int64_t stride = spec.strides[axis];
   const int64_t windows = (size - 1) / stride + 1;
-  // Below 0 where a stride is beyond the window: the windows then lie in the middle of the pixels
+  // Negative where a stride exceeds the window: the windows then lie in the middle of the pixels
   // that they leave out. The text of ONNX does not say where; this is what ONNX Runtime does.
   const Checked total = Checked(windows - 1) * stride + span_of(spec, axis) - size;
   if (!total.good()) return {total, total};

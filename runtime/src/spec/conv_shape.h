@@ -46,8 +46,8 @@ struct ConvShape {
 
 /// Fits the windows into an input `x_dims`, or says why they do not fit.
 ///
-/// Whatever the attributes are, each below 2^31: a plane or an image that leaves `kMostSize` pixels
-/// or `kMostWords` words is refused, so that no product of sizes behind it overflows.
+/// Whatever the attributes are, each below 2^31: a plane or an image beyond `kMostSize` pixels or
+/// `kMostWords` words is refused, so that no later product of sizes overflows.
 Status place_windows(const ConvSpec& spec, const std::vector<int64_t>& x_dims, ConvShape* out);
 
 }  // namespace reluflow

@@ -165,7 +165,7 @@ Status run_per_product(Runner& runner, const ConvRun& run, int f) {
   return {};
 }
 
-/// A convolution whose rows join without a gap is one with a single long row.
+/// A convolution whose rows join without a gap is treated as one with a single long row.
 ConvShape joined(const ConvSpec& conv, ConvShape shape) {
   if (conv.taps() != 1) return shape;
   for (int axis = 0; axis < 2; ++axis) {
@@ -200,8 +200,8 @@ struct RunWeights {
 
 namespace {
 
-/// Whether the depthwise path may be taken: it packs all pixels between its windows, which far
-/// strides make a waste of memory, and leaves none out in front, as automatic padding can.
+/// Whether the depthwise path may be taken: it packs all pixels between its windows, which wastes
+/// memory with large strides, and leaves none out in front, as automatic padding may.
 bool steps_are_short(const ConvSpec& conv) {
   constexpr int64_t kMostStep = 64;
   const bool same = conv.auto_pad == AutoPad::kSameUpper || conv.auto_pad == AutoPad::kSameLower;

@@ -1,4 +1,4 @@
-// What one run of a convolution is given: the sums of PsbConv, plain or depthwise, read it.
+// The arguments of one run of a convolution, for the sums of PsbConv, plain or depthwise.
 #ifndef RELUFLOW_SUMS_CONV_RUN_H
 #define RELUFLOW_SUMS_CONV_RUN_H
 

@@ -9,8 +9,8 @@ namespace reluflow {
 
 namespace {
 
-constexpr int64_t kBandWords = 4096;  // words of a band: half a first cache
-constexpr int64_t kSpareWords = 64;   // words behind a band that a kernel may read
+constexpr int64_t kBandWords = 4096;  // words of a band: half a first-level cache
+constexpr int64_t kSpareWords = 64;   // words after a band that a kernel may read
 constexpr int64_t kRowUnit = 16;      // words of a row: a multiple of it
 
 /// Which two pixels share a word.
@@ -257,7 +257,7 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   const size_t all = static_cast<size_t>(run.shape.batch * run.conv.group) * bands.pieces;
   const size_t pixels = static_cast<size_t>(run.shape.pixels()) / bands.pieces + 1;
   const int64_t words = plan.packed_rows(static_cast<int64_t>(bands.end(0))) * plan.row_words;
-  // Rows that are too long for the band get memory of their own, one piece a range.
+  // Rows that are too long for the band get memory of their own, one piece per range.
   const bool is_long = words > kBandWords;
   const size_t piece = static_cast<size_t>(words + kSpareWords);
   const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);

@@ -1,9 +1,9 @@
 // Convolutions with one input channel per group: docs/psb-ops.md, "Sum".
 //
-// All products of an output are one exact block, so that they may be paired in any way. Two weights
+// All products of an output are one exact block, so they may be paired in any way. Two weights
 // share a word of two pixels: pixels of neighbouring rows at stride 1, where one pass over the
-// words gives two output rows; neighbours of a row at a column stride of 2. No lane is left empty
-// but for the last of an odd number of taps.
+// words gives two output rows; neighbours of a row at a column stride of 2. No lane is left empty,
+// except for the last of an odd number of taps.
 #ifndef RELUFLOW_SUMS_DEPTHWISE_H
 #define RELUFLOW_SUMS_DEPTHWISE_H
 

@@ -1,4 +1,4 @@
-// Every product with its own draws: what a multiplier-free circuit would do. Slow, and plain.
+// Every product with its own draws, as a multiplier-free circuit would do: slow and simple.
 #ifndef RELUFLOW_SUMS_PER_PRODUCT_H
 #define RELUFLOW_SUMS_PER_PRODUCT_H
 

@@ -37,8 +37,8 @@ struct OutputBlock {
   int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less on the wide path
 };
 
-/// A small weight in its place, drawn after all others: few weights are small, and their rule would
-/// cost every lane of a vector.
+/// A small weight and its place, drawn after all others: few weights are small, and their rule
+/// would slow down every lane of a vector.
 struct SmallLane {
   int64_t pair;
   int32_t value;    ///< `small_value`
@@ -108,7 +108,7 @@ class BlockDraw {
     kernels_.draw(args_);
     settle(pair_begin, pair_end);
   }
-  /// Puts the small weights of pairs that a kernel or a tile has drawn right.
+  /// Corrects the small weights of pairs that a kernel or a tile has drawn.
   void settle(int64_t pair_begin, int64_t pair_end) const;
 
  private:

@@ -1,7 +1,7 @@
 // The order in which a channel's weights stand in tiles: two per word, words in exact blocks.
 //
 // Which block a weight belongs to is defined by docs/psb-ops.md, "Sum". How the weights of a block
-// are paired is free, for a block's sum is exact.
+// are paired is free, since a block's sum is exact.
 #ifndef RELUFLOW_WEIGHTS_PAIR_ORDER_H
 #define RELUFLOW_WEIGHTS_PAIR_ORDER_H
 

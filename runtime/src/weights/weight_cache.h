@@ -20,8 +20,8 @@ struct WeightSet {
 /// The last set drawn by a node; safe to use from several runs at once.
 class WeightCache {
  public:
-  /// Keeps a set from being drawn over. References are counted and dropped under the cache's lock,
-  /// so that whoever takes a set back sees its readers done.
+  /// Keeps a set from being overwritten. References are counted and dropped under the cache's lock,
+  /// so that whoever takes back a set knows that its readers are done.
   class Lease {
    public:
     Lease() = default;

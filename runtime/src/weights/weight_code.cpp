@@ -16,7 +16,7 @@ void gather_words(const uint8_t* planes, int n_planes, int64_t stride, int64_t b
 
 /// Turns the probabilities of one channel into c, in order of exponent and sign, then of index.
 ///
-/// Weights of 0 come first of all, so that one place for both their signs is enough.
+/// Weights of 0 come first, so that one place for both signs is enough.
 void carry_probabilities(const uint8_t* sign_shift, int64_t count, uint16_t* p16) {
   auto kind = [](uint8_t s) { return 2 * (15 - (s & 15)) + (s & kNegative ? 1 : 0); };
   uint16_t sums[32] = {};
@@ -38,7 +38,7 @@ void carry_probabilities(const uint8_t* sign_shift, int64_t count, uint16_t* p16
   }
 }
 
-/// What the small weights of one channel leave to those behind them, in order of their index.
+/// What the small weights of one channel carry to those after them, in order of their index.
 void carry_small(const uint16_t* p16, const uint8_t* sign_shift, int64_t count, uint32_t* before) {
   uint32_t sum = 0;
   for (int64_t i = 0; i < count; ++i) {

@@ -1,4 +1,4 @@
-// AVX2: vpmaddwd makes 16 products, vpaddd adds them up.
+// AVX2: vpmaddwd computes 16 products, vpaddd adds them up.
 #include <immintrin.h>
 
 #include "kernels/avx2/blocked_hash_body.h"

@@ -22,7 +22,7 @@ __attribute__((always_inline)) inline __mmask16 lanes_between(int64_t from, int6
   return static_cast<__mmask16>(below & ~before);
 }
 
-/// Quantised values whose low halves count: NaN becomes 0x80000000, whose low half is 0.
+/// Quantised values of which the low halves matter: NaN becomes 0x80000000, whose low half is 0.
 struct HalfQuantiser {
   __m512 scale;
   __m512 low;
@@ -44,8 +44,8 @@ __attribute__((always_inline)) inline __m512i join_halves(__m512i low, __m512i h
   return _mm512_mask_blend_epi16(0xaaaaaaaau, low, _mm512_slli_epi32(high, 16));
 }
 
-/// Which pixels of a row lie in each vector of it: kept for the first vectors, for these are what
-/// most rows have.
+/// Which pixels of a row lie in each of its vectors: kept for the first vectors, since most rows
+/// have no more.
 struct RowMasks {
   static constexpr int64_t kKept = 16;
   int64_t begin;  ///< pixels [begin, end) of the padded row
@@ -63,7 +63,7 @@ struct RowMasks {
   __mmask16 compute(int64_t v) const { return lanes_between(begin - 16 * v, end - 16 * v); }
 };
 
-/// The rows of words, one after the other; in registers, for stores could reach the arguments.
+/// The rows of words, one after the other; in registers, since stores could alias the arguments.
 class RowWalk {
  public:
   explicit RowWalk(const PackWordsArgs& p)

@@ -66,7 +66,7 @@ struct Drawing {
     return weight(v, code);
   }
 
-  /// 32 random bits a lane.
+  /// 32 random bits per lane.
   __attribute__((always_inline)) __m512i random(__m512i counter) const {
     return lowbias16(_mm512_add_epi32(lowbias16(_mm512_xor_si512(counter, key_a)), key_b));
   }

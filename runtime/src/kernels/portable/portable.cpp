@@ -1,4 +1,4 @@
-// Plain C++: what every other table is held against, and what runs where nothing better does.
+// Plain C++: the reference for every other table, and the fallback where no other can run.
 #include "kernels/kernels.h"
 #include "kernels/portable/table_body.h"
 
