@@ -6,6 +6,7 @@ import dataclasses
 import math
 import types
 import typing
+from functools import cache
 from typing import Any
 
 
@@ -43,18 +44,30 @@ def decode(kind: Any, value: Any, where: str) -> Any:
 
 def _record(kind: Any, value: Any, where: str) -> Any:
     """Build one dataclass from a dictionary that has its fields and no others."""
-    hints = typing.get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}
-    if not isinstance(value, dict) or set(value) - names:
-        raise Mismatch(f"{where} has unknown fields" if isinstance(value, dict) else _odd(where))
-    required = {
-        field.name
-        for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
+    if not isinstance(value, dict):
+        raise Mismatch(_odd(where))
+    hints, required = _fields(kind)
+    # A field of a later version would be lost on writing again: refuse rather than forget.
+    if set(value) - set(hints):
+        raise Mismatch(f"{where} has unknown fields")
     if missing := sorted(required - set(value)):
         raise Mismatch(f"{where} lacks {missing[0]!r}")
     return kind(**{k: decode(hints[k], item, f"{where}.{k}") for k, item in value.items()})
+
+
+@cache
+def _fields(kind: Any) -> tuple[dict[str, Any], set[str]]:
+    """Return the types of a dataclass's fields, and which have no default.
+
+    Kept for each class: reading the hints again for every site took most of the time.
+    """
+    fields = dataclasses.fields(kind)
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields}, {
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
 
 
 def _first_fit(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -90,6 +103,7 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
+    # True is an int to Python, but no number of a report
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     raise Mismatch(_odd(where))
