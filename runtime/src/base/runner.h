@@ -34,6 +34,10 @@ void parallel_for(Runner& runner, size_t items, Work&& work) {
       const_cast<void*>(static_cast<const void*>(&work)));
 }
 
+/// Words packed by one item of work: 32 KB, what a first-level cache holds. Enough that handing the
+/// item to a thread is little beside it; the number is a choice, not measured.
+constexpr size_t kWordsPerItem = 8192;
+
 /// The most scratch memory that one call requests from its host: a model that needs more is as good
 /// as broken, and a host that grants it is killed when the memory is used.
 constexpr size_t kMostScratchBytes = size_t{1} << 32;

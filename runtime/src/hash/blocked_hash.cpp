@@ -10,7 +10,9 @@ namespace reluflow {
 namespace {
 
 constexpr int64_t kPieceBytes = 1 << 17;  ///< a piece stays in the second-level cache
-constexpr int64_t kLeastSamples = 16;
+constexpr int64_t kLeastSamples = 16;     ///< of wide sites: a vector of AVX-512 is full
+constexpr unsigned kNibbles = 16;         ///< patterns of 4 units
+constexpr size_t kNibbleWords = 2 * kNibbles;
 
 /// How the samples of one outer index are divided into pieces.
 struct Pieces {
@@ -38,10 +40,11 @@ BlockedWords::BlockedWords(int64_t units_, int64_t block_, uint64_t seed)
     : units(units_), block(block_), words(unit_words(units_, seed)) {
   words.resize(static_cast<size_t>(2 * blocks() * block), 0);
   const size_t groups = words.size() / 8;
-  nibbles.assign(groups * 32, 0);
+  nibbles.assign(groups * kNibbleWords, 0);
   for (size_t g = 0; g < groups; ++g) {
-    uint64_t* group = nibbles.data() + 32 * g;
-    for (unsigned b = 1; b < 16; ++b) {
+    uint64_t* group = nibbles.data() + kNibbleWords * g;
+    // A pattern without its lowest set bit came earlier: one XOR each.
+    for (unsigned b = 1; b < kNibbles; ++b) {
       const uint64_t* word = words.data() + 8 * g + 2 * static_cast<size_t>(__builtin_ctz(b));
       group[2 * b] = group[2 * (b & (b - 1))] ^ word[0];
       group[2 * b + 1] = group[2 * (b & (b - 1)) + 1] ^ word[1];

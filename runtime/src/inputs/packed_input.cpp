@@ -23,6 +23,8 @@ RowPacker::RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, 
 }
 
 int64_t spread(int64_t pixels) {
+  // Words of a cache line. An odd number of lines, as planes a power of two apart would all fall
+  // into the same few sets of the cache, and a window reads the same pixel of every plane.
   constexpr int64_t kLine = 16;
   const int64_t lines = (pixels + kLine - 1) / kLine;
   return (lines | 1) * kLine;
@@ -90,7 +92,7 @@ void pack_image(Runner& runner, const Kernels& kernels, const PackedLayout& layo
   const float* image = x + number * layout.conv.inputs() * shape.input[0] * shape.input[1];
   const int64_t rows = layout.planes() * shape.packed[0];
   const Split split(static_cast<size_t>(rows),
-                    static_cast<size_t>(rows * shape.packed[1] / 8192 + 1));
+                    static_cast<size_t>(rows * shape.packed[1]) / kWordsPerItem + 1);
   auto work = [&](size_t item) {
     for (size_t r = split.begin(item); r < split.end(item); ++r) {
       const int64_t plane = static_cast<int64_t>(r) / shape.packed[0];

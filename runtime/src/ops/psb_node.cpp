@@ -115,7 +115,8 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
   spec_.x_bits = static_cast<int>(x_bits);
   spec_.stream = static_cast<uint32_t>(stream);
   spec_.calibrated = spec_.calibrated && x_exponent != kFromTheRun;
-  spec_.x_exponent = static_cast<int>(std::clamp<int64_t>(x_exponent, -100, 100));
+  spec_.x_exponent =
+      static_cast<int>(std::clamp<int64_t>(x_exponent, -kMostExponent, kMostExponent));
 
   std::string sampler = "systematic";
   std::string draws = "run";
@@ -186,7 +187,8 @@ Status PsbNode::check_constants(const NodeInfo& info) const {
 }
 
 Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
-  RELUFLOW_RETURN_IF_BAD(check_shape(planes, "W", {spec_.p_bits + 5, (spec_.count() + 7) / 8}));
+  RELUFLOW_RETURN_IF_BAD(
+      check_shape(planes, "W", {spec_.p_bits + kPlanesBesideP, (spec_.count() + 7) / 8}));
   return Weights::make(planes.as<const uint8_t>(), spec_, shape_(), out);
 }
 

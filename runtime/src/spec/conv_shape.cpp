@@ -71,13 +71,15 @@ Status place_axis(const ConvSpec& spec, int axis, const std::vector<int64_t>& x_
 Status check_size(const ConvSpec& spec, const std::vector<int64_t>& x_dims,
                   const ConvShape& shape) {
   constexpr int64_t kSpread = 64;  // what is added to the end of a plane at most
+  constexpr int64_t kMostElements = int64_t{1}
+                                    << 48;  // no machine holds them, and bytes fit 64 bits
   const Checked plane = Checked(shape.packed[0]) * shape.packed[1];
   const Checked words = Checked(spec.group) * ((spec.group_inputs + 1) / 2) * (plane + kSpread);
   const Checked input = Checked(spec.inputs()) * shape.input[0] * shape.input[1];
   const Checked output = Checked(spec.outputs) * shape.output[0] * shape.output[1];
   const bool fits = plane.at_most(kMostSize) && words.at_most(kMostWords) &&
-                    (input * shape.batch).at_most(int64_t{1} << 48) &&
-                    (output * shape.batch).at_most(int64_t{1} << 48);
+                    (input * shape.batch).at_most(kMostElements) &&
+                    (output * shape.batch).at_most(kMostElements);
   return fits ? Status() : too_large(spec, x_dims);
 }
 

@@ -14,6 +14,9 @@ enum class Sampler { kSystematic, kBinomial, kNearest };
 enum class Activation { kNone, kRelu, kClip };
 
 constexpr int64_t kFromTheRun = -1000;  ///< the `x_exponent` that says: not calibrated
+constexpr int kMostExponent = 100;      ///< of `x_exponent`, up and down: docs/psb-ops.md
+constexpr int kMostLog2N = 6;           ///< of the number of samples, 64
+constexpr int kMeanBits = 13;  ///< a sampled weight is n to 2 n, then shifted to 2^13 and up
 
 /// Attributes that PsbConv and PsbMatMul share: docs/psb-ops.md, "Inputs and attributes".
 struct PsbSpec {
@@ -42,7 +45,7 @@ struct PsbSpec {
 
 /// How often each weight is sampled in one run, and how.
 struct Precision {
-  int log2_n = 6;
+  int log2_n = kMostLog2N;
   Sampler sampler = Sampler::kNearest;
   uint64_t seed = 0;  ///< 0 where nothing is drawn
 
@@ -50,19 +53,19 @@ struct Precision {
     return log2_n == o.log2_n && sampler == o.sampler && seed == o.seed;
   }
   int n() const { return 1 << log2_n; }
-  int fraction_bits() const { return 13 - log2_n; }  ///< D
+  int fraction_bits() const { return kMeanBits - log2_n; }  ///< D
 };
 
 /// Reads the run-time inputs `samples` and `seed`.
 inline Status read_precision(const PsbSpec& spec, int64_t samples, int64_t seed, Precision* out) {
   int log2_n = 0;
-  while (log2_n < 6 && (int64_t{1} << log2_n) < samples) ++log2_n;
+  while (log2_n < kMostLog2N && (int64_t{1} << log2_n) < samples) ++log2_n;
   if (samples != 0 && samples != (int64_t{1} << log2_n)) {
     return Status("samples is " + std::to_string(samples) +
                   ", but 1, 2, 4, 8, 16, 32 and 64 are accepted, and 0 for the nearest value; "
                   "give one of these.");
   }
-  out->log2_n = samples == 0 ? 6 : log2_n;
+  out->log2_n = samples == 0 ? kMostLog2N : log2_n;
   out->sampler = samples == 0 ? Sampler::kNearest : spec.sampler;
   out->seed = out->sampler == Sampler::kNearest ? 0 : static_cast<uint64_t>(seed);
   return {};

@@ -88,12 +88,15 @@ struct TileWork {
 Split split_windows(const Kernels& kernels, int64_t windows) {
   const size_t tile = static_cast<size_t>(kernels.tile_pixels);
   const size_t tiles = (static_cast<size_t>(windows) + tile - 1) / tile;
-  const size_t per_chunk = 63 / tile;
+  const size_t per_chunk = tiles_per_chunk(kernels.tile_pixels);
   return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
 }
 
 /// Whether drawing weights apart from their use would cost much: there are few windows for each.
 bool draws_on_the_way(const ConvRun& run) {
+  // A block's weights are drawn while its first chunk is summed, and the other chunks wait for it.
+  // With more chunks than these the drawing is a small share either way, and apart it is spread
+  // over all threads. A choice, not measured.
   constexpr size_t kMaxPieces = 8;
   return run.weights.path() == Path::kTiles &&
          split_windows(run.kernels, run.shape.batch * run.shape.pixels()).pieces <= kMaxPieces;
@@ -203,7 +206,7 @@ namespace {
 /// Whether the depthwise path may be taken: it packs all pixels between its windows, which wastes
 /// memory with large strides, and leaves none out in front, as automatic padding may.
 bool steps_are_short(const ConvSpec& conv) {
-  constexpr int64_t kMostStep = 64;
+  constexpr int64_t kMostStep = 64;  // a guard; networks have 1 or 2, dilated ones up to 32
   const bool same = conv.auto_pad == AutoPad::kSameUpper || conv.auto_pad == AutoPad::kSameLower;
   for (int axis = 0; axis < 2; ++axis) {
     const int64_t most =

@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kBandWords = 4096;  // words of a band: half a first-level cache
 constexpr int64_t kSpareWords = 64;   // words after a band that a kernel may read
 constexpr int64_t kRowUnit = 16;      // words of a row: a multiple of it
+constexpr size_t kLongPieces = 16;    // each has memory for a row of any length, so they are few
 
 /// Which two pixels share a word.
 enum class Pairing {
@@ -260,7 +261,7 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   // Rows that are too long for the band get memory of their own, one piece per range.
   const bool is_long = words > kBandWords;
   const size_t piece = static_cast<size_t>(words + kSpareWords);
-  const Split split(all, is_long ? 16 : all * pixels / 8192 + 1);
+  const Split split(all, is_long ? kLongPieces : all * pixels / kWordsPerItem + 1);
   const Scratch<int32_t> rows(runner, is_long ? split.pieces * piece : size_t{0});
   if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
   auto item = [&](size_t i) {

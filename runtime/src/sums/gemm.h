@@ -11,7 +11,13 @@
 
 namespace reluflow {
 
-constexpr int kChunkPixels = 64;  ///< pixels whose sums are kept at once
+/// Pixels whose sums are kept at once: with 64 lanes 16 KB on the stack, half a first-level cache.
+constexpr int kChunkPixels = 64;
+
+/// Whole tiles that one chunk has room for; the last tile of all may be smaller, none is cut.
+constexpr size_t tiles_per_chunk(int64_t tile_pixels) {
+  return static_cast<size_t>(kChunkPixels / tile_pixels);
+}
 
 /// Pixels of one chunk: where each one's x begins and which pairs it has.
 struct GemmInput {

@@ -16,7 +16,7 @@ void pack_rows(Runner& runner, const MatMulRun& run, int f, int32_t* out) {
   const float scale = power_of_two(f);
   const float limit = static_cast<float>(run.psb.limit());
   const Split split(static_cast<size_t>(run.rows),
-                    static_cast<size_t>(run.rows * pairs / 8192 + 1));
+                    static_cast<size_t>(run.rows * pairs) / kWordsPerItem + 1);
   auto work = [&](size_t item) {
     for (size_t r = split.begin(item); r < split.end(item); ++r) {
       const float* a = run.a + static_cast<int64_t>(r) * run.inner;
@@ -64,7 +64,7 @@ void run_chunks(Runner& runner, const RowWork& work) {
   const int64_t tile = work.run.kernels.tile_pixels;
   const int64_t rows = work.run.rows;
   const size_t tiles = static_cast<size_t>((rows + tile - 1) / tile);
-  const size_t per_chunk = static_cast<size_t>(63 / tile);
+  const size_t per_chunk = tiles_per_chunk(tile);
   const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
   const size_t blocks = work.run.weights.lanes().blocks().size();
   auto item = [&](size_t i) {

@@ -6,6 +6,8 @@ namespace reluflow {
 
 namespace {
 
+constexpr uint32_t kBothHalves = 0x10001u;  // times 16 bits: those bits in both halves of a word
+
 /// Bounds of |w'| of both weights of a pair, added.
 int64_t pair_bound(const WeightCode& code, int64_t channel, const WeightPair& pair) {
   const int64_t first = channel * code.per_channel;
@@ -94,7 +96,7 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
     if (!joined_) carried_[to] = code.carried[from];
     sign_shift_[to] = code.sign_shift[from];
     if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
-    const int j = code.sign_shift[from] & 15;
+    const int j = code.sign_shift[from] & kShiftMask;
     if (code.before.empty() || j < kSmallShift || j == kZeroShift) return;
     const int64_t row = int64_t{2} * kLanes * block.vectors;
     small_.push_back({at / row, small_value(code.p16[from], code.sign_shift[from]),
@@ -124,8 +126,8 @@ BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels
   for (int lane = 0; lane < kTileLanes; ++lane) {
     // twice, for both halves of a word
     const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
-    offsets_[lane] = u * 0x10001u;
-    shifted_[lane] = (u >> (precision.log2_n + 3) & 0xffe0u) * 0x10001u;
+    offsets_[lane] = u * kBothHalves;
+    shifted_[lane] = (u >> (precision.log2_n + 3) & 0xffe0u) * kBothHalves;
   }
   args_.p16 = code.p16_.data() + block.weights;
   args_.carried = code.joined_ ? nullptr : code.carried_.data() + block.weights;
@@ -173,7 +175,7 @@ void BlockDraw::drawn_by_tile(int64_t pair, Ahead* ahead) const {
   ahead->draw_factors = args_.factors + at;
   ahead->draw_out = args_.out + at;
   ahead->shifted = shifted_;
-  ahead->rest = ((1u << (13 - args_.log2_n)) - 1u) * 0x10001u;
+  ahead->rest = ((1u << (kMeanBits - args_.log2_n)) - 1u) * kBothHalves;
 }
 
 void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,

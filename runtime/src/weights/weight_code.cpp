@@ -18,8 +18,10 @@ void gather_words(const uint8_t* planes, int n_planes, int64_t stride, int64_t b
 ///
 /// Weights of 0 come first, so that one place for both signs is enough.
 void carry_probabilities(const uint8_t* sign_shift, int64_t count, uint16_t* p16) {
-  auto kind = [](uint8_t s) { return 2 * (15 - (s & 15)) + (s & kNegative ? 1 : 0); };
-  uint16_t sums[32] = {};
+  auto kind = [](uint8_t s) {
+    return 2 * (kZeroShift - (s & kShiftMask)) + (s & kNegative ? 1 : 0);
+  };
+  uint16_t sums[2 * (kZeroShift + 1)] = {};
   for (int64_t i = 0; i < count; ++i) {
     uint16_t& sum = sums[kind(sign_shift[i])];
     sum = static_cast<uint16_t>(sum + p16[i]);
@@ -42,7 +44,7 @@ void carry_probabilities(const uint8_t* sign_shift, int64_t count, uint16_t* p16
 void carry_small(const uint16_t* p16, const uint8_t* sign_shift, int64_t count, uint32_t* before) {
   uint32_t sum = 0;
   for (int64_t i = 0; i < count; ++i) {
-    const int j = sign_shift[i] & 15;
+    const int j = sign_shift[i] & kShiftMask;
     before[i] = sum;
     if (j < kSmallShift || j == kZeroShift) continue;
     sum = (sum + static_cast<uint32_t>(small_value(p16[i], sign_shift[i]))) & kSmallMask;
@@ -61,7 +63,7 @@ Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out
   out->before.assign(spec.carried_rounding ? static_cast<size_t>(count) : size_t{0}, 0);
   for (int64_t block = 0; block < stride; ++block) {
     uint32_t words[8];
-    gather_words(planes, spec.p_bits + 5, stride, block, words);
+    gather_words(planes, spec.p_bits + kPlanesBesideP, stride, block, words);
     for (int64_t i = count; i < block * 8 + 8; ++i) {
       if (words[i % 8] == 0) continue;
       return Status("W has bits set behind its last weight, number " + std::to_string(count - 1) +
@@ -69,9 +71,9 @@ Status unpack_planes(const uint8_t* planes, const PsbSpec& spec, WeightCode* out
     }
     for (int64_t i = block * 8; i < count && i < block * 8 + 8; ++i) {
       const uint32_t word = words[i % 8];
-      const uint32_t nibble = (word >> spec.p_bits) & 15u;
+      const uint32_t nibble = (word >> spec.p_bits) & kShiftMask;
       const uint32_t q = word & ((1u << spec.p_bits) - 1u);
-      const uint32_t sign = (word >> (spec.p_bits + 4)) & 1u;
+      const uint32_t sign = (word >> (spec.p_bits + kNibbleBits)) & 1u;
       const uint16_t p16 = static_cast<uint16_t>(q << (16 - spec.p_bits));
       out->carried[static_cast<size_t>(i)] = p16;
       if (nibble == 0) continue;
@@ -114,7 +116,7 @@ uint32_t ChannelDraw::count(int64_t i) const {
 
 int ChannelDraw::weight(int64_t i) const {
   const uint8_t sign_shift = code_.sign_shift[static_cast<size_t>(i)];
-  const int j = sign_shift & 15;
+  const int j = sign_shift & kShiftMask;
   const int shift = precision_.fraction_bits() - j;
   if (shift < 0 && j != kZeroShift && !code_.before.empty()) {
     const size_t at = static_cast<size_t>(i);

@@ -13,6 +13,9 @@ namespace reluflow {
 
 constexpr uint8_t kNegative = 0x80;  ///< sign bit of `sign_shift`; the low bits are j
 constexpr int kZeroShift = 15;       ///< the shift that makes a weight with p = 0 vanish
+constexpr int kNibbleBits = 4;       ///< bits of a stored exponent
+constexpr int kPlanesBesideP = kNibbleBits + 1;     ///< of a stored weight: exponent, then sign
+constexpr int kShiftMask = (1 << kNibbleBits) - 1;  ///< the bits of j in `sign_shift`
 
 /// Probability and exponent of every weight, in C order of the stored shape.
 ///
@@ -34,7 +37,7 @@ constexpr uint32_t kSmallMask = (1u << kSmallBits) - 1u;
 
 /// The mean of a small weight in steps of w', signed, in units of 2^-17.
 inline int32_t small_value(uint16_t p16, uint8_t sign_shift) {
-  const int32_t magnitude = (65536 + p16) << (14 - (sign_shift & 15));
+  const int32_t magnitude = (65536 + p16) << (14 - (sign_shift & kShiftMask));
   return sign_shift & kNegative ? -magnitude : magnitude;
 }
 
@@ -92,7 +95,7 @@ inline int draw_weight(const WeightCode& code, int64_t i, const Precision& preci
 /// negative weights past the tie, and moves no other value but for j = 0 and 1, whose factors are
 /// smaller by what 1 adds.
 inline int16_t sampled_factor(uint8_t sign_shift) {
-  const int j = sign_shift & 15;
+  const int j = sign_shift & kShiftMask;
   if (j == kZeroShift) return 0;
   const int magnitude = (1 << (15 - j)) - (j == 0 ? 2 : j == 1 ? 1 : 0);
   return static_cast<int16_t>(sign_shift & kNegative ? -magnitude : magnitude);
@@ -100,7 +103,7 @@ inline int16_t sampled_factor(uint8_t sign_shift) {
 
 /// A bound of |w'| over all draws and all n.
 inline int64_t weight_bound(uint8_t sign_shift) {
-  const int j = sign_shift & 15;
+  const int j = sign_shift & kShiftMask;
   return j == kZeroShift ? 0 : int64_t{1} << (14 - j);
 }
 

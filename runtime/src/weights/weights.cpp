@@ -4,9 +4,14 @@ namespace reluflow {
 
 namespace {
 
+/// Outputs of one channel that the depthwise kernel is used for: it loads the pixels anew for each,
+/// which tiles do once for up to 64. A choice, not measured.
+constexpr int64_t kMostOutputs = 4;
+
 /// Whether a whole channel's sum fits int32, so that the depthwise kernel may be used.
 bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape) {
-  if (shape.depthwise.pairs.empty() || shape.taps > kBlockPairs || shape.group_outputs > 4) {
+  if (shape.depthwise.pairs.empty() || shape.taps > kBlockPairs ||
+      shape.group_outputs > kMostOutputs) {
     return false;
   }
   const PairOrder taps = channel_pairs(1, shape.taps);

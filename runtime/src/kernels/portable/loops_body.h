@@ -43,7 +43,9 @@ inline int32_t quantise(float x, float scale, float limit) {
   t = t == t ? t : 0.0f;
   t = t < limit ? t : limit;
   t = t > -limit ? t : -limit;
-  return static_cast<int32_t>(bits_of(t + 12582912.0f)) - 0x4b400000;
+  constexpr float kRounding = 12582912.0f;  // 1.5 * 2^23
+  constexpr int32_t kItsBits = 0x4b400000;
+  return static_cast<int32_t>(bits_of(t + kRounding)) - kItsBits;
 }
 
 inline int32_t pair_of(int32_t low, int32_t high) {
@@ -237,6 +239,7 @@ template <class T>
 
 template <class T>
 [[maybe_unused]] void common_hash_rows(HashArgs<T>& h) {
+  // The counts of so many units, 2 KB, stay in the first-level cache beside a row and its words.
   constexpr int64_t kUnits = 512;
   int64_t nonfinite = 0;
   for (int64_t s = 0; s < 2 * h.samples; ++s) h.keys[s] = 0;
