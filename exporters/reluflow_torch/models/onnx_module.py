@@ -15,6 +15,8 @@ from reluflow.errors import ModelError
 from reluflow.graph import Model, Operation, Program, read_program
 from reluflow_torch.models.onnx_ops import RULES
 
+_LONGEST_REASON = 200
+"""Characters of torch's words in a sentence: it lists all overloads of a function."""
 _WEIGHTS = {  # operator -> positions of inputs that training changes
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
@@ -44,7 +46,7 @@ class OnnxStep(nn.Module):
                 return self._batch_norm(*inputs)
             return RULES[self.step.op](self.step, list(inputs), self.opset)
         except (RuntimeError, NotImplementedError, IndexError, TypeError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())[:_LONGEST_REASON]
             raise ModelError(
                 f"node {self.step.name!r} ({self.step.op}) cannot run in torch ({reason}); "
                 "check the inputs' shapes, or give a model without this use of the operator."

@@ -17,6 +17,19 @@ Inputs = Any  # a list of tensors, None for an optional input that is left out
 Rule = Callable[[Operation, Any, int], Any]
 
 
+_SOFTMAX_OF_ONE_AXIS = 13
+"""Opset from which on Softmax goes over one axis; before, over all from `axis` on."""
+_SLICE_AXES, _SLICE_STEPS = 3, 4
+"""Places of inputs of Slice: data, starts, ends, axes, steps."""
+_PAD_AXES = 3
+"""The same of Pad: data, pads, constant_value, axes."""
+
+
+def _optional(x: Inputs, place: int) -> Any:
+    """Return an input, None where it is left out."""
+    return x[place] if len(x) > place else None
+
+
 def _attribute(step: Operation, name: str, default: Any) -> Any:
     return step.attributes.get(name, default)
 
@@ -116,10 +129,11 @@ def _gemm(step: Operation, x: Any, opset: int) -> Tensor:
     b = x[1].t() if _attribute(step, "transB", 0) else x[1]
     alpha = float(_attribute(step, "alpha", 1.0))
     y: Tensor = a @ b if alpha == 1.0 else alpha * (a @ b)
-    if len(x) < 3 or x[2] is None:
+    bias = _optional(x, 2)
+    if bias is None:
         return y
     beta = float(_attribute(step, "beta", 1.0))
-    y = y + (x[2] if beta == 1.0 else beta * x[2])
+    y = y + (bias if beta == 1.0 else beta * bias)
     return y
 
 
@@ -181,7 +195,7 @@ def _clip(step: Operation, x: Any, opset: int) -> Tensor:
 
 def _softmax(step: Operation, x: Any, opset: int) -> Tensor:
     run = F.log_softmax if step.op == "LogSoftmax" else F.softmax
-    if opset >= 13:
+    if opset >= _SOFTMAX_OF_ONE_AXIS:
         return run(x[0], dim=int(_attribute(step, "axis", -1)))
     axis = int(_attribute(step, "axis", 1)) % max(x[0].dim(), 1)
     flat = x[0].reshape(math.prod(x[0].shape[:axis]), -1)
@@ -236,8 +250,9 @@ def _split(step: Operation, x: Any, opset: int) -> tuple[Tensor, ...]:
 def _slice(step: Operation, x: Any, opset: int) -> Tensor:
     if len(x) > 1:
         starts, ends = _whole(x[1]), _whole(x[2])
-        axes = _whole(x[3]) if len(x) > 3 and x[3] is not None else list(range(len(starts)))
-        strides = _whole(x[4]) if len(x) > 4 else [1] * len(starts)
+        given, steps = _optional(x, _SLICE_AXES), _optional(x, _SLICE_STEPS)
+        axes = list(range(len(starts))) if given is None else _whole(given)
+        strides = [1] * len(starts) if steps is None else _whole(steps)
     else:
         starts, ends = list(_given(step, "starts")), list(_given(step, "ends"))
         axes, strides = list(_attribute(step, "axes", range(len(starts)))), [1] * len(starts)
@@ -260,7 +275,7 @@ def _gather(step: Operation, x: Any, opset: int) -> Tensor:
 
 def _pad(step: Operation, x: Any, opset: int) -> Tensor:
     pads = _whole(x[1]) if len(x) > 1 else list(_given(step, "pads"))
-    if len(x) > 3 and x[3] is not None:
+    if _optional(x, _PAD_AXES) is not None:
         raise NotImplementedError("padding of chosen axes")
     fill = float(x[2]) if len(x) > 2 and x[2] is not None else _attribute(step, "value", 0.0)
     rank = x[0].dim()

@@ -11,6 +11,9 @@ from reluflow.errors import DataError
 from reluflow.temperature import SiteDistance, StepDistance
 from reluflow_torch.sites.patterns import SitePattern
 
+_WORD_BYTES = 8
+"""Of an int64, as which eight bools are compared at once."""
+
 
 def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]) -> StepDistance:
     """Return D of every site that both passes ran on the same samples (eq. 3.15).
@@ -92,6 +95,6 @@ def _changed(a: Tensor, b: Tensor) -> Tensor:
     if a.dim() != b.dim():
         a, b = _rows(a), _rows(b)
     unequal = a != b
-    if a.dim() == 2 and a.shape[1] % 8 == 0:  # eight units at once: much faster on a CPU
+    if a.dim() == 2 and a.shape[1] % _WORD_BYTES == 0:  # much faster on a CPU
         return unequal.view(torch.int64).amax(1).count_nonzero()
     return unequal.view(torch.uint8).amax(1).count_nonzero()

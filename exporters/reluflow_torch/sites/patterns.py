@@ -21,6 +21,8 @@ from reluflow_torch.sites.ops import SMOOTH, SWITCHES, UNIT_AXIS
 from reluflow_torch.sites.pixels import sample_units
 
 MAX_SAMPLES = 4096
+_CHOICES = slice(1, 3)
+"""What torch.where chooses between, behind the mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -291,7 +293,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _keep_where(self, func: Any, args: tuple[Any, ...]) -> None:
         """Keep `where(x > t, x, ...)`, the written-out form; other choices are not switches."""
         mask, x, threshold = self._compared.get(id(args[0]), (None, None, 0.0))
-        if mask is args[0] and x is not None and any(x is value for value in args[1:3]):
+        if mask is args[0] and x is not None and any(x is value for value in args[_CHOICES]):
             self._keep(func, x, threshold)
 
     def _keep(self, func: Any, x: Tensor, threshold: float, switched: Tensor | None = None) -> None:

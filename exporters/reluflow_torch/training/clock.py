@@ -13,6 +13,8 @@ from reluflow.errors import DataError, OptionError
 CLOCKS = ("calls", "steps")
 _STEPS_TO_JUDGE = 4
 _PATIENCE = 20
+_TOO_MANY_CALLS = 1.5
+"""Calls a step: Accelerate on two processes makes 2, a stray call at the start hardly 1.5."""
 
 
 class ClockWarning(UserWarning):
@@ -77,7 +79,7 @@ class Clock:
                 "total_steps of the whole training, or name it by extend().",
             )
         is_judged = self._kind is None and total is not None and self._led >= _STEPS_TO_JUDGE
-        if is_judged and 2 * self._calls >= 3 * self._led:
+        if is_judged and self._calls >= _TOO_MANY_CALLS * self._led:
             ratio = self._calls / self._led
             self._warn(
                 "fast",

@@ -41,6 +41,8 @@ from reluflow_torch.training.rates import (
 
 STATE_VERSION = 2
 _LARGE_RATE = 1e6
+_LEAST_START, _LARGEST_START = 1e-8, 1e8
+"""Rates the first search may begin at: room on both sides before it meets 1e-10 and 1e10."""
 
 
 class ActCoolLR(LRScheduler):
@@ -502,7 +504,7 @@ def _refuse(rate: float) -> float:
 
 def _searchable(rate: float) -> float:
     """Return a rate at which the first search may start."""
-    return min(max(rate, 1e-8), 1e8)
+    return min(max(rate, _LEAST_START), _LARGEST_START)
 
 
 def _is_overflow(optimizer: Optimizer) -> bool:

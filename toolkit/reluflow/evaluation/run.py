@@ -17,6 +17,8 @@ from reluflow.sessions import Session, has_library, open_session
 ROUNDED_BELOW = 4
 """With fewer samples than this, weights are rounded to nearest unless a sampler was requested:
 no draw is then as close to the float model."""
+_SUM_BITS = 14
+"""The sum of a weight's draws is at most 2^14 (docs/psb-ops.md, the sampled weight)."""
 
 
 class Runner:
@@ -64,7 +66,8 @@ class Runner:
             or (
                 node.sampler == "systematic"
                 and samples >= 1 << node.p_bits
-                and (node.rounding == "half" or node.smallest <= 14 - samples.bit_length())
+                # D of docs/psb-ops.md: nothing is shifted out of a sum, which else is drawn for
+                and (node.rounding == "half" or node.smallest <= _SUM_BITS - samples.bit_length())
             )
             for node in self._nodes
         )

@@ -17,6 +17,13 @@ from reluflow.patterns.tables.count_table import CountTable
 _Z = 1.959964
 """Two-sided 95 % of a normal distribution."""
 _LEAST_COVERAGE = 0.75
+_EULER = 0.5772156649015329
+_SERIES_TERMS = 30
+"""Of E1 below 1: 18 terms have float64's precision, 1.4e-15 of the value at most."""
+_FRACTION_TERMS = 60
+"""Of E1 from 1 on: an error of 6.6e-13 at 1, where it converges slowest, and less beyond."""
+_DIGAMMA_SHIFT = 8
+"""Steps up before the asymptotic series: an error of 9.5e-11 at 1, and less beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +147,10 @@ def effective_patterns(table: CountTable, units: int) -> EffectivePatterns:
         float((many * counts / n * log**2).sum()) - float((many * counts / n * log).sum()) ** 2
     )
     step1, step2 = math.sqrt(f1), math.sqrt(f2)
-    tails = [_unseen(n, f1 + step1, f2), _unseen(n, max(f1 - step1, 0), f2)]
-    tails += [_unseen(n, f1, f2 + step2), _unseen(n, f1, max(f2 - step2, 0))]
-    spread = ((tails[0] - tails[1]) ** 2 + (tails[2] - tails[3]) ** 2) / 4 / math.log(2) ** 2
+    # f1 and f2 are counts of rare events, nearly Poisson: one deviation up and down moves the tail
+    by_f1 = _unseen(n, f1 + step1, f2) - _unseen(n, max(f1 - step1, 0), f2)
+    by_f2 = _unseen(n, f1, f2 + step2) - _unseen(n, f1, max(f2 - step2, 0))
+    spread = (by_f1**2 + by_f2**2) / 4 / math.log(2) ** 2
     half = _Z * math.sqrt(max(0.0, variance) / n + spread)
     high = min(bits + half, float(units))
     return EffectivePatterns(bits, max(0.0, bits - half), max(bits, high), coverage)
@@ -169,14 +177,14 @@ def _unseen(n: int, f1: float, f2: float) -> float:
 def _scaled_exponential_integral(a: float) -> float:
     """Return exp(a) E1(a), the integral of exp(-u) / (a + u) over u >= 0."""
     if a < 1:
-        series = -math.log(a) - 0.5772156649015329
+        series = -math.log(a) - _EULER
         term = 1.0
-        for k in range(1, 30):
+        for k in range(1, _SERIES_TERMS):
             term *= -a / k
             series -= term / k
         return math.exp(a) * series
     fraction = 0.0
-    for k in range(60, 0, -1):  # Lentz' continued fraction, from its far end
+    for k in range(_FRACTION_TERMS, 0, -1):  # Lentz' continued fraction, from its far end
         fraction = k * k / (a + 2 * k + 1 - fraction)
     return 1 / (a + 1 - fraction)
 
@@ -185,9 +193,9 @@ def _digamma(x: NDArray[np.float64] | int) -> Any:
     """Return psi(x) for x >= 1."""
     y = np.asarray(x, np.float64)
     shift = np.zeros_like(y)
-    for k in range(8):
+    for k in range(_DIGAMMA_SHIFT):
         shift = shift + 1 / (y + k)
-    y = y + 8
+    y = y + _DIGAMMA_SHIFT
     inverse = 1 / (y * y)
     return np.log(y) - 0.5 / y - inverse * (1 / 12 - inverse * (1 / 120 - inverse / 252)) - shift
 

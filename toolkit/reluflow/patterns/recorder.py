@@ -16,6 +16,9 @@ from reluflow.errors import OptionError, OutputError
 from reluflow.patterns.tables.records import write_atomically
 
 _FLUSH_ROWS = 4096
+"""Rows in memory before a part file is written: what a crash may cost."""
+_RANDOM_DIGITS = 8
+"""Of a part's name, so that two processes that record into one folder overwrite nothing."""
 _KEYS = ("step", "site")
 
 
@@ -96,7 +99,7 @@ class PatternRecorder:
         if not self._rows:
             return
         table = _to_table(self._rows)
-        part = self._path / f"part-{self._next:08d}-{uuid.uuid4().hex[:8]}.parquet"
+        part = self._path / f"part-{self._next:08d}-{uuid.uuid4().hex[:_RANDOM_DIGITS]}.parquet"
         write_atomically(part, lambda handle: pq.write_table(table, handle), "the recording")
         self._next += 1
         self._rows = []

@@ -15,6 +15,10 @@ GROUP_UNITS = 8
 CLASS_GROUP_UNITS = 4
 MOST_CLASSES = 32
 _LEAST_SAMPLES = 64
+_LEAST_OF_A_CLASS = 4
+"""Inputs of a class, so that each half, which tells the noise, has two."""
+_GROUPS_AT_ONCE = 64
+"""Bounds the memory of int64 codes, 8 bytes an input and group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def class_overlap(
     _check_labels(bits, labels)
     names, sizes = np.unique(labels, return_counts=True)
     common = sorted(names[np.argsort(-sizes, kind="stable")][:MOST_CLASSES].tolist())
-    chosen = [c for c in common if int(sizes[names == c][0]) >= 4]
+    chosen = [c for c in common if int(sizes[names == c][0]) >= _LEAST_OF_A_CLASS]
     if len(chosen) < 2:
         return None
     rows = [bits[labels == c] for c in chosen]
@@ -205,10 +209,10 @@ def _tables(codes: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
     """Return `(groups, size)` counts of the codes `(n, groups)`."""
     groups = codes.shape[1]
     tables = np.zeros((groups, size), np.int64)
-    for first in range(0, groups, 64):
-        part = codes[:, first : first + 64].astype(np.int64)
+    for first in range(0, groups, _GROUPS_AT_ONCE):
+        part = codes[:, first : first + _GROUPS_AT_ONCE].astype(np.int64)
         part += size * np.arange(part.shape[1])
-        tables[first : first + 64] = np.bincount(
+        tables[first : first + _GROUPS_AT_ONCE] = np.bincount(
             part.reshape(-1), minlength=size * part.shape[1]
         ).reshape(-1, size)
     return tables

@@ -20,6 +20,8 @@ from reluflow.psb.codec import PsbCode
 from reluflow.psb.sampling import SCALE_BITS, integer_weights
 
 BLOCK_PAIRS = 64
+_RANKS = (3, 4)
+"""Axes of weights with one and two spatial ones."""
 DRAWS = ("run", "product")
 ACTIVATIONS = ("none", "relu", "clip")
 
@@ -134,7 +136,7 @@ def conv(
 
     Reference: docs/psb-ops.md, sum; thesis eq. 4.8 and 4.9.
     """
-    if len(code.shape) not in (3, 4):
+    if len(code.shape) not in _RANKS:
         raise OptionError(
             f"code has shape {code.shape}: give weights [M, C/group, k] or [.., k, k]."
         )

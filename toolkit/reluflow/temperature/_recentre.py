@@ -15,6 +15,11 @@ from reluflow.temperature.transition import LogNormal
 
 _RESOLVED_COUNT = 10.0
 _ASSUMED_SAMPLES = 100
+_NOISE_DEVIATIONS, _NOISE_COUNT = 4.0, 3.0
+"""A count up to E + 4 sqrt(E) + 3 passes for noise: a Poisson count of mean E < 10 exceeds it in
+less than 2 of 100,000 probes. The 3 is for small E, whose counts are skewed upwards."""
+_MIDDLE = 0.5
+"""D at which half of the patterns change: exp(mu) is the rate there."""
 _FURTHEST_Z = 30.0
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -56,12 +61,14 @@ def recentre(model: LogNormal, rate: float, distance: float, samples: int | None
     if samples is not None:
         rare = samples * float(special.ndtr(-abs(z)))
         surplus = samples * (distance - float(special.ndtr(z)))
-        if rare < _RESOLVED_COUNT and abs(surplus) <= 4.0 * math.sqrt(rare) + 3.0:
+        noise = _NOISE_DEVIATIONS * math.sqrt(rare) + _NOISE_COUNT
+        if rare < _RESOLVED_COUNT and abs(surplus) <= noise:
             return Recentred(model.mu - model.sigma * _mills(z) * surplus / (rare + 1.0))
     if EXTREME < distance < 1.0 - EXTREME:
         return Recentred(math.log(rate) - model.sigma * float(special.ndtri(distance)))
     edge = float(special.ndtri(0.5 / (samples or _ASSUMED_SAMPLES)))
-    if distance < 0.5:
+    # Only outwards: a D of 0 or 1 within reach of the model agrees with it and teaches nothing.
+    if distance < _MIDDLE:
         bound = max(model.mu, math.log(rate) - model.sigma * edge)
     else:
         bound = min(model.mu, math.log(rate) + model.sigma * edge)

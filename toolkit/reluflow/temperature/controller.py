@@ -19,6 +19,9 @@ STATE_VERSION = 1
 FIRST_MU = -1.0
 FIRST_SIGMA = 1.0
 _LOG_MAX_RATE = math.log(MAX_RATE)
+_LEAST_UNCHANGED = 3.0
+"""Samples expected to keep their pattern at the hottest T: with a mean of 3, 5 % of probes see none
+(exp(-3)), D = 1, which tells nothing of mu; with a mean of 1 it would be 37 %."""
 
 
 class ActCool:
@@ -143,7 +146,8 @@ class ActCool:
             )
         if self.samples is None:
             return bits
-        return min(bits, max(1.0, math.log2(self.samples / 3.0)))
+        # A T beyond would want fewer unchanged samples than the mean of D can be told from 1 by.
+        return min(bits, max(1.0, math.log2(self.samples / _LEAST_UNCHANGED)))
 
     def next_rate(self, progress: float, measure: Callable[[float], float]) -> float:
         """Return the learning rate of the next step.

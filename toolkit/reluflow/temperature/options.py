@@ -11,6 +11,9 @@ from reluflow.errors import OptionError
 MAX_RATE = 1e10
 """A rate above this, or NaN, means that the training diverges (A.4, step 5)."""
 
+_INITIAL_RATES = tuple(10.0 ** (quarter / 4.0) for quarter in range(-16, 9))
+"""Four a decade from 1e-4 to 100 (Table A.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ActCoolOptions:
@@ -44,7 +47,7 @@ class ActCoolOptions:
 
     min_rate: float = 1e-10
     remeasure_probabilities: tuple[float, ...] = (0.25, 0.5, 0.75)
-    initial_rates: tuple[float, ...] = tuple(10.0 ** (-4.0 + 0.25 * i) for i in range(25))
+    initial_rates: tuple[float, ...] = _INITIAL_RATES
     error_count: int = 5
     error_threshold: float = 2.5
     remeasure_jump: float = 2.0

@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 _LN2 = math.log(2.0)
 
 
+_MOST_CHANCE = 0.5
+"""A step of any size leaves a unit where it was in half of the cases, by chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transition(ABC):
     """The soft transition from D = 0 to D = 1 as a function of the learning rate.
@@ -230,7 +234,7 @@ class _PerUnit(Transition):
 
     def _rate_of_log_survival(self, log_survival: Floats) -> Floats:
         chance = -np.expm1(log_survival / self.mu)
-        reachable = chance < 0.5
+        reachable = chance < _MOST_CHANCE
         scaled = self._inverse_chance(np.where(reachable, chance, 0.0))
         return np.where(reachable, scaled / self.sigma, np.inf)
 

@@ -17,6 +17,8 @@ _CHOSEN = {"Softmax", "LogSoftmax"}
 _AS_IT_IS = "as it is"
 _LEFT_OUT = 255
 """The label that segmentation data give to pixels to be ignored; negative ones are ignored too."""
+_TOKENS_RANK, _PIXELS_RANK = 3, 4
+"""Axes of an output with a row of scores per token, and with a map of scores per class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +176,10 @@ def _alone(name: str, output: Values, maker: str, threshold: float | None, numbe
         return _numbers(name, output, beside=False)
     if maker == "Sigmoid" or plain.ndim == 1 or threshold is not None:
         return _bits(name, output, maker, threshold)
-    if plain.ndim == 2 and output.ndim != 3:
+    # Two axes left of three were tokens or boxes: which axis the classes are on is a guess then.
+    if plain.ndim == 2 and output.ndim != _TOKENS_RANK:
         return _classes(name, output, 1)
-    if output.ndim >= 4 and output.shape[1] > 1:
+    if output.ndim >= _PIXELS_RANK and output.shape[1] > 1:
         return _classes(name, output, 1)
     if maker in _CHOSEN:
         return _classes(name, output, output.ndim - 1)

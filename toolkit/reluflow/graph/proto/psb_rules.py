@@ -16,6 +16,8 @@ LARGEST = 2**31 - 1
 """Of sizes, strides, dilations and pads, and of the number of weights."""
 _SHOWN = 8
 """Numbers of a list that a sentence shows: the longest valid list has 4, a shape or pads."""
+_BLOCKS = (0, 8, 16)
+"""Channels in a block of ONNX Runtime's NCHWc layout: AVX2's, AVX-512's; 0: the plain layout."""
 _KINDS = {
     "INT": (AttributeProto.INT, "a whole number"),
     "INTS": (AttributeProto.INTS, "whole numbers"),
@@ -96,8 +98,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "threshold": _BOUND,
         "unit_axis": _ANY,
         "seed": _ANY,
-        # channels in a block of ONNX Runtime's NCHWc layout; 0: the plain layout
-        "block": Rule("INT", "0, 8 or 16", lambda value: value in (0, 8, 16)),
+        "block": Rule("INT", "0, 8 or 16", lambda value: value in _BLOCKS),
         "units": _number(1, LARGEST),
     },
 }

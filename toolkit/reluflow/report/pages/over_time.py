@@ -26,6 +26,12 @@ from reluflow.report.tables.format import count, decimal, percent, plain, plural
 Floats = NDArray[np.float64]
 RECORDING_PAGE = "recording.html"
 _MOST_COLUMNS = 60
+_SHA_DIGITS = 12
+"""Digits of a hash that tell files apart for a reader."""
+_MOST_OF_ALL = 0.5
+"""A share that never passes half is drawn up to its largest value: small changes show."""
+_LEAST_DECIMAL = 0.01
+"""Numbers below are written with two significant digits, as two decimals would show 0.00."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ def write_series_page(report: SeriesReport, path: str | os.PathLike[str]) -> Non
     steps = [report.mean_distances[i][i + 1] for i in range(k - 1)]
     largest = int(np.argmax(steps))
     checkpoints: Facts = [
-        (f"{i}", f"{plain(model.path)} ({model.sha256[:12]})")
+        (f"{i}", f"{plain(model.path)} ({model.sha256[:_SHA_DIGITS]})")
         for i, model in enumerate(report.models, start=1)
     ]
     context |= {
@@ -274,7 +280,7 @@ def _is_constant(measure: _Measure) -> bool:
 def _limits(measure: _Measure) -> tuple[float, float]:
     low, high = float(np.nanmin(measure.values)), float(np.nanmax(measure.values))
     if measure.is_share:
-        return 0.0, 1.0 if high > 0.5 else high
+        return 0.0, 1.0 if high > _MOST_OF_ALL else high
     return min(0.0, low), high
 
 
@@ -283,7 +289,9 @@ def _text_of(measure: _Measure) -> Any:
         return lambda value: percent(value)
     if measure.key == "patterns":
         return lambda value: count(round(value))
-    return lambda value: decimal(value) if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+    return lambda value: (
+        decimal(value) if abs(value) >= _LEAST_DECIMAL or value == 0 else f"{value:.2g}"
+    )
 
 
 def _ends(row: Floats, text: Any) -> str:

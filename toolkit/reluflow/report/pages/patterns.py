@@ -59,6 +59,8 @@ MAX_DRAWN_UNITS = 4096
 _MAX_RANGES = 400
 _MAX_TOP = 5
 _MAX_NAME = 200
+_IMAGE_AXES = 4
+"""Batch, channels, rows and columns."""
 _ENTROPY, _DISTINCT, _TOP, _ACTIVE, _DEAD, _ON = SITE_MEASURES
 
 
@@ -242,9 +244,10 @@ def _position(site: SiteReport, position: int | None) -> str:
     if position is None or site.positions == 1:
         return ""
     shape = site.site.shape
-    if shape and len(shape) == 4 and site.site.unit_axis in (1, -3) and isinstance(shape[3], int):
-        if shape[3] > 0:
-            return f", row {position // shape[3]}, column {position % shape[3]}"
+    if shape and len(shape) == _IMAGE_AXES and site.site.unit_axis % _IMAGE_AXES == 1:
+        width = shape[-1]
+        if isinstance(width, int) and width > 0:
+            return f", row {position // width}, column {position % width}"
     return f", position {count(position)}"
 
 

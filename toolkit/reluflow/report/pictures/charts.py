@@ -18,6 +18,9 @@ _LEAST = 0.8
 _NOTHING = 0.01
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 _LEVELS = len(_ALPHABET) ** 2 - 1
+_DIGIT_BITS = 4
+_SLACK = 1.000001
+"""Lets a value that is a round number but for its rounding end the axis itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def packed_shares(shares: Sequence[float]) -> str:
         level = 0 if value <= 0 else _LEVELS if value >= 1 else round(value * _LEVELS)
         if 0 < value < 1:
             level = min(_LEVELS - 1, max(1, level))
-        codes.append(_ALPHABET[level // 64] + _ALPHABET[level % 64])
+        codes.append("".join(_ALPHABET[digit] for digit in divmod(level, len(_ALPHABET))))
     return "".join(codes)
 
 
@@ -175,8 +178,9 @@ def packed_bits(bits: str) -> str:
         >>> packed_bits("10000001" + "1")
         '818'
     """
-    padded = bits + "0" * (-len(bits) % 4)
-    return "".join(f"{int(padded[i : i + 4], 2):x}" for i in range(0, len(padded), 4))
+    padded = bits + "0" * (-len(bits) % _DIGIT_BITS)
+    starts = range(0, len(padded), _DIGIT_BITS)
+    return "".join(f"{int(padded[i : i + _DIGIT_BITS], 2):x}" for i in starts)
 
 
 def _finite(value: float) -> float:
@@ -197,7 +201,7 @@ def _round_up(value: float) -> float:
         return 0.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(
-        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if value <= step * power * 1.000001
+        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if value <= step * power * _SLACK
     )
 
 

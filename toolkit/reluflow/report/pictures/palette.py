@@ -33,4 +33,5 @@ def ink(value: float) -> str:
 
 
 def _channels(color: str) -> tuple[int, int, int]:
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue

@@ -105,14 +105,15 @@ def _draw(
         for axes in column:
             calm(axes)
     _scale_rows(grid, list(named.values()))
-    for axes, label in zip(grid[:3, 0], ("learning rate η", "exp(μ)", SIGMA), strict=True):
+    labels = ("learning rate η", "exp(μ)", SIGMA)
+    for axes, label in zip(grid[: len(labels), 0], labels, strict=True):
         axes.set_ylabel(label, fontsize=9, color=INK)
     figure.align_ylabels(grid[:, 0])
     bar = _colorbar(figure, image, list(grid[0]), "patterns that change, D")
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if with_error:
-        _errors(figure, list(grid[3]), list(named.values()), (low, high))
+        _errors(figure, list(grid[-1]), list(named.values()), (low, high))
     return figure
 
 

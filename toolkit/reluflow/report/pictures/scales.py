@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _PLAIN = range(-3, 4)
 _TICKS = 6
+_LONG = 10_000
+"""Steps from which on "12k" is shorter than the number."""
+_ROUNDING = 1e-9
+"""A tick at the very end of the range belongs to it, however 10.0**k was rounded."""
 
 
 def edges(centres: ArrayLike) -> NDArray[np.float64]:
@@ -62,7 +66,7 @@ def thousands(value: float, _: int | None = None) -> str:
         >>> thousands(500), thousands(12_000), thousands(0.5)
         ('500', '12k', '0.5')
     """
-    if abs(value) >= 10_000 and value % 100 == 0:
+    if abs(value) >= _LONG and value % 100 == 0:
         return f"{value / 1000:g}k"
     return f"{value:g}"
 
@@ -74,7 +78,7 @@ def rate_axis(axes: Axes, low: float, high: float) -> None:
     ticks = [10.0**k for k in range(first, last + 1) if k % stride == 0]
     axes.set_yscale("log")
     axes.set_ylim(low, high)
-    shown = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
+    shown = [t for t in ticks if low * (1 - _ROUNDING) <= t <= high * (1 + _ROUNDING)]
     axes.set_yticks(shown, [power(t) for t in shown])
     axes.set_yticks([], minor=True)
 

@@ -26,6 +26,15 @@ Series = tuple[ArrayLike, ArrayLike]
 _CATEGORIES = (BLUE, RED, GREEN, ORANGE, PINK, "#56b4e9", INK, "#8c8878")
 _DECADES = 5.0
 _LEGEND_COLUMNS = 5
+_HIGH_PANEL = 1.5
+"""Inches from which on a panel has room for one tick more."""
+_HEADROOM = 1.08
+_NO_RANGE = 1e-9
+"""The axis of values that are all 0 still needs a range."""
+_MARGIN = 0.01
+"""Of accuracies and errors beyond the lowest and highest shown."""
+_SHOWN_BELOW = 0.02
+"""Below the best accuracy, so that runs that hardly differ are not magnified to noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +172,15 @@ def _scale(axes: Axes, quantity: _Quantity, series: list[Floats]) -> None:
         low = max(float(values[values > 0].min()), top / 10**_DECADES)
         rate_axis(axes, low / 1.4, top * 1.4)
         return
-    axes.yaxis.set_major_locator(MaxNLocator(5 if quantity.height > 1.5 else 4))
+    axes.yaxis.set_major_locator(MaxNLocator(5 if quantity.height > _HIGH_PANEL else 4))
     if quantity.unit in ("share", "number"):
-        axes.set_ylim(min(0.0, float(values.min())), max(float(values.max()) * 1.08, 1e-9))
+        axes.set_ylim(
+            min(0.0, float(values.min())), max(float(values.max()) * _HEADROOM, _NO_RANGE)
+        )
     elif quantity.unit == "near_one":
-        axes.set_ylim(_floor(values), min(1.0, float(values.max()) + 0.01))
+        axes.set_ylim(_floor(values), min(1.0, float(values.max()) + _MARGIN))
     else:
-        axes.set_ylim(max(0.0, float(values.min()) - 0.01), 1 - _floor(1 - values))
+        axes.set_ylim(max(0.0, float(values.min()) - _MARGIN), 1 - _floor(1 - values))
     if quantity.unit != "number":
         axes.yaxis.set_major_formatter(lambda value, _: f"{round(100 * value, 2):g}%")
 
@@ -178,7 +189,7 @@ def _floor(accuracies: Floats) -> float:
     """Return a lower limit that shows where the runs differ: their first epochs may fall out."""
     best = float(accuracies.max())
     usual = float(np.quantile(accuracies, 0.1))
-    return max(0.0, min(usual, best - 0.02) - 0.01)
+    return max(0.0, min(usual, best - _SHOWN_BELOW) - _MARGIN)
 
 
 def _colours(n: int, ordered: bool) -> list[str]:

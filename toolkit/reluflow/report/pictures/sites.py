@@ -30,6 +30,12 @@ _ROW_INCHES = 0.24
 _MAX_INCHES = 90.0
 _QUANTILES = 100
 _MOST_IN_A_ROW = 8
+_HEADROOM = 1.02
+_HEADING_INCHES = 1.5
+_LEAST_ROWS = 4
+"""Rows that a figure is high enough for at least: fewer squeeze its title and axes."""
+_MEASURES_THAT_FIT = 6
+"""Columns of the heatmap that the usual width holds; each further one widens it."""
 
 
 def write_pictures(
@@ -101,7 +107,7 @@ def _bars(
                 bar.set(alpha=0.5, hatch="///", edgecolor="white")
         axes.set_title(measure.title, fontsize=9, loc="left", color=INK)
         if measure.unit == "share":
-            axes.set_xlim(0, max(1.0, float(values.max()) * 1.02))
+            axes.set_xlim(0, max(1.0, float(values.max()) * _HEADROOM))
         if measure.unit == "share" and values.max() <= 1:
             axes.set_xticks([0, 0.5, 1])
         else:
@@ -121,7 +127,7 @@ def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     """Draw sites x measures, the value written in each cell."""
     measures = shown_measures(report)
     values = np.array([[m.value(s) for m in measures] for s in report.sites])
-    figure = _tall(title, 9.5 + 1.4 * max(0, len(measures) - 6), len(names))
+    figure = _tall(title, 9.5 + 1.4 * max(0, len(measures) - _MEASURES_THAT_FIT), len(names))
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*values.shape):
@@ -163,7 +169,9 @@ def _unit_activity(title: str, names: list[str], report: PatternReport) -> Figur
 
 def _tall(title: str, width: float, n_rows: int) -> Figure:
     """Return a figure with a title, high enough for its rows."""
-    return titled(title, width, min(_MAX_INCHES, 1.5 + _ROW_INCHES * max(n_rows, 4)))
+    return titled(
+        title, width, min(_MAX_INCHES, _HEADING_INCHES + _ROW_INCHES * max(n_rows, _LEAST_ROWS))
+    )
 
 
 def _name_rows(axes: Axes, names: list[str]) -> None:

@@ -17,6 +17,8 @@ _HASHES = {
     "random-words-128": "128-bit fingerprint of random words, counted exactly",
     "thesis-64": "64-bit hash of the thesis, fixed table",
 }
+_WORTH_A_STAGE = 0.005
+"""Share of the time from which on a stage's bar is a pixel wide and more."""
 _COLORS = ("blue", "orange", "green", "pink", "sky", "red")
 
 
@@ -91,7 +93,7 @@ def stages(run: RunDescription) -> list[Stage]:
     parts = {name: s for name, s in run.seconds.items() if name != "total" and s > 0}
     rest = run.seconds.get("total", 0.0) - sum(parts.values())
     whole = sum(parts.values()) + max(0.0, rest)
-    if rest > 0.005 * whole:
+    if rest > _WORTH_A_STAGE * whole:
         parts["other"] = rest
     result = []
     for i, (name, seconds) in enumerate(parts.items()):

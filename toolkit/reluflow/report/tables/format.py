@@ -6,6 +6,12 @@ import math
 import re
 
 MISSING = "\N{EN DASH}"
+_LONGEST_NAME = 120
+"""Characters; exporters' paths of nested modules are shorter, and longer ones break tables."""
+_KIBI = 1024
+_MINUTE = 60
+_WHOLE = 100
+"""Percent."""
 
 
 def plain(text: str) -> str:
@@ -46,7 +52,7 @@ def site_name(name: str) -> str:
         >>> site_name("")
         '(no name)'
     """
-    return shorten(plain(name), 120) or "(no name)"
+    return shorten(plain(name), _LONGEST_NAME) or "(no name)"
 
 
 def layer_name(name: str, layer: str) -> str:
@@ -59,7 +65,7 @@ def layer_name(name: str, layer: str) -> str:
         'fc1'
     """
     named = re.search(rf"(?<![\w.]){re.escape(layer)}(?!\w)", name)
-    return "" if named else shorten(plain(layer), 120)
+    return "" if named else shorten(plain(layer), _LONGEST_NAME)
 
 
 def count(number: int | None) -> str:
@@ -100,8 +106,8 @@ def percent(fraction: float, digits: int = 1) -> str:
     value = fraction * 100
     if 0 < value < step:
         return f"<{step:.{digits}f} %"
-    if 100 - step < value < 100:
-        return f">{100 - step:.{digits}f} %"
+    if _WHOLE - step < value < _WHOLE:
+        return f">{_WHOLE - step:.{digits}f} %"
     return f"{value:,.{digits}f} %"
 
 
@@ -112,14 +118,14 @@ def size(n_bytes: int) -> str:
         >>> size(102_400), size(12)
         ('100.0 KiB', '12 bytes')
     """
-    if n_bytes < 1024:
+    if n_bytes < _KIBI:
         return f"{n_bytes} bytes"
     value = float(n_bytes)
     for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024:
+        value /= _KIBI
+        if value < _KIBI:
             return f"{value:.1f} {unit}"
-    return f"{value / 1024:.1f} TiB"
+    return f"{value / _KIBI:.1f} TiB"
 
 
 def duration(seconds: float) -> str:
@@ -133,12 +139,12 @@ def duration(seconds: float) -> str:
         return MISSING
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < _MINUTE:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    if minutes < _MINUTE:
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

@@ -50,6 +50,8 @@ _MARKS = {
     "good": ("+", "green"),
 }
 _NAME_WIDTH = 24
+_LEAST_NAME = 4
+"""Characters of a name in the narrowest terminal: one and the dots that say it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +324,7 @@ def _fitting(
         room = width - rest
         worst = max(c.rank for c in shown)
         if room >= min(_NAME_WIDTH, widths[columns[0].title]) or worst == 0:
-            return shown, max(4, min(room, widths[columns[0].title]))
+            return shown, max(_LEAST_NAME, min(room, widths[columns[0].title]))
         shown.remove([c for c in shown if c.rank == worst][-1])
 
 

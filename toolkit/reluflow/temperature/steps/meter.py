@@ -282,9 +282,8 @@ class StepMeter:
         for before, after in pairs:
             for index, each in enumerate(self._taps):
                 one, other = before.active[index], after.active[index]
-                totals[index, :2] += _changes(one, other, each)
-                totals[index, 2] += after.nans[index]
-                totals[index, 3] += before.nonfinite[index] + after.nonfinite[index]
+                nonfinite = before.nonfinite[index] + after.nonfinite[index]
+                totals[index] += (*_changes(one, other, each), after.nans[index], nonfinite)
                 units[index] = one.shape[each.unit_axis] if one.ndim else 1
         return StepDistance(_sites(self._taps, units, totals))
 
