@@ -238,6 +238,7 @@ class ActCoolLR(LRScheduler):
     def _update_lr(self, epoch: int | None = None) -> None:
         if not self._is_initial and self.last_epoch >= 0:
             groups = self.optimizer.param_groups
+            # Gradients that are not finite excuse a step not seen: GradScaler has skipped it.
             self._clock.check_seen(w.grad for group in groups for w in group["params"])
             self._clock.call()
         super()._update_lr(epoch)
@@ -269,6 +270,7 @@ class ActCoolLR(LRScheduler):
         if given is not None:
             self._closure = given[0]
             return given[1]
+        # A fused optimiser skips such a step inside; a measurement with its gradients would be NaN.
         if not _is_overflow(optimizer):
             self._set_coming_rates()
         return None
@@ -278,9 +280,11 @@ class ActCoolLR(LRScheduler):
         marks, written = rate_marks(self.optimizer), self._written
         if not written or marks == written or marks[: len(written)] == written:
             return False
+        # Before our first step, others may still set the start: a warm-up, or the user.
         if not self._rates:
             self._start_from(read_rates(self.optimizer))
             return False
+        # Between our call and the step it is a quarrel; later, SequentialLR is going on.
         if self._is_fresh:
             raise OptionError(
                 f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
@@ -338,6 +342,8 @@ class ActCoolLR(LRScheduler):
                 f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
                 "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
             )
+        # Frozen sites never change. They would hold D below 1 at any rate, and the fit would take
+        # that for the width of the transition.
         self._leave_out_frozen()
         passes.kept = [each for each in passes.kept if each.patterns]
         patterns = [site for each in passes.kept for site in (each.patterns or {}).values()]
@@ -365,9 +371,11 @@ class ActCoolLR(LRScheduler):
         """
         kept = self._passes.kept
         trained = trained_weights(self.optimizer, self._ratios)
+        # Measured again only when layers are frozen or thawed: it costs a step and a forward pass.
         if len(trained) != self._n_trained:
             self._n_trained = len(trained)
             self._frozen = set()
+            # By trial, not by walking the graph: at a rate this large whatever can change does.
             if any(id(w) not in trained for w in self._probe.model.parameters()):
                 with self._probe.measuring(passes=kept) as measure:
                     sites = measure(_LARGE_RATE).sites
@@ -404,6 +412,7 @@ class ActCoolLR(LRScheduler):
             probed, self._probed = self._probed, []
             self.distances = self._probe.compare(probed)
             self.n_probes += 1
+            # On all ranks or none: one that raised alone would leave the others waiting for it.
             if mean_over_ranks(float(self._has_diverged()), self._device) > 0:
                 raise DivergenceError(
                     f"pre-activations are NaN after step {self.last_epoch} with rate "

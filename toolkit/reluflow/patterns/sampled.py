@@ -18,7 +18,7 @@ _LEAST_SAMPLES = 64
 _LEAST_OF_A_CLASS = 4
 """Inputs of a class, so that each half, which tells the noise, has two."""
 _GROUPS_AT_ONCE = 64
-"""Bounds the memory of int64 codes, 8 bytes an input and group."""
+"""Bounds the memory of int64 codes, 8 bytes per input and group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,15 @@ from reluflow.temperature.options import MAX_RATE, ActCoolOptions
 
 Points = dict[float, float]
 _MIDDLE = 0.5
-_WANTED_POINTS = 3
-_MAX_HALVINGS = 12
+_WANTED_POINTS = 3  # one more than mu and sigma are, so that a fit shows how far off it is
+_MAX_HALVINGS = 12  # a guard: rates 4096 times closer than the lattice differ by rounding alone
+# Sites that never change hold D at a value short of 0 or 1. Four steps of the lattice, a factor of
+# 16 in the rate, without a change of a thousandth is more than the flat ends of a transition show
+# between the bounds. The numbers are choices, not measured.
 _PLATEAU = 1e-3
 _PLATEAU_STEPS = 4
-_LEAST_SPREAD = 0.3
-_LEAST_COUNT = 3.0
+_LEAST_SPREAD = 0.3  # of z: closer together, noise in D would decide sigma
+_LEAST_COUNT = 3.0  # changed, or unchanged, samples behind a D that is used in a fit
 
 
 class Prober:
@@ -84,6 +87,7 @@ def locate(prober: Prober, start: float, options: ActCoolOptions) -> float | Non
     """
     jump = math.log(options.remeasure_jump)
     first = round(start / jump)
+    # Where the start lies outside the range of rates: on towards 0, which is inside.
     while not prober.is_inside(first * jump):
         first -= int(math.copysign(1, first))
     is_low = prober.at(first * jump) < _MIDDLE
@@ -97,7 +101,7 @@ def locate(prober: Prober, start: float, options: ActCoolOptions) -> float | Non
             return None
         if (prober.at(far * jump) < _MIDDLE) != is_low:
             break
-        stride *= 2
+        stride *= 2  # the first guess may be decades away
     else:
         return None
     low, high = sorted((near, far))
@@ -108,6 +112,8 @@ def locate(prober: Prober, start: float, options: ActCoolOptions) -> float | Non
         else:
             high = middle
     cell = (low * jump, high * jump)
+    # What lies further out was only passed on the way. Dropped, it cannot make the fit depend on
+    # where the search began.
     prober.points = {place: prober.points[place] for place in cell}
     return (cell[0] + cell[1]) / 2
 
@@ -182,6 +188,7 @@ def solve(points: Points, middle: float | None, sigma: float) -> tuple[float, fl
         return None if middle is None else (middle, sigma)
     places = sorted(points)
     z = [float(special.ndtri(points[place])) for place in places]
+    # Two D that are nearly equal say where the transition is, but nothing about its width.
     if max(z) - min(z) >= _LEAST_SPREAD:
         try:
             fit = fit_transition(
@@ -217,6 +224,8 @@ def fit(
     Returns:
         `(mu, sigma)`, or None where no rate changes some patterns and not all.
     """
+    # Cheapest first: where the old model still holds, three measurements do. The search costs about
+    # ten, the grid all of its 25.
     resolution = 0.0 if samples is None else _LEAST_COUNT / samples
     middle: float | None = None
     if not is_first:

@@ -120,11 +120,14 @@ class ActCool:
         """Whether the next call of `next_rate` will call `measure`."""
         if self.n_fits == 0:
             return True
+        # A network whose D jumps about would be measured at every step, each measurement a forward
+        # pass; refits live on a share of the steps instead, and on a burst at the start.
         allowed = self.options.refit_burst + self.options.refit_share * self._steps
         return self._refit_wanted and self._refit_measurements <= allowed
 
     def _is_probe(self, number: int) -> bool:
         """Tell whether step `number`, from 1 on, is measured: every 8th, and 1, 2, 4."""
+        # Early steps change mu most, and the first fit knew the untrained network alone.
         interval = self.options.probing_interval
         return number % interval == 0 or (number < interval and number & (number - 1) == 0)
 
@@ -169,12 +172,14 @@ class ActCool:
         if self.fit_due:
             self._fit(measure)
         log_rate = self.mu + self.sigma * normal_score(bits)
+        # Not ">": a NaN in mu or sigma must stop the training too.
         if not log_rate <= _LOG_MAX_RATE:
             raise DivergenceError(
                 f"the rate for a temperature of {bits:.4g} bits is exp({log_rate:.4g}) at step "
                 f"{self._steps} (mu {self.mu:.4g}, sigma {self.sigma:.4g}), above {MAX_RATE:g}: "
                 "the training diverges; start again with a lower start temperature."
             )
+        # A schedule ends at 0 bits, whose rate is 0; a rate of 0 would leave D nothing to measure.
         self.rate = max(math.exp(log_rate), self.options.min_rate)
         self._steps += 1
         return self.rate
@@ -193,6 +198,8 @@ class ActCool:
             raise OptionError("observe has no step to speak of; call next_rate before it.")
         value = check_distance(distance, "distance")
         moved = recentre(self.model, self.rate, value, self.samples)
+        # One large move may be a single odd batch; several in a row mean that sigma is wrong as
+        # well, which moving mu cannot mend.
         is_jump = abs(moved.mu - self.mu) > self.options.error_threshold
         self._errors = self._errors + 1 if is_jump else 0
         if moved.is_contradiction or self._errors >= self.options.error_count:
@@ -210,6 +217,7 @@ class ActCool:
         )
         if found is None and is_first:
             raise DataError(_why_no_fit(prober))
+        # A refit in a bad moment must not end a training that an older fit still steers.
         self.mu, self.sigma = found or (self.mu, self.sigma)
         self.n_fits += 1
         self.n_measurements += prober.count

@@ -15,9 +15,10 @@ from reluflow.temperature.transition import MODELS, Floats, LogNormal, Transitio
 
 EXTREME = 1e-10
 """D closer to 0 or 1 than this says nothing about the transition."""
-_RCOND = 1e-10
-_REACH = 30.0
-_UNIT_STARTS = (1.0, 8.0, 64.0, 512.0, 4096.0)
+_RCOND = 1e-10  # below, two rates are one to the fit
+_REACH = 30.0  # bounds of the search around a start, in natural logarithms: 13 decades each way
+_UNIT_STARTS = (1.0, 8.0, 64.0, 512.0, 4096.0)  # numbers of units, mu, a factor of 8 apart
+_WIDTHS = (0.1, 0.5, 1.0, 3.0)  # sigma: from one unit's sharp step to a deep network's
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ def _fit_distance(
     def residuals(point: Floats) -> Floats:
         return build(point).distance(rate) - measured
 
+    # The cost has flat parts where D is 0 or 1, in which a search ends at once. Many starts cost
+    # little, as only the two best are followed.
     from scipy import optimize  # takes half a second, and only fits need it
 
     starts = sorted(
@@ -158,7 +161,7 @@ def _starts(rate: Floats, measured: Floats, inner: np.ndarray, is_log_normal: bo
     """Return initial values `(mu or ln mu, ln sigma)` that put D = 1/2 where it was measured."""
     half = rate[np.argmin(np.abs(measured - 0.5))]
     if is_log_normal:
-        starts = [np.array([math.log(half), math.log(width)]) for width in (0.1, 0.5, 1.0, 3.0)]
+        starts = [np.array([math.log(half), math.log(width)]) for width in _WIDTHS]
         try:
             fitted = _fit_log_rate(rate[inner], measured[inner]).model
         except DataError:

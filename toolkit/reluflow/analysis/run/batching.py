@@ -83,6 +83,7 @@ def _key_bytes(shape: tuple[Dim, ...] | None, unit_axis: int) -> int:
     """Return the bytes of one input's fingerprints at a site, where its shape is known."""
     if shape is None or not -len(shape) <= unit_axis < len(shape):
         return 0
+    # 16 bytes of key for each sample, whose units take 4 each
     units = shape[unit_axis]
     return 4 * bytes_per_sample((1, *shape)) // units if isinstance(units, int) and units else 0
 
@@ -103,6 +104,7 @@ def share_out(sizes: Sequence[int], groups: int) -> list[list[int]]:
     """
     shares: list[list[int]] = [[] for _ in range(min(groups, len(sizes)))]
     loads = [0] * len(shares)
+    # Largest first to the lightest share: at most a third above the best split (Graham 1969).
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
         lightest = loads.index(min(loads))
         shares[lightest].append(index)

@@ -111,6 +111,8 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
         DataError: the model fails on the whole batch.
     """
     n = len(next(iter(feeds.values())))
+    # Chance first: what differs between two equal runs would differ alone as well, and look like
+    # company.
     first, second = run(feeds), run(feeds)
     found: dict[int, Dependence] = {}
     for index, tap in enumerate(taps):
@@ -119,10 +121,12 @@ def find_dependence(run: Run, feeds: Feeds, taps: Sequence[Tap], fixed: bool) ->
             found[index] = Dependence(CHANCE, 0, 0)
         else:
             _note(found, index, CHANCE, tap, *whole)
+    # The values of one run may be all the memory there is: not three at once.
     del second, whole
     scattered: set[int] = set()
     try:
         for row in range(min(n, _ALONE) if n > 1 else 0):
+            # A batch of one input n times has no company either, whatever the graph does across it.
             rows = [row] * n if fixed else [row]
             alone = run({name: array[rows] for name, array in feeds.items()})
             for index, tap in enumerate(taps):
@@ -145,6 +149,7 @@ def _compare_row(found: dict[int, Dependence], index: int, tap: Tap, pairs: list
     """
     differing = [_differ(each.among, each.alone, tap.site.threshold) for each in pairs]
     known = [each for each in differing if each is not None]
+    # The place where the fewest bits differ is most likely the input's own.
     if known and len(known) == len(differing):
         found[index] = Dependence(BATCH, *min(known))
         return False

@@ -102,6 +102,7 @@ class Pipeline:
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
         tapped = self.tapped = tap_all(model, options)
+        # The sessions come before the tables: a model that does not load has taken no memory yet.
         self.skipped = skipped_sites(model, tapped, options)
         self.sessions = Sessions(model, tapped, options, self.threads, self._note)
         self._first_bytes = 0
@@ -219,6 +220,8 @@ class Pipeline:
         self.depends_on = dict(found.extra["depends_on"])
 
     def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
+        # Half of the limit for any one table, as another may be just as large; _share_memory sees
+        # to the sum.
         limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2)
         spill = self._spill_dir / f"table-{index:03d}"
         if restore_from is None:
@@ -234,6 +237,8 @@ class Pipeline:
         tables, limit = self._tables(), self.options.memory_limit_bytes
         while sum(table.nbytes for table in tables) > limit:
             largest = max(tables, key=lambda table: table.nbytes)
+            # With very many sites the limit cannot be kept: a table that spills at every batch
+            # would write its few patterns over and over.
             if largest.nbytes <= max(_SMALLEST_TABLE_BYTES, limit // len(tables)):
                 return
             largest.spill()
@@ -252,6 +257,7 @@ class Pipeline:
             self.seconds["loading"] += time.perf_counter() - start
             if feeds is None:
                 return
+            # The batch size was chosen by the first input; later ones may be larger pictures.
             size = fitting(feeds, self._first_bytes, self.batch_size)
             for at in range(0, len(next(iter(feeds.values()))), size):
                 yield {name: array[at : at + size] for name, array in feeds.items()}
@@ -269,6 +275,8 @@ class Pipeline:
             One `(n_samples, 2)` uint64 array of fingerprints per site, None where it did not run.
         """
         n_inputs = len(next(iter(feeds.values())))
+        # Before anything is counted: what depends on company must not enter the sample as if each
+        # input had its own values. A resumed analysis knows it from the checkpoint.
         if not self.done:
             self._try(feeds)
         rows = self.sample.wanted(self.done, n_inputs)
@@ -315,6 +323,7 @@ class Pipeline:
         Returns the keys of each site and the global keys `(n_inputs, 2)`.
         """
         keys: list[np.ndarray | None] = [None] * len(self.sites)
+        # Sites first; threads within one only where there are fewer sites than threads: decision 4.
         within = max(1, self.threads // len(self.sites))
 
         def work(indices: list[int]) -> np.ndarray:
@@ -334,6 +343,7 @@ class Pipeline:
         ]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
         for site, found in zip(self.sites, keys, strict=True):
+            # One pattern of the whole network needs one row of every site for each input.
             if not self.global_reason and (found is None or site.positions is None):
                 why = (
                     "the samples of one input are not adjacent"
@@ -357,6 +367,8 @@ class Pipeline:
         steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
         add_sites(joined, steady)
         seconds = time.perf_counter() - start
+        # All tables are filled in one call, so that threads are shared; each site is told a part of
+        # the time by its number of keys.
         total = sum(len(keys) for keys, _ in found.values())
         for index, (keys, _) in found.items():
             self.sites[index].seconds["counting"] += seconds * len(keys) / total

@@ -117,6 +117,9 @@ class Sessions:
         opened = functools.partial(
             opener, outputs=outputs, threads=self._threads, optimisation=optimisation
         )
+        # The whole model first: its outputs may be wanted, and its errors name the user's nodes.
+        # What fails is often behind the last switch (an operator of another runtime), where nothing
+        # is looked at.
         try:
             return opened(model)
         except ModelError as error:
@@ -126,7 +129,7 @@ class Sessions:
             try:
                 session = opened(cut.model)
             except ModelError:
-                raise error from None
+                raise error from None  # the first one: the cut was no cure, so it is no news
             self._note_cut(cut.done, error)
             return session
 

@@ -13,7 +13,9 @@ from reluflow.errors import DataError, OptionError
 DEFAULT_BATCH = 64
 """Inputs per run where nothing else sets a number, and the most that are chosen."""
 _RUN_BYTES = 2**28
+"""Of one run, 256 MB: small beside a machine's memory, large beside a run's own cost."""
 _UNKNOWN_DIM = 64
+"""Stands for a size that only a run can tell; a guess."""
 
 
 def fixed_batch_size(inputs: Sequence[InputSpec]) -> int | None:

@@ -32,6 +32,7 @@ def fuse_additions(editor: Editor) -> dict[str, tuple[str, tuple[str, ...]]]:
         Old output of an operator -> its new output, and the names of the nodes taken over.
     """
     fused = {}
+    # From the end: where an Add joins two operators, the later one has its other input ready.
     for node in reversed(editor.nodes.copy()):
         add = _addition(editor, node) if is_psb(node) else None
         if add is not None:
@@ -79,6 +80,7 @@ def _take_over(editor: Editor, node: NodeProto, add: NodeProto) -> list[NodeProt
     for entry in [entry for entry in fused.attribute if entry.name in attributes]:
         fused.attribute.remove(entry)
     fused.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+    # The place of the last node, not of the operator: the addend may be made between the two.
     editor.replace(merged[-1], fused)
     for gone in [*reversed(merged[:-1]), node]:
         editor.remove(gone)

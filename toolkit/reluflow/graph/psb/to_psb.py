@@ -123,6 +123,8 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
         For each operator its output, the tensor that it multiplies, the original operator and the
         nodes that it took over; and the operators that were left alone.
     """
+    # Pruned after folding, which changes which weights are small, and before encoding, in which a
+    # weight of 0 is free.
     if options.prune:
         prune_weights(editor, options.prune, options.prune_scope, options.exclude)
         editor.commit()
@@ -130,6 +132,7 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
     done, refused = _convert(editor, writer, options)
     if not done:
         return [], tuple(refused)
+    # Additions last: whether one may be taken over depends on both of its operands being written.
     fused = fuse_additions(editor) if options.fuse else {}
     writer.finish()
     if not options.input_defaults:

@@ -62,6 +62,7 @@ class Editor(Draft, Reader):
         array = np.ascontiguousarray(array)
         digest = _digest(array)
         stored = self._stored.get(digest, "")
+        # Layers that share weights are folded one by one; equal results are shared again.
         if stored in self._given:
             return stored
         name = self.fresh(stem, what)
@@ -89,6 +90,8 @@ class Editor(Draft, Reader):
         """
         old = node.input[position] if position < len(node.input) else ""
         tensor = self._given.get(old)
+        # In place where nobody else reads it: the weight keeps its name, which training and users
+        # know. An input's default does not, as a caller may give another value.
         if tensor is not None and self.sole_reader(old) is node:
             listed = any(value.name == old for value in self.proto.graph.input)
             if not listed and old not in self._stored.values():
@@ -155,6 +158,7 @@ class Editor(Draft, Reader):
         told = [other for other in described if other.name == tensor]
         for other in told:
             old = other.type.tensor_type.shape.dim
+            # A full shape in the file was inferred or exported: it is as good as ours.
             if any(not dim.HasField("dim_value") for dim in old) or len(old) != len(shape):
                 other.CopyFrom(value)
         if not told:
@@ -193,11 +197,14 @@ class Editor(Draft, Reader):
     def _write(self) -> None:
         self._fix_defaults()
         graph = self.proto.graph
+        # self.nodes are views into the graph's own field: copied before that is emptied, or they go
+        # with it.
         copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
         del graph.node[:]
         graph.node.extend(copies)
         retain(graph.initializer, lambda tensor: tensor.name in self._given)
         made = {name for node in copies for name in node.output}
+        # Types of tensors that no node makes any more would be refused by strict readers.
         known = made | {value.name for value in graph.input}
         retain(graph.value_info, lambda value: value.name in known)
 

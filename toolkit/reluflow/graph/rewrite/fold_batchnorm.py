@@ -94,6 +94,9 @@ def fold_norms(editor: Editor) -> tuple[tuple[Folded, ...], tuple[Refused, ...]]
     order = {id(node): number for number, node in enumerate(editor.nodes)}
     found: list[tuple[int, Folded | Refused]] = []
     left: list[tuple[NodeProto, Reason]] = []
+    # Backwards first, for all nodes: the operator in front pads nothing and has one reader, so more
+    # folds succeed, and a Mul behind a normalisation can only go where that has gone. What is left
+    # tries the operators behind it, whose padding forbids a shift.
     for node in list(editor.nodes):
         if domain_of(node.domain) or node.op_type not in (BATCH_NORM, *ARITHMETIC):
             continue
@@ -107,6 +110,7 @@ def fold_norms(editor: Editor) -> tuple[tuple[Folded, ...], tuple[Refused, ...]]
         record = _record(node, done, reason)
         _close(editor, record)
         found.append((order[id(node)], record))
+    # Reports follow the graph, not the two passes.
     records = [record for _, record in sorted(found, key=lambda pair: pair[0])]
     records += _in_subgraphs(editor)
     folded = tuple(r for r in records if isinstance(r, Folded))
@@ -168,8 +172,10 @@ def _fold_backwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[st
     linear = _linear_making(editor, producer)
     if isinstance(linear, Reason):
         return Reason(f"{name_of(producer)!r} in front of it: {linear}")
+    # Another reader wants the numbers from before the normalisation.
     if editor.sole_reader(affine.x) is not node:
         return Reason(f"other nodes or the caller read the output of {name_of(producer)!r} too")
+    # A normalisation goes over axis 1, a MatMul's outputs are the last axis: one only with 2 axes.
     if linear.op == "MatMul" and editor.rank(affine.x) != 2:
         return Reason(f"the output of {name_of(producer)!r} is not known to have 2 axes")
     return _scale_outputs(editor, linear, node, affine)
@@ -201,7 +207,9 @@ def _scale_outputs(
     bias = np.broadcast_to(affine.shift, (outputs,))
     if linear.bias is not None:
         bias = bias + factor * linear.bias
+    # in float64, so that the folded weight is rounded once
     weight = linear.weight.astype(np.float64) * linear.along_outputs(factor)
+    # A bias of zeros would be an input more for nothing, and hide that the layer has none.
     bare = not bias.any() and linear.bias is None
     failed = misfit(linear, weight, bias)
     if failed:
@@ -283,6 +291,8 @@ def _fold_forwards(editor: Editor, node: NodeProto, affine: Affine) -> tuple[str
         takers.append(linear)
     if not takers:
         return Reason("no node reads its output")
+    # All or none: the normalisation can go only when every reader has taken it up, so nothing is
+    # written before all are known to fit.
     numbers = [_with_inputs_scaled(linear, affine) for linear in takers]
     for linear, (weight, bias) in zip(takers, numbers, strict=True):
         failed = misfit(linear, weight, bias)
@@ -304,6 +314,7 @@ def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Li
         return Reason("it reads the tensor elsewhere than as its input")
     if linear.n_inputs != affine.factor.size:
         return Reason(f"it has {linear.n_inputs} input channels, not {affine.factor.size}")
+    # The same as in front: the channels are on axis 1, a MatMul sums over the last.
     if linear.op == "MatMul" and editor.rank(tensor) != 2:
         return Reason("its input is not known to have 2 axes")
     if attribute(reader, "transA", 0):

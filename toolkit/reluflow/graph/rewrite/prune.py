@@ -87,6 +87,8 @@ def prune_weights(
         else:
             editor.settle()
             found.append(linear)
+    # Shared weights are counted and pruned once: pruned twice, a share of 0.5 would leave a
+    # quarter.
     shared: dict[str, list[Linear]] = {}
     for linear in found:
         shared.setdefault(linear.node.input[1], []).append(linear)
@@ -96,6 +98,7 @@ def prune_weights(
     for group, array, keep in zip(shared.values(), arrays, masks, strict=True):
         kept = np.where(keep, array, np.zeros((), array.dtype))
         zeros.update((id(linear), int(np.count_nonzero(kept == 0))) for linear in group)
+        # A layer that loses nothing stays the very same tensor.
         if not keep.all():
             _write(editor, group, kept)
     pruned = tuple(

@@ -86,6 +86,7 @@ def tap(
     )
     able = [(s, f) for s, f in chosen if not (s.untappable or f.site.untappable)]
     visible = _visible(model._proto) if model._proto.functions else set()
+    # Only where a site needs it: inlined functions make a file that its author does not know again.
     inline = bool(model._proto.functions) and any(
         located.node.in_function or located.tensor not in visible for _, located in able
     )
@@ -179,6 +180,8 @@ class _Tapper:
         if scope.parent is not None:
             return self._carry(located, elem_type, node)
         if known.elem_type in _AS_THEY_ARE and scope.producer(tensor) is not None:
+            # A tensor that a node makes can be an output as it is. An input of the model, or one
+            # that is an output already under another type, goes through a node of its own.
             if tensor in self.outputs:
                 return tensor
             name = tensor
@@ -202,6 +205,8 @@ class _Tapper:
         scope, graph = located.scope, self.proto.graph
         rank = len(scope.type_of(located.tensor).shape or ())
         loops = loop_depth(scope)
+        # What a branch that did not run delivers: no samples, but as many units as the site has, so
+        # that it can be joined to batches that did.
         empty = [0] * rank
         if rank > 1:
             empty[located.site.unit_axis] = located.site.units or 1

@@ -24,7 +24,9 @@ CHANCE = 2
 """A random generator."""
 PARAMETER = 16
 """Constants of several real numbers: weights, tables."""
-_DATA_SIZE, _CHANCE_SIZE = 4, 8  # the same two of a tensor's *size*
+# The same two of a tensor's *size*, each two bits above its own, so that multiplying and dividing
+# by _DATA_SIZE turns one into the other.
+_DATA_SIZE, _CHANCE_SIZE = 4, 8
 _SIZES = _DATA_SIZE | _CHANCE_SIZE
 _VALUES = DATA | CHANCE
 
@@ -40,6 +42,7 @@ _SIZED_BY_VALUES = {
     "StringSplit", "TfIdfVectorizer", "CenterCropPad", "Col2Im", "AffineGrid", "Crop",
 }  # fmt: skip
 _PASSES = 8
+"""Over a loop's body: each carries flags one value on. A guard; longer chains count as data."""
 
 
 def dependence(main: Scope) -> dict[tuple[int, str], int]:
@@ -142,16 +145,19 @@ class _Flow:
             found = self._plain(scope, node)
             for name in node.outputs:
                 shape = scope.type_of(name).shape if found & _SIZES else None
+                # Where inference found the shape after all, data could not have chosen it.
                 is_fixed = shape is not None and all(isinstance(size, int) for size in shape)
                 self.grow(scope, name, found & ~_SIZES if is_fixed else found)
 
     def _plain(self, scope: Scope, node: Node) -> int:
         read = self.read(scope, node.inputs)
+        # An operator of which nothing is known may read a file, or draw a size from the data.
         if node.domain not in _KNOWN_DOMAINS:
             return read | DATA | _DATA_SIZE
         if node.op == "Constant":
             value = node.attribute("value")
             return _of_constant(value.t) if value else FIXED
+        # Here a size becomes a value; the values of the input do not matter.
         if node.op in ("Shape", "Size") and not node.domain:
             return (read & _SIZES) // _DATA_SIZE
         if node.op == "EyeLike":
@@ -190,6 +196,8 @@ class _Flow:
         """Give the inputs of the body the flags of what they receive from outside."""
         names = [value.name for value in graph.input]
         given = list(node.inputs)
+        # A Loop's body gets the iteration's number and whether it goes on: they tell the data what
+        # the trip count and the condition told the loop.
         if node.op == "Loop":
             steering = self.read(scope, given[:2]) & _VALUES
             for name in names[:2]:
@@ -217,6 +225,7 @@ class _Flow:
         for name, found in zip(names[:carried], results, strict=False):
             self.grow(body, name, found | (DATA | _DATA_SIZE if self.lost else FIXED))
         for position, (name, found) in enumerate(zip(node.outputs, results, strict=False)):
+            # Stacked over iterations, or of either branch: what steers decides the size as well.
             size = steering * _DATA_SIZE if node.op == "If" or position >= carried else FIXED
             if node.op == "Scan":
                 size |= self.read(scope, node.inputs) & _SIZES
