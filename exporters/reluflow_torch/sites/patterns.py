@@ -247,6 +247,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Look at the arguments of a switch before it runs, as it may overwrite them."""
         kwargs = kwargs or {}
         key = id(func)
+        # Read at its result: relu(x) > 0 exactly where x > 0, and in-place forms overwrite x.
         if key in _RELUS:
             result = func(*args, **kwargs)
             self._keep(func, args[0], 0.0, result)
@@ -273,10 +274,13 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         axis = UNIT_AXIS.get(key)
         if axis is not None:
             made = result[0] if isinstance(result, tuple | list) else result
+            # By size: an operator that is not a layer keeps the number of elements, and identity
+            # would not outlive a view.
             self._axes[made.numel()] = axis
         elif key in _COMPARISONS:
             x, threshold = args[0], args[1]
             if x.is_floating_point():
+                # The mask is kept as well: an id is used again once its tensor is gone.
                 self._compared[id(result)] = (result, x, float(threshold))
         return result
 

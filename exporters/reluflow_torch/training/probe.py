@@ -69,6 +69,7 @@ class Batch:
             kwargs: its keyword arguments.
             device: on which the model runs; whether autocast is on there is recorded.
         """
+        # CPU too: a model on a GPU may run parts of itself there, under an autocast of their own.
         kinds = dict.fromkeys((device.type, "cpu"))
         autocast = tuple(
             (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
@@ -242,6 +243,9 @@ class StepProbe:
         Args:
             batch: inputs and conditions of the pass.
         """
+        # A plain chain of layers tells its patterns from the module's outputs, without a dispatch
+        # for every operator. Under autocast its layers would run in other types than the
+        # training's.
         chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
         if chain is None:
             return self.capture()
@@ -282,6 +286,8 @@ class StepProbe:
                         self.model(*args, **kwargs)
                 else:
                     self.model(*args, **kwargs)
+            # Seen once, in the first pass: most models draw from torch alone, and the states of
+            # Python's and numpy's generators need not be saved for them.
             if self._is_first:
                 self._host_draws, self._is_first = now.host_has_moved(), False
         finally:
@@ -309,6 +315,8 @@ class StepProbe:
         if size is None or size <= self._examples:
             return batch.args, batch.kwargs, self._max_samples
         args, kwargs = first_inputs(batch.args, batch.kwargs, self._examples)
+        # As many pixels of each example as the whole batch would keep, so that both can be
+        # compared.
         return args, kwargs, max(1, self._max_samples // size) * self._examples
 
     def first_examples(

@@ -31,9 +31,12 @@ def supervised(command: Callable[[], int]) -> int:
     Returns:
         The exit code, 2 where a signal killed the child (one sentence on stderr).
     """
+    # A fork copies the calling thread alone: a lock that another one holds would stay locked for
+    # ever.
     if sys.platform != "linux" or threading.active_count() > 1:
         return command()
     watched = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+    # Blocked before the fork: a Ctrl-C in between would reach a parent that does not listen yet.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     parent = os.getpid()
     child = os.fork()
@@ -56,6 +59,7 @@ def _wait(child: int, watched: set[signal.Signals]) -> int:
         if ended:
             return status
         heard = signal.sigwaitinfo(watched)
+        # A terminal sends Ctrl-C to both processes; passed on it would arrive twice.
         if heard.si_signo != signal.SIGCHLD and heard.si_code == _SENT_BY_A_PROCESS:
             os.kill(child, heard.si_signo)
 
@@ -65,6 +69,7 @@ def _die_with(parent: int) -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    # The parent may have ended before the request: then nobody would end this process.
     if os.getppid() != parent:
         os._exit(BAD_INPUT)
 
@@ -72,7 +77,7 @@ def _die_with(parent: int) -> None:
 def _explain(number: int) -> int:
     """Say which signal ended the child, and why, as far as one can tell; return an exit code."""
     if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        return 128 + number
+        return 128 + number  # as shells report an end by a signal
     name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
     why = (
         "someone or the system ended it, most likely for lack of memory; give a smaller "

@@ -179,6 +179,7 @@ def choose_activation_bits(
     ways = {
         bits: replace(options, x_bits=bits, x_exponents=exponents(largest, bits)) for bits in WIDTHS
     }
+    # Converted once: both widths share the weights, so that only the activations differ.
     made = to_psb(plan, options)
     results = {bits: with_activations(made, bits, way.x_exponents) for bits, way in ways.items()}
     runners = {bits: Runner(each.model, threads, native) for bits, each in results.items()}
@@ -201,6 +202,7 @@ def _measure(
 ) -> tuple[dict[int, dict[str, SignalError]], int]:
     """Run the float model and every width over the data."""
     exact_session = open_session(model, threads=threads)
+    # Nearest mode: draws would add an error many times that of rounding activations.
     sessions = {bits: runner.at(0, 0) for bits, runner in runners.items()}
     measured: dict[int, dict[str, SignalError]] = {}
     n_inputs = 0
@@ -243,6 +245,8 @@ def _is_enough(few: TriedBits, many: TriedBits) -> bool:
         pairs = [(a.sqnr_db, b.sqnr_db)]
         if a.worst_db is not None and b.worst_db is not None:
             pairs.append((a.worst_db, b.worst_db))
+        # Good enough by itself, or limited by the weights, which more bits of activations cannot
+        # mend.
         if any(x < ENOUGH_DB and x < y - LOSS_DB for x, y in pairs):
             return False
     return True

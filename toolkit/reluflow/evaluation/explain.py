@@ -17,10 +17,10 @@ from reluflow.psb import P_BITS, X_BITS_RANGE
 
 _FALL_DB = 3.0
 """dB that doubling the samples gains at least where draws dominate the error (a factor of 2)."""
-_LOST = 0.1
+_LOST = 0.1  # share of values below the step, from which on a layer is named
 _MANY_LOST = 0.3
-_SATURATED = 0.01
-_LOUD = 32.0
+_SATURATED = 0.01  # beyond the range: each is a large error, so few matter
+_LOUD = 32.0  # times the median channel: five of the bits serve that one channel alone
 _FINER = 4096.0
 """Four more bits make the step 16 times finer, which does not help a channel this much quieter."""
 _FEW_BITS = 2
@@ -133,6 +133,7 @@ def _loudest(
         axis = 1 if node.op == "PsbConv" else values.ndim - 1
         rest = tuple(each for each in range(values.ndim) if each != axis)
         tops = np.max(np.where(np.isfinite(values), values, 0), axis=rest, initial=0.0)
+        # Dead channels would pull the median to 0 and make every live one loud.
         middle = float(np.median(tops[tops > 0])) if (tops > 0).any() else 0.0
         ratio = float(tops.max()) / middle if middle else 0.0
         return (int(tops.argmax()), ratio) if ratio >= _LOUD else None

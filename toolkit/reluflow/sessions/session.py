@@ -196,6 +196,7 @@ def open_session(
         )
     check_threads(threads)
     name = model.path or "the model"
+    # Before ONNX Runtime sees it: it would run, or allocate, without an end.
     fault = why_unrunnable(model)
     if fault:
         raise ModelError(f"{name} cannot be run: {fault}; export the model again without it.")
@@ -228,6 +229,7 @@ def open_session(
 def _session_options(threads: int, optimisation: str) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    # Nodes one after another: branches side by side would share the threads of their kernels.
     options.inter_op_num_threads = 1
     options.graph_optimization_level = _LEVELS[optimisation]
     options.log_severity_level = _FATAL_ONLY

@@ -172,6 +172,8 @@ def _labels(name: str, output: Values, labels: Values | None) -> Task:
 def _alone(name: str, output: Values, maker: str, threshold: float | None, numbers: bool) -> Task:
     """Infer the meaning from the output alone."""
     plain = squeeze(output)
+    # From the surest sign to the vaguest: what was asked for, the operator at the end, the shape,
+    # and only then the values, which a few inputs show by chance.
     if numbers or (plain.ndim == 1 and maker not in _PROBABILITIES and threshold is None):
         return _numbers(name, output, beside=False)
     if maker == "Sigmoid" or plain.ndim == 1 or threshold is not None:
@@ -199,6 +201,7 @@ def _beside(
     """Infer the meaning from output and correct answers."""
     plain, right = squeeze(output), squeeze(labels)
     if plain.shape[1:] == right.shape[1:]:
+        # Labels of the output's shape settle it: 0 and 1 are decisions, anything else is numbers.
         if numbers or (threshold is None and not _binary(right)):
             return _numbers(name, output, beside=True)
         if plain.ndim == 2 and _one_hot(right) and maker != "Sigmoid":
@@ -206,6 +209,7 @@ def _beside(
         return _bits(name, output, maker, threshold)
     if numbers or right.dtype.kind not in "iub":
         raise _misfit(name, output, labels)
+    # Axis 1 first, as maps (n, c, h, w) are more common than scores with the classes last.
     for axis in (1, output.ndim - 1):
         rest = output.shape[1:axis] + output.shape[axis + 1 :]
         if output.ndim > 1 and tuple(n for n in rest if n != 1) == right.shape[1:]:
@@ -236,6 +240,8 @@ def _bits(name: str, output: Values, maker: str, threshold: float | None) -> Tas
 
 
 def _numbers(name: str, output: Values, beside: bool) -> Task:
+    # Beside the float model an offset is no fault of its decisions: correlation first. Beside right
+    # answers it is, which r2 shows.
     names = ("r2", "rmse", "correlation") if beside else ("correlation", "rmse", "r2")
     metrics = tuple(METRICS[each] for each in names)
     return Task(name, "numbers", None, None, metrics, _say(name, output, "numbers"))
@@ -248,7 +254,9 @@ def _decided(output: Values) -> tuple[Metric, ...]:
 
 def _check_classes(name: str, classes: int, labels: Values) -> None:
     wrong = (labels < 0) | (labels >= classes)
-    if labels.ndim > 1:  # places to be ignored
+    # Class maps mark what nobody judges by a negative number or by 255; a single label never is
+    # that.
+    if labels.ndim > 1:
         wrong &= (labels >= 0) & (labels != _LEFT_OUT)
     if wrong.any():
         raise DataError(

@@ -21,9 +21,11 @@ from reluflow.graph import (
 )
 from reluflow.sessions import Session, open_session
 
+# From common sizes of images to odd ones, and 1 at last: what a model refuses is tried no more.
 _SIZES = (32, 64, 96, 224, 16, 128, 8, 256, 4, 512, 1)
 """Sizes tried for free dimensions; the first that the old model runs with is used."""
 _BATCHES = (1, 3, 2)
+"""One input, then several: an odd and an even number."""
 _SECONDS = 10.0
 """Seconds that one run of the old model may take: a Loop of 2^30 iterations is valid."""
 _SECONDS_NEW = 120.0
@@ -140,6 +142,7 @@ def compare_models(
         (0.0, True, 3)
     """
     bound = _accepted(old) if accepted is None else accepted
+    # A model that was not valid before need not be valid after: it may still run.
     if _is_valid(old):
         _must(lambda: check_fully(new, "the rewritten model"))
     try:
@@ -148,6 +151,7 @@ def compare_models(
         return Equivalence((), bound, (), str(error))
     except TooSlow as error:
         return Equivalence((), bound, (), str(error), too_slow=True)
+    # Without optimisation, which may fold, fuse or reorder either of the two and hide a difference.
     session = _must(lambda: open_session(new, optimisation="none"))
     found: list[tuple[OutputDifference, ...]] = []
     for feeds, before in runs:
@@ -216,6 +220,7 @@ def _run_old(old: Model, new: Model, seed: int) -> _Runs:
         if number == len(batches) - 1:
             feeds |= _other_defaults(old, new, seed)
         runs.append((feeds, run_within(session, feeds, _SECONDS)))
+    # A model that draws random numbers differs from itself: nothing can be told of it.
     again = compare_outputs(old.outputs, runs[0][1], run_within(session, runs[0][0], _SECONDS))
     if any(output.largest for output in again):
         raise _CannotFeed("its outputs differ from run to run")

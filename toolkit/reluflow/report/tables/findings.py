@@ -23,9 +23,9 @@ from reluflow.report.tables.graded import (
 )
 from reluflow.report.tables.measures import share
 
-_NAMED = 2
+_NAMED = 2  # of many sites: a headline is read at a glance, and the table has all
 _NAME_WIDTH = 60
-_SATURATED = 0.99
+_SATURATED = 0.99  # of the entropy possible: nearly every sample has a pattern of its own
 _DOMINANT = 0.5
 
 
@@ -66,6 +66,7 @@ def findings(report: PatternReport) -> tuple[Finding, ...]:
         *_graded(report),
         *_classes(sites),
     ]
+    # The sort is stable: within a level the order above stays, faults before curiosities.
     order = {"bad": 0, "warn": 1, "info": 2, "good": 3}
     return tuple(sorted(found, key=lambda finding: order[finding.level]))
 

@@ -9,7 +9,7 @@ import pytest
 import reluflow
 
 TOOLKIT = Path(reluflow.__file__).parent
-BRIDGES = Path(__file__).parents[1] / "exporters"
+BRIDGES = Path(__file__).parents[2] / "exporters"
 PLAIN = {-2, -1, 0, 1, 2}
 UNITS = {8, 10, 64, 100}
 """Bits of a byte and of a word, digits and percent: they say what they are in a product or rest."""
