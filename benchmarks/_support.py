@@ -1,4 +1,4 @@
-"""What the benchmarks share: models, pairs of timings, JSON."""
+"""What the benchmarks share: pairs of timings, JSON."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 
 def paired_medians(

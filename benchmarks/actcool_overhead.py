@@ -17,61 +17,17 @@ from torch import nn
 
 from reluflow.temperature import PowerSchedule
 from reluflow_torch import ActCoolLR
+from reluflow_torch.networks import BasicBlock, EightLayers, f1
 
 BLOCK = 8
 BATCH = 128
 
 
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions with batch normalisation and a way around them."""
-
-    def __init__(self, width_in: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width_in, width, 3, stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(width)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(width)
-        self.around = nn.Conv2d(width_in, width, 1, stride) if stride > 1 else nn.Identity()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the sum of both ways, switched."""
-        y = torch.relu(self.first_norm(self.first(x)))
-        return torch.relu(self.second_norm(self.second(y)) + self.around(x))
-
-
-def f1(*, with_norm: bool) -> nn.Module:
-    """Return the F1 of the thesis: 5 layers of 512."""
-    layers: list[nn.Module] = [nn.Flatten()]
-    width = 784
-    for _ in range(5):
-        layers.append(nn.Linear(width, 512))
-        if with_norm:
-            layers.append(nn.BatchNorm1d(512))
-        layers.append(nn.ReLU())
-        width = 512
-    return nn.Sequential(*layers, nn.Linear(512, 10))
-
-
-def resnet8() -> nn.Module:
-    """Return a ResNet of 3 stages with 16, 32 and 64 channels."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        Residual(16, 16, 1),
-        Residual(16, 32, 2),
-        Residual(32, 64, 2),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(64, 10),
-    )
-
-
 MODELS: dict[str, tuple[Callable[[], nn.Module], int, int | None]] = {
-    "F1 without BN": (lambda: f1(with_norm=False), 1, None),
-    "F1, half batch": (lambda: f1(with_norm=False), 1, BATCH // 2),
-    "F1 with BN": (lambda: f1(with_norm=True), 1, None),
-    "ResNet-8": (resnet8, 8, None),
+    "F1 without BN": (f1, 1, None),
+    "F1, half batch": (f1, 1, BATCH // 2),
+    "F1 with BN": (lambda: f1(norm=True), 1, None),
+    "ResNet-8": (lambda: EightLayers(BasicBlock), 8, None),
 }
 """Model, by how much to divide the number of blocks as its steps are slow, and the examples
 of a batch that are measured on."""

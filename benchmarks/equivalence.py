@@ -37,7 +37,7 @@ TITLES = {
 
 def networks(real: Path, kinds: Collection[str]) -> Iterator[tuple[str, str, Model]]:
     """Yield kind, name and model of the networks of some kinds, one at a time."""
-    import light_models
+    from networks import light
 
     for path in sorted((ROOT / "tests" / "conformance" / "files").glob("*.onnx")):
         if "exporters" in kinds:
@@ -45,8 +45,8 @@ def networks(real: Path, kinds: Collection[str]) -> Iterator[tuple[str, str, Mod
     for path in sorted((ROOT / "models").glob("*.onnx")):
         if "shipped" in kinds:
             yield "shipped", path.stem, load(path)
-    for name, path in light_models.paths().items() if "light" in kinds else ():
-        yield "light", name, load(light_models.with_random_weights(path))
+    for name, path in light.paths().items() if "light" in kinds else ():
+        yield "light", name, load(light.with_random_weights(path))
     for name, path in real_networks(real).items() if "real" in kinds else ():
         yield "real", name, load(path)
 

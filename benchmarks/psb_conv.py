@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import _support  # puts tests/support on the path
 import numpy as np
 import onnxruntime as ort
-import psb_models
+from _support import keep
+from networks import psb
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph import load
@@ -125,8 +125,8 @@ def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> Itera
     proto = float_conv(shape, w, b)
     plain = open_model(proto.SerializeToString(), threads)
     int8 = open_model(static_int8(load(proto), [{"x": x}]).serialize(), threads)
-    node = psb_models.psb_node("PsbConv", encode(w, p_bits=8), b, rank=4, **shape.attributes)
-    native = psb_models.open_native(node, threads)
+    node = psb.psb_node("PsbConv", encode(w, p_bits=8), b, rank=4, **shape.attributes)
+    native = psb.open_native(node, threads)
     for n in samples:
         feeds = {"x": x, "samples": np.array(n, "i8"), "seed": np.array(1, "i8")}
         calls: list[Callable[[int], object]] = [
@@ -180,7 +180,7 @@ def main() -> None:
         for shape in SHAPES:
             if options.only in str(shape):
                 rows += compare(shape, threads, options.samples, options.pairs)
-                _support.keep(options.json, rows)
+                keep(options.json, rows)
 
 
 if __name__ == "__main__":

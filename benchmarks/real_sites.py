@@ -26,7 +26,7 @@ MARK = "<!-- record: benchmarks/records/real_sites.json -->"
 
 def counted(paths: Iterable[Path]) -> dict[str, Any]:
     """Return the counts of some files together."""
-    from candidates import account, candidates, nodes
+    from networks.candidates import account, candidates, nodes
 
     sums, reasons, wrong = Counter[str](), Counter[str](), []
     for path in paths:
@@ -50,12 +50,12 @@ def counted(paths: Iterable[Path]) -> dict[str, Any]:
 
 def groups(real: Path) -> dict[str, list[Path]]:
     """Return the files to count, each real network by its own name."""
-    import light_models
+    from networks import light
 
     found = {path.stem: [path] for path in sorted(real.glob("*.onnx"))}
     found["tests/conformance"] = sorted((ROOT / "tests/conformance/files").glob("*.onnx"))
     found["shipped models"] = sorted((ROOT / "models").glob("*.onnx"))
-    found["light models of onnx"] = sorted(light_models.paths().values())
+    found["light models of onnx"] = sorted(light.paths().values())
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from _support import arguments, keep, paired_medians
-from light_models import paths, random_input, with_random_weights
+from networks.light import paths, random_input, with_random_weights
 
 from reluflow.analysis import AnalysisOptions, Pipeline
 from reluflow.analysis.run.input_sample import SAMPLE_INPUTS

@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),
 }
-BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models"))
+BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models", "networks"))
 NATIVE = (
     "runtime/src",
     ("base", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),

@@ -117,7 +117,7 @@ FLOORS = {
         "commands",
         "",
     ],
-    "reluflow_torch": ["sites", "training", "monitoring", "models", ""],
+    "reluflow_torch": ["sites", "training", "monitoring", "models", "networks", ""],
 }
 """The floors of each room that has any, from the ground up; a file imports its own floor and those
 named before it. "" is the room's own folder."""
@@ -199,3 +199,40 @@ def test_no_folder_holds_more_code_than_a_glance_takes_in(top: str) -> None:
     assert counts
     crowded = {str(folder): n for folder, n in counts.items() if n > MOST_FILES}
     assert not crowded
+
+
+def path_changes(code: str) -> list[int]:
+    """Return the lines of a script that change where Python looks for modules."""
+    lines = []
+    for node in ast.walk(ast.parse(code)):
+        changed: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            changed = [node.func.value] if node.func.attr in {"append", "insert", "extend"} else []
+        elif isinstance(node, ast.Assign | ast.AugAssign):
+            changed = node.targets if isinstance(node, ast.Assign) else [node.target]
+        bare = [each.value if isinstance(each, ast.Subscript) else each for each in changed]
+        lines += [each.lineno for each in bare if ast.unparse(each) == "sys.path"]
+    return lines
+
+
+@pytest.mark.parametrize("top", ["toolkit", "exporters", "tests", "benchmarks", "models"])
+def test_no_script_changes_where_modules_are_looked_for(top: str) -> None:
+    scripts = sorted((Path(__file__).parents[1] / top).rglob("*.py"))
+    assert scripts
+    found = {str(path): path_changes(path.read_text(encoding="utf-8")) for path in scripts}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.path.insert(0, 'x')",
+        "sys.path.append('x')",
+        "sys.path[:0] = ['x']",
+        "sys.path += ['x']",
+        "sys.path = ['x', *sys.path]",
+    ],
+)
+def test_each_way_of_changing_it_is_seen(code: str) -> None:
+    assert path_changes(f"import sys\n{code}") == [2]
+    assert path_changes("import sys\nprint(sys.path[0], ':'.join(sys.path))") == []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import _support  # noqa: F401  (puts tests/support on the path)
 import numpy as np
-from light_models import paths, random_input, with_random_weights
+from networks.light import paths, random_input, with_random_weights
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 

@@ -1,146 +1,19 @@
-"""The small networks for 28 x 28 grey images that the recipe trains, and what it says of them."""
+"""What the recipe trains of `reluflow_torch.networks`, for how long, and what it says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor, nn  # a recipe runs outside the toolkit
+from torch import nn  # a recipe runs outside the toolkit
 
-WIDTHS = (16, 32, 64)
-SEPARABLE_BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))  # width, stride
-N_CLASSES = 10
-
-
-class BasicBlock(nn.Module):
-    """Post-activation residual block: relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)).
-
-    The shortcut is x itself, or a 1 x 1 convolution with batch normalisation where the
-    block changes width or size.
-    """
-
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_out)
-        self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.relu2 = nn.ReLU()
-        self.shortcut = self._make_shortcut(n_in, n_out, stride)
-
-    @staticmethod
-    def _make_shortcut(n_in: int, n_out: int, stride: int) -> nn.Module | None:
-        if stride == 1 and n_in == n_out:
-            return None
-        return nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, n_in, h, w)` to `(n, n_out, h / stride, w / stride)`."""
-        residual = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        skip = x if self.shortcut is None else self.shortcut(x)
-        return self.relu2(residual + skip)
-
-
-class PlainBlock(BasicBlock):
-    """The two layers of a basic block and no shortcut: relu(bn(conv(relu(bn(conv(x))))))."""
-
-    @staticmethod
-    def _make_shortcut(n_in: int, n_out: int, stride: int) -> None:
-        return None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, n_in, h, w)` to `(n, n_out, h / stride, w / stride)`."""
-        return self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x))))))
-
-
-class NormalisedSumBlock(BasicBlock):
-    """Residual block that normalises the sum: relu(bn(conv(relu(bn(conv(x)))) + shortcut(x))).
-
-    The shortcut is x itself, or a bare 1 x 1 convolution where the block changes width or
-    size. The second batch normalisation follows no single convolution, so it cannot be
-    folded into one.
-    """
-
-    @staticmethod
-    def _make_shortcut(n_in: int, n_out: int, stride: int) -> nn.Module | None:
-        if stride == 1 and n_in == n_out:
-            return None
-        return nn.Conv2d(n_in, n_out, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, n_in, h, w)` to `(n, n_out, h / stride, w / stride)`."""
-        residual = self.conv2(self.relu1(self.bn1(self.conv1(x))))
-        skip = x if self.shortcut is None else self.shortcut(x)
-        return self.relu2(self.bn2(residual + skip))
-
-
-class EightLayers(nn.Module):
-    """Stem, three two-layer blocks of 16, 32 and 64 channels, global average pool, dense layer.
-
-    The image is taken on the scale [0, 1]; the batch normalisation after the stem
-    convolution does what a normalisation of the input would do.
-
-    Args:
-        block: class of the blocks, called with input width, output width and stride.
-    """
-
-    def __init__(self, block: type[BasicBlock]) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, WIDTHS[0], 3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(WIDTHS[0])
-        self.relu = nn.ReLU()
-        self.block1 = block(WIDTHS[0], WIDTHS[0], stride=1)
-        self.block2 = block(WIDTHS[0], WIDTHS[1], stride=2)
-        self.block3 = block(WIDTHS[1], WIDTHS[2], stride=2)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.dense = nn.Linear(WIDTHS[2], N_CLASSES)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Maps images `(n, 1, 28, 28)` in [0, 1] to logits `(n, 10)`."""
-        x = self.relu(self.bn(self.conv(image)))
-        x = self.block3(self.block2(self.block1(x)))
-        return self.dense(self.pool(x).flatten(1))
-
-
-class SeparableBlock(nn.Module):
-    """Depthwise 3 x 3, then pointwise 1 x 1, each with batch normalisation and ReLU."""
-
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(n_in, n_in, 3, stride, padding=1, groups=n_in, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_in)
-        self.relu1 = nn.ReLU()
-        self.pointwise = nn.Conv2d(n_in, n_out, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.relu2 = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, n_in, h, w)` to `(n, n_out, h / stride, w / stride)`."""
-        x = self.relu1(self.bn1(self.depthwise(x)))
-        return self.relu2(self.bn2(self.pointwise(x)))
-
-
-class SeparableNet(nn.Module):
-    """Stem, five depthwise-separable blocks, global average pool, dense layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        n_channels = WIDTHS[0]
-        self.conv = nn.Conv2d(1, n_channels, 3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(n_channels)
-        self.relu = nn.ReLU()
-        self.blocks = nn.Sequential()
-        for number, (width, stride) in enumerate(SEPARABLE_BLOCKS, start=1):
-            self.blocks.add_module(f"block{number}", SeparableBlock(n_channels, width, stride))
-            n_channels = width
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.dense = nn.Linear(n_channels, N_CLASSES)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Maps images `(n, 1, 28, 28)` in [0, 1] to logits `(n, 10)`."""
-        x = self.blocks(self.relu(self.bn(self.conv(image))))
-        return self.dense(self.pool(x).flatten(1))
+from reluflow_torch.networks import (
+    BasicBlock,
+    EightLayers,
+    NormalisedSumBlock,
+    PlainBlock,
+    SeparableNet,
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Trains a network that reluflow ships, exports it to ONNX and writes its card.
 
-Needs torch, onnx, onnxruntime and FashionMNIST as four local idx.gz files (Debian's package
+Needs reluflow with its extra torch, and FashionMNIST as four local idx.gz files (Debian's package
 dataset-fashion-mnist). Nothing is downloaded. A run that was interrupted continues with
 `--resume` from its last finished epoch and ends with the same weights.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from candidates import account, candidates
+from networks.candidates import account, candidates
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph import load, survey_sites

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import light_models
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from networks import light
 
 from reluflow.graph import SwitchSite, find_sites, load
 
@@ -43,22 +43,22 @@ def compare(name: str, source: Path | onnx.ModelProto) -> None:
 
 
 def test_the_table_covers_what_the_package_ships() -> None:
-    assert sorted(light_models.paths()) == sorted(TABLE)
+    assert sorted(light.paths()) == sorted(TABLE)
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_sites_of_the_file_as_shipped(name: str) -> None:
-    compare(name, light_models.paths()[name])
+    compare(name, light.paths()[name])
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_sites_with_random_weights(name: str) -> None:
-    compare(name, light_models.with_random_weights(light_models.paths()[name], seed=1))
+    compare(name, light.with_random_weights(light.paths()[name], seed=1))
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_random_weights_give_answers_that_depend_on_the_image(name: str) -> None:
-    model = light_models.with_random_weights(light_models.paths()[name], seed=0, batch=2)
+    model = light.with_random_weights(light.paths()[name], seed=0, batch=2)
     onnx.checker.check_model(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -66,7 +66,7 @@ def test_random_weights_give_answers_that_depend_on_the_image(name: str) -> None
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    (answer,) = session.run(None, light_models.random_input(model, seed=1))
+    (answer,) = session.run(None, light.random_input(model, seed=1))
     assert answer.shape[:2] == (2, 1000)
     assert np.isfinite(answer).all()
     assert answer.std() > 0
@@ -74,7 +74,7 @@ def test_random_weights_give_answers_that_depend_on_the_image(name: str) -> None
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    path = light_models.paths()["squeezenet"]
-    first, again, other = (light_models.with_random_weights(path, seed) for seed in (3, 3, 4))
+    path = light.paths()["squeezenet"]
+    first, again, other = (light.with_random_weights(path, seed) for seed in (3, 3, 4))
     assert first.SerializeToString() == again.SerializeToString()
     assert first.SerializeToString() != other.SerializeToString()

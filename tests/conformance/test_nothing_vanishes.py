@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import light_models
 import onnx
 import pytest
-from candidates import account, candidates
+from networks import light
+from networks.candidates import account, candidates
 
 FOLDER = Path(__file__).with_name("files")
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -24,9 +24,9 @@ def test_every_shipped_model(path: Path) -> None:
     assert account(path).told == candidates(onnx.load(path))
 
 
-@pytest.mark.parametrize("name", sorted(light_models.paths()))
+@pytest.mark.parametrize("name", sorted(light.paths()))
 def test_every_light_model(name: str) -> None:
-    path = light_models.paths()[name]
+    path = light.paths()[name]
     assert account(path).told == candidates(onnx.load(path))
 
 

@@ -21,10 +21,8 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-from mutations import finish, mutate
-
-sys.path.append(str(Path(__file__).parents[1] / "support"))  # where pytest finds it
 from command_worker import Outcome, Worker, run_alone
+from mutations import finish, mutate
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20

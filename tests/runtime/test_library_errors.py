@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks.psb import assert_same_bits, open_native, psb_node, run_psb
 from onnx import TensorProto, numpy_helper
 from onnx.onnx_ml_pb2 import ModelProto
-from psb_models import assert_same_bits, open_native, psb_node, run_psb
 
 from reluflow.psb import conv, encode
 

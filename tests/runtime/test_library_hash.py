@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from networks.psb import KERNELS, one_node, open_native
 from onnx import TensorProto
-from psb_models import KERNELS, one_node, open_native
 
 from reluflow.patterns import Fingerprints, fingerprint, hashing
 

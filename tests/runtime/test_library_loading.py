@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-import psb_models
 import pytest
+from networks import psb
 
 from reluflow import native
 from reluflow.errors import OptionError
@@ -66,11 +66,11 @@ def test_two_sessions_share_their_options() -> None:
     x = rng.standard_normal((1, 2, 5, 5)).astype(np.float32)
     options = ort.SessionOptions()
     library.register(options)
-    model = psb_models.psb_node("PsbConv", code, rank=4)
+    model = psb.psb_node("PsbConv", code, rank=4)
     sessions = [ort.InferenceSession(model, options) for _ in range(2)]
     want = conv(x, code, samples=4, seed=3)
     for session in sessions:
-        psb_models.assert_same_bits(psb_models.run_psb(session, x, 4, 3), want)
+        psb.assert_same_bits(psb.run_psb(session, x, 4, 3), want)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at glibc's heap")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from psb_models import KERNELS, assert_same_bits, open_native, psb_node, run_psb
+from networks.psb import KERNELS, assert_same_bits, open_native, psb_node, run_psb
 
 from reluflow.psb import encode, matmul
 

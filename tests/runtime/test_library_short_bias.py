@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from networks.psb import KERNELS, open_native, psb_node, run_psb
 from onnx import numpy_helper, parser
-from psb_models import KERNELS, open_native, psb_node, run_psb
 
 from reluflow.errors import ModelError
 from reluflow.graph import PsbOptions, load, to_psb

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reluflow_torch import networks
+
 DATA = Path(__file__).resolve().parents[2] / "models" / "fashion_mnist_test_2000.npz"
 
 
@@ -21,12 +23,7 @@ def fashion(n: int = 2000) -> tuple[Tensor, Tensor]:
 
 def f1(depth: int = 5, width: int = 64, norm: bool = False) -> nn.Sequential:
     """Return an F1-like network: `depth` hidden layers, with batch normalisation or without."""
-    layers: list[nn.Module] = [nn.Flatten()]
-    units = 196
-    for _ in range(depth):
-        layers += [nn.Linear(units, width), *([nn.BatchNorm1d(width)] if norm else []), nn.ReLU()]
-        units = width
-    return nn.Sequential(*layers, nn.Linear(units, 10))
+    return networks.f1(depth, width, 196, norm=norm)
 
 
 class Residual(nn.Module):

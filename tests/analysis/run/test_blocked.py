@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import small_models
-from light_models import paths, random_input, with_random_weights
+from networks.light import paths, random_input, with_random_weights
 from onnx import helper
 
 from reluflow.analysis.run import blocked

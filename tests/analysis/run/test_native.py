@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import small_models
-from light_models import paths, random_input, with_random_weights
+from networks.light import paths, random_input, with_random_weights
 from onnx import TensorProto, helper
 
 import reluflow

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import light_models
 import numpy as np
 import onnx
 import pytest
-from psb_models import assert_same_bits
+from networks import light
+from networks.psb import assert_same_bits
 from rewriting import N, build, norm, ops, run, weights
 
 from reluflow.graph import Model, PsbOptions, find_psb, load, to_psb
@@ -197,8 +197,8 @@ def resnet8() -> tuple[Model, dict]:
 
 
 def resnet50() -> tuple[Model, dict]:
-    proto = light_models.with_random_weights(light_models.paths()["resnet50"])
-    return load(proto), light_models.random_input(proto)
+    proto = light.with_random_weights(light.paths()["resnet50"])
+    return load(proto), light.random_input(proto)
 
 
 @needs_library

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import light_models
 import numpy as np
 import onnx
 import pytest
+from networks import light
 from onnx import TensorProto, helper
 from rewriting import N, build, close, norm, ops, run, weights
 
@@ -362,11 +362,11 @@ LARGE = ("bvlc_alexnet", "vgg19", "zfnet512")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in light_models.paths()],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in light.paths()],
 )
 def test_the_light_models_keep_their_outputs(name: str) -> None:
-    proto = light_models.with_random_weights(light_models.paths()[name])
-    model, x = load(proto), light_models.random_input(proto)
+    proto = light.with_random_weights(light.paths()[name])
+    model, x = load(proto), light.random_input(proto)
     result = to_psb(model, FULL)
     assert not result.refused
     assert not {"Conv", "Gemm", "BatchNormalization"} & set(ops(result.model))

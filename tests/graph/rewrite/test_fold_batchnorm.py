@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import light_models
 import numpy as np
 import onnx
 import pytest
+from networks import light
 from onnx import TensorProto, helper, numpy_helper
 from rewriting import N, build, close, norm, ops, run, weights
 
@@ -454,10 +454,10 @@ def test_external_weights_fold(tmp_path) -> None:
     assert close(run(model, x)[0], run(result.model, x)[0], FOLDED_WEIGHTS)
 
 
-@pytest.mark.parametrize("name", light_models.paths())
+@pytest.mark.parametrize("name", light.paths())
 def test_the_light_models_keep_their_outputs(name: str) -> None:
-    proto = light_models.with_random_weights(light_models.paths()[name])
-    model, x = load(proto), light_models.random_input(proto)
+    proto = light.with_random_weights(light.paths()[name])
+    model, x = load(proto), light.random_input(proto)
     result = fold_batchnorm(model)
     norms = ops(model).count("BatchNormalization")
     left = 62 if name == "densenet121" else 0  # they follow a concatenation or a pooling

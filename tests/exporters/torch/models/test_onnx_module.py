@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import light_models
 import numpy as np
 import onnx
 import onnx.parser
 import onnxruntime as ort
 import pytest
 import torch
+from networks import light
 
 from reluflow.errors import ModelError
 from reluflow.graph import load
@@ -56,7 +56,7 @@ def agree(proto: onnx.ModelProto, tolerance: float = 1e-4) -> None:
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_known_architectures_give_what_onnx_runtime_gives(name: str) -> None:
-    agree(light_models.with_random_weights(light_models.paths()[name]))
+    agree(light.with_random_weights(light.paths()[name]))
 
 
 def float32_files() -> list[Path]:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,11 +61,9 @@ print(json.dumps(found))
 
 def decisions(threads: int) -> list[Any]:
     """Train in a process of its own: torch fixes the number of threads early."""
-    support = Path(__file__).parents[3] / "support"
-    path = os.pathsep.join([str(support), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(threads)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=200,

@@ -89,7 +89,6 @@ def test_a_resumed_run_is_the_whole_run(whole: Run, killed_at: int, tmp_path: Pa
 SCRIPT = """
 import sys, time
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
 import torch
 torch.set_num_threads(1)
 from test_torch_resume import STEPS, Run
@@ -105,10 +104,10 @@ for step in range(STEPS):
 
 def test_a_killed_process_is_resumed(whole: Run, tmp_path: Path) -> None:
     path = tmp_path / "state"
-    here = Path(__file__).parent
+    here = str(Path(__file__).parent)
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path), str(here), str(here.parents[2] / "support")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        [sys.executable, "-c", SCRIPT, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])},
     )
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
