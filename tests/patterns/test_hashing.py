@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psb_models import KERNELS
+from networks.psb import KERNELS
 
 from reluflow.errors import OptionError
 from reluflow.patterns import fingerprint, unit_words
