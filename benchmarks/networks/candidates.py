@@ -1,7 +1,7 @@
-"""An independent count of what could be a switch, and what the site finder tells of it.
+"""An independent count of what could be a switch, and what the site finder says about it.
 
-The count knows nothing of the site finder: it walks every graph of the file, and functions as
-often as they are called, for operators, or activation attributes, that could be switches.
+The count is independent of the site finder: it walks every graph of the file, and functions as
+often as they are called, for operators or activation attributes that could be switches.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def candidates(model: onnx.ModelProto) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Account:
-    """What the site finder tells of a model, by operator of the node.
+    """What the site finder says about a model, by operator of the node.
 
     Attributes:
         found: candidates that are sites, smooth ones included.
-        left_out: candidates that are none.
+        left_out: candidates that are not sites.
         reasons: why, counted.
         folds: candidates that fold at 0 otherwise.
         sites: number of sites; a node may hold several, or be no candidate by its operator.
@@ -75,12 +75,12 @@ class Account:
 
     @property
     def told(self) -> Counter[str]:
-        """All candidates that are told of."""
+        """All candidates that are mentioned."""
         return self.found + self.left_out + self.folds
 
 
 def account(source: Path | onnx.ModelProto) -> Account:
-    """Count what the site finder tells of the candidates of a model; each node once."""
+    """Count what the site finder says about the candidates of a model; each node once."""
     model = load(source)
     survey = survey_sites(model, smooth=True)
     located = locate(model)

@@ -1,4 +1,4 @@
-"""Bad command lines of every kind: one sentence in the words of the command line, and code 2."""
+"""Bad command lines of every kind: one sentence in terms of the command line, and code 2."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ OF_PYTHON = (
     r"\blambda\b", r"\.py\b", r"\bnp\.", r"\bimport\b", r"0x[0-9a-f]{6}", r"\.astype\b",
     r"\b[a-z]+_[a-z_]+\b", r"\b[a-z]+=[A-Z(\[{]", r"\bforesee\b", r"\([^)]*\w+=",
 )  # fmt: skip
-"""What only Python says; words between quotation marks are the user's own."""
+"""Words that only Python uses; words between quotation marks are the user's own."""
 
 
 def said(sentence: str, line: list[str]) -> list[str]:

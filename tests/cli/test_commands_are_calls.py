@@ -1,4 +1,4 @@
-"""Each command is one call of the library: Python has the same verb, and it gives the same."""
+"""Each command is one call of the library: Python has the same verb with the same result."""
 
 import ast
 import json
@@ -33,7 +33,7 @@ VERBS = {
 }
 """Module and function of a command -> the public calls that it is made of."""
 WIRING = ("typer", "rich", "reluflow.cli", "reluflow._api", "reluflow.errors", "reluflow.report")
-"""Where a command takes functions from; all else is records of options and results."""
+"""Where a command imports functions from; the rest is records of options and results."""
 
 
 def tree_of(module: str) -> ast.Module:
@@ -94,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Return a command's JSON; it runs in the folder, and so do the calls beside it."""
+    """Return a command's JSON; it runs in the folder, like the calls it is compared with."""
     monkeypatch.chdir(folder)
 
     def printed(line: str) -> Any:

@@ -1,4 +1,4 @@
-"""Every option of every command: where it would do nothing it is refused, or that is said.
+"""Every option of every command: where it would have no effect it is refused, or a note says so.
 
 The options are read from the parser, so a new one fails here until it has an entry.
 """
@@ -24,7 +24,7 @@ from reluflow.patterns import PatternRecorder
 
 @dataclass(frozen=True)
 class Refused:
-    """A command line in which the option would do nothing; it ends with code 2."""
+    """A command line in which the option would have no effect; it ends with code 2."""
 
     line: str
     words: str
@@ -33,7 +33,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Said:
-    """A command line in which the option does nothing, which is said."""
+    """A command line in which the option has no effect, with a note that says so."""
 
     line: str
     words: str

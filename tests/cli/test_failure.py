@@ -19,7 +19,7 @@ from reluflow.cli import main
 
 
 class Defect(Exception):
-    """Stands for a mistake that nobody knows of yet."""
+    """Stands for a fault that nobody knows about yet."""
 
 
 UNFORESEEN = [
@@ -40,7 +40,7 @@ FORESEEN = [
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Run `inspect` while loading a model raises what nobody foresaw."""
+    """Run `inspect` while loading a model raises an unforeseen error."""
     onnx.save(small_models.dense(), tmp_path / "m.onnx")
 
     def run(error: BaseException, *extra: str) -> int:
@@ -106,12 +106,12 @@ def test_ctrl_c_while_the_program_starts_is_one_word(seconds, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err, err
-    if "is no regular file" not in err:  # else it was done, and Python itself met the signal
+    if "is no regular file" not in err:  # else Python itself received the signal
         assert (process.returncode, err) == (130, "reluflow: interrupted.\n")
 
 
 def test_ctrl_c_in_a_command_is_one_word(tmp_path):
-    """A library turns the exception into an exit code of its own; the word is printed anyway."""
+    """A library turns the exception into its own exit code; the message is printed anyway."""
     code = (
         "import os, signal, sys\n"
         "import reluflow._api.inspect as command\n"

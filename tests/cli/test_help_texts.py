@@ -30,7 +30,7 @@ OPTIONS = [
     if "completion" not in param.opts[0]  # of the library that makes them
 ]
 NEEDED = {"--data", "--random", "--dim", "--exclude"}
-"""They have no default: without them there is nothing to work on, or nothing is set."""
+"""They have no default: without them there is no input, or nothing is set."""
 AMERICAN = r"\b(color|optimizer|behavior|normali[z]\w+|neighbor|analy[z]\w+|quanti[z]\w+|center)\b"
 A_FOR_PER = (
     r"\b(inputs|draws?|numbers?|bits|seconds|one|once) an? (run|weight|input|channel|site)\b"

@@ -1,4 +1,4 @@
-"""No option is dropped in silence: one that would do nothing is refused."""
+"""No option is silently ignored: one without effect is refused."""
 
 from pathlib import Path
 

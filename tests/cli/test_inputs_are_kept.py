@@ -1,4 +1,4 @@
-"""No command writes over what it reads, whatever the file is called."""
+"""No command overwrites what it reads, whatever the file is called."""
 
 import os
 from pathlib import Path
@@ -104,7 +104,7 @@ def labelled(folder: Path) -> Path:
 def test_a_folder_of_results_keeps_the_model(
     labelled: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """The input has the name of a file to be written, or is another name of it."""
+    """The input has the name of a file to be written, or another name for it."""
     argv, name = INTO_FOLDERS[command]
     for out, make in (("as", Path.rename), ("hard", lambda a, b: os.link(a, b))):
         (labelled / out).mkdir()

@@ -1,4 +1,4 @@
-"""What starts quickly, and what the shell may ask."""
+"""Commands that start quickly, and completion in the shell."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Native code that dies takes no more with it than the command: one sentence, code 2."""
+"""A crash of native code ends only the command: one sentence, code 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are sp
 
 
 def supervised(body: str, folder: Path, **popen: object) -> subprocess.Popen[str]:
-    """Run a function `command`, of which `body` is the code, below the supervisor."""
+    """Run a function `command` with the code `body` under the supervisor."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     code = (
         f"import ctypes, os, signal, sys, time\ndef command():\n{lines}\n"
@@ -85,7 +85,7 @@ def test_the_child_does_not_outlive_its_parent(tmp_path):
 
 
 def test_terminal_signals_are_not_heard_twice(tmp_path):
-    """What reaches the whole group from a terminal is not passed on once more."""
+    """A signal that reaches the whole group from a terminal is not forwarded again."""
     body = (
         "heard = []\nsignal.signal(signal.SIGINT, lambda *a: heard.append(1))\n"
         "print('up', flush=True)\nend = time.monotonic() + 2\n"

@@ -1,4 +1,4 @@
-"""`reluflow psb convert --x-bits auto`: the choice, its figures, and what it needs."""
+"""`reluflow psb convert --x-bits auto`: the choice, its figures, and its requirements."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 @pytest.fixture
 def loud(tmp_path: Path) -> list[str]:
-    """Arguments that convert a model whose loud channel asks for 16 bits."""
+    """Arguments that convert a model whose loud channel needs 16 bits."""
     case = loud_channel(1000.0)
     onnx.save(case.proto, tmp_path / "loud.onnx")
     np.save(tmp_path / "x.npy", case.x)

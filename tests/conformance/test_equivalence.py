@@ -18,7 +18,7 @@ FILES = [
 ]
 RECORD = ROOT / "benchmarks" / "records" / "equivalence.json"
 OPERATORS = 0.02
-"""Largest share that an operator of 16 bits moves an output of these small networks."""
+"""Largest relative change of an output of these small networks by an operator of 16 bits."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

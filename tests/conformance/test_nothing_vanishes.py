@@ -1,4 +1,4 @@
-"""Sites found, nodes left out and other folds together are all candidates, counted dumbly."""
+"""Sites, nodes left out and other folds together are all candidates of an independent count."""
 
 from __future__ import annotations
 

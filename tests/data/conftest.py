@@ -1,4 +1,4 @@
-"""What the tests of the data room share: specifications and writers of small files."""
+"""Code shared by the tests of the data room: specifications and writers of small files."""
 
 from __future__ import annotations
 

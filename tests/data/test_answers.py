@@ -1,4 +1,4 @@
-"""Labels are read with the care that inputs are read with."""
+"""Labels are read with the same care as inputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pickled(folder: Path) -> Path:
 
 
 def bomb(folder: Path) -> Path:
-    """Some hundred kB that would become 1.5 GB."""
+    """A few hundred kB that would expand to 1.5 GB."""
     head = npy(np.zeros(0, np.int64)).replace(b"(0,)", b"(201326592,)")
     head = head[:-1].rstrip(b" ")[: 128 - 1].ljust(127, b" ") + b"\n"
     with zipfile.ZipFile(folder / "y.npz", "w", zipfile.ZIP_DEFLATED) as out:

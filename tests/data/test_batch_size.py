@@ -1,4 +1,4 @@
-"""One rule for inputs per run: the model's own number, the one asked for, or the usual one."""
+"""One rule for inputs per run: the model's own number, the requested one, or the default."""
 
 import numpy as np
 import pytest

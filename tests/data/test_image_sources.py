@@ -1,4 +1,4 @@
-"""Image folders and byte images: every step is done as stated, and stated as done."""
+"""Image folders and byte images: every step is done as documented, and documented as done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Iterables of batches: cut anew, checked item by item, read again where that is possible."""
+"""Iterables of batches: regrouped, checked item by item, read again where possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data that do not fit or cannot be read: each ends in one sentence that helps."""
+"""Data that do not fit or cannot be read: each case ends in one helpful sentence."""
 
 from __future__ import annotations
 

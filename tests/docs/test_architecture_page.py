@@ -1,4 +1,4 @@
-"""Pages for who changes the code name files that are there, and the picture of rooms is true."""
+"""Pages for developers name existing files, and the picture of the rooms is correct."""
 
 import importlib.util
 import re

@@ -53,7 +53,7 @@ def test_every_section_of_the_definitions_that_is_cited_exists() -> None:
 
 
 def test_the_definitions_are_cited_by_section() -> None:
-    """A bare name of the page sends the reader through all of it."""
+    """A bare name of the page makes the reader search all of it."""
     for path, after in places(r"docs/spec\.md([^`\n]{0,10}\n?\s*[^`\n]{0,10})").items():
         if not path.startswith(("docs/", "README", "CHANGELOG", "CONTRIBUTING", "tests/docs")):
             assert all(re.match(r",\s+section \d", text) for text in after), (path, after)

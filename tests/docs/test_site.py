@@ -1,4 +1,4 @@
-"""The site holds every page, and builds without a warning."""
+"""The site contains every page, and builds without a warning."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""The bits of activations are chosen by what each width costs on data."""
+"""The bits of activations are chosen by the error of each width on data."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A conversion copies, folds and encodes once, however it came to its options."""
+"""A conversion copies, folds and encodes once, however its options were chosen."""
 
 from __future__ import annotations
 

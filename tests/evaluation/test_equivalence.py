@@ -1,4 +1,4 @@
-"""The comparison of a rewritten model with the old one: it finds what differs, and says why not."""
+"""The comparison of a rewritten model with the original finds what differs, or says why not."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_nothing_saturates_where_exponents_come_from_the_run(converted: Model) -
     [
         ("systematic", 2, "half", 2, 3),
         ("systematic", 2, "half", 4, 1),
-        ("systematic", 2, "carried", 4, 3),  # the smallest weights are drawn still
+        ("systematic", 2, "carried", 4, 3),  # the smallest weights are still drawn
         ("nearest", 8, "carried", 1, 1),
         ("binomial", 1, "half", 8, 3),
     ],

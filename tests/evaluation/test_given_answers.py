@@ -1,4 +1,4 @@
-"""What an evaluation judges by, as Python gives it."""
+"""What an evaluation compares with, in Python."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fewer than 4 samples are rounded to nearest unless a sampler was asked for."""
+"""With fewer than 4 samples weights are rounded to nearest unless a sampler was requested."""
 
 from pathlib import Path
 

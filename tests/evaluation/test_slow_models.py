@@ -1,4 +1,4 @@
-"""The comparison of a rewritten model gives up where one run does not end in time."""
+"""The comparison of a rewritten model is given up where one run does not end in time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_model_that_runs_for_ever_is_not_compared(name, monkeypatch) -> None:
     monkeypatch.setattr(equivalence, "_SECONDS", 0.5)
     start = time.monotonic()
     done = convert(SLOW[name]())
-    assert time.monotonic() - start < 30  # a hang, no speed
+    assert time.monotonic() - start < 30  # detects a hang, not speed
     assert done.result.done.converted
     for found in (done.rewrites, done.operators, done.precision):
         assert str(found) == "not compared: one run takes more than 0.5 seconds"

@@ -1,4 +1,4 @@
-"""Every kind of output gets its true figure; what does not fit is one sentence."""
+"""Every kind of output gets the correct figure; what does not fit gets one sentence."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_a_scikit_learn_mlp_is_judged_by_its_label(zipmap: bool) -> None:
 
 
 def test_a_file_of_skl2onnx_agrees_with_itself() -> None:
-    """A file that scikit-learn's exporter wrote, its ZipMap left alone."""
+    """A file written by scikit-learn's exporter, with its ZipMap."""
     from pathlib import Path
 
     folder = Path(__file__).parents[1] / "conformance" / "files"

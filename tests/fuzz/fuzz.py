@@ -1,4 +1,4 @@
-"""Mutated models through the command line: every one must work or be refused in a sentence.
+"""Mutated models through the command line: each must work or be refused in a sentence.
 
     python tests/fuzz/fuzz.py --count 500 --seed 1       # models number 0 to 499
     python tests/fuzz/fuzz.py --seed 1 --case 123        # one of them again, and where it lies
@@ -66,7 +66,7 @@ def commands(model: Path, out: Path) -> list[list[str]]:
 
 
 def judge(outcome: Outcome) -> str:
-    """Return what is wrong with how a command ended, "" where nothing is."""
+    """Return what is wrong with how a command ended, "" if nothing is."""
     if outcome.seconds >= SECONDS:
         return "hang"
     if outcome.code < 0:

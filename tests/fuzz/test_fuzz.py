@@ -1,4 +1,4 @@
-"""A short run of the mutator: no traceback, nothing unforeseen, no hang, no death."""
+"""A short run of the mutator: no traceback, nothing unforeseen, no hang, no crash."""
 
 from __future__ import annotations
 

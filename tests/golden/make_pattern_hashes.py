@@ -1,4 +1,4 @@
-"""Write pattern_hashes.json from the numpy reference: only when a hash is meant to change."""
+"""Write pattern_hashes.json from the numpy reference, only when a hash is meant to change."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def run() -> Callable[[Any, Feeds], dict[str, Any]]:
 
 @pytest.fixture
 def check_tap() -> Callable[..., dict[str, Any]]:
-    """`check_tap(model, result, feeds)`: what every tap must hold; returns all outputs."""
+    """`check_tap(model, result, feeds)`: checks that hold for every tap; returns all outputs."""
 
     def check(model: Model, result: Any, feeds: Feeds) -> dict[str, Any]:
         tapped = result.model

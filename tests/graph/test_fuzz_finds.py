@@ -1,4 +1,4 @@
-"""What the mutator of tests/fuzz found, each kind in its smallest form."""
+"""The faults found by the mutator of tests/fuzz, each kind in its smallest form."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Graphs whose nodes read the same tensors again and again: each is looked at once.
+"""Graphs whose nodes read the same tensors again and again: each is examined once.
 
-The number of ways from the end of such a graph to its beginning is beyond 10^9, so a walk that
-follows every way does not end.
+The number of paths from the end of such a graph to its beginning is beyond 10^9, so a walk that
+follows every path does not end.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def test_a_large_computed_weight_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize(("nots", "wanted"), [(0, 1), (1, 0), (2, 1), (14, 1), (3000, 0)])
 def test_a_condition_is_followed_through_few_negations(nots: int, wanted: int) -> None:
-    """An odd number lets the lower side pass; a long chain is no switch."""
+    """An odd number lets the lower side pass; a long chain is not a switch."""
     nodes = [node("Greater", "x zero", "b0")]
     nodes += [node("Not", f"b{i}", f"b{i + 1}") for i in range(nots)]
     nodes.append(node("Where", f"b{nots} x zero", "y"))

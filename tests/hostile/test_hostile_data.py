@@ -1,4 +1,4 @@
-"""No data, however damaged, get more than one sentence, nor leave anything behind."""
+"""Data, however damaged, cause only one sentence and leave nothing behind."""
 
 from __future__ import annotations
 

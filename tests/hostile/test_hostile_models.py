@@ -1,4 +1,4 @@
-"""No model, however damaged, gets more than one sentence."""
+"""A model, however damaged, causes only one sentence."""
 
 from __future__ import annotations
 

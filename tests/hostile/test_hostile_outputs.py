@@ -1,4 +1,4 @@
-"""A report appears whole where it may, or not at all."""
+"""A report appears completely where it may, or not at all."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_two_analyses_into_one_folder(argv, refused, worker, holder, tmp_path):
         assert "another analysis" in refused(*argv, "--out", out)
     assert "another analysis" in refused(*argv, "--out", tmp_path / "report", "--resume")
     assert worker.run(*argv, "--out", tmp_path / "other").code == 0
-    holder.communicate()  # it ends, and its lock with it
+    holder.communicate()  # the process ends, and its lock with it
     assert worker.run(*argv, "--out", tmp_path / "report").code == 0
     assert not (tmp_path / ".report.lock").exists()
 

@@ -32,7 +32,7 @@ COMMANDS = ["analyze", "compare", "compare many", "psb eval", "sensitivity", "in
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Let another process hold a folder."""
+    """Let another process lock a folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -122,7 +122,7 @@ def test_a_folder_whose_parents_cannot_be_made(name: str, tmp_path: Path) -> Non
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Lose the rights of root, who may write everywhere."""
+    """Drop the rights of root, who may write everywhere."""
     former = os.geteuid()
     if former == 0:
         os.seteuid(65534)

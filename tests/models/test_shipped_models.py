@@ -1,4 +1,4 @@
-"""The shipped models and images are what their cards say."""
+"""The shipped models and images agree with their cards."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def n_correct(name: str, images: np.ndarray, labels: np.ndarray) -> int:
 
 
 class Wiring:
-    """Who makes and who takes the tensors of a shipped model."""
+    """Which nodes produce and read the tensors of a shipped model."""
 
     def __init__(self, name: str) -> None:
         graph = onnx.load(MODELS / name).graph
@@ -81,7 +81,7 @@ class Wiring:
         return node
 
     def chain(self, node: onnx.NodeProto, length: int) -> list[str]:
-        """The operators that follow a node, each the only taker of the tensor before it."""
+        """The operators that follow a node, each the only reader of the tensor before it."""
         operators: list[str] = []
         for _ in range(length):
             (node,) = [taker for taker in self.nodes if node.output[0] in taker.input]

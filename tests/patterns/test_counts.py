@@ -18,7 +18,7 @@ from reluflow.patterns import CountTable, PatternCounts, merge
 from reluflow.patterns.tables.records import sort_order
 
 SMALL = 4096
-"""The least memory a table can have: 64 slots."""
+"""The smallest memory that a table can have: 64 slots."""
 
 
 def random_keys(n, kinds, seed=0):

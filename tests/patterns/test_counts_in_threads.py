@@ -46,14 +46,14 @@ def equal_high_bits(rng):
 
 
 def equal_tags(rng):
-    """All have one place in the index; few of them, as each search walks over all."""
+    """All have the same place in the index; there are few, since each search passes over all."""
     first = rng.integers(0, 2**64, 700, dtype=np.uint64)
     second = (first << np.uint64(32)) | (first >> np.uint64(32))
     return np.stack([first, second], axis=1)[rng.integers(0, 700, N // 2)]
 
 
 def last_places(rng):
-    """Keys at the end of the index, whose searches go round to its beginning."""
+    """Keys at the end of the index, whose searches wrap around to its beginning."""
     keys = rng.integers(0, 2**64, (40 * N, 2), dtype=np.uint64)
     rotated = (keys[:, 1] << np.uint64(32)) | (keys[:, 1] >> np.uint64(32))
     z = (keys[:, 0] ^ rotated) * np.uint64(0x9E3779B97F4A7C15)
@@ -75,7 +75,7 @@ KINDS = [
 
 
 def by_unique(keys):
-    """The table by `np.unique`, which knows nothing of ours."""
+    """The table by `np.unique`, which is independent of ours."""
     pairs = np.ascontiguousarray(keys).view([("high", "<u8"), ("low", "<u8")])[:, 0]
     found, first, counts = np.unique(pairs, return_index=True, return_counts=True)
     return found.view(np.uint64).reshape(-1, 2), counts, first

@@ -1,4 +1,4 @@
-"""Measures that do not saturate: against brute force, and against what simulation knows."""
+"""Measures that do not saturate: against brute force, and against simulation."""
 
 import itertools
 

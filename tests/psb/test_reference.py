@@ -1,4 +1,4 @@
-"""The oracle against the contract written once more with loops over Python's whole numbers."""
+"""The oracle against the contract written again with loops over Python's integers."""
 
 import itertools
 from fractions import Fraction

@@ -280,7 +280,7 @@ def test_rounding_of_far_smaller_weights_is_half_a_unit_at_most(n: int) -> None:
 
 
 def one_weight(nibble: int, q: int, p_bits: int, sign: int, before: int) -> PsbCode:
-    """A channel whose last weight is the one asked for, behind some small ones."""
+    """A channel whose last weight is the requested one, after some small ones."""
     word = q | nibble << p_bits | sign << (p_bits + 4)
     others = [1 << p_bits | (1 << p_bits) - 1, 3 << p_bits | 1, 5 << p_bits | 1 << (p_bits + 4)]
     words = np.array([[*others[:before], word]], np.uint32)

@@ -1,4 +1,4 @@
-"""Builders of realistic results: small and large nets, healthy and ill, friendly and hostile."""
+"""Builders of realistic results: small and large nets, healthy and faulty, benign and hostile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: no error, no request, no sideways scrolling, everything works."""
+"""The page in a real browser: no error, no request, no horizontal scrolling, everything works."""
 
 from __future__ import annotations
 

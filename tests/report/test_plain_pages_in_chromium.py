@@ -15,7 +15,7 @@ from reluflow.report import write_index, write_recording_page
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Reports whose names are as long as names get."""
+    """Reports whose names are as long as names can be."""
     root = tmp_path_factory.mktemp("reports")
     models = [small_models.dense(shift=shift) for shift in range(12)]
     reluflow.compare_checkpoints(models, small_models.integers((40, 4)), root / "many")

@@ -1,4 +1,4 @@
-"""An evaluation is written whole or not at all."""
+"""An evaluation is written completely or not at all."""
 
 import resource
 from pathlib import Path

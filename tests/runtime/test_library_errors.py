@@ -1,4 +1,4 @@
-"""What ONNX Runtime says when a node of ours is fed or made wrongly; the session lives on."""
+"""What ONNX Runtime says when one of our nodes gets wrong input; the session stays usable."""
 
 import re
 from typing import Any

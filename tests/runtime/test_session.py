@@ -86,7 +86,7 @@ def test_a_run_that_never_ends_can_be_stopped(how: str) -> None:
         with pytest.raises(KeyboardInterrupt):
             session.run(feeds)
     timer.join()
-    session.stop()  # nothing is on: no later run is hurt
+    session.stop()  # no run is in progress, and no later run is affected
     timer = threading.Timer(0.3, session.stop)
     timer.start()
     with pytest.raises(RunStopped):

@@ -1,4 +1,4 @@
-"""Small models of every kind of output, with data whose truth is known."""
+"""Small models of every kind of output, with data whose correct answers are known."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def model(
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its data and the right answers."""
+    """A model, its data and the correct answers."""
 
     proto: ModelProto
     x: Array
@@ -68,7 +68,7 @@ def one_value(sigmoid: bool = False, noise: float = 0.0) -> Case:
 
 
 def scikit_mlp(zipmap: bool, values: tuple[int, ...] = (3, 5, 9)) -> Case:
-    """What skl2onnx writes for an MLPClassifier: class labels beside probabilities.
+    """What skl2onnx writes for an MLPClassifier: class labels and probabilities.
 
     The second layer is fitted to the class of the nearest of three centres.
     """

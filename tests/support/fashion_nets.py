@@ -1,4 +1,4 @@
-"""Small networks for real images, and 2000 of FashionMNIST, for tests of whole trainings."""
+"""Small networks for real images, and 2000 of FashionMNIST, for tests of complete training runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small float models for rewrites, and how to run what comes out of them without optimisation."""
+"""Small float models for rewrites, and how to run the results without optimisation."""
 
 from __future__ import annotations
 

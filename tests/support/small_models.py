@@ -69,5 +69,5 @@ def convolutional(seed: int = 0, size: int | str = 5) -> onnx.ModelProto:
 
 
 def integers(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Return small whole numbers as float32."""
+    """Return small integers as float32."""
     return np.random.default_rng(seed).integers(-3, 4, shape).astype(np.float32)

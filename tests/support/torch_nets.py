@@ -71,7 +71,7 @@ def images(steps: int, seed: int = 1, batch: int = 32) -> list[tuple[Tensor, Ten
 
 
 class Constant(ActCool):
-    """A controller that fits and measures as ever, and then gives the same rate always."""
+    """A controller that fits and measures as usual, but always returns the same rate."""
 
     def __init__(self, rate: float) -> None:
         super().__init__(MILD, ActCoolOptions(probing_interval=3))
@@ -112,7 +112,7 @@ def train(
 
 
 def everything(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Any]:
-    """Return copies of all that a training run consists of, but the rates."""
+    """Return copies of everything that a training run consists of, except the rates."""
     state = optimizer.state_dict()["state"]
     return [
         *(value.clone() for value in model.state_dict().values()),

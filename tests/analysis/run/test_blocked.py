@@ -1,4 +1,4 @@
-"""Hashes read ONNX Runtime's blocked layout; what they say stays the same bit for bit."""
+"""Hashes read ONNX Runtime's blocked layout; the results stay the same bit for bit."""
 
 import tempfile
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_keys_are_those_of_the_patterns_room() -> None:
 
 
 def blocks_here() -> int:
-    """Return the block of ONNX Runtime on this machine, by what it makes of 17 channels."""
+    """Return the block size of ONNX Runtime on this machine, found with 17 channels."""
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.optimized_model_filepath = f"{folder}/model.onnx"
@@ -169,7 +169,7 @@ def test_an_unwritable_file_is_no_hindrance(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     ops = nodes_run(residual(20), monkeypatch)
     assert ops.count("PatternHash") == 5
-    assert "Relu" in ops  # as it came: nothing was optimised away beforehand
+    assert "Relu" in ops  # unchanged: nothing was optimised away beforehand
 
 
 def test_lower_levels_of_optimisation_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

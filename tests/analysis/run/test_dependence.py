@@ -1,4 +1,4 @@
-"""Patterns that depend on the batch or on chance are found by trying, and said everywhere."""
+"""Patterns that depend on the batch or on chance are found by a trial, and always reported."""
 
 from io import StringIO
 

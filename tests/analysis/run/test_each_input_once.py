@@ -17,11 +17,11 @@ from reluflow.graph import load
 from reluflow.sessions import Session
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
-TRIED = 8  # the first inputs are tried alone and among others
+TRIED = 8  # the first inputs are run alone and among others
 
 
 def marked(n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return inputs whose first number is their own."""
+    """Return inputs whose first element is their number."""
     x = small_models.integers((n, *shape)).astype(np.float32)
     x.reshape(n, -1)[:, 0] = np.arange(n)
     return x
@@ -29,7 +29,7 @@ def marked(n: int, shape: tuple[int, ...]) -> np.ndarray:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[int]]]:
-    """Note of every real run whether it showed hashes, and which inputs it took."""
+    """Record for every real run whether it showed hashes, and which inputs it had."""
     noted: list[tuple[bool, list[int]]] = []
     run = Session.run
 

@@ -1,4 +1,4 @@
-"""The batch follows from the sizes of the data: memory does not grow with the size of images."""
+"""The batch size is chosen by the sizes of the data: memory does not grow with image size."""
 
 import subprocess
 import sys

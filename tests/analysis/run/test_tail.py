@@ -1,4 +1,4 @@
-"""What stands behind the last switch and does not load in ONNX Runtime is left out, and said."""
+"""Nodes after the last switch that do not load in ONNX Runtime are left out, with a note."""
 
 import onnx
 import pytest

@@ -1,4 +1,4 @@
-"""Sites whose samples are not in the order of the inputs credit no wrong input."""
+"""Samples that are not in the order of the inputs are not attributed to a wrong input."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_no_input_is_credited_where_samples_are_scattered(
     assert not report.global_pattern.available
     assert "samples of one input are not adjacent" in report.global_pattern.reason
     assert site.graded is not None and site.graded.sampled_inputs == 0
-    assert site.depends_on == ""  # the order of samples is no dependence on the batch
+    assert site.depends_on == ""  # the order of samples is not a dependence on the batch
     assert any("batches of 1 tell it" in note for note in report.notes)
 
 

@@ -30,7 +30,7 @@ def test_a_folder_of_someone_else_is_refused_and_stays(tmp_path: Path) -> None:
 def test_nothing_is_lost_after_the_last_batch(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report cannot be written: the analysis itself is kept, and read back whole."""
+    """The report cannot be written: the analysis itself is kept, and read back completely."""
 
     def fail(*args: object) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""Loading: what a model tells of itself, and one sentence for everything that is wrong."""
+"""Loading: what a model says about itself, and one sentence for everything that is wrong."""
 
 from __future__ import annotations
 

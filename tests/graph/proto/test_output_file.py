@@ -1,4 +1,4 @@
-"""Nothing is written over what was read, nor over what is no regular file."""
+"""Nothing overwrites what was read, nor anything that is not a regular file."""
 
 from __future__ import annotations
 

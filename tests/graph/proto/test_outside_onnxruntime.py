@@ -86,7 +86,7 @@ def test_the_reference_and_inlined_files_give_the_same(
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_written_out_windows_are_the_same_convolution(window: str) -> None:
-    """Sizes even, odd and small: what is written out pads where auto_pad did."""
+    """Sizes even, odd and small: the explicit pads do what auto_pad did."""
     for size in ((9, 8), (6, 7), (3, 5)):
         model, x = net(WINDOWS[window], size)
         proto = onnx.ModelProto()
@@ -124,7 +124,7 @@ def test_every_declared_attribute_is_written() -> None:
 
 
 def test_without_defaults_samples_and_seed_are_plain_inputs() -> None:
-    """What docs/psb.md tells to do for runtimes that cannot replace defaults."""
+    """What docs/psb.md advises for runtimes that cannot replace defaults."""
     model, x = net({})
     proto = onnx.ModelProto()
     proto.CopyFrom(to_psb(model).model._proto)

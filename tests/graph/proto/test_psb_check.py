@@ -33,7 +33,7 @@ def node_named(proto: ModelProto, name: str) -> NodeProto:
 
 
 def put(name: str, value: object) -> Change:
-    """Give a node an attribute, in the place of the one it has."""
+    """Replace an attribute of a node."""
 
     def change(proto: ModelProto, node: NodeProto) -> None:
         for entry in [entry for entry in node.attribute if entry.name == name]:
@@ -52,7 +52,7 @@ def feed(place: int, name: str) -> Change:
 
 
 def store(place: int, array: np.ndarray) -> Change:
-    """Give an initializer that a node reads another value."""
+    """Replace the value of an initializer that a node reads."""
 
     def change(proto: ModelProto, node: NodeProto) -> None:
         name = node.input[place]

@@ -1,4 +1,4 @@
-"""Saving and external data: whole or not at all, and working where it is put."""
+"""Saving and external data: completely or not at all, and working wherever it is put."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def external(name, location, offset=None, length=None, dims=(64, 64)):
 
 @pytest.fixture
 def stored(tmp_path):
-    """A model whose weights lie in `data/w.bin` beside it."""
+    """A model whose weights are in `data/w.bin` next to it."""
     folder = tmp_path / "a"
     (folder / "data").mkdir(parents=True)
     raw = weights("w").raw_data + weights("v").raw_data
@@ -236,7 +236,7 @@ def test_external_data_of_bytes_are_looked_for_in_the_current_folder(stored, mon
 
 
 def test_small_external_constants_are_read(tmp_path, run):
-    """A Clip whose bound and a Reshape whose target lie in the data file."""
+    """A Clip whose bound and a Reshape whose target are in the data file."""
     (tmp_path / "c.bin").write_bytes(
         np.zeros(1, np.float32).tobytes() + np.array([-1, 2, 2], np.int64).tobytes()
     )

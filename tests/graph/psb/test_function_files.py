@@ -1,4 +1,4 @@
-"""The function bodies as files: ONNX's own parser reads them, and conversions stay as they were."""
+"""The function bodies as files: ONNX's own parser reads them, and conversions are unchanged."""
 
 import hashlib
 from itertools import chain

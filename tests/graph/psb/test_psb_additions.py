@@ -1,4 +1,4 @@
-"""Additions that PSB operators take over: which, how the order stays good, and the same bits."""
+"""Additions that PSB operators take over: which ones, in valid order, and with the same bits."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -165,7 +165,7 @@ def test_named_sizes_are_one_size() -> None:
 
 
 def normalised() -> Model:
-    """Return a block whose normalisation after the addition is no switch."""
+    """Return a block whose normalisation after the addition is not a switch."""
     bn, constants = norm("s", "b", 4)
     nodes = [
         N("Conv", ["x", "w"], ["h"], name="first"),

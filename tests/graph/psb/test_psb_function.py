@@ -1,4 +1,4 @@
-"""The function bodies: what ONNX Runtime makes of them is what the oracle says."""
+"""The function bodies: ONNX Runtime computes with them what the oracle does."""
 
 import numpy as np
 import onnx

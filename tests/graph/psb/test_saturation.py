@@ -1,4 +1,4 @@
-"""Saturated activations: what the graph counts is what quantising counts."""
+"""Saturated activations: the graph counts the same as quantising does."""
 
 import numpy as np
 import onnx

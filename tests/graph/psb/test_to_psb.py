@@ -1,4 +1,4 @@
-"""Conversion: what becomes a PSB operator, what stays and why, and that outputs are kept."""
+"""Conversion: what becomes a PSB operator, what stays and why, and that outputs are preserved."""
 
 from pathlib import Path
 
@@ -336,7 +336,7 @@ def test_sites_of_a_converted_model_can_be_tapped() -> None:
         open_session(m, threads=1, optimisation="none", library=False).run({"image": images})
         for m in (model, tapped)
     )
-    assert close(before[0], after[0], 1e-3)  # a rounding may move an activation by one step
+    assert close(before[0], after[0], 1e-3)  # rounding may move an activation by one step
 
 
 def test_the_shipped_model_keeps_its_answers_at_full_precision() -> None:

@@ -49,7 +49,7 @@ def test_switches_are_found_and_tapped(name: str) -> None:
     kinds = {
         value.name: value.type.tensor_type.elem_type for value in tapped.model._proto.graph.output
     }
-    assert TensorProto.FLOAT in kinds.values()  # what a tap delivers can be compared in numpy
+    assert TensorProto.FLOAT in kinds.values()  # the output of a tap can be compared in numpy
 
 
 @pytest.mark.parametrize("name", FORMS)

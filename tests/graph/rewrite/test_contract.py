@@ -1,4 +1,4 @@
-"""A reason is a type, so that no function tells what it found from text."""
+"""A reason is a type, so that no function has to recognise it by its text."""
 
 from __future__ import annotations
 

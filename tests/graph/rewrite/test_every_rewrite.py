@@ -1,4 +1,4 @@
-"""What all rewrites promise, one table: adding a rewrite adds a row."""
+"""The promises of all rewrites in one table: adding a rewrite adds a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTE = "The file was noted."
 
 
 def network() -> Model:
-    """Two layers with batch normalisation between, of opset 12: every rewrite finds work."""
+    """Two layers with batch normalisation in between, of opset 12: every rewrite applies."""
     norm = {name: abs(weights(4)) + 0.5 for name in ("scale", "shift", "mean", "variance")}
     nodes = [
         N("Conv", ["x", "w"], ["h"], name="first"),

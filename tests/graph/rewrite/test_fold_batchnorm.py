@@ -1,4 +1,4 @@
-"""Folding: every placement keeps the outputs; what cannot be folded says why."""
+"""Folding: every placement preserves the outputs; what cannot be folded has a reason."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Pruning: the share that was asked for, of the smallest weights, and nothing else."""
+"""Pruning: the requested share of the smallest weights, and nothing else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Raising the opset: numbers and metadata stay, or one sentence says which node has no equal."""
+"""Raising the opset: results and metadata stay, or one sentence names the node in the way."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_what_has_no_equal_is_refused(name: str) -> None:
 
 
 def unknown_type(op: str) -> Model:
-    """A node whose input comes from another domain: nothing tells its element type."""
+    """A node whose input comes from another domain: its element type is unknown."""
     nodes = [helper.make_node("Made", ["x"], ["h"], domain="com.example")]
     attributes = {"min": 0.5} if op == "Clip" else {"pads": [1, 1], "value": 2.0}
     nodes.append(helper.make_node(op, ["h"], ["k"], **attributes))
@@ -191,7 +191,7 @@ def test_bounds_have_the_type_of_the_numbers(dtype: type) -> None:
 
 
 def documented(opset: int) -> onnx.ModelProto:
-    """A model with everything that says something about it."""
+    """A model with every kind of metadata and documentation."""
     softmax = helper.make_node("Softmax", ["x"], ["y"], name="soft", axis=0)
     bounds = {"min": 0.0} if opset < 11 else {}
     old = {"broadcast": 1} if opset < 7 else {}
@@ -328,7 +328,7 @@ def test_versions_below_seven_without_an_equal_are_refused(name: str) -> None:
 
 
 def _new_form(op: str, version: int) -> bool:
-    """Tell whether a node of an old version is no valid node of version 13, or another one."""
+    """Tell whether a node of an old version is invalid in version 13, or means something else."""
     old, new = (onnx.defs.get_schema(op, v, "") for v in (version, 13))
     if new.deprecated:
         return True
@@ -349,7 +349,7 @@ def test_every_operator_whose_form_changed_has_a_rule() -> None:
         if version > 12 or schema.deprecated or schema.since_version > 12:
             continue
         if onnx.defs.get_schema(schema.name, version, "").since_version != schema.since_version:
-            continue  # another version stood at 7
+            continue  # another version was at 7
         if _new_form(schema.name, version):
             changed.add(schema.name)
     assert len(changed) > 10 and changed <= set(CHANGED)

@@ -1,4 +1,4 @@
-"""Activations that are attributes: sites that cannot be tapped, each with its place."""
+"""Activations given as attributes: sites that cannot be tapped, each with its place."""
 
 from __future__ import annotations
 

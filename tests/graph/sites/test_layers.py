@@ -78,14 +78,14 @@ WEIGHTS = (
         # a sum: the first operand that comes from a layer
         ('p = Gemm(x, "a.weight") q = Gemm(x, "b.weight") r = Add(p, q) y = Relu(r)', ["a"]),
         ('p = Gemm(x, "a.weight") r = Add(x, p) y = Relu(r)', ["a"]),
-        # an activation ends the way
+        # an activation ends the search
         (
             'p = Gemm(x, "a.weight") q = Relu(p) r = Gemm(q, "b.weight") t = Add(q, r) y = Relu(t)',
             ["a", "b"],
         ),
         ('p = Gemm(x, "a.weight") q = Sigmoid(p) y = Relu(q)', [""]),
         ("y = Relu(x)", [""]),
-        # a transposed weight, a normalisation behind the layer
+        # a transposed weight, a normalisation after the layer
         (
             'w = Transpose("a.weight") p = MatMul(x, w) '
             "n = BatchNormalization(p, s, s, s, s) y = Relu(n)",

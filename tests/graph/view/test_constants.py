@@ -1,4 +1,4 @@
-"""What the graph alone decides: every rule against ONNX's own reference, over types and shapes."""
+"""What the graph alone determines: every rule against ONNX's reference, over types and shapes."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_an_operator_of_another_domain_may_read_anything(text_model):
 
 
 def shifting_loop(n: int):
-    """A Loop that hands a value on from one carried variable to the next."""
+    """A Loop that passes a value on from one carried variable to the next."""
     value = helper.make_tensor_value_info
     carried = [f"c{i}" for i in range(n)]
     body = helper.make_graph(

@@ -1,4 +1,4 @@
-"""What is known of a tensor does not depend on what was asked before."""
+"""What is known about a tensor does not depend on earlier queries."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_the_meter_is_at_the_top_level() -> None:
 
 
 def branching(with_site_outside: bool) -> Model:
-    """Return a model whose first switch stands in a branch that never runs."""
+    """Return a model whose first switch is in a branch that never runs."""
     kind = helper.make_tensor_value_info("kind", TensorProto.FLOAT, ["N", 4])
     taken = N("Mul", ["a", "one"], ["out_b"])
     bodies = {

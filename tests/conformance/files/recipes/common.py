@@ -1,4 +1,4 @@
-"""What the recipes share: where a file goes, and what is taken out of it.
+"""Code shared by the recipes: where a file goes, and what is removed from it.
 
 Exporters write the author's folders into stack traces. They say nothing about the graph, so
 they go; nothing else of an exporter's output is changed.

@@ -70,7 +70,7 @@ def signal() -> keras.Model:
 
 
 def transformer() -> keras.Model:
-    """A perceptron on `[N, T, D]` behind attention."""
+    """A perceptron on `[N, T, D]` after attention."""
     inputs = layers.Input((5, 8), name="tokens")
     x = inputs + layers.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
     y = layers.Dense(12, activation="relu", name="up")(layers.LayerNormalization(name="norm")(x))

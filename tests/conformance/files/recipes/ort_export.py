@@ -63,7 +63,7 @@ def static(source: str, target: str, form: QuantFormat = QuantFormat.QDQ, **extr
 
 
 def optimise(source: str, target: str, level: LEVELS) -> None:
-    """Save what ONNX Runtime's optimiser makes of a model."""
+    """Save the model that ONNX Runtime's optimiser produces."""
     options = ort.SessionOptions()
     options.graph_optimization_level = level
     options.optimized_model_filepath = target

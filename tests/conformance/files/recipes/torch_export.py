@@ -72,7 +72,7 @@ def by_script(net, args, opset: int, **options) -> onnx.ModelProto:
 
 
 def main() -> None:
-    """Export every module by both exporters; say which ones they refuse."""
+    """Export every module with both exporters; say which ones they refuse."""
     for name in INPUTS:
         net, x = module(name)
         for opset in DYNAMO.get(name, (20,)):
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def odd_ones() -> None:
-    """Export what needs arguments of its own."""
+    """Export modules that need arguments of their own."""
     torch.manual_seed(0)
     x = torch.randn(2, 3)
     attempt("torch-dynamo-20-thresholds", lambda: by_dynamo(zoo.Thresholds().eval(), (x,), 20))

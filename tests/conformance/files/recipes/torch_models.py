@@ -56,7 +56,7 @@ class Shared(nn.Module):
 
 
 class Knees(nn.Module):
-    """Every piecewise-linear activation, each behind its own 1x1 convolution of its own width."""
+    """Every piecewise-linear activation, each after a 1x1 convolution of its own width."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Signal(nn.Module):
 
 
 class Smooth(nn.Module):
-    """The smooth relatives, each behind its own dense layer of its own width; one ReLU."""
+    """The smooth relatives, each after a dense layer of its own width; one ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class Unet(nn.Module):
 
 
 class Volume(nn.Module):
-    """A 3-D convolution, then a switch behind flattening."""
+    """A 3-D convolution, then a switch after flattening."""
 
     def __init__(self) -> None:
         super().__init__()

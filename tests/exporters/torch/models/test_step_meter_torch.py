@@ -67,7 +67,7 @@ def state(network: nn.Module) -> dict[str, np.ndarray]:
 def both(
     network: nn.Module, x: "torch.Tensor", rate: float, meter: StepMeter
 ) -> tuple[StepDistance, StepDistance]:
-    """Make one step of SGD and measure it on both ways."""
+    """Make one step of SGD and measure it in both ways."""
     optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
     labels = torch.arange(len(x)) % 10
     before = state(network)

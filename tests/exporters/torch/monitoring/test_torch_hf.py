@@ -153,7 +153,7 @@ def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
 
 
 class Wanted(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
-    """Notes the temperature wanted at each step."""
+    """Records the target temperature at each step."""
 
     def __init__(self, scheduler: ActCoolLR) -> None:
         self.scheduler = scheduler

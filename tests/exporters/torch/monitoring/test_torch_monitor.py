@@ -1,4 +1,4 @@
-"""PatternMonitor: changes nothing, records what was, and can go on."""
+"""PatternMonitor: changes nothing, records what happened, and can be resumed."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_scheduler_beside_the_monitor_makes_the_same_decisions() -> None:
 
 
 def test_recorded_distances_are_those_of_the_steps_taken(tmp_path: Path) -> None:
-    """Measured again by hand: the same batch before and after each step."""
+    """Repeated by hand: the same batch before and after each step."""
     expected: dict[tuple[int, str], float] = {}
     torch.manual_seed(1)
     images, labels = fashion(200)
@@ -249,7 +249,7 @@ def test_a_resumed_monitor_records_the_same(tmp_path: Path) -> None:
     whole[0].close()
     kept.seek(0)
     state = torch.load(kept, weights_only=True)
-    # The weights of a resumed run: those of the whole one, trained up to there once more.
+    # The weights of a resumed run: those of the full run, trained up to this point again.
     attach, part = attach_to("part", None)
     train(resnet, momentum, attach, 5)
     part[0].close()
@@ -420,7 +420,7 @@ def test_frameworks_and_logs_are_loaded_only_when_asked_for() -> None:
 
 
 def normed(kind: str) -> nn.Module:
-    """Return a network whose running statistics say something else than its batches."""
+    """Return a network whose running statistics differ from those of its batches."""
     torch.manual_seed(0)
     body = [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5)]
     if kind == "instance":

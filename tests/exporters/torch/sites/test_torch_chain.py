@@ -80,7 +80,7 @@ def test_nan_is_inactive_and_counted_at_every_site() -> None:
 
 
 class Relu(nn.ReLU):
-    """Another class may do anything."""
+    """A subclass may do anything."""
 
 
 def with_hook() -> nn.Module:

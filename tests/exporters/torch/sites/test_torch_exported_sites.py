@@ -1,4 +1,4 @@
-"""What torch really exports: no switch vanishes behind an If or a Loop steered by sizes."""
+"""What torch really exports: no switch vanishes in an If or a Loop controlled by sizes."""
 
 from __future__ import annotations
 

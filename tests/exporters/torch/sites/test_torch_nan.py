@@ -1,4 +1,4 @@
-"""NaN is inactive and counted wherever patterns are taken, not at the last site alone."""
+"""NaN is inactive and counted wherever patterns are recorded, not only at the last site."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Patterns are caught at every kind of switch, and catching changes nothing."""
+"""Patterns are captured at every kind of switch, and capturing changes nothing."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""One clock: calls of the scheduler and steps of the optimiser that go apart are told."""
+"""One clock: a divergence between scheduler calls and optimiser steps is reported."""
 
 from __future__ import annotations
 

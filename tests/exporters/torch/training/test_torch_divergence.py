@@ -1,4 +1,4 @@
-"""The divergence warning in real trainings: before the loss is NaN, and not in healthy ones."""
+"""The divergence warning in real training: before the loss is NaN, and not in healthy runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people hold in their hands: tensors, loaders, datasets, modules."""
+"""Objects that users have: tensors, loaders, datasets, modules."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Arguments in the wrong place, and networks of which the optimiser trains a part."""
+"""Arguments in the wrong place, and networks of which the optimiser trains only a part."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Loop = Callable[[nn.Module, Optimizer, Batches], Iterator[None]]
 
 
 class Sam(Optimizer):
-    """Sharpness-aware minimisation as its authors' followers write it, around another optimiser."""
+    """Sharpness-aware minimisation as it is usually written, around another optimiser."""
 
     def __init__(self, weights: Any, lr: float, rho: float = 0.5) -> None:
         super().__init__(weights, {"rho": rho, "lr": lr})
@@ -277,7 +277,7 @@ class Lookback(Optimizer):
 
 
 class LineSearch(Lookback):
-    """Calls the closure again where the step led."""
+    """Calls the closure again after the step."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:  # type: ignore[override]

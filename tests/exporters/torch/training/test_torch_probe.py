@@ -1,4 +1,4 @@
-"""A hypothetical step tells what a real one would change, and leaves no trace at all."""
+"""A hypothetical step shows what a real one would change, and leaves no trace."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Killed at any step and resumed from its checkpoint, a training takes the same rates."""
+"""Killed at any step and resumed from its checkpoint, training uses the same rates."""
 
 import json
 import os
@@ -23,7 +23,7 @@ OPTIONS = ActCoolOptions(probing_interval=3, error_count=1, error_threshold=0.3,
 
 
 class Run:
-    """A training that saves and loads all of its state."""
+    """A training run that saves and loads all of its state."""
 
     def __init__(self) -> None:
         self.model = mlp()
