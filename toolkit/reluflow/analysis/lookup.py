@@ -18,6 +18,7 @@ from reluflow.patterns import fingerprint, unit_words
 from reluflow.sessions import Session, default_threads, open_session
 
 _TRIED = 4
+"""Inputs of a trial for adjacency: two would do, but equal ones tell nothing."""
 _KEY_DIGITS = 32
 """Hexadecimal digits of a fingerprint of 128 bits."""
 
@@ -93,6 +94,7 @@ def read_bits(
         _refuse_scattered(session, taps, _distinct(source, rows, size, fixed), fixed)
     for start in range(0, len(rows), size):
         chunk = rows[start : start + size]
+        # A model of fixed batch size is fed the last input again; what it shows there is cut off.
         fed = chunk + chunk[-1:] * (size - len(chunk)) if fixed else chunk
         outputs = dict(zip(session.outputs, session.run(source.take(fed)), strict=True))
         for tap in taps:

@@ -89,6 +89,7 @@ def open_data(
     if is_foreign_array(source):
         array = as_array(source, "data are")
         return _open_arrays({"": array}, specs, preprocessing, limit)
+    # A torch Dataset can be iterated too, sample by sample, which would count each as a batch.
     refuse_dataset(source)
     if is_batches(source) and not is_module(source) and not isinstance(source, bytes | bytearray):
         _refuse(preprocessing, "an iterator")
@@ -111,6 +112,7 @@ def _open_path(
 ) -> DataSource:
     try:
         head = _head(path)
+        # By content first: an array file that is called .png is still an array file.
         if head is None or (not _is_array_file(head) and path.suffix.lower() in SUFFIXES):
             return _open_images(path, inputs, given, limit)
         status = path.stat()

@@ -121,6 +121,7 @@ def encode(
     check_p_bits(p_bits)
     check_choice("small", small, ("zero", "smallest", "random"))
     w = _channels_first(weights, channel_axis)
+    # frexp is exact; a logarithm would put some powers of two into the octave below.
     mantissa, exponent = np.frexp(np.abs(w))
     e = np.where(w == 0, _NO_EXPONENT, exponent.astype(np.int64) - 1)
     emax = _largest_exponents(e, per_tensor)
@@ -173,6 +174,8 @@ def _round_probability(
     full = 1 << p_bits
     q = np.rint((2 * mantissa - 1) * full).astype(np.int64)
     carry = q == full
+    # At j = 0 a carry would raise the exponent that the whole channel counts from; just below it is
+    # as near.
     q[carry] = np.where(j[carry] == 0, full - 1, 0)
     return np.where(carry, np.maximum(j - 1, 0), j), q
 

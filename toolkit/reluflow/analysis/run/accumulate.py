@@ -103,6 +103,7 @@ class SiteAccumulator:
         """Return about how long a batch takes, in pre-activations hashed."""
         if hashed is not None:
             return _COUNT_COST * outputs[hashed.keys].size // 2
+        # Hashing goes with the values, counting with the keys, of which a narrow site has many.
         size = outputs[self.tap.output].size
         return size + _COUNT_COST * (size // max(self.units, 1))
 
@@ -186,9 +187,13 @@ class SiteAccumulator:
         return not self.failed
 
     def _note_place(self, leading: int, samples: int, first_input: int, n_inputs: int) -> None:
+        # A sample's input can be computed back only while samples of an input are adjacent. Once
+        # that is lost it stays lost: a segment in between would be a guess.
         stacked = self.scattered or self.tap.unit_axis != self.tap.site.unit_axis
         if self.segments is None or (n_inputs > 1 and (stacked or leading % n_inputs)):
             self.segments = None
+        # One segment while inputs follow each other with as many samples each, so the list stays
+        # short.
         elif not self.segments or self._next() != (first_input, samples // n_inputs):
             self.segments.append((self.samples, first_input, samples // n_inputs))
 

@@ -44,6 +44,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder = folder
+        # Through JSON, so that it compares equal with what is read back: tuples become lists.
         self._identity = json.loads(json.dumps(identity))
         self._generation = 0
 
@@ -95,6 +96,8 @@ class Checkpoints:
             target.mkdir(parents=True)
             for index, table in enumerate(tables):
                 table.snapshot(target / f"table-{index:03d}")
+            # Last, and at once: a process killed before this line leaves the former generation
+            # named.
             with appearing(self.folder / _STATE) as partial:
                 partial.write_text(json.dumps(state), encoding="utf-8")
         except OSError as error:

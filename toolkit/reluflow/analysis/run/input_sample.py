@@ -99,6 +99,8 @@ class InputSample:
         for number in numbers:
             priority = int(_priorities(self._seed, number, 1)[0])
             heapq.heappush(self._heap, (-priority, number))
+            # The inputs with the smallest numbers are the sample, whatever order or batches they
+            # came in: a resumed or divided analysis keeps the same ones.
             if len(self._heap) > self._size:
                 self._drop(heapq.heappop(self._heap)[1])
 
@@ -184,12 +186,14 @@ class InputSample:
         most = min(_MOST_POSITIONS, max(1, _MOST_BITS // units))
         if positions <= most:
             return np.arange(positions)
+        # The same positions for every input, or two inputs could not be compared unit by unit.
         rng = np.random.default_rng((self._seed, site, positions))
         return np.sort(rng.choice(positions, most, replace=False))
 
 
 def _priorities(seed: int, first: int, n: int) -> NDArray[np.uint64]:
     """Return a pseudo-random 63-bit number for each of some inputs (splitmix64)."""
+    # By the input's number, not by a stream: any input's number is known without those before it.
     z = np.arange(first + 1, first + n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z += np.uint64(seed)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -68,6 +68,7 @@ class _Sorter:
             if is_candidate(node):
                 self.left.append((node, scope, _ARITHMETIC))
             return
+        # Earlier nodes are known by now, so that a written-out form is not read through a switch.
         matches, fold = _read(node, scope, self.known)
         reasons = [self._refused(scope, match) for match in matches]
         accepted = [m for m, reason in zip(matches, reasons, strict=True) if not reason]
@@ -100,6 +101,7 @@ class _Sorter:
 
     def result(self) -> tuple[list[Found], tuple[LeftOut, ...], tuple[Fold, ...]]:
         """Move the parts of a larger form to the nodes left out, with that reason."""
+        # Only now: the node that ends a form comes after the nodes that it absorbs.
         parts = {id(inner): each.node for each in self.found for inner in each.match.absorbs}
         kept = [each for each in self.found if id(each.node) not in parts]
         own = {id(each.node) for each in kept}
@@ -128,6 +130,8 @@ def _read(node: Node, scope: Scope, known: set[int]) -> tuple[list[Match], Match
     key = (node.domain, node.op)
     if key in SEVERAL:
         return SEVERAL[key](node, scope), None
+    # Operators that are switches before forms that spell one out: the first is certain and cheap,
+    # and arithmetic is read last, as nearly every node has some.
     matcher = DIRECT.get(key) or QUANTISED.get(key)
     if matcher is None and node.domain:
         matcher = fused

@@ -40,6 +40,8 @@ def endless_loop(model: Model) -> str:
         if trips is None or trips < MAX_TRIPS or body is None or len(body.input) < 2:
             continue
         starts = len(node.input) < 2 or not node.input[1] or _integer(graph, node.input[1], model)
+        # Only what is certain: a condition that is computed may become false, and a run that takes
+        # long can be interrupted.
         if starts and _stays_true(body, model):
             return (
                 f"its Loop {name!r} never ends: no round makes its condition false, and its "
@@ -64,6 +66,7 @@ def _stays_true(body: GraphProto, model: Model) -> bool:
 
 def _through_identity(graph: GraphProto, tensor: str) -> str:
     makers = {name: node for node in graph.node for name in node.output if name}
+    # At most once for each node, as a damaged graph may hold a circle.
     for _ in range(len(graph.node)):
         node = makers.get(tensor)
         if node is None or node.op_type != "Identity" or not node.input:

@@ -29,6 +29,7 @@ def outgrows(op: str, values: Sequence[np.ndarray]) -> bool:
         (True, False)
     """
     made = _elements(op, values)
+    # Compared with its inputs as well: what is as large as the weights in the file is no bomb.
     return made > MAX_COMPUTED and made > max((value.size for value in values), default=0)
 
 
