@@ -73,7 +73,7 @@ def of_inputs(command: str, models: str) -> dict[str, Any]:
         f"{command} --seed": Refused(f"{given} -d x.npy --seed 3", RANDOM),
         f"{command} --dim": (
             Refused(f"{given} -d x.npy --dim N=3", RANDOM),
-            Refused(f"{given} --random 3 --dim q=4", "--dim is 'q', which is no free dimension"),
+            Said(f"{given} --random 3 --dim q=4", "no input has a free dimension 'q'"),
         ),
         f"{command} --limit": Always(BOUND),
         f"{command} --batch-size": Refused(
@@ -330,8 +330,9 @@ def test_python_refuses_what_would_do_nothing(folder: Path) -> None:
         reluflow.sensitivity(model, x, np.arange(50) % 3, frozen_norm=True)
     from reluflow.data import Preprocessing, RandomData
 
-    with pytest.raises(reluflow.ReluflowError, match="dims have 'q', which is no free dimension"):
-        reluflow.analyze(model, RandomData(3, dims={"q": 4}))
+    said = "no input has a free dimension 'q': its size does nothing."
+    assert said in reluflow.analyze(model, RandomData(3, dims={"q": 4})).notes
+    assert said not in reluflow.analyze(model, RandomData(3)).notes
     with pytest.raises(reluflow.ReluflowError, match="layout is 'nhwc', but input 'x' wants"):
         reluflow.analyze(model, folder / "u8.npy", preprocessing=Preprocessing(layout="nhwc"))
     assert "no Gelu, Silu" in reluflow.inspect(model, smooth=True).notes[0]

@@ -75,7 +75,6 @@ _CALLS = (
     (r"give the layout, 'nchw' or 'nhwc'", "give --layout nchw or nhwc"),
     (r"\bcalibration=DATA\b", "--calibrate DATA"),
     (r"change size, crop", "change --size"),
-    (r"^dims have ", "--dim is "),
     (r"\bneeded for (int8|sensitivity);", r"needed for --\1;"),
     (
         r"^resume is set without an output directory; name the one",
@@ -83,7 +82,6 @@ _CALLS = (
     ),
     (r"(; give one of '.*'), None\.$", r"\1."),
     (r"\bsave them with numpy\.savez\b", "save them in one of these formats"),
-    (r"\bconvert with \.astype\('(\w+)'\)", r"save them as \1"),
     (r"\bsave it with numpy\.savez\(.*\)", "give an .npz with arrays of these names"),
     (r"\bsave it (again )?with numpy(\.savez)?\b", r"write it \1with the arrays as they are meant"),
     (r"\bsave numpy\.ascontiguousarray\(x\) instead", "save it in C order"),

@@ -19,7 +19,7 @@ from reluflow.data.formats.npz import npz_columns
 from reluflow.data.formats.random import (
     RandomColumn,
     RandomData,
-    check_dims,
+    idle_dims,
     random_identity,
 )
 from reluflow.data.sources.column import ArrayColumn, Column, LimitedColumn
@@ -80,12 +80,13 @@ def open_data(
     if isinstance(source, Mapping):
         return _open_arrays(source, specs, preprocessing, limit)
     if isinstance(source, RandomData):
-        check_dims(specs, source)
         columns: dict[str, Column] = {s.name: RandomColumn(s, source) for s in specs}
         words = f"random data, seed {source.seed}"
         identity = random_identity(source, columns)
         _refuse(preprocessing, words)
-        return _joined(columns, specs, "random", words, identity, None, limit)
+        idle = idle_dims(specs, source)
+        extra = {"ignored": idle} if idle else {}
+        return _joined(columns, specs, "random", words, identity, None, limit, extra)
     if is_foreign_array(source):
         array = as_array(source, "data are")
         return _open_arrays({"": array}, specs, preprocessing, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reluflow.data import DataDescription
 from reluflow.graph import Model, Survey, survey_sites
 
 _OF_COURSE = ("it is part of", "it cuts off at 0 what a Relu")
@@ -39,6 +40,16 @@ def smooth_notes(survey: Survey, smooth: bool) -> tuple[str, ...]:
     if not smooth or any(site.smooth for site in survey.sites):
         return ()
     return ("no Gelu, Silu or other smooth activation is in the model: no more switches count.",)
+
+
+def idle_size_notes(data: DataDescription) -> tuple[str, ...]:
+    """Return a sentence for each dimension of random inputs that has a size and is nowhere free.
+
+    Args:
+        data: the description of the inputs.
+    """
+    idle = data.preprocessing.get("ignored", ()) if data.kind == "random" else ()
+    return tuple(f"no input has a free dimension {name!r}: its size does nothing." for name in idle)
 
 
 def _listed(counts: Counter[str]) -> str:

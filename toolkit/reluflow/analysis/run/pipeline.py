@@ -21,7 +21,7 @@ from reluflow.analysis.run.batching import choose_batch_size, fitting, share_out
 from reluflow.analysis.run.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.run.dependence import describe_dependence, find_dependence, trial_inputs
 from reluflow.analysis.run.input_sample import SAMPLE_INPUTS, InputSample
-from reluflow.analysis.run.left_out import left_out_notes
+from reluflow.analysis.run.left_out import idle_size_notes, left_out_notes
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource, fixed_batch_size
@@ -97,7 +97,11 @@ class Pipeline:
         self.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.clock = time.perf_counter()
         self.threads = options.threads or default_threads()
-        self.notes = [*model.notes, *left_out_notes(model, options.smooth)]
+        self.notes = [
+            *model.notes,
+            *left_out_notes(model, options.smooth),
+            *idle_size_notes(source.description),
+        ]
         self.done = 0
         self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)

@@ -147,26 +147,16 @@ def _check_size(spec: InputSpec, sizes: tuple[int, ...]) -> None:
         )
 
 
-def check_dims(specs: Sequence[InputSpec], asked: RandomData) -> None:
-    """Refuse sizes of dimensions that no input leaves open.
-
-    Raises:
-        OptionError: a size would do nothing.
-    """
-    free = [
-        (f"{spec.name}[{axis}]", dim)
+def idle_dims(specs: Sequence[InputSpec], asked: RandomData) -> list[str]:
+    """Return the dimensions that sizes were given to and that no input leaves open."""
+    free = {
+        name
         for spec in specs
         for axis, dim in enumerate(spec.shape or ())
         if axis and not isinstance(dim, int)
-    ]
-    known = {name for each in free for name in each if isinstance(name, str)}
-    idle = [name for name in asked.dims if name not in known]
-    if idle:
-        listed = ", ".join(repr(dim if isinstance(dim, str) else place) for place, dim in free)
-        raise OptionError(
-            f"dims have {idle[0]!r}, which is no free dimension; "
-            + (f"give a size to {listed}." if free else "leave it out: the model has none.")
-        )
+        for name in (f"{spec.name}[{axis}]", dim)
+    }
+    return [name for name in asked.dims if name not in free]
 
 
 def random_identity(asked: RandomData, columns: Mapping[str, Column]) -> dict[str, Any]:
