@@ -157,9 +157,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         ...     _ = model(torch.ones(4, 2))
         >>> [(site.name, site.samples, site.units) for site in capture.take().values()]
         [('1', 4, 3)]
-
-        In two steps, where a pass may fail:
-
+        >>> # in two steps, where a pass may fail
         >>> capture = PatternCapture(model)
         >>> _ = capture.__enter__()
         >>> _ = model(torch.ones(4, 2))

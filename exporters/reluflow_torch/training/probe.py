@@ -170,9 +170,7 @@ class StepProbe:
         >>> with probe.measuring(x) as measure:
         ...     (measure(1e-6).mean_distance, measure(1e3).mean_distance)
         (0.0, 1.0)
-
-        What it is made of:
-
+        >>> # what it is made of
         >>> batch = Batch.now((x,), {}, torch.device("cpu"))
         >>> with probe.capture() as first, probe.capture_of(batch) as second:
         ...     _ = model(x)

@@ -65,9 +65,7 @@ class Pipeline:
         ...     pipeline.run()
         ...     pipeline.done, len(pipeline.sites), pipeline.sites[0].samples // pipeline.done
         (8, 7, 784)
-
-        Or batch by batch:
-
+        >>> # or batch by batch
         >>> with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         ...     pipeline = Pipeline(model, data, AnalysisOptions(), Path(folder, "spill"),
         ...                         Path(folder, "work"))

@@ -130,6 +130,9 @@ def recognise(
         metric: what to measure; None: whatever suits.
         threshold: of bits; None: 0.5 for probabilities, 0 for logits.
 
+    Returns:
+        How the output is read, and what is measured on it.
+
     Raises:
         DataError: the labels do not fit the output; the message has both shapes.
 
