@@ -21,7 +21,8 @@ _NAMES = {"win32": "reluflow.dll", "darwin": "libreluflow.so"}
 def get_library_path() -> str:
     """Return the path of the native library, for `SessionOptions.register_custom_ops_library`.
 
-    The environment variable `RELUFLOW_LIBRARY` wins over the installed file `reluflow/lib/`.
+    The environment variable `RELUFLOW_LIBRARY` takes precedence over the installed file in
+    `reluflow/lib/`.
 
     Returns:
         An existing file.
@@ -54,8 +55,8 @@ def get_library_path() -> str:
 def find_function(name: str) -> Callable[..., bytes | None] | None:
     """Return a function of the library, None where there is no library or an older one.
 
-    Functions give None where all went well, or a sentence: see `check`. While one runs, other
-    Python threads do too.
+    Functions return None on success, or a sentence: see `check`. Other Python threads run
+    meanwhile.
 
     Args:
         name: as in `runtime/include/reluflow/calls.h`.
@@ -72,7 +73,7 @@ def find_function(name: str) -> Callable[..., bytes | None] | None:
 
 
 def check(sentence: bytes | None) -> None:
-    """Raise what a function of the library complains about.
+    """Raise the complaint of a function of the library.
 
     Args:
         sentence: what the function returned.
@@ -93,7 +94,7 @@ def check(sentence: bytes | None) -> None:
 
 @lru_cache(maxsize=64)
 def _function(path: str, name: str) -> Callable[..., bytes | None] | None:
-    """Find a function once; a file that does not load is told of, as all goes on more slowly."""
+    """Find a function once; warn about a file that does not load, since work is then slower."""
     try:
         library = ctypes.CDLL(path)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Small networks for grey images: those of the shipped models, and those that trainings compare.
+"""Small networks for grey images: those of the shipped models and of the training comparisons.
 
-Recipes, benchmarks and tests share them, with fresh weights; weights that are trained are in the
-ONNX files of the model folder.
+Recipes, benchmarks and tests share them, with fresh weights; trained weights are in the ONNX files
+of the model folder.
 """
 
 from reluflow_torch.networks.blocks import (

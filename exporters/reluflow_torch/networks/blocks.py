@@ -47,7 +47,7 @@ class BasicBlock(nn.Module):
 
 
 class PlainBlock(BasicBlock):
-    """The two layers of a basic block and no shortcut: relu(bn(conv(relu(bn(conv(x)))))).
+    """The two layers of a basic block without shortcut: relu(bn(conv(relu(bn(conv(x)))))).
 
     Example:
         >>> PlainBlock(16, 16, stride=1).shortcut is None

@@ -79,14 +79,14 @@ class SeparableNet(nn.Module):
 def f1(
     depth: int = 5, width: int = 512, inputs: int = 784, *, norm: bool = False, bias: bool = True
 ) -> nn.Sequential:
-    """Return the F1 of the thesis: dense layers of one width with ReLU, and a dense layer to 10.
+    """Return the F1 of the thesis: dense layers of one width with ReLU, then a dense layer to 10.
 
     Args:
         depth: number of hidden layers.
         width: units of each.
         inputs: values of an image.
         norm: whether batch normalisation precedes each ReLU.
-        bias: whether the hidden dense layers have biases; batch normalisation makes up for them.
+        bias: whether the hidden dense layers have biases; batch normalisation replaces them.
 
     Example:
         >>> len([each for each in f1(norm=True) if isinstance(each, nn.ReLU)])

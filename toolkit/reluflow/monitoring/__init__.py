@@ -1,6 +1,6 @@
-"""Watching a training: when to measure, what to record of it, where records go, when to warn.
+"""Watching a training run: when to measure, what to record, where records go, when to warn.
 
-No framework is known here; a bridge, such as `reluflow_torch`, brings the training.
+This room is independent of frameworks; a bridge, such as `reluflow_torch`, supplies the training.
 """
 
 from reluflow.monitoring.alarm import DivergenceWarning, pass_on

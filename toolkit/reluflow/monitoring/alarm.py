@@ -1,4 +1,4 @@
-"""Who hears of a divergence alarm."""
+"""Who is notified of a divergence alarm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pass_on(
     *,
     stacklevel: int = 1,
 ) -> None:
-    """Give an alarm to whoever asked for it, or issue a `DivergenceWarning`.
+    """Pass an alarm to its listener, or issue a `DivergenceWarning`.
 
     Args:
         alarm: what a `SigmaWatch` returned.

@@ -1,4 +1,4 @@
-"""Counts of the patterns of a site during a training, and their measures."""
+"""Counts of the patterns of a site during training, and their measures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SiteCounts:
         return cls(CountTable.from_keys(keys), active)
 
     def __add__(self, other: SiteCounts) -> SiteCounts:
-        """Return the counts of both."""
+        """Return the sum of both counts."""
         return SiteCounts(merge(self.table, other.table), self.active + other.active)
 
     def to_arrays(self) -> dict[str, NDArray[np.int64]]:
@@ -84,10 +84,10 @@ class SiteCounts:
 
 
 class PatternHistory:
-    """Measures counts beside those at the start and those of the measurement before.
+    """Measures counts against those at the start and those of the previous measurement.
 
     Attributes:
-        first: site -> its counts at the start; empty before.
+        first: site -> its counts at the start; empty before the first measurement.
         last: site -> its counts at the latest measurement.
 
     Example:
@@ -129,7 +129,7 @@ def measure_site(
     Args:
         now: its counts.
         first: its counts at the start; None: this is the start.
-        last: its counts at the measurement before.
+        last: its counts at the previous measurement.
 
     Returns:
         Key -> value; the changes since `last` only where there is one.

@@ -1,4 +1,4 @@
-"""After how many steps of a training each thing is measured."""
+"""After how many steps of a training run each measurement is made."""
 
 from __future__ import annotations
 

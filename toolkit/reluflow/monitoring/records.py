@@ -9,7 +9,7 @@ Measures = dict[str, dict[str, float | int]]
 """Measures by site, each by its key in `reluflow.patterns.QUANTITIES`."""
 
 MEAN = "mean"
-"""Name of the row that holds what belongs to the whole model."""
+"""Name of the row for values of the whole model."""
 
 
 def step_measures(step: StepDistance) -> tuple[dict[str, float | int], Measures]:
@@ -41,7 +41,7 @@ def sweep_measures(found: Sensitivity) -> dict[str, float | int]:
         found: the sweep.
 
     Returns:
-        `swept` (1), `mu` and `sigma` of the log-normal model; `swept` alone without a fit.
+        `swept` (1), `mu` and `sigma` of the log-normal model; only `swept` without a fit.
 
     Example:
         >>> from reluflow.temperature import LogNormal, sweep

@@ -14,7 +14,7 @@ from reluflow.patterns import PatternRecorder
 
 
 class Sink(ABC):
-    """A place for the measures of one step; `open_sinks` gives those asked for."""
+    """A destination for the measures of one step; `open_sinks` returns the requested ones."""
 
     @abstractmethod
     def write(self, step: int, rows: Measures) -> None:
@@ -27,11 +27,11 @@ class Sink(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Keep all that was written."""
+        """Make everything that was written permanent."""
 
 
 class ParquetSink(Sink):
-    """Rows in a `PatternRecorder`; what was written by 64 calls is safe from a crash.
+    """Rows in a `PatternRecorder`; rows are safe from a crash after at most 64 calls.
 
     Args:
         recorder: an open recorder, or its directory.
@@ -74,7 +74,7 @@ class TensorBoardSink(Sink):
     Args:
         writer: anything with `add_scalar(name, value, step)`, `flush()` and, where it is ours,
             `close()`: torch's `SummaryWriter`, for one.
-        closes: whether it is ours, to close at the end.
+        closes: whether it was made here and has to be closed at the end.
 
     Example:
         >>> class Printer:
@@ -141,7 +141,7 @@ def open_sinks(
     wandb: Any,
     new_writer: Callable[[str], Any],
 ) -> list[Sink]:
-    """Return the places that were asked for.
+    """Return the requested destinations.
 
     Args:
         recorder: a `PatternRecorder`, a directory for one, or None.
@@ -150,7 +150,7 @@ def open_sinks(
         new_writer: makes a TensorBoard writer of a directory: each framework has its own.
 
     Returns:
-        One sink each; empty where nothing was asked for.
+        One sink each; empty where nothing was requested.
 
     Raises:
         OptionError: what a sink needs is not installed, or no run of wandb is active.

@@ -20,9 +20,9 @@ class Inspection:
 
     Attributes:
         model: the facts of the model.
-        sites: the switch sites in graph order, the untappable ones too.
-        left_out: nodes whose operator could be a switch and that are none, with reasons.
-        folds: others that fold at 0, no sites.
+        sites: the switch sites in graph order, including those that cannot be tapped.
+        left_out: nodes whose operator could be a switch but that are not one, with reasons.
+        folds: other folds at 0, which are not sites.
         notes: sentences the reader should know.
     """
 

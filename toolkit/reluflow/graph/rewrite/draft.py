@@ -1,4 +1,4 @@
-"""A copy of a model that a rewrite changes, until it is the new model."""
+"""A copy of a model that a rewrite changes until it becomes the new model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Entry = TypeVar("_Entry")
 
 
 class Draft:
-    """A copy of a model; the only place where a rewrite takes one.
+    """A copy of a model; the only place where a rewrite makes one.
 
     Rewrites that follow tensors from node to node work on an `Editor`, which is a draft with an
     index.
@@ -46,11 +46,11 @@ class Draft:
 
 
 def retain(field: MutableSequence[_Entry], wanted: Callable[[_Entry], bool]) -> None:
-    """Delete the entries of a repeated field that are not wanted; the others stay as they are.
+    """Delete the entries of a repeated field that are not wanted; the others are unchanged.
 
     Args:
         field: of a protobuf message.
-        wanted: tells of an entry whether it stays.
+        wanted: tells whether an entry stays.
     """
     flags = [wanted(entry) for entry in field]
     for index in reversed(range(len(flags))):

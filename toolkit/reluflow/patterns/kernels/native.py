@@ -14,7 +14,7 @@ _FUNCTION = "reluflow_hash_v1"
 
 
 class _Hash(ctypes.Structure):
-    """`ReluflowHash` of `runtime/include/reluflow/calls.h`, where its fields are told."""
+    """`ReluflowHash` of `runtime/include/reluflow/calls.h`, which documents its fields."""
 
     _fields_ = (
         ("x", ctypes.c_void_p),
