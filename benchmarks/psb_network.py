@@ -25,7 +25,7 @@ from onnx import ModelProto
 
 from reluflow.data import open_data
 from reluflow.evaluation import calibrate
-from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, to_psb
+from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, psb_inputs, to_psb
 from reluflow.sessions import static_int8
 from reluflow.sessions.library import register
 
@@ -52,17 +52,17 @@ def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable
         ("psb", PsbOptions()),
         ("psb calibrated", PsbOptions(x_exponents=exponents)),
     ):
-        converted = to_psb(model, options)
+        converted = to_psb(model, options).model
 
         def with_seed(seed: int, names: tuple[str, str]) -> dict[str, np.ndarray]:
             numbers = (np.array(SAMPLES, np.int64), np.array(seed, np.int64))
             return feeds | dict(zip(names, numbers, strict=True))
 
-        names = (converted.samples, converted.seed)
-        found[label] = _runner(converted.model, threads, lambda _, names=names: with_seed(1, names))
+        names = psb_inputs(converted)
+        found[label] = _runner(converted, threads, lambda _, names=names: with_seed(1, names))
         if redraw:
             found[f"{label}, redrawn"] = _runner(
-                converted.model, threads, lambda i, names=names: with_seed(i + 2, names)
+                converted, threads, lambda i, names=names: with_seed(i + 2, names)
             )
     return found
 
