@@ -92,7 +92,7 @@ def test_two_widths_are_tried_on_one_conversion(images: np.ndarray, n_layers: in
     assert (calls["plan_psb"], calls["to_psb"], calls["fold_norms"]) == (1, 1, 1)
     assert calls["encode"] == n_layers
     again = to_psb(model, found.options).model
-    assert found.result is not None and found.result.model.serialize() == again.serialize()
+    assert found.result.model.serialize() == again.serialize()
 
 
 @pytest.mark.parametrize("width", ["12", "16", "auto"])

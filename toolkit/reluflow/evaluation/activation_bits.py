@@ -86,7 +86,7 @@ class ActivationBits:
     options: PsbOptions
     tried: tuple[TriedBits, ...]
     n_inputs: int
-    result: Rewritten[PsbChanges] | None = None
+    result: Rewritten[PsbChanges]
 
     @property
     def chosen(self) -> int:
