@@ -184,7 +184,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(proto, made / "m.onnx")
     onnx.save(small_models.convolutional(size="side"), made / "free.onnx")
     relu = [onnx.helper.make_node("Relu", ["x"], ["y"], name="relu")]
-    shapes = {
+    shapes: dict[str, list[int | str]] = {
         "relu": ["N", 4], "image": ["N", 1, 2, 2], "colour": ["N", 3, 2, 5], "unranked": ["N", 4],
     }  # fmt: skip
     for name, shape in shapes.items():

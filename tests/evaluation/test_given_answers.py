@@ -1,6 +1,7 @@
 """What an evaluation compares with, in Python."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,7 +42,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (None, {"x": np.zeros((50, 4))}, None, None),
     ],
 )
-def test_the_answers_that_are_there_are_taken(folder, labels, data, name, found) -> None:
+def test_the_answers_that_are_there_are_taken(
+    folder: Path, labels: Any, data: Any, name: str | None, found: Any
+) -> None:
     answers, note = choose_answers(labels, data, name, limit=20)
     if found is None:
         assert answers is None and note is not None and "answers of the float model" in note
@@ -54,7 +57,7 @@ def test_the_answers_that_are_there_are_taken(folder, labels, data, name, found)
     ("labels", "data"),
     [(None, "x.npy"), ("y.npy", "d.npz"), (LABELS, "d.npz"), (None, np.zeros((50, 4), "f4"))],
 )
-def test_a_name_without_an_archive_is_refused(folder, labels, data) -> None:
+def test_a_name_without_an_archive_is_refused(folder: Path, labels: Any, data: Any) -> None:
     with pytest.raises(OptionError, match=r"does nothing without an \.npz"):
         choose_answers(labels, data, "other")
     with pytest.raises(OptionError, match="label_name is given, but does nothing"):
@@ -64,7 +67,7 @@ def test_a_name_without_an_archive_is_refused(folder, labels, data) -> None:
         reluflow.sensitivity("m.onnx", "x.npy", given, label_name="other")
 
 
-def test_there_must_be_something_to_judge_by(folder) -> None:
+def test_there_must_be_something_to_judge_by(folder: Path) -> None:
     for data, words in (("x.npy", "no labels are given"), ("bare.npz", "holds no array 'label'")):
         with pytest.raises(OptionError, match=f"{words}.*give float_model, labels or label_name"):
             choose_answers(None, data, has_float=False)
@@ -74,7 +77,7 @@ def test_there_must_be_something_to_judge_by(folder) -> None:
         reluflow.sensitivity("m.onnx", "x.npy")
 
 
-def test_a_metric_is_loaded_by_its_place(folder) -> None:
+def test_a_metric_is_loaded_by_its_place(folder: Path) -> None:
     (folder / "mine.py").write_text("x = 1\ndef one(outputs, labels):\n    return 1.0\n")
     loaded = load_metric("mine.py:one")
     assert callable(loaded) and loaded(np.zeros(1), np.zeros(1)) == 1.0
@@ -90,9 +93,9 @@ def test_a_metric_is_loaded_by_its_place(folder) -> None:
             load_metric(wanted)
 
 
-def test_the_file_of_a_metric_is_kept(folder) -> None:
+def test_the_file_of_a_metric_is_kept(folder: Path) -> None:
     (folder / "psb.json").write_text("def one(outputs, labels):\n    return 1.0\n")
-    space: dict = {}
+    space: dict[str, Any] = {}
     exec(compile((folder / "psb.json").read_text(), "psb.json", "exec"), space)
     assert file_of_metric(space["one"]) == "psb.json" and file_of_metric(np.vdot) is None
     with pytest.raises(reluflow.ReluflowError, match=r"would replace .psb\.json"):
@@ -104,7 +107,7 @@ def test_the_demo_needs_its_files(tmp_path: Path) -> None:
         reluflow.demo(models=tmp_path)
 
 
-def test_threads_of_torch_are_given_back(folder) -> None:
+def test_threads_of_torch_are_given_back(folder: Path) -> None:
     import torch
 
     before = torch.get_num_threads()
@@ -112,14 +115,14 @@ def test_threads_of_torch_are_given_back(folder) -> None:
     assert torch.get_num_threads() == before
 
 
-def test_the_float_model_is_one(folder) -> None:
+def test_the_float_model_is_one(folder: Path) -> None:
     reluflow.convert("m.onnx", "p.onnx")
     for model in ("m.onnx", "p.onnx"):
         with pytest.raises(OptionError, match=r"float_model is 'p\.onnx', which is converted"):
             reluflow.evaluate(model, "d.npz", float_model="p.onnx")
 
 
-def _fails(outputs, labels):
+def _fails(outputs: Any, labels: Any) -> float:
     raise KeyError("no such thing")
 
 
@@ -131,13 +134,13 @@ def _fails(outputs, labels):
         (lambda outputs, labels: outputs, r"metric 'metric' fails .*\(TypeError: only "),
     ],
 )
-def test_a_metric_that_fails_is_told_as_that(folder, metric, words: str) -> None:
+def test_a_metric_that_fails_is_told_as_that(folder: Path, metric: Any, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         reluflow.evaluate("m.onnx", "d.npz", metric=metric)
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, None])
-def test_a_seed_is_a_whole_number(seed) -> None:
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
     with pytest.raises(OptionError, match=f"seed is {seed}; give a whole number of at least 0"):
         reluflow.PsbOptions(seed=seed)
 
