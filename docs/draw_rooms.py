@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models", "networks"))
 NATIVE = (
     "runtime/src",
-    ("base", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),
+    ("base", "counts", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),
 )
 
 WIDTH, ROW, GAP, LEFT = 1160, 34, 8, 24

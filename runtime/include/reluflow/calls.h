@@ -35,6 +35,48 @@ typedef struct ReluflowHash {
  * wrong and lasts until this thread's next call. */
 RELUFLOW_CALL const char* reluflow_hash_v1(ReluflowHash* hash);
 
+/* A table of counts and keys to be counted in it. The index has `slots` entries, a power of two:
+ * the upper half of a key's hash << 32 | number of its record + 1, or 0; records are (key 0, key 1,
+ * count, first sample). */
+typedef struct ReluflowCount {
+  uint64_t* index;
+  int64_t slots;
+  uint64_t* records; /* [most][4] */
+  int64_t used;      /* number of records, changed */
+  int64_t most;      /* counting stops at so many */
+  const uint64_t* keys;
+  int64_t n;
+  int64_t first; /* sample number of key 0 */
+  int64_t next;  /* key to go on with, changed: n when all are counted */
+} ReluflowCount;
+
+/* Counts the keys of several tables, one after the other. */
+RELUFLOW_CALL const char* reluflow_count_v1(ReluflowCount* tables, int64_t n);
+
+/* What one of several threads counts at the same time in one table: the keys whose place lies in
+ * index[low .. high). The table needs room for all keys, at most 2^31. */
+typedef struct ReluflowCountShare {
+  uint64_t* index;
+  int64_t slots;
+  uint64_t* records;
+  int64_t used; /* before all threads */
+  const uint64_t* keys;
+  int64_t n;
+  int64_t first;
+  int64_t low;
+  int64_t high;
+  uint32_t* positions; /* [n + 1]; result: the keys whose search left the stretch */
+  int64_t left;        /* result: how many these are */
+  int64_t base;        /* result: number of the first new record */
+  int64_t fresh;       /* result: how many are new */
+} ReluflowCountShare;
+
+RELUFLOW_CALL const char* reluflow_count_share_v1(ReluflowCountShare* share);
+
+/* Copies n records [n][4] to `sorted`, in the order of their keys. */
+RELUFLOW_CALL const char* reluflow_sort_counts_v1(const uint64_t* records, int64_t n,
+                                                  uint64_t* sorted);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "counts/insert.h"
+#include "counts/sort.h"
 #include "hash/hash.h"
 #include "kernels/cpu.h"
 
@@ -34,4 +36,38 @@ const char* reluflow_hash_v1(ReluflowHash* hash) try {
   return nullptr;
 } catch (...) {  // only a failed allocation throws
   return "memory is missing for a hash; give a smaller array.";
+}
+
+const char* reluflow_count_v1(ReluflowCount* tables, int64_t n) {
+  for (ReluflowCount* t = tables; t != tables + n; ++t) {
+    uint64_t used = static_cast<uint64_t>(t->used);
+    uint64_t next = static_cast<uint64_t>(t->next);
+    reluflow::insert_keys({t->index, static_cast<uint64_t>(t->slots), t->records},
+                          {t->keys, static_cast<uint64_t>(t->n), static_cast<uint64_t>(t->first)},
+                          static_cast<uint64_t>(t->most), &used, &next);
+    t->used = static_cast<int64_t>(used);
+    t->next = static_cast<int64_t>(next);
+  }
+  return nullptr;
+}
+
+const char* reluflow_count_share_v1(ReluflowCountShare* s) {
+  reluflow::CountShare share{static_cast<uint64_t>(s->low), static_cast<uint64_t>(s->high),
+                             static_cast<uint64_t>(s->used)};
+  reluflow::insert_share({s->index, static_cast<uint64_t>(s->slots), s->records},
+                         {s->keys, static_cast<uint64_t>(s->n), static_cast<uint64_t>(s->first)},
+                         s->positions, &share);
+  s->base = static_cast<int64_t>(share.base);
+  s->fresh = static_cast<int64_t>(share.fresh);
+  s->left = static_cast<int64_t>(share.left);
+  return nullptr;
+}
+
+const char* reluflow_sort_counts_v1(const uint64_t* records, int64_t n, uint64_t* sorted) try {
+  reluflow::sort_records(reinterpret_cast<const reluflow::CountRecord*>(records),
+                         static_cast<uint64_t>(n),
+                         reinterpret_cast<reluflow::CountRecord*>(sorted));
+  return nullptr;
+} catch (...) {  // nothing is thrown but by a failed allocation
+  return "memory is missing to sort the counts; lower the memory limit of the counts.";
 }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OptionError, OutputError
+from reluflow.patterns.tables import native
 from reluflow.patterns.tables import table as _table
 from reluflow.patterns.tables.count_table import CountTable, check_keys
 from reluflow.patterns.tables.records import (
@@ -27,7 +28,7 @@ from reluflow.patterns.tables.records import (
     Source,
     chunks,
     merge_sources,
-    sort_order,
+    sort_records,
     write_atomically,
     write_run,
 )
@@ -203,7 +204,7 @@ class PatternCounts:
             return
         checked = [(counts, _checked(keys, first), first) for counts, keys, first in batches]
         jobs = np.array([counts._job(keys, first) for counts, keys, first in checked], np.int64)
-        _table.insert_all(jobs.reshape(-1, 9))
+        _insert_all(jobs.reshape(-1, 9))
         for (counts, keys, first), row in zip(checked, jobs.tolist(), strict=True):
             before, counts._used = counts._used, row[3]
             if row[8] < len(keys):
@@ -238,8 +239,7 @@ class PatternCounts:
             OutputError: a run cannot be read or the merged file cannot be written.
         """
         if not self._runs:
-            taken = self._records[: self._used]
-            return CountTable.from_records(taken[sort_order(taken)])
+            return CountTable.from_records(sort_records(self._records[: self._used]))
         if self._used:
             self._spill()
         self._clear(_MIN_SLOTS)
@@ -320,25 +320,24 @@ class PatternCounts:
         self._records: NDArray[np.uint64] = np.empty((_most(slots), 4), np.uint64)
         self._used = 0
 
-    def _job(self, keys: NDArray[np.uint64], first_index: int) -> tuple[int, ...]:
-        """Return the row of `_table.insert_all` that counts some keys."""
+    def _job(self, keys: NDArray[np.uint64], first_index: int, at: int = 0) -> tuple[int, ...]:
+        """Return the row of `_table.insert_all` that counts `keys[at:]`."""
         index, records = self._index, self._records
         most = _most(len(index))
         table = (index.ctypes.data, len(index), records.ctypes.data, self._used, most)
-        return (*table, keys.ctypes.data, len(keys), first_index, 0)
+        return (*table, keys.ctypes.data, len(keys), first_index, at)
 
     def _add_keys(
         self, keys: NDArray[np.uint64], first_index: int, at: int = 0, coming: int = 0
     ) -> None:
         """Count `keys[at:]`; `coming`: number of keys with those that come after."""
-        self._insert(
-            lambda index, records, used, most, at: _table.insert_keys(
-                index, records, used, most, at, keys, first_index
-            ),
-            len(keys),
-            at,
-            coming,
-        )
+
+        def step(*table: Any) -> tuple[int, int]:
+            job = np.array([self._job(keys, first_index, at=table[-1])], np.int64)
+            _insert_all(job)
+            return int(job[0, 8]), int(job[0, 3])
+
+        self._insert(step, len(keys), at, coming)
 
     def _add_in_threads(
         self,
@@ -410,8 +409,7 @@ class PatternCounts:
 
     def _spill(self) -> None:
         n = self._used
-        order = sort_order(self._records[:n])
-        pieces = (self._records[order[i : i + CHUNK]] for i in range(0, n, CHUNK))
+        pieces = [sort_records(self._records[:n])]
         run = write_run(self._directory(), pieces, self._temporary)
         self._runs.append(run)
         self._spilled_bytes += n * RECORD_BYTES
@@ -451,6 +449,11 @@ class PatternCounts:
                     "name a directory on a disk with free space that you may write to."
                 ) from error
         return FileSource(target, run.n)
+
+
+def _insert_all(jobs: NDArray[np.int64]) -> None:
+    """Run the jobs by the native library, or in numba where there is none."""
+    (native.insert_all if native.has_counting() else _table.insert_all)(jobs)
 
 
 def _most(slots: int) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reluflow.errors import OutputError
 from reluflow.files import appearing
+from reluflow.patterns.tables import native
 
 Records = NDArray[np.uint64]
 """`(n, 4)` uint64, sorted by (key 0, key 1), keys unique."""
@@ -117,6 +118,13 @@ def sort_order(records: NDArray[np.uint64]) -> NDArray[np.intp]:
     if _bucket_order(records, bits, order):
         return order
     return np.lexsort((records[:, 1], records[:, 0]))
+
+
+def sort_records(records: NDArray[np.uint64]) -> Records:
+    """Return records in the order of their keys, by the native library where there is one."""
+    if native.has_counting():
+        return native.sort_records(records)
+    return records[sort_order(records)]
 
 
 class Source(Protocol):

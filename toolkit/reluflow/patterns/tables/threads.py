@@ -18,6 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.patterns.tables import native
 from reluflow.patterns.tables.table import (
     BATCH,
     HALF,
@@ -155,8 +156,10 @@ def insert_in_threads(
     """
     edges = [len(index) * t // threads for t in range(threads + 1)]
 
+    insert = native.insert_share if native.has_counting() else insert_share
+
     def share(low: int, high: int) -> Any:
-        return insert_share(index, records, used, keys, first_index, low, high)
+        return insert(index, records, used, keys, first_index, low, high)
 
     shares = list(pool.map(share, edges[:-1], edges[1:]))
     for base, fresh, _ in shares:

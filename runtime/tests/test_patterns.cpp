@@ -1,6 +1,13 @@
+// Patterns: their hash, their counts, their order.
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "check.h"
+#include "counts/insert.h"
+#include "counts/sort.h"
 #include "hash/hash.h"
 #include "support.h"
 
@@ -111,6 +118,102 @@ TEST(fingerprints_agree_with_the_plain_meaning) {
       CHECK_EQ_AT(keys == want.keys, true, where);
       CHECK_EQ_AT(active == want.active, true, where);
       CHECK_EQ_AT(bad, want.nonfinite, where);
+    }
+  }
+}
+
+namespace {
+
+using Pattern = std::pair<uint64_t, uint64_t>;
+
+/// Random keys, of which about one in `repeats` is new.
+std::vector<uint64_t> random_keys(size_t n, uint64_t repeats, std::mt19937& rng) {
+  std::vector<uint64_t> keys;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t pattern = repeats > 1 ? rng() % (n / repeats + 1) : i;
+    keys.push_back(pattern * 0x9e3779b97f4a7c15u);
+    keys.push_back(pattern << 7);
+  }
+  return keys;
+}
+
+/// Key -> (count, first) of records, which must be unique.
+std::map<Pattern, Pattern> as_map(const std::vector<uint64_t>& records, uint64_t used) {
+  std::map<Pattern, Pattern> found;
+  for (const uint64_t* r = records.data(); r != records.data() + 4 * used; r += 4) {
+    CHECK_EQ(found.emplace(Pattern{r[0], r[1]}, Pattern{r[2], r[3]}).second, true);
+  }
+  return found;
+}
+
+std::map<Pattern, Pattern> plain_counts(const std::vector<uint64_t>& keys, uint64_t first) {
+  std::map<Pattern, Pattern> want;
+  for (size_t i = 0; 2 * i < keys.size(); ++i) {
+    auto [at, fresh] = want.emplace(Pattern{keys[2 * i], keys[2 * i + 1]}, Pattern{0, first + i});
+    ++at->second.first;
+  }
+  return want;
+}
+
+}  // namespace
+
+TEST(keys_are_counted_however_often_counting_stops) {
+  std::mt19937 rng(1);
+  for (const uint64_t repeats : {uint64_t{1}, uint64_t{2}, uint64_t{50}}) {
+    const std::vector<uint64_t> keys = random_keys(1200, repeats, rng);
+    std::vector<uint64_t> index(2048, 0);
+    std::vector<uint64_t> records(size_t{4} * 1280, 0);
+    uint64_t used = 0;
+    uint64_t next = 0;
+    while (next < 1200) {
+      insert_keys({index.data(), index.size(), records.data()}, {keys.data(), 1200, 7}, used + 100,
+                  &used, &next);
+    }
+    CHECK_EQ(as_map(records, used) == plain_counts(keys, 7), true);
+  }
+}
+
+TEST(shares_of_the_index_add_up) {
+  std::mt19937 rng(2);
+  const std::vector<uint64_t> keys = random_keys(1000, 3, rng);
+  std::vector<uint64_t> index(2048, 0);
+  std::vector<uint64_t> records(size_t{4} * 1200, 0);
+  uint64_t fresh = 0;
+  uint64_t left = 0;
+  for (uint64_t low = 0; low < 2048; low += 512) {
+    std::vector<uint32_t> positions(1001);
+    CountShare share{low, low + 512, 10};
+    insert_share({index.data(), index.size(), records.data()}, {keys.data(), 1000, 0},
+                 positions.data(), &share);
+    CHECK_EQ(share.base >= 10 + fresh, true);
+    fresh += share.fresh;
+    left += share.left;
+  }
+  CHECK_EQ(fresh + left >= plain_counts(keys, 0).size(), true);
+  CHECK_EQ(left < 20, true);
+}
+
+TEST(records_are_sorted_whatever_their_keys) {
+  std::mt19937 rng(3);
+  for (const uint64_t mask : {~uint64_t{0}, uint64_t{0}, uint64_t{3}, uint64_t{0xfff}}) {
+    for (const size_t n : {size_t{0}, size_t{1}, size_t{2}, size_t{49}, size_t{5000}}) {
+      std::vector<CountRecord> records;
+      for (size_t i = 0; i < n; ++i) {
+        const uint64_t random = uint64_t{rng()} << 32 | rng();
+        records.push_back({random & mask, i * 0x9e3779b97f4a7c15u, i, random});
+      }
+      std::vector<CountRecord> found(n);
+      sort_records(records.data(), n, found.data());
+      auto less = [](const CountRecord& a, const CountRecord& b) {
+        return Pattern{a.key0, a.key1} < Pattern{b.key0, b.key1};
+      };
+      std::sort(records.begin(), records.end(), less);
+      bool same = true;
+      for (size_t i = 0; i < n; ++i) {
+        same = same && !less(records[i], found[i]) && !less(found[i], records[i]) &&
+               records[i].count == found[i].count && records[i].first == found[i].first;
+      }
+      CHECK_EQ(same, true);
     }
   }
 }
