@@ -29,6 +29,7 @@ from reluflow.analysis import (
 )
 from reluflow.data import Classes, DataSource, Preprocessing, find_classes, open_data
 from reluflow.errors import OptionError
+from reluflow.files import appearing
 from reluflow.graph import Model, annotate, load
 from reluflow.progress import Progress
 from reluflow.report import check_report_directory, write_report
@@ -278,6 +279,7 @@ def _write_annotated(model: Model, report: PatternReport, path: Path) -> None:
     """Write the model with its measures; weights in other files are not copied."""
     annotated = annotate(model, site_metrics(report)).model
     if model.external_files:
-        path.write_bytes(annotated.serialize())
+        with appearing(path) as partial:
+            partial.write_bytes(annotated.serialize())
     else:
         annotated.save(path)

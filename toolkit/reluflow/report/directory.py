@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reluflow.analysis import PatternReport, SeriesReport
 from reluflow.errors import OutputError
+from reluflow.files import sync_folder
 from reluflow.report.files.jsonfile import Report, is_report_json, write_json
 from reluflow.report.files.parquet import CountChunk, write_patterns_parquet
 from reluflow.report.pages.over_time import write_series_page
@@ -155,6 +156,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     """Rename `new` to `target`; what was there is removed last, or restored."""
     if not target.exists():
         new.rename(target)
+        sync_folder(target.parent)
         return
     target.rename(old)
     try:
@@ -162,6 +164,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     except BaseException:
         old.rename(target)
         raise
+    sync_folder(target.parent)  # the new report is found after a crash before the old one goes
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import OutputError
+from reluflow.files import appearing
 from reluflow.graph import Tap
 
 SAMPLE_INPUTS = 512
@@ -131,7 +132,7 @@ class InputSample:
             if not self._failed[site] and shape is not None and self._heap:
                 rows = [self._bits[site][number] for number in self.inputs]
                 arrays[f"bits{site}"] = np.stack(rows)
-        with open(directory / _FILE, "wb") as file:
+        with appearing(directory / _FILE) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def restore(self, directory: Path) -> None:
