@@ -18,7 +18,7 @@ class ExamplesInDocstrings(griffe.Extension):
         _rename(obj)
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
-        """Look at the package itself, whose docstring is taken over from beside its stub."""
+        """Look at the package itself, whose docstring comes from the module next to its stub."""
         _rename(pkg)
 
 

@@ -200,9 +200,9 @@ class Evaluation:
         nearest: the metric in nearest mode (samples = 0).
         float_value: the metric of the float model, None where none was given.
         float_bytes: its size.
-        int8_value: the metric of ONNX Runtime's static int8 of it, None where not asked for.
+        int8_value: the metric of ONNX Runtime's static int8 of it, None where not requested.
         int8_bytes: its size.
-        sensitivity: one per layer; empty where not asked for.
+        sensitivity: one per layer; empty where not requested.
         saturation: one per layer, over all inputs in nearest mode.
         native: whether the native library ran; otherwise the same draws were baked into the
             weights.

@@ -18,7 +18,7 @@ def choose_batch_size(
     first: Mapping[str, np.ndarray] | None = None,
     measure: Callable[[Mapping[str, np.ndarray]], int] | None = None,
 ) -> int:
-    """Return the batch size: the model's own, the one asked for, or one that fits in memory.
+    """Return the batch size: the model's own, the requested one, or one that fits in memory.
 
     Args:
         model: its inputs may fix the batch size.
@@ -34,7 +34,7 @@ def choose_batch_size(
         Inputs per run, from 1 on.
 
     Raises:
-        OptionError: the batch size asked for is not the one the model is made for.
+        OptionError: the requested batch size is not the one the model is made for.
         DataError: the model fails on the first input.
     """
     agreed = agreed_batch_size(model.inputs, options.batch_size)

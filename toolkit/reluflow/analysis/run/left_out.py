@@ -31,11 +31,11 @@ def left_out_notes(model: Model, smooth: bool) -> list[str]:
 
 
 def smooth_notes(survey: Survey, smooth: bool) -> tuple[str, ...]:
-    """Return the sentence on smooth activations that were asked for and are not there.
+    """Return the sentence on smooth activations that were requested but do not occur.
 
     Args:
         survey: of the model.
-        smooth: whether they were asked for.
+        smooth: whether they were requested.
     """
     if not smooth or any(site.smooth for site in survey.sites):
         return ()

@@ -129,7 +129,7 @@ class Sessions:
             try:
                 session = opened(cut.model)
             except ModelError:
-                raise error from None  # the first one: the cut was no cure, so it is no news
+                raise error from None  # the first error: cutting did not help
             self._note_cut(cut.done, error)
             return session
 

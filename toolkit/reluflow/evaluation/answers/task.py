@@ -175,8 +175,8 @@ def _labels(name: str, output: Values, labels: Values | None) -> Task:
 def _alone(name: str, output: Values, maker: str, threshold: float | None, numbers: bool) -> Task:
     """Infer the meaning from the output alone."""
     plain = squeeze(output)
-    # From the surest sign to the vaguest: what was asked for, the operator at the end, the shape,
-    # and only then the values, which a few inputs show by chance.
+    # From the most to the least reliable sign: the request, the operator at the end, the shape,
+    # and only then the values, which may be accidental in a few inputs.
     if numbers or (plain.ndim == 1 and maker not in _PROBABILITIES and threshold is None):
         return _numbers(name, output, beside=False)
     if maker == "Sigmoid" or plain.ndim == 1 or threshold is not None:
@@ -243,8 +243,8 @@ def _bits(name: str, output: Values, maker: str, threshold: float | None) -> Tas
 
 
 def _numbers(name: str, output: Values, beside: bool) -> Task:
-    # Beside the float model an offset is no fault of its decisions: correlation first. Beside right
-    # answers it is, which r2 shows.
+    # Against the float model an offset does not change decisions: correlation comes first. Against
+    # correct answers an offset is an error, which r2 shows.
     names = ("r2", "rmse", "correlation") if beside else ("correlation", "rmse", "r2")
     metrics = tuple(METRICS[each] for each in names)
     return Task(name, "numbers", None, None, metrics, _say(name, output, "numbers"))

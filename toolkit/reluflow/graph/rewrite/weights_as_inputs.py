@@ -136,7 +136,7 @@ def _choose(model: Model, names: Collection[str] | None) -> tuple[list[TensorPro
 
 
 def _reason(tensor: TensorProto, readers: set[str]) -> Reason | None:
-    """Say why an initializer is no weight, None where it is one."""
+    """Say why an initializer is not a weight, None where it is one."""
     if tensor.data_type not in _FLOATS:
         return Reason(f"its type {TensorProto.DataType.Name(tensor.data_type)} is not trained")
     if not tensor.dims:

@@ -29,7 +29,8 @@ def outgrows(op: str, values: Sequence[np.ndarray]) -> bool:
         (True, False)
     """
     made = _elements(op, values)
-    # Compared with its inputs as well: what is as large as the weights in the file is no bomb.
+    # Compared with its inputs as well: a constant as large as the weights in the file is not a
+    # bomb.
     return made > MAX_COMPUTED and made > max((value.size for value in values), default=0)
 
 

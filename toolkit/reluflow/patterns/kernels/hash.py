@@ -1,8 +1,8 @@
-"""The default hash in plain numba: to be read, and to run where there is no native library.
+"""The default hash in plain numba: the readable version, used where there is no native library.
 
-Both functions hash samples `start` to `stop`, in C order over all axes but the units': they write
-these samples' rows of `keys`, add to `active` and return the number of non-finite values. The
-native library has the same loops, `runtime/src/hash`; `native.py` calls them.
+Both functions hash samples `start` to `stop`, in C order over all axes except that of the units:
+they write these samples' rows of `keys`, add to `active` and return the number of non-finite
+values. The native library has the same loops, `runtime/src/hash`; `native.py` calls them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table behind `PatternCounts`: dense records and an open-addressing index over them.
 
-A record `(4,)` uint64 is (key 0, key 1, count, first sample); records stand in the order in which
+A record `(4,)` uint64 is (key 0, key 1, count, first sample); records are in the order in which
 their patterns were first seen. An index entry is the upper half of the key's hash (the tag) and
 the record's number + 1; 0 marks it empty. Linear probing; the size is a power of two. A new pattern
 touches one random line of the small index and appends its record after the last one; growing moves

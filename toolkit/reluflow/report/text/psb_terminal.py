@@ -112,7 +112,7 @@ def print_conversion(
 
 
 def print_evaluation(result: Evaluation, console: Console) -> None:
-    """Print the metric at each number of samples beside float and int8.
+    """Print the metric at each number of samples, with float and int8.
 
     Args:
         result: of `evaluate`.

@@ -164,7 +164,7 @@ def print_inspection(
 
 
 def _print_others(left_out: Sequence[LeftOut], folds: Sequence[Fold], console: Console) -> None:
-    """Print what is no site, together what shares a reason."""
+    """Print the nodes that are not sites, grouped by reason."""
     if folds:
         names = ", ".join(f"{_full(fold)} ({fold.op})" for fold in folds)
         _line("-", "cyan", f"others that fold at 0, not counted as sites: {names}", console)
