@@ -53,6 +53,7 @@ class Chain:
         is_flat = type(first) is nn.Flatten and first.start_dim == 1 and first.end_dim == -1
         if x.numel() == 0 or x.dim() < 2 or (x.dim() > 2 and not is_flat):
             return None
+        # Behind the last ReLU nothing can be a site: the probe need not compute it.
         while layers and type(layers[-1][1]) is not nn.ReLU:
             layers.pop()
         return cls(layers) if layers else None
@@ -65,6 +66,7 @@ class Chain:
             if isinstance(layer, nn.Linear):
                 x, own = functional.linear(x, layer.weight, layer.bias), True
             elif isinstance(layer, nn.ReLU):
+                # In place only on what was made here: the input, and views of it, are the caller's.
                 x = x.relu_() if own else x.relu()
                 sites.append(_site(path, x, max_samples))
             else:
@@ -133,6 +135,7 @@ def _collect(parent: nn.Module, prefix: str, layers: list[tuple[str, nn.Module]]
     """Collect the layers of a Sequential; False where one is unknown or has hooks."""
     if not _is_plain(parent):
         return False
+    # A layer that stands in two places is one module, which torch names by its first.
     known = {layer: path for path, layer in layers}
     for name, layer in parent._modules.items():
         if type(layer) is nn.Sequential:

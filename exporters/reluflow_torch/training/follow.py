@@ -68,6 +68,8 @@ class TrainingPasses:
             self._model._compiled_call_impl = self._compiled_call
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # An evaluation between two steps is no pass of the training: its batch would be measured
+        # on.
         is_training = module.training and torch.is_grad_enabled()
         if module is not self._model or self._probe.is_running or not is_training:
             return
@@ -83,6 +85,8 @@ class TrainingPasses:
         if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
             begun.random = self._probe.random_state()
         self.kept.append(begun)
+        # A compiled model hides its operators: only the batch is kept, and the pass is repeated
+        # eagerly where D is wanted.
         if capture is not None:
             self._capture = capture
             capture.__enter__()
@@ -92,6 +96,8 @@ class TrainingPasses:
             return
         capture, self._capture = self._capture, None
         if result is None and sys.exc_info()[0] is not None:  # the pass failed
+            # What it caught up to there belongs to no step, and the loop may go on with another
+            # batch.
             self.kept.pop()
             if isinstance(capture, PatternCapture):
                 self._abandoned = capture
