@@ -64,7 +64,7 @@ def analysis(results: Results) -> str:
     """Time of a whole analysis over that of plain inference."""
     rows = [
         (
-            ("in the graph, native library" if row["native"] else "by numba")
+            ("in the graph, native library" if row["native"] else "beside the graph")
             + (", inputs sampled" if row.get("sampled") else ""),
             row["batch"],
             f"{row['plain_ms']:.1f} ms",

@@ -2,7 +2,7 @@
 
 Both run the same inputs in ONNX Runtime with the same session options and threads; the analysis
 adds taps, hashing, counting and global patterns. Prints the ratio at batch 1 and batch 8, with
-hashing by numba and, where the native library is there, inside the graph; and at batch 8 with all
+hashing beside the graph and, where the native library is there, inside it; and at batch 8 with all
 inputs sampled for the graded measures, as small data are.
 """
 
@@ -76,7 +76,7 @@ def main() -> None:
     ]
     for row in results:
         print(
-            f"ResNet-50, {'hashed in the graph' if row['native'] else 'hashed by numba'}, "
+            f"ResNet-50, {'hashed in the graph' if row['native'] else 'hashed beside the graph'}, "
             f"batch {row['batch']}, {row['sites']} sites, "
             f"{'all' if row['sampled'] else 'no'} inputs sampled: "
             f"plain {row['plain_ms']:.1f} ms, analysis {row['analysis_ms']:.1f} ms, "
