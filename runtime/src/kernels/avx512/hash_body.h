@@ -147,7 +147,9 @@ RELUFLOW_GFNI_INLINE __m512i turning_bytes(bool backward) {
 }
 
 /// Byte i of each word is 1 << i: an affine map of these by a matrix of 8 x 8 bits turns it.
-RELUFLOW_GFNI_INLINE __m512i unit_bytes() { return _mm512_set1_epi64(0x8040201008040201); }
+RELUFLOW_GFNI_INLINE __m512i unit_bytes() {
+  return _mm512_set1_epi64(static_cast<int64_t>(0x8040201008040201u));
+}
 
 /// The bits of some samples and units. A word holds a byte of each of 8 samples: byte s % 8 of
 /// `group(g)[s / 8]` has the bits of units 8 g .. 8 g + 7.
