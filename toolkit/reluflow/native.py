@@ -65,11 +65,7 @@ def find_function(name: str) -> Callable[..., bytes | None] | None:
         >>> find_function("reluflow_no_such_function") is None
         True
     """
-    try:
-        path = get_library_path()
-    except OptionError:
-        return None
-    return _function(path, name)
+    return _function(os.environ.get(ENVIRONMENT_VARIABLE), name)
 
 
 def check(sentence: bytes | None) -> None:
@@ -93,8 +89,12 @@ def check(sentence: bytes | None) -> None:
 
 
 @lru_cache(maxsize=64)
-def _function(path: str, name: str) -> Callable[..., bytes | None] | None:
+def _function(named: str | None, name: str) -> Callable[..., bytes | None] | None:
     """Find a function once; warn about a file that does not load, since work is then slower."""
+    try:
+        path = get_library_path()
+    except OptionError:
+        return None
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
