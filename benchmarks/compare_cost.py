@@ -61,7 +61,8 @@ def measure(batch: int, flips: bool, runs: int, rounds: int) -> dict[str, float]
                 if flips:
                     list(pool.map(flips_of, range(len(lines[0].sites))))
 
-        infer(), compare()
+        infer()
+        compare()
         base, whole, ratio = paired_medians(infer, compare, rounds)
     return {
         "batch": batch,

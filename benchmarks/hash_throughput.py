@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +188,8 @@ def measure_counting(rounds: int, pool: ThreadPoolExecutor) -> dict[str, float]:
     full = count(distinct, 1)
     calls: dict[str, Callable[[], Any]] = {}
     for name, keys in cases.items():
-        calls[name] = lambda keys=keys: count(keys, 1)
-        calls[f"{name}_{THREADS}_threads"] = lambda keys=keys: count(keys, THREADS)
+        calls[name] = partial(count, keys, 1)
+        calls[f"{name}_{THREADS}_threads"] = partial(count, keys, THREADS)
     calls["finish_all_distinct"] = full.finish
     calls["global_keys"] = lambda: global_keys([(0, distinct)], 1000)
     found = {name: n / 1e6 / s for name, s in medians(calls, rounds).items()}

@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Shape:
     group: int = 1
 
     @property
-    def attributes(self) -> dict[str, object]:
+    def attributes(self) -> dict[str, Any]:
         """Attributes that both operators share."""
         return {"strides": [self.stride] * 2, "pads": [self.k // 2] * 4, "group": self.group}
 
@@ -115,6 +116,14 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def _same(session: ort.InferenceSession, feeds: dict[str, np.ndarray], _: int) -> object:
+    return session.run(None, feeds)
+
+
+def _redrawn(session: ort.InferenceSession, feeds: dict[str, np.ndarray], run: int) -> object:
+    return session.run(None, feeds | {"seed": np.array(run + 2, "i8")})
+
+
 def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> Iterator[dict[str, Any]]:
     """Print one line for each number of samples, and yield its figures."""
     rng = np.random.default_rng(0)
@@ -132,13 +141,13 @@ def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> Itera
         calls: list[Callable[[int], object]] = [
             lambda _: plain.run(None, {"x": x}),
             lambda _: int8.run(None, {"x": x}),
-            lambda _, feeds=feeds: native.run(None, feeds),
-            lambda i, feeds=feeds: native.run(None, feeds | {"seed": np.array(i + 2, "i8")}),
+            partial(_same, native, feeds),
+            partial(_redrawn, native, feeds),
         ]
         times: list[list[float]] = []
         for i in range(pairs + 3):
             native.run(None, feeds)
-            times.append([seconds(lambda call=call, i=i: call(i)) for call in calls])
+            times.append([seconds(partial(call, i)) for call in calls])
         row = figures(times[3:]) | {"shape": str(shape), "threads": threads, "samples": n}
         print(
             f"{shape!s:32} threads {threads}  n {n:2}  float {row['float_ms']:7.3f} ms  "

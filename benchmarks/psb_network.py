@@ -15,7 +15,9 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -54,17 +56,19 @@ def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable
     ):
         converted = to_psb(model, options).model
 
-        def with_seed(seed: int, names: tuple[str, str]) -> dict[str, np.ndarray]:
-            numbers = (np.array(SAMPLES, np.int64), np.array(seed, np.int64))
-            return feeds | dict(zip(names, numbers, strict=True))
-
-        names = psb_inputs(converted)
-        found[label] = _runner(converted, threads, lambda _, names=names: with_seed(1, names))
+        drawn = partial(_drawn, feeds, psb_inputs(converted))
+        found[label] = _runner(converted, threads, partial(drawn, False))
         if redraw:
-            found[f"{label}, redrawn"] = _runner(
-                converted, threads, lambda i, names=names: with_seed(i + 2, names)
-            )
+            found[f"{label}, redrawn"] = _runner(converted, threads, partial(drawn, True))
     return found
+
+
+def _drawn(
+    feeds: dict[str, np.ndarray], names: tuple[str, str], redraw: bool, run: int
+) -> dict[str, np.ndarray]:
+    """Return the feeds with samples and a seed: a new one per run, or always the same."""
+    numbers = (np.array(SAMPLES, np.int64), np.array(run + 2 if redraw else 1, np.int64))
+    return feeds | dict(zip(names, numbers, strict=True))
 
 
 def _runner(
@@ -80,7 +84,7 @@ def _runner(
     return lambda i: session.run(None, feeds(i))
 
 
-def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, object]:
+def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, Any]:
     """Time all runners of one network in turn."""
     timed = runners(networks()[name], threads, redraw)
     times: dict[str, list[float]] = {label: [] for label in timed}

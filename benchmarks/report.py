@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,10 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
 """Mark on the page -> (record, what makes the table of its results)."""
 
 
+def _between(text: str, match: re.Match[str]) -> str:
+    return f"{match[1]}{text}\n{match[2]}"
+
+
 def fill(page: str) -> str:
     """Return the page with every table rebuilt from its record, followed by its command."""
     for mark, (record, table) in TABLES.items():
@@ -185,9 +190,7 @@ def fill(page: str) -> str:
         named = f"<!-- record: benchmarks/records/{record}.json -->"
         text = f"{named}\n{table(kept['results'])}\n\n`{kept['command']}`, {kept['machine']}"
         pattern = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
-        page, times = re.subn(
-            pattern, lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page, flags=re.S
-        )
+        page, times = re.subn(pattern, partial(_between, text), page, flags=re.S)
         if times != 1:
             raise ValueError(f"{PAGE} has the marks of {mark} {times} times; it needs them once.")
     return page

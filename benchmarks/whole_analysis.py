@@ -44,7 +44,8 @@ def measure(batch: int, native: bool, sampled: int, runs: int, rounds: int) -> d
             for each in inputs:
                 pipeline.step(each, pool)
 
-        infer(), analyse()
+        infer()
+        analyse()
         for site in pipeline.sites:
             site.seconds = {"hashing": 0.0, "counting": 0.0}
         pipeline.seconds["inference"] = 0.0

@@ -58,7 +58,7 @@ def row(top: int, name: str, what: str, floors: tuple[str, ...], kind: str) -> l
         f'<text class="name" x="{LEFT + 12}" y="{top + 22}">{escape(name)}</text>',
         f'<text class="soft" x="{LEFT + 140}" y="{top + 22}">{escape(what)}</text>',
     ]
-    x = FLOORS_AT
+    x: float = FLOORS_AT
     for floor in floors:
         width = 20 + 7.6 * len(floor)
         parts.append(

@@ -6,6 +6,7 @@ Run: python examples/analyze_torch_model.py [FOLDER]; the report goes to FOLDER/
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ def main(folder: Path) -> None:
 
     # torch.onnx.export(model, (inputs,), dynamo=True) returns an ONNXProgram, which `analyze`
     # accepts as it is, but it needs the package onnxscript. The older exporter needs nothing else:
-    file = BytesIO()
+    file: Any = BytesIO()
     torch.onnx.export(
         model,
         (inputs,),

@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("commit_message.py")
         ("# only comments\n", "line of its own"),
     ],
 )
-def test_a_message_passes_or_is_told(message, sentence, tmp_path):
+def test_a_message_passes_or_is_told(message: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "m").write_text(message)
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path / "m")], capture_output=True, text=True
@@ -50,17 +50,10 @@ def test_messages_since_a_commit_are_checked(tmp_path: Path) -> None:
     ):
         git(tmp_path, "commit", "-q", "--allow-empty", "-m", message)
         hashes.append(git(tmp_path, "rev-parse", "--short", "HEAD"))
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--since", hashes[0]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, str(SCRIPT), "--since"]
+    done = subprocess.run([*command, hashes[0]], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     told = done.stderr.splitlines()
     assert [line.split()[2] for line in told] == [f"{name}:" for name in hashes[:1:-1]]
     assert "72 characters" in told[0] and "full stop" in told[1] and "A body says why" in told[2]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--since", hashes[-1]], cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0
+    assert subprocess.run([*command, hashes[-1]], cwd=tmp_path, check=False).returncode == 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,5 +171,6 @@ class Holder:
     ],
 )
 def test_the_rule_finds_what_lacks(value: Public, lack: list[str]) -> None:
-    found = lacks(value, {"complete": [complete], "Given": [Given]})
+    known: Any = {"complete": [complete], "Given": [Given]}
+    found = lacks(value, known)
     assert [each.removeprefix("first: ") for each in found] == lack

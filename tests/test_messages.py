@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,8 @@ def ends(node: ast.expr, known: dict[str, list[ast.FunctionDef]]) -> list[str]:
         return ends(node.body, known) + ends(node.orelse, known)
     if isinstance(node, ast.Name) and node.id == "error":
         return ["."]  # one of ours, said again with what it is about
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in known:
-        makers = known[node.func.id]
+    if isinstance(node, ast.Call) and (name := getattr(node.func, "id", "")) in known:
+        makers = known[name]
         returned = [
             n.value for maker in makers for n in ast.walk(maker) if isinstance(n, ast.Return)
         ]
@@ -103,8 +104,8 @@ def words(node: ast.AST, known: dict[str, list[ast.FunctionDef]]) -> str:
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             found.append(part.value)
-        if isinstance(part, ast.Call) and getattr(part.func, "id", "") in known:
-            makers = known[part.func.id]
+        if isinstance(part, ast.Call) and (name := getattr(part.func, "id", "")) in known:
+            makers = known[name]
             called += [n for m in makers for n in ast.walk(m) if isinstance(n, ast.Return)]
     return " ".join([*found, *(words(each, {}) for each in called)])
 
@@ -163,7 +164,7 @@ def test_what_the_walk_finds_silent() -> None:
 
 def test_exit_codes_come_from_the_errors() -> None:
     """No file of the command line but `errors` has a number for how a process ends."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds: list[Any] = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert {kind.__name__: kind.exit_code for kind in kinds if kind.exit_code != 2} == {
         "Interrupted": 130
     }

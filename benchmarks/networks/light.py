@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -171,7 +172,7 @@ def _drop_fill_nodes(graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]])
     _keep(graph.input, [v for v in graph.input if v.name not in gone])
 
 
-def _keep(field: object, items: list) -> None:
+def _keep(field: object, items: list[Any]) -> None:
     """Set a repeated protobuf field to a sublist of itself."""
     names = [id(item) for item in items]
     for index in reversed(range(len(field))):  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from networks.light import paths, random_input, with_random_weights
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -44,7 +46,7 @@ class _Net:
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
 
-    def node(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return name

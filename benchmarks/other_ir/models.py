@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,6 +75,10 @@ PARTS: dict[str, Callable[[ModelProto], Any]] = {
 }
 
 
+def _holds_unknown(find: Callable[[onnx.ModelProto], Any], model: onnx.ModelProto) -> bool:
+    return UNKNOWN in find(model).SerializeToString()
+
+
 def carriers(folder: Path) -> Iterator[Carrier]:
     """Yield the models; the folder holds an external file that one of them names."""
     for part, find in PARTS.items():
@@ -82,7 +87,7 @@ def carriers(folder: Path) -> Iterator[Carrier]:
         yield Carrier(
             f"unknown field of {part}",
             model,
-            lambda m, find=find: UNKNOWN in find(m).SerializeToString(),
+            partial(_holds_unknown, find),
         )
     yield from _known_fields()
     model = _plain()

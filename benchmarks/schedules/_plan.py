@@ -119,7 +119,7 @@ def best_rates(found: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
         rates = accuracies[run["network"], run["schedule"]]
         rates.setdefault(run["rate"], []).append(record["validation_accuracy"])
     return {
-        key: max(rates, key=lambda rate, of=rates: mean(of[rate]))
+        key: max(rates, key={rate: mean(found) for rate, found in rates.items()}.__getitem__)
         for key, rates in accuracies.items()
         if set(rates) >= set(SEARCH_RATES[key[0]])
     }

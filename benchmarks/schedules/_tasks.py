@@ -62,4 +62,6 @@ EPOCHS = {"f1": 15, "f1_bn": 15, "resnet8": 5}
 def build(name: str, seed: int) -> nn.Module:
     """Makes a network with fresh weights; the same seed gives the same weights."""
     torch.manual_seed(seed)
-    return NETWORKS[name]().to(memory_format=torch.channels_last)
+    net = NETWORKS[name]()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net

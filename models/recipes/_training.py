@@ -84,7 +84,8 @@ class Trainer:
         self.work_dir = work_dir
         self.n_steps = len(images) // settings.batch_size
         torch.manual_seed(settings.seed)
-        self.model = build().to(memory_format=torch.channels_last)
+        self.model = build()
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=settings.max_lr,

@@ -1,5 +1,7 @@
 """Bits of chosen inputs and inputs of chosen patterns, against a plain run of the model."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -34,7 +36,8 @@ def test_bits_of_a_convolution_have_a_row_for_each_pixel() -> None:
     proto = small_models.convolutional()
     x = small_models.integers((6, 2, 5, 5))
     site = reluflow.inspect(proto).sites[1]
-    [pre] = ReferenceEvaluator(with_outputs(proto, [site.tensor])).run(None, {"x": x})
+    outputs: Any = ReferenceEvaluator(with_outputs(proto, [site.tensor])).run(None, {"x": x})
+    [pre] = outputs
     [found] = reluflow.activation_bits(proto, x, [5, 0], [site.name]).values()
     pixels = pre[[5, 0]].transpose(0, 2, 3, 1).reshape(2, -1, site.units)
     np.testing.assert_array_equal(found, pixels > 0)
@@ -89,7 +92,8 @@ def test_mistakes_are_one_sentence() -> None:
         reluflow.activation_bits(proto, x, [0], ["relu7"])
     with pytest.raises(OptionError, match="indices hold 50, but the data have 50"):
         reluflow.activation_bits(proto, x, [50])
-    for wrong in ("abc", 7, "g" * 32):
+    wrongs: tuple[Any, ...] = ("abc", 7, "g" * 32)
+    for wrong in wrongs:
         with pytest.raises(OptionError, match=r"pattern is .*give a fingerprint of 32"):
             reluflow.find_pattern(proto, x, "relu0", wrong)
     with pytest.raises(DataError, match="iterator that can be read once"):

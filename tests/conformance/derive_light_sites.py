@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import numpy_helper
@@ -136,7 +137,7 @@ WHY = {
 }
 
 
-def read_sites(path: Path) -> list[dict[str, object]]:
+def read_sites(path: Path) -> list[dict[str, Any]]:
     """List the sites of one light file by reading it."""
     graph = onnx.load(str(path)).graph
     dims = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
@@ -176,10 +177,10 @@ def _units(tensor: str, made_by: dict[str, onnx.NodeProto], dims: dict[str, list
     raise SystemExit(f"no rule for {node.op_type} before {tensor}: read the graph again")
 
 
-def derive() -> dict[str, dict[str, object]]:
+def derive() -> dict[str, dict[str, Any]]:
     """Derive the whole table and insist that reading and hand agree."""
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-    table: dict[str, dict[str, object]] = {}
+    table: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("light_*.onnx")):
         name = path.stem.removeprefix("light_")
         sites = read_sites(path)
@@ -192,11 +193,11 @@ def derive() -> dict[str, dict[str, object]]:
     return table
 
 
-def to_json(table: dict[str, dict[str, object]]) -> str:
+def to_json(table: dict[str, dict[str, Any]]) -> str:
     """One line per site, so that a difference shows as a line."""
     blocks = []
     for name, entry in table.items():
-        rows = ",\n".join("      " + json.dumps(site) for site in entry["sites"])  # type: ignore[union-attr]
+        rows = ",\n".join("      " + json.dumps(site) for site in entry["sites"])
         head = f'    "why": {json.dumps(entry["why"])},\n    "count": {entry["count"]},\n'
         blocks.append(f'  {json.dumps(name)}: {{\n{head}    "sites": [\n{rows}\n    ]\n  }}')
     return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -116,7 +116,7 @@ def test_every_file_has_a_list() -> None:
 def test_the_table_fits_the_file(name: str) -> None:
     """Every tensor of the table has the rank and the units it says, when the file runs."""
     rows = [row for key in ("sites", "smooth") for row in TABLE[name][key] if "scope" not in row]
-    shown = {tensor: row for row in rows for tensor in any_of(row["tensor"])}
+    shown = {str(tensor): row for row in rows for tensor in any_of(row["tensor"])}
     model = onnx.load_from_string(read(name))
     own = {value.name for value in [*model.graph.input, *model.graph.output]}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in shown if name not in own)

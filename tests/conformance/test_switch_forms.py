@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx.parser
@@ -11,7 +13,13 @@ from switch_forms import CONSTANTS, FOLD, FORMS, NONE, SWITCH, VECTORS, Form
 
 from reluflow.graph import load, survey_sites, tap
 
-ROWS = [pytest.param(form, id=form.name) for form in FORMS]
+
+def rows(*kinds: str) -> list[Any]:
+    """Return the rows of these kinds, or all."""
+    return [pytest.param(f, id=f.name) for f in FORMS if not kinds or f.kind in kinds]
+
+
+ROWS = rows()
 
 
 def model_of(form: Form) -> onnx.ModelProto:
@@ -63,12 +71,13 @@ def test_other_folds_are_listed_and_nothing_is_listed_twice(form: Form) -> None:
     assert len(survey.folds) == (form.kind == FOLD), survey
     if form.kind == FOLD:
         assert survey.folds[0].tensor == form.of
-    names = [each.name for each in (*survey.sites, *survey.folds, *survey.left_out)]
+    listed: list[Any] = [*survey.sites, *survey.folds, *survey.left_out]
+    names = [each.name for each in listed]
     assert len(names) == len(set(names))
     assert all(each.reason for each in survey.left_out)
 
 
-@pytest.mark.parametrize("form", [row for row in ROWS if row.values[0].kind == SWITCH])
+@pytest.mark.parametrize("form", rows(SWITCH))
 def test_the_form_bends_at_its_threshold(form: Form) -> None:
     """The table itself is right: left and right of the threshold the slopes differ."""
     step = np.float32(0.01)
@@ -79,7 +88,7 @@ def test_the_form_bends_at_its_threshold(form: Form) -> None:
     assert np.abs((values[3] - values[2]) - (values[1] - values[0])).min() > step / 20
 
 
-@pytest.mark.parametrize("form", [row for row in ROWS if row.values[0].kind == NONE])
+@pytest.mark.parametrize("form", rows(NONE))
 def test_what_is_no_switch_says_why_where_its_operator_could_be_one(form: Form) -> None:
     survey = survey_sites(load(model_of(form)), smooth=True)
     could = {"LeakyRelu", "PRelu", "Clip", "Max", "Min", "Where"}

@@ -275,7 +275,8 @@ def test_byte_arrays_are_preprocessed_on_request_only(spec, move):
     with pytest.raises(DataError, match=r"scale the bytes by giving a preprocessing"):
         open_data(array, inputs)
     source = open_data(array, inputs, preprocessing=Preprocessing())
-    np.testing.assert_allclose(read(source), pixels.transpose(0, 3, 1, 2) / np.float32(255))
+    wanted = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    np.testing.assert_allclose(read(source), wanted)
     given = Preprocessing(crop=(4, 4), channel_order="gray", layout="nhwc")
     source = open_data(array, [spec("N", "H", "W", 1)], preprocessing=given)
     assert read(source).shape == (3, 4, 4, 1)

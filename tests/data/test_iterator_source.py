@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,11 +91,11 @@ def test_a_reused_buffer_does_not_leak_into_earlier_samples():
 
 
 def test_at_most_two_items_are_alive():
-    alive = weakref.WeakSet()
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
     most = 0
 
     class Tracked(np.ndarray):
-        __hash__ = object.__hash__
+        __hash__ = object.__hash__  # type: ignore[assignment]
         __eq__ = object.__eq__
 
     def items():

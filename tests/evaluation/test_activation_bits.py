@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx.parser
@@ -19,7 +20,7 @@ MODELS = Path(__file__).parents[2] / "models"
 IMAGES = MODELS / "fashion_mnist_test_2000.npz"
 
 
-def choose(case: Case, **options: object) -> ActivationBits:
+def choose(case: Case, **options: Any) -> ActivationBits:
     model = load(case.proto)
     data = open_data(case.x, model.inputs)
     return choose_activation_bits(model, data, options=PsbOptions(**options), threads=1)
@@ -47,6 +48,7 @@ def test_small_models_without_a_loud_channel_take_twelve(case: Case) -> None:
 def test_a_loud_channel_asks_for_sixteen(times: float, p_bits: int) -> None:
     found = choose(loud_channel(times), p_bits=p_bits)
     few, many = found.tried
+    assert few.lowest_db is not None and many.lowest_db is not None
     assert found.chosen == 16 and many.lowest_db > few.lowest_db + 10
     assert "chosen 16." in str(found) and "Neither" not in str(found)
 
@@ -140,11 +142,12 @@ def test_what_cannot_be_chosen_is_one_sentence() -> None:
     case = one_value()
     with pytest.raises(OptionError, match=r"x_bits is 'auto', which measures on data; give calib"):
         reluflow.convert(case.proto, x_bits="auto")
-    for wrong in ("auto", "12", 12.5, 17, None):
+    wrongs: tuple[Any, ...] = ("auto", "12", 12.5, 17, None)
+    for wrong in wrongs:
         with pytest.raises(OptionError, match=r"x_bits is .*; give a whole number from 2 to 16"):
             PsbOptions(x_bits=wrong)
     with pytest.raises(OptionError, match=r"x_bits is 'most'; give a whole number"):
-        reluflow.convert(case.proto, calibration=case.x, x_bits="most")
+        reluflow.convert(case.proto, calibration=case.x, x_bits="most")  # type: ignore[arg-type]
     model = load(case.proto)
     once = open_data(iter([case.x]), model.inputs)
     with pytest.raises(DataError, match=r"the data can be read once only"):

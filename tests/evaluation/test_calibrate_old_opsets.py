@@ -74,4 +74,7 @@ def test_exponents_are_those_of_the_model_at_its_own_opset(make, x_bits: int) ->
     inner = expose(fold_batchnorm(model).model, tensors[1:]).model
     [shown] = open_session(inner, outputs=tensors[1:]).run({"x": x})
     largest = {"x": float(np.abs(x).max()), tensors[1]: float(np.abs(shown).max())}
-    assert found == {name: activation_exponent(size, x_bits) for name, size in largest.items()}
+    assert found == {
+        name: activation_exponent(np.array([size], np.float32), x_bits)
+        for name, size in largest.items()
+    }

@@ -56,6 +56,7 @@ def test_accuracy_grows_with_samples_towards_float(converted: Model, float_model
     assert many.mean == pytest.approx(result.float_value, abs=0.02)
     assert result.nearest == pytest.approx(result.float_value, abs=0.02)
     assert result.int8_value == pytest.approx(result.float_value, abs=0.02)
+    assert result.int8_bytes is not None
     assert result.float_bytes == FLOAT.stat().st_size > 2 * result.int8_bytes
     assert (result.metric, result.n_inputs, result.seeds) == ("accuracy", SOME, (0, 1, 2))
     assert result.to_dict()["points"][0]["samples"] == 1
@@ -83,6 +84,7 @@ def test_each_layer_alone_loses_less_than_all_together(
     )
     assert [row.name for row in result.sensitivity] == [row.name for row in result.psb.layers]
     losses = [row.loss for row in result.sensitivity]
+    assert result.float_value is not None
     assert np.mean(losses) < result.float_value - result.points[0].mean
     assert max(losses) == losses[0], "the first layer of this model is the most sensitive one"
 
@@ -151,8 +153,8 @@ def test_nothing_saturates_where_exponents_come_from_the_run(converted: Model) -
 def test_seeds_that_cannot_matter_are_run_once(
     float_model: Model, sampler: str, p_bits: int, rounding: str, n: int, runs: int
 ) -> None:
-    options = PsbOptions(p_bits=p_bits, sampler=sampler, rounding=rounding)
-    model = to_psb(float_model, options).model
+    made = PsbOptions(p_bits=p_bits, sampler=sampler, rounding=rounding)
+    model = to_psb(float_model, made).model
     seen: list[int] = []
     options = EvaluationOptions(samples=(n,), seeds=3, threads=1, sampler=sampler)
     result = evaluate(

@@ -58,9 +58,10 @@ def test_the_notebook_runs_cell_by_cell(monkeypatch: pytest.MonkeyPatch) -> None
     shown = []
     for number, text in enumerate(codes):
         tree = ast.parse(text)
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1]
+        tree.body = tree.body[:-1] if isinstance(last, ast.Expr) else tree.body
         exec(compile(tree, f"cell {number}", "exec"), names)
-        if last is not None:
+        if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), f"cell {number}", "eval"), names)
             shown.append(value)
     tables = [value._repr_html_() for value in shown if hasattr(value, "_repr_html_")]

@@ -32,6 +32,7 @@ def serve() -> None:
         task = json.loads(line)
         redirect(1, task["stdout"])
         redirect(2, task["stderr"])
+        code: str | int | None
         try:
             code = main(task["argv"])
         except SystemExit as error:

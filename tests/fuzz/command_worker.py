@@ -52,8 +52,8 @@ class Worker:
         ready, _, _ = select.select([process.stdout], [], [], self.seconds)
         answer = process.stdout.readline() if ready else ""
         code = json.loads(answer) if answer else self.stop(kill=not ready)
-        texts = [Path(path).read_text(errors="replace") for path in streams.values()]
-        return Outcome(code, *texts, time.monotonic() - start)
+        stdout, stderr = (Path(path).read_text(errors="replace") for path in streams.values())
+        return Outcome(code, stdout, stderr, time.monotonic() - start)
 
     def _up(self) -> subprocess.Popen[str]:
         if self.process is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
+T = TypeVar("T")
 Mutation = Callable[[ModelProto, random.Random], None]
 MUTATIONS: list[Mutation] = []
 
@@ -36,8 +38,8 @@ def graphs(proto: ModelProto) -> Iterator[GraphProto]:
         yield from _inner(nodes)
 
 
-def _inner(nodes: object) -> Iterator[GraphProto]:
-    for node in nodes:  # type: ignore[attr-defined]
+def _inner(nodes: Iterable[NodeProto]) -> Iterator[GraphProto]:
+    for node in nodes:
         for attribute in node.attribute:
             for graph in [attribute.g] if attribute.HasField("g") else list(attribute.graphs):
                 yield graph
@@ -59,8 +61,8 @@ def names_of(proto: ModelProto) -> list[str]:
     return sorted(found | {tensor.name for tensor in proto.graph.initializer})
 
 
-def _one(rng: random.Random, items: object) -> object | None:
-    listed = list(items)  # type: ignore[call-overload]
+def _one(rng: random.Random, items: Iterable[T]) -> T | None:
+    listed = list(items)
     return rng.choice(listed) if listed else None
 
 

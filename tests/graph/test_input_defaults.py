@@ -1,6 +1,7 @@
 """Converted models whose number of samples and seed every run has to give."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ from reluflow.sessions import open_session
 CASES = {"one value": one_value(), "classes": scikit_mlp(True), "maps": loud_channel(1.0)}
 
 
-def converted(case: Case, **options: object) -> Model:
+def converted(case: Case, **options: Any) -> Model:
     return to_psb(load(case.proto), PsbOptions(**options)).model
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ OFTEN = 60
 
 
 def chain(
-    op: str, length: int, often: int = OFTEN, first: str = "t0", **more: int
+    op: str, length: int, often: int = OFTEN, first: str = "t0", **more: Any
 ) -> list[NodeProto]:
     """Return nodes that read the result before them many times, from `first` to `end`."""
     names = [first, *(f"{op}{i}" for i in range(length - 1)), "end"]
@@ -32,11 +33,11 @@ def chain(
     ]
 
 
-def graph(nodes: Sequence[NodeProto], **constants: np.ndarray) -> onnx.ModelProto:
+def graph(nodes: Sequence[NodeProto], **constants: Any) -> onnx.ModelProto:
     return small_models.model(list(nodes), constants, {"x": ["N", 4]}, {"y": ["A", "B"]})
 
 
-def node(op: str, inputs: str, output: str, **more: int) -> NodeProto:
+def node(op: str, inputs: str, output: str, **more: Any) -> NodeProto:
     return helper.make_node(op, inputs.split(), [output], name=output, **more)
 
 

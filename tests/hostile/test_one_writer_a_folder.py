@@ -86,7 +86,7 @@ def test_every_call_that_writes_into_a_folder(tmp_path: Path) -> None:
     few = EvaluationOptions(samples=(4,), seeds=1)
     calls = (
         lambda out: reluflow.analyze(models[0], x, out),
-        lambda out: reluflow.compare(*models[:2], x, out),
+        lambda out: reluflow.compare(models[0], models[1], x, out),
         lambda out: reluflow.compare_checkpoints(models, x, out),
         lambda out: reluflow.evaluate(models[0], x, labels, out, options=few),
     )

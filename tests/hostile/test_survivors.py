@@ -101,6 +101,6 @@ def test_big_endian_and_fortran_data_pass(analysed):
 def test_nested_branches(worker, tmp_path):
     (tmp_path / "model.onnx").write_bytes(nested(12).SerializeToString())
     data = {"x": small_models.integers((1, 4)), "c": np.ones(1, bool)}
-    np.savez(tmp_path / "x.npz", **data)
+    np.savez(tmp_path / "x.npz", x=data["x"], c=data["c"])
     outcome = worker.run("analyze", tmp_path / "model.onnx", "--data", tmp_path / "x.npz")
     assert outcome.code in (0, 2) and "Traceback" not in outcome.stderr, outcome

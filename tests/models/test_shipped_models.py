@@ -206,8 +206,8 @@ def test_images_have_the_dtype_shape_and_scale_of_the_models_input(
     shipped_images: tuple[np.ndarray, np.ndarray],
 ) -> None:
     image, label = shipped_images
-    assert (image.dtype, image.shape) == (np.float32, (2000, 1, 28, 28))
-    assert (label.dtype, label.shape) == (np.int64, (2000,))
+    assert (image.dtype, image.shape) == (np.dtype(np.float32), (2000, 1, 28, 28))
+    assert (label.dtype, label.shape) == (np.dtype(np.int64), (2000,))
     assert (image.min(), image.max()) == (0.0, 1.0)
     assert set(label) == set(range(10))
     assert np.array_equal(np.rint(image * 255).astype(np.float32) / np.float32(255), image)

@@ -7,6 +7,7 @@ import json
 import os
 import tracemalloc
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def random_keys(n, kinds, seed=0):
 
 def brute_force(keys):
     counts = Counter(map(tuple, keys.tolist()))
-    first = {}
+    first: dict[tuple[int, ...], int] = {}
     for i, key in enumerate(map(tuple, keys.tolist())):
         first.setdefault(key, i)
     return [(key, counts[key], first[key]) for key in sorted(counts)]
@@ -136,7 +137,7 @@ def test_first_sample_when_batches_come_out_of_order():
 def test_adding_to_all_is_adding_to_each(tmp_path_factory, sizes, limit, seed):
     folder = tmp_path_factory.mktemp("runs")
     together = [PatternCounts(limit, folder / f"{i}") for i in range(len(sizes))]
-    each = [[] for _ in sizes]
+    each: list[list[np.ndarray]] = [[] for _ in sizes]
     for step in range(3):
         keys = [random_keys(n, n + 1, seed + step) for n in sizes]
         firsts = [counts.samples for counts in together]
@@ -166,7 +167,7 @@ def test_keys_whose_tags_agree_are_told_apart():
 
 
 def test_spills_are_announced_once_each_and_counted(tmp_path):
-    said = []
+    said: list[Any] = []
     counts = counted(random_keys(1000, 1000, 5), spill_dir=tmp_path, on_spill=said.append)
     runs = list(tmp_path.glob("run-*.records"))
     assert len(said) == len(runs) > 3

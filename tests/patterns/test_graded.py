@@ -133,7 +133,8 @@ def test_groups_tell_dependence() -> None:
 
 def test_class_distances_are_means_over_pairs() -> None:
     x, labels = bits(25, 40), np.random.default_rng(3).integers(0, 4, 25)
-    within, between = [], []
+    within: list[float] = []
+    between: list[float] = []
     for i, j in itertools.combinations(range(25), 2):
         (within if labels[i] == labels[j] else between).append(hamming(x[i], x[j]))
     found = class_distances(x, labels)
@@ -154,9 +155,9 @@ def brute_overlap(a: np.ndarray, b: np.ndarray) -> float:
             keys, counts = np.unique(rows[:, first : first + 4], axis=0, return_counts=True)
             shares.append({tuple(k): c / len(rows) for k, c in zip(keys, counts, strict=True)})
         one, other = shares
-        keys = one.keys() | other.keys()
-        low = sum(min(one.get(k, 0), other.get(k, 0)) for k in keys)
-        values.append(low / sum(max(one.get(k, 0), other.get(k, 0)) for k in keys))
+        both = one.keys() | other.keys()
+        low = sum(min(one.get(k, 0), other.get(k, 0)) for k in both)
+        values.append(low / sum(max(one.get(k, 0), other.get(k, 0)) for k in both))
     return float(np.mean(values))
 
 

@@ -77,7 +77,7 @@ def test_refused_measures(tmp_path):
     with pytest.raises(OptionError, match=r"measures names one 'step', but step and site"):
         recorder.record(0, "a", {"step": 1})
     with pytest.raises(OptionError, match=r"measure 'x' is '1', but numbers are recorded"):
-        recorder.record(0, "a", {"x": "1"})
+        recorder.record(0, "a", {"x": "1"})  # type: ignore[dict-item]
 
 
 def test_unwritable_path(tmp_path):

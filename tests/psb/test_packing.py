@@ -17,7 +17,7 @@ def test_unpack_gives_back_what_pack_wrote(p_bits: int, shape: list[int], seed: 
     words = rng.integers(0, 1 << (5 + p_bits), shape, np.uint32)
     emax = rng.integers(-128, 128, shape[0]).astype(np.int8)
     planes = pack(PsbCode(words, emax, p_bits))
-    assert (planes.dtype, planes.shape) == (np.uint8, (5 + p_bits, -(-words.size // 8)))
+    assert (planes.dtype, planes.shape) == (np.dtype(np.uint8), (5 + p_bits, -(-words.size // 8)))
     back = unpack(planes, tuple(shape), emax, p_bits)
     np.testing.assert_array_equal(back.words, words)
     np.testing.assert_array_equal(back.emax, emax)

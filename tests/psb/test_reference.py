@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +23,12 @@ def round_float32(value: Fraction) -> np.float32:
 
 def literal_sum(products: dict[int, int]) -> np.float32:
     """Add the products, keyed by pair number, block by block."""
-    total = None
+    total: np.float32 | None = None
     for block in range(max(products) // 64 + 1):
         exact = sum(v for pair, v in products.items() if pair // 64 == block)
         part = round_float32(Fraction(exact))
         total = part if total is None else np.float32(total + part)
+    assert total is not None
     return total
 
 
@@ -143,7 +145,7 @@ def test_conv_over_several_blocks_has_the_bits_of_the_contract(shape) -> None:
     bias = rng.normal(size=shape[0]).astype(np.float32)
     how = {"samples": 16, "sampler": "binomial", "seed": 5, "stream": 1, "draws": "run"}
     place = {"group": 1, "strides": [1, 1], "dilations": [1, 1], "pads": [1, 0, 0, 1]}
-    options = {"x_bits": 16, "activation": "none", **how, **place}
+    options: dict[str, Any] = {"x_bits": 16, "activation": "none", **how, **place}
     assert_same_bits(conv(x, code, bias, **options), literal_conv(x, code, bias, f=None, **options))
 
 
@@ -159,7 +161,8 @@ def test_matmul_is_a_convolution_of_one_pixel_a_row(
     x = rng.normal(size=(2, rows, k)).astype(np.float32)
     bias = rng.normal(size=n).astype(np.float32)
     z = rng.normal(size=(2, rows, n)).astype(np.float32) if seed % 2 else None
-    how = {"samples": 4, "seed": seed, "stream": 3, "draws": "product" if product else "run"}
+    draws = "product" if product else "run"
+    how: dict[str, Any] = {"samples": 4, "seed": seed, "stream": 3, "draws": draws}
     found = matmul(x, code, bias, z, x_bits=16, activation="relu", **how)
     as_conv = PsbCode(code.words[:, :, None], code.emax, 8)
     image = x.reshape(-1, k, 1)
@@ -181,7 +184,7 @@ def test_a_vector_is_one_row() -> None:
     assert matmul(x, code, samples=4).tolist() == [1.0, -2.0, 4.0]
 
 
-def blocks_of(*values: float) -> tuple[np.ndarray, PsbCode]:
+def blocks_of(*values: tuple[float, float]) -> tuple[np.ndarray, PsbCode]:
     """Return a row and weights whose three blocks sum to the given values over 2^13."""
     x, w = np.zeros((1, 384), np.float32), np.zeros((1, 384))
     for block, (x_value, w_value) in enumerate(values):
@@ -191,7 +194,7 @@ def blocks_of(*values: float) -> tuple[np.ndarray, PsbCode]:
 
 def test_blocks_are_added_in_ascending_order_in_float32() -> None:
     large, unit = (2048.0, 1.0), (1.0, 2.0**-13)
-    ascending = {"samples": 1, "x_bits": 13, "x_exponent": 0}
+    ascending: dict[str, Any] = {"samples": 1, "x_bits": 13, "x_exponent": 0}
     first = matmul(*blocks_of(large, unit, unit), **ascending)
     last = matmul(*blocks_of(unit, unit, large), **ascending)
     assert first.item() * 2**13 == 2**24
@@ -235,7 +238,7 @@ def test_nan_and_infinite_inputs_become_zero_and_the_limits() -> None:
 def test_an_empty_batch_gives_an_empty_output(draws: str) -> None:
     code = encode(np.ones((3, 2, 1, 1)), p_bits=4)
     y = conv(np.empty((0, 2, 4, 5), np.float32), code, samples=4, draws=draws)
-    assert (y.shape, y.dtype) == ((0, 3, 4, 5), np.float32)
+    assert (y.shape, y.dtype) == ((0, 3, 4, 5), np.dtype(np.float32))
 
 
 def test_draws_per_product_differ_between_positions_and_average_to_the_weight() -> None:
@@ -257,7 +260,7 @@ def test_same_padding_counts_the_span_of_a_dilated_kernel(auto_pad: str, pads: l
     rng = np.random.default_rng(0)
     code = encode(rng.normal(size=(2, 2, 3, 2)), p_bits=4)
     x = rng.normal(size=(1, 2, 5, 6)).astype(np.float32)
-    options = {"samples": 4, "dilations": [2, 3]}
+    options: dict[str, Any] = {"samples": 4, "dilations": [2, 3]}
     found = conv(x, code, auto_pad=auto_pad, pads=[9, 9, 9, 9], **options)
     assert found.shape == (1, 2, 5, 6)
     assert_same_bits(found, conv(x, code, pads=pads, **options))
@@ -301,7 +304,7 @@ def test_a_z_of_another_shape_or_type_is_refused() -> None:
     with pytest.raises(DataError, match=r"z is float32 \(1, 4, 1, 1\); .* float32 \(1, 4, 3, 3\)"):
         conv(x, code, z=np.ones((1, 4, 1, 1), np.float32), samples=1)
     with pytest.raises(DataError, match=r"z is float64 \(1, 4, 3, 3\); give what is added"):
-        conv(x, code, z=np.ones((1, 4, 3, 3)), samples=1)
+        conv(x, code, z=np.ones((1, 4, 3, 3)), samples=1)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"z is float32 \(4,\); .* float32 \(2, 4\)"):
         matrix = encode(np.ones((4, 3)), p_bits=4)
         matmul(np.ones((2, 3), np.float32), matrix, z=np.ones(4, np.float32), samples=1)

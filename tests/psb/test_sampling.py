@@ -114,7 +114,7 @@ def test_draws_and_integers_are_those_of_the_contract(
         size = total << (d - j) if j <= d else (total + (1 << (j - d - 1))) >> (j - d)
         expected.append(s * size)
     w = integer_weights(code, n, sampler, seed, stream, position)
-    assert (w.dtype, w[0].tolist()) == (np.int16, expected)
+    assert (w.dtype, w[0].tolist()) == (np.dtype(np.int16), expected)
     bits = draw_bits(code, n, sampler, seed, stream, position)
     assert bits.shape == (27, n)
     assert bits.sum(axis=1).tolist() == k.reshape(-1).tolist()
@@ -197,8 +197,9 @@ def test_mean_and_variance_are_those_of_the_formula(n: int, sampler: str, over: 
         k = draws(code, n, sampler, seed=11, stream=2)
     else:
         one = PsbCode(code.words[:, :1], code.emax, 8)
-        where = [(11, 2, v) for v in range(512)] if over == "positions" else None
-        keys = where or [(seed, 2, None) for seed in range(512)]
+        keys: list[tuple[int, int, int | None]] = [(seed, 2, None) for seed in range(512)]
+        if over == "positions":
+            keys = [(11, 2, v) for v in range(512)]
         k = np.concatenate([draws(one, n, sampler, *key) for key in keys], axis=1)
     variance, fourth = central_moments(n, sampler)
     deviation = k - (n * Q / 256)[:, None]
@@ -245,7 +246,7 @@ def test_systematic_draws_of_any_run_of_equal_size_miss_their_sum_by_less_than_o
 
 @pytest.mark.parametrize("n", SAMPLES)
 def test_variances_keep_the_bounds_of_the_thesis(n: int) -> None:
-    words = np.arange(256, dtype=np.uint32)[None] | 15 << 8
+    words = np.arange(256, dtype=np.uint32)[None] | np.uint32(15 << 8)
     code = PsbCode(words, np.zeros(1, np.int8), 8)
     mean = weight_mean(code, n, "binomial")
     binomial = weight_variance(code, n, "binomial")
@@ -260,7 +261,7 @@ def test_variances_keep_the_bounds_of_the_thesis(n: int) -> None:
 
 @pytest.mark.parametrize("n", SAMPLES)
 def test_nearest_is_within_half_a_step_and_its_mean_is_its_value(n: int) -> None:
-    words = np.arange(256, dtype=np.uint32)[None] | 15 << 8
+    words = np.arange(256, dtype=np.uint32)[None] | np.uint32(15 << 8)
     code = PsbCode(words, np.zeros(1, np.int8), 8)
     mean = weight_mean(code, n, "nearest")
     assert (np.abs(mean - decode(code)) <= 0.5 / n).all()

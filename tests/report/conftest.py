@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -290,7 +290,7 @@ def comparison(source: PatternReport | None = None, still: bool = False) -> Comp
     )
 
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[], PatternReport | ComparisonReport]] = {
     "resnet8": resnet8,
     "resnet50": resnet50,
     "one_site": one_site,

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -131,7 +132,7 @@ def test_compare_takes_many_files(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "epoch3.onnx" in page.words and "Every checkpoint against every other" in page.words
     assert main([*argv, "--json"]) == 0  # over the former report
     fields = json.loads(capsys.readouterr().out)
-    report = read_json(tmp_path / "r" / "report.json")
+    report: Any = read_json(tmp_path / "r" / "report.json")
     assert fields["format"] == "reluflow series report"
     assert [site["name"] for site in fields["sites"]] == [site.name for site in report.sites]
     assert main(["compare", paths[0], "--random", "3"]) == 2

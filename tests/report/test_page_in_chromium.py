@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from chromium import Browser
@@ -62,9 +62,9 @@ def test_the_picture_of_the_page_is_not_blank(
         image = Image.open(tmp_path / "r.png").convert("L")
         assert image.width == 1280
         assert image.height > 2000
-        low, high = image.getextrema()
+        (low, high) = cast(tuple[int, int], image.getextrema())
         assert high - low > 200
-        darkness.append(image.resize((1, 1)).getpixel((0, 0)))
+        darkness.append(cast(int, image.resize((1, 1)).getpixel((0, 0))))
     assert darkness[0] > 190
     assert darkness[1] < 70
 

@@ -106,7 +106,8 @@ def test_the_embedded_data_are_json_with_every_site(any_report: Report, tmp_path
     text, _ = written(any_report, tmp_path)
     data = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0])
     assert len(data["sites"]) == len(any_report.sites)
-    for site, packed in zip(any_report.sites, data["sites"], strict=True):
+    sites: tuple[Any, ...] = tuple(any_report.sites)
+    for site, packed in zip(sites, data["sites"], strict=True):
         assert len(packed["tip"]) == len(data["labels"])
         assert packed["units"] in (0, site.units)
         assert len(packed["shares"]) == 2 * packed["units"]

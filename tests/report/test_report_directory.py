@@ -43,9 +43,9 @@ def test_a_comparison_and_a_report_without_tables(build: dict, tmp_path: Path) -
 
 def test_a_former_report_is_replaced_whole(
     small_report: PatternReport,
-    build: dict,
+    build: dict[str, Any],
     chunked: Any,
-    tmp_path: Path,  # type: ignore[type-arg]
+    tmp_path: Path,
 ) -> None:
     write_report(small_report, tmp_path / "out", chunked(1))
     write_report(build["comparison"](), tmp_path / "out")
@@ -147,7 +147,7 @@ def test_an_unwritable_parent_is_an_output_error(
 def test_extra_files_come_with_the_report(small_report: PatternReport, tmp_path: Path) -> None:
     extras = {"model_with_metrics.onnx": lambda path: path.write_bytes(b"onnx")}
     for _ in range(2):
-        write_report(small_report, tmp_path / "out", extras=extras)  # type: ignore[arg-type]
+        write_report(small_report, tmp_path / "out", extras=extras)
         assert (tmp_path / "out" / "model_with_metrics.onnx").read_bytes() == b"onnx"
     with pytest.raises(OutputError, match=r"extras names 'evil.sh', which is no file of a report"):
         write_report(small_report, tmp_path / "out", extras={"evil.sh": lambda path: None})

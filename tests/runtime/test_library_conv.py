@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import psb
 from networks.psb import KERNELS, assert_same_bits, open_native, psb_node, run_psb
 
-from reluflow.psb import conv, encode
+from reluflow.psb import conv, encode, pack
 
 SAMPLERS = ["systematic", "binomial", "nearest"]
 
@@ -194,7 +193,7 @@ def test_weights_that_are_no_constant_are_read_at_each_run(
     other = encode(np.random.default_rng(8).standard_normal(code.shape), p_bits=4)
     session = open_native(psb_node("PsbConv", code, bias, rank=4, constant=False, **attributes))
     for each in (code, other):
-        feeds = {"w": psb.pack(each), "emax": each.emax}
+        feeds = {"w": pack(each), "emax": each.emax}
         want = conv(x, each, bias, samples=8, seed=1, **attributes)
         assert_same_bits(run_psb(session, x, 8, 1, **feeds), want)
 

@@ -35,8 +35,8 @@ SHAPES = [
 
 
 def session_of(rank: int, **attributes: Any) -> ort.InferenceSession:
-    inputs = {"x": (TensorProto.FLOAT, [f"d{i}" for i in range(rank)])}
-    outputs = dict.fromkeys(("keys", "active", "nonfinite"), TensorProto.INT64)
+    inputs: Any = {"x": (TensorProto.FLOAT, [f"d{i}" for i in range(rank)])}
+    outputs: Any = dict.fromkeys(("keys", "active", "nonfinite"), TensorProto.INT64)
     return open_native(one_node("PatternHash", inputs, {}, ["x"], outputs, attributes), 2)
 
 
@@ -52,7 +52,7 @@ def test_fingerprints_are_those_of_the_patterns_room(
     x[odd] = rng.choice([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.1], int(odd.sum()))
     for axis in range(-x.ndim, x.ndim):
         for threshold in (0.0, 0.1):
-            options = {"unit_axis": axis, "threshold": threshold}
+            options: dict[str, Any] = {"unit_axis": axis, "threshold": threshold}
             keys, active, bad = session_of(x.ndim, seed=99, **options).run(None, {"x": x})
             samples = [n for i, n in enumerate(shape) if i != axis % x.ndim]
             assert keys.shape == (*samples, 2)

@@ -1,5 +1,7 @@
 """PsbMatMul against the numpy oracle: the same bits for every kernel and number of threads."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from networks.psb import KERNELS, assert_same_bits, open_native, psb_node, run_psb
@@ -34,7 +36,7 @@ def test_products_are_equal_to_the_bit(
     feeds = {} if z is None else {"z": z}
     for sampler in ("systematic", "binomial", "nearest"):
         for draws in ("run", "product"):
-            options = {
+            options: dict[str, Any] = {
                 "sampler": sampler,
                 "draws": draws,
                 "stream": row,

@@ -26,7 +26,7 @@ def test_one_zero_is_zeros_in_all_channels(kernel: str, monkeypatch: pytest.Monk
     for size in (1, 20):
         model, a = multiply(np.zeros(size, np.float32))
         found.append(run_psb(open_native(model, 1), a, 4, 7))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("bias", [[1.0], [np.nan], [0.0, 0.0]], ids=["one", "nan", "two zeros"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,9 +14,7 @@ N_INPUTS = 400
 Array = NDArray[np.float32]
 
 
-def node(
-    op: str, inputs: list[str], output: str, domain: str = "", **attributes: object
-) -> NodeProto:
+def node(op: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> NodeProto:
     return helper.make_node(op, inputs, [output], f"{output}_node", domain=domain, **attributes)
 
 
@@ -89,8 +88,11 @@ def scikit_mlp(zipmap: bool, values: tuple[int, ...] = (3, 5, 9)) -> Case:
         node("ArrayFeatureExtractor", ["values", "place"], "found", domain="ai.onnx.ml"),
         node("Reshape", ["found", "flat"], "output_label"),
     ]
-    outputs = {"output_label": (TensorProto.INT64, []), "p": (TensorProto.FLOAT, [classes])}
-    weights = {"w1": w1, "w2": w2.astype(np.float32)}
+    outputs: dict[str, tuple[int, list[int | str]]] = {
+        "output_label": (TensorProto.INT64, []),
+        "p": (TensorProto.FLOAT, [classes]),
+    }
+    weights: dict[str, np.ndarray] = {"w1": w1, "w2": w2.astype(np.float32)}
     weights |= {"values": np.array(values), "flat": np.array([-1])}
     proto = model(nodes, weights, [6], outputs)
     if zipmap:
@@ -143,6 +145,6 @@ def loud_channel(times: float, x_shape: tuple[int, ...] = (30, 2, 12, 12)) -> Ca
         node("Relu", ["a"], "h"),
         node("Conv", ["h", "k2"], "y", pads=[1] * 4),
     ]
-    output = {"y": (TensorProto.FLOAT, [4, *x_shape[2:]])}
+    output: dict[str, tuple[int, list[int | str]]] = {"y": (TensorProto.FLOAT, [4, *x_shape[2:]])}
     proto = model(nodes, {"k1": k1, "k2": k2}, list(x_shape[1:]), output)
     return Case(proto, random(*x_shape, seed=7), np.zeros(0))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import onnx
+from numpy.typing import DTypeLike
 from onnx import helper, numpy_helper
 
 from reluflow.graph import Model
@@ -18,7 +22,7 @@ def weights(*shape: int, scale: float = 0.5) -> np.ndarray:
     return (scale * RNG.standard_normal(shape)).astype(np.float32)
 
 
-def norm(x: str, y: str, channels: int, name: str = "bn", **attributes: object) -> tuple:
+def norm(x: str, y: str, channels: int, name: str = "bn", **attributes: Any) -> tuple[Any, ...]:
     """Return a BatchNormalization and its tensors, factor and shift far from 1 and 0."""
     tensors = {
         f"{name}.s": 1 + weights(channels),
@@ -32,14 +36,14 @@ def norm(x: str, y: str, channels: int, name: str = "bn", **attributes: object) 
 
 def build(
     nodes: list[onnx.NodeProto],
-    constants: dict[str, np.ndarray],
+    constants: Mapping[str, Any],
     x: tuple[int | str, ...],
     rank: int | None = None,
     *,
     opset: int = 17,
     ir: int = 8,
     outputs: tuple[str, ...] = ("y",),
-    dtype: type = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Model:
     """Return a checked model of one input `x`."""
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

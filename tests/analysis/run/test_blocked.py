@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,12 +35,12 @@ def residual(channels: int = 20, groups: int = 1, op: str = "Relu") -> onnx.Mode
     }
     weights = {k: (rng.standard_normal(s) / s[1] ** 0.5).astype("f4") for k, s in shapes.items()}
 
-    def conv(x: str, w: str, y: str, **more: object) -> onnx.NodeProto:
+    def conv(x: str, w: str, y: str, **more: Any) -> onnx.NodeProto:
         pad = shapes[w][2] // 2
         return helper.make_node("Conv", [x, w], [y], name=y, pads=[pad] * 4, **more)
 
     def switch(x: str, y: str) -> onnx.NodeProto:
-        more = {"alpha": 0.1} if op in ("LeakyRelu", "ThresholdedRelu") else {}
+        more: dict[str, Any] = {"alpha": 0.1} if op in ("LeakyRelu", "ThresholdedRelu") else {}
         return helper.make_node(op, [x], [y], name=y, **more)
 
     nodes = [
@@ -61,10 +62,10 @@ def residual(channels: int = 20, groups: int = 1, op: str = "Relu") -> onnx.Mode
 
 
 def hashing(
-    proto: onnx.ModelProto, **settings: object
+    proto: onnx.ModelProto, **settings: Any
 ) -> tuple[Rewritten[tuple[HashedTap | None, ...]], Model]:
     model = load(proto)
-    tapped = tap_all(model, AnalysisOptions(**settings))  # type: ignore[arg-type]
+    tapped = tap_all(model, AnalysisOptions(**settings))
     rewritten = hash_taps(tapped.model, tapped.done, keep=model.outputs, seed=DEFAULT_SEED)
     return rewritten, tapped.model
 
@@ -73,9 +74,9 @@ def nodes_run(proto: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> list[s
     """Return the operators of the model that `open_hashing` runs at last."""
     seen: list[Model] = []
 
-    def spy(model: Model, **settings: object) -> object:
+    def spy(model: Model, **settings: Any) -> object:
         seen.append(model)
-        return open_session(model, **settings)  # type: ignore[arg-type]
+        return open_session(model, **settings)
 
     monkeypatch.setattr(blocked, "open_session", spy)
     open_hashing(hashing(proto)[0].model, ["y"], threads=1, optimisation="all")

@@ -134,9 +134,9 @@ def test_a_model_that_cannot_run_one_input_says_so() -> None:
 
 def test_the_report_says_it_everywhere(tmp_path) -> None:
     report = reluflow.analyze(BATCH["training-mode BN"], x(), tmp_path / "out")
-    console = Console(file=StringIO(), width=150)
-    print_table(report, console)
-    printed = console.file.getvalue()
+    text = StringIO()
+    print_table(report, Console(file=text, width=150))
+    printed = text.getvalue()
     assert "depends on" in printed and "Patterns at 1 site depend on the batch" in printed
     page = (tmp_path / "out" / "report.html").read_text()
     assert "depends on batch" in page and "an input alone shows other patterns" in page

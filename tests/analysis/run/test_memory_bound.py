@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from onnx import helper, parser
 import reluflow
 from reluflow import AnalysisOptions
 from reluflow.analysis.run.batching import fitting
+from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.data import IteratorSource
 from reluflow.graph import bound_shapes, load
 
@@ -95,16 +97,12 @@ def test_inputs_larger_than_the_first_run_fewer_at_once() -> None:
     items = [np.random.default_rng(i).normal(size=(1, 2, s, s)).astype("f4")
              for i, s in enumerate(sides)]  # fmt: skip
     seen: list[int] = []
-    run = reluflow.analysis.run.pipeline.Pipeline.step
 
-    class Recorder(reluflow.analysis.run.pipeline.Pipeline):
-        pass
+    class Recorder(Pipeline):
+        def step(self, feeds: Any, pool: Any) -> Any:
+            seen.append(len(feeds["x"]))
+            return super().step(feeds, pool)
 
-    def step(self, feeds, pool):  # type: ignore[no-untyped-def]
-        seen.append(len(feeds["x"]))
-        return run(self, feeds, pool)
-
-    Recorder.step = step  # type: ignore[method-assign]
     alike = np.concatenate([i for i, s in zip(items, sides, strict=True) if s == 16])
     source = IteratorSource(items, load(model).inputs)
     recorder = Recorder(load(model), source, AnalysisOptions(), Path())

@@ -77,7 +77,7 @@ def several_kinds() -> onnx.ModelProto:
         ),
     ]
     nodes.insert(0, helper.make_node("Mul", ["x", "two"], ["p"]))
-    weights = {"two": np.float32([2]), "zero": np.float32(0)}
+    weights = {"two": np.array([2], np.float32), "zero": np.array(0, np.float32)}
     sizes: list[int | str] = ["N", 3]
     return small_models.model(nodes, weights, {"x": sizes}, {"y": sizes, "p": sizes})
 

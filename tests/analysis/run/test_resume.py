@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def interrupted(tmp_path: Path, options: AnalysisOptions) -> Path:
     out = tmp_path / "out"
     x = small_models.integers((40, 2, 5, 5))
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[np.ndarray]:
         yield from np.split(x[:20], 5)
         yield np.zeros((1, 1), np.float32)
 

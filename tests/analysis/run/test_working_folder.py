@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_other_external_weights_are_another_model(tmp_path: Path) -> None:
             proto, tmp_path / "m.onnx", save_as_external_data=True, location="w", size_threshold=0
         )
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[np.ndarray]:
         yield X[:20]
         yield np.zeros((1, 1), np.float32)
 

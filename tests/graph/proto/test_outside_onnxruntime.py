@@ -1,6 +1,7 @@
 """Converted files in other tools: the reference evaluator, ONNX's inliner, without defaults."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from reluflow.graph.rewrite.conv_attributes import explicit_window
 from reluflow.sessions import open_session
 
 RNG = np.random.default_rng(11)
-WINDOWS = {
+WINDOWS: dict[str, dict[str, Any]] = {
     "no attributes": {},
     "strides only": {"strides": [2, 1]},
     "dilated, padded, grouped": {"dilations": [2, 1], "pads": [1, 0, 2, 1], "group": 2},
@@ -30,7 +31,7 @@ EVERY_OPTION = {
 }
 
 
-def net(window: dict[str, object], size: tuple[int, int] = (9, 8)) -> tuple[Model, np.ndarray]:
+def net(window: dict[str, Any], size: tuple[int, int] = (9, 8)) -> tuple[Model, np.ndarray]:
     """Return Conv-Relu-pool-Gemm, and inputs."""
     channels = 4 // int(window.get("group", 1))
     constants = {
@@ -76,7 +77,7 @@ def test_the_reference_and_inlined_files_give_the_same(
         feeds = {"x": x, "samples": np.array(samples, np.int64), "seed": np.array(3, np.int64)}
         wanted = session.run(feeds)[0]
         with np.errstate(over="ignore"):  # the largest scales that fit are found by trying
-            reference = ReferenceEvaluator(proto).run(None, feeds)[0]
+            (reference,) = list(ReferenceEvaluator(proto).run(None, feeds))
         np.testing.assert_allclose(reference, wanted, rtol=1e-4, atol=1e-4)
         (without,) = ort.InferenceSession(inlined.SerializeToString()).run(None, feeds)
         np.testing.assert_allclose(without, wanted, rtol=1e-5, atol=1e-5)

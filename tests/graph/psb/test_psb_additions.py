@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ APART = PsbOptions(fuse=False)
 needs_library = pytest.mark.skipif(not has_library(), reason="the native library is not there")
 
 
-def both(model: Model, **options: object) -> tuple[Model, Model]:
+def both(model: Model, **options: Any) -> tuple[Model, Model]:
     """Return the model converted with and without fusing."""
     wanted = replace(APART, **options)
     return to_psb(model, replace(wanted, fuse=True)).model, to_psb(model, wanted).model
@@ -138,7 +139,7 @@ def test_matmul_takes_additions_too() -> None:
         assert_same_bits(run(result.model, batch)[0], run(apart, batch)[0])
 
 
-def stays(nodes: list[onnx.NodeProto], x: tuple = IMAGE, **more: object) -> None:
+def stays(nodes: list[onnx.NodeProto], x: tuple[Any, ...] = IMAGE, **more: Any) -> None:
     constants = w("w") | {"row": weights(1, 4, 1, 5)}
     used = {name for node in nodes for name in node.input}
     model = build(nodes, {k: v for k, v in constants.items() if k in used}, x, **more)
@@ -185,18 +186,18 @@ def test_successions_are_those_of_the_unfused_model() -> None:
     assert all(succession.through == ("Add",) for succession in found[0])
 
 
-def outputs(model: Model, feeds: dict, library: bool, **more: int) -> np.ndarray:
+def outputs(model: Model, feeds: dict[str, Any], library: bool, **more: int) -> np.ndarray:
     scalars = {name: np.array(value, np.int64) for name, value in more.items()}
     session = open_session(model, threads=1, optimisation="none", library=library)
     return session.run(feeds | scalars)[0]
 
 
-def resnet8() -> tuple[Model, dict]:
+def resnet8() -> tuple[Model, dict[str, Any]]:
     images = np.load(MODELS / "fashion_mnist_test_2000.npz")["image"][:16]
     return load(MODELS / "fashion_resnet8.onnx"), {"image": images}
 
 
-def resnet50() -> tuple[Model, dict]:
+def resnet50() -> tuple[Model, dict[str, Any]]:
     proto = light.with_random_weights(light.paths()["resnet50"])
     return load(proto), light.random_input(proto)
 

@@ -1,6 +1,7 @@
 """One operator of a converted model in its float model: its weights, exponent and draws."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_the_operator_keeps_code_exponent_and_draws() -> None:
     converted = to_psb(model, OPTIONS).model
     for wanted in find_psb(converted):
         (found,) = find_psb(psb_alone(model, converted, wanted.name).model)
-        same = {"x": found.x, "output": found.output, "adds": found.adds}
+        same: dict[str, Any] = {"x": found.x, "output": found.output, "adds": found.adds}
         assert found == replace(wanted, **same)
     assert find_psb(converted)[1].zeros >= 15 and find_psb(converted)[1].x_exponent == 6
 
@@ -55,7 +56,7 @@ def test_outputs_are_those_of_one_drawn_operator_among_float_ones() -> None:
     t = tensors(model)
     code = psb.encode((t["v"] * _kept(t["v"])).T, p_bits=3)
     r = np.maximum(x @ t["w"], 0)
-    how = {"samples": 4, "sampler": "binomial", "seed": 8, "stream": 1}
+    how: dict[str, Any] = {"samples": 4, "sampler": "binomial", "seed": 8, "stream": 1}
     h = psb.matmul(r, code, x_bits=10, x_exponent=6, **how) + x
     scale = t["bn.s"] / np.sqrt(t["bn.v"] + np.float32(1e-5))
     b = (h - t["bn.m"]) * scale + t["bn.b"]

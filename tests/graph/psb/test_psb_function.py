@@ -1,5 +1,7 @@
 """The function bodies: ONNX Runtime computes with them what the oracle does."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -31,7 +33,7 @@ def call(
     samples: int,
     opset: int,
     z: np.ndarray | None = None,
-    **own: object,
+    **own: Any,
 ) -> np.ndarray:
     """Run one operator as a model of its own, without the native library."""
     constants = {
@@ -74,7 +76,7 @@ def check(y: np.ndarray, oracle: np.ndarray, magnitude: np.ndarray, products: in
     assert (np.abs(y.astype(np.float64) - oracle) <= bound).all()
 
 
-CONVS = {
+CONVS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "2-D": ((6, 5, 3, 2), (2, 5, 9, 8), {}),
     "stride, dilation, pads": (
         (6, 5, 3, 3),
@@ -96,7 +98,7 @@ def test_conv_agrees_with_the_oracle(name: str, opset: int) -> None:
         code = psb.encode(spread(*w_shape), p_bits=p_bits)
         b = RNG.standard_normal(w_shape[0]).astype(np.float32)
         y = call("PsbConv", x, code, b, samples, opset, **window)
-        how = {"samples": samples, "sampler": "nearest", **window}
+        how: dict[str, Any] = {"samples": samples, "sampler": "nearest", **window}
         oracle = psb.conv(x, code, b, **how)
         plus = psb.PsbCode(code.words & ~np.uint32(1 << (p_bits + 4)), code.emax, p_bits)
         magnitude = psb.conv(np.abs(x), plus, np.abs(b), **how)
@@ -123,14 +125,15 @@ def test_what_is_added_agrees_with_the_oracle(opset: int) -> None:
     b = RNG.standard_normal(6).astype(np.float32)
     x = RNG.standard_normal((2, 5, 6, 7)).astype(np.float32)
     rows = RNG.standard_normal((3, 45)).astype(np.float32)
-    for op, oracle, data, weights in (
+    both: list[tuple[str, Any, np.ndarray, psb.PsbCode]] = [
         ("PsbConv", psb.conv, x, code),
         ("PsbMatMul", psb.matmul, rows, flat),
-    ):
-        how = {"samples": 8, "sampler": "nearest"}
+    ]
+    for op, oracle, data, weights in both:
+        how: dict[str, Any] = {"samples": 8, "sampler": "nearest"}
         plain = oracle(data, weights, b, **how)
         z = (RNG.standard_normal(plain.shape) * 10).astype(np.float32)
-        own = {"activation": "relu", "clip_min": 0.0}
+        own: dict[str, Any] = {"activation": "relu", "clip_min": 0.0}
         y = call(op, data, weights, b, 8, opset, z, **own)
         wanted = oracle(data, weights, b, z, activation="relu", **how)
         plus = psb.PsbCode(weights.words & ~np.uint32(1 << 8), weights.emax, 4)
@@ -166,7 +169,7 @@ def test_adding_nothing_keeps_every_bit() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("own", [{}, {"x_exponent": 3}, {"x_bits": 16}, {"x_bits": 4}], ids=str)
-def test_activations_are_quantised_as_the_contract_says(x: np.ndarray, own: dict) -> None:
+def test_activations_are_quantised_as_the_contract_says(x: np.ndarray, own: dict[str, Any]) -> None:
     code = psb.encode(np.array([[1.0, 0.0], [0.0, 1.0]], np.float32), p_bits=4)
     b = np.zeros(2, np.float32)
     y = call("PsbMatMul", x, code, b, 0, 17, **own)
@@ -176,7 +179,7 @@ def test_activations_are_quantised_as_the_contract_says(x: np.ndarray, own: dict
 def test_bounds_of_the_activation_are_attributes() -> None:
     code = psb.encode(np.eye(2, dtype=np.float32), p_bits=4)
     x, b = np.array([[-4.0, 9.0]], np.float32), np.zeros(2, np.float32)
-    own = {"activation": "clip", "clip_min": -1.0, "clip_max": 6.0}
+    own: dict[str, Any] = {"activation": "clip", "clip_min": -1.0, "clip_max": 6.0}
     assert call("PsbMatMul", x, code, b, 0, 13, **own).tolist() == [[-1.0, 6.0]]
     own = {"activation": "relu", "clip_min": 0.0}
     assert call("PsbMatMul", x, code, b, 0, 13, **own)[0, 0] == 0

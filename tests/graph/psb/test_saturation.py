@@ -1,5 +1,7 @@
 """Saturated activations: the graph counts the same as quantising does."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -20,7 +22,7 @@ ROWS = {
 }
 
 
-def dense(**options: object) -> Model:
+def dense(**options: Any) -> Model:
     nodes = [N("MatMul", ["x", "w"], ["h"], name="one"), N("MatMul", ["h", "v"], ["y"], name="two")]
     model = build(nodes, {"w": weights(4, 4), "v": weights(4, 3)}, ("N", 4))
     return to_psb(model, PsbOptions(**options)).model

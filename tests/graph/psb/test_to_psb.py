@@ -1,6 +1,7 @@
 """Conversion: what becomes a PSB operator, what stays and why, and that outputs are preserved."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,13 +36,13 @@ MODELS = Path(__file__).parents[3] / "models"
 IMAGE = (2, 4, 6, 5)
 
 
-def conv(w: tuple[int, ...] = (8, 4, 3, 3), **attributes: object) -> Model:
+def conv(w: tuple[int, ...] = (8, 4, 3, 3), **attributes: Any) -> Model:
     node = N("Conv", ["x", "w", "c"], ["y"], name="conv", **attributes)
     x = (2, w[1] * attributes.get("group", 1), *(6, 5, 4)[: len(w) - 2])
     return build([node], {"w": weights(*w), "c": weights(w[0])}, x)
 
 
-CONVS = {
+CONVS: dict[str, dict[str, Any]] = {
     "padded": {"pads": [1, 0, 2, 1], "strides": [2, 1]},
     "dilated": {"dilations": [2, 1], "pads": [2, 1, 2, 1]},
     "same": {"strides": [2, 2], "auto_pad": "SAME_LOWER"},
@@ -57,7 +58,8 @@ def test_convolutions_agree_with_the_oracle(name: str) -> None:
     result = to_psb(model, PsbOptions(p_bits=4))
     assert ops(result.model) == ["PsbConv"] and not result.refused
     assert [type(node.was) and node.was for node in result.done.converted] == ["Conv"]
-    x = weights(*model.inputs[0].shape, scale=3)
+    x_shape: Any = model.inputs[0].shape
+    x = weights(*x_shape, scale=3)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model._proto.graph.initializer}
     window = {k: v for k, v in CONVS[name].items() if k not in ("w", "kernel_shape")}
     oracle = psb.conv(
@@ -416,7 +418,7 @@ def test_equal_constants_are_stored_once(kind: str) -> None:
     assert len(psb_nodes) == 2 and psb_nodes[0].input[1:4] == psb_nodes[1].input[1:4]
 
 
-QUANTISED_WEIGHTS = {
+QUANTISED_WEIGHTS: dict[str, tuple[dict[str, tuple[int, ...]], dict[str, Any]]] = {
     "per tensor": ({"q": (4, 5), "s": ()}, {}),
     "per axis": ({"q": (4, 5), "s": (5,)}, {"axis": 1}),
     "blocked": ({"q": (4, 5), "s": (2, 5)}, {"axis": 0, "block_size": 2}),
@@ -425,7 +427,7 @@ QUANTISED_WEIGHTS = {
 
 @pytest.mark.parametrize("name", QUANTISED_WEIGHTS)
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, TensorProto.INT4, TensorProto.UINT4])
-def test_quantised_weights_convert_from_their_dequantised_numbers(name: str, kind: object) -> None:
+def test_quantised_weights_convert_from_their_dequantised_numbers(name: str, kind: Any) -> None:
     shapes, attributes = QUANTISED_WEIGHTS[name]
     narrow = isinstance(kind, int)
     dtype = helper.tensor_dtype_to_np_dtype(kind) if narrow else np.dtype(kind)

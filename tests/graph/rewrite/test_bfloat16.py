@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 from rewriting import N, build, weights
 
-from reluflow.graph import find_sites, tap, to_psb, upgrade, weights_as_inputs
+from reluflow.graph import Model, find_sites, tap, to_psb, upgrade, weights_as_inputs
 
 BFLOAT16 = helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
 NOTHING = np.zeros((), np.float32)
@@ -26,7 +26,7 @@ FORMS = {
 }
 
 
-def network(name: str) -> onnx.ModelProto:
+def network(name: str) -> Model:
     tensors = {
         "w": weights(4, 5),
         "zero": NOTHING,

@@ -1,6 +1,7 @@
 """Folding: every placement preserves the outputs; what cannot be folded has a reason."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ FOLDED_WEIGHTS = 4e-6
 """Largest difference, as a share of the largest output: some tens of float32 roundings."""
 
 
-def conv_behind(bias: bool, group: int, opset: int = 17, **attributes: object) -> Model:
+def conv_behind(bias: bool, group: int, opset: int = 17, **attributes: Any) -> Model:
     tensors = {"w": weights(8, 4 // group, 3, 3)}
     if bias:
         tensors["c"] = weights(8)
@@ -59,7 +60,7 @@ def chain() -> Model:
     return build([conv, first, second], {"w": weights(4, 4, 3, 3)} | one | two, IMAGE)
 
 
-def in_front(kind: str, *, shift: bool = True, **attributes: object) -> Model:
+def in_front(kind: str, *, shift: bool = True, **attributes: Any) -> Model:
     bn, constants = norm("r", "h", 4)
     if not shift:
         constants["bn.b"] = constants["bn.m"] * 0
@@ -155,7 +156,7 @@ def seen_through_to_a_sum() -> Model:
 def behind_dequantised(axis: int | None) -> Model:
     bn, constants = norm("h", "y", 5)
     scale = np.array(0.1, np.float32) if axis is None else np.abs(weights(5 if axis else 4)) + 0.1
-    more = {} if axis is None else {"axis": axis}
+    more: dict[str, Any] = {} if axis is None else {"axis": axis}
     q = (weights(4, 5) * 40).astype(np.int8)
     nodes = [N("DequantizeLinear", ["q", "qs"], ["w"], **more), N("Gemm", ["x", "w"], ["h"]), bn]
     return build(nodes, {"q": q, "qs": scale.astype(np.float32)} | constants, ("N", 4))

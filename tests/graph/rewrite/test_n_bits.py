@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -19,7 +21,7 @@ def model(
     zero: str = "",
     bias: bool = False,
     dtype: type = np.float32,
-    **changed: object,
+    **changed: Any,
 ) -> Model:
     rng = np.random.default_rng(bits)
     blocks = -(-inputs // block)
@@ -38,7 +40,7 @@ def model(
         names[4] = "g"
         tensors["g"] = np.zeros(inputs, np.int32)
     tensors |= {k: v for k, v in changed.items() if isinstance(v, np.ndarray)}
-    attributes = {"K": inputs, "N": N, "bits": bits, "block_size": block}
+    attributes: dict[str, Any] = {"K": inputs, "N": N, "bits": bits, "block_size": block}
     node = helper.make_node("MatMulNBits", names, ["y"], domain="com.microsoft", **attributes)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     value = helper.make_tensor_value_info
@@ -53,7 +55,7 @@ def model(
     return Model(helper.make_model(graph, opset_imports=imports, ir_version=9))
 
 
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "4 bits": {"bits": 4},
     "2 bits": {"bits": 2, "zero": "packed"},
     "8 bits": {"bits": 8, "bias": True},
@@ -68,7 +70,8 @@ def test_weights_are_those_that_onnx_runtime_multiplies_by(name: str) -> None:
     made = model(**FORMS[name])
     result = to_psb(made, PsbOptions(p_bits=16, x_bits=16))
     assert len(result.done.converted) == 1 and not result.refused
-    x = np.random.default_rng(1).standard_normal((3, made.inputs[0].shape[1])).astype("f")
+    shape: Any = made.inputs[0].shape
+    x = np.random.default_rng(1).standard_normal((3, shape[1])).astype("f")
     wanted = open_session(made, optimisation="none").run({"x": x})[0]
     found = open_session(psb_in_floats(result.model).model, optimisation="none").run({"x": x})[0]
     difference = np.abs(wanted - found).max()
@@ -80,7 +83,7 @@ def test_float16_scales_make_float16_weights() -> None:
     assert node.was == "MatMulNBits"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "g_idx": ({"g_idx": True}, "groups of any order"),
     "three bits": ({"bits": 3}, "not in a known form"),
     "whole scales": ({"s": np.ones(10, np.int32)}, "its scales are int32, not floating point"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -185,7 +187,7 @@ def test_bounds_have_the_type_of_the_numbers(dtype: type) -> None:
     )
     imports = [helper.make_opsetid("", 10)]
     raised = upgrade(load(helper.make_model(graph, opset_imports=imports, ir_version=5))).model
-    x = np.array([-2, 0.25, 2], dtype)
+    x: np.ndarray = np.array([-2, 0.25, 2], dtype)
     y = open_session(raised, threads=1).run({"x": x})[0]
     assert y.dtype == dtype and y.tolist() == [-0.5, 0.25, 0.5]
 
@@ -193,8 +195,8 @@ def test_bounds_have_the_type_of_the_numbers(dtype: type) -> None:
 def documented(opset: int) -> onnx.ModelProto:
     """A model with every kind of metadata and documentation."""
     softmax = helper.make_node("Softmax", ["x"], ["y"], name="soft", axis=0)
-    bounds = {"min": 0.0} if opset < 11 else {}
-    old = {"broadcast": 1} if opset < 7 else {}
+    bounds: dict[str, Any] = {"min": 0.0} if opset < 11 else {}
+    old: dict[str, Any] = {"broadcast": 1} if opset < 7 else {}
     clip = helper.make_node("Clip", ["y"], ["z"], name="clip", **bounds)
     value = helper.make_tensor_value_info
     tensor = numpy_helper.from_array(np.ones(2, np.float32), "w")

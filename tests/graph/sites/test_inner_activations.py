@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -12,7 +14,7 @@ SIZE = 3
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 
-def recurrent(op: str, direction: str = "forward", **attributes: object):
+def recurrent(op: str, direction: str = "forward", **attributes: Any):
     ways = 2 if direction == "bidirectional" else 1
     shape = (ways, GATES[op] * SIZE, SIZE)
     node = helper.make_node(

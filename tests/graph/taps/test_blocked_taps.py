@@ -1,6 +1,7 @@
 """Taps that read ONNX Runtime's blocked layout, seen from the graph alone."""
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -11,11 +12,11 @@ BLOCKED = "com.microsoft.nchwc"
 OWN = "ai.reluflow"
 
 
-def node(op: str, inputs: list[str], outputs: list[str], domain: str, **attributes: int):
+def node(op: str, inputs: list[str], outputs: list[str], domain: str, **attributes: Any):
     return helper.make_node(op, inputs, outputs, domain=domain, **attributes)
 
 
-def hashed(tensor: str, number: int, **attributes: int):
+def hashed(tensor: str, number: int, **attributes: Any):
     outputs = [f"{part}{number}" for part in ("keys", "on", "bad")]
     return node("PatternHash", [tensor], outputs, OWN, seed=7, **attributes)
 

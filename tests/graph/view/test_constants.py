@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 from onnx import NodeProto, TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
@@ -17,10 +19,10 @@ BFLOAT16 = helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
 FLOATS = (np.float16, np.float32, np.float64)
 WHOLE = (np.int8, np.uint8, np.int32, np.int64, np.uint16)
 NUMBERS = (*FLOATS, *WHOLE)
-Case = tuple[NodeProto, list[np.ndarray | None]]
+Case = tuple[NodeProto, list[np.ndarray]]
 
 
-def numbers(dtype: object, *shape: int, positive: bool = False) -> np.ndarray:
+def numbers(dtype: DTypeLike, *shape: int, positive: bool = False) -> np.ndarray:
     values = RNG.standard_normal(shape) * 7
     values = np.abs(values) + 1 if positive else values
     if np.dtype(dtype).kind == "u":
@@ -32,7 +34,7 @@ def ints(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def node(op: str, n: int, **attributes: object) -> NodeProto:
+def node(op: str, n: int, **attributes: Any) -> NodeProto:
     return helper.make_node(op, [f"i{k}" for k in range(n)], ["o"], **attributes)
 
 
@@ -129,7 +131,8 @@ def reference(case: Case) -> np.ndarray:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     feeds = {f"i{k}": value for k, value in enumerate(values)}
     with np.errstate(all="ignore"):
-        return ReferenceEvaluator(model).run(None, feeds)[0]
+        found: Any = ReferenceEvaluator(model).run(None, feeds)
+    return found[0]
 
 
 @pytest.mark.parametrize("op", sorted(RULES))

@@ -316,7 +316,7 @@ def dims_that_overflow(proto: onnx.ModelProto) -> None:
 
 @changed("string|w0|type")
 def weights_of_strings(proto: onnx.ModelProto) -> None:
-    tensor = helper.make_tensor("w0", TensorProto.STRING, [4, 6], [b"a"] * 24)
+    tensor = helper.make_tensor("w0", TensorProto.STRING, [4, 6], [b"a"] * 24)  # type: ignore[list-item]
     proto.graph.initializer[0].CopyFrom(tensor)
 
 

@@ -133,7 +133,7 @@ def test_nan_inputs_are_counted(meter: StepMeter) -> None:
     x = X.copy()
     x[3] = np.nan
     found = meter.distance(meter.file_weights, stepped(meter.file_weights), x)
-    assert all(site.nonfinite == 2 * site.units for site in found.sites)
+    assert all(site.units and site.nonfinite == 2 * site.units for site in found.sites)
     assert all(site.nans == site.units for site in found.sites)
 
 

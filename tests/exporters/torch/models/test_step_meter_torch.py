@@ -3,17 +3,19 @@
 import copy
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+import torch
+from torch import nn
 
-from reluflow.temperature import StepDistance, StepMeter  # noqa: E402
-from reluflow_torch.sites.distance import distances  # noqa: E402
-from reluflow_torch.sites.patterns import PatternCapture  # noqa: E402
+from reluflow.temperature import StepDistance, StepMeter
+from reluflow_torch.sites.distance import distances
+from reluflow_torch.sites.patterns import PatternCapture
 
 ALL = 10**9
 
@@ -45,7 +47,7 @@ def dense() -> nn.Module:
 
 def exported(network: nn.Module, x: "torch.Tensor") -> bytes:
     """Export as a training graph: batch normalisation and all names are kept."""
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     torch.onnx.export(
         copy.deepcopy(network).train(),
         (x,),

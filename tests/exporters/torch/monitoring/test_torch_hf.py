@@ -46,7 +46,7 @@ class Tokens(Dataset[dict[str, Tensor]]):
 
 def tiny(seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    config = transformers.BertConfig(
+    config = transformers.BertConfig(  # type: ignore[call-arg]
         vocab_size=30,
         hidden_size=16,
         num_hidden_layers=2,
@@ -106,7 +106,7 @@ def sgd(model: Any) -> torch.optim.Optimizer:
 
 
 def test_actcool_steers_and_resumes_from_a_checkpoint(tmp_path: Path) -> None:
-    class Rates(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+    class Rates(transformers.TrainerCallback):
         def __init__(self) -> None:
             self.rates: list[float] = []
 
@@ -122,7 +122,7 @@ def test_actcool_steers_and_resumes_from_a_checkpoint(tmp_path: Path) -> None:
         assert callback.monitor is not None
         return rates.rates, (pair[1], callback.monitor)
 
-    saving = {"save_strategy": "steps", "save_steps": 6}
+    saving: dict[str, Any] = {"save_strategy": "steps", "save_steps": 6}
     whole, (scheduler, _) = run("whole", **saving)
     assert scheduler.progress == 1.0
     assert len(set(whole)) >= 8
@@ -135,7 +135,7 @@ def test_actcool_steers_and_resumes_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
-    class Ill(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+    class Ill(transformers.TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step >= 6:
                 with torch.no_grad():
@@ -152,7 +152,7 @@ def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
     assert trainer.state.global_step == seen[0].step + 1 < 60
 
 
-class Wanted(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+class Wanted(transformers.TrainerCallback):
     """Records the target temperature at each step."""
 
     def __init__(self, scheduler: ActCoolLR) -> None:

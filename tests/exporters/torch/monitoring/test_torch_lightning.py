@@ -40,7 +40,7 @@ class Plain(LightningModule):
         self.rates: list[float] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)  # type: ignore[no-any-return]
+        return self.net(x)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         return nn.functional.cross_entropy(self(batch[0]), batch[1])
@@ -78,7 +78,7 @@ def fit(
     seed_everything(3, verbose=False)
     images, labels = fashion(192)
     batches = DataLoader(TensorDataset(images, labels), batch_size=32)
-    settings = {"max_epochs": 2, "enable_checkpointing": False, **more}
+    settings: dict[str, Any] = {"max_epochs": 2, "enable_checkpointing": False, **more}
     trainer = Trainer(
         default_root_dir=folder,
         accelerator="cpu",
@@ -148,7 +148,7 @@ def test_a_resumed_training_goes_on_alike(tmp_path: Path) -> None:
     def checkpoints() -> ModelCheckpoint:
         return ModelCheckpoint(tmp_path, "{step}", every_n_epochs=1, save_top_k=-1)
 
-    settings = {"max_epochs": 4, "enable_checkpointing": True}
+    settings: dict[str, Any] = {"max_epochs": 4, "enable_checkpointing": True}
     fit(whole, tmp_path, checkpoints(), callback("whole"), **settings)
     resumed = callback("rest")
     path = str(tmp_path / "step=12.ckpt")
@@ -208,7 +208,7 @@ def test_more_epochs_after_a_resume_have_rates(tmp_path: Path) -> None:
     def saving() -> ModelCheckpoint:
         return ModelCheckpoint(tmp_path, "{step}", every_n_epochs=1, save_top_k=-1)
 
-    settings = {"enable_checkpointing": True}
+    settings: dict[str, Any] = {"enable_checkpointing": True}
     fit(made(Cooled), tmp_path, saving(), max_epochs=2, **settings)
     longer = made(Cooled)
     path = str(tmp_path / "step=12.ckpt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -41,7 +42,7 @@ class Cell(nn.Module):
 
 
 def exported(model: nn.Module, x: Tensor, axes: dict[int, str], *, scripted: bool = False) -> Model:
-    stream = io.BytesIO()
+    stream: Any = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = torch.jit.script(model) if scripted else model

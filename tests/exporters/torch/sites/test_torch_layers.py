@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ def test_a_capture_names_the_layers(name: str, with_grad: bool) -> None:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_the_exported_file_names_the_same_layers(name: str) -> None:
     make, shape, layers = CASES[name]
-    stream = io.BytesIO()
+    stream: Any = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(make().eval(), (torch.randn(*shape),), stream, dynamo=False)

@@ -80,7 +80,7 @@ def test_nan_between_two_probes_ends_it_at_the_next() -> None:
     scheduler = ActCoolLR(optimizer, model, 20, schedule=MILD)
     train(model, optimizer, vectors(10), scheduler)
     with torch.no_grad():
-        model[0].bias[3] = NAN  # type: ignore[index]
+        model.get_parameter("0.bias")[3] = NAN
     with pytest.raises(DivergenceError, match="pre-activations are NaN after step 15"):
         train(model, optimizer, vectors(10), scheduler)
 

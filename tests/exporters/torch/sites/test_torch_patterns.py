@@ -48,7 +48,7 @@ SWITCHES: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "nn.PReLU a unit": (nn.PReLU(4), 0.0),
     "nn.RReLU": (nn.RReLU(), 0.0),
     "F.threshold": (lambda x: F.threshold(x, 0.3, -1.0), 0.3),
-    "F.threshold_": (lambda x: F.threshold_(x, -0.2, 0.0), -0.2),
+    "F.threshold_": (lambda x: F.threshold_(x, -0.2, 0.0), -0.2),  # type: ignore[attr-defined]
     "clamp": (lambda x: x.clamp(min=0), 0.0),
     "clamp_": (lambda x: x.clamp_(0.0, 2.0), 0.0),
     "torch.clip": (lambda x: torch.clip(x, 0), 0.0),

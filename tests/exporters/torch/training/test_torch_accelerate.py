@@ -30,7 +30,7 @@ def fresh_state() -> Iterator[None]:
     """Accelerate keeps its state in the process."""
     yield
     for state in (AcceleratorState, GradientState, PartialState):
-        state._reset_state()  # type: ignore[no-untyped-call]
+        state._reset_state()
 
 
 def run(total: int | None, *, accumulate: int = 1, adjust: bool = True, **options: Any) -> Any:

@@ -1,5 +1,7 @@
 """Compiled models: trained as graphs, measured through the eager module inside."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch_nets import MILD, Constant, everything, mlp, same, train, vectors
@@ -11,7 +13,7 @@ from reluflow_torch import ActCoolLR
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
-def compiled(way: str) -> tuple[torch.nn.Module, torch.nn.Module]:
+def compiled(way: str) -> tuple[torch.nn.Sequential, Any]:
     """Return a model and what the training loop calls."""
     model = mlp()
     if way == "around":
@@ -21,7 +23,8 @@ def compiled(way: str) -> tuple[torch.nn.Module, torch.nn.Module]:
     if way == "in place":
         model.compile(backend="aot_eager")
     else:
-        model[0] = torch.compile(model[0], backend="aot_eager")
+        inner: Any = torch.compile(model[0], backend="aot_eager")
+        model[0] = inner
         model[2].compile(backend="aot_eager")
     return model, model
 
@@ -59,7 +62,7 @@ def test_measuring_changes_nothing_of_a_compiled_training() -> None:
 @pytest.mark.slow
 def test_with_the_code_of_the_default_compiler() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(12, 16), torch.nn.ReLU(), torch.nn.Linear(16, 5))
-    called = torch.compile(model)
+    called: Any = torch.compile(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = ActCoolLR(optimizer, called, 9, schedule=MILD)
     train(called, optimizer, vectors(9), scheduler)

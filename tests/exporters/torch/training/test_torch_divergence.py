@@ -114,7 +114,7 @@ def one_step(model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Ten
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
     if loss.isfinite():
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return loss.detach()
 

@@ -25,7 +25,7 @@ VALUES = torch.arange(20, dtype=torch.float32).reshape(5, 4)
         -torch._neg_view(VALUES),
         {"x": VALUES.clone().requires_grad_()},
         [VALUES[:2], VALUES[2:].clone().requires_grad_()],
-        torch.utils.data.DataLoader(VALUES, batch_size=2),
+        torch.utils.data.DataLoader(VALUES, batch_size=2),  # type: ignore[arg-type]
     ],
     ids=["plain", "grad", "bfloat16", "strided", "parameter", "view", "dict", "list", "loader"],
 )

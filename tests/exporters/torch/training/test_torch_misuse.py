@@ -52,10 +52,10 @@ class Backbone(nn.Module):
         self.head = nn.Sequential(*head, nn.Linear(24 if hidden else 20, 5))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))  # type: ignore[no-any-return]
+        return self.head(self.body(x))
 
 
-def frozen(way: str, *, hidden: bool) -> tuple[nn.Module, torch.optim.Optimizer]:
+def frozen(way: str, *, hidden: bool) -> tuple[Backbone, torch.optim.Optimizer]:
     model = Backbone(hidden=hidden)
     if way == "not in the optimizer":
         return model, sgd(model.head.parameters())

@@ -45,7 +45,7 @@ class Sam(Optimizer):
         self.zero_grad()
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         assert closure is not None
         self.first_step()
         with torch.enable_grad():
@@ -59,7 +59,7 @@ class Sam(Optimizer):
 
 def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     loss = nn.functional.cross_entropy(model(x), y)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return loss
 
 
@@ -102,7 +102,7 @@ def by_functional_call(model: nn.Module, optimizer: Any, batches: Batches) -> It
         optimizer.zero_grad()
         moved = {name: w + 0.05 * torch.sign(w) for name, w in model.named_parameters()}
         out = torch.func.functional_call(model, moved, (x,))
-        nn.functional.cross_entropy(out, y).backward()  # type: ignore[no-untyped-call]
+        nn.functional.cross_entropy(out, y).backward()
         optimizer.step()
         yield
 
@@ -111,7 +111,7 @@ def by_accumulation(model: nn.Module, optimizer: Any, batches: Batches) -> Itera
     for x, y in batches:
         optimizer.zero_grad()
         for part in (slice(0, 40), slice(40, 56), slice(56, 64)):
-            (nn.functional.cross_entropy(model(x[part]), y[part]) / 3).backward()  # type: ignore[no-untyped-call]
+            (nn.functional.cross_entropy(model(x[part]), y[part]) / 3).backward()
         optimizer.step()
         yield
 
@@ -120,7 +120,7 @@ def by_pairs(model: nn.Module, optimizer: Any, batches: Batches) -> Iterator[Non
     """A siamese net: two passes, one loss."""
     for x, _ in batches:
         optimizer.zero_grad()
-        (model(x[:32]) - model(x[32:])).square().mean().backward()  # type: ignore[no-untyped-call]
+        (model(x[:32]) - model(x[32:])).square().mean().backward()
         optimizer.step()
         yield
 
@@ -265,7 +265,7 @@ class Lookback(Optimizer):
         super().__init__(weights, {"lr": 0.1})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         weights = self.param_groups[0]["params"]
         for weight in weights:
             weight.mul_(1.01)
@@ -280,7 +280,7 @@ class LineSearch(Lookback):
     """Calls the closure again after the step."""
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         for _ in range(2):
             if closure is not None:
                 with torch.enable_grad():

@@ -62,7 +62,7 @@ def test_one_extra_pass_per_probe_where_the_model_holds() -> None:
 
 def test_groups_keep_their_ratios_and_a_frozen_one_stays_frozen() -> None:
     model = mlp()
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": model[0].parameters(), "lr": 0.0},
         {"params": model[1].parameters(), "lr": 0.02},
         {"params": model[4].parameters()},
@@ -106,7 +106,8 @@ def test_a_closure_gives_the_rates_of_the_plain_loop(by_keyword: bool) -> None:
     model = mlp()
     optimizer, scheduler = pair(model, total_steps=STEPS)
     torch.manual_seed(7)
-    found, calls = [], 0
+    found: list[Any] = []
+    calls = 0
     for x, y in vectors(STEPS):
 
         def closure(x: Tensor = x, y: Tensor = y) -> Tensor:
@@ -117,7 +118,8 @@ def test_a_closure_gives_the_rates_of_the_plain_loop(by_keyword: bool) -> None:
             loss.backward()
             return loss
 
-        loss = optimizer.step(closure=closure) if by_keyword else optimizer.step(closure)
+        again: Any = closure
+        loss = optimizer.step(closure=again) if by_keyword else optimizer.step(again)
         assert isinstance(loss, Tensor)
         found.append([optimizer.param_groups[0]["lr"]])
         scheduler.step()
@@ -337,8 +339,9 @@ def test_nan_weights_end_the_training() -> None:
     train(model, optimizer, vectors(7), scheduler)
     x, y = vectors(1)[0]
     nn.functional.cross_entropy(model(x), y).backward()
-    assert model[4].weight.grad is not None
-    model[4].weight.grad[0, 0] = float("nan")
+    gradient = model.get_parameter("4.weight").grad
+    assert gradient is not None
+    gradient[0, 0] = float("nan")
     with pytest.raises(DivergenceError, match="pre-activations are NaN after step 7"):
         optimizer.step()
 
