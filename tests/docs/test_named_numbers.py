@@ -37,8 +37,8 @@ def operands(node: ast.expr, in_product: bool = False) -> Iterator[float]:
             for part in parts:
                 yield from operands(part)
         case ast.Slice(lower=lower, upper=upper, step=step):
-            for part in (lower, upper, step):
-                yield from operands(part) if part is not None else ()
+            for bound in (lower, upper, step):
+                yield from operands(bound) if bound is not None else ()
 
 
 def deciding(node: ast.AST) -> Iterator[ast.expr]:
@@ -92,13 +92,13 @@ def nameless() -> dict[str, set[float]]:
     return {name: some for name, some in found.items() if some and not name.startswith(LAYOUTS)}
 
 
-def test_numbers_that_decide_have_names():
+def test_numbers_that_decide_have_names() -> None:
     found = nameless()
     new = {name: some - ALLOWED.get(name, set()) for name, some in found.items()}
     assert not {name: some for name, some in new.items() if some}
 
 
-def test_what_is_allowed_still_occurs():
+def test_what_is_allowed_still_occurs() -> None:
     found = nameless()
     stale = {name: some - found.get(name, set()) for name, some in ALLOWED.items()}
     assert not {name: some for name, some in stale.items() if some}
@@ -121,7 +121,7 @@ def test_what_is_allowed_still_occurs():
         "class A:\n    def f(self):\n        limit = 2\n        return self.x < limit + 5",
     ],
 )
-def test_a_nameless_number_is_seen(source: str):
+def test_a_nameless_number_is_seen(source: str) -> None:
     assert numbers(source)
 
 
@@ -136,5 +136,5 @@ def test_a_nameless_number_is_seen(source: str):
         "def f(x):\n    return x is True or x == 'a'",
     ],
 )
-def test_named_and_plain_ones_pass(source: str):
+def test_named_and_plain_ones_pass(source: str) -> None:
     assert not numbers(source)
