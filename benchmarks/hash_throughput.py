@@ -92,7 +92,7 @@ def measure_layout(
 
     def counted() -> None:
         counts = PatternCounts()
-        counts.add(hashed().keys, 0, threads=THREADS, pool=pool)
+        counts.add(hashed().keys, 0)
 
     seconds = medians(
         {"read": lambda: list(pool.map(sum_of, halves)), "hash": hashed, "count": counted}, rounds
@@ -148,7 +148,7 @@ def measure_thesis(rounds: int, pool: ThreadPoolExecutor) -> dict[str, Any] | No
     def ours() -> None:
         counts = PatternCounts()
         keys = fingerprint(x, words=words, threads=THREADS, pool=pool).keys
-        counts.add(keys, 0, threads=THREADS, pool=pool)
+        counts.add(keys, 0)
 
     seconds = medians(
         {
