@@ -43,3 +43,9 @@ def _shown(value: Any) -> str:
     kind = type(value).__name__
     plain = value is None or isinstance(value, bool | int | float | str)
     return repr(value) if plain else f"a {kind}"
+
+
+def is_overflow(optimizer: Optimizer) -> bool:
+    """Tell whether a fused optimiser under GradScaler is about to skip this step."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)

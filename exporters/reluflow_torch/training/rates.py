@@ -7,6 +7,9 @@ from torch.optim import Optimizer
 
 from reluflow.errors import OptionError
 
+_LEAST_START, _LARGEST_START = 1e-8, 1e8
+"""Rates the first search may begin at: room on both sides before it meets 1e-10 and 1e10."""
+
 
 def read_rates(optimizer: Optimizer, key: str = "lr") -> list[float]:
     """Return the rate of every group as a plain number."""
@@ -63,3 +66,8 @@ def trained_weights(optimizer: Optimizer, ratios: list[float]) -> set[int]:
         for weight in group["params"]
         if ratio > 0 and weight.requires_grad
     }
+
+
+def searchable(rate: float) -> float:
+    """Return a rate at which the first search may start, near the one that is given."""
+    return min(max(rate, _LEAST_START), _LARGEST_START)

@@ -25,7 +25,7 @@ from reluflow.temperature.state import check_state
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
-from reluflow_torch.training.checks import check_pair
+from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
@@ -35,14 +35,13 @@ from reluflow_torch.training.rates import (
     rate_marks,
     rate_ratios,
     read_rates,
+    searchable,
     set_rates,
     trained_weights,
 )
 
 STATE_VERSION = 2
 _LARGE_RATE = 1e6
-_LEAST_START, _LARGEST_START = 1e-8, 1e8
-"""Rates the first search may begin at: room on both sides before it meets 1e-10 and 1e10."""
 
 
 class ActCoolLR(LRScheduler):
@@ -153,7 +152,7 @@ class ActCoolLR(LRScheduler):
         )
         first = max(read_rates(bare))
         self.controller = controller or ActCool(
-            schedule or PowerSchedule(), options, initial_rate=_searchable(first)
+            schedule or PowerSchedule(), options, initial_rate=searchable(first)
         )
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
@@ -271,7 +270,7 @@ class ActCoolLR(LRScheduler):
             self._closure = given[0]
             return given[1]
         # A fused optimiser skips such a step inside; a measurement with its gradients would be NaN.
-        if not _is_overflow(optimizer):
+        if not is_overflow(optimizer):
             self._set_coming_rates()
         return None
 
@@ -300,7 +299,7 @@ class ActCoolLR(LRScheduler):
         self.base_lrs = [*rates]
         self._written = rate_marks(self.optimizer)
         if self._has_own_controller and self.controller.n_fits == 0:
-            self.controller.mu = math.log(_searchable(max(rates)))
+            self.controller.mu = math.log(searchable(max(rates)))
 
     def _set_coming_rates(self) -> None:
         controller, passes = self.controller, self._passes
@@ -509,14 +508,3 @@ def _refuse(rate: float) -> float:
         f"controller asked for D at rate {rate} while its fit_due was False; let "
         "fit_due say before the forward pass that a fit is coming."
     )
-
-
-def _searchable(rate: float) -> float:
-    """Return a rate at which the first search may start."""
-    return min(max(rate, _LEAST_START), _LARGEST_START)
-
-
-def _is_overflow(optimizer: Optimizer) -> bool:
-    """Tell whether a fused optimiser under GradScaler is about to skip this step."""
-    found = getattr(optimizer, "found_inf", None)
-    return found is not None and bool(found)

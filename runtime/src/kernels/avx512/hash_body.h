@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "kernels/avx512/bits_body.h"
 #include "kernels/avx512/blocked_hash_body.h"
 #include "kernels/avx512/rows_body.h"
 #include "kernels/kernels.h"
@@ -20,9 +21,6 @@ namespace reluflow {
 
 namespace {
 
-#define RELUFLOW_GFNI __attribute__((target("gfni,avx512vbmi,avx512bitalg")))
-#define RELUFLOW_GFNI_INLINE RELUFLOW_GFNI __attribute__((always_inline)) inline
-
 inline bool has_hash_instructions() { return has_gfni() && __builtin_cpu_supports("avx512bitalg"); }
 
 constexpr int64_t kWordBits = 64;
@@ -31,110 +29,6 @@ constexpr int64_t kMostRowUnits = 4096;
 constexpr int64_t kLeastRows = 64;  ///< samples of a tile of rows: kMostRowUnits x 64 bits fill it
 constexpr int64_t kCountedSamples = 248;  ///< whole groups of 8 that a count of 8 bits holds
 constexpr int64_t kAheadBytes = 2048;     ///< prefetched ahead in a row; 0, 1 and 4 KiB were slower
-
-/// Reads vectors of pre-activations as bits and notices values that are not finite.
-template <class T>
-class BitReader;
-
-template <>
-class BitReader<float> {
- public:
-  explicit BitReader(float threshold) : threshold_(_mm512_set1_ps(threshold)) {}
-
-  /// Bits `x > threshold` of 64 values.
-  RELUFLOW_GFNI_INLINE uint64_t whole(const float* x) {
-    uint64_t bits = 0;
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      bits |= static_cast<uint64_t>(look(_mm512_loadu_ps(x + 16 * i), i)) << (16 * i);
-    }
-    return bits;
-  }
-
-  /// The same of the first n < 64 values; the other bits are 0.
-  RELUFLOW_GFNI_INLINE uint64_t part(const float* x, int64_t n) {
-    uint64_t bits = 0;
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      if (16 * i >= n) break;
-      const __mmask16 valid = first_lanes(n - 16 * i);
-      const __mmask16 on = look(_mm512_maskz_loadu_ps(valid, x + 16 * i), i) & valid;
-      bits |= static_cast<uint64_t>(on) << (16 * i);
-    }
-    return bits;
-  }
-
-  /// Whether any value so far was not finite.
-  RELUFLOW_GFNI_INLINE bool spoiled() const {
-    const __m512 all =
-        _mm512_add_ps(_mm512_add_ps(sum_[0], sum_[1]), _mm512_add_ps(sum_[2], sum_[3]));
-    return _mm512_cmp_ps_mask(all, all, _CMP_UNORD_Q) != 0;
-  }
-
- private:
-  RELUFLOW_GFNI_INLINE __mmask16 look(__m512 v, int i) {
-    asm("" : "+v"(v));  // or g++ loads it twice, and most loads cross lines
-    // Zero times a number that is not finite is NaN, and stays it.
-    sum_[i] = _mm512_fmadd_ps(v, _mm512_setzero_ps(), sum_[i]);
-    return _mm512_cmp_ps_mask(v, threshold_, _CMP_GT_OQ);
-  }
-
-  __m512 threshold_;
-  __m512 sum_[4] = {};
-};
-
-template <>
-class BitReader<double> {
- public:
-  explicit BitReader(double threshold) : threshold_(_mm512_set1_pd(threshold)) {}
-
-  RELUFLOW_GFNI_INLINE uint64_t whole(const double* x) {
-    uint64_t bits = 0;
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      bits |= static_cast<uint64_t>(look(_mm512_loadu_pd(x + 8 * i), i % 4)) << (8 * i);
-    }
-    return bits;
-  }
-
-  RELUFLOW_GFNI_INLINE uint64_t part(const double* x, int64_t n) {
-    uint64_t bits = 0;
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      if (8 * i >= n) break;
-      const __mmask8 valid = static_cast<__mmask8>(first_lanes(n - 8 * i));
-      const __mmask8 on = look(_mm512_maskz_loadu_pd(valid, x + 8 * i), i % 4) & valid;
-      bits |= static_cast<uint64_t>(on) << (8 * i);
-    }
-    return bits;
-  }
-
-  RELUFLOW_GFNI_INLINE bool spoiled() const {
-    const __m512d all =
-        _mm512_add_pd(_mm512_add_pd(sum_[0], sum_[1]), _mm512_add_pd(sum_[2], sum_[3]));
-    return _mm512_cmp_pd_mask(all, all, _CMP_UNORD_Q) != 0;
-  }
-
- private:
-  RELUFLOW_GFNI_INLINE __mmask8 look(__m512d v, int i) {
-    asm("" : "+v"(v));  // or g++ loads it twice, and most loads cross lines
-    sum_[i] = _mm512_fmadd_pd(v, _mm512_setzero_pd(), sum_[i]);
-    return _mm512_cmp_pd_mask(v, threshold_, _CMP_GT_OQ);
-  }
-
-  __m512d threshold_;
-  __m512d sum_[4] = {};
-};
-
-/// Non-finite values of `rows` rows.
-template <class T>
-int64_t nonfinite_of(const T* x, int64_t rows, int64_t columns, int64_t stride) {
-  int64_t found = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t i = 0; i < columns; ++i) found += is_nonfinite(x[row * stride + i]);
-  }
-  return found;
-}
 
 /// Indices that turn 8 x 8 bytes: byte m of word j becomes byte j of word m, or of word 7 - m.
 RELUFLOW_GFNI_INLINE __m512i turning_bytes(bool backward) {
