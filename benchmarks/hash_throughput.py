@@ -169,7 +169,7 @@ def measure_thesis(rounds: int, pool: ThreadPoolExecutor) -> dict[str, Any] | No
 
 
 def measure_counting(rounds: int, pool: ThreadPoolExecutor) -> dict[str, float]:
-    """Return million keys a second: counting alone in one and in two threads, and sorting."""
+    """Return million keys per second: counting alone in one and in two threads, and sorting."""
     rng = np.random.default_rng(1)
     n = 1_000_000
     distinct = rng.integers(0, 2**64, (n, 2), dtype=np.uint64)

@@ -93,7 +93,7 @@ def test_batch_normalisation_uses_the_statistics_asked_for() -> None:
     nodes = [N("Conv", ["x", "w"], ["a"]), node, N("Relu", ["b"], ["y"])]
     model = build(nodes, {"w": kernel, **tensors}, ("N", 2, 6, 6), 4)
     x = weights(9, 2, 6, 6)
-    after = {**tensors, "w": (kernel + 0.2 * weights(4, 2, 3, 3)).astype(np.float32)}
+    after = {**tensors, "w": (kernel + 0.3 * weights(4, 2, 3, 3)).astype(np.float32)}
     changed = {}
     for mode in (True, False):
         meter = StepMeter(model, batch_statistics=mode, threads=1)

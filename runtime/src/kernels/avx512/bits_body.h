@@ -1,4 +1,4 @@
-// Pre-activations as bits with AVX-512: above the threshold or not, 64 values a word.
+// Pre-activations as bits with AVX-512: above the threshold or not, 64 values per word.
 //
 // In an unnamed namespace, as all bodies: nothing compiled for AVX-512 may be linked in elsewhere.
 #ifndef RELUFLOW_KERNELS_AVX512_BITS_BODY_H
