@@ -193,7 +193,7 @@ def measure_counting(rounds: int, pool: ThreadPoolExecutor) -> dict[str, float]:
     calls["finish_all_distinct"] = full.finish
     calls["global_keys"] = lambda: global_keys([(0, distinct)], 1000)
     found = {name: n / 1e6 / s for name, s in medians(calls, rounds).items()}
-    print("million keys a second, one thread unless said:")
+    print("million keys per second, one thread unless said:")
     print({k: round(v, 1) for k, v in found.items()})
     return found
 
