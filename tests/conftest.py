@@ -20,7 +20,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 TESTS = str(Path(__file__).parent)
-_fresh: list[tuple[np.random.Generator, dict[str, Any]]] = []
+_fresh: list[tuple[np.random.Generator, Any]] = []
 
 
 def pytest_collection_finish() -> None:
