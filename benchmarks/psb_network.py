@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from _support import keep
+from networks.psb import open_native
 from networks.random_weights import images, networks
 from onnx import ModelProto
 
@@ -29,7 +29,6 @@ from reluflow.data import open_data
 from reluflow.evaluation import calibrate
 from reluflow.graph import Model, PsbOptions, fold_batchnorm, load, psb_inputs, to_psb
 from reluflow.sessions import static_int8
-from reluflow.sessions.library import register
 
 SAMPLES = 4
 CALIBRATION = 8
@@ -74,13 +73,7 @@ def _drawn(
 def _runner(
     model: Model, threads: int, feeds: Callable[[int], dict[str, np.ndarray]]
 ) -> Callable[[int], object]:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    register(options)
-    session = ort.InferenceSession(model.serialize(), options, providers=["CPUExecutionProvider"])
+    session = open_native(model.serialize(), threads)
     return lambda i: session.run(None, feeds(i))
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from reluflow.errors import OptionError
 
@@ -86,6 +87,26 @@ def check(sentence: bytes | None) -> None:
     """
     if sentence is not None:
         raise OptionError(sentence.decode())
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Call a function of the library that `find_function` has found before.
+
+    Args:
+        name: as in `runtime/include/reluflow/calls.h`.
+        *arguments: as ctypes takes them.
+
+    Raises:
+        OptionError: the function complains.
+
+    Example:
+        >>> name = "reluflow_sort_counts_v1"
+        >>> if find_function(name):
+        ...     call(name, None, ctypes.c_int64(0), None)  # nothing to sort
+    """
+    function = find_function(name)
+    assert function is not None, f"{name} is called, but nobody asked whether it is there"
+    check(function(*arguments))
 
 
 @lru_cache(maxsize=64)

@@ -24,6 +24,13 @@ inline uint64_t tag_of(const uint64_t* key) {
 
 inline int home_shift(uint64_t slots) { return 32 - __builtin_ctzll(slots); }
 
+inline void write_record(uint64_t* record, const uint64_t* key, uint64_t first) {
+  record[0] = key[0];
+  record[1] = key[1];
+  record[2] = 1;
+  record[3] = first;
+}
+
 /// Writes a record past the caches: a new one is not read soon, and its line is not read first.
 inline void write_past(uint64_t* record, const uint64_t* key, uint64_t first) {
 #ifdef __SSE2__
@@ -34,17 +41,7 @@ inline void write_past(uint64_t* record, const uint64_t* key, uint64_t first) {
     return;
   }
 #endif
-  record[0] = key[0];
-  record[1] = key[1];
-  record[2] = 1;
-  record[3] = first;
-}
-
-inline void write_record(uint64_t* record, const uint64_t* key, uint64_t first) {
-  record[0] = key[0];
-  record[1] = key[1];
-  record[2] = 1;
-  record[3] = first;
+  write_record(record, key, first);
 }
 
 /// Writes past the caches come into no order by themselves; another thread may read them next.

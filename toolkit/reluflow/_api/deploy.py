@@ -106,16 +106,15 @@ def convert_on_data(
         )
     if x_bits not in (None, "auto"):
         options = replace(options, x_bits=cast(int, x_bits))  # refuses what is not a number
-    if calibration is None:
-        if x_bits == "auto":
-            raise OptionError(
-                "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
-                "number from 2 to 16."
-            )
-        plan = plan_psb(model, options)
-        return plan, to_psb(plan, options), None
-    source = open_data(calibration, model.inputs, limit=limit)
+    if calibration is None and x_bits == "auto":
+        raise OptionError(
+            "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
+            "number from 2 to 16."
+        )
+    source = None if calibration is None else open_data(calibration, model.inputs, limit=limit)
     plan = plan_psb(model, options)
+    if source is None:
+        return plan, to_psb(plan, options), None
     if x_bits != "auto":
         scaled = replace(options, x_exponents=calibrate(plan, source, options=options))
         return plan, to_psb(plan, scaled), None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.native import check, find_function
+from reluflow.native import call, find_function
 
 _FUNCTION = "reluflow_hash_v1"
 
@@ -65,7 +65,5 @@ def hash_natively(
         keys.ctypes.data,
         active.ctypes.data,
     )
-    function = find_function(_FUNCTION)
-    assert function is not None, "has_hash() was not asked"
-    check(function(ctypes.byref(job)))
+    call(_FUNCTION, ctypes.byref(job))
     return int(job.nonfinite)

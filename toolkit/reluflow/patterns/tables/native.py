@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.native import check, find_function
+from reluflow.native import call, find_function
 
 _COUNT = "reluflow_count_v1"
 _SHARE = "reluflow_count_share_v1"
@@ -43,17 +42,14 @@ def has_counting() -> bool:
 def sort_records(records: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return a copy of `(n, 4)` contiguous records in the order of their keys."""
     found = np.empty_like(records)
-    function: Any = find_function(_SORT)
-    pointers = (ctypes.c_void_p(array.ctypes.data) for array in (records, found))
-    check(function(next(pointers), ctypes.c_int64(len(records)), next(pointers)))
+    source, target = (ctypes.c_void_p(array.ctypes.data) for array in (records, found))
+    call(_SORT, source, ctypes.c_int64(len(records)), target)
     return found
 
 
 def insert_all(jobs: NDArray[np.int64]) -> None:
     """Do what `table.insert_all` does; a row of the jobs is a `ReluflowCount`."""
-    function = find_function(_COUNT)
-    assert function is not None, "has_counting() was not asked"
-    check(function(ctypes.c_void_p(jobs.ctypes.data), ctypes.c_int64(len(jobs))))
+    call(_COUNT, ctypes.c_void_p(jobs.ctypes.data), ctypes.c_int64(len(jobs)))
 
 
 def insert_share(
@@ -79,6 +75,5 @@ def insert_share(
         high,
         positions.ctypes.data,
     )
-    function: Any = find_function(_SHARE)
-    check(function(ctypes.byref(share)))
+    call(_SHARE, ctypes.byref(share))
     return share.base, share.fresh, positions[: share.left]
