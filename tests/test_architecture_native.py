@@ -17,8 +17,10 @@ FLOORS = [
     {"kernels/avx2"},
     {"kernels/avx512"},
     {"hash", "weights"},
-    {"inputs"},
+    {"fixed", "inputs"},
     {"sums"},
+    {"ops/psb"},
+    {"ops/fixed"},
     {"ops"},
 ]
 RANK = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

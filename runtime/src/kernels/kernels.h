@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/fixed_args.h"
+
 namespace reluflow {
 
 constexpr int kLanes = 16;       ///< output channels in one vector
@@ -180,6 +182,14 @@ struct Kernels {
   void (*hash_rows)(HashArgs<float>& args);  ///< units contiguous, samples at unit_stride
   void (*hash_doubles)(HashArgs<double>& args);
   void (*hash_double_rows)(HashArgs<double>& args);
+  void (*fixed_tile)(int pixels, int vectors, const FixedTileArgs& args);
+  void (*fixed_depthwise)(const FixedDepthwiseArgs& args);
+  void (*fixed_draw)(const FixedDrawArgs& args);
+  void (*fixed_pack)(const FixedPackArgs& args);
+  /// out[i] = max(out[i], x[i]).
+  void (*fixed_max)(const uint8_t* x, int64_t n, uint8_t* out);
+  /// values[i] = table[values[i]].
+  void (*fixed_table)(uint8_t* values, int64_t n, const uint8_t* table);
   void (*blocked_hash)(BlockedHashArgs& args);
 };
 

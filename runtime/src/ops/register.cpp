@@ -1,8 +1,11 @@
 // The exported function. A new operator takes one line below.
 #include "host/op_adapter.h"
+#include "ops/fixed/fixed_conv.h"
+#include "ops/fixed/fixed_ends.h"
+#include "ops/fixed/fixed_pool.h"
 #include "ops/pattern_hash.h"
-#include "ops/psb_conv.h"
-#include "ops/psb_matmul.h"
+#include "ops/psb/psb_conv.h"
+#include "ops/psb/psb_matmul.h"
 
 namespace reluflow {
 
@@ -14,7 +17,14 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp psb_conv = describe<PsbConv>();
   static const OrtCustomOp psb_matmul = describe<PsbMatMul>();
   static const OrtCustomOp pattern_hash = describe<PatternHash>();
-  static const OrtCustomOp* const all[] = {&psb_conv, &psb_matmul, &pattern_hash};
+  static const OrtCustomOp fixed_conv = describe<FixedConv>();
+  static const OrtCustomOp to_fixed = describe<ToFixed>();
+  static const OrtCustomOp from_fixed = describe<FromFixed>();
+  static const OrtCustomOp fixed_max_pool = describe<FixedMaxPool>();
+  static const OrtCustomOp fixed_global_pool = describe<FixedGlobalPool>();
+  static const OrtCustomOp* const all[] = {&psb_conv,   &psb_matmul, &pattern_hash,
+                                           &fixed_conv, &to_fixed,   &from_fixed,
+                                           &fixed_max_pool, &fixed_global_pool};
   *count = std::size(all);
   return all;
 }

@@ -15,10 +15,13 @@ namespace reluflow {
 struct WeightSet {
   Precision precision;
   Aligned<int16_t> weights;
+
+  explicit WeightSet(int64_t size) : weights(static_cast<size_t>(size)) {}
 };
 
 /// The last set drawn by a node; safe to use from several runs at once.
-class WeightCache {
+template <class Set>
+class SetCache {
  public:
   /// Keeps a set from being overwritten. References are counted and dropped under the cache's lock,
   /// so that whoever takes back a set knows that its readers are done.
@@ -38,15 +41,16 @@ class WeightCache {
     }
 
     explicit operator bool() const { return set_ != nullptr; }
-    const int16_t* weights() const { return set_->weights.data(); }
+    const Set* operator->() const { return set_.get(); }
+    const auto* weights() const { return set_->weights.data(); }
 
    private:
-    friend class WeightCache;
-    Lease(WeightCache* cache, std::shared_ptr<const WeightSet> set)
+    friend class SetCache;
+    Lease(SetCache* cache, std::shared_ptr<const Set> set)
         : cache_(cache), set_(std::move(set)) {}
 
-    WeightCache* cache_ = nullptr;
-    std::shared_ptr<const WeightSet> set_;
+    SetCache* cache_ = nullptr;
+    std::shared_ptr<const Set> set_;
   };
 
   /// The set of `precision`, or nothing when it has to be drawn.
@@ -57,16 +61,14 @@ class WeightCache {
   }
 
   /// A set to draw into: the kept one when no other run uses it, else a new one.
-  std::shared_ptr<WeightSet> take(int64_t size) {
+  std::shared_ptr<Set> take(int64_t size) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (current_ && current_.use_count() == 1) return std::move(current_);
-    auto set = std::make_shared<WeightSet>();
-    set->weights = Aligned<int16_t>(static_cast<size_t>(size));
-    return set;
+    return std::make_shared<Set>(size);
   }
 
   /// Keeps a set that was drawn.
-  Lease put(std::shared_ptr<WeightSet> set) {
+  Lease put(std::shared_ptr<Set> set) {
     const std::lock_guard<std::mutex> lock(mutex_);
     current_ = std::move(set);
     return Lease(this, current_);
@@ -74,8 +76,10 @@ class WeightCache {
 
  private:
   std::mutex mutex_;
-  std::shared_ptr<WeightSet> current_;
+  std::shared_ptr<Set> current_;
 };
+
+using WeightCache = SetCache<WeightSet>;
 
 }  // namespace reluflow
 

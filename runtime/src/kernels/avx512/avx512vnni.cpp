@@ -5,6 +5,7 @@
 #include "kernels/avx512/blocked_hash_body.h"
 #include "kernels/avx512/depthwise_body.h"
 #include "kernels/avx512/draw_body.h"
+#include "kernels/avx512/fixed_body.h"
 #include "kernels/avx512/hash_body.h"
 #include "kernels/avx512/rows_body.h"
 #include "kernels/avx512/store_body.h"
@@ -173,6 +174,13 @@ const Kernels& avx512vnni_kernels() {
       k.hash_rows = gfni_hash_rows<float>;
       k.hash_doubles = gfni_hash<double>;
       k.hash_double_rows = gfni_hash_rows<double>;
+    }
+    k.fixed_tile = avx512_fixed_tile;
+    k.fixed_depthwise = avx512_fixed_depthwise;
+    k.fixed_pack = avx512_fixed_pack;
+    if (__builtin_cpu_supports("avx512vbmi")) {
+      k.fixed_draw = vbmi_fixed_draw;
+      k.fixed_table = vbmi_fixed_table;
     }
     k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;

@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "kernels/portable/blocked_hash_body.h"
 #include "kernels/portable/depthwise_body.h"
+#include "kernels/portable/fixed_body.h"
 #include "kernels/portable/loops_body.h"
 
 namespace reluflow {
@@ -35,6 +36,12 @@ namespace {
   k.hash_rows = common_hash_rows<float>;
   k.hash_doubles = common_hash<double>;
   k.hash_double_rows = common_hash_rows<double>;
+  k.fixed_tile = common_fixed_tile;
+  k.fixed_depthwise = common_fixed_depthwise;
+  k.fixed_draw = common_fixed_draw;
+  k.fixed_pack = common_fixed_pack;
+  k.fixed_max = common_fixed_max;
+  k.fixed_table = common_fixed_table;
   k.blocked_hash = common_blocked_hash;
   return k;
 }

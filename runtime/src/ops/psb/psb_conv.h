@@ -1,11 +1,11 @@
 // The operator PsbConv.
-#ifndef RELUFLOW_OPS_PSB_CONV_H
-#define RELUFLOW_OPS_PSB_CONV_H
+#ifndef RELUFLOW_OPS_PSB_PSB_CONV_H
+#define RELUFLOW_OPS_PSB_PSB_CONV_H
 
 #include <memory>
 
 #include "host/op_adapter.h"
-#include "ops/psb_node.h"
+#include "ops/psb/psb_node.h"
 #include "spec/conv_shape.h"
 
 namespace reluflow {
@@ -24,8 +24,6 @@ class PsbConv {
   Status compute(Call& call) const;
 
  private:
-  Status read_windows(const NodeInfo& info, const std::vector<int64_t>& weight_shape);
-
   ConvSpec conv_;
   PsbNode node_;
 };

@@ -1,4 +1,4 @@
-#include "ops/psb_node.h"
+#include "ops/psb/psb_node.h"
 
 #include <algorithm>
 #include <utility>
@@ -97,7 +97,8 @@ Status open_z(Call& call, size_t index, const std::vector<int64_t>& dims, const 
   return {};
 }
 
-Status PsbNode::read_attributes(const NodeInfo& info) {
+template <class Store>
+Status PsbNodeOf<Store>::read_attributes(const NodeInfo& info) {
   int64_t p_bits = spec_.p_bits;
   int64_t x_bits = spec_.x_bits;
   int64_t stream = 0;
@@ -148,7 +149,8 @@ Status PsbNode::read_attributes(const NodeInfo& info) {
                 ", but clip_min <= clip_max is wanted; convert the model again.");
 }
 
-Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
+template <class Store>
+Status PsbNodeOf<Store>::create(const NodeInfo& info, const std::vector<int64_t>& dims,
                        std::function<LaneShape()> shape) {
   shape_ = std::move(shape);
   spec_.channels = dims[0];
@@ -166,7 +168,8 @@ Status PsbNode::create(const NodeInfo& info, const std::vector<int64_t>& dims,
 }
 
 /// Exponents, bias and the number of samples are refused at once where they are constant.
-Status PsbNode::check_constants(const NodeInfo& info) const {
+template <class Store>
+Status PsbNodeOf<Store>::check_constants(const NodeInfo& info) const {
   const auto read = [&](size_t index, Tensor* out, bool* found) -> Status {
     const OrtValue* value = nullptr;
     RELUFLOW_RETURN_IF_BAD(info.constant(index, &value));
@@ -186,13 +189,15 @@ Status PsbNode::check_constants(const NodeInfo& info) const {
   return read_precision(spec_, samples, 0, &unused);
 }
 
-Status PsbNode::make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const {
+template <class Store>
+Status PsbNodeOf<Store>::make_weights(const Tensor& planes, std::unique_ptr<Store>* out) const {
   RELUFLOW_RETURN_IF_BAD(
       check_shape(planes, "W", {spec_.p_bits + kPlanesBesideP, (spec_.count() + 7) / 8}));
-  return Weights::make(planes.as<const uint8_t>(), spec_, shape_(), out);
+  return Store::make(planes.as<const uint8_t>(), spec_, shape_(), out);
 }
 
-Status PsbNode::open(Call& call, PsbInputs* out) const {
+template <class Store>
+Status PsbNodeOf<Store>::open(Call& call, PsbInputsOf<Store>* out) const {
   std::optional<Tensor> tensor;
   RELUFLOW_RETURN_IF_BAD(call.input(kEmax, &tensor));
   if (!tensor) return Status("emax is missing; convert the model again.");
@@ -214,5 +219,8 @@ Status PsbNode::open(Call& call, PsbInputs* out) const {
   out->weights = out->own.get();
   return {};
 }
+
+template class PsbNodeOf<Weights>;
+template class PsbNodeOf<GridWeights>;
 
 }  // namespace reluflow

@@ -1,11 +1,11 @@
 // The operator PsbMatMul.
-#ifndef RELUFLOW_OPS_PSB_MATMUL_H
-#define RELUFLOW_OPS_PSB_MATMUL_H
+#ifndef RELUFLOW_OPS_PSB_PSB_MATMUL_H
+#define RELUFLOW_OPS_PSB_PSB_MATMUL_H
 
 #include <memory>
 
 #include "host/op_adapter.h"
-#include "ops/psb_node.h"
+#include "ops/psb/psb_node.h"
 
 namespace reluflow {
 

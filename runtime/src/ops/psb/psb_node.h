@@ -1,11 +1,12 @@
 // What PsbConv and PsbMatMul share as nodes: attributes, weights and run-time inputs.
-#ifndef RELUFLOW_OPS_PSB_NODE_H
-#define RELUFLOW_OPS_PSB_NODE_H
+#ifndef RELUFLOW_OPS_PSB_PSB_NODE_H
+#define RELUFLOW_OPS_PSB_PSB_NODE_H
 
 #include <functional>
 #include <memory>
 #include <optional>
 
+#include "fixed/grid_weights.h"
 #include "host/host.h"
 #include "kernels/cpu.h"
 #include "spec/psb_spec.h"
@@ -17,16 +18,18 @@ namespace reluflow {
 enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kFurther };
 
 /// The weights, exponents and bias of one run, and how they are sampled.
-struct PsbInputs {
-  Weights* weights = nullptr;
-  std::unique_ptr<Weights> own;  ///< where W is not constant, unpacked for this run
+template <class Store>
+struct PsbInputsOf {
+  Store* weights = nullptr;
+  std::unique_ptr<Store> own;  ///< where W is not constant, unpacked for this run
   Tensor emax;
   std::optional<Tensor> bias;
   Precision precision;
 };
 
-/// The part of a node that is fixed when its kernel is created.
-class PsbNode {
+/// The part of a node that is fixed when its kernel is created. Its weights are kept as `Store`.
+template <class Store>
+class PsbNodeOf {
  public:
   /// Reads the common attributes; `spec.channels` and `weights_per_channel` come from `dims`, whose
   /// product has been checked. `shape` takes memory of the size of the weights: it is called when
@@ -35,7 +38,7 @@ class PsbNode {
                 std::function<LaneShape()> shape);
 
   /// Reads and checks all inputs but X.
-  Status open(Call& call, PsbInputs* out) const;
+  Status open(Call& call, PsbInputsOf<Store>* out) const;
 
   const PsbSpec& spec() const { return spec_; }
   const Kernels& kernels() const { return *kernels_; }
@@ -43,13 +46,18 @@ class PsbNode {
  private:
   Status read_attributes(const NodeInfo& info);
   Status check_constants(const NodeInfo& info) const;
-  Status make_weights(const Tensor& planes, std::unique_ptr<Weights>* out) const;
+  Status make_weights(const Tensor& planes, std::unique_ptr<Store>* out) const;
 
   PsbSpec spec_;
   std::function<LaneShape()> shape_;
   const Kernels* kernels_ = nullptr;
-  std::unique_ptr<Weights> weights_;  // where W is constant; its cache has its own lock
+  std::unique_ptr<Store> weights_;  // where W is constant; its cache has its own lock
 };
+
+using PsbNode = PsbNodeOf<Weights>;
+using PsbInputs = PsbInputsOf<Weights>;
+using FixedNode = PsbNodeOf<GridWeights>;
+using FixedInputs = PsbInputsOf<GridWeights>;
 
 /// Refuses a `weight_shape` of another rank, with sizes below 1, or of 2^31 weights or more.
 Status check_weight_shape(const std::vector<int64_t>& shape, std::initializer_list<size_t> ranks,

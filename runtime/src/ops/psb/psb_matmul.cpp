@@ -1,4 +1,4 @@
-#include "ops/psb_matmul.h"
+#include "ops/psb/psb_matmul.h"
 
 #include "base/text.h"
 #include "sums/matmul.h"

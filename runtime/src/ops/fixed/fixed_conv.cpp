@@ -1,0 +1,91 @@
+#include "ops/fixed/fixed_conv.h"
+
+#include "base/text.h"
+#include "fixed/fixed_conv.h"
+#include "fixed/fixed_depthwise.h"
+#include "ops/psb/conv_attributes.h"
+#include "ops/fixed/fixed_attributes.h"
+
+namespace reluflow {
+
+namespace {
+
+constexpr size_t kZ = kFurther;
+constexpr size_t kTable = kFurther + 1;
+
+LaneShape grid_shape(const ConvSpec& conv) {
+  return {conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
+}
+
+}  // namespace
+
+Status FixedConv::create(const NodeInfo& info, std::unique_ptr<FixedConv>* out) {
+  auto made = std::make_unique<FixedConv>();
+  std::vector<int64_t> weight_shape;
+  RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
+  RELUFLOW_RETURN_IF_BAD(read_conv(info, weight_shape, &made->conv_));
+  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, weight_shape,
+                                            [conv = made->conv_] { return grid_shape(conv); }));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "x", &made->x_));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &made->y_));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "z", &made->z_));
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", &made->low_));
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_max", &made->high_));
+  *out = std::move(made);
+  return {};
+}
+
+Status FixedConv::compute(Call& call) const {
+  std::optional<Tensor> x;
+  RELUFLOW_RETURN_IF_BAD(call.input(kX, &x));
+  if (!x) return Status("X is missing; give the bytes of a chain.");
+  std::vector<int64_t> dims = channels_first(x->dims);
+  ConvSpec conv = conv_;
+  if (conv.group == 1 && dims.size() > 1 && dims[1] == (conv.group_inputs + 3) / 4 * 4) {
+    conv.group_inputs = dims[1];  // channels that fill a quad up have weights of 0
+  }
+  ConvShape shape;
+  RELUFLOW_RETURN_IF_BAD(place_windows(conv, dims, &shape));
+  FixedInputs in;
+  RELUFLOW_RETURN_IF_BAD(node_.open(call, &in));
+  dims = {shape.batch, conv.outputs, shape.output[0], shape.output[1]};
+  if (conv.spatial_rank == 1) dims.erase(dims.begin() + 2);
+  dims = channels_last(dims);
+  std::optional<Tensor> z;
+  RELUFLOW_RETURN_IF_BAD(call.input(kZ, &z));
+  const bool adds = z && z->dims != std::vector<int64_t>{0};
+  if (adds && z->dims != dims) {
+    return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
+                  ", is wanted; give a Z that needs no broadcasting.");
+  }
+  std::optional<Tensor> table;
+  RELUFLOW_RETURN_IF_BAD(call.input(kTable, &table));
+  if (table && table->dims != std::vector<int64_t>{kFixedCodes}) {
+    return Status("table has shape " + text_of(table->dims) + ", but [256] is wanted; give a byte "
+                  "for each byte.");
+  }
+  void* y = nullptr;
+  RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  in.weights->set_columns(conv.kernel[1], conv.strides[1], conv.dilations[1]);
+  const auto set = in.weights->sample(call, node_.kernels(), node_.spec(), in.precision);
+  const FixedConvRun run{conv,
+                         shape,
+                         node_.kernels(),
+                         in.weights->code(),
+                         *set.operator->(),
+                         x->as<const uint8_t>(),
+                         x_,
+                         in.emax.as<const int8_t>(),
+                         in.bias ? in.bias->as<const float>() : nullptr,
+                         static_cast<uint8_t*>(y),
+                         y_,
+                         low_,
+                         high_,
+                         adds ? z->as<const uint8_t>() : nullptr,
+                         z_,
+                         table ? table->as<const uint8_t>() : nullptr};
+  if (in.weights->depthwise()) return run_fixed_depthwise(call, run, in.weights->columns());
+  return run_fixed_conv(call, run);
+}
+
+}  // namespace reluflow
