@@ -92,6 +92,7 @@ def test_the_toolkit_knows_no_bridge() -> None:
 
 FLOORS = {
     "reluflow.data": ["sources", "formats", ""],
+    "reluflow.psb": ["_check", "_window", "random_bits", "codec", "sampling", "fixed", ""],
     "reluflow.graph": [
         "proto",
         "view",

@@ -76,7 +76,7 @@ def test_each_folder_has_a_floor_and_few_files() -> None:
     assert all(0 < size <= MOST_FILES for size in sizes.values()), sizes
 
 
-@pytest.mark.parametrize("folder", ["tests", "examples", "include/reluflow"])
+@pytest.mark.parametrize("folder", ["tests", "tests/support", "examples", "include/reluflow"])
 def test_the_other_folders_have_few_files(folder: str) -> None:
     assert 0 < len(list((RUNTIME / folder).iterdir())) <= MOST_FILES
 
@@ -109,7 +109,8 @@ def test_every_source_is_built() -> None:
 
 
 def test_the_tests_include_by_paths_too() -> None:
-    helpers = {path.name for path in (RUNTIME / "tests").glob("*.h")}
-    for path in (RUNTIME / "tests").iterdir():
+    tests = RUNTIME / "tests"
+    helpers = {path.relative_to(tests).as_posix() for path in tests.rglob("*.h")}
+    for path in filter(Path.is_file, tests.rglob("*")):
         for name in set(own_includes(path)) - helpers:
             assert (SOURCE / name).is_file(), f"{path} includes {name}"

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <limits>
 
-#include "check.h"
 #include "inputs/activations.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -1,9 +1,9 @@
 #include <limits>
 
-#include "check.h"
 #include "hash/blocked_hash.h"
 #include "hash/hash.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -1,9 +1,9 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
-#include "check.h"
 #include "inputs/activations.h"
 #include "inputs/bands.h"
 #include "sums/conv.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -2,10 +2,10 @@
 #include <cmath>
 #include <string>
 
-#include "check.h"
 #include "fixed/fixed_conv.h"
 #include "fixed/fixed_depthwise.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 
@@ -23,8 +23,9 @@ struct Problem {
   std::vector<float> bias;
 };
 
-Problem make_problem(std::mt19937& rng, int64_t group, int64_t inputs, int64_t outputs, int64_t kernel,
-                     int64_t size, int64_t stride, int64_t dilation, int64_t pad, int p_bits) {
+Problem make_problem(std::mt19937& rng, int64_t group, int64_t inputs, int64_t outputs,
+                     int64_t kernel, int64_t size, int64_t stride, int64_t dilation, int64_t pad,
+                     int p_bits) {
   Problem p;
   p.conv.group = group;
   p.conv.group_inputs = inputs;
@@ -130,10 +131,10 @@ void expect_equal(const Problem& p, const FixedConvRun& run, const Precision& pr
       const int64_t column = v % p.shape.output[1];
       int64_t sum = 0;
       for (int64_t t = 0; t < p.conv.taps(); ++t) {
-        const int64_t y = row * p.conv.strides[0] + t / p.conv.kernel[1] * p.conv.dilations[0] -
-                          p.shape.begin[0];
-        const int64_t x = column * p.conv.strides[1] +
-                          t % p.conv.kernel[1] * p.conv.dilations[1] - p.shape.begin[1];
+        const int64_t y =
+            row * p.conv.strides[0] + t / p.conv.kernel[1] * p.conv.dilations[0] - p.shape.begin[0];
+        const int64_t x = column * p.conv.strides[1] + t % p.conv.kernel[1] * p.conv.dilations[1] -
+                          p.shape.begin[1];
         if (y < 0 || x < 0 || y >= p.shape.input[0] || x >= p.shape.input[1]) continue;
         for (int64_t c = 0; c < p.conv.group_inputs; ++c) {
           const int64_t at =
@@ -143,14 +144,15 @@ void expect_equal(const Problem& p, const FixedConvRun& run, const Precision& pr
         }
       }
       const int64_t at = v * p.conv.outputs + m;
-      CHECK_EQ_AT(static_cast<int>(run.y[at]), plain_byte(run, sum, m, run.z ? run.z + at : nullptr),
+      CHECK_EQ_AT(static_cast<int>(run.y[at]),
+                  plain_byte(run, sum, m, run.z ? run.z + at : nullptr),
                   where + " channel " + std::to_string(m) + " window " + std::to_string(v));
     }
   }
 }
 
-void run_all_tables(const Problem& p, int samples, FixedFormat x, FixedFormat y, bool with_z, bool with_table,
-                    const std::string& where) {
+void run_all_tables(const Problem& p, int samples, FixedFormat x, FixedFormat y, bool with_z,
+                    bool with_table, const std::string& where) {
   std::vector<uint8_t> table(256);
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<uint8_t>(i * 37 + 5);
   LaneShape lanes{p.conv.group, p.conv.outputs / p.conv.group, p.conv.group_inputs, p.conv.taps()};
@@ -164,11 +166,24 @@ void run_all_tables(const Problem& p, int samples, FixedFormat x, FixedFormat y,
     for (int threads : {1, 3}) {
       test::Threads runner(threads);
       const GridWeights::Lease set = weights->sample(runner, *kernels, p.psb, precision);
-      std::vector<uint8_t> out(static_cast<size_t>(p.shape.batch * p.shape.pixels() * p.conv.outputs));
-      const FixedConvRun run{p.conv,         p.shape,  *kernels, weights->code(), *set.operator->(),
-                             p.x.data(),     x,        p.emax.data(), p.bias.data(), out.data(),
-                             y,              3,        251,           with_z ? p.z.data() : nullptr,
-                             {2, 128},       with_table ? table.data() : nullptr};
+      std::vector<uint8_t> out(
+          static_cast<size_t>(p.shape.batch * p.shape.pixels() * p.conv.outputs));
+      const FixedConvRun run{p.conv,
+                             p.shape,
+                             *kernels,
+                             weights->code(),
+                             *set.operator->(),
+                             p.x.data(),
+                             x,
+                             p.emax.data(),
+                             p.bias.data(),
+                             out.data(),
+                             y,
+                             3,
+                             251,
+                             with_z ? p.z.data() : nullptr,
+                             {2, 128},
+                             with_table ? table.data() : nullptr};
       CHECK((weights->depthwise() ? run_fixed_depthwise(runner, run, weights->columns())
                                   : run_fixed_conv(runner, run))
                 .ok());
@@ -185,24 +200,23 @@ TEST(convolutions_have_their_plain_meaning) {
   struct Case {
     int64_t group, inputs, outputs, kernel, size, stride, dilation, pad;
   };
-  const Case cases[] = {{1, 8, 70, 3, 7, 1, 1, 1},  {1, 3, 17, 5, 9, 2, 1, 2},
-                        {1, 4, 33, 1, 6, 1, 1, 0},  {1, 16, 64, 1, 7, 2, 1, 0},
-                        {3, 5, 9, 3, 6, 1, 2, 2},   {2, 4, 80, 2, 8, 3, 1, 0},
-                        {1, 64, 130, 3, 5, 1, 1, 1},
-                        {6, 1, 1, 3, 6, 1, 1, 1},   {70, 1, 1, 3, 9, 2, 1, 1},
-                        {64, 1, 1, 5, 8, 1, 1, 2},  {130, 1, 1, 5, 7, 2, 1, 2},
-                        {17, 1, 1, 2, 6, 1, 1, 0},  {17, 1, 1, 3, 8, 1, 2, 2},
-                        {66, 1, 1, 7, 7, 1, 1, 3},  {5, 1, 1, 9, 9, 1, 1, 4},
-                        {65, 1, 1, 1, 4, 1, 1, 0},  {4, 1, 2, 3, 5, 1, 1, 1}};
+  const Case cases[] = {
+      {1, 8, 70, 3, 7, 1, 1, 1},   {1, 3, 17, 5, 9, 2, 1, 2},  {1, 4, 33, 1, 6, 1, 1, 0},
+      {1, 16, 64, 1, 7, 2, 1, 0},  {3, 5, 9, 3, 6, 1, 2, 2},   {2, 4, 80, 2, 8, 3, 1, 0},
+      {1, 64, 130, 3, 5, 1, 1, 1}, {6, 1, 1, 3, 6, 1, 1, 1},   {70, 1, 1, 3, 9, 2, 1, 1},
+      {64, 1, 1, 5, 8, 1, 1, 2},   {130, 1, 1, 5, 7, 2, 1, 2}, {17, 1, 1, 2, 6, 1, 1, 0},
+      {17, 1, 1, 3, 8, 1, 2, 2},   {66, 1, 1, 7, 7, 1, 1, 3},  {5, 1, 1, 9, 9, 1, 1, 4},
+      {65, 1, 1, 1, 4, 1, 1, 0},   {4, 1, 2, 3, 5, 1, 1, 1}};
   int number = 0;
   for (const Case& c : cases) {
     for (int p_bits : {1, 4, 8, 16}) {
-      const Problem p =
-          make_problem(rng, c.group, c.inputs, c.outputs, c.kernel, c.size, c.stride, c.dilation, c.pad, p_bits);
+      const Problem p = make_problem(rng, c.group, c.inputs, c.outputs, c.kernel, c.size, c.stride,
+                                     c.dilation, c.pad, p_bits);
       const int samples = (int[]){0, 1, 4, 16, 64, 2}[number % 6];
       const FixedFormat x{static_cast<int>(rng() % 5), number % 2 ? 128 : 0};
       const FixedFormat y{static_cast<int>(rng() % 4) - 3, number % 3 ? 128 : 0};
-      run_all_tables(p, samples, x, y, number % 2 == 0, number % 4 == 1, "case " + std::to_string(number));
+      run_all_tables(p, samples, x, y, number % 2 == 0, number % 4 == 1,
+                     "case " + std::to_string(number));
       ++number;
     }
   }
@@ -211,7 +225,8 @@ TEST(convolutions_have_their_plain_meaning) {
 TEST(far_exponents_change_the_unit_of_the_sum) {
   std::mt19937 rng(6);
   Problem p = make_problem(rng, 1, 8, 20, 3, 5, 1, 1, 1, 4);
-  for (size_t m = 0; m < p.emax.size(); ++m) p.emax[m] = static_cast<int8_t>(static_cast<int>(m) * 6 - 60);
+  for (size_t m = 0; m < p.emax.size(); ++m)
+    p.emax[m] = static_cast<int8_t>(static_cast<int>(m) * 6 - 60);
   run_all_tables(p, 16, {3, 128}, {0, 0}, true, false, "with z");
   run_all_tables(p, 0, {3, 0}, {-2, 128}, false, false, "without z");
 }

@@ -1,8 +1,8 @@
 // Geometry of convolutions at the edges of 32 and 64 bits: refused in a sentence, or run and right.
 #include "base/checked.h"
-#include "check.h"
 #include "sums/conv.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -2,9 +2,9 @@
 #include <limits>
 
 #include "base/aligned.h"
-#include "check.h"
 #include "kernels/kernels.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

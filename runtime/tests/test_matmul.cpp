@@ -1,7 +1,7 @@
-#include "check.h"
 #include "inputs/activations.h"
 #include "sums/matmul.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -1,10 +1,10 @@
 // The operators through the C ABI: what a host sees, refusals above all.
 #include <functional>
 
-#include "check.h"
-#include "fake_host.h"
 #include "hash/hash.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/fake_host.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -5,11 +5,11 @@
 #include <map>
 #include <utility>
 
-#include "check.h"
 #include "counts/insert.h"
 #include "counts/sort.h"
 #include "hash/hash.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 
 using namespace reluflow;
 

@@ -1,5 +1,5 @@
-#include "check.h"
-#include "support.h"
+#include "support/check.h"
+#include "support/support.h"
 #include "weights/lanes.h"
 #include "weights/weight_code.h"
 

@@ -49,8 +49,14 @@ struct Work {
     const uint8_t* pixels[kFixedPixels];
     const uint8_t* z[kFixedPixels];
     uint8_t* out[kFixedPixels];
-    FixedTileArgs args{pixels, offsets.data(), run.set.weights.data() + b.weights, run.code.quads(),
-                       &stores[number], b.lanes, run.z ? z : nullptr, out};
+    FixedTileArgs args{pixels,
+                       offsets.data(),
+                       run.set.weights.data() + b.weights,
+                       run.code.quads(),
+                       &stores[number],
+                       b.lanes,
+                       run.z ? z : nullptr,
+                       out};
     x += b.group * layout.group_bytes;
     const int64_t count = (end - begin) * width;
     int64_t row = 0;
@@ -72,7 +78,8 @@ struct Work {
     }
     if (run.table == nullptr) return;
     uint8_t* y = run.y + (image * run.shape.output[0] + begin) * width * outputs + b.first;
-    for (int64_t p = 0; p < count; ++p) run.kernels.fixed_table(y + p * outputs, b.lanes, run.table);
+    for (int64_t p = 0; p < count; ++p)
+      run.kernels.fixed_table(y + p * outputs, b.lanes, run.table);
   }
 };
 
@@ -93,7 +100,8 @@ Status run_fixed_conv(Runner& runner, const FixedConvRun& run) {
   std::vector<FixedStore> stores(blocks);
   for (size_t b = 0; b < blocks; ++b) make_store(run, run.code.blocks()[b], &stores[b]);
   const int64_t height = run.shape.output[0];
-  const int64_t rows = std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
+  const int64_t rows =
+      std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
   const int64_t bands = (height + rows - 1) / rows;
   const size_t images = static_cast<size_t>(run.shape.batch);
   const size_t pieces = images * static_cast<size_t>(bands);
@@ -108,8 +116,8 @@ Status run_fixed_conv(Runner& runner, const FixedConvRun& run) {
     const int64_t begin = band * rows;
     const int64_t end = std::min(height, begin + rows);
     const uint8_t* x = run.x;
-    const Scratch<uint8_t> copy(runner,
-                                layout.copies ? static_cast<size_t>(band_rows(run, rows) * layout.row) : 1);
+    const Scratch<uint8_t> copy(
+        runner, layout.copies ? static_cast<size_t>(band_rows(run, rows) * layout.row) : 1);
     if (!copy) {
       missing = true;
       return;
@@ -123,7 +131,8 @@ Status run_fixed_conv(Runner& runner, const FixedConvRun& run) {
             run.shape.begin[1]) *
            layout.pixel;
     }
-    for (size_t b = split.begin(part); b < split.end(part); ++b) work.block(x, image, begin, end, b);
+    for (size_t b = split.begin(part); b < split.end(part); ++b)
+      work.block(x, image, begin, end, b);
   };
   parallel_for(runner, pieces * split.pieces, item);
   if (missing) return Status("memory for the padded input is missing; give a smaller input.");

@@ -52,8 +52,8 @@ struct Work {
     args.weights = run.set.taps.data() + at * taps * kTileLanes;
     args.columns = columns;
     if (columns.quads > 0) {
-      args.arranged = run.set.arranged.data() + at * run.conv.kernel[0] * columns.outputs *
-                                                    columns.quads * 4 * kTileLanes;
+      args.arranged = run.set.arranged.data() +
+                      at * run.conv.kernel[0] * columns.outputs * columns.quads * 4 * kTileLanes;
     }
     args.store = &stores[number];
     args.permuted = &permuted[number];
@@ -87,8 +87,8 @@ Status run_fixed_depthwise(Runner& runner, const FixedConvRun& run, FixedColumns
   const int64_t height = run.shape.output[0];
   const int64_t rows = std::min(height, kBandRows);
   const int64_t bands = (height + rows - 1) / rows;
-  const size_t bytes = static_cast<size_t>(band_rows(run, rows) * layout.row +
-                                           kSparePixels * layout.pixel);
+  const size_t bytes =
+      static_cast<size_t>(band_rows(run, rows) * layout.row + kSparePixels * layout.pixel);
   const Work work{run, layout, stores, orders, columns};
   bool missing = false;
   const auto item = [&](size_t i) {

@@ -36,10 +36,10 @@ void make_store(const FixedConvRun& run, const OutputBlock& block, FixedStore* o
     int64_t add = 0;
     if (run.bias) {
       const double b = std::ldexp(static_cast<double>(run.bias[block.first + lane]), scale - unit);
-      add = std::isnan(b) ? 0
-                          : static_cast<int64_t>(std::nearbyint(
-                                std::min(std::max(b, -static_cast<double>(kMost)),
-                                         static_cast<double>(kMost))));
+      add = std::isnan(b)
+                ? 0
+                : static_cast<int64_t>(std::nearbyint(std::min(
+                      std::max(b, -static_cast<double>(kMost)), static_cast<double>(kMost))));
     }
     if (run.z) {
       out->z_shift[lane] = scale - unit - run.z_format.exponent;
@@ -48,8 +48,7 @@ void make_store(const FixedConvRun& run, const OutputBlock& block, FixedStore* o
     add += (int64_t{run.y_format.zero} << shift) + ((int64_t{1} << shift) >> 1);
     out->add[lane] = static_cast<int32_t>(add);
     if (run.x_format.zero == 0) continue;
-    out->before[lane] =
-        -run.x_format.zero * run.set.sums[static_cast<size_t>(block.first + lane)];
+    out->before[lane] = -run.x_format.zero * run.set.sums[static_cast<size_t>(block.first + lane)];
   }
   for (int lane = 0; !out->adjusts && lane < block.lanes; ++lane) {
     out->add[lane] += out->before[lane];  // one addition does where none comes between
@@ -67,8 +66,7 @@ void copy_band(const FixedConvRun& run, const BandLayout& l, int64_t image, int6
   const int64_t columns = l.row / l.pixel;
   const int64_t first = std::min(std::max<int64_t>(run.shape.begin[1], 0), columns);
   const int64_t from = std::max<int64_t>(-run.shape.begin[1], 0);
-  const int64_t count =
-      std::max<int64_t>(0, std::min(columns - first, run.shape.input[1] - from));
+  const int64_t count = std::max<int64_t>(0, std::min(columns - first, run.shape.input[1] - from));
   for (int64_t r = 0; r < rows; ++r, out += l.row) {
     const int64_t at = begin * l.step[0] + r - run.shape.begin[0];
     const bool inside = at >= 0 && at < run.shape.input[0] && count > 0;

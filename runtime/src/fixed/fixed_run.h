@@ -19,14 +19,14 @@ struct FixedConvRun {
   const Kernels& kernels;
   const GridCode& code;
   const GridSet& set;  ///< drawn weights
-  const uint8_t* x;       ///< [batch, spatial..., inputs]
+  const uint8_t* x;    ///< [batch, spatial..., inputs]
   FixedFormat x_format;
   const int8_t* emax;  ///< [outputs]
   const float* bias;   ///< [outputs] or null
   uint8_t* y;          ///< [batch, spatial..., outputs]
   FixedFormat y_format;
-  int low;   ///< least byte of y
-  int high;  ///< largest byte of y
+  int low;           ///< least byte of y
+  int high;          ///< largest byte of y
   const uint8_t* z;  ///< like y, added before the clamp, or null
   FixedFormat z_format;
   const uint8_t* table;  ///< 256 bytes applied to y, or null

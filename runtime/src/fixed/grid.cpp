@@ -75,8 +75,8 @@ void GridCode::fill(const WeightCode& code, const OutputBlock& block) {
       const size_t from = static_cast<size_t>(first + i);
       const int j = code.sign_shift[from] & 15;
       const uint16_t p16 = code.p16[from];
-      codes_[to] = narrow_ ? static_cast<uint8_t>((15 - j) << 4 | p16 >> 12)
-                           : static_cast<uint8_t>(j);
+      codes_[to] =
+          narrow_ ? static_cast<uint8_t>((15 - j) << 4 | p16 >> 12) : static_cast<uint8_t>(j);
       if (!narrow_) p16_[to] = p16;
       if (code.sign_shift[from] & kNegative) signs_[to / 64] |= uint64_t{1} << (to % 64);
       // No draw is beyond the next multiple of the largest step, that of one sample.

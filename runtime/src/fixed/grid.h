@@ -14,9 +14,9 @@
 
 namespace reluflow {
 
-constexpr int kGridBits = 6;     ///< a grid weight w stands for w 2^(emax - 6)
-constexpr int kGridMost = 127;   ///< the largest grid weight
-constexpr int kGridUnits = 24;   ///< bits behind the point of a mean on the grid
+constexpr int kGridBits = 6;    ///< a grid weight w stands for w 2^(emax - 6)
+constexpr int kGridMost = 127;  ///< the largest grid weight
+constexpr int kGridUnits = 24;  ///< bits behind the point of a mean on the grid
 
 /// What a weight is drawn from: `high` in `chance` of 256 draws, else `low`.
 struct GridStep {
@@ -67,8 +67,8 @@ class GridCode {
   int64_t most_sum_ = 0;
   bool narrow_ = false;  // p has at most 4 bits: a byte holds nibble and p
   std::vector<OutputBlock> blocks_;
-  Aligned<uint8_t> codes_;      // narrow: nibble << 4 | p; else j, or 15 for a zero weight
-  Aligned<uint16_t> p16_;       // where not narrow
+  Aligned<uint8_t> codes_;  // narrow: nibble << 4 | p; else j, or 15 for a zero weight
+  Aligned<uint16_t> p16_;   // where not narrow
   std::vector<uint64_t> signs_;
 };
 

@@ -8,19 +8,22 @@ namespace reluflow {
 Status GridWeights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape& shape,
                          std::unique_ptr<GridWeights>* out) {
   if (spec.per_product) {
-    return Status("draws is \"product\", but on the 8-bit grid draws are made per run; convert the "
-                  "model with draws \"run\" or with more bits for its activations.");
+    return Status(
+        "draws is \"product\", but on the 8-bit grid draws are made per run; convert the "
+        "model with draws \"run\" or with more bits for its activations.");
   }
   if (spec.sampler == Sampler::kBinomial) {
-    return Status("sampler is \"binomial\", but the 8-bit grid has systematic and nearest; convert "
-                  "the model with one of these or with more bits for its activations.");
+    return Status(
+        "sampler is \"binomial\", but the 8-bit grid has systematic and nearest; convert "
+        "the model with one of these or with more bits for its activations.");
   }
   WeightCode code;
   RELUFLOW_RETURN_IF_BAD(unpack_planes(planes, spec, &code));
   auto made = std::make_unique<GridWeights>();
   made->depthwise_ = shape.group_inputs == 1 && shape.group_outputs == 1;
   // Lanes are channels where each is a group of its own: only the drawing needs them.
-  made->code_ = GridCode(code, spec, made->depthwise_ ? LaneShape{1, spec.channels, 1, shape.taps} : shape);
+  made->code_ =
+      GridCode(code, spec, made->depthwise_ ? LaneShape{1, spec.channels, 1, shape.taps} : shape);
   if (made->code_.most_sum() >= int64_t{1} << 29) {
     return Status("the weights of a channel add up to as much as " +
                   std::to_string(made->code_.most_sum()) +
@@ -78,7 +81,8 @@ void GridWeights::arrange(GridSet* set) const {
     int8_t* to = set->arranged.data() + static_cast<int64_t>(b) * vectors * 64;
     for (int64_t i = 0; i < vectors * 64; ++i) {
       const int byte = static_cast<int>(i % kQuad);
-      const int lane = depthwise_channel(static_cast<int>(i / 64 % 4), static_cast<int>(i / 4 % 16));
+      const int lane =
+          depthwise_channel(static_cast<int>(i / 64 % 4), static_cast<int>(i / 4 % 16));
       const int64_t quad = i / 256 % shared.quads;
       const int64_t output = i / 256 / shared.quads % shared.outputs;
       const int64_t row = i / 256 / shared.quads / shared.outputs;

@@ -16,10 +16,10 @@ void max_pool(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
     for (int64_t c = 0; c < shape.output[1]; ++c, to += channels) {
       std::memset(to, 0, static_cast<size_t>(channels));
       for (int64_t t = 0; t < windows.taps(); ++t) {
-        const int64_t y = r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] -
-                          shape.begin[0];
-        const int64_t z = c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] -
-                          shape.begin[1];
+        const int64_t y =
+            r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
+        const int64_t z =
+            c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
         if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
         const int64_t pixel = (image * shape.input[0] + y) * shape.input[1] + z;
         kernels.fixed_max(x + pixel * channels, channels, to);

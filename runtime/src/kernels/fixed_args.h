@@ -38,9 +38,9 @@ struct FixedTileArgs {
   const int8_t* weights;         ///< [quads][16 * vectors][4]
   int64_t quads;
   const FixedStore* store;
-  int lanes;                 ///< valid ones
-  const uint8_t* const* z;   ///< first lane of each pixel, or null
-  uint8_t* const* out;       ///< first lane of each pixel
+  int lanes;                ///< valid ones
+  const uint8_t* const* z;  ///< first lane of each pixel, or null
+  uint8_t* const* out;      ///< first lane of each pixel
 };
 
 /// Draws the weights of one block of output channels on the 8-bit grid.
@@ -91,12 +91,12 @@ constexpr int depthwise_channel(int v, int i) { return i / 4 * 16 + v * 4 + i % 
 
 /// Quantises up to four planes to the bytes of a quad of every pixel.
 struct FixedPackArgs {
-  const float* x;   ///< [channels][plane]
-  int64_t plane;    ///< elements from one channel to the next
-  int channels;     ///< 1 to 4; those behind have the value 0
-  int stored;       ///< bytes that are written
+  const float* x;  ///< [channels][plane]
+  int64_t plane;   ///< elements from one channel to the next
+  int channels;    ///< 1 to 4; those behind have the value 0
+  int stored;      ///< bytes that are written
   int64_t pixels;
-  int64_t step;     ///< bytes from one pixel to the next
+  int64_t step;  ///< bytes from one pixel to the next
   float scale;
   int zero;
   uint8_t* out;

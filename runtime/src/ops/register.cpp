@@ -22,8 +22,8 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp from_fixed = describe<FromFixed>();
   static const OrtCustomOp fixed_max_pool = describe<FixedMaxPool>();
   static const OrtCustomOp fixed_global_pool = describe<FixedGlobalPool>();
-  static const OrtCustomOp* const all[] = {&psb_conv,   &psb_matmul, &pattern_hash,
-                                           &fixed_conv, &to_fixed,   &from_fixed,
+  static const OrtCustomOp* const all[] = {&psb_conv,       &psb_matmul,       &pattern_hash,
+                                           &fixed_conv,     &to_fixed,         &from_fixed,
                                            &fixed_max_pool, &fixed_global_pool};
   *count = std::size(all);
   return all;

@@ -46,8 +46,7 @@ class SetCache {
 
    private:
     friend class SetCache;
-    Lease(SetCache* cache, std::shared_ptr<const Set> set)
-        : cache_(cache), set_(std::move(set)) {}
+    Lease(SetCache* cache, std::shared_ptr<const Set> set) : cache_(cache), set_(std::move(set)) {}
 
     SetCache* cache_ = nullptr;
     std::shared_ptr<const Set> set_;

@@ -103,9 +103,9 @@ def _passes_on(moment: NDArray[np.float64], damping: float) -> NDArray[np.float6
     Row i tells how the error of weight i is passed on to the weights behind it.
     """
     damped = moment.copy()
-    diagonal = np.einsum("ii->i", damped)
-    diagonal += damping * diagonal.mean()
-    diagonal[diagonal <= 0] = 1.0  # inputs that are always 0: any value will do
+    diagonal = np.diag(damped) + damping * np.diag(damped).mean()
+    # Inputs that are always 0: any value will do.
+    np.fill_diagonal(damped, np.where(diagonal <= 0, 1.0, diagonal))
     inverse = np.linalg.inv(damped)
     lower: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.T) / 2)
     return lower.T

@@ -40,11 +40,11 @@ __attribute__((always_inline)) inline __m512i fixed_scale(const FixedStore& s, i
 // 16-bit pairs: g++ 12 copies every _mm512_dpbusd_epi32 through memory.
 #define RELUFLOW_BYTES_DOT(sum, w, x) asm("vpdpbusd %1, %2, %0" : "+v"(sum) : "v"(w), "v"(x))
 
-#define RELUFLOW_BYTES_ZERO(p)                  \
-  __m512i s##p##0 = _mm512_setzero_si512();     \
-  __m512i s##p##1 = _mm512_setzero_si512();     \
-  __m512i s##p##2 = _mm512_setzero_si512();     \
-  __m512i s##p##3 = _mm512_setzero_si512();     \
+#define RELUFLOW_BYTES_ZERO(p)              \
+  __m512i s##p##0 = _mm512_setzero_si512(); \
+  __m512i s##p##1 = _mm512_setzero_si512(); \
+  __m512i s##p##2 = _mm512_setzero_si512(); \
+  __m512i s##p##3 = _mm512_setzero_si512(); \
   const uint8_t* x##p = args.pixels[P > p ? p : 0]
 
 #define RELUFLOW_BYTES_ROW(p)                                \
@@ -110,7 +110,8 @@ void fixed_tile(const FixedTileArgs& args) {
   RELUFLOW_BYTES_OUT(5)
 }
 
-#define RELUFLOW_FIXED_TILES(p) {fixed_tile<p, 1>, fixed_tile<p, 2>, fixed_tile<p, 3>, fixed_tile<p, 4>}
+#define RELUFLOW_FIXED_TILES(p) \
+  {fixed_tile<p, 1>, fixed_tile<p, 2>, fixed_tile<p, 3>, fixed_tile<p, 4>}
 
 void avx512_fixed_tile(int pixels, int vectors, const FixedTileArgs& args) {
   using Tile = void (*)(const FixedTileArgs&);
@@ -166,14 +167,13 @@ __attribute__((always_inline)) inline void depthwise_store(const FixedDepthwiseA
   _mm512_mask_storeu_epi8(a.out + p * a.out_step, lanes, bytes);
 }
 
-#define RELUFLOW_COLUMNS_DOT(o)                                 \
-  if constexpr (N > o) {                                        \
-    const auto* w = reinterpret_cast<const __m512i*>(weights) + \
-                    ((i * N + o) * Q + q) * 4;                  \
-    RELUFLOW_BYTES_DOT_MEMORY(s##o##0, w[0], columns.v0);       \
-    RELUFLOW_BYTES_DOT_MEMORY(s##o##1, w[1], columns.v1);       \
-    RELUFLOW_BYTES_DOT_MEMORY(s##o##2, w[2], columns.v2);       \
-    RELUFLOW_BYTES_DOT_MEMORY(s##o##3, w[3], columns.v3);       \
+#define RELUFLOW_COLUMNS_DOT(o)                                                            \
+  if constexpr (N > o) {                                                                   \
+    const auto* w = reinterpret_cast<const __m512i*>(weights) + ((i * N + o) * Q + q) * 4; \
+    RELUFLOW_BYTES_DOT_MEMORY(s##o##0, w[0], columns.v0);                                  \
+    RELUFLOW_BYTES_DOT_MEMORY(s##o##1, w[1], columns.v1);                                  \
+    RELUFLOW_BYTES_DOT_MEMORY(s##o##2, w[2], columns.v2);                                  \
+    RELUFLOW_BYTES_DOT_MEMORY(s##o##3, w[3], columns.v3);                                  \
   }
 
 #define RELUFLOW_BYTES_DOT_MEMORY(sum, w, x) asm("vpdpbusd %1, %2, %0" : "+v"(sum) : "m"(w), "v"(x))
@@ -184,8 +184,8 @@ __attribute__((always_inline)) inline void depthwise_store(const FixedDepthwiseA
   __m512i s##o##2 = _mm512_setzero_si512(); \
   __m512i s##o##3 = _mm512_setzero_si512()
 
-#define RELUFLOW_COLUMNS_OUT(o)                                                   \
-  if constexpr (N > o) {                                                          \
+#define RELUFLOW_COLUMNS_OUT(o)                                                                \
+  if constexpr (N > o) {                                                                       \
     if (p + o < a.width) depthwise_store(a, p + o, lanes, s##o##0, s##o##1, s##o##2, s##o##3); \
   }
 
@@ -281,7 +281,8 @@ __attribute__((target("avx512vbmi"))) void vbmi_fixed_draw(const FixedDrawArgs& 
       const __mmask64 negative = d.signs[row];
       const __m512i chance = look_up(chances, code);
       const __m512i next = _mm512_add_epi8(r, _mm512_mask_sub_epi8(chance, negative, zero, chance));
-      const __mmask64 up = _mm512_cmplt_epu8_mask(_mm512_mask_blend_epi8(negative, next, r), chance);
+      const __mmask64 up =
+          _mm512_cmplt_epu8_mask(_mm512_mask_blend_epi8(negative, next, r), chance);
       const __m512i w = _mm512_mask_blend_epi8(up, look_up(low, code), look_up(high, code));
       _mm512_storeu_si512(d.out + 64 * row, _mm512_mask_sub_epi8(w, negative, zero, w));
       r = next;

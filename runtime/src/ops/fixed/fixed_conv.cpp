@@ -3,8 +3,8 @@
 #include "base/text.h"
 #include "fixed/fixed_conv.h"
 #include "fixed/fixed_depthwise.h"
-#include "ops/psb/conv_attributes.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/psb/conv_attributes.h"
 
 namespace reluflow {
 
@@ -24,8 +24,8 @@ Status FixedConv::create(const NodeInfo& info, std::unique_ptr<FixedConv>* out) 
   std::vector<int64_t> weight_shape;
   RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
   RELUFLOW_RETURN_IF_BAD(read_conv(info, weight_shape, &made->conv_));
-  RELUFLOW_RETURN_IF_BAD(made->node_.create(info, weight_shape,
-                                            [conv = made->conv_] { return grid_shape(conv); }));
+  RELUFLOW_RETURN_IF_BAD(
+      made->node_.create(info, weight_shape, [conv = made->conv_] { return grid_shape(conv); }));
   RELUFLOW_RETURN_IF_BAD(read_format(info, "x", &made->x_));
   RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &made->y_));
   RELUFLOW_RETURN_IF_BAD(read_format(info, "z", &made->z_));
@@ -61,7 +61,8 @@ Status FixedConv::compute(Call& call) const {
   std::optional<Tensor> table;
   RELUFLOW_RETURN_IF_BAD(call.input(kTable, &table));
   if (table && table->dims != std::vector<int64_t>{kFixedCodes}) {
-    return Status("table has shape " + text_of(table->dims) + ", but [256] is wanted; give a byte "
+    return Status("table has shape " + text_of(table->dims) +
+                  ", but [256] is wanted; give a byte "
                   "for each byte.");
   }
   void* y = nullptr;

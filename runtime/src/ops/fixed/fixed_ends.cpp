@@ -10,7 +10,8 @@ namespace {
 
 Status check_rank(const std::vector<int64_t>& dims) {
   if (dims.size() >= 2) return {};
-  return Status("X has shape " + text_of(dims) + ", but an axis of inputs and one of channels are "
+  return Status("X has shape " + text_of(dims) +
+                ", but an axis of inputs and one of channels are "
                 "wanted; give a tensor of at least two axes.");
 }
 

@@ -2,8 +2,8 @@
 
 #include "base/text.h"
 #include "fixed/pooling.h"
-#include "ops/psb/conv_attributes.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/psb/conv_attributes.h"
 
 namespace reluflow {
 

@@ -151,7 +151,7 @@ Status PsbNodeOf<Store>::read_attributes(const NodeInfo& info) {
 
 template <class Store>
 Status PsbNodeOf<Store>::create(const NodeInfo& info, const std::vector<int64_t>& dims,
-                       std::function<LaneShape()> shape) {
+                                std::function<LaneShape()> shape) {
   shape_ = std::move(shape);
   spec_.channels = dims[0];
   spec_.weights_per_channel = 1;

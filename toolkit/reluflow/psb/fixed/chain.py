@@ -16,6 +16,8 @@ from reluflow.psb.fixed.grid import GRID_BITS, LANES, grid_weights
 
 ZEROS = (0, 128)
 """Zero points: bytes are 0 to 255, or -128 to 127."""
+MOST_EXPONENT = 100
+"""The exponent of a tensor lies between this and its negative."""
 _MOST = 1 << 29
 """Bound of a sum before anything is added to it, and of a bias."""
 _MOST_SHIFT, _MOST_Z_SHIFT = 21, 20
@@ -33,14 +35,23 @@ class FixedFormat:
 
     Raises:
         OptionError: a number is not among the accepted ones.
+
+    Example:
+        >>> FixedFormat(exponent=4, zero=128)
+        FixedFormat(exponent=4, zero=128)
+
+    Reference: docs/psb-ops.md, chains.
     """
 
     exponent: int
     zero: int
 
     def __post_init__(self) -> None:
-        if not -100 <= self.exponent <= 100:
-            raise OptionError(f"exponent={self.exponent} is out of range; give -100 to 100.")
+        if abs(self.exponent) > MOST_EXPONENT:
+            raise OptionError(
+                f"exponent={self.exponent} is out of range; give -{MOST_EXPONENT} to "
+                f"{MOST_EXPONENT}."
+            )
         if self.zero not in ZEROS:
             raise OptionError(f"zero={self.zero} is not accepted; give 0 or 128.")
 
@@ -138,17 +149,26 @@ def fixed_conv(
         auto_pad: as ONNX Conv.
         y_min: least byte of the output.
         y_max: largest byte of the output.
-        table: 256 bytes, applied to the output; None for none.
+        table: `(256,)` bytes, applied to the output; None for none.
 
     Raises:
         OptionError: an option or attribute is not accepted.
         DataError: x or z does not fit the weights.
 
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> code = encode(np.array([[[1.0]], [[-0.5]]], np.float32), p_bits=4)
+        >>> x = np.array([[[3], [10]]], np.uint8)
+        >>> form = FixedFormat(exponent=2, zero=0)
+        >>> signed = FixedFormat(exponent=2, zero=128)
+        >>> fixed_conv(x, code, x_form=form, y_form=signed, samples=0).tolist()
+        [[[131, 127], [138, 123]]]
+
     Reference: docs/psb-ops.md, FixedConv.
     """
     inputs = code.shape[1] * group
     stored = x.shape[-1] if group == 1 else inputs
-    if x.ndim != len(code.shape) or x.shape[-1] not in (inputs, stored) or stored - inputs > 3:
+    if x.ndim != len(code.shape) or x.shape[-1] not in (inputs, stored) or stored - inputs >= LANES:
         raise DataError(
             f"x has shape {x.shape}: weights {code.shape} in {group} groups need "
             f"{len(code.shape)} axes and {inputs} channels in the last; give such an x."
@@ -167,8 +187,10 @@ def fixed_conv(
         if z.shape != shape:
             raise DataError(f"z has shape {z.shape}: give bytes of the output's shape, {shape}.")
         added = z.reshape(n, pixels, -1).transpose(0, 2, 1).astype(np.int64) - z_form.zero
-    y = _bytes_of(total, code.emax.astype(np.int64)[:, None], bias, added, x_form, y_form, z_form)
-    y = np.clip(y, y_min, y_max).astype(np.uint8)
+    sums = _bytes_of(
+        total, code.emax.astype(np.int64)[:, None], bias, added, x_form, y_form, z_form
+    )
+    y = np.clip(sums, y_min, y_max).astype(np.uint8)
     if table is not None:
         y = table[y]
     return np.ascontiguousarray(y.transpose(0, 2, 1)).reshape(shape)
@@ -202,7 +224,8 @@ def _bytes_of(
     if z_form is not None and z is not None:
         t = t + (z << (scale - e - z_form.exponent))
     s = scale - e - y_form.exponent
-    return y_form.zero + ((t + ((1 << s) >> 1)) >> s)
+    y: NDArray[np.int64] = y_form.zero + ((t + ((1 << s) >> 1)) >> s)
+    return y
 
 
 def fixed_max_pool(
@@ -223,9 +246,16 @@ def fixed_max_pool(
         pads: as ONNX MaxPool; None for zeros.
         auto_pad: as ONNX MaxPool.
 
+    Returns:
+        `(N, spatial..., C)` bytes of the same format.
+
     Raises:
         OptionError: an attribute is not accepted.
         DataError: x is smaller than a window.
+
+    Example:
+        >>> fixed_max_pool(np.array([[[3], [9], [4], [5]]], np.uint8), [2], strides=[2]).tolist()
+        [[[9], [5]]]
 
     Reference: docs/psb-ops.md, chains.
     """
@@ -242,10 +272,16 @@ def fixed_global_pool(x: NDArray[np.uint8], form: FixedFormat) -> NDArray[np.flo
         x: `(N, spatial..., C)` bytes.
         form: of the bytes.
 
+    Example:
+        >>> x = np.array([[[128], [132]]], np.uint8)
+        >>> fixed_global_pool(x, FixedFormat(exponent=2, zero=128)).tolist()
+        [[[0.5]]]
+
     Reference: docs/psb-ops.md, chains.
     """
     axes = tuple(range(1, x.ndim - 1))
     pixels = math.prod(x.shape[1:-1])
     total = x.astype(np.int64).sum(axis=axes) - form.zero * pixels
-    mean = total.astype(np.float32) * np.float32(2.0**-form.exponent) / np.float32(pixels)
-    return mean.reshape(*mean.shape, *[1] * len(axes)).astype(np.float32)
+    unit = np.float32(2.0**-form.exponent)
+    mean: NDArray[np.float32] = total.astype(np.float32) * unit / np.float32(pixels)
+    return mean.reshape(*mean.shape, *[1] * len(axes))

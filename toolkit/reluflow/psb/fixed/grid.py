@@ -33,6 +33,11 @@ def grid_means(code: PsbCode) -> NDArray[np.int64]:
     Returns:
         int64 in the stored shape.
 
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> (grid_means(encode(np.array([[1.0, -1.5, 0.01]]), p_bits=4)) / 2**24).tolist()
+        [[64.0, 96.0, 0.625]]
+
     Reference: docs/psb-ops.md, the 8-bit grid.
     """
     j = LARGEST_NIBBLE - code.nibble
@@ -56,6 +61,15 @@ def grid_steps(
     Returns:
         low, high and the chance of high in units of 1/256 (at most 255), int64 in the stored
         shape. The chance is rounded to nearest, so that a mean is off by at most 1/512 of a step.
+
+    Raises:
+        OptionError: `samples` is not accepted.
+
+    Example:
+        >>> from reluflow.psb.codec import encode
+        >>> low, high, chance = grid_steps(encode(np.array([[1.0, -1.75]]), p_bits=4), samples=2)
+        >>> low.tolist(), high.tolist(), chance.tolist()
+        ([[64, 96]], [[96, 127]], [[0, 132]])
 
     Reference: docs/psb-ops.md, the 8-bit grid; thesis eq. 4.8.
     """
@@ -113,13 +127,15 @@ def grid_weights(
         )
         k = (x + (np.int64(1) << (shift - 1))) >> shift
         magnitude = np.minimum(k << (shift - _UNIT_BITS), LARGEST)
-        return (code.sign * magnitude).astype(np.int8)
+        nearest: NDArray[np.int8] = (code.sign * magnitude).astype(np.int8)
+        return nearest
     low, high, chance = grid_steps(code, samples)
     signed = _by_carry(code.sign * chance)
     before = np.cumsum(signed, axis=2) - signed
     r = _from_carry((before + _offsets(code, seed, stream)) % _STEPS, code.shape)
     up = np.where(code.sign > 0, r + chance >= _STEPS, r < chance)
-    return (code.sign * np.where(up, high, low)).astype(np.int8)
+    drawn: NDArray[np.int8] = (code.sign * np.where(up, high, low)).astype(np.int8)
+    return drawn
 
 
 def _offsets(code: PsbCode, seed: int, stream: int) -> NDArray[np.int64]:
