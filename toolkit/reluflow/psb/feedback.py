@@ -107,8 +107,8 @@ def _passes_on(moment: NDArray[np.float64], damping: float) -> NDArray[np.float6
     # Inputs that are always 0: any value will do.
     np.fill_diagonal(damped, np.where(diagonal <= 0, 1.0, diagonal))
     inverse = np.linalg.inv(damped)
-    lower: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.T) / 2)
-    return lower.T
+    upper: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float64)
+    return upper
 
 
 def _emax(w: NDArray[np.float64]) -> NDArray[np.int64]:
