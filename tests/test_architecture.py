@@ -92,7 +92,16 @@ def test_the_toolkit_knows_no_bridge() -> None:
 
 FLOORS = {
     "reluflow.data": ["sources", "formats", ""],
-    "reluflow.psb": ["_check", "_window", "random_bits", "codec", "sampling", "fixed", ""],
+    "reluflow.psb": [
+        "_check",
+        "_window",
+        "activation",
+        "random_bits",
+        "codec",
+        "sampling",
+        "fixed",
+        "",
+    ],
     "reluflow.graph": [
         "proto",
         "view",
@@ -108,7 +117,15 @@ FLOORS = {
     "reluflow.patterns": ["kernels", "tables", ""],
     "reluflow.temperature": ["steps", ""],
     "reluflow.analysis": ["run", "results", ""],
-    "reluflow.evaluation": ["answers", "proof", ""],
+    "reluflow.evaluation": [
+        "answers",
+        "proof",
+        "result",
+        "run",
+        "signal_error",
+        "formats",
+        "",
+    ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],
     "reluflow.cli": [
         "_words",

@@ -19,6 +19,7 @@ from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
+from reluflow.evaluation.formats.find import MeasuredFormat, find_formats, measure_formats
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
@@ -44,6 +45,7 @@ __all__ = [
     "LayerCost",
     "LayerSaturation",
     "LayerSensitivity",
+    "MeasuredFormat",
     "Metric",
     "MetricFunction",
     "Neighbour",
@@ -61,8 +63,10 @@ __all__ = [
     "convert",
     "describe_psb",
     "evaluate",
+    "find_formats",
     "find_metric",
     "load_metric",
+    "measure_formats",
     "measure_saturation",
     "prove",
     "proven",

@@ -1,6 +1,7 @@
 """The only room that knows ONNX: load, find switch sites, rewrite, save."""
 
 from reluflow.graph.proto.model import Model, load
+from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
@@ -46,6 +47,7 @@ from reluflow.graph.view.outputs import output_makers
 from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
+    "Activation",
     "ConvertedNode",
     "CutOff",
     "Fold",
@@ -78,6 +80,7 @@ __all__ = [
     "count_saturation",
     "cut_tail",
     "expose",
+    "find_activations",
     "find_psb",
     "find_sites",
     "find_successions",

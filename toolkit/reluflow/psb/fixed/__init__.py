@@ -8,6 +8,7 @@ from reluflow.psb.fixed.chain import (
     from_fixed,
     to_fixed,
 )
+from reluflow.psb.fixed.error import squared_error, widest_format
 from reluflow.psb.fixed.grid import GRID_BITS, grid_means, grid_steps, grid_weights
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "grid_means",
     "grid_steps",
     "grid_weights",
+    "squared_error",
     "to_fixed",
+    "widest_format",
 ]

@@ -1,0 +1,1 @@
+"""Floor of the evaluation room: the formats of activations, by their error on data."""
