@@ -93,8 +93,8 @@ int64_t shifted(int64_t v, int bits) { return bits >= 0 ? v * (int64_t{1} << bit
 /// The plain meaning of an output byte.
 int plain_byte(const FixedConvRun& run, int64_t sum, int64_t m, const uint8_t* z) {
   const int scale = 6 + run.x_format.exponent;
-  const auto emax = static_cast<int>(run.emax[m]);
-  int unit = std::max(emax, scale - run.y_format.exponent - 21);
+  const int8_t emax = run.emax[m];
+  int unit = std::max<int>(emax, scale - run.y_format.exponent - 21);
   if (z) unit = std::max(unit, scale - run.z_format.exponent - 20);
   unit = std::min(unit, scale - run.y_format.exponent);
   if (z) unit = std::min(unit, scale - run.z_format.exponent);

@@ -20,9 +20,9 @@ void make_store(const FixedConvRun& run, const OutputBlock& block, FixedStore* o
   out->high = run.high;
   const int scale = kGridBits + run.x_format.exponent;
   for (int lane = 0; lane < block.lanes; ++lane) {
-    const auto emax = static_cast<int>(run.emax[block.first + lane]);
+    const int8_t emax = run.emax[block.first + lane];
     // The unit of the sum, 2^(unit - scale): that of the products where both shifts are in bounds.
-    int unit = std::max(emax, scale - run.y_format.exponent - kMostShift);
+    int unit = std::max<int>(emax, scale - run.y_format.exponent - kMostShift);
     if (run.z) unit = std::max(unit, scale - run.z_format.exponent - kMostZShift);
     unit = std::min(unit, scale - run.y_format.exponent);
     if (run.z) unit = std::min(unit, scale - run.z_format.exponent);
