@@ -4,16 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import pytest
-from onnx import helper, numpy_helper
+from chain_cases import Arrays, one_node, random_conv
 
-from reluflow.psb import decode, encode, pack
+from reluflow.psb import decode, encode
 from reluflow.psb.fixed import (
     FixedFormat,
-    fixed_conv,
     fixed_global_pool,
     fixed_max_pool,
     from_fixed,
@@ -25,110 +25,26 @@ from reluflow.psb.fixed import (
 from reluflow.sessions import get_library_path
 from reluflow.sessions.library import register
 
+SUPPORT = Path(__file__).parents[1] / "support"
 KERNELS = ("portable", "avx2", "avx512vnni")
 pytestmark = pytest.mark.skipif(get_library_path() is None, reason="no native library")
 
 
-def run(op: str, inputs: dict[str, np.ndarray], constants: dict[str, np.ndarray], **attributes):
+def run(op: str, inputs: Arrays, constants: Arrays, **attributes: Any) -> np.ndarray:
     """Run one node of our domain."""
-    names = [*inputs, *constants]
-    node = helper.make_node(op, names, ["y"], domain="ai.reluflow", **attributes)
-    graph = helper.make_graph(
-        [node],
-        "g",
-        [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-            for n, a in inputs.items()
-        ],
-        [helper.make_empty_tensor_value_info("y")],
-        [numpy_helper.from_array(a, n) for n, a in constants.items()],
-    )
-    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.reluflow", 1)]
-    proto = helper.make_model(graph, opset_imports=imports, ir_version=8)
     options = ort.SessionOptions()
     options.log_severity_level = 4
     register(options)
+    proto = one_node(op, inputs, constants, attributes)
     session = ort.InferenceSession(proto.SerializeToString(), options)
     return session.run(None, inputs)[0]
 
 
-def random_case(rng: np.random.Generator):
-    """Return arguments of `fixed_conv`, whatever a chain may hold."""
-    rank = int(rng.integers(1, 3))
-    depthwise = rng.random() < 0.3
-    group = int(rng.integers(1, 80)) if depthwise else int(rng.integers(1, 3))
-    per_group = 1 if depthwise else int(rng.integers(1, 12))
-    outputs = group if depthwise else group * int(rng.integers(1, 70))
-    kernel = rng.integers(1, 6, rank).tolist()
-    options = {
-        "strides": rng.integers(1, 3, rank).tolist(),
-        "dilations": rng.integers(1, 3, rank).tolist(),
-        "pads": rng.integers(0, 3, 2 * rank).tolist(),
-        "group": group,
-    }
-    sizes = [
-        d * (k - 1) + 1 + int(rng.integers(0, 9))
-        for d, k in zip(options["dilations"], kernel, strict=True)
-    ]
-    w = rng.standard_t(2, (outputs, per_group, *kernel)).astype(np.float32)
-    w[rng.random(w.shape) < 0.1] = 0
-    code = encode(w, p_bits=int(rng.choice([1, 2, 3, 4, 4, 6, 8, 16])))
-    x = rng.integers(0, 256, (int(rng.integers(1, 3)), *sizes, group * per_group), np.uint8)
-    return x, code, options
-
-
 def check_conv(seed: int) -> None:
     """Compare one random FixedConv with its oracle."""
-    rng = np.random.default_rng(seed)
-    x, code, options = random_case(rng)
-    forms = [FixedFormat(int(rng.integers(-3, 7)), int(rng.choice([0, 128]))) for _ in range(3)]
-    bias = (rng.normal(size=len(code.emax)) * 20).astype(np.float32)
-    samples, numbers = int(rng.choice([0, 1, 2, 4, 8, 16, 32, 64])), (int(seed) * 7, 5)
-    table = rng.integers(0, 256, 256).astype(np.uint8) if rng.random() < 0.3 else None
-    low, high = sorted(rng.integers(0, 256, 2).tolist())
-    shared = dict(samples=samples, seed=numbers[0], stream=numbers[1], y_min=low, y_max=high)
-    plain = fixed_conv(x, code, bias, x_form=forms[0], y_form=forms[1], **shared, **options)
-    z = rng.integers(0, 256, plain.shape).astype(np.uint8) if rng.random() < 0.5 else None
-    expected = fixed_conv(
-        x,
-        code,
-        bias,
-        z,
-        x_form=forms[0],
-        y_form=forms[1],
-        z_form=forms[2],
-        table=table,
-        **shared,
-        **options,
-    )
-    constants = {
-        "w": pack(code),
-        "emax": code.emax,
-        "b": bias,
-        "samples": np.array(samples, np.int64),
-        "seed": np.array(numbers[0], np.int64),
-        "z": np.zeros(0, np.uint8) if z is None else z,
-    }
-    if table is not None:
-        constants["table"] = table
-    attributes = {
-        f"{n}_{what}": getattr(form, what)
-        for n, form in zip("xyz", forms, strict=True)
-        for what in ("exponent", "zero")
-    }
-    found = run(
-        "FixedConv",
-        {"x": x},
-        constants,
-        weight_shape=code.shape,
-        p_bits=code.p_bits,
-        stream=numbers[1],
-        y_min=low,
-        y_max=high,
-        **attributes,
-        **options,
-    )
-    np.testing.assert_array_equal(found, expected)
+    case = random_conv(seed)
+    found = run("FixedConv", case.inputs, case.constants, **case.attributes)
+    np.testing.assert_array_equal(found, case.expected)
 
 
 def check_others(seed: int) -> None:
@@ -164,7 +80,7 @@ def check_others(seed: int) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     script = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(SUPPORT)]!r}\n"
         "from test_chains import check_conv, check_others\n"
         "for seed in range(120): check_conv(seed)\n"
         "for seed in range(25): check_others(seed)\n"

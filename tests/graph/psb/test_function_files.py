@@ -12,6 +12,8 @@ from onnx import helper, numpy_helper, parser
 from reluflow.graph import PsbOptions, load, to_psb
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
+    FIXED_DEFAULTS,
+    FIXED_WEIGHTS,
     FROM_THE_RUN,
     OWN_DOMAIN,
     PSB_CONV,
@@ -19,10 +21,11 @@ from reluflow.graph.proto.own_domain import (
     PSB_PARTS,
     PsbPlace,
 )
-from reluflow.graph.psb import function as module
+from reluflow.graph.psb import bodies as module
 from reluflow.graph.psb.function import MIN_OPSET, psb_functions
 
 FILES = {path.stem: path for path in Path(module.__file__).with_name("functions").iterdir()}
+NAMES = [PSB_CONV, PSB_MATMUL, PSB_PARTS, FIXED_WEIGHTS, *FIXED_DEFAULTS]
 ROOT = Path(__file__).parents[3]
 
 
@@ -37,7 +40,7 @@ def constant(function: onnx.FunctionProto, tensor: str) -> np.ndarray:
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.array(value)
 
 
-@pytest.mark.parametrize("name", [PSB_CONV, PSB_MATMUL, PSB_PARTS])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_parses_as_it_stands(name: str) -> None:
     function = read(name)
     assert (function.name, function.domain) == (name, OWN_DOMAIN)
@@ -49,7 +52,7 @@ def test_a_file_parses_as_it_stands(name: str) -> None:
 
 
 def test_there_is_no_other_file() -> None:
-    assert sorted(FILES) == [PSB_CONV, PSB_MATMUL, PSB_PARTS]
+    assert sorted(FILES) == sorted(NAMES)
 
 
 def test_a_model_text_may_take_the_files_in() -> None:

@@ -60,7 +60,8 @@ Status FixedConv::compute(Call& call) const {
   }
   std::optional<Tensor> table;
   RELUFLOW_RETURN_IF_BAD(call.input(kTable, &table));
-  if (table && table->dims != std::vector<int64_t>{kFixedCodes}) {
+  const bool looks = table && table->dims != std::vector<int64_t>{0};
+  if (looks && table->dims != std::vector<int64_t>{kFixedCodes}) {
     return Status("table has shape " + text_of(table->dims) +
                   ", but [256] is wanted; give a byte "
                   "for each byte.");
@@ -84,7 +85,7 @@ Status FixedConv::compute(Call& call) const {
                          high_,
                          adds ? z->as<const uint8_t>() : nullptr,
                          z_,
-                         table ? table->as<const uint8_t>() : nullptr};
+                         looks ? table->as<const uint8_t>() : nullptr};
   if (in.weights->depthwise()) return run_fixed_depthwise(call, run, in.weights->columns());
   return run_fixed_conv(call, run);
 }

@@ -11,20 +11,17 @@ in the contract.
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Collection
-from itertools import product
-from pathlib import Path
 
-from onnx import FunctionProto, helper, parser
+from onnx import FunctionProto, helper
 
 from reluflow.graph.proto.own_domain import PSB_PARTS, PsbPlace
+from reluflow.graph.psb.bodies import leave_out, read_body, shorten
 
 MIN_OPSET = 13
 """The files are written for this version; nothing in them changes its meaning in later ones."""
 MIN_IR = 8
 """The first version of the file format that has model-local functions."""
-_FOLDER = Path(__file__).with_name("functions")
 _UNCARRIED = {"drawn": "signed"}
 """Rounding "half": the weights before the remainders of earlier ones are carried to them."""
 _ADDING_NOTHING = {"summed": "biased"}
@@ -53,58 +50,17 @@ def psb_functions(
         >>> list(conv.input)
         ['X', 'W', 'emax', 'B', 'samples', 'seed']
     """
-    shared = _read(PSB_PARTS, opset)
+    shared = read_body(PSB_PARTS, opset)
     if rounding == "half":
-        _leave_out(shared, _UNCARRIED)
-    own = [_read(op, opset) for op in sorted(ops)]
+        leave_out(shared, _UNCARRIED)
+    own = [read_body(op, opset) for op in sorted(ops)]
     for function in own:
         if function.name not in adding:
-            _leave_out(function, _ADDING_NOTHING)
+            leave_out(function, _ADDING_NOTHING)
             del function.input[PsbPlace.SEED + 1 :]
         for name, value in (("clip_min", -math.inf), ("clip_max", math.inf)):
             # the text form has no infinities
             function.attribute_proto.append(helper.make_attribute(name, value))
     for function in (shared, *own):
-        _shorten(function)
+        shorten(function)
     return [shared, *own]
-
-
-def _read(name: str, opset: int) -> FunctionProto:
-    """Parse the file of a function and set its version of ONNX's own operators."""
-    text = (_FOLDER / f"{name}.onnxtxt").read_text(encoding="utf-8")
-    function: FunctionProto = parser.parse_function(text)
-    for entry in function.opset_import:
-        if not entry.domain:
-            entry.version = opset
-    return function
-
-
-def _leave_out(function: FunctionProto, instead: dict[str, str]) -> None:
-    """Redirect readers of some tensors to others, then drop the nodes that are no longer read."""
-    for node in function.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = instead.get(name, name)
-    needed = set(function.output)
-    kept = []
-    for node in reversed(function.node):
-        if not needed.isdisjoint(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    del function.node[:]
-    function.node.extend(reversed(kept))
-
-
-def _shorten(function: FunctionProto) -> None:
-    """Give inner tensors names of one or two letters: the body is part of every file."""
-    outer = {*function.input, *function.output}
-    letters = string.ascii_letters
-    free = (name for name in [*letters, *map("".join, product(letters, letters))])
-    fresh = (name for name in free if name not in outer)
-    short: dict[str, str] = {}
-    for node in function.node:
-        for names in (node.input, node.output):
-            for position, name in enumerate(names):
-                if name and name not in outer:
-                    if name not in short:
-                        short[name] = next(fresh)
-                    names[position] = short[name]

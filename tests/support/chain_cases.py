@@ -1,0 +1,117 @@
+"""Random calls of the operators of chains, and models of one such call."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from reluflow.psb import PsbCode, encode, pack
+from reluflow.psb.fixed import FixedFormat, fixed_conv
+
+Arrays = dict[str, np.ndarray]
+FLOATS = ("FromFixed", "FixedGlobalPool")
+"""Operators that end a chain."""
+
+
+def one_node(
+    op: str,
+    inputs: Arrays,
+    constants: Arrays,
+    attributes: dict[str, Any],
+    functions: Iterable[onnx.FunctionProto] = (),
+    opset: int = 17,
+) -> onnx.ModelProto:
+    """Return a model of one node of our domain, its inputs first, then its constants."""
+    node = helper.make_node(op, [*inputs, *constants], ["y"], domain="ai.reluflow", **attributes)
+    made = onnx.TensorProto.FLOAT if op in FLOATS else onnx.TensorProto.UINT8
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in inputs.items()
+        ],
+        [helper.make_tensor_value_info("y", made, [None] * next(iter(inputs.values())).ndim)],
+        [numpy_helper.from_array(a, n) for n, a in constants.items()],
+    )
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.reluflow", 1)]
+    return helper.make_model(graph, functions=list(functions), opset_imports=imports, ir_version=8)
+
+
+@dataclass(frozen=True)
+class ConvCase:
+    """One call of FixedConv and what its oracle gives."""
+
+    inputs: Arrays
+    constants: Arrays
+    attributes: dict[str, Any]
+    expected: np.ndarray
+
+
+def random_weights(rng: np.random.Generator) -> tuple[np.ndarray, PsbCode, dict[str, Any]]:
+    """Return bytes, weights and the window of a convolution, whatever a chain may hold."""
+    rank = int(rng.integers(1, 3))
+    depthwise = rng.random() < 0.3
+    group = int(rng.integers(1, 80)) if depthwise else int(rng.integers(1, 3))
+    per_group = 1 if depthwise else int(rng.integers(1, 12))
+    outputs = group if depthwise else group * int(rng.integers(1, 70))
+    kernel = rng.integers(1, 6, rank).tolist()
+    options: dict[str, Any] = {
+        "strides": rng.integers(1, 3, rank).tolist(),
+        "dilations": rng.integers(1, 3, rank).tolist(),
+        "pads": rng.integers(0, 3, 2 * rank).tolist(),
+        "group": group,
+    }
+    sizes = [
+        d * (k - 1) + 1 + int(rng.integers(0, 9))
+        for d, k in zip(options["dilations"], kernel, strict=True)
+    ]
+    w = rng.standard_t(2, (outputs, per_group, *kernel)).astype(np.float32)
+    w[rng.random(w.shape) < 0.1] = 0
+    code = encode(w, p_bits=int(rng.choice([1, 2, 3, 4, 4, 6, 8, 16])))
+    x = rng.integers(0, 256, (int(rng.integers(1, 3)), *sizes, group * per_group), np.uint8)
+    return x, code, options
+
+
+def random_conv(seed: int, sampler: str = "systematic") -> ConvCase:
+    """Return a random call of FixedConv."""
+    rng = np.random.default_rng(seed)
+    x, code, options = random_weights(rng)
+    forms = [FixedFormat(int(rng.integers(-3, 7)), int(rng.choice([0, 128]))) for _ in range(3)]
+    bias = (rng.normal(size=len(code.emax)) * 20).astype(np.float32)
+    samples, numbers = int(rng.choice([0, 1, 2, 4, 8, 16, 32, 64])), (int(seed) * 7, 5)
+    table = rng.integers(0, 256, 256).astype(np.uint8) if rng.random() < 0.3 else None
+    low, high = sorted(rng.integers(0, 256, 2).tolist())
+    shared: dict[str, Any] = dict(
+        samples=samples, seed=numbers[0], stream=numbers[1], y_min=low, y_max=high, sampler=sampler
+    )
+    formats: dict[str, Any] = dict(x_form=forms[0], y_form=forms[1])
+    plain = fixed_conv(x, code, bias, **formats, **shared, **options)
+    z = rng.integers(0, 256, plain.shape).astype(np.uint8) if rng.random() < 0.5 else None
+    formats["z_form"] = forms[2]
+    expected = fixed_conv(x, code, bias, z, table=table, **formats, **shared, **options)
+    constants: Arrays = {
+        "w": pack(code),
+        "emax": code.emax,
+        "b": bias,
+        "samples": np.array(samples, np.int64),
+        "seed": np.array(numbers[0], np.int64),
+        "z": np.zeros(0, np.uint8) if z is None else z,
+    }
+    if table is not None or rng.random() < 0.5:
+        constants["table"] = np.zeros(0, np.uint8) if table is None else table
+    elif z is None and rng.random() < 0.5:
+        del constants["z"]
+    attributes = {
+        f"{n}_{what}": getattr(form, what)
+        for n, form in zip("xyz", forms, strict=True)
+        for what in ("exponent", "zero")
+    }
+    attributes |= {"weight_shape": code.shape, "p_bits": code.p_bits, "stream": numbers[1]}
+    attributes |= {"y_min": low, "y_max": high, **options}
+    if sampler != "systematic":
+        attributes["sampler"] = sampler
+    return ConvCase({"x": x}, constants, attributes, expected)
