@@ -124,6 +124,7 @@ FLOORS = {
         "run",
         "signal_error",
         "formats",
+        "timing",
         "",
     ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],

@@ -28,7 +28,7 @@ VERBS = {
     "sensitivity:sensitivity": {"sensitivity"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate"},
-    "psb:inspect": {"inspect_psb"},
+    "psb:inspect": {"inspect_psb", "profile_psb"},
     "recording:recording": {"write_recording_page"},
     "index:index": {"write_index"},
     "demo:demo": {"demo"},

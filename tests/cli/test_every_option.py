@@ -208,6 +208,20 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "psb eval --out": Always(PLACE),
     "psb eval --json": Always(ASKED),
     "psb inspect --json": Always(ASKED),
+    "psb inspect --profile": Always("the model is run, or is not"),
+    "psb inspect --float": Refused(
+        "psb inspect p.onnx --float m.onnx", "--float is given, but does nothing without --profile"
+    ),
+    "psb inspect --data": Refused("psb inspect p.onnx -d x.npy", "does nothing without --profile"),
+    "psb inspect --dim": (
+        Refused("psb inspect p.onnx --dim q=4", "does nothing without --profile"),
+        Refused("psb inspect p.onnx --profile --dim q=4", "--dim has 'q', but no input"),
+        Refused("psb inspect p.onnx --profile -d x.npy --dim q=4", "does nothing with --data"),
+    ),
+    "psb inspect --batch-size": Refused("psb inspect p.onnx -b 3", "without --profile"),
+    "psb inspect --samples": Refused("psb inspect p.onnx --samples 4", "without --profile"),
+    "psb inspect --runs": Refused("psb inspect p.onnx --runs 4", "without --profile"),
+    "psb inspect --threads": Refused("psb inspect p.onnx --threads 1", "without --profile"),
     "recording --out": Always(PLACE),
     "demo --models": Always("the model and the images come from there"),
     "demo --out": Always(PLACE),

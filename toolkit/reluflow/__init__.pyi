@@ -6,12 +6,13 @@ from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints
+from ._api.profile import profile_psb
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
 from .data import open_data
 from .errors import ReluflowError
-from .evaluation import Conversion, Evaluation, EvaluationOptions
+from .evaluation import Conversion, Evaluation, EvaluationOptions, ProfileOptions, PsbProfile
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
 from .report import read_json
 from .sessions import get_library_path, open_session
@@ -26,7 +27,9 @@ __all__ = [
     "Inspection",
     "Model",
     "PatternReport",
+    "ProfileOptions",
     "PsbOptions",
+    "PsbProfile",
     "ReluflowError",
     "Sensitivity",
     "SeriesReport",
@@ -48,6 +51,7 @@ __all__ = [
     "load",
     "open_data",
     "open_session",
+    "profile_psb",
     "read_json",
     "sensitivity",
     "tap",

@@ -49,6 +49,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         lambda: tapped()[0],
         lambda m: graph.hash_taps(m, tapped()[1], keep=["y"], seed=0),
     ),
+    "label_nodes": (network, graph.label_nodes),
     "plan_psb": (network, graph.plan_psb),
     "prune": (network, lambda m: graph.prune(m, 0.5)),
     "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),

@@ -113,6 +113,19 @@ def choose_data(
     return RandomData(random, seed or 0, dims=dict(_dim(text) for text in dims or []))
 
 
+def data_or_random(data: Path | None, dims: list[str] | None) -> Any:
+    """Return what `open_data` takes: a path, or else random data.
+
+    Raises:
+        OptionError: sizes of random data were given beside a path.
+    """
+    if data is None:
+        return RandomData(1, dims=dict(_dim(text) for text in dims or []))
+    if dims:
+        raise OptionError("--dim is given, but does nothing with --data; leave one of them out.")
+    return data
+
+
 def refuse_without(needed: str, given: bool, options: Mapping[str, object]) -> None:
     """Refuse options that would do nothing, as another one is not there.
 

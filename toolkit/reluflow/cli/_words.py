@@ -24,6 +24,7 @@ _OPTIONS = {
 # Words that are English too are options only where they begin a sentence as its argument.
 _FIRST = {
     "batches": "--batches",
+    "dims": "--dim",
     "draws": "--draws",
     "exclude": "--exclude",
     "hash": "--hash",
@@ -42,6 +43,7 @@ _FIRST = {
     "prune": "--prune",
     "rates": "--rates",
     "resume": "--resume",
+    "runs": "--runs",
     "sampler": "--sampler",
     "samples": "--samples",
     "seed": "--seed",

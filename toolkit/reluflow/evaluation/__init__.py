@@ -34,6 +34,8 @@ from reluflow.evaluation.result import (
     SamplePoint,
 )
 from reluflow.evaluation.saturation import measure_saturation
+from reluflow.evaluation.timing.profile import profile
+from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
 
 __all__ = [
     "METRICS",
@@ -49,9 +51,12 @@ __all__ = [
     "Metric",
     "MetricFunction",
     "Neighbour",
+    "NodeProfile",
     "OutputDifference",
     "OutputError",
+    "ProfileOptions",
     "PsbDescription",
+    "PsbProfile",
     "SamplePoint",
     "Task",
     "TriedBits",
@@ -68,6 +73,7 @@ __all__ = [
     "load_metric",
     "measure_formats",
     "measure_saturation",
+    "profile",
     "prove",
     "proven",
     "recognise",

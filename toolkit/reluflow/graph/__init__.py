@@ -35,6 +35,7 @@ from reluflow.graph.taps.blocked_taps import blocked_probe, has_convolutions, re
 from reluflow.graph.taps.cut import CutOff, cut_tail
 from reluflow.graph.taps.expose import expose
 from reluflow.graph.taps.hash_taps import HashedTap, hash_taps
+from reluflow.graph.taps.label import LabelledNode, find_label, label_nodes
 from reluflow.graph.taps.tap import Tap, tap
 from reluflow.graph.view.batch_training import normalises_by_batch
 from reluflow.graph.view.comparable import (
@@ -53,6 +54,7 @@ __all__ = [
     "Fold",
     "Folded",
     "HashedTap",
+    "LabelledNode",
     "LeftOut",
     "Model",
     "Operation",
@@ -81,6 +83,7 @@ __all__ = [
     "cut_tail",
     "expose",
     "find_activations",
+    "find_label",
     "find_psb",
     "find_sites",
     "find_successions",
@@ -88,6 +91,7 @@ __all__ = [
     "has_convolutions",
     "has_narrow_floats",
     "hash_taps",
+    "label_nodes",
     "load",
     "normalises_by_batch",
     "output_makers",

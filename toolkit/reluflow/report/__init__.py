@@ -23,6 +23,7 @@ from reluflow.report.pictures.sensitivity import print_sensitivity as print_sens
 from reluflow.report.pictures.sensitivity import write_sensitivity as write_sensitivity
 from reluflow.report.pictures.sites import write_pictures as write_pictures
 from reluflow.report.pictures.transitions import save_transitions as save_transitions
+from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_conversion as print_conversion
 from reluflow.report.text.psb_terminal import print_evaluation as print_evaluation
 from reluflow.report.text.psb_terminal import print_psb_description as print_psb_description
@@ -37,6 +38,7 @@ __all__ = [
     "print_evaluation",
     "print_inspection",
     "print_psb_description",
+    "print_psb_profile",
     "print_sensitivity",
     "print_table",
     "read_json",

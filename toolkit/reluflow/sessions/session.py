@@ -88,12 +88,32 @@ class Session:
     """
 
     def __init__(self, session: Any, outputs: Sequence[str]) -> None:
+        self._session = session
         self._run = StoppableRun(session)
         self.outputs = tuple(outputs)
 
     def stop(self) -> None:
         """End the run in progress, if any, in another thread or around a signal handler."""
         self._run.stop()
+
+    def end_profile(self) -> Path:
+        """Write the times of all runs of a session opened with `write_profile`.
+
+        Returns:
+            The file, an array of events in JSON.
+
+        Example:
+            >>> import tempfile
+            >>> from reluflow.graph import load
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     prefix = Path(folder, "times")
+            ...     session = open_session(
+            ...         load("models/fashion_resnet8.onnx"), write_profile=prefix)
+            ...     _ = session.run({"image": np.zeros((1, 1, 28, 28), np.float32)})
+            ...     "model_run" in session.end_profile().read_text()
+            True
+        """
+        return Path(self._session.end_profiling())
 
     def run(self, feeds: Mapping[str, np.ndarray], *, shrink: bool = False) -> list[np.ndarray]:
         """Run the model once.
@@ -156,6 +176,7 @@ def open_session(
     optimisation: str = "all",
     library: bool | None = None,
     write_optimised: Path | None = None,
+    write_profile: Path | None = None,
     in_order: bool = False,
 ) -> Session:
     """Open a session on the CPU.
@@ -170,6 +191,8 @@ def open_session(
             model-local functions run.
         write_optimised: file to write the optimised model to; its weights go to
             `<name>.data` beside it.
+        write_profile: start of the name of the file that receives the time of each kernel once
+            `Session.end_profile` is called.
         in_order: run nodes in the order of the model where their inputs allow it.
 
     Returns:
@@ -205,6 +228,9 @@ def open_session(
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     if write_optimised is not None:
         _write_to(write_optimised, options)
+    if write_profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(write_profile)
     if library or (library is None and OWN_DOMAIN in model.opset and has_library()):
         register(options)
     if model.base_dir is not None:

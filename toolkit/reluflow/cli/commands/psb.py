@@ -13,14 +13,20 @@ from rich.console import Console
 from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
+from reluflow._api.profile import profile_psb
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._words import in_options, naming
 from reluflow.cli._wrote import say_written
 from reluflow.errors import OptionError
-from reluflow.evaluation import Conversion, EvaluationOptions, PsbDescription
+from reluflow.evaluation import Conversion, EvaluationOptions, ProfileOptions, PsbDescription
 from reluflow.graph import PsbOptions
-from reluflow.report import print_conversion, print_evaluation, print_psb_description
+from reluflow.report import (
+    print_conversion,
+    print_evaluation,
+    print_psb_description,
+    print_psb_profile,
+)
 
 app = typer.Typer(
     name="psb",
@@ -56,6 +62,7 @@ Scope = Annotated[
     ),
 ]
 _DEFAULT = PsbOptions()
+_RUNS = ProfileOptions().runs
 
 
 @app.command("convert")
@@ -294,14 +301,78 @@ def evaluate_model(
 @app.command("inspect")
 def inspect(
     model: Annotated[Path, typer.Argument(help="Converted model.")],
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Run the model, and show the time of each operator beside float."
+        ),
+    ] = False,
+    float_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--float",
+            help="Float model that the converted one was made from; by default float operators "
+            "with the stored weights.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", "-d", help="Inputs, of which the first batch is run; by default random ones."
+        ),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dim",
+            help="Size of a free dimension of the random inputs, as NAME=SIZE; may be repeated.",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            "-b",
+            help="Inputs per run; by default the number the model is made for, or 1.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", help="Number of samples of the runs; 0, nearest, by default."),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", help="Number of runs whose medians are shown; 20 by default."),
+    ] = None,
+    threads: _options.Threads = None,
     as_json: _options.Json = False,
 ) -> int:
-    """Show what a converted model stores and how much it computes."""
-    description = inspect_psb(model)
+    """Show what a converted model stores, how much it computes, and where its time goes."""
+    flags = {"--float": float_model, "--data": data, "--dim": dim, "--batch-size": batch_size}
+    flags |= {"--samples": samples, "--runs": runs, "--threads": threads}
+    _options.refuse_without("--profile", profile, flags)
+    if not profile:
+        description = inspect_psb(model)
+        if as_json:
+            print(json.dumps(description.to_dict(), indent=2))
+        else:
+            print_psb_description(description, Console())
+        return 0
+    found = profile_psb(
+        model,
+        _options.data_or_random(data, dim),
+        float_model=float_model,
+        options=ProfileOptions(
+            samples=samples or 0,
+            runs=_RUNS if runs is None else runs,
+            threads=threads,
+            batch_size=batch_size,
+        ),
+    )
     if as_json:
-        print(json.dumps(description.to_dict(), indent=2))
+        print(json.dumps(found.to_dict(), indent=2))
     else:
-        print_psb_description(description, Console())
+        print_psb_profile(found, Console())
     return 0
 
 

@@ -161,11 +161,9 @@ def _product(
         )
     w = editor.add_initializer(name, "weights", np.ascontiguousarray(weights.T))
     product = editor.fresh(output, "product")
-    first = helper.make_node(
-        "MatMul", [node.input[PsbPlace.X], w], [product], name=f"{name}/product"
-    )
+    first = helper.make_node("MatMul", [node.input[PsbPlace.X], w], [product], name=name)
     editor.insert(first, after=editor.producer(node.input[PsbPlace.X]))
-    return helper.make_node("Add", [product, b], [output], name=name)
+    return helper.make_node("Add", [product, b], [output], name=f"{name}/bias")
 
 
 def _activation(editor: Editor, node: NodeProto, x: str) -> NodeProto:
