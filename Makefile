@@ -93,7 +93,7 @@ records: $(VENV)/installed-dev
 	for name in $(BENCHMARKS); do \
 	  $(BIN)/python benchmarks/$$name.py --json benchmarks/records/$$name.json || exit 1; \
 	done
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/records/report.py
 
 # Tables and pictures of docs/temperature.md from the records; RERUN=1 trains anew, for hours.
 schedules: $(VENV)/installed-dev

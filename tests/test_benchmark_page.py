@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def report() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("report", ROOT / "benchmarks" / "report.py")
+    path = ROOT / "benchmarks" / "records" / "report.py"
+    spec = importlib.util.spec_from_file_location("report", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,7 +25,7 @@ def report() -> ModuleType:
 
 def test_the_page_is_what_the_records_give(report: ModuleType) -> None:
     page = report.PAGE.read_text("utf-8")
-    assert report.fill(page) == page, "run python benchmarks/report.py"
+    assert report.fill(page) == page, "run python benchmarks/records/report.py"
 
 
 def test_every_table_of_the_page_stands_between_marks(report: ModuleType) -> None:

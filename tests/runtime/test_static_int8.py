@@ -60,3 +60,18 @@ def test_without_data_it_is_refused() -> None:
     model = load(MODELS / "fashion_resnet8.onnx")
     with pytest.raises(ModelError, match=r"ONNX Runtime cannot quantise the model to int8"):
         static_int8(model, [])
+
+
+def test_nothing_is_left_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sympy")  # without it nothing is inferred symbolically
+    # N and M may differ, which ends the symbolic inference of shapes.
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,2] x, float[M,2] z) => (float[K,2] y) <float[2,2] w = {1, 2, -3, 4}>
+        { s = Add(x, z) h = MatMul(s, w) y = Relu(h) }"""
+    x = np.random.default_rng(0).standard_normal((64, 2)).astype(np.float32)
+    monkeypatch.chdir(tmp_path)
+    small = static_int8(load(onnx.parser.parse_model(text)), [{"x": x, "z": x}])
+    assert small.n_nodes > 3
+    assert Path.cwd() == tmp_path and list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import tempfile
@@ -90,7 +91,9 @@ def _prepared(source: Path) -> Path:
     # Symbolic inference needs sympy and fails on some graphs; ONNX's own follows in any case.
     for skip_symbolic in (importlib.util.find_spec("sympy") is None, True):
         try:
-            quant_pre_process(source, target, skip_symbolic_shape=skip_symbolic)
+            # Symbolic inference that ends early leaves its model in the current folder.
+            with contextlib.chdir(source.parent):
+                quant_pre_process(source, target, skip_symbolic_shape=skip_symbolic)
         except Exception:
             if skip_symbolic:
                 raise

@@ -1,6 +1,6 @@
 """Rebuilds the tables of docs/benchmarks.md from the records in `benchmarks/records`.
 
-Example: `python benchmarks/report.py`. `make records` measures all of it anew first.
+Example: `python benchmarks/records/report.py`. `make records` measures all of it anew first.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-RECORDS = HERE / "records"
-PAGE = HERE.parent / "docs" / "benchmarks.md"
+RECORDS = Path(__file__).parent
+PAGE = RECORDS.parents[1] / "docs" / "benchmarks.md"
 
 Results = list[dict[str, Any]]
 
