@@ -91,13 +91,14 @@ std::vector<int> plain_weights(const Problem& p, const Precision& precision, Key
 int64_t shifted(int64_t v, int bits) { return bits >= 0 ? v * (int64_t{1} << bits) : v >> -bits; }
 
 /// The plain meaning of an output byte.
-int plain_byte(const FixedConvRun& run, int64_t sum, int64_t m, const uint8_t* z) {
-  const int scale = 6 + run.x_format.exponent;
-  const int8_t emax = run.emax[m];
-  int unit = std::max<int>(emax, scale - run.y_format.exponent - 21);
-  if (z) unit = std::max(unit, scale - run.z_format.exponent - 20);
-  unit = std::min(unit, scale - run.y_format.exponent);
-  if (z) unit = std::min(unit, scale - run.z_format.exponent);
+int plain_byte(const Problem& p, const FixedConvRun& run, int64_t sum, int64_t m,
+               const uint8_t* z) {
+  const int scale = 6 + run.formats.x.exponent;
+  const int8_t emax = p.emax[static_cast<size_t>(m)];
+  int unit = std::max<int>(emax, scale - run.formats.y.exponent - 21);
+  if (z) unit = std::max(unit, scale - run.formats.z.exponent - 20);
+  unit = std::min(unit, scale - run.formats.y.exponent);
+  if (z) unit = std::min(unit, scale - run.formats.z.exponent);
   int64_t t = sum;
   if (unit < emax) {
     const int up = std::min(emax - unit, 29);
@@ -108,15 +109,16 @@ int plain_byte(const FixedConvRun& run, int64_t sum, int64_t m, const uint8_t* z
     const int down = std::min(unit - emax, 30);
     t = shifted(t + (int64_t{1} << down >> 1), -down);
   }
-  if (run.bias) {
+  {
     const double most = 1 << 29;
-    const double b = std::ldexp(static_cast<double>(run.bias[m]), scale - unit);
+    const double b = std::ldexp(static_cast<double>(p.bias[static_cast<size_t>(m)]), scale - unit);
     t += std::llrint(std::min(std::max(b, -most), most));
   }
-  if (z) t += shifted(*z - run.z_format.zero, scale - unit - run.z_format.exponent);
-  const int shift = scale - unit - run.y_format.exponent;
-  const int64_t y = run.y_format.zero + shifted(t + (int64_t{1} << shift >> 1), -shift);
-  const int byte = static_cast<int>(std::min<int64_t>(std::max<int64_t>(y, run.low), run.high));
+  if (z) t += shifted(*z - run.formats.z.zero, scale - unit - run.formats.z.exponent);
+  const int shift = scale - unit - run.formats.y.exponent;
+  const int64_t y = run.formats.y.zero + shifted(t + (int64_t{1} << shift >> 1), -shift);
+  const int byte =
+      static_cast<int>(std::min<int64_t>(std::max<int64_t>(y, run.formats.low), run.formats.high));
   return run.table ? run.table[byte] : byte;
 }
 
@@ -140,12 +142,12 @@ void expect_equal(const Problem& p, const FixedConvRun& run, const Precision& pr
           const int64_t at =
               ((image * p.shape.input[0] + y) * p.shape.input[1] + x) * p.conv.inputs() +
               group * p.conv.group_inputs + c;
-          sum += (run.x[at] - run.x_format.zero) * w[static_cast<size_t>(c * p.conv.taps() + t)];
+          sum += (run.x[at] - run.formats.x.zero) * w[static_cast<size_t>(c * p.conv.taps() + t)];
         }
       }
       const int64_t at = v * p.conv.outputs + m;
       CHECK_EQ_AT(static_cast<int>(run.y[at]),
-                  plain_byte(run, sum, m, run.z ? run.z + at : nullptr),
+                  plain_byte(p, run, sum, m, run.z ? run.z + at : nullptr),
                   where + " channel " + std::to_string(m) + " window " + std::to_string(v));
     }
   }
@@ -158,37 +160,41 @@ void run_all_tables(const Problem& p, int samples, FixedFormat x, FixedFormat y,
   LaneShape lanes{p.conv.group, p.conv.outputs / p.conv.group, p.conv.group_inputs, p.conv.taps()};
   std::unique_ptr<GridWeights> weights;
   CHECK(GridWeights::make(p.planes.data(), p.psb, lanes, &weights).ok());
-  weights->set_columns(p.conv.kernel[1], p.conv.strides[1], p.conv.dilations[1]);
   Precision precision;
   CHECK(read_precision(p.psb, samples, 77, &precision).ok());
   const Key key = make_key(precision.seed, p.psb.stream);
+  const FixedFormats formats{x, y, {2, 128}, 3, 251};
+  const StoreInputs inputs{p.emax.data(), p.bias.data(), with_z};
   for (const Kernels* kernels : test::tables()) {
-    for (int threads : {1, 3}) {
-      test::Threads runner(threads);
-      const GridWeights::Lease set = weights->sample(runner, *kernels, p.psb, precision);
+    const GridUse use = grid_use(p.conv, *kernels, weights->code(), x.zero);
+    const GridDraw draw(weights->code(), *kernels, precision, key);
+    StoreCache cache;
+    for (int way = 0; way < (weights->depthwise() ? 2 : 4); ++way) {
+      test::Threads runner(way % 2 ? 3 : 1);
+      const bool keeps = way < 2;
+      GridWeights::Lease set;
+      if (keeps) set = weights->draw(runner, *kernels, p.psb, precision, use);
+      const GridSet* drawn = keeps ? set.operator->() : nullptr;
+      const auto stores = find_stores(&cache, formats, inputs, weights->code(), drawn);
       std::vector<uint8_t> out(
           static_cast<size_t>(p.shape.batch * p.shape.pixels() * p.conv.outputs));
       const FixedConvRun run{p.conv,
                              p.shape,
                              *kernels,
                              weights->code(),
-                             *set.operator->(),
+                             drawn,
+                             &draw,
+                             *stores.operator->(),
+                             formats,
                              p.x.data(),
-                             x,
-                             p.emax.data(),
-                             p.bias.data(),
                              out.data(),
-                             y,
-                             3,
-                             251,
                              with_z ? p.z.data() : nullptr,
-                             {2, 128},
                              with_table ? table.data() : nullptr};
-      CHECK((weights->depthwise() ? run_fixed_depthwise(runner, run, weights->columns())
+      CHECK((weights->depthwise() ? run_fixed_depthwise(runner, run, use.columns)
                                   : run_fixed_conv(runner, run))
                 .ok());
       expect_equal(p, run, precision, key,
-                   where + " " + kernels->name + " threads " + std::to_string(threads));
+                   where + " " + kernels->name + " way " + std::to_string(way));
     }
   }
 }

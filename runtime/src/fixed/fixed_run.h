@@ -6,34 +6,30 @@
 
 #include "base/runner.h"
 #include "base/status.h"
-#include "fixed/grid_weights.h"
+#include "grid/grid_weights.h"
+#include "grid/stores.h"
 #include "spec/conv_shape.h"
-#include "spec/fixed_format.h"
 
 namespace reluflow {
 
-/// One run of a convolution.
+/// One run of a convolution. Its weights are a drawn set, or are drawn block by block on the way.
 struct FixedConvRun {
   const ConvSpec& conv;
   const ConvShape& shape;
   const Kernels& kernels;
   const GridCode& code;
-  const GridSet& set;  ///< drawn weights
-  const uint8_t* x;    ///< [batch, spatial..., inputs]
-  FixedFormat x_format;
-  const int8_t* emax;  ///< [outputs]
-  const float* bias;   ///< [outputs] or null
-  uint8_t* y;          ///< [batch, spatial..., outputs]
-  FixedFormat y_format;
-  int low;           ///< least byte of y
-  int high;          ///< largest byte of y
-  const uint8_t* z;  ///< like y, added before the clamp, or null
-  FixedFormat z_format;
+  const GridSet* set;    ///< drawn weights, or null
+  const GridDraw* draw;  ///< draws them where there is no set
+  const Stores& stores;
+  const FixedFormats& formats;
+  const uint8_t* x;      ///< [batch, spatial..., inputs]
+  uint8_t* y;            ///< [batch, spatial..., outputs]
+  const uint8_t* z;      ///< like y, added before the clamp, or null
   const uint8_t* table;  ///< 256 bytes applied to y, or null
 };
 
-/// How the sums of a block of output channels become bytes.
-void make_store(const FixedConvRun& run, const OutputBlock& block, FixedStore* out);
+/// What the sets of a convolution are used for.
+GridUse grid_use(const ConvSpec& conv, const Kernels& kernels, const GridCode& code, int x_zero);
 
 /// Where the pixels of an image lie for its windows: in place, or copied with their padding.
 struct BandLayout {

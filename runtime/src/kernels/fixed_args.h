@@ -45,13 +45,15 @@ struct FixedTileArgs {
 
 /// Draws the weights of one block of output channels on the 8-bit grid.
 struct FixedDrawArgs {
-  const uint8_t* codes;   ///< [quads][16 * vectors][4]: nibble << 4 | p in 4 bits
-  const uint64_t* signs;  ///< one bit for each of these, set where negative
-  const uint8_t* low;     ///< [kFixedCodes] of `grid_steps`
+  const uint8_t* codes;   ///< [quads][vectors][64]: nibble << 4 | p in 4 bits
+  const uint64_t* signs;  ///< one bit for each of these, set where negative; 0 for a weight of 0
+  /// [kFixedCodes] of `grid_steps`. Below 128 lie the codes of magnitudes below 1: there `low` is 0
+  /// and `high` at most 1. Where `chance` is 0, `high` is `low`.
+  const uint8_t* low;
   const uint8_t* high;
-  const uint8_t* chance;
-  uint8_t* carry;  ///< [16 * vectors][4], read and left for the next quads
-  int64_t rows;    ///< vectors of 64 bytes: quads * vectors
+  const uint8_t* chance;  ///< null where every weight is `low`, whatever its code
+  uint8_t* carry;         ///< [vectors][64], read and left for the next quads
+  int64_t quads;
   int vectors;
   int8_t* out;
 };
@@ -61,6 +63,16 @@ struct FixedDrawArgs {
 struct FixedColumns {
   int quads;
   int outputs;
+};
+
+/// Arranges the taps of up to 64 depthwise channels for rows whose columns are shared.
+struct FixedArrangeArgs {
+  const int8_t* taps;  ///< [kernel_rows][kernel_columns][64]
+  int kernel_rows;
+  int kernel_columns;
+  int stride;  ///< columns from one output pixel to the next
+  FixedColumns columns;
+  int8_t* out;  ///< as in FixedDepthwiseArgs
 };
 
 /// One output row of up to 64 depthwise channels.

@@ -184,7 +184,11 @@ struct Kernels {
   void (*hash_double_rows)(HashArgs<double>& args);
   void (*fixed_tile)(int pixels, int vectors, const FixedTileArgs& args);
   void (*fixed_depthwise)(const FixedDepthwiseArgs& args);
+  /// Null where `fixed_depthwise` takes the taps as they are.
+  void (*fixed_arrange)(const FixedArrangeArgs& args);
   void (*fixed_draw)(const FixedDrawArgs& args);
+  /// sums[lane] += the weights [quads][16 * vectors][4] of each lane.
+  void (*fixed_sums)(const int8_t* weights, int64_t quads, int vectors, int32_t* sums);
   void (*fixed_pack)(const FixedPackArgs& args);
   /// out[i] = max(out[i], x[i]).
   void (*fixed_max)(const uint8_t* x, int64_t n, uint8_t* out);

@@ -54,8 +54,14 @@ class SetCache {
 
   /// The set of `precision`, or nothing when it has to be drawn.
   Lease find(const Precision& precision) {
+    return find_if([&](const Set& set) { return set.precision == precision; });
+  }
+
+  /// The kept set if it is wanted, else nothing.
+  template <class Wanted>
+  Lease find_if(Wanted&& wanted) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (current_ && current_->precision == precision) return Lease(this, current_);
+    if (current_ && wanted(*current_)) return Lease(this, current_);
     return Lease();
   }
 

@@ -177,6 +177,8 @@ const Kernels& avx512vnni_kernels() {
     }
     k.fixed_tile = avx512_fixed_tile;
     k.fixed_depthwise = avx512_fixed_depthwise;
+    k.fixed_arrange = avx512_fixed_arrange;
+    k.fixed_sums = avx512_fixed_sums;
     k.fixed_pack = avx512_fixed_pack;
     if (__builtin_cpu_supports("avx512vbmi")) {
       k.fixed_draw = vbmi_fixed_draw;

@@ -11,7 +11,7 @@ namespace reluflow {
 
 namespace {
 
-/// The sums of one vector of output channels, scaled and clamped to bytes; z as whole numbers.
+/// The sums of one vector of output channels, scaled; z as whole numbers.
 template <bool kAdjusts>
 __attribute__((always_inline)) inline __m512i fixed_scaled(const FixedStore& s, int at, __m512i t,
                                                            const __m512i* z) {
@@ -26,14 +26,21 @@ __attribute__((always_inline)) inline __m512i fixed_scaled(const FixedStore& s, 
   }
   t = _mm512_add_epi32(t, _mm512_load_si512(s.add + at));
   if (z) t = _mm512_add_epi32(t, _mm512_sllv_epi32(*z, _mm512_load_si512(s.z_shift + at)));
-  t = _mm512_srav_epi32(t, _mm512_load_si512(s.shift + at));
-  t = _mm512_max_epi32(t, _mm512_set1_epi32(s.low));
-  return _mm512_min_epi32(t, _mm512_set1_epi32(s.high));
+  return _mm512_srav_epi32(t, _mm512_load_si512(s.shift + at));
 }
 
 __attribute__((always_inline)) inline __m512i fixed_scale(const FixedStore& s, int at, __m512i t,
                                                           const __m512i* z) {
   return s.adjusts ? fixed_scaled<true>(s, at, t, z) : fixed_scaled<false>(s, at, t, z);
+}
+
+/// Four vectors of scaled sums as clamped bytes: lane i of vector v becomes byte i / 4 * 16 + v * 4
+/// + i % 4. Packing saturates, so that the bounds can be those of bytes.
+__attribute__((always_inline)) inline __m512i fixed_bytes(const FixedStore& s, __m512i a, __m512i b,
+                                                          __m512i c, __m512i d) {
+  const __m512i t = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  return _mm512_min_epu8(_mm512_max_epu8(t, _mm512_set1_epi8(static_cast<char>(s.low))),
+                         _mm512_set1_epi8(static_cast<char>(s.high)));
 }
 
 // The sums are named variables and the product is inline assembly on purpose, as in the tile of
@@ -58,24 +65,55 @@ __attribute__((always_inline)) inline __m512i fixed_scale(const FixedStore& s, i
     if constexpr (V > 3) RELUFLOW_BYTES_DOT(s##p##3, w3, x); \
   }
 
-#define RELUFLOW_BYTES_OUT(p)                              \
-  if constexpr (P > p) {                                   \
-    fixed_store(args, p, 0, s##p##0);                      \
-    if constexpr (V > 1) fixed_store(args, p, 1, s##p##1); \
-    if constexpr (V > 2) fixed_store(args, p, 2, s##p##2); \
-    if constexpr (V > 3) fixed_store(args, p, 3, s##p##3); \
-  }
+#define RELUFLOW_BYTES_OUT(p) \
+  if constexpr (P > p) fixed_store<V>(args, p, order, s##p##0, s##p##1, s##p##2, s##p##3)
 
-__attribute__((always_inline)) inline void fixed_store(const FixedTileArgs& args, int p, int v,
-                                                       __m512i sum) {
+/// Vector v of the bytes of z, as whole numbers.
+__attribute__((always_inline)) inline __m512i fixed_z(const uint8_t* z, int v, int lanes) {
+  if (lanes >= 16 * v + 16) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(z + 16 * v)));
+  }
+  const __mmask16 some = static_cast<__mmask16>((1u << (lanes - 16 * v)) - 1u);
+  return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, z + 16 * v));
+}
+
+template <int V>
+__attribute__((always_inline)) inline void fixed_store(const FixedTileArgs& args, int p,
+                                                       __m512i order, __m512i s0, __m512i s1,
+                                                       __m512i s2, __m512i s3) {
   const FixedStore& s = *args.store;
-  const uint8_t* z = args.z ? args.z[p] : nullptr;
-  const int left = args.lanes - 16 * v;
-  const __mmask16 lanes = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1u);
-  __m512i added;
-  if (z) added = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, z + 16 * v));
-  const __m512i scaled = fixed_scale(s, 16 * v, sum, z ? &added : nullptr);
-  _mm_mask_storeu_epi8(args.out[p] + 16 * v, lanes, _mm512_cvtepi32_epi8(scaled));
+  if (args.z) {
+    const uint8_t* z = args.z[p];
+    const __m512i z0 = fixed_z(z, 0, args.lanes);
+    s0 = fixed_scale(s, 0, s0, &z0);
+    if constexpr (V > 1) {
+      const __m512i z1 = fixed_z(z, 1, args.lanes);
+      s1 = fixed_scale(s, 16, s1, &z1);
+    }
+    if constexpr (V > 2) {
+      const __m512i z2 = fixed_z(z, 2, args.lanes);
+      s2 = fixed_scale(s, 32, s2, &z2);
+    }
+    if constexpr (V > 3) {
+      const __m512i z3 = fixed_z(z, 3, args.lanes);
+      s3 = fixed_scale(s, 48, s3, &z3);
+    }
+  } else {
+    s0 = fixed_scale(s, 0, s0, nullptr);
+    if constexpr (V > 1) s1 = fixed_scale(s, 16, s1, nullptr);
+    if constexpr (V > 2) s2 = fixed_scale(s, 32, s2, nullptr);
+    if constexpr (V > 3) s3 = fixed_scale(s, 48, s3, nullptr);
+  }
+  const __m512i bytes = _mm512_permutexvar_epi32(order, fixed_bytes(s, s0, s1, s2, s3));
+  if (args.lanes == 64) {
+    _mm512_storeu_si512(args.out[p], bytes);
+  } else if (args.lanes == 32) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.out[p]), _mm512_castsi512_si256(bytes));
+  } else if (args.lanes == 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(args.out[p]), _mm512_castsi512_si128(bytes));
+  } else {
+    _mm512_mask_storeu_epi8(args.out[p], (1ull << args.lanes) - 1, bytes);
+  }
 }
 
 /// P pixels times V vectors of output channels: 24 sums, 4 weight vectors and a quad in flight.
@@ -102,12 +140,14 @@ void fixed_tile(const FixedTileArgs& args) {
     RELUFLOW_BYTES_ROW(4)
     RELUFLOW_BYTES_ROW(5)
   }
-  RELUFLOW_BYTES_OUT(0)
-  RELUFLOW_BYTES_OUT(1)
-  RELUFLOW_BYTES_OUT(2)
-  RELUFLOW_BYTES_OUT(3)
-  RELUFLOW_BYTES_OUT(4)
-  RELUFLOW_BYTES_OUT(5)
+  // Bytes of vector v stand four by four in the lanes of 128 bits.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  RELUFLOW_BYTES_OUT(0);
+  RELUFLOW_BYTES_OUT(1);
+  RELUFLOW_BYTES_OUT(2);
+  RELUFLOW_BYTES_OUT(3);
+  RELUFLOW_BYTES_OUT(4);
+  RELUFLOW_BYTES_OUT(5);
 }
 
 #define RELUFLOW_FIXED_TILES(p) \
@@ -162,9 +202,12 @@ __attribute__((always_inline)) inline void depthwise_store(const FixedDepthwiseA
     s2 = fixed_scale(s, 32, s2, nullptr);
     s3 = fixed_scale(s, 48, s3, nullptr);
   }
-  const __m512i bytes =
-      _mm512_packus_epi16(_mm512_packus_epi32(s0, s1), _mm512_packus_epi32(s2, s3));
-  _mm512_mask_storeu_epi8(a.out + p * a.out_step, lanes, bytes);
+  const __m512i bytes = fixed_bytes(s, s0, s1, s2, s3);
+  if (a.lanes >= 64) {
+    _mm512_storeu_si512(a.out + p * a.out_step, bytes);
+  } else {
+    _mm512_mask_storeu_epi8(a.out + p * a.out_step, lanes, bytes);
+  }
 }
 
 #define RELUFLOW_COLUMNS_DOT(o)                                                            \
@@ -225,6 +268,41 @@ void avx512_fixed_depthwise(const FixedDepthwiseArgs& a) {
   kRows[a.columns.quads - 1][a.columns.outputs - 1](a);
 }
 
+/// The taps of `depthwise_row`, interleaved as it interleaves pixels.
+void avx512_fixed_arrange(const FixedArrangeArgs& a) {
+  auto* out = reinterpret_cast<__m512i*>(a.out);
+  for (int i = 0; i < a.kernel_rows; ++i) {
+    for (int o = 0; o < a.columns.outputs; ++o) {
+      for (int q = 0; q < a.columns.quads; ++q, out += kQuad) {
+        __m512i taps[kQuad];
+        for (int b = 0; b < kQuad; ++b) {
+          const int column = q * kQuad + b - o * a.stride;
+          const bool inside = column >= 0 && column < a.kernel_columns;
+          taps[b] = inside ? _mm512_loadu_si512(a.taps + 64 * (i * a.kernel_columns + column))
+                           : _mm512_setzero_si512();
+        }
+        const Columns columns(taps[0], taps[1], taps[2], taps[3]);
+        _mm512_storeu_si512(out, columns.v0);
+        _mm512_storeu_si512(out + 1, columns.v1);
+        _mm512_storeu_si512(out + 2, columns.v2);
+        _mm512_storeu_si512(out + 3, columns.v3);
+      }
+    }
+  }
+}
+
+void avx512_fixed_sums(const int8_t* weights, int64_t quads, int vectors, int32_t* sums) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  for (int v = 0; v < vectors; ++v) {
+    __m512i sum = _mm512_loadu_si512(sums + 16 * v);
+    for (int64_t q = 0; q < quads; ++q) {
+      const __m512i w = _mm512_loadu_si512(weights + 64 * (q * vectors + v));
+      asm("vpdpbusd %1, %2, %0" : "+v"(sum) : "v"(w), "v"(ones));
+    }
+    _mm512_storeu_si512(sums + 16 * v, sum);
+  }
+}
+
 /// Quads of four stored bytes, 16 pixels at once; the rest goes the plain way.
 void avx512_fixed_pack(const FixedPackArgs& a) {
   int64_t p = 0;
@@ -266,29 +344,80 @@ __attribute__((target("avx512vbmi"), always_inline)) inline __m512i look_up(cons
   return _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), first, second);
 }
 
-__attribute__((target("avx512vbmi"))) void vbmi_fixed_draw(const FixedDrawArgs& d) {
-  __m512i low[4], high[4], chances[4];
-  for (int i = 0; i < 4; ++i) {
-    low[i] = _mm512_loadu_si512(d.low + 64 * i);
-    high[i] = _mm512_loadu_si512(d.high + 64 * i);
-    chances[i] = _mm512_loadu_si512(d.chance + 64 * i);
-  }
+/// The tables of a draw in registers: a code below 128 has magnitudes 0 and 1, so that the others
+/// need half a table.
+struct DrawTables {
+  __m512i low0, low1, high0, high1, chance0, chance1, chance2, chance3;
+
+  __attribute__((target("avx512vbmi"))) explicit DrawTables(const FixedDrawArgs& d)
+      : low0(_mm512_loadu_si512(d.low + 128)),
+        low1(_mm512_loadu_si512(d.low + 192)),
+        high0(_mm512_loadu_si512(d.high + 128)),
+        high1(_mm512_loadu_si512(d.high + 192)),
+        chance0(_mm512_loadu_si512(d.chance)),
+        chance1(_mm512_loadu_si512(d.chance + 64)),
+        chance2(_mm512_loadu_si512(d.chance + 128)),
+        chance3(_mm512_loadu_si512(d.chance + 192)) {}
+};
+
+/// Draws 64 weights. A sum that wraps is less than before, a difference that wraps is more: where
+/// the chance is 0 nothing wraps, and both magnitudes are one.
+__attribute__((target("avx512vbmi"), always_inline)) inline void draw_row(const DrawTables& t,
+                                                                          const FixedDrawArgs& d,
+                                                                          int64_t row,
+                                                                          __m512i* carry) {
+  const __m512i code = _mm512_loadu_si512(d.codes + 64 * row);
+  const __mmask64 negative =
+      _load_mask64(const_cast<__mmask64*>(reinterpret_cast<const __mmask64*>(d.signs + row)));
+  const __mmask64 large = _mm512_movepi8_mask(code);
   const __m512i zero = _mm512_setzero_si512();
-  for (int v = 0; v < d.vectors; ++v) {
-    __m512i r = _mm512_loadu_si512(d.carry + 64 * v);
-    for (int64_t row = v; row < d.rows; row += d.vectors) {
-      const __m512i code = _mm512_loadu_si512(d.codes + 64 * row);
-      const __mmask64 negative = d.signs[row];
-      const __m512i chance = look_up(chances, code);
-      const __m512i next = _mm512_add_epi8(r, _mm512_mask_sub_epi8(chance, negative, zero, chance));
-      const __mmask64 up =
-          _mm512_cmplt_epu8_mask(_mm512_mask_blend_epi8(negative, next, r), chance);
-      const __m512i w = _mm512_mask_blend_epi8(up, look_up(low, code), look_up(high, code));
-      _mm512_storeu_si512(d.out + 64 * row, _mm512_mask_sub_epi8(w, negative, zero, w));
-      r = next;
-    }
-    _mm512_storeu_si512(d.carry + 64 * v, r);
+  __m512i chance = _mm512_permutex2var_epi8(t.chance0, code, t.chance1);
+  chance =
+      _mm512_mask_blend_epi8(large, chance, _mm512_permutex2var_epi8(t.chance2, code, t.chance3));
+  const __m512i next =
+      _mm512_add_epi8(*carry, _mm512_mask_sub_epi8(chance, negative, zero, chance));
+  const __mmask64 up = _kxor_mask64(_mm512_cmplt_epu8_mask(next, *carry), negative);
+  *carry = next;
+  __m512i w = _mm512_maskz_permutex2var_epi8(large, t.low0, code, t.low1);
+  const __m512i high = _mm512_maskz_permutex2var_epi8(large, t.high0, code, t.high1);
+  w = _mm512_mask_max_epu8(w, up, high, _mm512_set1_epi8(1));
+  _mm512_storeu_si512(d.out + 64 * row, _mm512_mask_sub_epi8(w, negative, zero, w));
+}
+
+/// Every weight is the one magnitude of its code.
+__attribute__((target("avx512vbmi"))) void vbmi_fixed_nearest(const FixedDrawArgs& d) {
+  __m512i low[4];
+  for (int i = 0; i < 4; ++i) low[i] = _mm512_loadu_si512(d.low + 64 * i);
+  const __m512i zero = _mm512_setzero_si512();
+  for (int64_t row = 0; row < d.quads * d.vectors; ++row) {
+    const __m512i w = look_up(low, _mm512_loadu_si512(d.codes + 64 * row));
+    _mm512_storeu_si512(d.out + 64 * row, _mm512_mask_sub_epi8(w, d.signs[row], zero, w));
   }
+}
+
+template <int V>
+__attribute__((target("avx512vbmi"))) void draw_rows(const FixedDrawArgs& d) {
+  const DrawTables tables(d);
+  __m512i r0 = _mm512_loadu_si512(d.carry);
+  __m512i r1 = V > 1 ? _mm512_loadu_si512(d.carry + 64) : r0;
+  __m512i r2 = V > 2 ? _mm512_loadu_si512(d.carry + 128) : r0;
+  __m512i r3 = V > 3 ? _mm512_loadu_si512(d.carry + 192) : r0;
+  for (int64_t row = 0; row < d.quads * V; row += V) {
+    draw_row(tables, d, row, &r0);
+    if constexpr (V > 1) draw_row(tables, d, row + 1, &r1);
+    if constexpr (V > 2) draw_row(tables, d, row + 2, &r2);
+    if constexpr (V > 3) draw_row(tables, d, row + 3, &r3);
+  }
+  _mm512_storeu_si512(d.carry, r0);
+  if constexpr (V > 1) _mm512_storeu_si512(d.carry + 64, r1);
+  if constexpr (V > 2) _mm512_storeu_si512(d.carry + 128, r2);
+  if constexpr (V > 3) _mm512_storeu_si512(d.carry + 192, r3);
+}
+
+__attribute__((target("avx512vbmi"))) void vbmi_fixed_draw(const FixedDrawArgs& d) {
+  static constexpr void (*kDraws[])(const FixedDrawArgs&) = {draw_rows<1>, draw_rows<2>,
+                                                             draw_rows<3>, draw_rows<4>};
+  d.chance ? kDraws[d.vectors - 1](d) : vbmi_fixed_nearest(d);
 }
 
 __attribute__((target("avx512vbmi"))) void vbmi_fixed_table(uint8_t* values, int64_t n,

@@ -66,17 +66,29 @@ inline uint8_t fixed_byte(const FixedStore& s, int lane, int32_t t, const uint8_
 }
 
 [[maybe_unused]] void common_fixed_draw(const FixedDrawArgs& d) {
-  for (int64_t row = 0; row < d.rows; ++row) {
-    uint8_t* carry = d.carry + row % d.vectors * 64;
-    for (int i = 0; i < 64; ++i) {
-      const uint8_t code = d.codes[row * 64 + i];
+  const int64_t row = int64_t{64} * d.vectors;
+  for (int64_t i = 0; i < row * d.quads; ++i) {
+    const uint8_t code = d.codes[i];
+    const bool negative = d.signs[i / 64] >> (i % 64) & 1;
+    int magnitude = d.low[code];
+    if (d.chance) {
+      uint8_t& r = d.carry[i % row];
       const uint8_t chance = d.chance[code];
-      const bool negative = d.signs[row] >> i & 1;
-      const uint8_t next = static_cast<uint8_t>(negative ? carry[i] - chance : carry[i] + chance);
-      const bool up = (negative ? carry[i] : next) < chance;
-      const int magnitude = up ? d.high[code] : d.low[code];
-      d.out[row * 64 + i] = static_cast<int8_t>(negative ? -magnitude : magnitude);
-      carry[i] = next;
+      const uint8_t next = static_cast<uint8_t>(negative ? r - chance : r + chance);
+      if ((negative ? r : next) < chance) magnitude = d.high[code];
+      r = next;
+    }
+    d.out[i] = static_cast<int8_t>(negative ? -magnitude : magnitude);
+  }
+}
+
+[[maybe_unused]] void common_fixed_sums(const int8_t* weights, int64_t quads, int vectors,
+                                        int32_t* sums) {
+  const int width = 16 * vectors;
+  for (int64_t q = 0; q < quads; ++q, weights += kQuad * width) {
+    for (int lane = 0; lane < width; ++lane) {
+      const int8_t* w = weights + kQuad * lane;
+      sums[lane] += w[0] + w[1] + w[2] + w[3];
     }
   }
 }

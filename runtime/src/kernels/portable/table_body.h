@@ -39,6 +39,7 @@ namespace {
   k.fixed_tile = common_fixed_tile;
   k.fixed_depthwise = common_fixed_depthwise;
   k.fixed_draw = common_fixed_draw;
+  k.fixed_sums = common_fixed_sums;
   k.fixed_pack = common_fixed_pack;
   k.fixed_max = common_fixed_max;
   k.fixed_table = common_fixed_table;

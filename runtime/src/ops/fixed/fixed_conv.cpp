@@ -26,11 +26,11 @@ Status FixedConv::create(const NodeInfo& info, std::unique_ptr<FixedConv>* out) 
   RELUFLOW_RETURN_IF_BAD(read_conv(info, weight_shape, &made->conv_));
   RELUFLOW_RETURN_IF_BAD(
       made->node_.create(info, weight_shape, [conv = made->conv_] { return grid_shape(conv); }));
-  RELUFLOW_RETURN_IF_BAD(read_format(info, "x", &made->x_));
-  RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &made->y_));
-  RELUFLOW_RETURN_IF_BAD(read_format(info, "z", &made->z_));
-  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", &made->low_));
-  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_max", &made->high_));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "x", &made->formats_.x));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &made->formats_.y));
+  RELUFLOW_RETURN_IF_BAD(read_format(info, "z", &made->formats_.z));
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", &made->formats_.low));
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_max", &made->formats_.high));
   *out = std::move(made);
   return {};
 }
@@ -68,25 +68,31 @@ Status FixedConv::compute(Call& call) const {
   }
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  in.weights->set_columns(conv.kernel[1], conv.strides[1], conv.dilations[1]);
-  const auto set = in.weights->sample(call, node_.kernels(), node_.spec(), in.precision);
+  GridWeights& weights = *in.weights;
+  const GridUse use = grid_use(conv, node_.kernels(), weights.code(), formats_.x.zero);
+  const GridDraw draw(weights.code(), node_.kernels(), in.precision,
+                      make_key(in.precision.seed, node_.spec().stream));
+  auto set = weights.find(in.precision);
+  if (!set && (weights.repeats(in.precision) || !draws_by_blocks(weights.code(), shape))) {
+    set = weights.draw(call, node_.kernels(), node_.spec(), in.precision, use);
+  }
+  const GridSet* drawn = set ? set.operator->() : nullptr;
+  const StoreInputs store{in.emax.as<const int8_t>(),
+                          in.bias ? in.bias->as<const float>() : nullptr, adds};
+  const auto stores = find_stores(&stores_, formats_, store, weights.code(), drawn);
   const FixedConvRun run{conv,
                          shape,
                          node_.kernels(),
-                         in.weights->code(),
-                         *set.operator->(),
+                         weights.code(),
+                         drawn,
+                         &draw,
+                         *stores.operator->(),
+                         formats_,
                          x->as<const uint8_t>(),
-                         x_,
-                         in.emax.as<const int8_t>(),
-                         in.bias ? in.bias->as<const float>() : nullptr,
                          static_cast<uint8_t*>(y),
-                         y_,
-                         low_,
-                         high_,
                          adds ? z->as<const uint8_t>() : nullptr,
-                         z_,
                          looks ? table->as<const uint8_t>() : nullptr};
-  if (in.weights->depthwise()) return run_fixed_depthwise(call, run, in.weights->columns());
+  if (weights.depthwise()) return run_fixed_depthwise(call, run, use.columns);
   return run_fixed_conv(call, run);
 }
 

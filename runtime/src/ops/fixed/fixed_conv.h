@@ -4,10 +4,10 @@
 
 #include <memory>
 
+#include "grid/stores.h"
 #include "host/op_adapter.h"
 #include "ops/psb/psb_node.h"
 #include "spec/conv_shape.h"
-#include "spec/fixed_format.h"
 
 namespace reluflow {
 
@@ -26,11 +26,8 @@ class FixedConv {
  private:
   ConvSpec conv_;
   FixedNode node_;
-  FixedFormat x_;
-  FixedFormat y_;
-  FixedFormat z_;
-  int low_ = 0;
-  int high_ = 255;
+  FixedFormats formats_;
+  mutable StoreCache stores_;  // has its own lock
 };
 
 }  // namespace reluflow

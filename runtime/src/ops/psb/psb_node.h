@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include "fixed/grid_weights.h"
+#include "grid/grid_weights.h"
 #include "host/host.h"
 #include "kernels/cpu.h"
 #include "spec/psb_spec.h"
