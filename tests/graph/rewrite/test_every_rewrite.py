@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from rewriting import N, build, weights
 
@@ -29,6 +30,14 @@ def network() -> Model:
     return Model(made._proto, notes=(NOTE,))
 
 
+def padded() -> Model:
+    """A convolution behind a Pad."""
+    sizes = np.array([0, 0, 1, 0, 0, 0, 1, 2], np.int64)
+    nodes = [N("Pad", ["x", "s"], ["p"], name="pad"), N("Conv", ["p", "w"], ["y"], name="conv")]
+    made = build(nodes, {"s": sizes, "w": weights(4, 4, 1, 1)}, ("N", 4, 2, 2))
+    return Model(made._proto, notes=(NOTE,))
+
+
 def converted(**options: Any) -> Model:
     return graph.to_psb(network(), PsbOptions(**options)).model
 
@@ -45,6 +54,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "cut_tail": (lambda: tapped()[0], lambda m: graph.cut_tail(m, m.outputs[1:])),
     "expose": (network, lambda m: graph.expose(m, ["h"])),
     "fold_batchnorm": (network, graph.fold_batchnorm),
+    "fold_pads": (padded, graph.fold_pads),
     "hash_taps": (
         lambda: tapped()[0],
         lambda m: graph.hash_taps(m, tapped()[1], keep=["y"], seed=0),

@@ -114,7 +114,24 @@ def dequantising() -> Iterator[Case]:
     yield node("DequantizeLinear", 2), [numbers(np.int32, 5) * 10**7, np.array(0.3, np.float32)]
 
 
-CASES = [case for make in (shaping, arithmetic, casting, filling, dequantising) for case in make()]
+def parts() -> Iterator[Case]:
+    lowest = np.iinfo(np.int64).min
+    for dtype in (*NUMBERS, np.bool_):
+        x = numbers(np.int64, 4, 5).astype(dtype)
+        yield node("Slice", 3), [x, ints(1), ints(3)]
+        yield node("Slice", 4), [x, ints(-3), ints(100), ints(-1)]
+        yield node("Slice", 5), [x, ints(-1, 9), ints(lowest + 1, 0), ints(0, 1), ints(-1, -2)]
+        yield node("Slice", 5), [x, ints(0, 4), ints(3, 4), ints(1, 0), ints(2, 1)]
+        yield node("Gather", 2), [x, ints(2, 0, -1)]
+        yield node("Gather", 2, axis=1), [x, np.array([[0, -5], [4, 1]], np.int32)]
+        yield node("Gather", 2, axis=-1), [x, np.array(3, np.int64)]
+        yield node("Split", 2, axis=1), [x, ints(5)]
+        yield node("Split", 1, num_outputs=1), [x]
+
+
+CASES = [
+    case for make in (shaping, arithmetic, casting, filling, dequantising, parts) for case in make()
+]
 
 
 def reference(case: Case) -> np.ndarray:
@@ -169,6 +186,12 @@ def test_what_is_not_defined_stays_unknown() -> None:
     assert unknown(node("Relu", 1), one)
     assert unknown(node("Squeeze", 2), one, ints(0))
     assert unknown(node("Expand", 2), one, ints(2**22, 3))
+    assert unknown(node("Slice", 5), one, ints(0), ints(1), ints(0), ints(0))
+    assert unknown(node("Slice", 3), one, None, ints(1))
+    assert unknown(node("Gather", 2), one, ints(3))
+    assert unknown(node("Gather", 2), one, one)
+    assert unknown(node("Gather", 2), ints(*range(2**13)), np.zeros((2**14), np.int64))
+    assert unknown(node("Split", 2), one, ints(2))
 
 
 def test_bfloat16_is_a_float() -> None:
@@ -184,3 +207,24 @@ def test_bfloat16_is_a_float() -> None:
 def test_an_integer_division_goes_towards_zero() -> None:
     found = apply_rule(Node.made(node("Div", 2)), [ints(-7, 7, -7), ints(2, -2, -2)])
     assert found is not None and found.tolist() == [-3, -3, 3]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sizes"),
+    [({}, [2, 2, 1]), ({"split": [1, 3, 1]}, [1, 3, 1]), ({"split": [0, 5, 0]}, [0, 5, 0])],
+)
+def test_every_part_of_a_split_is_known(attributes: dict[str, Any], sizes: list[int]) -> None:
+    proto = helper.make_node("Split", ["i0"], ["a", "b", "c"], axis=1, **attributes)
+    x = numbers(np.float32, 2, 5)
+    parts = [apply_rule(Node.made(proto), [x], place) for place in range(3)]
+    found = [part for part in parts if part is not None]
+    assert [part.shape[1] for part in found] == sizes
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), x)
+
+
+def test_bounds_of_an_old_slice_are_attributes() -> None:
+    proto = node("Slice", 1, starts=[1, -2], ends=[3, 100], axes=[1, 0])
+    x = numbers(np.int32, 4, 5)
+    found = apply_rule(Node.made(proto), [x])
+    assert found is not None
+    np.testing.assert_array_equal(found, x[-2:, 1:3])

@@ -27,6 +27,7 @@ from reluflow.graph.rewrite.weights_as_inputs import (
     read_weights,
     weights_as_inputs,
 )
+from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
@@ -88,6 +89,7 @@ __all__ = [
     "find_sites",
     "find_successions",
     "fold_batchnorm",
+    "fold_pads",
     "has_convolutions",
     "has_narrow_floats",
     "hash_taps",

@@ -16,6 +16,7 @@ from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.fold_batchnorm import Folded, fold_norms
 from reluflow.graph.rewrite.opset.raise_opset import raise_opset
 from reluflow.graph.rewrite.reader import name_of
+from reluflow.graph.rewrite.windows.fold_pads import fold_paddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class PsbPlan:
     Attributes:
         given: the original model.
         nodes: in graph order.
-        folded: batch normalisation and similar nodes, folded before.
+        folded: batch normalisation, padding and similar nodes, folded before.
     """
 
     given: Model
@@ -96,11 +97,13 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
 
 
 def prepare(editor: Editor) -> tuple[Folded, ...]:
-    """Fold batch normalisation and raise the opset: the steps before pruning and encoding."""
-    folded, _ = fold_norms(editor)
+    """Fold normalisation and padding, raise the opset: the steps before pruning and encoding."""
+    norms, _ = fold_norms(editor)
+    editor.commit()
+    pads, _ = fold_paddings(editor)
     editor.commit()
     raise_opset(editor)
-    return folded
+    return norms + pads
 
 
 def read_or_exclude(editor: Editor, node: NodeProto, options: PsbOptions) -> Multiply | Reason:

@@ -49,7 +49,7 @@ class PsbChanges:
 
     Attributes:
         converted: in graph order.
-        folded: batch normalisation and similar nodes, folded before.
+        folded: batch normalisation, padding and similar nodes, folded before.
         successions: pairs of stochastic multiplications without a switch in between.
     """
 
@@ -63,11 +63,11 @@ def to_psb(
 ) -> Rewritten[PsbChanges]:
     """Convert a model's linear operators to PSB operators of domain `ai.reluflow`.
 
-    Batch normalisation is folded first, weights are pruned on request, then Conv (1-D, 2-D),
-    Gemm and MatMul with constant weights become PsbConv and PsbMatMul; batch normalisation
-    that could not be folded becomes a depthwise PsbConv. Every operator carries its meaning in
-    nearest mode as a model-local function, so the file runs in any ONNX runtime. Models below
-    opset 13 or IR version 8 are raised to them.
+    Batch normalisation and padding are folded first, weights are pruned on request, then Conv
+    (1-D, 2-D), Gemm and MatMul with constant weights become PsbConv and PsbMatMul; batch
+    normalisation that could not be folded becomes a depthwise PsbConv. Every operator carries its
+    meaning in nearest mode as a model-local function, so the file runs in any ONNX runtime. Models
+    below opset 13 or IR version 8 are raised to them.
 
     Args:
         source: the float model, or the plan of it that `plan_psb` made; not changed.

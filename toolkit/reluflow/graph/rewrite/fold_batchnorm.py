@@ -38,11 +38,11 @@ _MAKERS = (*LINEAR_OPS, BATCH_NORM, *ARITHMETIC)
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One node that was removed; part of what `fold_batchnorm` returns.
+    """One node that was removed; part of what `fold_batchnorm` and `fold_pads` return.
 
     Attributes:
         node: its name, else its output's.
-        op: "BatchNormalization", or "Mul", "Div", "Add", "Sub" with a constant per channel.
+        op: "BatchNormalization", "Pad", or "Mul", "Div", "Add", "Sub" with a constant per channel.
         into: names of the nodes that now do its work.
     """
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from reluflow.graph.proto.external import elements, read_tensor
 from reluflow.graph.view.growth import MAX_COMPUTED
 from reluflow.graph.view.index import UNKNOWN_VALUE, Constant, Find, Node, Scope
-from reluflow.graph.view.rules import MAX_ELEMENTS, RULES, apply_rule, filled
+from reluflow.graph.view.rules import MAX_ELEMENTS, RULES, SPLIT, apply_rule, filled
 
 DEPTH = 16
 """Nodes on the longest way from a tensor to a constant. More find more values and take more work on
@@ -106,7 +106,8 @@ def evaluate(
         return None
     if node.op == "Constant":
         return Constant(constant_node(node, base_dir, limit), 1)
-    if node.op not in RULES or node.outputs[0] != tensor:
+    place = node.outputs.index(tensor)
+    if node.op not in RULES or (place and node.op != SPLIT):
         return UNKNOWN_VALUE
     parts = {name: find(name, depth - 1) for name in node.inputs if name}
     found = [part for part in parts.values() if part is not None]
@@ -115,18 +116,20 @@ def evaluate(
     if len(found) < len(parts):
         return None
     values = [parts[name].value if name else None for name in node.inputs]  # type: ignore[union-attr]
-    result = _apply(node, values, limit)
+    result = _apply(node, values, limit, place)
     if result is None:
         return UNKNOWN_VALUE
     return Constant(result, 1 + max((part.depth for part in found), default=0))
 
 
-def _apply(node: Node, values: list[np.ndarray | None], limit: float) -> np.ndarray | None:
+def _apply(
+    node: Node, values: list[np.ndarray | None], limit: float, place: int
+) -> np.ndarray | None:
     if sum(value.size for value in values if value is not None) > limit:
         return None
     if node.op == "ConstantOfShape" and limit > MAX_COMPUTED:
         return filled(node, values, limit=MAX_COMPUTED)
-    result = apply_rule(node, values)
+    result = apply_rule(node, values, place)
     return result if result is None or result.size <= limit else None
 
 

@@ -44,6 +44,8 @@ def _elements(op: str, values: Sequence[np.ndarray]) -> int:
         return _broadcast(shapes if op == "Expand" else shapes[-1:])
     if op == "Concat":
         return sum(value.size for value in values)
+    if op == "Gather" and values:
+        return values[0].size * values[-1].size  # at most: along an axis of one element
     return _broadcast(shapes) if op in _BROADCASTING else 0
 
 

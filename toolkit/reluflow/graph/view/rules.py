@@ -20,15 +20,18 @@ MAX_ELEMENTS = 2**20
 
 _Array = np.ndarray
 _Rule = Callable[[Node, list[_Array | None]], _Array | None]
+SPLIT = "Split"
+"""The only operator with a rule for more than its first output."""
 _OLD_BROADCAST = ("axis", "broadcast")
 
 
-def apply_rule(node: Node, values: list[_Array | None]) -> _Array | None:
+def apply_rule(node: Node, values: list[_Array | None], place: int = 0) -> _Array | None:
     """Return what a node of ONNX's own domain computes from known inputs, None without a rule.
 
     Args:
         node: any node.
         values: one per input; None for an input left out.
+        place: number of the output.
     """
     rule = RULES.get(node.op)
     known = [value for value in values if value is not None]
@@ -36,7 +39,7 @@ def apply_rule(node: Node, values: list[_Array | None]) -> _Array | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            return rule(node, values)
+            return _split(node, values, place) if node.op == SPLIT else rule(node, values)
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError):
         return None  # the node is not valid
 
@@ -218,6 +221,65 @@ def _extreme(function: np.ufunc) -> _Rule:
     return rule
 
 
+def _slice(node: Node, values: list[_Array | None]) -> _Array | None:
+    """Take a part along some axes; until opset 9 the bounds are attributes."""
+    data = values[0]
+    if data is None:
+        return None
+    given = [None if value is None else value.ravel().tolist() for value in values[1:]]
+    if len(values) == 1:
+        bounds = [node.integers(name) for name in ("starts", "ends", "axes")]
+        given = [None if each is None else list(each) for each in bounds]
+    starts, ends, axes, steps = (*given, None, None)[:4] if len(given) < 4 else given[:4]
+    if starts is None or ends is None:
+        return None
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    parts = [slice(None)] * data.ndim
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        size = data.shape[axis]
+        parts[axis % data.ndim] = _part(start, end, step, size)
+    return np.ascontiguousarray(data[tuple(parts)])
+
+
+def _part(start: int, end: int, step: int, size: int) -> slice:
+    """Return a slice for Python, whose bounds ONNX clamps after counting from the end."""
+    if step == 0:
+        raise ValueError("a step of 0 is not defined")
+    start = start + size if start < 0 else start
+    end = end + size if end < 0 else end
+    if step > 0:
+        return slice(min(max(start, 0), size), min(max(end, 0), size), step)
+    start, end = min(max(start, 0), size - 1), min(max(end, -1), size - 1)
+    return slice(start, None if end < 0 else end, step)
+
+
+def _gather(node: Node, values: list[_Array | None]) -> _Array | None:
+    """Take slices along an axis by number; numbers below 0 count from the end."""
+    data, indices = values[0], values[1]
+    if data is None or indices is None or indices.dtype.kind not in "iu":
+        return None
+    return np.asarray(np.take(data, indices, axis=int(node.number("axis", 0)), mode="raise"))
+
+
+def _split(node: Node, values: list[_Array | None], place: int) -> _Array | None:
+    """Return one part along an axis; from opset 13 on the sizes of the parts are an input."""
+    data, axis = values[0], int(node.number("axis", 0))
+    if data is None:
+        return None
+    sizes = node.integers("split")
+    if len(values) > 1 and values[1] is not None:
+        sizes = tuple(int(size) for size in values[1].ravel())
+    if sizes is None:
+        count = len(node.outputs)
+        each = -(-data.shape[axis] // count)
+        sizes = (*[each] * (count - 1), data.shape[axis] - each * (count - 1))
+    if sum(sizes) != data.shape[axis] or min(sizes) < 0:
+        return None
+    parts = np.split(data, np.cumsum(sizes)[:-1], axis=axis)
+    return np.ascontiguousarray(parts[place])
+
+
 def _known(values: list[_Array | None], position: int) -> _Array:
     value = values[position]
     if value is None:
@@ -246,5 +308,8 @@ RULES: dict[str, _Rule] = {
     "Concat": _concat,
     "Max": _extreme(np.maximum),
     "Min": _extreme(np.minimum),
+    "Slice": _slice,
+    "Gather": _gather,
+    SPLIT: lambda node, values: _split(node, values, 0),
 }
 """Operator of ONNX's own domain -> rule."""

@@ -105,6 +105,9 @@ def print_conversion(
     folded = sum(node.op == "BatchNormalization" for node in result.done.folded)
     if folded:
         _say(f"{plural(folded, 'batch normalisation')} folded into neighbours", console)
+    pads = sum(node.op == "Pad" for node in result.done.folded)
+    if pads:
+        _say(f"{plural(pads, 'padding')} folded into the convolutions behind", console)
     for note in result.notes:
         _say(note, console)
     stays = "stays in floating point"

@@ -1,0 +1,118 @@
+"""Letting the PSB operators of a converted model pass bytes to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reluflow.errors import ModelError
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.psb.chain.plan import plan_chains
+from reluflow.graph.psb.chain.write import ChainWriter
+from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.rewrite.contract import Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.psb.fixed import FixedFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedNode:
+    """One node that takes or gives bytes; part of what `chain_psb` returns.
+
+    Attributes:
+        name: of the node, before and after.
+        was: its operator before.
+        op: its operator now.
+        tensor: the tensor that it makes, by its name before.
+        form: of the bytes of that tensor.
+    """
+
+    name: str
+    was: str
+    op: str
+    tensor: str
+    form: FixedFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ChainChanges:
+    """What passes bytes now; returned by `chain_psb`.
+
+    Attributes:
+        nodes: that joined, in graph order.
+        begins: tensors that become bytes, in graph order.
+        ends: tensors that become floats again, in graph order.
+    """
+
+    nodes: tuple[ChainedNode, ...]
+    begins: tuple[str, ...]
+    ends: tuple[str, ...]
+
+
+def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[ChainChanges]:
+    """Let the PSB operators of a converted model pass bytes to each other.
+
+    A PsbConv joins where the formats of what it reads and makes are given; its weights are then
+    drawn on the 8-bit grid. Activations, additions, products, pooling, Concat, Pad and Resize to
+    nearest pixels between two of them join as well, so that a tensor is a float only where a chain
+    begins or ends. A node whose result nobody takes as bytes stays in floating point.
+
+    Args:
+        model: of `to_psb`, not changed.
+        formats: tensor of the model -> what its bytes stand for; those of
+            `reluflow.evaluation.find_formats`, all or some.
+
+    Returns:
+        The new model, what joined, and the PSB operators and neighbours of chains that did not,
+        with the reason; the model as it was where nothing could join.
+
+    Raises:
+        ModelError: the model has no PSB operator.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, to_psb
+        >>> from reluflow.psb.fixed import FixedFormat
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,1,4] x) => (float[N,1,4] y) <float[1,1,1] w = {0.5}>
+        ...     { [one] h = Conv(x, w) r = Relu(h) [two] y = Conv(r, w) }''')
+        >>> signed, unsigned = FixedFormat(5, 128), FixedFormat(7, 0)
+        >>> found = chain_psb(to_psb(load(proto)).model, {"x": signed, "r": unsigned, "y": signed})
+        >>> [(node.name, node.op) for node in found.done.nodes]
+        [('one', 'FixedConv'), ('two', 'FixedConv')]
+        >>> found.done.begins, found.done.ends
+        (('x',), ('y',))
+
+    Reference: docs/psb-ops.md, chains; docs/psb.md, chains.
+    """
+    editor = Editor(model)
+    if not any(map(is_psb, editor.nodes)):
+        raise ModelError(
+            f"model {str(model.path or '<memory>')!r} has no PSB operator; convert it with to_psb "
+            "first."
+        )
+    plan, steps, needed, refused = plan_chains(editor, formats)
+    was = {id(step): step.node.op_type for step in steps}
+    nodes = ChainWriter(plan, steps, needed).write()
+    editor.nodes = nodes
+    editor.commit()
+    _drop_functions(editor)
+    chained = tuple(
+        ChainedNode(step.name, was[id(step)], step.becomes, step.output, step.form)
+        for step in steps
+    )
+    begins = tuple(n.input[0] for n in editor.nodes if n.op_type == "ToFixed")
+    ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ("FromFixed", "FixedGlobalPool"))
+    return editor.finish(ChainChanges(chained, begins, ends), refused)
+
+
+def _drop_functions(editor: Editor) -> None:
+    """Remove the functions of operators that the model no longer has."""
+    used = {node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN}
+    if any(map(is_psb, editor.nodes)):
+        return
+    functions = editor.proto.functions
+    for index in reversed(range(len(functions))):
+        if functions[index].domain == OWN_DOMAIN and functions[index].name not in used:
+            del functions[index]

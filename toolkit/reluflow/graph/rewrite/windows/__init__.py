@@ -1,0 +1,1 @@
+"""Floor of the graph room: the windows of convolutions, and what pads their input."""
