@@ -76,12 +76,12 @@ class _Call:
         return found
 
     def optional(self, place: int) -> np.ndarray | None:
-        return self.inputs[place] if len(self.inputs) > place else None
+        found = self.inputs[place] if len(self.inputs) > place else None
+        return None if found is None or not found.size else found
 
     def window(self) -> dict[str, Any]:
-        found = {
-            k: self.attributes[k] for k in ("strides", "dilations", "pads") if k in self.attributes
-        }
+        kept = ("strides", "dilations", "pads")
+        found = {k: self.attributes[k] for k in kept if k in self.attributes}
         return found | {"auto_pad": self.attributes.get("auto_pad", b"NOTSET").decode()}
 
 

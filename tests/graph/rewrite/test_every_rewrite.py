@@ -12,8 +12,14 @@ from rewriting import N, build, weights
 
 import reluflow.graph as graph
 from reluflow.graph import Model, PsbOptions, Rewritten
+from reluflow.psb.fixed import FixedFormat
 
 NOTE = "The file was noted."
+FORMATS = {
+    "x": FixedFormat(4, 128),
+    "r": FixedFormat(5, 0),
+    "y": FixedFormat(3, 128),
+}
 
 
 def network() -> Model:
@@ -50,6 +56,7 @@ def tapped() -> tuple[Model, Any]:
 ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] = {
     "annotate": (network, lambda m: graph.annotate(m, {"act": {"dead": "0"}})),
     "bake_samples": (converted, lambda m: graph.bake_samples(m, 4)),
+    "chain_psb": (converted, lambda m: graph.chain_psb(m, FORMATS)),
     "count_saturation": (converted, graph.count_saturation),
     "cut_tail": (lambda: tapped()[0], lambda m: graph.cut_tail(m, m.outputs[1:])),
     "expose": (network, lambda m: graph.expose(m, ["h"])),

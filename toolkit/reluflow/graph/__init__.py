@@ -2,6 +2,7 @@
 
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
+from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
@@ -50,6 +51,8 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "Activation",
+    "ChainChanges",
+    "ChainedNode",
     "ConvertedNode",
     "CutOff",
     "Fold",
@@ -79,6 +82,7 @@ __all__ = [
     "bake_samples",
     "blocked_probe",
     "bound_shapes",
+    "chain_psb",
     "check_fully",
     "count_saturation",
     "cut_tail",

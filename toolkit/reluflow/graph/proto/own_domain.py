@@ -42,7 +42,7 @@ FIXED_DEFAULTS: dict[str, dict[str, int]] = {
     FIXED_GLOBAL_POOL: _X,
 }
 """Operators of chains -> their whole numbers with a default; part of the stored format."""
-ADDEND_PLACE = {PSB_CONV: 7, PSB_MATMUL: 6}
+ADDEND_PLACE: dict[str, int] = {PSB_CONV: 7, PSB_MATMUL: 6, FIXED_CONV: FixedPlace.Z}
 """Number of the input Z; a convolution has `region` before it."""
 USUAL_P_BITS, USUAL_X_BITS = 8, 12
 """The values for a node that leaves `p_bits` or `x_bits` out; part of the stored format."""

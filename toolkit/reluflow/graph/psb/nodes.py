@@ -13,12 +13,14 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
+    FIXED_CONV,
     FROM_THE_RUN,
     OWN_DOMAIN,
     PSB_CONV,
     PSB_MATMUL,
     USUAL_P_BITS,
     USUAL_X_BITS,
+    FixedPlace,
     PsbPlace,
 )
 from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
@@ -41,6 +43,9 @@ _THROUGH = {
 }
 """Operators that pass noise on: linear ones, and maxima, which compare noise with noise."""
 _FACTORS = ("Mul", "Div", "MatMul")
+_LAST_BYTE = 255
+_BOUNDS = (("y_min", 0), ("y_max", _LAST_BYTE))
+_BYTE_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class PsbNode:
 
     Attributes:
         name: the node's name, else its output's.
-        op: "PsbConv" or "PsbMatMul".
+        op: "PsbConv", "PsbMatMul", or "FixedConv" in a chain of bytes.
         x: the tensor that it multiplies.
         output: the tensor that it makes.
         weight_shape: as stored, output channels first.
@@ -63,7 +68,7 @@ class PsbNode:
         x_bits: bits of a fixed-point activation.
         x_exponent: the calibrated f, None: taken from each run.
         adds: the tensor that it adds to its sum before the activation, None: nothing.
-        activation: "none", "relu" or "clip".
+        activation: "none", "relu", "clip", or "table" in a chain.
         zeros: weights that are 0.
         stored_bytes: bytes of bit planes and exponents.
         positions: outputs per channel for one input of the model; None where shapes do not tell.
@@ -205,7 +210,41 @@ def psb_inputs(model: Model) -> tuple[str, str]:
 
 def is_psb(node: NodeProto) -> bool:
     """Tell whether a node is a PSB operator."""
-    return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL)
+    return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL, FIXED_CONV)
+
+
+def passes_bytes(node: NodeProto) -> bool:
+    """Tell whether a node is a PSB operator of a chain."""
+    return node.domain == OWN_DOMAIN and node.op_type == FIXED_CONV
+
+
+def refuse_chains(model: Model, what: str) -> None:
+    """Refuse a model with chains where only PSB operators of floats make sense.
+
+    Args:
+        model: a converted model.
+        what: what cannot be done, for the sentence.
+
+    Raises:
+        ModelError: an operator passes bytes.
+    """
+    for node in filter(passes_bytes, model._proto.graph.node):
+        raise ModelError(
+            f"node {name_of(node)!r} passes bytes in a chain, so {what}; give the model as it was "
+            "converted without chains."
+        )
+
+
+def activation_of(node: NodeProto) -> str:
+    """Return what a PSB operator does to its sums last: none, relu, clip or table."""
+    if not passes_bytes(node):
+        return str(attribute(node, "activation", "none"))
+    if len(node.input) > FixedPlace.TABLE and node.input[FixedPlace.TABLE]:
+        return "table"
+    low, high = (int(str(attribute(node, key, usual))) for key, usual in _BOUNDS)
+    if high < _LAST_BYTE or low > int(str(attribute(node, "y_zero", 0))):
+        return "clip"
+    return "relu" if low == attribute(node, "y_zero", 0) else "none"
 
 
 def addend(node: NodeProto) -> str | None:
@@ -250,14 +289,20 @@ def _describe(
         rounding=str(attribute(node, "rounding", "half")),
         smallest=_smallest(planes),
         stream=int(str(attribute(node, "stream", 0))),
-        x_bits=int(str(attribute(node, "x_bits", USUAL_X_BITS))),
+        x_bits=_BYTE_BITS
+        if passes_bytes(node)
+        else int(str(attribute(node, "x_bits", USUAL_X_BITS))),
         x_exponent=None if exponent == FROM_THE_RUN else exponent,
         adds=added,
-        activation=str(attribute(node, "activation", "none")),
+        activation=activation_of(node),
         zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
         stored_bytes=planes.size + emax.size,
         positions=_positions(node, types.get(node.output[0])),
     )
+
+
+def _x_bits(node: NodeProto) -> int:
+    return _BYTE_BITS if passes_bytes(node) else int(str(attribute(node, "x_bits", USUAL_X_BITS)))
 
 
 def _smallest(planes: np.ndarray) -> int:
@@ -273,7 +318,7 @@ def _smallest(planes: np.ndarray) -> int:
 def _positions(node: NodeProto, known: TensorType | None) -> int | None:
     if known is None or known.shape is None:
         return None
-    sizes = known.shape[2:] if node.op_type == PSB_CONV else known.shape[1:-1]
+    sizes = known.shape[2:] if node.op_type == PSB_CONV else known.shape[1:-1]  # bytes: NHWC
     numbers = [size for size in sizes if isinstance(size, int)]
     return math.prod(numbers) if len(numbers) == len(sizes) else None
 
@@ -302,7 +347,7 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
     reader = read_graph(model)
     found = []
     for node in reader.nodes:
-        if is_psb(node) and attribute(node, "activation", "none") == "none":
+        if is_psb(node) and activation_of(node) == "none":
             found += _reached(reader, node)
     return tuple(found)
 
@@ -337,7 +382,7 @@ def _has_addend(reader: Reader, node: NodeProto) -> bool:
 def _step(reader: Reader, node: NodeProto, tensor: str) -> str:
     """Return the operator by which a node passes on the noise of a tensor, "" if it does not."""
     if is_psb(node):
-        adds = addend(node) == tensor and attribute(node, "activation", "none") == "none"
+        adds = addend(node) == tensor and activation_of(node) == "none"
         return "Add" if adds else ""
     return str(node.op_type) if _passes(reader, node, tensor) else ""
 

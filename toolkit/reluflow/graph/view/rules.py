@@ -22,6 +22,8 @@ _Array = np.ndarray
 _Rule = Callable[[Node, list[_Array | None]], _Array | None]
 SPLIT = "Split"
 """The only operator with a rule for more than its first output."""
+_SLICED = 4
+"""Inputs of Slice behind its data: starts, ends, axes, steps."""
 _OLD_BROADCAST = ("axis", "broadcast")
 
 
@@ -230,7 +232,7 @@ def _slice(node: Node, values: list[_Array | None]) -> _Array | None:
     if len(values) == 1:
         bounds = [node.integers(name) for name in ("starts", "ends", "axes")]
         given = [None if each is None else list(each) for each in bounds]
-    starts, ends, axes, steps = (*given, None, None)[:4] if len(given) < 4 else given[:4]
+    starts, ends, axes, steps = (*given, *[None] * (_SLICED - len(given)))
     if starts is None or ends is None:
         return None
     axes = list(range(len(starts))) if axes is None else axes

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from reluflow.errors import ModelError
+from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.psb.chain.plan import plan_chains
 from reluflow.graph.psb.chain.write import ChainWriter
+from reluflow.graph.psb.chain_functions import add_chain_functions
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -65,7 +68,8 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
 
     Returns:
         The new model, what joined, and the PSB operators and neighbours of chains that did not,
-        with the reason; the model as it was where nothing could join.
+        with the reason. The operators of chains are functions as well, for runs without the native
+        library.
 
     Raises:
         ModelError: the model has no PSB operator.
@@ -98,13 +102,16 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
     editor.nodes = nodes
     editor.commit()
     _drop_functions(editor)
+    add_chain_functions(editor)
     chained = tuple(
         ChainedNode(step.name, was[id(step)], step.becomes, step.output, step.form)
         for step in steps
     )
     begins = tuple(n.input[0] for n in editor.nodes if n.op_type == "ToFixed")
     ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ("FromFixed", "FixedGlobalPool"))
-    return editor.finish(ChainChanges(chained, begins, ends), refused)
+    result = editor.finish(ChainChanges(chained, begins, ends), refused)
+    check_model(result.model._proto, [model.base_dir or Path()], "the chained model")
+    return result
 
 
 def _drop_functions(editor: Editor) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import NodeProto
 
 from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV, PsbPlace
-from reluflow.graph.psb.chain.steps import Planned, Step
+from reluflow.graph.psb.chain.steps import LAST_BYTE, Planned, Step
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.psb.nodes import code_of
 from reluflow.graph.rewrite.contract import Reason
@@ -19,7 +19,8 @@ from reluflow.psb.fixed import GRID_BITS, FixedFormat
 _KEPT = ("weight_shape", "p_bits", "sampler", "stream", "strides", "dilations", "pads", "group")
 _MOST_SUM = 1 << 29
 """Bound of a sum of products, which the operator demands."""
-_MOST_BYTE = 255
+_QUAD = 4
+"""Channels that a kernel multiplies at a time: it copies pixels of any other number."""
 _REGION = 6
 """Place of PsbConv's input `region`."""
 _MOST_WEIGHT = (1 << (GRID_BITS + 1)) - 1
@@ -59,7 +60,7 @@ class FixedConvStep(Step):
 def _fills_quads(node: NodeProto) -> bool:
     shape = attribute(node, "weight_shape")
     channels = int(shape[1])  # type: ignore[index]
-    return channels % 4 != 0 and attribute(node, "group", 1) == 1
+    return channels % _QUAD != 0 and attribute(node, "group", 1) == 1
 
 
 def join_conv(plan: Planned, node: NodeProto) -> Step | Reason:
@@ -112,7 +113,7 @@ def _too_large(plan: Planned, node: NodeProto) -> Reason | None:
     if planes is None or emax is None:
         return Reason("its weights are computed")
     sums = _largest_sums(code_of(node, planes, emax))
-    if int(sums.max(initial=0)) * _MOST_BYTE < _MOST_SUM:
+    if int(sums.max(initial=0)) * LAST_BYTE < _MOST_SUM:
         return None
     return Reason("the weights of a channel add up to more than 32-bit sums of bytes can hold")
 

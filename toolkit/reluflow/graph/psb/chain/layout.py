@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto
 
-from reluflow.graph.psb.chain.steps import Planned, Step
+from reluflow.graph.psb.chain.steps import LAST_BYTE, Planned, Step
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.reader import attribute
@@ -17,6 +17,10 @@ from reluflow.psb.fixed import FixedFormat
 _CHANNELS = 1
 _PAD_FROM_OPSET = 11
 """From here on Pad takes its sizes as an input."""
+_AXES_PLACE = 3
+"""Of the axes that a Pad names."""
+_SCALES_PLACE, _SIZES_PLACE = 2, 3
+"""Of what a Resize takes."""
 _PAD_MODES = ("constant", "reflect", "edge")
 
 
@@ -52,7 +56,7 @@ class MoveStep(Step):
         attributes: dict[str, Any],
     ) -> None:
         super().__init__(node, (node.input[0],), form, rank)
-        self.becomes = node.op_type  # type: ignore[misc]
+        self.becomes = node.op_type
         self._constants, self._attributes = constants, attributes
 
     def write(self, writer: ChainWriter) -> None:
@@ -102,16 +106,17 @@ def join_pad(plan: Planned, node: NodeProto) -> Step | Reason:
     mode = str(attribute(node, "mode", "constant"))
     if plan.editor.opset < _PAD_FROM_OPSET or mode not in _PAD_MODES:
         return Reason(f"its mode is {mode} at opset {plan.editor.opset}")
-    if len(node.input) > 3 and node.input[3]:
+    if len(node.input) > _AXES_PLACE and node.input[_AXES_PLACE]:
         return Reason("it names the axes that it pads")
     pads = plan.editor.constant(node.input[1])
     value = plan.editor.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else 0.0
     if pads is None or value is None:
         return Reason("its sizes are computed")
     rank = maker.rank
-    moved = np.array(last(pads[:rank]) + last(pads[rank:]), np.int64)
+    sizes = pads.reshape(-1).tolist()
+    moved = np.array(last(sizes[:rank]) + last(sizes[rank:]), np.int64)
     scaled = float(np.asarray(value).reshape(-1)[0]) * 2.0**maker.form.exponent + maker.form.zero
-    if mode == "constant" and not (0 <= scaled <= 255 and scaled == round(scaled)):
+    if mode == "constant" and not (0 <= scaled <= LAST_BYTE and scaled == round(scaled)):
         return Reason(f"what it fills in, {value}, is no byte of the format")
     filled = np.array(round(scaled), np.uint8) if mode == "constant" else None
     return MoveStep(node, maker.form, rank, [moved, filled], {"mode": mode})
@@ -130,7 +135,7 @@ def join_resize(plan: Planned, node: NodeProto) -> Step | Reason:
     if attribute(node, "axes") is not None:
         return Reason("it names the axes that it resizes")
     parts: list[np.ndarray | None] = [None, None, None]
-    for place in (2, 3):
+    for place in (_SCALES_PLACE, _SIZES_PLACE):
         name = node.input[place] if len(node.input) > place else ""
         if not name:
             continue

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.own_domain import FIXED_DEFAULTS
 from reluflow.graph.psb.chain.arithmetic import join_elementwise
 from reluflow.graph.psb.chain.convolution import join_conv
 from reluflow.graph.psb.chain.layout import join_concat, join_pad, join_resize
@@ -31,10 +32,8 @@ _RULES: dict[str, _Rule] = {
     "Upsample": join_resize,
     "Sum": join_elementwise,
 }
-_OPERATORS = {
-    *("FixedConv", "FixedMaxPool", "FixedGlobalPool", "FixedTable", "FixedAdd", "FixedMul"),
-    *("FixedAveragePool", "Concat", "Pad", "Resize"),
-}
+_MOVES = ("Pad", "Resize")
+"""ONNX's own operators, which move bytes."""
 _NO_READER = Reason("what reads it works in floating point")
 
 
@@ -59,7 +58,7 @@ def plan_chains(
     steps: list[Step] = []
     for node in editor.nodes:
         found = _ask(plan, node)
-        if isinstance(found, Step) and found.becomes not in _OPERATORS:
+        if isinstance(found, Step) and not _is_known(found):
             found = Reason(f"there is no operator {found.becomes}")
         if isinstance(found, Reason):
             reasons[id(node)] = found
@@ -73,6 +72,11 @@ def plan_chains(
             reasons[id(step.node)] = _NO_READER
             del plan.makers[step.output]
     return plan, kept, needed, _refused(plan, kept, reasons)
+
+
+def _is_known(step: Step) -> bool:
+    needed = "FixedTable" if step.becomes == "Concat" else step.becomes
+    return needed in FIXED_DEFAULTS or needed in _MOVES
 
 
 def _ask(plan: Planned, node: NodeProto) -> Step | Reason:

@@ -118,7 +118,7 @@ def _covers_all(plan: Planned, node: NodeProto) -> bool:
     """Tell whether the only window of an AveragePool is the whole plane."""
     shape = plan.shape(node.input[0])
     kernel, pads = attribute(node, "kernel_shape"), attribute(node, "pads")
-    padded = pads is not None and any(pads)  # type: ignore[call-overload]
+    padded = any(each != 0 for each in pads or [])  # type: ignore[attr-defined]
     if shape is None or padded or attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         return False
-    return list(shape[_SPATIAL_FROM:]) == list(kernel)  # type: ignore[call-overload]
+    return tuple(shape[_SPATIAL_FROM:]) == tuple(kernel)  # type: ignore[arg-type]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from reluflow.graph.psb.chain.write import ChainWriter
 
 
+LAST_BYTE = 255
+
+
 class Step(ABC):
     """A node that may join a chain.
 
@@ -65,7 +68,7 @@ class Step(ABC):
 
     def byte_bounds(self) -> dict[str, int]:
         """Return the attributes `y_min` and `y_max`."""
-        low, high = 0, 255
+        low, high = 0, LAST_BYTE
         if self.bounds is not None:
             low, high = (_byte(bound, self.form) for bound in self.bounds)
         return {"y_min": low, "y_max": high}
@@ -74,7 +77,7 @@ class Step(ABC):
 def _byte(value: float, form: FixedFormat) -> int:
     """Return the byte nearest to a value."""
     scaled = value * 2.0**form.exponent + form.zero
-    return round(min(max(scaled, 0.0), 255.0))
+    return round(min(max(scaled, 0.0), LAST_BYTE))
 
 
 class Planned:

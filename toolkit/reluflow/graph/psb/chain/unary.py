@@ -19,6 +19,8 @@ Function = Callable[[F64], F64]
 _Operands = Sequence[F64]
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 """The defaults of ONNX's Selu."""
+_GELU_CUBE = 0.044715
+"""Of the tanh form of Gelu, as ONNX defines it."""
 
 
 def _number(node: NodeProto, name: str, default: float) -> float:
@@ -57,7 +59,9 @@ def _erf(x: F64) -> F64:
 
 def _gelu(node: NodeProto, x: F64) -> F64:
     if attribute(node, "approximate", "none") == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        inner: F64 = math.sqrt(2 / math.pi) * (x + _GELU_CUBE * x**3)
+        gate: F64 = 0.5 * (1 + np.tanh(inner))
+        return x * gate
     return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
 
 

@@ -196,7 +196,7 @@ class ChainWriter:
 
 def table_of(function: Function, x_form: FixedFormat, y_form: FixedFormat) -> NDArray[np.uint8]:
     """Return the byte of the function of every byte's value: rounded half even, clamped."""
-    x = (np.arange(_CODES) - x_form.zero) * 2.0**-x_form.exponent
+    x = np.ldexp((np.arange(_CODES) - x_form.zero).astype(np.float64), -x_form.exponent)
     y = np.broadcast_to(function(x), x.shape) * 2.0**y_form.exponent
     y = np.nan_to_num(np.rint(y), nan=0.0) + y_form.zero
     return np.clip(y, 0, _CODES - 1).astype(np.uint8)

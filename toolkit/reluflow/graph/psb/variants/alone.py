@@ -7,7 +7,7 @@ from onnx import NodeProto, helper
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import is_psb, refuse_chains
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, plan_psb
 from reluflow.graph.psb.read import multiplies
@@ -36,7 +36,8 @@ def psb_alone(
         The new model, and the name of its operator.
 
     Raises:
-        ModelError: a model has no such operator, or with weights of another shape.
+        ModelError: a model has no such operator, or with weights of another shape; the
+            converted one has chains of bytes.
 
     Example:
         >>> import onnx.parser
@@ -52,6 +53,7 @@ def psb_alone(
     Reference: docs/spec.md, section 7.
     """
     plan = plan_psb(source) if isinstance(source, Model) else source
+    refuse_chains(converted, "it cannot work alone on floats")
     stored = read_graph(converted)
     given = _named(stored, name)
     editor = Editor(plan.model)

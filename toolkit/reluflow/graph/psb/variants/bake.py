@@ -9,7 +9,7 @@ from onnx import NodeProto, helper
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import PsbPlace
-from reluflow.graph.psb.nodes import code_of, is_psb
+from reluflow.graph.psb.nodes import code_of, is_psb, passes_bytes
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of
@@ -23,6 +23,7 @@ from reluflow.psb import (
     integer_weights,
     pack,
 )
+from reluflow.psb.fixed import GRID_BITS, grid_weights
 
 _P_BITS = 16
 """Bits of the baked code: k / n fits exactly for every n, and so does every small w'."""
@@ -80,6 +81,10 @@ def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
     code = code_of(node, planes, emax)
     sampler = str(attribute(node, "sampler", "systematic"))
     stream = int(str(attribute(node, "stream", 0)))
+    if passes_bytes(node):
+        drawn = grid_weights(code, samples, sampler, seed, stream).astype(np.int64)
+        _put(editor, node, _words_of(drawn, GRID_BITS), code.emax)
+        return
     k = draws(code, samples, sampler, seed, stream)
     q = np.minimum(k * ((1 << _P_BITS) // (samples or MAX_SAMPLES)), (1 << _P_BITS) - 1)
     high = code.words >> code.p_bits
@@ -87,8 +92,16 @@ def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:
     words[code.nibble == 0] = 0
     if code.rounding == "carried":
         drawn = integer_weights(code, samples, sampler, seed, stream).astype(np.int64)
-        words = np.where(_is_shifted_out(code, samples or MAX_SAMPLES), _words_of(drawn), words)
-    editor.put_constant(node, PsbPlace.W, pack(PsbCode(words, code.emax, _P_BITS)), "", "baked")
+        small = _is_shifted_out(code, samples or MAX_SAMPLES)
+        words = np.where(small, _words_of(drawn, SCALE_BITS), words)
+    _put(editor, node, words, code.emax)
+
+
+def _put(
+    editor: Editor, node: NodeProto, words: NDArray[np.uint32], emax: NDArray[np.int8]
+) -> None:
+    """Give a node the words of its draws, which rounding to nearest leaves as they are."""
+    editor.put_constant(node, PsbPlace.W, pack(PsbCode(words, emax, _P_BITS)), "", "baked")
     for entry in [a for a in node.attribute if a.name in ("p_bits", "sampler")]:
         node.attribute.remove(entry)
     node.attribute.append(helper.make_attribute("p_bits", _P_BITS))
@@ -100,10 +113,16 @@ def _is_shifted_out(code: PsbCode, n: int) -> NDArray[np.bool_]:
     return (code.nibble > 0) & (j > SCALE_BITS - n.bit_length() + 1)
 
 
-def _words_of(w: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return the words whose mean is exactly w', so that nothing is rounded; |w'| <= 64."""
+def _words_of(w: NDArray[np.int64], scale: int) -> NDArray[np.uint32]:
+    """Return the words whose mean is exactly w 2^-scale of the largest, so that nothing is rounded.
+
+    Args:
+        w: the drawn weights, |w| < 2^(scale + 1).
+        scale: bits that j = 0 leaves for a weight, 6 or 13.
+    """
     size = np.abs(w)
     e = np.frexp(np.maximum(size, 1).astype(np.float64))[1] - 1
     q = (size << (_P_BITS - e)) - (1 << _P_BITS)
-    words = (w < 0).astype(np.int64) << (_P_BITS + NIBBLE_BITS) | (e + 2) << _P_BITS | q
+    nibble = LARGEST_NIBBLE - scale + e
+    words = (w < 0).astype(np.int64) << (_P_BITS + NIBBLE_BITS) | nibble << _P_BITS | q
     return np.where(w == 0, 0, words).astype(np.uint32)

@@ -12,7 +12,7 @@ from onnx import NodeProto, helper
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, PSB_CONV, PsbPlace
-from reluflow.graph.psb.nodes import code_of, find_psb, is_psb
+from reluflow.graph.psb.nodes import code_of, find_psb, is_psb, refuse_chains
 from reluflow.graph.psb.to_psb import PsbChanges
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -38,6 +38,9 @@ def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
     Returns:
         The new model, and the names of the operators that were changed.
 
+    Raises:
+        ModelError: an operator passes bytes in a chain.
+
     Example:
         >>> import onnx.parser
         >>> from reluflow.graph import load, to_psb
@@ -47,6 +50,7 @@ def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
         >>> psb_in_floats(to_psb(load(proto)).model).model.n_nodes
         3
     """
+    refuse_chains(model, "it cannot work on floats")
     editor = Editor(model)
     nodes = [node for node in editor.nodes if is_psb(node)]
     for node in nodes:
@@ -63,6 +67,9 @@ def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
     Returns:
         The new model, and the names of the operators that were changed.
 
+    Raises:
+        ModelError: an operator passes bytes in a chain.
+
     Example:
         >>> import onnx.parser
         >>> from reluflow.graph import find_psb, load, to_psb, with_wide_activations
@@ -73,6 +80,7 @@ def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
         >>> [node.x_bits for node in find_psb(with_wide_activations(converted).model)]
         [16]
     """
+    refuse_chains(model, "its activations cannot have 16 bits")
     editor = Editor(model)
     nodes = [node for node in editor.nodes if is_psb(node)]
     for node in nodes:

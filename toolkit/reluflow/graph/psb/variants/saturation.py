@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import FIXED_CONV
 from reluflow.graph.psb.nodes import PsbNode, find_psb
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -29,7 +30,7 @@ class SaturationCounts:
         nonzero: name of the output with the number of those that are not 0 (nor NaN).
         below: name of the output with the number of those that are not 0 but become it, being
             at most half a step of the fixed-point numbers.
-        nodes: the PSB operators, in the order of the numbers.
+        nodes: the PSB operators that read floats, in the order of the numbers.
     """
 
     saturated: str
@@ -69,7 +70,7 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     editor = Editor(model)
-    nodes = find_psb(model)
+    nodes = tuple(node for node in find_psb(model) if node.op != FIXED_CONV)
     row = editor.add_initializer("saturation", "row", np.ones(1, np.int64))
     counts: dict[tuple[str, int | None, int], tuple[str, ...]] = {}
     for node in nodes:
@@ -160,9 +161,11 @@ def _append(editor: Editor, op: str, inputs: list[str], **attributes: Any) -> st
 
 
 def _output(editor: Editor, name: str, parts: list[str]) -> str:
-    joined = editor.fresh(name, "psb")
+    joined, count = editor.fresh(name, "psb"), len(parts)
+    if not parts:
+        parts = [editor.add_initializer(name, "none", np.zeros(0, np.int64))]
     node = helper.make_node("Concat", parts, [joined], axis=0)
     editor.insert(node, after=editor.nodes[-1])
-    value = helper.make_tensor_value_info(joined, INT64, [len(parts)])
+    value = helper.make_tensor_value_info(joined, INT64, [count])
     editor.proto.graph.output.append(value)
     return joined

@@ -6,7 +6,7 @@ from onnx import helper
 
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import is_psb, refuse_chains
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import name_of
@@ -25,6 +25,7 @@ def with_sampler(model: Model, sampler: str) -> Rewritten[tuple[str, ...]]:
 
     Raises:
         OptionError: there is no such sampler.
+        ModelError: the sampler is "binomial" and an operator passes bytes in a chain.
 
     Example:
         >>> from reluflow.graph import find_psb, load, to_psb
@@ -36,6 +37,8 @@ def with_sampler(model: Model, sampler: str) -> Rewritten[tuple[str, ...]]:
     """
     if sampler not in SAMPLERS:
         raise OptionError(f"sampler is {sampler!r}; accepted are {', '.join(SAMPLERS)}.")
+    if sampler == "binomial":
+        refuse_chains(model, "its weights cannot be drawn by the sampler 'binomial'")
     editor = Editor(model)
     for node in filter(is_psb, editor.nodes):
         for entry in [each for each in node.attribute if each.name == "sampler"]:

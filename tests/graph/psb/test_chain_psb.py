@@ -1,0 +1,341 @@
+"""Chains of bytes: what joins, what it computes, and what stays outside with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from chain_nets import conv, converted, kernels, network, numbers, ranged, single
+from chain_oracle import run_oracle
+from rewriting import N, close, ops
+
+from reluflow.errors import ModelError
+from reluflow.graph import (
+    Model,
+    bake_samples,
+    chain_psb,
+    count_saturation,
+    find_psb,
+    psb_alone,
+    psb_in_floats,
+    psb_inputs,
+    with_sampler,
+    with_wide_activations,
+)
+from reluflow.psb.fixed import FixedFormat
+from reluflow.sessions import get_library_path, open_session
+
+
+def two_layers() -> Model:
+    return network(
+        conv("x", "w", "h", "first", pads=[1, 1, 1, 1]),
+        N("Relu", ["h"], ["r"], name="act"),
+        conv("r", "v", "y", "last"),
+        tensors=kernels(w=(8, 3, 3, 3), v=(5, 8, 1, 1)),
+    )
+
+
+def residual() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        conv("r", "v", "k", "second", pads=[1, 1, 1, 1]),
+        N("Add", ["k", "r"], ["s"], name="add"),
+        N("Relu", ["s"], ["t"]),
+        conv("t", "u", "y", "last", strides=[2, 1]),
+        tensors=kernels(w=(8, 3, 3, 3), v=(8, 8, 3, 3), u=(6, 8, 2, 2)),
+    )
+
+
+def mobile() -> Model:
+    """Clip, depthwise, grouped."""
+    bounds = {"zero": single(0), "six": single(0.75)}
+    return network(
+        conv("x", "w", "h", "expand"),
+        N("Clip", ["h", "zero", "six"], ["r"]),
+        conv("r", "v", "k", "depthwise", group=12, pads=[1, 0, 1, 1]),
+        N("Clip", ["k", "zero", "six"], ["s"]),
+        conv("s", "u", "p", "grouped", group=3),
+        N("Clip", ["p", "", "six"], ["y"]),
+        tensors=kernels(w=(12, 3, 1, 1), v=(12, 1, 3, 3), u=(9, 4, 1, 2)) | bounds,
+    )
+
+
+def pooled() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("MaxPool", ["r"], ["m"], name="max", kernel_shape=[2, 3], strides=[2, 1]),
+        conv("m", "v", "k", "second"),
+        N("GlobalAveragePool", ["k"], ["g"], name="mean"),
+        N("Flatten", ["g"], ["y"]),
+        tensors=kernels(w=(8, 3, 2, 2), v=(7, 8, 1, 1)),
+    )
+
+
+def reduced() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("ReduceMean", ["h"], ["y"], name="mean", axes=[2, 3], keepdims=0),
+        tensors=kernels(w=(6, 3, 2, 2)),
+    )
+
+
+def whole_plane() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("AveragePool", ["h"], ["y"], name="mean", kernel_shape=[8, 7]),
+        tensors=kernels(w=(6, 3, 2, 2)),
+    )
+
+
+def one_axis() -> Model:
+    return network(
+        conv("x", "w", "h", "first", dilations=[2]),
+        N("Relu", ["h"], ["r"]),
+        conv("r", "v", "y", "last", strides=[2]),
+        tensors=kernels(w=(8, 5, 3), v=(4, 8, 2)),
+        x=(2, 5, 12),
+    )
+
+
+def padded() -> Model:
+    """A Pad that no convolution can take over."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("Pad", ["r", "sizes", "half"], ["p"], name="pad"),
+        conv("p", "v", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
+        | {"sizes": numbers(0, 0, 1, 0, 0, 0, 2, 3), "half": single(0.5)},
+    )
+
+
+def edges() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Pad", ["h", "sizes"], ["p"], name="pad", mode="reflect"),
+        conv("p", "v", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
+        | {"sizes": numbers(0, 0, 2, 1, 0, 0, 0, 3)},
+    )
+
+
+def resized() -> Model:
+    nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("Resize", ["r", "", "scales"], ["b"], name="up", mode="nearest", **nearest),
+        conv("b", "v", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
+        | {"scales": np.array([1, 1, 2, 3], np.float32)},
+    )
+
+
+JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
+    "two layers": (two_layers, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "residual": (residual, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
+    "mobile": (mobile, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
+    "pooled": (
+        pooled,
+        ["ToFixed", "FixedConv", "FixedMaxPool", "FixedConv", "FixedGlobalPool", "Flatten"],
+    ),
+    "mean without axes": (reduced, ["ToFixed", "FixedConv", "FixedGlobalPool", "Flatten"]),
+    "mean of a window": (whole_plane, ["ToFixed", "FixedConv", "FixedGlobalPool"]),
+    "one axis": (one_axis, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "pad": (padded, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
+    "reflected": (edges, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
+    "resize": (resized, ["ToFixed", "FixedConv", "Resize", "FixedConv", "FromFixed"]),
+}
+
+
+def inputs(model: Model, seed: int = 0) -> np.ndarray:
+    (spec,) = (each for each in model.inputs if each.name == "x")
+    shape = [size if isinstance(size, int) else 2 for size in spec.shape or ()]
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def chained(make: Callable[[], Model]) -> tuple[Model, Model, np.ndarray]:
+    """Return a converted model, the chained one and an input."""
+    psb = converted(make())
+    x = inputs(psb)
+    return psb, chain_psb(psb, ranged(psb, x, inputs(psb, 1))).model, x
+
+
+def answer(model: Model, x: np.ndarray, samples: int, seed: int, library: bool) -> np.ndarray:
+    session = open_session(model, threads=1, library=library)
+    numbers = (np.array(samples, np.int64), np.array(seed, np.int64))
+    return session.run({"x": x, **dict(zip(psb_inputs(model), numbers, strict=True))})[0]
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_all_between_two_convolutions_joins(name: str) -> None:
+    make, wanted = JOINED[name]
+    _, chain, _ = chained(make)
+    assert ops(chain) == wanted
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_a_chain_without_the_library_equals_the_oracle(name: str) -> None:
+    _, chain, x = chained(JOINED[name][0])
+    wanted = run_oracle(chain, {"x": x})[0]
+    found = answer(chain, x, 0, 0, library=False)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.skipif(get_library_path() is None, reason="no native library")
+@pytest.mark.parametrize("name", JOINED)
+@pytest.mark.parametrize(("samples", "seed"), [(0, 0), (1, 5), (4, 2), (32, -7)])
+def test_a_chain_equals_the_oracle(name: str, samples: int, seed: int) -> None:
+    _, chain, x = chained(JOINED[name][0])
+    wanted = run_oracle(chain, {"x": x}, samples, seed)[0]
+    np.testing.assert_array_equal(answer(chain, x, samples, seed, library=True), wanted)
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_a_chain_is_close_to_the_operators_that_it_replaces(name: str) -> None:
+    psb, chain, x = chained(JOINED[name][0])
+    wanted = answer(psb, x, 0, 0, library=False)
+    # some roundings of half a step of 2^-7 of the largest value, one per layer and the weights
+    assert close(wanted, answer(chain, x, 0, 0, library=False), tolerance=0.06)
+
+
+@pytest.mark.parametrize(("samples", "seed"), [(1, 3), (4, 2), (16, 8), (64, -1)])
+def test_draws_can_be_baked(samples: int, seed: int) -> None:
+    _, chain, x = chained(residual)
+    wanted = run_oracle(chain, {"x": x}, samples, seed)[0]
+    baked = bake_samples(chain, samples, seed).model
+    session = open_session(baked, threads=1, library=False)
+    np.testing.assert_array_equal(session.run({"x": x})[0], wanted)
+
+
+def test_a_node_without_formats_stays() -> None:
+    psb = converted(residual())
+    x = inputs(psb)
+    formats = ranged(psb, x)
+    del formats["r"]
+    result = chain_psb(psb, formats)
+    assert ops(result.model) == ["PsbConv", "PsbConv", "ToFixed", "FixedConv", "FromFixed"]
+    reasons = {each.node: each.reason for each in result.refused}
+    assert reasons["first"] == reasons["second"] == "the format of 'r' is not given"
+    assert np.isfinite(answer(result.model, x, 0, 0, library=False)).all()
+    kinds = [f.name for f in result.model._proto.functions]
+    assert {"PsbConv", "FixedConv", "ToFixed", "FromFixed"} <= set(kinds)
+
+
+def test_without_formats_nothing_joins() -> None:
+    psb = converted(two_layers())
+    result = chain_psb(psb, {})
+    assert ops(result.model) == ops(psb) and result.done.nodes == ()
+    assert len(result.refused) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"sampler": "binomial"}, "its sampler is binomial"), ({"draws": "product"}, "every product")],
+)
+def test_draws_that_chains_do_not_have_stay(options: dict[str, object], reason: str) -> None:
+    psb = converted(two_layers(), **options)
+    result = chain_psb(psb, ranged(psb, inputs(psb)))
+    assert ops(result.model) == ops(psb)
+    assert all(reason in each.reason for each in result.refused)
+
+
+def test_sums_beyond_32_bits_stay() -> None:
+    big = {"w": np.full((1, 2100, 3, 3), 1.0, np.float32), "wb": np.zeros(1, np.float32)}
+    psb = converted(network(conv("x", "w", "y", "big"), tensors=big, x=(1, 2100, 3, 3)))
+    form = FixedFormat(4, 128)
+    result = chain_psb(psb, {"x": form, "y": form})
+    assert "more than 32-bit sums" in result.refused[0].reason
+
+
+OUTSIDE: dict[str, tuple[Callable[[], Model], str, str]] = {
+    "an operator without bytes": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("Softmax", ["h"], ["y"], name="soft", axis=1),
+            tensors=kernels(w=(4, 3, 1, 1)),
+        ),
+        "soft", "there is no operator of chains for Softmax",
+    ),
+    "interpolation": (
+        lambda: network(
+            conv("x", "w", "h", "first"),
+            N("Resize", ["h", "", "scales"], ["b"], name="up", mode="linear"),
+            conv("b", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
+            | {"scales": np.array([1, 1, 2, 2], np.float32)},
+        ),
+        "up", "it interpolates (linear)",
+    ),
+    "ceil": (
+        lambda: network(
+            conv("x", "w", "h", "first"),
+            N("MaxPool", ["h"], ["y"], name="max", kernel_shape=[2, 2], ceil_mode=1),
+            tensors=kernels(w=(4, 3, 2, 2)),
+        ),
+        "max", "ceil_mode",
+    ),
+    "a mean over channels": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("ReduceMean", ["h"], ["y"], name="mean", axes=[1]),
+            tensors=kernels(w=(4, 3, 2, 2)),
+        ),
+        "mean", "other axes",
+    ),
+    "a fill between bytes": (
+        lambda: network(
+            conv("x", "w", "h", "first"),
+            N("Pad", ["h", "sizes", "third"], ["p"], name="pad"),
+            conv("p", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
+            | {"sizes": numbers(0, 0, 1, 1, 0, 0, 1, 1), "third": single(1 / 3)},
+        ),
+        "pad", "is no byte of the format",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_has_no_bytes_ends_the_chain(name: str) -> None:
+    make, node, reason = OUTSIDE[name]
+    psb = converted(make())
+    x = inputs(psb)
+    result = chain_psb(psb, ranged(psb, x))
+    assert {each.node: each.reason for each in result.refused}[node].find(reason) >= 0
+    wanted = answer(psb, x, 0, 0, library=False)
+    assert close(wanted, answer(result.model, x, 0, 0, library=False), tolerance=0.06)
+
+
+def test_a_float_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="has no PSB operator; convert it with to_psb first"):
+        chain_psb(two_layers(), {})
+
+
+def test_a_chain_describes_itself() -> None:
+    _, chain, _ = chained(mobile)
+    nodes = find_psb(chain)
+    assert [node.op for node in nodes] == ["FixedConv"] * 3
+    assert [node.activation for node in nodes] == ["clip", "clip", "clip"]
+    assert [node.positions for node in nodes] == [72, 63, 54]
+    assert all(node.x_bits == 8 and node.x_exponent is not None for node in nodes)
+    _, chain, _ = chained(residual)
+    assert [node.activation for node in find_psb(chain)] == ["relu", "relu", "none"]
+    assert find_psb(chain)[1].adds is not None
+    assert psb_inputs(chain) == ("samples", "seed")
+
+
+def test_what_needs_floats_refuses_chains() -> None:
+    psb, chain, _ = chained(two_layers)
+    with pytest.raises(ModelError, match="passes bytes in a chain, so it cannot work on floats"):
+        psb_in_floats(chain)
+    with pytest.raises(ModelError, match="so its activations cannot have 16 bits"):
+        with_wide_activations(chain)
+    with pytest.raises(ModelError, match="cannot be drawn by the sampler 'binomial'"):
+        with_sampler(chain, "binomial")
+    with pytest.raises(ModelError, match="so it cannot work alone"):
+        psb_alone(two_layers(), chain, "last")
+    assert find_psb(with_sampler(chain, "nearest").model)[0].sampler == "nearest"
+    assert count_saturation(chain).done.nodes == ()
+    assert len(count_saturation(psb).done.nodes) == 2
