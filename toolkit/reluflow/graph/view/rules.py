@@ -232,7 +232,7 @@ def _slice(node: Node, values: list[_Array | None]) -> _Array | None:
     if len(values) == 1:
         bounds = [node.integers(name) for name in ("starts", "ends", "axes")]
         given = [None if each is None else list(each) for each in bounds]
-    starts, ends, axes, steps = (*given, *[None] * (_SLICED - len(given)))
+    starts, ends, axes, steps = given + [None] * (_SLICED - len(given))
     if starts is None or ends is None:
         return None
     axes = list(range(len(starts))) if axes is None else axes
