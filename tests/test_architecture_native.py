@@ -18,7 +18,7 @@ FLOORS = [
     {"kernels/avx512"},
     {"hash", "weights"},
     {"grid"},
-    {"fixed", "inputs"},
+    {"bytes", "fixed", "inputs"},
     {"sums"},
     {"ops/psb"},
     {"ops/fixed"},

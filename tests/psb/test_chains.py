@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from chain_cases import Arrays, one_node, random_conv
+from chain_cases import Arrays, one_node, random_bytes, random_conv
 
 from reluflow.psb import decode, encode
 from reluflow.psb.fixed import (
     FixedFormat,
+    fixed_global_average_pool,
     fixed_global_pool,
     fixed_max_pool,
     from_fixed,
@@ -30,9 +31,12 @@ KERNELS = ("portable", "avx2", "avx512vnni")
 pytestmark = pytest.mark.skipif(get_library_path() is None, reason="no native library")
 
 
-def run(op: str, inputs: Arrays, constants: Arrays, **attributes: Any) -> np.ndarray:
+def run(
+    op: str, inputs: Arrays, constants: Arrays, *, threads: int = 1, **attributes: Any
+) -> np.ndarray:
     """Run one node of our domain."""
     options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4
     register(options)
     proto = one_node(op, inputs, constants, attributes)
@@ -43,8 +47,17 @@ def run(op: str, inputs: Arrays, constants: Arrays, **attributes: Any) -> np.nda
 def check_conv(seed: int) -> None:
     """Compare one random FixedConv with its oracle."""
     case = random_conv(seed)
-    found = run("FixedConv", case.inputs, case.constants, **case.attributes)
+    threads = 1 + seed % 3
+    found = run("FixedConv", case.inputs, case.constants, threads=threads, **case.attributes)
     np.testing.assert_array_equal(found, case.expected)
+
+
+def check_bytes(seed: int) -> None:
+    """Compare the operators on bytes with their oracles."""
+    for case in random_bytes(seed):
+        threads = 1 + seed % 3
+        found = run(case.op, case.inputs, case.constants, threads=threads, **case.attributes)
+        np.testing.assert_array_equal(found, case.expected, case.op)
 
 
 def check_others(seed: int) -> None:
@@ -81,9 +94,10 @@ def check_others(seed: int) -> None:
 def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     script = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(SUPPORT)]!r}\n"
-        "from test_chains import check_conv, check_others\n"
+        "from test_chains import check_bytes, check_conv, check_others\n"
         "for seed in range(120): check_conv(seed)\n"
         "for seed in range(25): check_others(seed)\n"
+        "for seed in range(60): check_bytes(seed)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -94,6 +108,63 @@ def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     if "this processor lacks it" in done.stderr:
         pytest.skip(f"this processor lacks {kernel}")
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_means_of_very_many_pixels_are_exact() -> None:
+    x = np.random.default_rng(5).integers(0, 256, (1, 1100, 1000, 3)).astype(np.uint8)
+    x[..., 1] = 255
+    for exponent in (-20, 0, 12):
+        form, finer = FixedFormat(0, 128), FixedFormat(exponent, 0)
+        mean = fixed_global_average_pool(x, x_form=form, y_form=finer)
+        found = run(
+            "FixedGlobalAveragePool", {"x": x}, {}, x_zero=128, y_exponent=exponent, threads=2
+        )
+        np.testing.assert_array_equal(found, mean)
+
+
+BYTES = np.zeros((1, 4, 5, 6), np.uint8)
+TABLE = np.arange(256).astype(np.uint8)
+FAULTS = [
+    ("FixedAdd", [BYTES, BYTES[:, :2]], {}, r"A has shape \[1, 4, 5, 6\] and B \[1, 2, 5, 6\]"),
+    ("FixedAdd", [BYTES, BYTES, TABLE[:9]], {}, r"table has shape \[9\], but \[256\] is wanted"),
+    ("FixedAdd", [BYTES, BYTES], {"a_exponent": 101}, "a_exponent is 101, but -100 to 100"),
+    ("FixedAdd", [BYTES, BYTES], {"b_zero": 7}, "b_zero is 7, but 0 and 128 are accepted"),
+    ("FixedAdd", [BYTES, BYTES], {"y_max": 256}, "y_max is 256, but 0 to 255 is accepted"),
+    ("FixedAdd", [BYTES, BYTES], {"y_min": 1.5}, "attribute y_min cannot be read"),
+    ("FixedAdd", [BYTES.astype(np.float32), BYTES], {}, "float"),
+    ("FixedMul", [BYTES, BYTES[:, :1]], {}, r"S has shape \[1, 1, 5, 6\], but \[1, 1, 1, 6\] or"),
+    ("FixedMul", [BYTES[0, 0, 0], BYTES[0, 0, 0]], {}, r"X has shape \[6\], but an axis of inputs"),
+    ("FixedMul", [BYTES, BYTES], {"s_exponent": -101}, "s_exponent is -101, but -100 to 100"),
+    ("FixedTable", [BYTES, TABLE[:0]], {}, r"table has shape \[0\], but \[256\] is wanted"),
+    ("FixedTable", [BYTES, TABLE[:255]], {}, r"table has shape \[255\], but \[256\] is wanted"),
+    ("FixedAveragePool", [BYTES], {}, r"kernel_shape is \[\], but \[k\] or \[kH, kW\] with"),
+    ("FixedAveragePool", [BYTES], {"kernel_shape": [2]}, "X has shape .*, but rank 3 is wanted"),
+    ("FixedAveragePool", [BYTES], {"kernel_shape": [5, 1]}, "at least 5 are wanted; give a larger"),
+    ("FixedAveragePool", [BYTES], {"kernel_shape": [2, 0]}, r"kernel_shape is \[2, 0\], but"),
+    ("FixedAveragePool", [BYTES], {"kernel_shape": [2, 2], "pads": [1]}, r"pads is \[1\], but 4"),
+    ("FixedMaxPool", [BYTES], {"kernel_shape": [2, 2, 2]}, r"kernel_shape is \[2, 2, 2\], but"),
+    ("FixedMaxPool", [BYTES], {"kernel_shape": [2, 2], "auto_pad": "SAME"}, "auto_pad is"),
+    (
+        "FixedGlobalAveragePool",
+        [BYTES[0, 0]],
+        {},
+        r"X has shape \[5, 6\], but at least one spatial",
+    ),
+    ("FixedGlobalPool", [BYTES[0, 0]], {}, r"X has shape \[5, 6\], but at least one spatial axis"),
+    ("FixedGlobalAveragePool", [BYTES], {"y_zero": -1}, "y_zero is -1, but 0 and 128"),
+    ("ToFixed", [np.zeros(3, np.float32)], {}, r"X has shape \[3\], but an axis of inputs"),
+    ("FromFixed", [BYTES[0, 0, 0]], {}, r"X has shape \[6\], but an axis of inputs"),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs", "attributes", "sentence"), FAULTS)
+def test_a_wrong_call_is_one_sentence(
+    op: str, inputs: list[np.ndarray], attributes: dict[str, Any], sentence: str
+) -> None:
+    named = {f"i{number}": value for number, value in enumerate(inputs)}
+    with pytest.raises(Exception, match=sentence) as caught:
+        run(op, named, {}, **attributes)
+    assert "\n" not in str(caught.value).strip()
 
 
 @pytest.mark.parametrize("samples", [1, 2, 4, 8, 16, 32, 64])

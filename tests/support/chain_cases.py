@@ -9,7 +9,15 @@ import onnx
 from onnx import helper, numpy_helper
 
 from reluflow.psb import PsbCode, encode, pack
-from reluflow.psb.fixed import FixedFormat, fixed_conv
+from reluflow.psb.fixed import (
+    FixedFormat,
+    fixed_add,
+    fixed_average_pool,
+    fixed_conv,
+    fixed_global_average_pool,
+    fixed_mul,
+    fixed_table,
+)
 
 Arrays = dict[str, np.ndarray]
 FLOATS = ("FromFixed", "FixedGlobalPool")
@@ -42,9 +50,10 @@ def one_node(
 
 
 @dataclass(frozen=True)
-class ConvCase:
-    """One call of FixedConv and what its oracle gives."""
+class Case:
+    """One call of an operator of chains and what its oracle gives."""
 
+    op: str
     inputs: Arrays
     constants: Arrays
     attributes: dict[str, Any]
@@ -76,7 +85,7 @@ def random_weights(rng: np.random.Generator) -> tuple[np.ndarray, PsbCode, dict[
     return x, code, options
 
 
-def random_conv(seed: int, sampler: str = "systematic") -> ConvCase:
+def random_conv(seed: int, sampler: str = "systematic") -> Case:
     """Return a random call of FixedConv."""
     rng = np.random.default_rng(seed)
     x, code, options = random_weights(rng)
@@ -114,4 +123,72 @@ def random_conv(seed: int, sampler: str = "systematic") -> ConvCase:
     attributes |= {"y_min": low, "y_max": high, **options}
     if sampler != "systematic":
         attributes["sampler"] = sampler
-    return ConvCase({"x": x}, constants, attributes, expected)
+    return Case("FixedConv", {"x": x}, constants, attributes, expected)
+
+
+def _far_or_near(rng: np.random.Generator) -> FixedFormat:
+    """Return a format, mostly one that a chain holds, now and then any."""
+    near = rng.random() < 0.7
+    exponent = rng.integers(-4, 8) if near else rng.integers(-100, 101)
+    return FixedFormat(int(exponent), int(rng.choice([0, 128])))
+
+
+def _attributes(**forms: FixedFormat) -> dict[str, int]:
+    return {
+        f"{name}_{what}": getattr(form, what)
+        for name, form in forms.items()
+        for what in ("exponent", "zero")
+    }
+
+
+def random_bytes(seed: int) -> list[Case]:
+    """Return random calls of the operators that take bytes and give bytes."""
+    rng = np.random.default_rng(seed)
+    rank = int(rng.integers(1, 3))
+    sizes = rng.integers(1, 24, rank).tolist()
+    shape = (int(rng.integers(1, 4)), *sizes, int(rng.choice([1, 3, 16, 70, 300])))
+    x, other = (rng.integers(0, 256, shape).astype(np.uint8) for _ in range(2))
+    factors = rng.integers(0, 256, (shape[0], *[1] * rank, shape[-1])).astype(np.uint8)
+    table = rng.integers(0, 256, 256).astype(np.uint8)
+    xf, of, yf = (_far_or_near(rng) for _ in range(3))
+    low, high = sorted(rng.integers(0, 256, 2).tolist()) if rng.random() < 0.3 else (0, 255)
+    ends: dict[str, Any] = {"y_min": low, "y_max": high}
+    looks = rng.random() < 0.5
+    added = fixed_add(
+        x, other, a_form=xf, b_form=of, y_form=yf, table=table if looks else None, **ends
+    )
+    adds = {"table": table} if looks else {}
+    names = _attributes(a=xf, b=of, y=yf) | ends
+    cases = [Case("FixedAdd", {"a": x, "b": other}, adds, names, added)]
+    names = _attributes(x=xf, s=of, y=yf) | ends
+    for s in (factors, other):
+        product = fixed_mul(x, s, x_form=xf, s_form=of, y_form=yf, **ends)
+        cases.append(Case("FixedMul", {"x": x, "s": s}, {}, names, product))
+    cases.append(Case("FixedTable", {"x": x}, {"table": table}, {}, fixed_table(x, table)))
+    names = _attributes(x=xf, y=yf) | ends
+    mean = fixed_global_average_pool(x, x_form=xf, y_form=yf, **ends)
+    cases.append(Case("FixedGlobalAveragePool", {"x": x}, {}, names, mean))
+    cases.append(_average(rng, x, xf, yf, ends))
+    return cases
+
+
+def _average(
+    rng: np.random.Generator, x: np.ndarray, xf: FixedFormat, yf: FixedFormat, ends: dict[str, Any]
+) -> Case:
+    rank = x.ndim - 2
+    kernel = [int(rng.integers(1, min(5, size) + 1)) for size in x.shape[1:-1]]
+    window: dict[str, Any] = {"strides": rng.integers(1, 4, rank).tolist()}
+    if rng.random() < 0.3:
+        window["auto_pad"] = str(rng.choice(["VALID", "SAME_UPPER", "SAME_LOWER"]))
+        if window["auto_pad"] != "VALID":
+            window["strides"] = [1] * rank
+    else:
+        window["pads"] = rng.integers(0, 3, 2 * rank).tolist()
+        window["dilations"] = [2 if size > 8 else 1 for size in x.shape[1:-1]]
+    counts = bool(rng.random() < 0.5)
+    mean = fixed_average_pool(
+        x, kernel, count_include_pad=counts, x_form=xf, y_form=yf, **window, **ends
+    )
+    names = _attributes(x=xf, y=yf) | ends | window
+    names |= {"kernel_shape": kernel, "count_include_pad": int(counts)}
+    return Case("FixedAveragePool", {"x": x}, {}, names, mean)

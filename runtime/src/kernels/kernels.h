@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/bytes_args.h"
 #include "kernels/fixed_args.h"
 
 namespace reluflow {
@@ -194,6 +195,11 @@ struct Kernels {
   void (*fixed_max)(const uint8_t* x, int64_t n, uint8_t* out);
   /// values[i] = table[values[i]].
   void (*fixed_table)(uint8_t* values, int64_t n, const uint8_t* table);
+  void (*bytes_add)(const BytesAddArgs& args);
+  void (*bytes_mul)(const BytesMulArgs& args);
+  /// sums[i] += x[i].
+  void (*bytes_sum)(const uint8_t* x, int64_t n, int32_t* sums);
+  void (*bytes_mean)(const int32_t* sums, int64_t n, const ByteMean& mean, uint8_t* out);
   void (*blocked_hash)(BlockedHashArgs& args);
 };
 

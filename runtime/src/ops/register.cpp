@@ -1,6 +1,8 @@
 // The exported function. A new operator takes one line below.
 #include "host/op_adapter.h"
+#include "ops/fixed/fixed_average.h"
 #include "ops/fixed/fixed_conv.h"
+#include "ops/fixed/fixed_elementwise.h"
 #include "ops/fixed/fixed_ends.h"
 #include "ops/fixed/fixed_pool.h"
 #include "ops/pattern_hash.h"
@@ -22,9 +24,15 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp from_fixed = describe<FromFixed>();
   static const OrtCustomOp fixed_max_pool = describe<FixedMaxPool>();
   static const OrtCustomOp fixed_global_pool = describe<FixedGlobalPool>();
-  static const OrtCustomOp* const all[] = {&psb_conv,       &psb_matmul,       &pattern_hash,
-                                           &fixed_conv,     &to_fixed,         &from_fixed,
-                                           &fixed_max_pool, &fixed_global_pool};
+  static const OrtCustomOp fixed_average = describe<FixedAveragePool>();
+  static const OrtCustomOp fixed_global_average = describe<FixedGlobalAveragePool>();
+  static const OrtCustomOp fixed_add = describe<FixedAdd>();
+  static const OrtCustomOp fixed_mul = describe<FixedMul>();
+  static const OrtCustomOp fixed_table = describe<FixedTable>();
+  static const OrtCustomOp* const all[] = {
+      &psb_conv,   &psb_matmul,     &pattern_hash,      &fixed_conv,    &to_fixed,
+      &from_fixed, &fixed_max_pool, &fixed_global_pool, &fixed_average, &fixed_global_average,
+      &fixed_add,  &fixed_mul,      &fixed_table};
   *count = std::size(all);
   return all;
 }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from chain_cases import Arrays, one_node, random_conv
+from chain_cases import Arrays, one_node, random_bytes, random_conv
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -43,7 +43,8 @@ def call(
     proto = onnx.ModelProto.FromString(editor.finish(()).model.serialize())
     onnx.checker.check_model(proto, full_check=True)
     if reference:
-        return ReferenceEvaluator(proto).run(None, inputs)[0]
+        (made,) = ReferenceEvaluator(proto).run(None, inputs)
+        return np.asarray(made)
     session = open_session(Model(proto), threads=1, optimisation="none", library=False)
     return session.run(inputs)[0]
 
@@ -73,6 +74,8 @@ def test_ends_and_pooling_give_the_numbers_of_the_oracle(seed: int, reference: b
     sizes = rng.integers(2, 20, int(rng.integers(1, 3)))
     floats = (rng.normal(size=(2, int(rng.integers(1, 70)), *sizes)) * 9).astype(np.float32)
     floats.flat[:3] = np.nan, np.inf, -np.inf
+    of_y: dict[str, Any]
+    of_x: dict[str, Any]
     of_y, of_x = (
         {f"{tensor}_exponent": form.exponent, f"{tensor}_zero": form.zero} for tensor in "yx"
     )
@@ -132,7 +135,7 @@ def test_paddings_that_depend_on_the_input(auto_pad: str, strides: list[int]) ->
         "seed": np.array(0),
     }
     formats = {"x_exponent": 3, "x_zero": 128, "y_exponent": 3, "y_zero": 128}
-    given = {"weight_shape": code.shape, "p_bits": 4, **formats, **window}
+    given: dict[str, Any] = {"weight_shape": code.shape, "p_bits": 4, **formats, **window}
     how: dict[str, Any] = {"samples": 4, "sampler": "nearest", "x_form": form, "y_form": form}
     y = call("FixedConv", {"x": x}, constants, **given)
     np.testing.assert_array_equal(y, fixed_conv(x, code, **how, **window))
@@ -149,17 +152,23 @@ def test_empty_batches_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "names"),
-    [((), []), ((FixedPlace.Z,), ["Z"]), ((FixedPlace.TABLE,), ["Z", "table"])],
+    ("op", "places", "names"),
+    [
+        ("FixedConv", [], []),
+        ("FixedConv", [FixedPlace.Z], ["Z"]),
+        ("FixedConv", [FixedPlace.TABLE], ["Z", "table"]),
+        ("FixedAdd", [], []),
+        ("FixedAdd", [2], ["table"]),
+    ],
 )
-def test_bodies_leave_out_what_no_call_needs(inputs: Any, names: list[str]) -> None:
-    _, conv = chain_functions(["FixedConv"], 17, inputs)
-    assert list(conv.input)[6:] == names
-    known = {*conv.input, *(name for node in conv.node for name in node.output)}
-    assert {name for node in conv.node for name in node.input} <= known
-    assert set(conv.output) <= known
-    fewer = len(chain_functions(["FixedConv"], 17)[1].node)
-    assert (len(conv.node) > fewer) == bool(inputs)
+def test_bodies_leave_out_what_no_call_needs(op: str, places: list[int], names: list[str]) -> None:
+    body = chain_functions([op], 17, {op: places})[-1]
+    assert list(body.input)[2 if op == "FixedAdd" else 6 :] == names
+    known = {*body.input, *(name for node in body.node for name in node.output)}
+    assert {name for node in body.node for name in node.input} <= known
+    assert set(body.output) <= known
+    fewer = len(chain_functions([op], 17)[-1].node)
+    assert (len(body.node) > fewer) == bool(names)
 
 
 def test_calls_of_one_model_share_a_body_whatever_inputs_they_have() -> None:
@@ -203,7 +212,23 @@ def test_calls_of_one_model_share_a_body_whatever_inputs_they_have() -> None:
 
 
 def test_functions_are_there_for_every_operator() -> None:
-    made = chain_functions(list(FIXED_DEFAULTS), 17, list(FixedPlace))
+    made = chain_functions(list(FIXED_DEFAULTS), 17)
     assert {function.name for function in made} == {*FIXED_DEFAULTS, "FixedWeights"}
     for function in made:
         assert set(FIXED_DEFAULTS.get(function.name, {})) <= set(function.attribute)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("seed", range(24))
+def test_the_operators_on_bytes_give_those_of_the_oracle(seed: int, reference: bool) -> None:
+    for case in random_bytes(seed):
+        y = call(
+            case.op,
+            case.inputs,
+            case.constants,
+            reference=reference,
+            opset=OPSETS[seed % len(OPSETS)],
+            **case.attributes,
+        )
+        assert y.dtype == np.uint8, case.op
+        np.testing.assert_array_equal(y, case.expected, case.op)

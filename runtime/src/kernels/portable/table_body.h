@@ -8,6 +8,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/portable/blocked_hash_body.h"
+#include "kernels/portable/bytes_body.h"
 #include "kernels/portable/depthwise_body.h"
 #include "kernels/portable/fixed_body.h"
 #include "kernels/portable/loops_body.h"
@@ -43,6 +44,10 @@ namespace {
   k.fixed_pack = common_fixed_pack;
   k.fixed_max = common_fixed_max;
   k.fixed_table = common_fixed_table;
+  k.bytes_add = common_bytes_add;
+  k.bytes_mul = common_bytes_mul;
+  k.bytes_sum = common_bytes_sum;
+  k.bytes_mean = common_bytes_mean;
   k.blocked_hash = common_blocked_hash;
   return k;
 }

@@ -58,14 +58,8 @@ Status FixedConv::compute(Call& call) const {
     return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
                   ", is wanted; give a Z that needs no broadcasting.");
   }
-  std::optional<Tensor> table;
-  RELUFLOW_RETURN_IF_BAD(call.input(kTable, &table));
-  const bool looks = table && table->dims != std::vector<int64_t>{0};
-  if (looks && table->dims != std::vector<int64_t>{kFixedCodes}) {
-    return Status("table has shape " + text_of(table->dims) +
-                  ", but [256] is wanted; give a byte "
-                  "for each byte.");
-  }
+  const uint8_t* table = nullptr;
+  RELUFLOW_RETURN_IF_BAD(read_table(call, kTable, &table));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
   GridWeights& weights = *in.weights;
@@ -91,7 +85,7 @@ Status FixedConv::compute(Call& call) const {
                          x->as<const uint8_t>(),
                          static_cast<uint8_t*>(y),
                          adds ? z->as<const uint8_t>() : nullptr,
-                         looks ? table->as<const uint8_t>() : nullptr};
+                         table};
   if (weights.depthwise()) return run_fixed_depthwise(call, run, use.columns);
   return run_fixed_conv(call, run);
 }

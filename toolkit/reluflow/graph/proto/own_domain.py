@@ -9,6 +9,9 @@ PSB_PARTS = "PsbParts"
 """The function that the bodies of both PSB operators call; it is not an operator itself."""
 FIXED_CONV, TO_FIXED, FROM_FIXED = "FixedConv", "ToFixed", "FromFixed"
 FIXED_MAX_POOL, FIXED_GLOBAL_POOL = "FixedMaxPool", "FixedGlobalPool"
+FIXED_AVERAGE_POOL = "FixedAveragePool"
+FIXED_GLOBAL_AVERAGE_POOL = "FixedGlobalAveragePool"
+FIXED_ADD, FIXED_MUL, FIXED_TABLE = "FixedAdd", "FixedMul", "FixedTable"
 FIXED_WEIGHTS = "FixedWeights"
 """The function that the body of FixedConv calls; it is not an operator itself."""
 
@@ -31,17 +34,26 @@ class FixedPlace(IntEnum):
     TABLE = 7
 
 
-_X: dict[str, int] = {"x_exponent": 0, "x_zero": 0}
-_Y: dict[str, int] = {"y_exponent": 0, "y_zero": 0}
-_BOUNDS: dict[str, int] = {"y_min": 0, "y_max": 255}
+def _format(tensor: str) -> dict[str, int]:
+    return {f"{tensor}_exponent": 0, f"{tensor}_zero": 0}
+
+
+_BOUNDS = {"y_min": 0, "y_max": 255}
 FIXED_DEFAULTS: dict[str, dict[str, int]] = {
-    FIXED_CONV: {"group": 1, **_X, **_Y, "z_exponent": 0, "z_zero": 0, **_BOUNDS},
-    TO_FIXED: {**_Y, "fills_quads": 0},
-    FROM_FIXED: _X,
+    FIXED_CONV: {"group": 1, **_format("x"), **_format("y"), **_format("z"), **_BOUNDS},
+    TO_FIXED: {**_format("y"), "fills_quads": 0},
+    FROM_FIXED: _format("x"),
     FIXED_MAX_POOL: {},
-    FIXED_GLOBAL_POOL: _X,
+    FIXED_GLOBAL_POOL: _format("x"),
+    FIXED_AVERAGE_POOL: {"count_include_pad": 0, **_format("x"), **_format("y"), **_BOUNDS},
+    FIXED_GLOBAL_AVERAGE_POOL: {**_format("x"), **_format("y"), **_BOUNDS},
+    FIXED_ADD: {**_format("a"), **_format("b"), **_format("y"), **_BOUNDS},
+    FIXED_MUL: {**_format("x"), **_format("s"), **_format("y"), **_BOUNDS},
+    FIXED_TABLE: {},
 }
 """Operators of chains -> their whole numbers with a default; part of the stored format."""
+ADD_TABLE_PLACE = 2
+"""Number of the input `table` of FixedAdd."""
 ADDEND_PLACE: dict[str, int] = {PSB_CONV: 7, PSB_MATMUL: 6, FIXED_CONV: FixedPlace.Z}
 """Number of the input Z; a convolution has `region` before it."""
 USUAL_P_BITS, USUAL_X_BITS = 8, 12

@@ -7,13 +7,15 @@ of FromFixed and FixedGlobalPool are rounded, as the contract says.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from onnx import FunctionProto, NodeProto, helper
 
 from reluflow.graph.proto.own_domain import (
+    ADD_TABLE_PLACE,
+    FIXED_ADD,
     FIXED_CONV,
     FIXED_DEFAULTS,
     FIXED_WEIGHTS,
@@ -27,15 +29,18 @@ from reluflow.graph.rewrite.conv_attributes import explicit_window
 from reluflow.graph.rewrite.draft import retain
 from reluflow.graph.rewrite.edit import Editor
 
-_WITHOUT = {
-    FixedPlace.TABLE: {"looked": "plain"},
-    FixedPlace.Z: {"summed": "biased", "e_low": "e_raised", "e_top": "y_top"},
+_OPTIONAL: dict[str, dict[int, dict[str, str]]] = {
+    FIXED_CONV: {
+        FixedPlace.TABLE: {"looked": "plain"},
+        FixedPlace.Z: {"summed": "biased", "e_low": "e_raised", "e_top": "y_top"},
+    },
+    FIXED_ADD: {ADD_TABLE_PLACE: {"looked": "plain"}},
 }
-"""What the body of FixedConv takes instead where no call has an input, the last one first."""
+"""Operator -> place of an input -> what the body takes instead where no call has that input."""
 
 
 def chain_functions(
-    ops: Collection[str], opset: int, inputs: Collection[FixedPlace] = ()
+    ops: Collection[str], opset: int, places: Mapping[str, Collection[int]] | None = None
 ) -> list[FunctionProto]:
     """Return the functions of some operators of chains, after the one that FixedConv calls.
 
@@ -45,11 +50,11 @@ def chain_functions(
     Args:
         ops: names of operators, such as "FixedConv".
         opset: the model's version of ONNX's own operators, from 13 on.
-        inputs: of Z and table those that a FixedConv has; every call must then pass them, an
-            empty one where there is nothing to add or to look up.
+        places: of each operator those of Z and table that some call has; every call must then
+            pass them, an empty one where there is nothing to add or to look up. None: of none.
 
     Example:
-        >>> weights, conv = chain_functions(["FixedConv"], opset=17, inputs=[FixedPlace.Z])
+        >>> weights, conv = chain_functions(["FixedConv"], opset=17, places={"FixedConv": [6]})
         >>> weights.name, conv.name, list(conv.input)[4:]
         ('FixedWeights', 'FixedConv', ['samples', 'seed', 'Z'])
 
@@ -59,11 +64,12 @@ def chain_functions(
     if FIXED_CONV in ops:
         functions.insert(0, read_body(FIXED_WEIGHTS, opset))
     for function in functions:
-        if function.name == FIXED_CONV:
-            for place, instead in _WITHOUT.items():
-                if place not in inputs:
-                    leave_out(function, instead)
-            del function.input[max(inputs, default=PsbPlace.SEED) + 1 :]
+        optional, given = _OPTIONAL.get(function.name, {}), (places or {}).get(function.name, ())
+        for place, instead in optional.items():
+            if place not in given:
+                leave_out(function, instead)
+        if optional:
+            del function.input[max(given, default=min(optional) - 1) + 1 :]
         shorten(function)
     return functions
 
@@ -81,17 +87,15 @@ def add_chain_functions(editor: Editor) -> None:
     Reference: docs/psb-ops.md, chains.
     """
     calls = [node for node in editor.nodes if _is_fixed(node)]
-    convs = [node for node in calls if node.op_type == FIXED_CONV]
+    ops = {node.op_type for node in calls}
+    places = {op: _used_places(calls, op) for op in _OPTIONAL}
     for node in calls:
         _complete(node)
-    inputs = [place for place in FixedPlace if any(_has(node, place) for node in convs)]
-    for node in convs:
-        _fill(editor, node, max(inputs, default=PsbPlace.SEED))
-    ops = {node.op_type for node in calls}
+        _fill(editor, node, places.get(node.op_type, ()))
     functions = editor.proto.functions
     kept = [function for function in functions if not _is_ours(function)]
     del functions[:]
-    functions.extend([*kept, *chain_functions(ops, editor.opset, inputs)])
+    functions.extend([*kept, *chain_functions(ops, editor.opset, places)])
     editor.raise_ir(MIN_IR)
     if not any(entry.domain == OWN_DOMAIN for entry in editor.proto.opset_import):
         editor.proto.opset_import.append(helper.make_opsetid(OWN_DOMAIN, 1))
@@ -103,6 +107,12 @@ def _is_fixed(node: NodeProto) -> bool:
 
 def _is_ours(function: FunctionProto) -> bool:
     return function.domain == OWN_DOMAIN and function.name in (*FIXED_DEFAULTS, FIXED_WEIGHTS)
+
+
+def _used_places(calls: Iterable[NodeProto], op: str) -> list[int]:
+    """Return the places of the optional inputs that some call of an operator has."""
+    same = [node for node in calls if node.op_type == op]
+    return [place for place in _OPTIONAL[op] if any(_has(node, place) for node in same)]
 
 
 def _has(node: NodeProto, place: int) -> bool:
@@ -124,12 +134,13 @@ def _complete(node: NodeProto) -> None:
             node.attribute.append(helper.make_attribute(name, value))
 
 
-def _fill(editor: Editor, node: NodeProto, last: int) -> None:
-    """Pass a tensor for every input up to the last one: a bias of zero, empty Z and table."""
-    if not _has(node, PsbPlace.B):
+def _fill(editor: Editor, node: NodeProto, places: Collection[int]) -> None:
+    """Pass a tensor for every input that the body has: a bias of zero, empty Z and table."""
+    if node.op_type == FIXED_CONV and not _has(node, PsbPlace.B):
         zero = np.zeros(1, np.float32)
         editor.set_input(node, PsbPlace.B, editor.add_initializer("chain", "zero", zero))
-    for place in range(PsbPlace.SEED + 1, last + 1):
+    first = min(_OPTIONAL.get(node.op_type, ()), default=0)
+    for place in range(first, max(places, default=first - 1) + 1):
         if not _has(node, place):
             nothing = editor.add_initializer("chain", "nothing", np.zeros(0, np.uint8))
             editor.set_input(node, place, nothing)
