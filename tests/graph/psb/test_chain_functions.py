@@ -74,11 +74,8 @@ def test_ends_and_pooling_give_the_numbers_of_the_oracle(seed: int, reference: b
     sizes = rng.integers(2, 20, int(rng.integers(1, 3)))
     floats = (rng.normal(size=(2, int(rng.integers(1, 70)), *sizes)) * 9).astype(np.float32)
     floats.flat[:3] = np.nan, np.inf, -np.inf
-    of_y: dict[str, Any]
-    of_x: dict[str, Any]
-    of_y, of_x = (
-        {f"{tensor}_exponent": form.exponent, f"{tensor}_zero": form.zero} for tensor in "yx"
-    )
+    of_y: dict[str, Any] = {"y_exponent": form.exponent, "y_zero": form.zero}
+    of_x: dict[str, Any] = {"x_exponent": form.exponent, "x_zero": form.zero}
     how: dict[str, Any] = {"reference": reference, "opset": opset}
     for fills in (False, True):
         found = call("ToFixed", {"x": floats}, fills_quads=int(fills), **of_y, **how)
@@ -88,7 +85,7 @@ def test_ends_and_pooling_give_the_numbers_of_the_oracle(seed: int, reference: b
     mean = fixed_global_pool(u["x"], form)
     np.testing.assert_array_equal(call("FixedGlobalPool", u, **of_x, **how), mean)
     kernel = [min(3, int(size)) for size in sizes]
-    window = {
+    window: dict[str, Any] = {
         "strides": rng.integers(1, 3, len(sizes)).tolist(),
         "pads": [k // 2 for k in kernel] * 2,
     }
@@ -127,7 +124,7 @@ def test_paddings_that_depend_on_the_input(auto_pad: str, strides: list[int]) ->
     code = encode(rng.normal(size=(5, 3, 3, 2)), p_bits=4)
     window: dict[str, Any] = {"strides": strides, "auto_pad": auto_pad}
     form = FixedFormat(3, 128)
-    constants = {
+    constants: Arrays = {
         "w": pack(code),
         "emax": code.emax,
         "b": np.zeros(1, np.float32),
