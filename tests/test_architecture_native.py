@@ -19,9 +19,11 @@ FLOORS = [
     {"hash", "weights"},
     {"grid"},
     {"bytes", "fixed", "inputs"},
+    {"fixed", "fixed16", "inputs"},
     {"sums"},
     {"ops/psb"},
     {"ops/fixed"},
+    {"ops/fixed16"},
     {"ops"},
 ]
 RANK = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

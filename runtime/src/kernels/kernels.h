@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/bytes_args.h"
+#include "kernels/fixed16_args.h"
 #include "kernels/fixed_args.h"
 
 namespace reluflow {
@@ -200,6 +201,15 @@ struct Kernels {
   /// sums[i] += x[i].
   void (*bytes_sum)(const uint8_t* x, int64_t n, int32_t* sums);
   void (*bytes_mean)(const int32_t* sums, int64_t n, const ByteMean& mean, uint8_t* out);
+  void (*fixed16_store)(const Fixed16StoreArgs& args);
+  /// low, high = or += raw in two parts of 16 bits, for `rows` of kTileLanes.
+  void (*fixed16_widen)(const int32_t* raw, int rows, bool first, int32_t* low, int32_t* high);
+  void (*fixed16_depthwise)(const Fixed16DepthwiseArgs& args);
+  void (*fixed16_pack)(const Fixed16PackArgs& args);
+  /// out[i] = max(out[i], x[i]).
+  void (*fixed16_max)(const int16_t* x, int64_t n, int16_t* out);
+  /// The largest |x[i]|.
+  int (*fixed16_most)(const int16_t* x, int64_t n);
   void (*blocked_hash)(BlockedHashArgs& args);
 };
 

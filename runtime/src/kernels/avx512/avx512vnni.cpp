@@ -5,6 +5,7 @@
 #include "kernels/avx512/blocked_hash_body.h"
 #include "kernels/avx512/depthwise_body.h"
 #include "kernels/avx512/draw_body.h"
+#include "kernels/avx512/fixed16_body.h"
 #include "kernels/avx512/fixed_body.h"
 #include "kernels/avx512/hash_body.h"
 #include "kernels/avx512/rows_body.h"
@@ -184,6 +185,8 @@ const Kernels& avx512vnni_kernels() {
       k.fixed_draw = vbmi_fixed_draw;
       k.fixed_table = vbmi_fixed_table;
     }
+    k.fixed16_store = avx512_fixed16_store;
+    k.fixed16_depthwise = avx512_fixed16_depthwise;
     k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;
   }();

@@ -10,6 +10,7 @@
 #include "kernels/portable/blocked_hash_body.h"
 #include "kernels/portable/bytes_body.h"
 #include "kernels/portable/depthwise_body.h"
+#include "kernels/portable/fixed16_body.h"
 #include "kernels/portable/fixed_body.h"
 #include "kernels/portable/loops_body.h"
 
@@ -48,6 +49,12 @@ namespace {
   k.bytes_mul = common_bytes_mul;
   k.bytes_sum = common_bytes_sum;
   k.bytes_mean = common_bytes_mean;
+  k.fixed16_store = common_fixed16_store;
+  k.fixed16_widen = common_fixed16_widen;
+  k.fixed16_depthwise = common_fixed16_depthwise;
+  k.fixed16_pack = common_fixed16_pack;
+  k.fixed16_max = common_fixed16_max;
+  k.fixed16_most = common_fixed16_most;
   k.blocked_hash = common_blocked_hash;
   return k;
 }

@@ -222,5 +222,6 @@ Status PsbNodeOf<Store>::open(Call& call, PsbInputsOf<Store>* out) const {
 
 template class PsbNodeOf<Weights>;
 template class PsbNodeOf<GridWeights>;
+template class PsbNodeOf<Weights16>;
 
 }  // namespace reluflow

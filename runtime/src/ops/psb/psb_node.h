@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "fixed16/weights16.h"
 #include "grid/grid_weights.h"
 #include "host/host.h"
 #include "kernels/cpu.h"
@@ -58,6 +59,8 @@ using PsbNode = PsbNodeOf<Weights>;
 using PsbInputs = PsbInputsOf<Weights>;
 using FixedNode = PsbNodeOf<GridWeights>;
 using FixedInputs = PsbInputsOf<GridWeights>;
+using Fixed16Node = PsbNodeOf<Weights16>;
+using Fixed16Inputs = PsbInputsOf<Weights16>;
 
 /// Refuses a `weight_shape` of another rank, with sizes below 1, or of 2^31 weights or more.
 Status check_weight_shape(const std::vector<int64_t>& shape, std::initializer_list<size_t> ranks,

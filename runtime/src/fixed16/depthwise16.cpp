@@ -1,0 +1,99 @@
+#include "fixed16/depthwise16.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace reluflow {
+
+namespace {
+
+constexpr int64_t kBandRows = 8;  // output rows of one piece of work
+
+/// Output columns [begin, end) whose windows lie within the image from left to right.
+struct Inner {
+  int64_t begin;
+  int64_t end;
+
+  explicit Inner(const Run16& run) {
+    const int64_t stride = run.conv.strides[1];
+    const int64_t span = (run.conv.kernel[1] - 1) * run.conv.dilations[1];
+    const int64_t last = run.shape.input[1] - 1 - span + run.shape.begin[1];
+    begin = std::min(run.shape.output[1],
+                     std::max<int64_t>(0, (run.shape.begin[1] + stride - 1) / stride));
+    end = last < 0 ? begin : std::clamp(last / stride + 1, begin, run.shape.output[1]);
+  }
+};
+
+struct Work {
+  const Run16& run;
+  const std::vector<Fixed16Store>& stores;
+  const int16_t* zeros;  // as long as a row of pixels
+  Inner inner;
+
+  /// Output pixels [begin, end) of a row, times one block of channels; all of them see as many
+  /// pixels outside as the first.
+  void pixels(int64_t image, int64_t row, int64_t begin, int64_t end, size_t number,
+              std::vector<const int16_t*>& taps) const {
+    const OutputBlock& block = run.weights.lanes().blocks()[number];
+    const int64_t inputs = run.conv.inputs();
+    for (int64_t t = 0; t < run.conv.taps(); ++t) {
+      const int64_t y = row * run.conv.strides[0] - run.shape.begin[0] +
+                        t / run.conv.kernel[1] * run.conv.dilations[0];
+      const int64_t x = begin * run.conv.strides[1] - run.shape.begin[1] +
+                        t % run.conv.kernel[1] * run.conv.dilations[1];
+      const bool inside = y >= 0 && x >= 0 && y < run.shape.input[0] && x < run.shape.input[1];
+      const int64_t pixel = (image * run.shape.input[0] + y) * run.shape.input[1] + x;
+      taps[static_cast<size_t>(t)] = inside ? run.x + pixel * inputs + block.first : zeros;
+    }
+    if (run.conv.taps() % 2 != 0) taps.back() = zeros;
+    const int64_t to =
+        ((image * run.shape.output[0] + row) * run.shape.output[1] + begin) * inputs + block.first;
+    const int64_t pairs = static_cast<int64_t>(taps.size() / 2);
+    run.kernels.fixed16_depthwise(
+        {taps.data(), run.conv.strides[1] * inputs, pairs,
+         run.set.arranged.data() + static_cast<int64_t>(number) * pairs * 2 * kTileLanes,
+         &stores[number], block.lanes, end - begin, run.z ? run.z + to : nullptr, run.y + to,
+         inputs});
+  }
+
+  void row(int64_t image, int64_t row, size_t number, std::vector<const int16_t*>& taps) const {
+    for (int64_t c = 0; c < inner.begin; ++c) pixels(image, row, c, c + 1, number, taps);
+    if (inner.begin < inner.end) pixels(image, row, inner.begin, inner.end, number, taps);
+    for (int64_t c = inner.end; c < run.shape.output[1]; ++c) {
+      pixels(image, row, c, c + 1, number, taps);
+    }
+  }
+};
+
+}  // namespace
+
+Status run_depthwise16(Runner& runner, const Run16& run) {
+  const std::vector<OutputBlock>& blocks = run.weights.lanes().blocks();
+  int order[kTileLanes];
+  for (int i = 0; i < kTileLanes; ++i) order[i] = depthwise16_channel(i / kLanes, i % kLanes);
+  std::vector<Fixed16Store> stores(blocks.size());
+  for (size_t b = 0; b < blocks.size(); ++b) make_store16(run, blocks[b], false, order, &stores[b]);
+  const int64_t height = run.shape.output[0];
+  const int64_t bands = (height + kBandRows - 1) / kBandRows;
+  const size_t zeros = static_cast<size_t>(((run.shape.output[1] - 1) * run.conv.strides[1] + 1) *
+                                           run.conv.inputs());
+  const Scratch<int16_t> nothing(runner, zeros);
+  if (!nothing) return Status("memory for the padding is missing; give a smaller input.");
+  std::fill(nothing.data(), nothing.data() + zeros, int16_t{0});
+  const Work work{run, stores, nothing.data(), Inner(run)};
+  Largest largest;
+  const auto item = [&](size_t i) {
+    const int64_t image = static_cast<int64_t>(i) / bands;
+    const int64_t begin = static_cast<int64_t>(i) % bands * kBandRows;
+    const int64_t end = std::min(height, begin + kBandRows);
+    std::vector<const int16_t*> taps(static_cast<size_t>((run.conv.taps() + 1) / 2 * 2));
+    largest.see(run, image, rows_seen(run, begin, end));
+    for (int64_t r = begin; r < end; ++r) {
+      for (size_t b = 0; b < blocks.size(); ++b) work.row(image, r, b, taps);
+    }
+  };
+  parallel_for(runner, static_cast<size_t>(run.shape.batch * bands), item);
+  return largest.check(run.psb);
+}
+
+}  // namespace reluflow

@@ -1,0 +1,49 @@
+#include "fixed16/pooling16.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace reluflow {
+
+void max_pool16(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
+                const ConvShape& shape, int64_t channels, const int16_t* x, int16_t* out) {
+  const auto row = [&](size_t i) {
+    const int64_t image = static_cast<int64_t>(i) / shape.output[0];
+    const int64_t r = static_cast<int64_t>(i) % shape.output[0];
+    int16_t* to = out + static_cast<int64_t>(i) * shape.output[1] * channels;
+    for (int64_t c = 0; c < shape.output[1]; ++c, to += channels) {
+      std::fill(to, to + channels, std::numeric_limits<int16_t>::min());
+      for (int64_t t = 0; t < windows.taps(); ++t) {
+        const int64_t y =
+            r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
+        const int64_t z =
+            c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
+        if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
+        const int64_t pixel = (image * shape.input[0] + y) * shape.input[1] + z;
+        kernels.fixed16_max(x + pixel * channels, channels, to);
+      }
+    }
+  };
+  parallel_for(runner, static_cast<size_t>(shape.batch * shape.output[0]), row);
+}
+
+void global_mean16(Runner& runner, int64_t batch, int64_t pixels, int64_t channels, int exponent,
+                   const int16_t* x, float* out) {
+  const float scale = std::ldexp(1.0f, -exponent);
+  const auto image = [&](size_t i) {
+    std::vector<int64_t> sums(static_cast<size_t>(channels), 0);
+    const int16_t* from = x + static_cast<int64_t>(i) * pixels * channels;
+    for (int64_t p = 0; p < pixels; ++p, from += channels) {
+      for (int64_t c = 0; c < channels; ++c) sums[static_cast<size_t>(c)] += from[c];
+    }
+    float* to = out + static_cast<int64_t>(i) * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      to[c] = static_cast<float>(sums[static_cast<size_t>(c)]) * scale / static_cast<float>(pixels);
+    }
+  };
+  parallel_for(runner, static_cast<size_t>(batch), image);
+}
+
+}  // namespace reluflow

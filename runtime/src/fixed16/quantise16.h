@@ -1,0 +1,28 @@
+// The ends of a chain of 16 bits: float32 with the channels first to int16 with them last, and
+// back.
+#ifndef RELUFLOW_FIXED16_QUANTISE16_H
+#define RELUFLOW_FIXED16_QUANTISE16_H
+
+#include <cstdint>
+
+#include "base/runner.h"
+#include "kernels/kernels.h"
+
+namespace reluflow {
+
+/// Sizes of a tensor.
+struct Image16 {
+  int64_t batch;
+  int64_t channels;
+  int64_t pixels;
+};
+
+/// Values beyond `limit` are clamped.
+void to_fixed16(Runner& runner, const Kernels& kernels, const Image16& image, int exponent,
+                int limit, const float* x, int16_t* out);
+
+void from_fixed16(Runner& runner, const Image16& image, int exponent, const int16_t* x, float* out);
+
+}  // namespace reluflow
+
+#endif

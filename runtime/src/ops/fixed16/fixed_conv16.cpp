@@ -1,0 +1,94 @@
+#include "ops/fixed16/fixed_conv16.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "base/text.h"
+#include "fixed16/conv16.h"
+#include "fixed16/depthwise16.h"
+#include "ops/fixed16/attributes16.h"
+#include "ops/psb/conv_attributes.h"
+
+namespace reluflow {
+
+namespace {
+
+constexpr size_t kZ = kFurther;
+
+LaneShape run_shape(const ConvSpec& conv) {
+  return {conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps(), window_runs(conv)};
+}
+
+/// The optional values to add, or null.
+Status open_z16(Call& call, const std::vector<int64_t>& dims, const int16_t** out) {
+  std::optional<Tensor> z;
+  RELUFLOW_RETURN_IF_BAD(call.input(kZ, &z));
+  *out = nullptr;
+  if (!z || z->dims == std::vector<int64_t>{0}) return {};
+  if (z->dims != dims) {
+    return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
+                  ", is wanted; give a Z that needs no broadcasting.");
+  }
+  *out = z->as<const int16_t>();
+  return {};
+}
+
+}  // namespace
+
+Status FixedConv16::create(const NodeInfo& info, std::unique_ptr<FixedConv16>* out) {
+  auto made = std::make_unique<FixedConv16>();
+  std::vector<int64_t> weight_shape;
+  RELUFLOW_RETURN_IF_BAD(info.read("weight_shape", &weight_shape));
+  RELUFLOW_RETURN_IF_BAD(read_conv(info, weight_shape, &made->conv_));
+  RELUFLOW_RETURN_IF_BAD(
+      made->node_.create(info, weight_shape, [conv = made->conv_] { return run_shape(conv); }));
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "x_exponent", &made->x_exponent_));
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "y_exponent", &made->y_exponent_));
+  made->z_exponent_ = made->y_exponent_;
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "z_exponent", &made->z_exponent_));
+  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_min", &made->low_));
+  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_max", &made->high_));
+  if (std::abs(made->y_exponent_ - made->z_exponent_) > kMostFormatSteps) {
+    return Status("y_exponent is " + std::to_string(made->y_exponent_) + " and z_exponent is " +
+                  std::to_string(made->z_exponent_) + ", but a difference of at most " +
+                  std::to_string(kMostFormatSteps) + " is accepted; convert the model again.");
+  }
+  *out = std::move(made);
+  return {};
+}
+
+Status FixedConv16::compute(Call& call) const {
+  Tensor x;
+  RELUFLOW_RETURN_IF_BAD(open_x16(call, 1, &x));
+  ConvShape shape;
+  RELUFLOW_RETURN_IF_BAD(place_windows(conv_, channels_first(x.dims), &shape));
+  Fixed16Inputs in;
+  RELUFLOW_RETURN_IF_BAD(node_.open(call, &in));
+  std::vector<int64_t> dims = {shape.batch, shape.output[0], shape.output[1], conv_.outputs};
+  if (conv_.spatial_rank == 1) dims.erase(dims.begin() + 1);
+  const int16_t* z = nullptr;
+  RELUFLOW_RETURN_IF_BAD(open_z16(call, dims, &z));
+  void* y = nullptr;
+  RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  if (shape.batch == 0) return {};
+  const auto set = in.weights->sample(call, node_.kernels(), node_.spec(), in.precision);
+  const Run16 run{conv_,
+                  shape,
+                  node_.spec(),
+                  node_.kernels(),
+                  *in.weights,
+                  *set.operator->(),
+                  x.as<const int16_t>(),
+                  x_exponent_,
+                  in.emax.as<const int8_t>(),
+                  in.bias ? in.bias->as<const float>() : nullptr,
+                  static_cast<int16_t*>(y),
+                  y_exponent_,
+                  low_,
+                  high_,
+                  z,
+                  z_exponent_};
+  return in.weights->depthwise() ? run_depthwise16(call, run) : run_conv16(call, run);
+}
+
+}  // namespace reluflow
