@@ -33,6 +33,12 @@ class Exponents:
         x: of the input.
         y: of the output.
         z: of what is added; read only where something is.
+
+    Example:
+        >>> Exponents(x=8, y=6).z
+        0
+
+    Reference: docs/psb-ops.md, chains of 16 bits.
     """
 
     x: int
