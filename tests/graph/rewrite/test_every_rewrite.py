@@ -71,6 +71,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "prune": (network, lambda m: graph.prune(m, 0.5)),
     "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),
     "psb_in_floats": (converted, graph.psb_in_floats),
+    "take_part": (network, lambda m: graph.take_part(m, {}, ["h"])),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
     "upgrade": (network, graph.upgrade),
@@ -81,6 +82,10 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         lambda m: graph.with_activations(graph.to_psb(network()), 16, {}),
     ),
     "with_input_defaults": (lambda: converted(input_defaults=False), graph.with_input_defaults),
+    "with_numbers": (
+        network,
+        lambda m: graph.with_numbers(m, {"h": graph.Numbers(weights(4, 4, 1, 1), np.ones(4))}),
+    ),
     "with_sampler": (converted, lambda m: graph.with_sampler(m, "nearest")),
     "with_wide_activations": (converted, graph.with_wide_activations),
     "without_input_defaults": (converted, graph.without_input_defaults),

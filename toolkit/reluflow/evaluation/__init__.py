@@ -36,6 +36,8 @@ from reluflow.evaluation.result import (
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
+from reluflow.evaluation.tuning.options import TuningOptions
+from reluflow.evaluation.tuning.tune import Tuned, tune
 
 __all__ = [
     "METRICS",
@@ -60,6 +62,8 @@ __all__ = [
     "SamplePoint",
     "Task",
     "TriedBits",
+    "Tuned",
+    "TuningOptions",
     "accuracy",
     "calibrate",
     "choose_activation_bits",
@@ -77,5 +81,6 @@ __all__ = [
     "prove",
     "proven",
     "recognise",
+    "tune",
     "unproven",
 ]

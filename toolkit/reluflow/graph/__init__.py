@@ -39,6 +39,14 @@ from reluflow.graph.taps.expose import expose
 from reluflow.graph.taps.hash_taps import HashedTap, hash_taps
 from reluflow.graph.taps.label import LabelledNode, find_label, label_nodes
 from reluflow.graph.taps.tap import Tap, tap
+from reluflow.graph.tuning.layers import (
+    Layer,
+    Numbers,
+    read_layers,
+    tensors_needed,
+    with_numbers,
+)
+from reluflow.graph.tuning.part import take_part
 from reluflow.graph.view.batch_training import normalises_by_batch
 from reluflow.graph.view.comparable import (
     check_fully,
@@ -59,8 +67,10 @@ __all__ = [
     "Folded",
     "HashedTap",
     "LabelledNode",
+    "Layer",
     "LeftOut",
     "Model",
+    "Numbers",
     "Operation",
     "PlannedNode",
     "Program",
@@ -107,12 +117,15 @@ __all__ = [
     "psb_in_floats",
     "psb_inputs",
     "read_blocked",
+    "read_layers",
     "read_program",
     "read_weights",
     "replaceable_inputs",
     "rounds_activations",
     "survey_sites",
+    "take_part",
     "tap",
+    "tensors_needed",
     "to_psb",
     "upgrade",
     "use_batch_statistics",
@@ -120,6 +133,7 @@ __all__ = [
     "why_unrunnable",
     "with_activations",
     "with_input_defaults",
+    "with_numbers",
     "with_sampler",
     "with_wide_activations",
     "without_input_defaults",

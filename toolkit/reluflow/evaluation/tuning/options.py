@@ -1,0 +1,60 @@
+"""`TuningOptions`: how stored numbers are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reluflow.errors import OptionError
+from reluflow.psb import P_BITS
+from reluflow.psb.feedback import DAMPING
+
+
+@dataclass(frozen=True, slots=True)
+class TuningOptions:
+    """Options of `tune`.
+
+    Attributes:
+        p_bits: stored bits of a probability: 1, 2, 3, 4, 6, 8 or 16.
+        feedback: round weights so that a layer's outputs change least, not the weights themselves.
+        follow: before rounding, fit each layer to the outputs of the float model, so that it makes
+            up for what the layers before it have changed; a skip connection's error counts too.
+        correct_bias: move the mean of each output channel to that of the float model.
+        grid: count as error what nearest mode on the 8-bit grid multiplies by.
+        damping: share of the mean second moment that is added to each, in (0, 1].
+        exclude: names of nodes that stay as they are.
+        node_bits: name of a node -> its own bits instead of `p_bits`, where some nodes shall do
+            with fewer samples than others: n samples draw a code of log2 n bits exactly.
+        seed: of the choice of places that second moments are made of.
+
+    Example:
+        >>> TuningOptions(feedback=False).correct_bias
+        True
+    """
+
+    p_bits: int = 4
+    feedback: bool = True
+    follow: bool = True
+    correct_bias: bool = True
+    grid: bool = False
+    damping: float = DAMPING
+    exclude: tuple[str, ...] = ()
+    node_bits: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        listed = ", ".join(map(str, P_BITS))
+        given = {"p_bits": self.p_bits}
+        given |= {f"node_bits[{name!r}]": bits for name, bits in self.node_bits.items()}
+        for name, bits in given.items():
+            if bits not in P_BITS:
+                raise OptionError(f"{name} is {bits!r}; accepted are {listed}.")
+        if not 0 < self.damping <= 1:
+            raise OptionError(f"damping is {self.damping!r}; give a share above 0, up to 1.")
+        if self.seed < 0:
+            raise OptionError(f"seed is {self.seed!r}; give a whole number of at least 0.")
+
+    @property
+    def needs_products(self) -> bool:
+        """Whether second moments of the inputs are needed, which take memory and time."""
+        return self.feedback or self.follow

@@ -1,0 +1,204 @@
+"""Choosing the stored numbers of a model so that its outputs change least, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from reluflow.data import DataSource
+from reluflow.errors import DataError, ModelError
+from reluflow.evaluation.tuning.numbers import choose_numbers, plain_numbers
+from reluflow.evaluation.tuning.options import TuningOptions
+from reluflow.evaluation.tuning.stream import Stream
+from reluflow.graph import (
+    Layer,
+    Model,
+    PsbOptions,
+    PsbPlan,
+    Refused,
+    Rewritten,
+    plan_psb,
+    read_layers,
+    with_numbers,
+)
+from reluflow.progress import Progress
+from reluflow.psb.second_moments import InputMoments
+
+LEAST_ROWS = 8
+"""Places that a layer's inputs must be known at: a mean of fewer tells little about others."""
+MOST_WEIGHTS = 8192
+"""Weights of one output up to which second moments are made: 512 MB a matrix. A layer with more
+gets plain rounding and a corrected bias."""
+_ROWS = 8192
+"""Places that second moments are made of, or so many times the weights of an output if that is
+more: some times as many equations as unknowns."""
+_ROWS_PER_WEIGHT = 4
+_GUESSED_INPUTS = 32
+"""Number of inputs, where only reading them all would tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What `tune` did.
+
+    Attributes:
+        layers: names of the layers with new numbers, in graph order.
+        n_inputs: number of inputs that were used.
+        p_bits: stored bits of a probability that every weight is a code of.
+    """
+
+    layers: tuple[str, ...]
+    n_inputs: int
+    p_bits: int
+
+    def __str__(self) -> str:
+        """State it in a sentence."""
+        return (
+            f"Weights and biases of {len(self.layers)} layers were chosen on {self.n_inputs} "
+            f"inputs, for {self.p_bits} bits."
+        )
+
+
+def tune(
+    model: Model | Rewritten[PsbPlan],
+    source: DataSource,
+    options: TuningOptions | None = None,
+    *,
+    size: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Rewritten[Tuned]:
+    """Choose the weights and biases that a conversion stores, by the model's behaviour on data.
+
+    Layer after layer, in graph order, the float model and the one whose earlier layers are
+    quantised already run on the data. From their inputs' moments the layer's weights are fitted,
+    rounded to PSB codes, and its bias corrected. No labels are needed; a draw's mean is the stored
+    code, so that the correction holds for draws in expectation as well as for nearest mode.
+
+    Args:
+        model: the float model, or the plan of its conversion; not changed.
+        source: 10 to 100 representative inputs; read again for every layer.
+        options: what is done.
+        size: inputs per run; 1 by default, which needs least memory.
+        threads: of ONNX Runtime.
+        progress: called after each layer.
+
+    Returns:
+        A float model whose weights `to_psb` with the same `p_bits` stores exactly, and the layers
+        that keep plain rounding or are not converted, with the reason.
+
+    Raises:
+        ModelError: the model has no layer to tune.
+        DataError: the data can be read only once, there are too few, or they make a layer's inputs
+            NaN or infinite.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> from reluflow.graph import load, to_psb
+        >>> model = load("models/fashion_resnet8.onnx")
+        >>> images = open_data("models/fashion_mnist_test_2000.npz", model.inputs, limit=8)
+        >>> tuned = tune(model, images)
+        >>> len(tuned.done.layers), tuned.done.n_inputs
+        (10, 8)
+
+    Reference: Frantar et al., GPTQ (2022); Nagel et al. (2019), arXiv:1906.04721, section 4.2;
+    docs/psb.md, tuning.
+    """
+    options = options or TuningOptions()
+    if not source.rereadable:
+        raise DataError("the data can be read once only; save them to a file and give its path.")
+    planned = PsbOptions(exclude=options.exclude)
+    plan = plan_psb(model, planned) if isinstance(model, Model) else model
+    layers, refused = read_layers(plan.model, options.exclude)
+    if not layers:
+        raise ModelError(
+            f"model {str(plan.done.given.path or '<memory>')!r} has no layers to tune; give a "
+            "model with Conv, Gemm or MatMul of constant weights."
+        )
+    work = _Work(plan.model, source, options, source.fitting_batch_size(size, 1), threads)
+    plain = []
+    for place, layer in enumerate(layers):
+        plain += work.tune(layer, place)
+        if progress is not None:
+            progress("tuning layers", place + 1, len(layers))
+    if len(plain) == len(layers):
+        raise DataError(f"no layer was tuned, since {plain[0].reason}; give more inputs.")
+    kept = {each.node for each in plain}
+    names = tuple(layer.name for layer in layers if layer.name not in kept)
+    done = Tuned(names, work.n_inputs, options.p_bits)
+    return Rewritten(work.now, done, (*refused, *plain), plan.notes)
+
+
+class _Work:
+    """A model whose layers get their numbers one after the other.
+
+    Attributes:
+        now: the model with those chosen so far.
+        n_inputs: number of inputs.
+    """
+
+    def __init__(
+        self,
+        exact: Model,
+        source: DataSource,
+        options: TuningOptions,
+        size: int,
+        threads: int | None,
+    ) -> None:
+        self._exact, self._options = exact, options
+        self._expected = source.n_samples or _GUESSED_INPUTS
+        self._streams = [Stream(source, size, threads) for _ in range(2)]
+        self.now = exact
+        self.n_inputs = 0
+
+    def tune(self, layer: Layer, place: int) -> list[Refused]:
+        """Choose the numbers of the next layer; return why it was rounded plainly."""
+        options = self._options
+        moments = self._moments(layer, place)
+        self.n_inputs = 0
+        for exact, found in self._inputs(layer):
+            _check(layer, found[0])
+            self.n_inputs += len(found[0])
+            beside = [a - b for a, b in zip(exact[1:], found[1:], strict=True)]
+            moments.add(exact[0], found[0], *beside)
+        few = moments.n_rows < LEAST_ROWS
+        if few:
+            p_bits = options.node_bits.get(layer.name, options.p_bits)
+            numbers = plain_numbers(layer, p_bits)
+        else:
+            numbers = choose_numbers(layer, moments, options)
+        self.now = with_numbers(self.now, {layer.output: numbers}).model
+        if few:
+            reason = f"its inputs are known at {moments.n_rows} places, {LEAST_ROWS} are wanted"
+            return [Refused(layer.name, layer.op, reason)]
+        return []
+
+    def _inputs(self, layer: Layer) -> Iterator[tuple[tuple[np.ndarray, ...], ...]]:
+        """Yield the layer's inputs, and what is added to its output, in both models."""
+        names = [layer.x, layer.addend] if layer.addend else [layer.x]
+        exact, now = (
+            stream.tensors(model, layer.output, names)
+            for stream, model in zip(self._streams, (self._exact, self.now), strict=True)
+        )
+        return zip(exact, now, strict=True)
+
+    def _moments(self, layer: Layer, place: int) -> InputMoments:
+        k = layer.weights[0].size
+        rows = max(_ROWS, _ROWS_PER_WEIGHT * k)
+        return InputMoments(
+            layer.weights.shape,
+            layer.window,
+            rows=-(-rows // self._expected),
+            seed=self._options.seed + place,
+            products=self._options.needs_products and k <= MOST_WEIGHTS,
+        )
+
+
+def _check(layer: Layer, x: np.ndarray) -> None:
+    if not np.isfinite(x).all():
+        raise DataError(
+            f"the calibration data make {layer.x!r} NaN or infinite; give data without such "
+            "values, as they will come."
+        )

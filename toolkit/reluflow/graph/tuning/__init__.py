@@ -1,0 +1,1 @@
+"""Layers with weights as numbers: read, given back, and run in parts."""
