@@ -111,6 +111,7 @@ FLOORS = {
         "rewrite/opset",
         "rewrite/windows",
         "taps",
+        "psb/forms",
         "psb",
         "psb/chain",
         "psb/variants",

@@ -153,13 +153,16 @@ def test_each_node_left_alone_tells_its_reason() -> None:
     w = {"w": weights(4, 4)}
     reasons = {
         "2 axes; as a PSB multiply-add it needs 3 or 4": build([bn], constants, ("N", 4)),
-        "it has 3 spatial axes; 1 and 2 are accepted": conv((4, 4, 2, 2, 2)),
-        "there is no PSB operator for ConvTranspose": build(
-            [N("ConvTranspose", ["x", "w"], ["y"])], {"w": weights(4, 4, 3, 3)}, IMAGE
+        "weights 'v' are computed": build(
+            [N("Mul", ["w", "x"], ["v"]), N("ConvTranspose", ["x", "v"], ["y"])],
+            {"w": weights(2, 4, 6, 5)},
+            IMAGE,
         ),
-        "it transposes its input": build([N("Gemm", ["x", "w"], ["y"], transA=1)], w, (4, 4)),
+        "bias 'x' is computed": build([N("Gemm", ["x", "w", "x"], ["y"], transA=1)], w, (4, 4)),
         "weights 'x' are computed": build([N("MatMul", ["x", "x"], ["y"])], {}, (4, 4)),
-        "its constant is the left factor": build([N("MatMul", ["w", "x"], ["y"])], w, (4, 4)),
+        "its left factor is float32 with 3 axes": build(
+            [N("MatMul", ["w", "x"], ["y"])], {"w": weights(2, 4, 4)}, (4, 4)
+        ),
         "weights 'w' have 3 axes; 2 are accepted": build(
             [N("MatMul", ["x", "w"], ["y"])], {"w": weights(2, 4, 4)}, (2, 4, 4)
         ),

@@ -72,6 +72,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),
     "psb_in_floats": (converted, graph.psb_in_floats),
     "take_part": (network, lambda m: graph.take_part(m, {}, ["h"])),
+    "spell_out": (network, graph.spell_out),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
     "upgrade": (network, graph.upgrade),

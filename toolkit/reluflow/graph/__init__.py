@@ -3,6 +3,7 @@
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
+from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
@@ -83,6 +84,7 @@ __all__ = [
     "Refused",
     "Rewritten",
     "SaturationCounts",
+    "SpelledOut",
     "Succession",
     "Survey",
     "SwitchSite",
@@ -122,6 +124,7 @@ __all__ = [
     "read_weights",
     "replaceable_inputs",
     "rounds_activations",
+    "spell_out",
     "survey_sites",
     "take_part",
     "tap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -392,6 +392,7 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
     return {
         **model.to_dict(),
         "refused": [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused],
+        "spelled": [asdict(each) for each in result.done.spelled],
         "notes": result.notes,
         "activation_bits": chosen.to_dict() if chosen else None,
         "check": replace(made, activation_bits=None).to_dict() if check else None,

@@ -8,6 +8,7 @@ from onnx import NodeProto
 
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph.proto.model import Model
+from reluflow.graph.psb.forms.spell import SpelledOut, spell_out_linear
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import Multiply, multiplies, read_multiply
@@ -42,11 +43,13 @@ class PsbPlan:
         given: the original model.
         nodes: in graph order.
         folded: batch normalisation, padding and similar nodes, folded before.
+        spelled: operators that were written in terms of those that can be converted.
     """
 
     given: Model
     nodes: tuple[PlannedNode, ...]
     folded: tuple[Folded, ...]
+    spelled: tuple[SpelledOut, ...] = ()
 
 
 def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPlan]:
@@ -60,8 +63,8 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
         options: of the conversion; `exclude` and `norms` matter.
 
     Returns:
-        The model in floating point that would be converted, folded and raised, not pruned; the
-        plan; and the operators with weights that would be left alone.
+        The model in floating point that would be converted, folded, raised and spelled out, not
+        pruned; the plan; and the operators with weights that would be left alone.
 
     Raises:
         ModelError: the model is converted already, or its opset cannot be raised.
@@ -81,7 +84,7 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
     options = options or PsbOptions()
     check_source(model, options)
     editor = Editor(model)
-    folded = prepare(editor)
+    prepared = prepare(editor, options)
     nodes: list[PlannedNode] = []
     refused: list[Refused] = []
     for node in editor.nodes:
@@ -93,17 +96,20 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
             else:
                 nodes.append(PlannedNode(name, op, found.x))
     editor.forget()
-    return editor.finish(PsbPlan(model, tuple(nodes), folded), refused)
+    return editor.finish(PsbPlan(model, tuple(nodes), *prepared), refused)
 
 
-def prepare(editor: Editor) -> tuple[Folded, ...]:
-    """Fold normalisation and padding, raise the opset: the steps before pruning and encoding."""
+def prepare(
+    editor: Editor, options: PsbOptions
+) -> tuple[tuple[Folded, ...], tuple[SpelledOut, ...]]:
+    """Fold normalisation and padding, raise the opset, spell out: what precedes encoding."""
     norms, _ = fold_norms(editor)
     editor.commit()
     pads, _ = fold_paddings(editor)
     editor.commit()
     raise_opset(editor)
-    return norms + pads
+    spelled, _ = spell_out_linear(editor, options.exclude)
+    return norms + pads, spelled
 
 
 def read_or_exclude(editor: Editor, node: NodeProto, options: PsbOptions) -> Multiply | Reason:

@@ -12,20 +12,20 @@ from onnx import NodeProto, TensorProto
 from reluflow.graph.proto.external import BFLOAT16
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.own_domain import PSB_CONV, PSB_MATMUL
+from reluflow.graph.psb.forms.spell import needs_spelling, unfit, why_not_spelled
 from reluflow.graph.rewrite.affine import BATCH_NORM, read_batch_norm
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.conv_attributes import explicit_window
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import F64, Linear, read_linear
 from reluflow.graph.rewrite.n_bits import MATMUL_N_BITS, read_n_bits
-from reluflow.graph.rewrite.reader import attribute
 
 _RANKS = (3, 4)
 """Axes of a convolution's weights and input; PsbConv supports one or two spatial ones."""
-CONVERTED_OPS = ("Conv", "Gemm", "MatMul", BATCH_NORM)
+CONVERTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul", BATCH_NORM)
 _NO_OPERATOR = {
     "": (
-        *("ConvTranspose", "DeformConv", "ConvInteger", "QLinearConv", "MatMulInteger"),
+        *("DeformConv", "ConvInteger", "QLinearConv", "MatMulInteger"),
         *("QLinearMatMul", "Einsum", "LSTM", "GRU", "RNN", "Attention"),
     ),
     "com.microsoft": (
@@ -97,6 +97,8 @@ def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | Re
     """
     if node.op_type == MATMUL_N_BITS and domain_of(node.domain) == "com.microsoft":
         return _few_bits(editor, node)
+    if needs_spelling(editor, node):
+        return why_not_spelled(editor, node) or Reason("it was not spelled out")
     if domain_of(node.domain) or node.op_type not in CONVERTED_OPS:
         advice = _FROM_FLOAT if node.op_type in _QUANTISED else ""
         return Reason(f"there is no PSB operator for {node.op_type}{advice}")
@@ -119,11 +121,9 @@ def _linear(linear: Linear) -> Multiply | Reason:
     dtype = linear.weight.dtype
     if linear.op == "Conv":
         if weights.ndim not in _RANKS:
-            return Reason(f"it has {weights.ndim - 2} spatial axes; 1 and 2 are accepted")
+            return Reason(f"it has {weights.ndim - 2} spatial axes; 1, 2 and 3 are accepted")
         attributes = explicit_window(node, weights.shape)
         return Multiply(PSB_CONV, node, node.input[0], weights, bias, dtype, attributes=attributes)
-    if attribute(node, "transA", 0):
-        return Reason("it transposes its input")
     merged = [] if linear.add is None else [linear.add]
     stored = weights if linear.transposed else weights.T
     return Multiply(PSB_MATMUL, node, node.input[0], stored, bias, dtype, merged)
@@ -164,15 +164,12 @@ def _norm(editor: Editor, node: NodeProto) -> Multiply | Reason:
 
 
 def _checked(found: Multiply) -> Multiply | Reason:
-    if found.dtype not in (np.float32, np.float16, BFLOAT16):
-        return Reason(f"its numbers are {found.dtype}; PSB operators work in float32")
-    if found.weights.size == 0:
-        return Reason("it has no weights")
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(found.weights.astype(np.float32)).all()
+    reason = unfit(found.weights, found.dtype)
+    if reason is not None:
+        return reason
     if found.weights.dtype == BFLOAT16:
         found.weights = found.weights.astype(np.float32)
-    return found if finite else Reason("its weights hold NaN or infinite numbers")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

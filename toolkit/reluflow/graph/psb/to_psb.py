@@ -11,6 +11,7 @@ from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
+from reluflow.graph.psb.forms.spell import SpelledOut
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, check_source, prepare, read_or_exclude
@@ -51,11 +52,13 @@ class PsbChanges:
         converted: in graph order.
         folded: batch normalisation, padding and similar nodes, folded before.
         successions: pairs of stochastic multiplications without a switch in between.
+        spelled: operators that were written in terms of those that can be converted.
     """
 
     converted: tuple[ConvertedNode, ...]
     folded: tuple[Folded, ...]
     successions: tuple[Succession, ...]
+    spelled: tuple[SpelledOut, ...] = ()
 
 
 def to_psb(
@@ -63,11 +66,12 @@ def to_psb(
 ) -> Rewritten[PsbChanges]:
     """Convert a model's linear operators to PSB operators of domain `ai.reluflow`.
 
-    Batch normalisation and padding are folded first, weights are pruned on request, then Conv
-    (1-D, 2-D), Gemm and MatMul with constant weights become PsbConv and PsbMatMul; batch
-    normalisation that could not be folded becomes a depthwise PsbConv. Every operator carries its
-    meaning in nearest mode as a model-local function, so the file runs in any ONNX runtime. Models
-    below opset 13 or IR version 8 are raised to them.
+    Batch normalisation and padding are folded first, ConvTranspose and 3-D Conv are spelled out as
+    Conv (see `spell_out`), weights are pruned on request, then Conv (1-D, 2-D), Gemm and MatMul
+    with constant weights become PsbConv and PsbMatMul; batch normalisation that could not be folded
+    becomes a depthwise PsbConv. Every operator carries its meaning in nearest mode as a model-local
+    function, so the file runs in any ONNX runtime. Models below opset 13 or IR version 8 are raised
+    to them.
 
     Args:
         source: the float model, or the plan of it that `plan_psb` made; not changed.
@@ -100,10 +104,10 @@ def to_psb(
     if isinstance(source, Model):
         check_source(source, options)
         given, editor = source, Editor(source)
-        folded = prepare(editor)
+        folded, spelled = prepare(editor, options)
     else:
         given, notes, editor = source.done.given, source.notes, Editor(source.model)
-        folded = source.done.folded
+        folded, spelled = source.done.folded, source.done.spelled
     done, refused = encode_all(editor, options)
     if not done:  # nothing to sample: the model stays as it was
         return Rewritten(given, PsbChanges((), (), ()), refused)
@@ -112,7 +116,7 @@ def to_psb(
     check_model(model._proto, [model.base_dir or Path()], "the converted model")
     psb = {node.output: node for node in find_psb(model)}
     converted = tuple(ConvertedNode(psb[made], x, was, merged) for made, x, was, merged in done)
-    changes = PsbChanges(converted, folded, find_successions(model))
+    changes = PsbChanges(converted, folded, find_successions(model), spelled)
     return Rewritten(model, changes, refused, (*notes, *result.notes))
 
 

@@ -108,6 +108,8 @@ def print_conversion(
     pads = sum(node.op == "Pad" for node in result.done.folded)
     if pads:
         _say(f"{plural(pads, 'padding')} folded into the convolutions behind", console)
+    for each in result.done.spelled:
+        _say(f"{each.node} ({each.op}) is written as {each.into}", console)
     for note in result.notes:
         _say(note, console)
     stays = "stays in floating point"
