@@ -47,10 +47,14 @@ class Emitter:
         self.editor = editor
         self.node = node
         self._made: list[NodeProto] = []
-        reader = editor.sole_reader(node.output[0])
-        moved = reader is not None and not domain_of(reader.domain)
-        moved = moved and reader.op_type in _SWITCHES and reader.input[0] == node.output[0]
-        self._switch = reader if moved else None
+        self._switch = self._behind(node.output[0])
+
+    def _behind(self, tensor: str) -> NodeProto | None:
+        """Return the activation that is the only reader of a tensor."""
+        reader = self.editor.sole_reader(tensor)
+        if reader is None or domain_of(reader.domain) or reader.op_type not in _SWITCHES:
+            return None
+        return reader if reader.input[0] == tensor else None
 
     def add(self, op: str, inputs: Sequence[str], name: str = "", **attributes: Any) -> str:
         """Append a node, called as its output unless it has a name; return the output."""
