@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kBandPixels = 96;   // output pixels of one piece of work, at least
 constexpr size_t kPieces = 12;        // pieces of work wanted, so that a few threads end together
 constexpr int64_t kMostDrawn = 1024;  // output pixels beyond which a draw costs too little to hide
+constexpr int64_t kLine = 64;         // bytes that a tile fetches per quad
 constexpr size_t kLeastBlocks = 4;    // blocks below which drawing one by one idles threads
 
 bool lies_in_place(const FixedConvRun& run) {
@@ -56,6 +57,7 @@ struct Block {
   const OutputBlock& lanes;
   const int8_t* weights;
   const FixedStore& store;
+  const uint8_t* ahead = nullptr;  // as many bytes as `weights` has, needed next, or null
 };
 
 /// A convolution as pieces, bands of rows of an image, each of which needs all blocks.
@@ -106,8 +108,8 @@ struct Work {
     const uint8_t* pixels[kFixedPixels];
     const uint8_t* z[kFixedPixels];
     uint8_t* out[kFixedPixels];
-    const FixedTileArgs args{pixels,   offsets.data(), b.weights,           run.code.quads(),
-                             &b.store, b.lanes.lanes,  run.z ? z : nullptr, out};
+    FixedTileArgs args{pixels,        offsets.data(),      b.weights, run.code.quads(), &b.store,
+                       b.lanes.lanes, run.z ? z : nullptr, out,       nullptr};
     x += b.lanes.group * layout.group_bytes;
     const int64_t count = (at.end - at.begin) * width;
     const int64_t tiles = (count + kFixedPixels - 1) / kFixedPixels;
@@ -126,6 +128,8 @@ struct Work {
           x += layout.step[0] * layout.row;
         }
       }
+      const int64_t fetched = t * args.quads * kLine;
+      args.ahead = b.ahead && fetched < run.code.bytes(b.lanes) ? b.ahead + fetched : nullptr;
       run.kernels.fixed_tile(tile, b.lanes.vectors, args);
     }
     if (run.table == nullptr) return;
@@ -135,25 +139,31 @@ struct Work {
     }
   }
 
-  /// A piece times one block of the drawn set.
-  void sum_drawn(size_t i, const uint8_t* x, size_t number) const {
-    const OutputBlock& block = run.code.blocks()[number];
-    sum(piece(i), x, {block, run.set->weights.data() + block.weights, run.stores.of(number)});
+  /// A piece times one block of the drawn set; block `after` comes next.
+  void sum_drawn(size_t i, const uint8_t* x, size_t number, size_t after) const {
+    const auto& blocks = run.code.blocks();
+    const int8_t* weights = run.set->weights.data();
+    const int8_t* ahead = after < blocks.size() ? weights + blocks[after].weights : nullptr;
+    sum(piece(i), x,
+        {blocks[number], weights + blocks[number].weights, run.stores.of(number),
+         reinterpret_cast<const uint8_t*>(ahead)});
   }
 
   /// Draws a block into `weights`, and multiplies all pieces by it; `copies` holds them, or is
   /// null.
-  void draw_and_sum(size_t number, const uint8_t* copies, int8_t* weights) const {
-    const OutputBlock& block = run.code.blocks()[number];
-    (*run.draw)(block, weights);
+  void draw_and_sum(size_t number, size_t after, const uint8_t* copies, int8_t* weights) const {
+    const auto& blocks = run.code.blocks();
+    (*run.draw)(blocks[number], weights);
     FixedStore store = run.stores.plain[number];
     if (run.formats.x.zero != 0) {
       int32_t sums[kTileLanes];
-      run.code.add_up(run.kernels, block, weights, sums);
+      run.code.add_up(run.kernels, blocks[number], weights, sums);
       subtract_zero(run.formats.x.zero, sums, &store);
     }
+    const uint8_t* ahead = after < blocks.size() ? run.code.codes(blocks[after]) : nullptr;
     for (size_t i = 0; i < pieces(); ++i) {
-      sum(piece(i), copies ? copies + i * copy_bytes() : in_place(i), {block, weights, store});
+      sum(piece(i), copies ? copies + i * copy_bytes() : in_place(i),
+          {blocks[number], weights, store, i == 0 ? ahead : nullptr});
     }
   }
 };
@@ -173,7 +183,7 @@ Status run_by_pieces(Runner& runner, const Work& work) {
     }
     if (work.layout.copies) work.copy(i, copy.data());
     const uint8_t* x = work.layout.copies ? copy.data() : work.in_place(i);
-    for (size_t b = 0; b < work.run.code.blocks().size(); ++b) work.sum_drawn(i, x, b);
+    for (size_t b = 0; b < work.run.code.blocks().size(); ++b) work.sum_drawn(i, x, b, b + 1);
   };
   parallel_for(runner, work.pieces(), item);
   return missing ? no_memory() : Status();
@@ -196,19 +206,23 @@ Status run_by_blocks(Runner& runner, const Work& work, size_t parts) {
       const size_t i = item / split.pieces;
       const size_t part = item % split.pieces;
       const uint8_t* x = copies ? copy.data() + i * work.copy_bytes() : work.in_place(i);
-      for (size_t b = split.begin(part); b < split.end(part); ++b) work.sum_drawn(i, x, b);
+      for (size_t b = split.begin(part); b < split.end(part); ++b) work.sum_drawn(i, x, b, b + 1);
     });
     return {};
   }
   std::atomic<bool> missing{false};
-  parallel_for(runner, split.pieces, [&](size_t part) {
+  std::atomic<size_t> next{0};
+  parallel_for(runner, split.pieces, [&](size_t) {
+    if (next >= blocks.size()) return;
     const Scratch<int8_t> weights(runner, static_cast<size_t>(work.run.code.most_bytes()));
     if (!weights) {
       missing = true;
       return;
     }
-    for (size_t b = split.begin(part); b < split.end(part); ++b) {
-      work.draw_and_sum(b, copies ? copy.data() : nullptr, weights.data());
+    size_t after = 0;
+    for (size_t b = next++; b < blocks.size(); b = after) {
+      after = next++;  // taken before its turn, so that its code is fetched meanwhile
+      work.draw_and_sum(b, after, copies ? copy.data() : nullptr, weights.data());
     }
   });
   return missing ? no_memory() : Status();

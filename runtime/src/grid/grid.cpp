@@ -18,31 +18,34 @@ int64_t grid_mean(uint16_t p16, int j) {
 /// log2 of the step that samples leave, in steps of the grid.
 int log2_step(int j, int log2_n) { return std::max(0, kGridBits - j - log2_n); }
 
-GridTables make_tables(int log2_n, bool nearest) {
-  GridTables t{};
+/// What the codes with 4 bits of p are drawn from, for one number of samples.
+struct Tables {
+  FixedTables drawn;
+  uint8_t nearest[kFixedCodes];
+};
+
+Tables make_tables(int log2_n) {
+  Tables t{};
   for (int i = 0; i < kFixedCodes; ++i) {
     const uint16_t p16 = static_cast<uint16_t>((i & 15) << 12);
     const int j = 15 - (i >> 4);
     const GridStep step = grid_step(p16, j, log2_n);
-    t.low[i] = nearest ? grid_nearest(p16, j, log2_n) : step.low;
-    t.high[i] = step.chance == 0 ? step.low : step.high;
-    t.chance[i] = step.chance;
+    t.nearest[i] = grid_nearest(p16, j, log2_n);
+    t.drawn.low[i] = step.low;
+    t.drawn.high[i] = step.chance == 0 ? step.low : step.high;
+    t.drawn.chance[i] = step.chance;
   }
   return t;
 }
 
 /// Made once in a process: making them takes longer than drawing a small layer.
-const GridTables& grid_tables(const Precision& precision) {
+const Tables& grid_tables(int log2_n) {
   static const auto all = [] {
-    std::array<std::array<GridTables, 2>, kMostLog2N + 1> tables;
-    for (int n = 0; n <= kMostLog2N; ++n) {
-      for (int nearest = 0; nearest < 2; ++nearest) {
-        tables[static_cast<size_t>(n)][static_cast<size_t>(nearest)] = make_tables(n, nearest == 1);
-      }
-    }
+    std::array<Tables, kMostLog2N + 1> tables;
+    for (int n = 0; n <= kMostLog2N; ++n) tables[static_cast<size_t>(n)] = make_tables(n);
     return tables;
   }();
-  return all[static_cast<size_t>(precision.log2_n)][precision.sampler == Sampler::kNearest];
+  return all[static_cast<size_t>(log2_n)];
 }
 
 }  // namespace
@@ -134,7 +137,9 @@ GridDraw::GridDraw(const GridCode& code, const Kernels& kernels, const Precision
       kernels_(kernels),
       precision_(precision),
       key_(key),
-      tables_(grid_tables(precision)) {}
+      tables_(precision.sampler == Sampler::kNearest ? nullptr
+                                                     : &grid_tables(precision.log2_n).drawn),
+      nearest_(grid_tables(precision.log2_n).nearest) {}
 
 void GridDraw::draw_wide(const OutputBlock& block, uint8_t* carry, int8_t* out) const {
   const bool nearest = precision_.sampler == Sampler::kNearest;
@@ -171,9 +176,8 @@ void GridDraw::operator()(const OutputBlock& block, int8_t* out) const {
   FixedDrawArgs args{};
   args.codes = code_.codes_.data() + at;
   args.signs = code_.signs_.data() + at / 64;
-  args.low = tables_.low;
-  args.high = tables_.high;
-  args.chance = precision_.sampler == Sampler::kNearest ? nullptr : tables_.chance;
+  args.tables = tables_;
+  args.nearest = nearest_;
   args.carry = carry;
   args.quads = code_.quads_;
   args.vectors = code_.depthwise_ ? 1 : block.vectors;

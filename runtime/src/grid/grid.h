@@ -60,6 +60,8 @@ class GridCode {
   /// The largest |sum of w| * 255 of any channel and draw: what a sum in int32 has to hold.
   int64_t most_sum() const { return most_sum_; }
 
+  /// What a draw of a block reads first: as many bytes of code as it has weights, at most.
+  const uint8_t* codes(const OutputBlock& block) const { return codes_.data() + block.weights; }
   /// The sums of the weights of a block that was drawn to `w`, one for each lane.
   void add_up(const Kernels& kernels, const OutputBlock& block, const int8_t* w,
               int32_t* sums) const;
@@ -81,13 +83,6 @@ class GridCode {
   std::vector<uint64_t> signs_;  // of weights that are not 0
 };
 
-/// The magnitudes and chances of the codes with 4 bits of p, as `FixedDrawArgs` has them.
-struct GridTables {
-  alignas(64) uint8_t low[kFixedCodes];
-  alignas(64) uint8_t high[kFixedCodes];
-  alignas(64) uint8_t chance[kFixedCodes];
-};
-
 /// Draws the weights of a GridCode for one run, block by block, in any order and on any thread.
 class GridDraw {
  public:
@@ -105,7 +100,8 @@ class GridDraw {
   const Kernels& kernels_;
   Precision precision_;
   Key key_;
-  const GridTables& tables_;
+  const FixedTables* tables_;  // null where the nearest weights are taken
+  const uint8_t* nearest_;
 };
 
 }  // namespace reluflow

@@ -30,6 +30,16 @@ struct FixedStore {
   int32_t high;
 };
 
+/// The codes whose magnitudes are below 1: half of them.
+constexpr int kFixedSmall = 128;
+
+/// Magnitudes and chances of all codes, as `FixedDrawArgs` has them.
+struct FixedTables {
+  alignas(64) uint8_t low[kFixedCodes];
+  alignas(64) uint8_t high[kFixedCodes];
+  alignas(64) uint8_t chance[kFixedCodes];
+};
+
 /// sum over quads of x[pixel][quad] . w[quad][lane], for `pixels` x (16 * vectors) lanes, stored
 /// as bytes.
 struct FixedTileArgs {
@@ -41,18 +51,20 @@ struct FixedTileArgs {
   int lanes;                ///< valid ones
   const uint8_t* const* z;  ///< first lane of each pixel, or null
   uint8_t* const* out;      ///< first lane of each pixel
+  /// Memory that is needed soon, or null: a line of 64 bytes per quad is fetched while the tile is
+  /// summed. A kernel may ignore it.
+  const uint8_t* ahead;
 };
 
 /// Draws the weights of one block of output channels on the 8-bit grid.
 struct FixedDrawArgs {
   const uint8_t* codes;   ///< [quads][vectors][64]: nibble << 4 | p in 4 bits
   const uint64_t* signs;  ///< one bit for each of these, set where negative; 0 for a weight of 0
-  /// [kFixedCodes] of `grid_steps`. Below 128 lie the codes of magnitudes below 1: there `low` is 0
-  /// and `high` at most 1. Where `chance` is 0, `high` is `low`.
-  const uint8_t* low;
-  const uint8_t* high;
-  const uint8_t* chance;  ///< null where every weight is `low`, whatever its code
-  uint8_t* carry;         ///< [vectors][64], read and left for the next quads
+  /// Below kFixedSmall lie the codes of magnitudes below 1: there `low` is 0 and `high` at most 1.
+  /// Where `chance` is 0, `high` is `low`. Null where nothing is drawn.
+  const FixedTables* tables;
+  const uint8_t* nearest;  ///< the magnitudes of all codes where nothing is drawn
+  uint8_t* carry;          ///< [vectors][64], read and left for the next quads
   int64_t quads;
   int vectors;
   int8_t* out;

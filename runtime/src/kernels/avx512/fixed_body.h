@@ -117,7 +117,7 @@ __attribute__((always_inline)) inline void fixed_store(const FixedTileArgs& args
 }
 
 /// P pixels times V vectors of output channels: 24 sums, 4 weight vectors and a quad in flight.
-template <int P, int V>
+template <int P, int V, bool kAhead>
 void fixed_tile(const FixedTileArgs& args) {
   RELUFLOW_BYTES_ZERO(0);
   RELUFLOW_BYTES_ZERO(1);
@@ -139,6 +139,7 @@ void fixed_tile(const FixedTileArgs& args) {
     RELUFLOW_BYTES_ROW(3)
     RELUFLOW_BYTES_ROW(4)
     RELUFLOW_BYTES_ROW(5)
+    if constexpr (kAhead) _mm_prefetch(args.ahead + 64 * (offset - args.offsets), _MM_HINT_T1);
   }
   // Bytes of vector v stand four by four in the lanes of 128 bits.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -150,15 +151,22 @@ void fixed_tile(const FixedTileArgs& args) {
   RELUFLOW_BYTES_OUT(5);
 }
 
-#define RELUFLOW_FIXED_TILES(p) \
-  {fixed_tile<p, 1>, fixed_tile<p, 2>, fixed_tile<p, 3>, fixed_tile<p, 4>}
+#define RELUFLOW_FIXED_TILES(p)                                                  \
+  {fixed_tile<p, 1, kAhead>, fixed_tile<p, 2, kAhead>, fixed_tile<p, 3, kAhead>, \
+   fixed_tile<p, 4, kAhead>}
 
-void avx512_fixed_tile(int pixels, int vectors, const FixedTileArgs& args) {
+template <bool kAhead>
+void any_fixed_tile(int pixels, int vectors, const FixedTileArgs& args) {
   using Tile = void (*)(const FixedTileArgs&);
   static constexpr Tile kTiles[kFixedPixels][4] = {
       RELUFLOW_FIXED_TILES(1), RELUFLOW_FIXED_TILES(2), RELUFLOW_FIXED_TILES(3),
       RELUFLOW_FIXED_TILES(4), RELUFLOW_FIXED_TILES(5), RELUFLOW_FIXED_TILES(6)};
   kTiles[pixels - 1][vectors - 1](args);
+}
+
+void avx512_fixed_tile(int pixels, int vectors, const FixedTileArgs& args) {
+  args.ahead ? any_fixed_tile<true>(pixels, vectors, args)
+             : any_fixed_tile<false>(pixels, vectors, args);
 }
 
 /// Bytes of four columns side by side: 4 vectors of 16 channels, in order of `depthwise_channel`.
@@ -349,15 +357,15 @@ __attribute__((target("avx512vbmi"), always_inline)) inline __m512i look_up(cons
 struct DrawTables {
   __m512i low0, low1, high0, high1, chance0, chance1, chance2, chance3;
 
-  __attribute__((target("avx512vbmi"))) explicit DrawTables(const FixedDrawArgs& d)
-      : low0(_mm512_loadu_si512(d.low + 128)),
-        low1(_mm512_loadu_si512(d.low + 192)),
-        high0(_mm512_loadu_si512(d.high + 128)),
-        high1(_mm512_loadu_si512(d.high + 192)),
-        chance0(_mm512_loadu_si512(d.chance)),
-        chance1(_mm512_loadu_si512(d.chance + 64)),
-        chance2(_mm512_loadu_si512(d.chance + 128)),
-        chance3(_mm512_loadu_si512(d.chance + 192)) {}
+  __attribute__((target("avx512vbmi"))) explicit DrawTables(const FixedTables& t)
+      : low0(_mm512_load_si512(t.low + kFixedSmall)),
+        low1(_mm512_load_si512(t.low + kFixedSmall + 64)),
+        high0(_mm512_load_si512(t.high + kFixedSmall)),
+        high1(_mm512_load_si512(t.high + kFixedSmall + 64)),
+        chance0(_mm512_load_si512(t.chance)),
+        chance1(_mm512_load_si512(t.chance + 64)),
+        chance2(_mm512_load_si512(t.chance + 128)),
+        chance3(_mm512_load_si512(t.chance + 192)) {}
 };
 
 /// Draws 64 weights. A sum that wraps is less than before, a difference that wraps is more: where
@@ -387,7 +395,7 @@ __attribute__((target("avx512vbmi"), always_inline)) inline void draw_row(const 
 /// Every weight is the one magnitude of its code.
 __attribute__((target("avx512vbmi"))) void vbmi_fixed_nearest(const FixedDrawArgs& d) {
   __m512i low[4];
-  for (int i = 0; i < 4; ++i) low[i] = _mm512_loadu_si512(d.low + 64 * i);
+  for (int i = 0; i < 4; ++i) low[i] = _mm512_loadu_si512(d.nearest + 64 * i);
   const __m512i zero = _mm512_setzero_si512();
   for (int64_t row = 0; row < d.quads * d.vectors; ++row) {
     const __m512i w = look_up(low, _mm512_loadu_si512(d.codes + 64 * row));
@@ -397,7 +405,7 @@ __attribute__((target("avx512vbmi"))) void vbmi_fixed_nearest(const FixedDrawArg
 
 template <int V>
 __attribute__((target("avx512vbmi"))) void draw_rows(const FixedDrawArgs& d) {
-  const DrawTables tables(d);
+  const DrawTables tables(*d.tables);
   __m512i r0 = _mm512_loadu_si512(d.carry);
   __m512i r1 = V > 1 ? _mm512_loadu_si512(d.carry + 64) : r0;
   __m512i r2 = V > 2 ? _mm512_loadu_si512(d.carry + 128) : r0;
@@ -417,7 +425,7 @@ __attribute__((target("avx512vbmi"))) void draw_rows(const FixedDrawArgs& d) {
 __attribute__((target("avx512vbmi"))) void vbmi_fixed_draw(const FixedDrawArgs& d) {
   static constexpr void (*kDraws[])(const FixedDrawArgs&) = {draw_rows<1>, draw_rows<2>,
                                                              draw_rows<3>, draw_rows<4>};
-  d.chance ? kDraws[d.vectors - 1](d) : vbmi_fixed_nearest(d);
+  d.tables ? kDraws[d.vectors - 1](d) : vbmi_fixed_nearest(d);
 }
 
 __attribute__((target("avx512vbmi"))) void vbmi_fixed_table(uint8_t* values, int64_t n,

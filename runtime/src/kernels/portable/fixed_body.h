@@ -70,12 +70,12 @@ inline uint8_t fixed_byte(const FixedStore& s, int lane, int32_t t, const uint8_
   for (int64_t i = 0; i < row * d.quads; ++i) {
     const uint8_t code = d.codes[i];
     const bool negative = d.signs[i / 64] >> (i % 64) & 1;
-    int magnitude = d.low[code];
-    if (d.chance) {
+    int magnitude = d.tables ? d.tables->low[code] : d.nearest[code];
+    if (d.tables) {
       uint8_t& r = d.carry[i % row];
-      const uint8_t chance = d.chance[code];
+      const uint8_t chance = d.tables->chance[code];
       const uint8_t next = static_cast<uint8_t>(negative ? r - chance : r + chance);
-      if ((negative ? r : next) < chance) magnitude = d.high[code];
+      if ((negative ? r : next) < chance) magnitude = d.tables->high[code];
       r = next;
     }
     d.out[i] = static_cast<int8_t>(negative ? -magnitude : magnitude);
