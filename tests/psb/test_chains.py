@@ -130,6 +130,7 @@ FAULTS = [
     ("FixedAdd", [BYTES, BYTES], {"a_exponent": 101}, "a_exponent is 101, but -100 to 100"),
     ("FixedAdd", [BYTES, BYTES], {"b_zero": 7}, "b_zero is 7, but 0 and 128 are accepted"),
     ("FixedAdd", [BYTES, BYTES], {"y_max": 256}, "y_max is 256, but 0 to 255 is accepted"),
+    ("FixedMul", [BYTES, BYTES], {"y_min": 9, "y_max": 8}, "y_min is 9 and y_max is 8, but y_min"),
     ("FixedAdd", [BYTES, BYTES], {"y_min": 1.5}, "attribute y_min cannot be read"),
     ("FixedAdd", [BYTES.astype(np.float32), BYTES], {}, "float"),
     ("FixedMul", [BYTES, BYTES[:, :1]], {}, r"S has shape \[1, 1, 5, 6\], but \[1, 1, 1, 6\] or"),

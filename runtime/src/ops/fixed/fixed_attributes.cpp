@@ -24,6 +24,9 @@ Status read_format(const NodeInfo& info, const std::string& name, FixedFormat* o
   return {};
 }
 
+namespace {
+
+/// Reads a byte.
 Status read_byte(const NodeInfo& info, const char* name, int* out) {
   int64_t value = *out;
   RELUFLOW_RETURN_IF_BAD(info.read(name, &value));
@@ -34,6 +37,8 @@ Status read_byte(const NodeInfo& info, const char* name, int* out) {
   *out = static_cast<int>(value);
   return {};
 }
+
+}  // namespace
 
 std::vector<int64_t> channels_first(const std::vector<int64_t>& dims) {
   std::vector<int64_t> out = dims;
@@ -51,10 +56,17 @@ std::vector<int64_t> channels_last(const std::vector<int64_t>& dims) {
   return out;
 }
 
+Status read_bounds(const NodeInfo& info, int* low, int* high) {
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", low));
+  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_max", high));
+  if (*low <= *high) return {};
+  return Status("y_min is " + std::to_string(*low) + " and y_max is " + std::to_string(*high) +
+                ", but y_min <= y_max is wanted; convert the model again.");
+}
+
 Status read_output(const NodeInfo& info, ByteOutput* out) {
   RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &out->format));
-  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", &out->low));
-  return read_byte(info, "y_max", &out->high);
+  return read_bounds(info, &out->low, &out->high);
 }
 
 Status read_windows(const NodeInfo& info, ConvSpec* out) {

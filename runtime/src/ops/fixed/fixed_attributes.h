@@ -16,8 +16,8 @@ namespace reluflow {
 /// Reads `<name>_exponent` and `<name>_zero`.
 Status read_format(const NodeInfo& info, const std::string& name, FixedFormat* out);
 
-/// Reads a byte.
-Status read_byte(const NodeInfo& info, const char* name, int* out);
+/// Reads `y_min` and `y_max`, bytes.
+Status read_bounds(const NodeInfo& info, int* low, int* high);
 
 /// The dimensions with the channels first of a tensor that has them last.
 std::vector<int64_t> channels_first(const std::vector<int64_t>& dims);

@@ -29,8 +29,7 @@ Status FixedConv::create(const NodeInfo& info, std::unique_ptr<FixedConv>* out) 
   RELUFLOW_RETURN_IF_BAD(read_format(info, "x", &made->formats_.x));
   RELUFLOW_RETURN_IF_BAD(read_format(info, "y", &made->formats_.y));
   RELUFLOW_RETURN_IF_BAD(read_format(info, "z", &made->formats_.z));
-  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_min", &made->formats_.low));
-  RELUFLOW_RETURN_IF_BAD(read_byte(info, "y_max", &made->formats_.high));
+  RELUFLOW_RETURN_IF_BAD(read_bounds(info, &made->formats_.low, &made->formats_.high));
   *out = std::move(made);
   return {};
 }

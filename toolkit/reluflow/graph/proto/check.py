@@ -21,8 +21,7 @@ from reluflow.graph.proto.external import (
 )
 from reluflow.graph.proto.psb_check import check_psb_nodes
 from reluflow.graph.proto.skeleton import describe, make_skeleton
-from reluflow.graph.proto.strict import check_strictly
-from reluflow.graph.proto.text import first_broken_name
+from reluflow.graph.proto.strict import check_strictly, first_broken_name
 from reluflow.graph.proto.versions import OLDEST_IR
 
 _LONGEST_CLAUSE = 400

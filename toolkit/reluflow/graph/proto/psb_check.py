@@ -9,31 +9,15 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from reluflow.errors import ModelError
+from reluflow.graph.proto.chain_rules import CHAIN_PORTS, CHAIN_RULES
 from reluflow.graph.proto.external import graphs_of, is_external
-from reluflow.graph.proto.own_domain import (
-    OWN_DOMAIN,
-    PATTERN_HASH,
-    PSB_CONV,
-    PSB_MATMUL,
-    USUAL_P_BITS,
-)
-from reluflow.graph.proto.psb_rules import RULES, attribute_fault
+from reluflow.graph.proto.own_domain import OWN_DOMAIN, USUAL_P_BITS
+from reluflow.graph.proto.psb_rules import PORTS, RULES, attribute_fault
 from reluflow.psb import N_PLANES_BESIDE_P, SAMPLES
 
-_NAMES = {
-    PSB_CONV: ("X", "W", "emax", "B", "samples", "seed", "region", "Z"),
-    PSB_MATMUL: ("A", "W", "emax", "B", "samples", "seed", "Z"),
-    PATTERN_HASH: ("X",),
-}
-_OPTIONAL = ("B", "region", "Z")
-_OUTPUTS = {PSB_CONV: ("Y",), PSB_MATMUL: ("Y",), PATTERN_HASH: ("keys", "active", "nonfinite")}
-_TYPES = {
-    **{name: (TensorProto.FLOAT,) for name in ("X", "A", "B", "Z")},
-    **{name: (TensorProto.INT64,) for name in ("samples", "seed")},
-    "W": (TensorProto.UINT8,),
-    "emax": (TensorProto.INT8,),
-    "region": (TensorProto.BOOL, TensorProto.UINT8),
-}
+_RULES, _PORTS = {**RULES, **CHAIN_RULES}, {**PORTS, **CHAIN_PORTS}
+_CODES = 256
+"""Entries of a table of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,38 +96,39 @@ def _fault_among(
 def _node_fault(
     node: NodeProto, known: dict[str, _Known], local: set[tuple[str, str]], in_function: bool
 ) -> str:
-    if node.op_type not in RULES:
+    if node.op_type not in _RULES:
         if (node.domain, node.op_type) in local:
             return ""
-        return f"{OWN_DOMAIN} has no such operator; {', '.join(RULES)} are known"
+        return f"{OWN_DOMAIN} has no such operator; {', '.join(_RULES)} are known"
     return (
-        attribute_fault(node, in_function)
+        attribute_fault(node, _RULES[node.op_type], in_function)
         or _ports_fault(node)
         or _types_fault(node, known)
-        or ("" if node.op_type == PATTERN_HASH else _constants_fault(node, known))
+        or _constants_fault(node, known)
     )
 
 
 def _ports_fault(node: NodeProto) -> str:
     """Return which input or output is missing or too many."""
-    names, outputs = _NAMES[node.op_type], _OUTPUTS[node.op_type]
-    needed = 1 if node.op_type == PATTERN_HASH else names.index("seed") + 1
+    ports = _PORTS[node.op_type]
+    names, needed = ports.inputs, ports.needed
     if not needed <= len(node.input) <= len(names):
         last = "" if needed == len(names) else f" to {len(names)}"
         return f"{len(node.input)} inputs are given; {needed}{last} are wanted: {', '.join(names)}"
     for name, tensor in zip(names, node.input, strict=False):
-        if not tensor and name not in _OPTIONAL:
+        if not tensor and name not in ports.optional:
             return f"its input {name} is left out; give one"
-    if len(node.output) != len(outputs) or not node.output[0]:
+    if len(node.output) != len(ports.outputs) or not node.output[0]:
         listed = [name or "none" for name in node.output]
-        return f"its outputs are {listed}; {len(outputs)} is wanted: {', '.join(outputs)}"
+        wanted = f"{len(ports.outputs)} is wanted: {', '.join(ports.outputs)}"
+        return f"its outputs are {listed}; {wanted}"
     return ""
 
 
 def _types_fault(node: NodeProto, known: dict[str, _Known]) -> str:
-    for name, tensor in zip(_NAMES[node.op_type], node.input, strict=False):
+    ports = _PORTS[node.op_type]
+    for (name, wanted), tensor in zip(ports.inputs.items(), node.input, strict=False):
         found = known.get(tensor)
-        wanted = _TYPES[name]
         if found is not None and found.elem_type and found.elem_type not in wanted:
             return (
                 f"its input {name}, {tensor!r}, is of type {_type_name(found.elem_type)}; "
@@ -161,18 +146,21 @@ def _type_name(elem_type: int) -> str:
 
 def _constants_fault(node: NodeProto, known: dict[str, _Known]) -> str:
     """Return which constant input does not fit the weights' shape."""
+    constants = {
+        name: known[tensor].constant
+        for name, tensor in zip(_PORTS[node.op_type].inputs, node.input, strict=False)
+        if tensor in known
+    }
+    table = constants.get("table")
+    if table is not None and list(table.dims) not in ([0], [_CODES]):
+        return f"its input table, {table.name!r}, has shape {list(table.dims)}; [256] is wanted"
     given = {entry.name: entry for entry in node.attribute if not entry.ref_attr_name}
     if "weight_shape" not in given:
-        return ""  # a node of a function that takes it from the function
+        return ""  # no weights, or a node of a function that takes it from the function
     shape = list(given["weight_shape"].ints)
     count = int(np.prod(shape, dtype=np.int64))
     p_bits = given["p_bits"].i if "p_bits" in given else USUAL_P_BITS
     wanted = {"W": [N_PLANES_BESIDE_P + p_bits, -(-count // 8)], "emax": shape[:1], "B": shape[:1]}
-    constants = {
-        name: known[tensor].constant
-        for name, tensor in zip(_NAMES[node.op_type], node.input, strict=False)
-        if tensor in known
-    }
     for name, dims in wanted.items():
         tensor = constants.get(name)
         if name == "B" and tensor is not None and _is_one_zero(tensor):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import AttributeProto, NodeProto, helper
+from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, PATTERN_HASH, PSB_CONV, PSB_MATMUL
 from reluflow.psb import MAX_EXPONENT, P_BITS, SAMPLERS, X_BITS_RANGE
@@ -43,81 +43,134 @@ class Rule:
     required: bool = False
 
 
-def _one_of(*names: str) -> Rule:
+def one_of(*names: str) -> Rule:
+    """Return the rule of a text that is one of some names."""
     return Rule("STRING", f"one of {', '.join(names)}", lambda value: value in names)
 
 
-def _number(low: int, high: int) -> Rule:
+def number(low: int, high: int) -> Rule:
+    """Return the rule of a whole number from `low` to `high`."""
     return Rule("INT", f"{low} to {high}", lambda value: low <= value <= high)
 
 
-def _sizes(values: Sequence[int], low: int = 1) -> bool:
+def sizes(values: Sequence[int], low: int = 1) -> bool:
+    """Tell whether all numbers are sizes, from `low` on."""
     return all(low <= value <= LARGEST for value in values)
 
 
-def _shape(words: str, *ranks: int) -> Rule:
+def shape_of(words: str, *ranks: int, holds: str = "weights") -> Rule:
+    """Return the rule of a list that every node gives: a shape of one of some ranks."""
     return Rule(
         "INTS",
-        f"{words} with sizes from 1 on and at most {LARGEST} weights",
-        lambda v: len(v) in ranks and _sizes(v) and math.prod(v) <= LARGEST,
+        f"{words} with sizes from 1 on and at most {LARGEST} {holds}",
+        lambda v: len(v) in ranks and sizes(v) and math.prod(v) <= LARGEST,
         required=True,
     )
 
 
 _ANY = Rule("INT", "any whole number", lambda _: True)
-_BOUND = Rule("FLOAT", "a number that is not NaN", lambda value: not math.isnan(value))
-_BOTH = {
+BOUND = Rule("FLOAT", "a number that is not NaN", lambda value: not math.isnan(value))
+WEIGHTS = {
     "p_bits": Rule("INT", "1, 2, 3, 4, 6, 8 or 16", lambda v: v in P_BITS),
-    "sampler": _one_of(*SAMPLERS),
-    "draws": _one_of("run", "product"),
-    "rounding": _one_of("half", "carried"),
-    "stream": _number(0, 2**32 - 1),
-    "x_bits": _number(*X_BITS_RANGE),
+    "sampler": one_of(*SAMPLERS),
+    "rounding": one_of("half", "carried"),
+    "stream": number(0, 2**32 - 1),
+}
+X_BITS = number(*X_BITS_RANGE)
+_BOTH = {
+    **WEIGHTS,
+    "draws": one_of("run", "product"),
+    "x_bits": X_BITS,
     "x_exponent": Rule(
         "INT",
         f"{-MAX_EXPONENT} to {MAX_EXPONENT}, or {FROM_THE_RUN} for one from each run",
         lambda value: -MAX_EXPONENT <= value <= MAX_EXPONENT or value == FROM_THE_RUN,
     ),
-    "activation": _one_of("none", "relu", "clip"),
-    "clip_min": _BOUND,
-    "clip_max": _BOUND,
+    "activation": one_of("none", "relu", "clip"),
+    "clip_min": BOUND,
+    "clip_max": BOUND,
 }
-_STEPS = Rule("INTS", f"whole numbers from 1 to {LARGEST}", _sizes)
+_STEPS = Rule("INTS", f"whole numbers from 1 to {LARGEST}", sizes)
+WINDOWS = {
+    "strides": _STEPS,
+    "dilations": _STEPS,
+    "pads": Rule("INTS", f"whole numbers from 0 to {LARGEST}", lambda v: sizes(v, 0)),
+    "auto_pad": one_of("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
+}
+CONV_SHAPE = shape_of("[M, C/group, k] or [M, C/group, kH, kW]", 3, 4)
+GROUP = number(1, LARGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Inputs and outputs of an operator.
+
+    Attributes:
+        inputs: name -> the element types that it accepts, in order.
+        outputs: names.
+        needed: inputs that a node must list.
+        optional: those among all inputs that may be empty.
+    """
+
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+    needed: int
+    optional: tuple[str, ...] = ()
+
+
+_FLOAT, _BYTE = (TensorProto.FLOAT,), (TensorProto.UINT8,)
+WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
+    "W": _BYTE,
+    "emax": (TensorProto.INT8,),
+    "B": _FLOAT,
+    "samples": (TensorProto.INT64,),
+    "seed": (TensorProto.INT64,),
+}
+_REGION = (TensorProto.BOOL, TensorProto.UINT8)
+_N_NEEDED = 1 + len(WEIGHT_INPUTS)
+PORTS: dict[str, Ports] = {
+    PSB_CONV: Ports(
+        {"X": _FLOAT, **WEIGHT_INPUTS, "region": _REGION, "Z": _FLOAT},
+        ("Y",),
+        _N_NEEDED,
+        ("B", "region", "Z"),
+    ),
+    PSB_MATMUL: Ports({"A": _FLOAT, **WEIGHT_INPUTS, "Z": _FLOAT}, ("Y",), _N_NEEDED, ("B", "Z")),
+    PATTERN_HASH: Ports({"X": _FLOAT}, ("keys", "active", "nonfinite"), 1),
+}
 RULES: dict[str, dict[str, Rule]] = {
     PSB_CONV: {
-        "weight_shape": _shape("[M, C/group, k] or [M, C/group, kH, kW]", 3, 4),
+        "weight_shape": CONV_SHAPE,
         **_BOTH,
-        "strides": _STEPS,
-        "dilations": _STEPS,
-        "pads": Rule("INTS", f"whole numbers from 0 to {LARGEST}", lambda v: _sizes(v, 0)),
-        "group": _number(1, LARGEST),
-        "auto_pad": _one_of("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
+        **WINDOWS,
+        "group": GROUP,
     },
-    PSB_MATMUL: {"weight_shape": _shape("[N, K]", 2), **_BOTH},
+    PSB_MATMUL: {"weight_shape": shape_of("[N, K]", 2), **_BOTH},
     PATTERN_HASH: {
-        "threshold": _BOUND,
+        "threshold": BOUND,
         "unit_axis": _ANY,
         "seed": _ANY,
         "block": Rule("INT", "0, 8 or 16", lambda value: value in _BLOCKS),
-        "units": _number(1, LARGEST),
+        "units": number(1, LARGEST),
     },
 }
 """Operator -> attribute -> rule; docs/psb-ops.md, "Inputs and attributes"."""
 
 
-def attribute_fault(node: NodeProto, in_function: bool) -> str:
+def attribute_fault(node: NodeProto, rules: Mapping[str, Rule], in_function: bool) -> str:
     """Return what is wrong with a node's attributes, a clause; "" if nothing is.
 
     Args:
-        node: of an operator among `RULES`.
+        node: of one of our operators.
+        rules: attribute -> rule, of that operator.
         in_function: an attribute may then take its value from the function's.
     """
-    rules = RULES[node.op_type]
     values: dict[str, Any] = {}
     open_names = set()
     for entry in node.attribute:
         if entry.name not in rules:
-            return f"attribute {entry.name} is unknown; {', '.join(rules)} are accepted"
+            accepted = f"{', '.join(rules)} are" if rules else "none is"
+            return f"attribute {entry.name} is unknown; {accepted} accepted"
         rule = rules[entry.name]
         kind, words = _KINDS[rule.kind]
         if entry.ref_attr_name:
@@ -161,13 +214,9 @@ def _shown(value: Any) -> str:
 def _together(values: dict[str, Any]) -> str:
     """Return what is wrong with a combination of attributes that are each accepted alone."""
     shape = values.get("weight_shape")
-    for name, each in (("strides", 1), ("dilations", 1), ("pads", 2)):
-        given = values.get(name)
-        if shape is not None and given is not None and len(given) != each * (len(shape) - 2):
-            return (
-                f"attribute {name} is {_shown(given)}; {each * (len(shape) - 2)} whole numbers "
-                f"are wanted for weights of shape {_shown(shape)}"
-            )
+    fault = _window_fault(values)
+    if fault:
+        return fault
     group = values.get("group", 1)
     if shape is not None and shape[0] % group:
         return (
@@ -179,6 +228,27 @@ def _together(values: dict[str, Any]) -> str:
         return (
             f"attribute clip_min is {low}, above clip_max, {high}; clip_min <= clip_max is wanted"
         )
+    if "y_min" in values and values["y_min"] > values.get("y_max", LARGEST):
+        return (
+            f"attribute y_min is {values['y_min']}, above y_max, {values['y_max']}; y_min <= y_max "
+            "is wanted"
+        )
     if values.get("block") and "units" not in values:
         return "attribute units is missing; a blocked X needs its true number of units"
+    return ""
+
+
+def _window_fault(values: dict[str, Any]) -> str:
+    """Return which list has another length than the windows have axes."""
+    for whole, behind, words in (("weight_shape", 2, "weights"), ("kernel_shape", 0, "windows")):
+        if whole not in values:
+            continue
+        rank = len(values[whole]) - behind
+        for name, each in (("strides", 1), ("dilations", 1), ("pads", 2)):
+            given = values.get(name)
+            if given is not None and len(given) != each * rank:
+                return (
+                    f"attribute {name} is {_shown(given)}; {each * rank} whole numbers are wanted "
+                    f"for {words} of shape {_shown(values[whole])}"
+                )
     return ""
