@@ -224,6 +224,22 @@ def test_convert_is_convert(run: Run) -> None:
         assert printed["check"][step] == proof[step]
 
 
+@pytest.mark.parametrize("steps", ["usual", "equalise,bias", "feedback", "follow"])
+def test_convert_with_tuning_is_convert_with_tuning(run: Run, steps: str) -> None:
+    printed = run(f"psb convert m.onnx -o c1.onnx --calibrate x.npy --p-bits 2 --tune {steps}")
+    called = reluflow.convert(
+        "m.onnx",
+        "c2.onnx",
+        options=reluflow.PsbOptions(p_bits=2),
+        calibration="x.npy",
+        tune=steps.split(","),
+    )
+    assert Path("c1.onnx").read_bytes() == Path("c2.onnx").read_bytes()
+    assert called.tuned is not None
+    assert printed["tuned"] == plain(asdict(called.tuned))
+    assert called.sentences()[0] == str(called.tuned) == called.choices()[0]
+
+
 def test_what_is_not_compared_says_so(run: Run) -> None:
     assert run("psb convert m.onnx -o c1.onnx --no-check")["check"] is None
     called = reluflow.convert("m.onnx", "c2.onnx", check=False)

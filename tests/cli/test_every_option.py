@@ -164,6 +164,13 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
         "psb convert m.onnx -o q.onnx --exclude none", "--exclude names 'none', which is no node"
     ),
     "psb convert --calibrate": Always("the scales of all activations come from it"),
+    "psb convert --tune": (
+        Refused("psb convert m.onnx -o q.onnx --tune usual", "without --calibrate DATA"),
+        Refused(
+            "psb convert m.onnx -o q.onnx --calibrate x.npy --tune usual --prune 0.5",
+            "--tune is usual, but prune=0.5 would change the weights that it chooses",
+        ),
+    ),
     "psb convert --fuse": Always("a rule for additions and activations, however many there are"),
     "psb convert --input-defaults": Always("the file's inputs have defaults, or have none"),
     "psb convert --limit": Refused(

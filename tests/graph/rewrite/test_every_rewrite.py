@@ -59,6 +59,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "chain_psb": (converted, lambda m: graph.chain_psb(m, FORMATS)),
     "count_saturation": (converted, graph.count_saturation),
     "cut_tail": (lambda: tapped()[0], lambda m: graph.cut_tail(m, m.outputs[1:])),
+    "equalise": (network, graph.equalise),
     "expose": (network, lambda m: graph.expose(m, ["h"])),
     "fold_batchnorm": (network, graph.fold_batchnorm),
     "fold_pads": (padded, graph.fold_pads),

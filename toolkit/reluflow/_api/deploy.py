@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from reluflow._api.outputs import keep_inputs
@@ -12,12 +13,17 @@ from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
     Conversion,
+    Tuned,
+    TuningOptions,
     calibrate,
     choose_activation_bits,
+    options_of,
     prove,
     unproven,
 )
+from reluflow.evaluation import tune as run_tune
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
+from reluflow.progress import Progress
 
 _SHOWN = 3
 """Refused layers that the sentence on a model without any other one lists."""
@@ -31,7 +37,9 @@ def convert(
     calibration: Any = None,
     limit: int | None = None,
     x_bits: int | Literal["auto"] | None = None,
+    tune: Sequence[str] = (),
     check: bool = True,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Convert the multiplications of a model to stochastic shift-adds, and verify the conversion.
 
@@ -43,8 +51,12 @@ def convert(
         limit: calibrate on the first so many inputs only.
         x_bits: bits of an activation, instead of those of `options`; "auto" chooses 12 or 16 by the
             error of each on the calibration data, and `activation_bits` says why.
+        tune: choose weights and biases by the model's behaviour on the calibration data, without
+            labels: some of "equalise", "follow", "feedback" and "bias", or "usual", which stands
+            for the last three. `reluflow.evaluation.TuningOptions` says what each does.
         check: compare the result with the model before it is written; False: `sentences()` says
             that nothing was compared.
+        progress: called after each layer that was tuned.
 
     Returns:
         The conversion: `result.model` is the converted model, `sentences()` says how far each step
@@ -65,15 +77,34 @@ def convert(
     """
     loaded = load(model)
     keep_inputs(out, loaded, calibration)
-    plan, result, found = convert_on_data(
-        loaded, options or PsbOptions(), calibration, limit, x_bits
+    on_data = convert_on_data(
+        loaded, options or PsbOptions(), calibration, limit, x_bits, tune, progress
     )
+    plan, result = on_data.plan, on_data.result
     if not result.done.converted:
         raise ModelError(nothing_to_convert(loaded, result.refused))
-    made = replace(prove(plan, result) if check else unproven(plan, result), activation_bits=found)
+    made = prove(plan, result) if check else unproven(plan, result)
+    made = replace(made, activation_bits=on_data.activation_bits, tuned=on_data.tuned)
     if out is not None:
         made.result.model.save(out)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class OnData:
+    """A conversion that was fitted to data; returned by `convert_on_data`.
+
+    Attributes:
+        plan: of the given model.
+        result: the conversion.
+        activation_bits: how the bits of activations were chosen, None where they were given.
+        tuned: how weights were chosen, None where they are the nearest.
+    """
+
+    plan: Rewritten[PsbPlan]
+    result: Rewritten[PsbChanges]
+    activation_bits: ActivationBits | None = None
+    tuned: Tuned | None = None
 
 
 def convert_on_data(
@@ -82,8 +113,10 @@ def convert_on_data(
     calibration: Any,
     limit: int | None,
     x_bits: int | str | None,
-) -> tuple[Rewritten[PsbPlan], Rewritten[PsbChanges], ActivationBits | None]:
-    """Plan a conversion, fit its activations to data, and convert once.
+    tune: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> OnData:
+    """Plan a conversion, fit its weights and activations to data, and convert once.
 
     Args:
         model: the float model.
@@ -91,13 +124,11 @@ def convert_on_data(
         calibration: data, or None.
         limit: use the first so many inputs only.
         x_bits: a number, "auto", or None for that of the options.
-
-    Returns:
-        The plan, the conversion, and how the bits of activations were chosen, None where they
-        were given.
+        tune: steps of tuning.
+        progress: of tuning.
 
     Raises:
-        OptionError: "auto" without data, or no accepted number.
+        OptionError: "auto" or steps without data, or no accepted number or step.
         DataError: the data do not calibrate the model.
     """
     if calibration is None and limit is not None:
@@ -111,15 +142,47 @@ def convert_on_data(
             "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
             "number from 2 to 16."
         )
+    steps = options_for(tune, options, calibration is not None) if tune else None
     source = None if calibration is None else open_data(calibration, model.inputs, limit=limit)
     plan = plan_psb(model, options)
     if source is None:
-        return plan, to_psb(plan, options), None
+        return OnData(plan, to_psb(plan, options))
+    fitted, tuned = plan, None
+    if steps is not None:
+        made = run_tune(plan, source, steps, progress=progress)
+        fitted, tuned = replace(plan, model=made.model), made.done
     if x_bits != "auto":
-        scaled = replace(options, x_exponents=calibrate(plan, source, options=options))
-        return plan, to_psb(plan, scaled), None
-    found = choose_activation_bits(plan, source, options=options)
-    return plan, found.result, found
+        scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
+        return OnData(plan, to_psb(fitted, scaled), None, tuned)
+    found = choose_activation_bits(fitted, source, options=options)
+    return OnData(plan, found.result, found, tuned)
+
+
+def options_for(steps: Sequence[str], options: PsbOptions, with_data: bool) -> TuningOptions:
+    """Return the options of tuning before a conversion.
+
+    Args:
+        steps: their names.
+        options: of the conversion.
+        with_data: whether there are data.
+
+    Raises:
+        OptionError: there are no data, no such step, or the conversion would change the weights
+            again.
+    """
+    found = options_of(steps, options.p_bits, options.exclude)
+    if not with_data:
+        raise OptionError(
+            f"tune is {', '.join(steps)}, which works on data; give calibration=DATA, or leave it "
+            "out."
+        )
+    if options.prune or options.per_tensor:
+        other = f"prune={options.prune}" if options.prune else "per_tensor=True"
+        raise OptionError(
+            f"tune is {', '.join(steps)}, but {other} would change the weights that it chooses; "
+            "leave one of them out."
+        )
+    return found
 
 
 def nothing_to_convert(model: Model, refused: Any) -> str:

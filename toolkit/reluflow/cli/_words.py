@@ -53,6 +53,7 @@ _FIRST = {
     "threads": "--threads",
     "threshold": "--threshold",
     "top": "--top",
+    "tune": "--tune",
 }
 # These are attributes of PSB operators too, and keep their name where a sentence speaks of a node.
 _ATTRIBUTES = ("p_bits", "x_bits")

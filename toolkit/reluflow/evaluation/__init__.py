@@ -36,7 +36,7 @@ from reluflow.evaluation.result import (
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
-from reluflow.evaluation.tuning.options import TuningOptions
+from reluflow.evaluation.tuning.options import TuningOptions, options_of
 from reluflow.evaluation.tuning.tune import Tuned, tune
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "load_metric",
     "measure_formats",
     "measure_saturation",
+    "options_of",
     "profile",
     "prove",
     "proven",

@@ -10,6 +10,7 @@ import numpy as np
 from reluflow.errors import EquivalenceError
 from reluflow.evaluation.activation_bits import ActivationBits
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
+from reluflow.evaluation.tuning.tune import Tuned
 from reluflow.graph import (
     Model,
     PsbChanges,
@@ -41,6 +42,7 @@ class Conversion:
         precision: the folded model against the converted one as it is stored, at the default of
             64 samples, nearest: the error of the chosen bits, for which there is no bound.
         activation_bits: how the bits of activations were chosen; None: they were given.
+        tuned: how weights and biases were chosen; None: they are the nearest to the model's.
     """
 
     result: Rewritten[PsbChanges]
@@ -49,6 +51,7 @@ class Conversion:
     operators: Equivalence
     precision: Equivalence
     activation_bits: ActivationBits | None = None
+    tuned: Tuned | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `activation_bits` is among them where they were chosen."""
@@ -59,11 +62,14 @@ class Conversion:
             "precision": self.precision.to_dict(),
         }
 
+    def choices(self) -> tuple[str, ...]:
+        """Return the findings on what data have chosen."""
+        return tuple(str(each) for each in (self.tuned, self.activation_bits) if each is not None)
+
     def sentences(self) -> tuple[str, ...]:
-        """Return the findings: a sentence on the chosen bits, then one per comparison."""
-        chosen = () if self.activation_bits is None else (str(self.activation_bits),)
+        """Return the findings: sentences on what data have chosen, then one per comparison."""
         return (
-            *chosen,
+            *self.choices(),
             f"Folding and raising: {self.rewrites}.",
             f"Operators with 16-bit activations, same weights: {self.operators}.",
             f"What the chosen precision costs: {self.precision}.",

@@ -40,6 +40,7 @@ from reluflow.graph.taps.expose import expose
 from reluflow.graph.taps.hash_taps import HashedTap, hash_taps
 from reluflow.graph.taps.label import LabelledNode, find_label, label_nodes
 from reluflow.graph.taps.tap import Tap, tap
+from reluflow.graph.tuning.equalise import Equalised, equalise
 from reluflow.graph.tuning.layers import (
     Layer,
     Numbers,
@@ -64,6 +65,7 @@ __all__ = [
     "ChainedNode",
     "ConvertedNode",
     "CutOff",
+    "Equalised",
     "Fold",
     "Folded",
     "HashedTap",
@@ -98,6 +100,7 @@ __all__ = [
     "check_fully",
     "count_saturation",
     "cut_tail",
+    "equalise",
     "expose",
     "find_activations",
     "find_label",

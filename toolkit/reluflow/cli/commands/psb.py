@@ -114,6 +114,15 @@ def convert(
             help="Give the inputs samples and seed the default 0; else each run has to set both.",
         ),
     ] = True,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            help="Choose weights and biases on the --calibrate data, without labels: equalise, "
+            "follow, feedback, bias, with commas between, or usual for the last three; not by "
+            "default.",
+        ),
+    ] = None,
     limit: _options.Limit = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of --small random; 0 by default.")
@@ -127,7 +136,8 @@ def convert(
     as_json: _options.Json = False,
 ) -> int:
     """Convert the multiplications of a model to stochastic shift-adds."""
-    _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
+    on_data = {"--limit": limit, "--tune": tune}
+    _options.refuse_without("--calibrate DATA", calibration is not None, on_data)
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
     _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     options = PsbOptions(
@@ -142,23 +152,25 @@ def convert(
         input_defaults=input_defaults,
         seed=seed or 0,
     )
-    made = run_conversion(
-        model,
-        out,
-        options=options,
-        calibration=calibration,
-        limit=limit,
-        x_bits=_width(x_bits),
-        check=check,
-    )
+    with progress_bar() as progress:
+        made = run_conversion(
+            model,
+            out,
+            options=options,
+            calibration=calibration,
+            limit=limit,
+            x_bits=_width(x_bits),
+            tune=() if tune is None else tuple(tune.split(",")),
+            check=check,
+            progress=progress,
+        )
     description = replace(inspect_psb(made.result.model), path=str(out))
     if as_json:
         print(json.dumps(_found(made, description, check), indent=2))
     else:
         console = Console()
         print_conversion(made.result, description, console)
-        chosen = () if made.activation_bits is None else (str(made.activation_bits),)
-        for sentence in made.sentences() if check else chosen:
+        for sentence in made.sentences() if check else made.choices():
             console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
     return 0
@@ -395,6 +407,7 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
         "spelled": [asdict(each) for each in result.done.spelled],
         "notes": result.notes,
         "activation_bits": chosen.to_dict() if chosen else None,
+        "tuned": asdict(made.tuned) if made.tuned else None,
         "check": replace(made, activation_bits=None).to_dict() if check else None,
     }
 

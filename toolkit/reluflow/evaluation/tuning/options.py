@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reluflow.errors import OptionError
 from reluflow.psb import P_BITS
 from reluflow.psb.feedback import DAMPING
+
+STEPS = ("equalise", "follow", "feedback", "bias")
+"""Names of the steps, in the order in which they are done."""
+USUAL = ("follow", "feedback", "bias")
+"""The steps that "usual" stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,7 @@ class TuningOptions:
 
     Attributes:
         p_bits: stored bits of a probability: 1, 2, 3, 4, 6, 8 or 16.
+        equalise: first scale channels between layers, as `reluflow.graph.equalise` does.
         feedback: round weights so that a layer's outputs change least, not the weights themselves.
         follow: before rounding, fit each layer to the outputs of the float model, so that it makes
             up for what the layers before it have changed; a skip connection's error counts too.
@@ -33,6 +39,7 @@ class TuningOptions:
     """
 
     p_bits: int = 4
+    equalise: bool = False
     feedback: bool = True
     follow: bool = True
     correct_bias: bool = True
@@ -58,3 +65,34 @@ class TuningOptions:
     def needs_products(self) -> bool:
         """Whether second moments of the inputs are needed, which take memory and time."""
         return self.feedback or self.follow
+
+
+def options_of(steps: Sequence[str], p_bits: int, exclude: Sequence[str] = ()) -> TuningOptions:
+    """Return options with only the named steps.
+
+    Args:
+        steps: some of "equalise", "follow", "feedback" and "bias"; "usual" stands for the last
+            three.
+        p_bits: stored bits of a probability.
+        exclude: names of nodes that stay as they are.
+
+    Raises:
+        OptionError: a name is not that of a step.
+
+    Example:
+        >>> options_of(["feedback"], 4).correct_bias, options_of(["usual"], 4).correct_bias
+        (False, True)
+    """
+    named = {step for name in steps for step in (USUAL if name == "usual" else (name,))}
+    unknown = sorted(named.difference(STEPS))
+    if unknown or not named:
+        wrong = unknown[0] if unknown else ""
+        raise OptionError(f"tune names {wrong!r}; accepted are {', '.join(STEPS)} and usual.")
+    return TuningOptions(
+        p_bits=p_bits,
+        exclude=tuple(exclude),
+        equalise="equalise" in named,
+        follow="follow" in named,
+        feedback="feedback" in named,
+        correct_bias="bias" in named,
+    )

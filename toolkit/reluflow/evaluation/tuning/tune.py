@@ -19,6 +19,7 @@ from reluflow.graph import (
     PsbPlan,
     Refused,
     Rewritten,
+    equalise,
     plan_psb,
     read_layers,
     with_numbers,
@@ -45,11 +46,13 @@ class Tuned:
 
     Attributes:
         layers: names of the layers with new numbers, in graph order.
+        plain: names of those that were rounded to nearest instead.
         n_inputs: number of inputs that were used.
         p_bits: stored bits of a probability that every weight is a code of.
     """
 
     layers: tuple[str, ...]
+    plain: tuple[str, ...]
     n_inputs: int
     p_bits: int
 
@@ -57,8 +60,11 @@ class Tuned:
         """State it in a sentence."""
         return (
             f"Weights and biases of {len(self.layers)} layers were chosen on {self.n_inputs} "
-            f"inputs, for {self.p_bits} bits."
+            f"inputs, for {self.p_bits} bits{self._left()}."
         )
+
+    def _left(self) -> str:
+        return f"; too little was known for {', '.join(self.plain)}" if self.plain else ""
 
 
 def tune(
@@ -111,13 +117,14 @@ def tune(
         raise DataError("the data can be read once only; save them to a file and give its path.")
     planned = PsbOptions(exclude=options.exclude)
     plan = plan_psb(model, planned) if isinstance(model, Model) else model
-    layers, refused = read_layers(plan.model, options.exclude)
+    start = equalise(plan.model, options.exclude).model if options.equalise else plan.model
+    layers, refused = read_layers(start, options.exclude)
     if not layers:
         raise ModelError(
             f"model {str(plan.done.given.path or '<memory>')!r} has no layers to tune; give a "
             "model with Conv, Gemm or MatMul of constant weights."
         )
-    work = _Work(plan.model, source, options, source.fitting_batch_size(size, 1), threads)
+    work = _Work(start, source, options, source.fitting_batch_size(size, 1), threads)
     plain = []
     for place, layer in enumerate(layers):
         plain += work.tune(layer, place)
@@ -125,9 +132,9 @@ def tune(
             progress("tuning layers", place + 1, len(layers))
     if len(plain) == len(layers):
         raise DataError(f"no layer was tuned, since {plain[0].reason}; give more inputs.")
-    kept = {each.node for each in plain}
+    kept = tuple(each.node for each in plain)
     names = tuple(layer.name for layer in layers if layer.name not in kept)
-    done = Tuned(names, work.n_inputs, options.p_bits)
+    done = Tuned(names, kept, work.n_inputs, options.p_bits)
     return Rewritten(work.now, done, (*refused, *plain), plan.notes)
 
 
