@@ -128,6 +128,7 @@ FLOORS = {
         "run",
         "signal_error",
         "formats",
+        "budget",
         "timing",
         "tuning",
         "",

@@ -28,6 +28,7 @@ VERBS = {
     "sensitivity:sensitivity": {"sensitivity"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate"},
+    "psb:allocate": {"allocate_samples"},
     "psb:inspect": {"inspect_psb", "profile_psb"},
     "recording:recording": {"write_recording_page"},
     "index:index": {"write_index"},
@@ -76,6 +77,7 @@ def test_every_command_is_among_them() -> None:
     assert functions - {"psb:app"} == set(VERBS) - {
         "psb:convert",
         "psb:evaluate_model",
+        "psb:allocate",
         "psb:inspect",
     }
 

@@ -214,6 +214,17 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "psb eval --threads": Always("ONNX Runtime runs in so many"),
     "psb eval --out": Always(PLACE),
     "psb eval --json": Always(ASKED),
+    "psb allocate --out": Always(PLACE),
+    "psb allocate --data": Always("it is needed"),
+    "psb allocate --budget": Always("the mean of all numbers of samples"),
+    "psb allocate --sampler": Always("it is measured by it, and stored in the file"),
+    "psb allocate --seeds": COUNTS,
+    "psb allocate --limit": Always(BOUND),
+    "psb allocate --batch-size": Refused(
+        "psb allocate q.onnx -o o.onnx -d x.npy -b 4", "--batch-size is 4, but"
+    ),
+    "psb allocate --threads": Always("ONNX Runtime runs in so many"),
+    "psb allocate --json": Always(ASKED),
     "psb inspect --json": Always(ASKED),
     "psb inspect --profile": Always("the model is run, or is not"),
     "psb inspect --float": Refused(
@@ -284,6 +295,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(made / "u8.npy", np.arange(200, dtype=np.uint8).reshape(50, 2, 2))
     (made / "mine.py").write_text("def first(outputs, labels):\n    return float(outputs[0, 0])\n")
     reluflow.convert(made / "m.onnx", made / "p.onnx")
+    reluflow.convert(made / "fixed.onnx", made / "q.onnx")
     with PatternRecorder(made / "run") as recorder:
         recorder.record(0, "relu0", {"patterns": 3})
     return made

@@ -1,4 +1,5 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
+from ._api.allocation import allocate_samples
 from ._api.demo import demo
 from ._api.deploy import convert
 from ._api.evaluation import evaluate, inspect_psb
@@ -12,13 +13,21 @@ from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
 from .data import open_data
 from .errors import ReluflowError
-from .evaluation import Conversion, Evaluation, EvaluationOptions, ProfileOptions, PsbProfile
+from .evaluation import (
+    Allocation,
+    Conversion,
+    Evaluation,
+    EvaluationOptions,
+    ProfileOptions,
+    PsbProfile,
+)
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
 from .report import read_json
 from .sessions import get_library_path, open_session
 from .temperature import Sensitivity, StepMeter
 
 __all__ = [
+    "Allocation",
     "AnalysisOptions",
     "ComparisonReport",
     "Conversion",
@@ -36,6 +45,7 @@ __all__ = [
     "StepMeter",
     "__version__",
     "activation_bits",
+    "allocate_samples",
     "analyze",
     "compare",
     "compare_checkpoints",

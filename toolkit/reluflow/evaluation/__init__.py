@@ -15,6 +15,7 @@ from reluflow.evaluation.answers.metrics import (
 )
 from reluflow.evaluation.answers.own_metric import load_metric
 from reluflow.evaluation.answers.task import Task, recognise
+from reluflow.evaluation.budget.allocate import Allocation, NodeSamples, allocate
 from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
 from reluflow.evaluation.describe import describe_psb
@@ -42,6 +43,7 @@ from reluflow.evaluation.tuning.tune import Tuned, tune
 __all__ = [
     "METRICS",
     "ActivationBits",
+    "Allocation",
     "Conversion",
     "Equivalence",
     "Evaluation",
@@ -54,6 +56,7 @@ __all__ = [
     "MetricFunction",
     "Neighbour",
     "NodeProfile",
+    "NodeSamples",
     "OutputDifference",
     "OutputError",
     "ProfileOptions",
@@ -65,6 +68,7 @@ __all__ = [
     "Tuned",
     "TuningOptions",
     "accuracy",
+    "allocate",
     "calibrate",
     "choose_activation_bits",
     "choose_answers",

@@ -70,8 +70,9 @@ def _cost(node: PsbNode) -> LayerCost:
         weights=node.weights,
         zeros=node.zeros,
         bits_per_weight=node.bits_per_weight,
-        shift_adds=node.shift_adds(1),
+        shift_adds=node.products,
         adds=node.adds is not None,
         activation=node.activation,
         x_exponent=node.x_exponent,
+        factor=node.factor,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,13 @@ from reluflow.evaluation.bench import Bench, Exact, results
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.explain import explain
 from reluflow.evaluation.options import EvaluationOptions
-from reluflow.evaluation.result import Evaluation, LayerSensitivity, Neighbour
+from reluflow.evaluation.result import (
+    Evaluation,
+    LayerSensitivity,
+    Neighbour,
+    PsbDescription,
+    SamplePoint,
+)
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.graph import Model, find_psb, fold_batchnorm, output_makers, plan_psb, psb_alone
@@ -110,7 +116,7 @@ def evaluate(
     points = []
     for n in sorted(set(options.samples)):
         point, measured[n] = bench.point(runner, n, seeds)
-        points.append(point)
+        points.append(replace(point, mean_samples=description.mean_samples(n)))
     task = bench.task
     neighbours = (Neighbour("nearest", nearest.mean, nearest.more, nearest.outputs), int8, exact)
     return Evaluation(
@@ -127,7 +133,7 @@ def evaluate(
         sensitivity=tuple(_sensitivity(model, float_model, bench, exact)),
         saturation=saturation,
         native=runner.native,
-        notes=tuple(_notes(bench, runner, labels)),
+        notes=(*_notes(bench, runner, labels), *_own_samples(description, points)),
         task=task.sentence,
         output=task.output,
         share=task.metrics[0].share,
@@ -253,6 +259,17 @@ def _notes(bench: Bench, runner: Runner, labels: Values | None) -> Iterator[str]
             f"{ROUNDED_BELOW} samples is closer to the float model than any draw; "
             "give a sampler to draw there too."
         )
+
+
+def _own_samples(model: PsbDescription, points: Sequence[SamplePoint]) -> Iterator[str]:
+    if all(layer.factor == 1 for layer in model.layers):
+        return
+    means = [point for point in points if point.mean_samples is not None]
+    figures = ", ".join(f"{point.mean_samples:.2f} at n = {point.samples}" for point in means)
+    yield (
+        "Operators have their own numbers of samples, a multiple of n"
+        + (f"; on average over the multiplications {figures}." if figures else ".")
+    )
 
 
 def _check(

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from reluflow.graph import own_samples
+
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
@@ -22,6 +24,7 @@ class LayerCost:
         adds: whether it adds another tensor to its sum before the activation.
         activation: what is fused: "none", "relu" or "clip".
         x_exponent: the calibrated exponent, None: taken from each run.
+        factor: its number of samples over that of the run, a power of two.
     """
 
     name: str
@@ -34,6 +37,7 @@ class LayerCost:
     adds: bool
     activation: str
     x_exponent: int | None
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,25 @@ class PsbDescription:
         """Return plain values, for JSON."""
         return asdict(self)
 
+    def mean_samples(self, samples: int) -> float | None:
+        """Return the mean number of samples over all multiplications; None without shapes.
+
+        Args:
+            samples: n of the run.
+
+        Example:
+            >>> from reluflow.evaluation import describe_psb
+            >>> from reluflow.graph import load, to_psb
+            >>> describe_psb(to_psb(load("models/fashion_resnet8.onnx")).model).mean_samples(4)
+            4.0
+        """
+        if self.shift_adds is None:
+            return None
+        spent = sum(
+            (layer.shift_adds or 0) * own_samples(samples, layer.factor) for layer in self.layers
+        )
+        return spent / max(1, self.shift_adds)
+
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
@@ -105,6 +128,8 @@ class SamplePoint:
         more: means of the other metrics, in the order of `Evaluation.more`.
         outputs: the error of each output; empty where no float model was given.
         sampler: how the samples were drawn.
+        mean_samples: mean of the operators' own numbers over all multiplications; None where
+            shapes do not tell.
     """
 
     samples: int
@@ -114,6 +139,7 @@ class SamplePoint:
     more: tuple[float, ...] = ()
     outputs: tuple[OutputError, ...] = ()
     sampler: str = ""
+    mean_samples: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

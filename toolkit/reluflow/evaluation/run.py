@@ -6,6 +6,7 @@ import numpy as np
 
 from reluflow.graph import (
     Model,
+    PsbNode,
     bake_samples,
     find_psb,
     psb_inputs,
@@ -61,16 +62,7 @@ class Runner:
     def is_certain(self, samples: int) -> bool:
         """Tell whether all seeds give the same: nothing is drawn, or every n p is whole."""
         return self._rounds(samples) or all(
-            samples == 0
-            or node.sampler == "nearest"
-            or (
-                node.sampler == "systematic"
-                and node.op != "FixedConv"  # the 8-bit grid is coarser than n p
-                and samples >= 1 << node.p_bits
-                # D of docs/psb-ops.md: nothing is shifted out of a sum, which else is drawn for
-                and (node.rounding == "half" or node.smallest <= _SUM_BITS - samples.bit_length())
-            )
-            for node in self._nodes
+            is_certain(node, node.samples(samples)) for node in self._nodes
         )
 
     def at(self, samples: int, seed: int) -> tuple[Session, dict[str, np.ndarray]]:
@@ -91,3 +83,21 @@ class Runner:
 
     def _drawing(self, rounds: bool) -> Model:
         return with_sampler(self.model, "nearest").model if rounds else self.model
+
+
+def is_certain(node: PsbNode, samples: int) -> bool:
+    """Tell whether an operator's own number of samples leaves nothing to draw.
+
+    Args:
+        node: the operator.
+        samples: its own number, 0 in nearest mode.
+    """
+    if samples == 0 or node.sampler == "nearest":
+        return True
+    return (
+        node.sampler == "systematic"
+        and node.op != "FixedConv"  # the 8-bit grid is coarser than n p
+        and samples >= 1 << node.p_bits
+        # D of docs/psb-ops.md: nothing is shifted out of a sum, which else is drawn for
+        and (node.rounding == "half" or node.smallest <= _SUM_BITS - samples.bit_length())
+    )

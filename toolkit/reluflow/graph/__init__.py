@@ -3,6 +3,7 @@
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
+from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
@@ -17,6 +18,7 @@ from reluflow.graph.psb.variants.floats import (
     with_wide_activations,
 )
 from reluflow.graph.psb.variants.input_defaults import with_input_defaults, without_input_defaults
+from reluflow.graph.psb.variants.samples import with_own_samples, with_sample_factors
 from reluflow.graph.psb.variants.saturation import SaturationCounts, count_saturation
 from reluflow.graph.psb.variants.with_sampler import with_sampler
 from reluflow.graph.rewrite.batch_statistics import use_batch_statistics
@@ -116,6 +118,7 @@ __all__ = [
     "load",
     "normalises_by_batch",
     "output_makers",
+    "own_samples",
     "plan_psb",
     "prune",
     "psb_alone",
@@ -140,6 +143,8 @@ __all__ = [
     "with_activations",
     "with_input_defaults",
     "with_numbers",
+    "with_own_samples",
+    "with_sample_factors",
     "with_sampler",
     "with_wide_activations",
     "without_input_defaults",

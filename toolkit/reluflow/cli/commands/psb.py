@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from reluflow._api.allocation import allocate_samples
 from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
@@ -22,6 +23,7 @@ from reluflow.errors import OptionError
 from reluflow.evaluation import Conversion, EvaluationOptions, ProfileOptions, PsbDescription
 from reluflow.graph import PsbOptions
 from reluflow.report import (
+    print_allocation,
     print_conversion,
     print_evaluation,
     print_psb_description,
@@ -307,6 +309,57 @@ def evaluate_model(
         print_evaluation(result, Console())
     if out is not None:
         say_written(out / "psb.html", as_json=as_json)
+    return 0
+
+
+@app.command("allocate")
+def allocate(
+    model: Annotated[Path, typer.Argument(help="Converted model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    data: _options.Data = None,
+    budget: Annotated[
+        float,
+        typer.Option(
+            "--budget", help="Mean number of samples over all multiplications, from 1 to 64."
+        ),
+    ] = 4.0,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler",
+            help="How all layers draw: systematic, binomial or nearest; by default as the model "
+            "was converted, but nearest where a layer gets fewer than 4 samples.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Runs of each layer and number of samples that draws.")
+    ] = 1,
+    limit: _options.Limit = None,
+    batch_size: _options.BatchSize = None,
+    threads: _options.Threads = None,
+    as_json: _options.Json = False,
+) -> int:
+    """Write the model with a number of samples for each layer, whose mean keeps to a budget."""
+    if data is None:
+        raise OptionError("give the inputs with --data PATH.")
+    with progress_bar() as progress:
+        found = allocate_samples(
+            model,
+            data,
+            budget,
+            out,
+            sampler=sampler,
+            seeds=seeds,
+            limit=limit,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print_allocation(found, Console())
+    say_written(out, as_json=as_json)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import NodeProto
@@ -23,6 +23,7 @@ from reluflow.graph.proto.own_domain import (
     FixedPlace,
     PsbPlace,
 )
+from reluflow.graph.psb.factors import own_samples, read_count
 from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
 from reluflow.graph.view.index import TensorType
 from reluflow.psb import (
@@ -72,6 +73,7 @@ class PsbNode:
         zeros: weights that are 0.
         stored_bytes: bytes of bit planes and exponents.
         positions: outputs per channel for one input of the model; None where shapes do not tell.
+        factor: its number of samples over that of the run, a power of two.
     """
 
     name: str
@@ -92,6 +94,7 @@ class PsbNode:
     zeros: int
     stored_bytes: int
     positions: int | None
+    factor: float = 1.0
 
     @property
     def weights(self) -> int:
@@ -103,15 +106,37 @@ class PsbNode:
         """Stored bits per weight, exponents and padding included."""
         return 8 * self.stored_bytes / self.weights
 
+    @property
+    def products(self) -> int | None:
+        """Multiplications for one input of the model, by weights that are not 0."""
+        if self.positions is None:
+            return None
+        return (self.weights - self.zeros) * self.positions
+
+    def samples(self, samples: int) -> int:
+        """Return the number of samples that it draws in a run; 0 stays 0.
+
+        Args:
+            samples: n of the run.
+
+        Example:
+            >>> from reluflow.graph import load, to_psb, with_sample_factors
+            >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+            >>> name = find_psb(psb)[0].name
+            >>> find_psb(with_sample_factors(psb, {name: 4}).model)[0].samples(8)
+            32
+        """
+        return own_samples(samples, self.factor)
+
     def shift_adds(self, samples: int) -> int | None:
         """Return the shift-adds for one input of the model; None where shapes do not tell.
 
         Args:
-            samples: n; 0 counts as 64.
+            samples: n of the run; 0 counts as 64.
         """
-        if self.positions is None:
+        if self.products is None:
             return None
-        return (samples or MAX_SAMPLES) * (self.weights - self.zeros) * self.positions
+        return (self.samples(samples) or MAX_SAMPLES) * self.products
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +181,9 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
     for node in filter(is_psb, reader.nodes):
         planes, emax = _stored(reader, node)
         added = addend(node) if _has_addend(reader, node) else None
-        found.append(_describe(node, planes, emax, added, reader.types))
+        count = read_count(reader, node.input[PsbPlace.SAMPLES])
+        described = _describe(node, planes, emax, added, reader.types)
+        found.append(replace(described, factor=count.factor))
     return tuple(found)
 
 
@@ -202,9 +229,10 @@ def psb_inputs(model: Model) -> tuple[str, str]:
         >>> psb_inputs(converted)
         ('samples', 'seed')
     """
-    for node in model._proto.graph.node:
-        if is_psb(node):
-            return str(node.input[PsbPlace.SAMPLES]), str(node.input[PsbPlace.SEED])
+    node = next(filter(is_psb, model._proto.graph.node), None)
+    if node is not None:
+        count = read_count(read_graph(model), node.input[PsbPlace.SAMPLES])
+        return count.source, str(node.input[PsbPlace.SEED])
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 

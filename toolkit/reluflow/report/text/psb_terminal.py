@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reluflow.evaluation import Evaluation, LayerCost, PsbDescription
+from reluflow.evaluation import Allocation, Evaluation, LayerCost, PsbDescription
 from reluflow.graph import PsbChanges, Rewritten
 from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten, size
 from reluflow.report.tables.psb_rows import (
@@ -47,8 +47,9 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         ['the', 'model:', '1']
     """
     titles = ("layer", "weights", "zeros", "bits", "shift-adds", "then")
+    differ = any(layer.factor != 1 for layer in model.layers)
     title = f"{_file(model)}: {plural(len(model.layers), 'layer')}"
-    table = _table(title, titles)
+    table = _table(title, (*titles, "n") if differ else titles)
     for layer in model.layers:
         share = percent(layer.zeros / layer.weights)
         adds = count(layer.shift_adds)
@@ -60,6 +61,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
             bits,
             adds,
             _then(layer),
+            *([_factor(layer)] if differ else []),
         )
     console.print(table)
     zeros = percent(model.zeros / model.weights)
@@ -80,6 +82,11 @@ def _then(layer: LayerCost) -> str:
     """Return what follows the sum: an addition, an activation, both."""
     steps = ["add"] if layer.adds else []
     return "+".join(steps + [layer.activation] * (layer.activation != "none")) or "none"
+
+
+def _factor(layer: LayerCost) -> str:
+    """Return a layer's number of samples over n of the run."""
+    return f"x{layer.factor:g}" if layer.factor >= 1 else f"/{1 / layer.factor:g}"
 
 
 def print_conversion(
@@ -228,3 +235,38 @@ def _warn(sentences: list[str], console: Console) -> None:
         console.print(Text.assemble(("! ", "yellow"), plain(sentence)), soft_wrap=True)
     if len(sentences) > _SHOWN:
         _say(f"and {len(sentences) - _SHOWN} more; the JSON lists all", console)
+
+
+def print_allocation(result: Allocation, console: Console) -> None:
+    """Print the number of samples of each operator, and what is expected of them.
+
+    Args:
+        result: of `allocate`.
+        console: where to print.
+
+    Example:
+        >>> import io
+        >>> from reluflow.data import open_data
+        >>> from reluflow.evaluation import allocate
+        >>> from reluflow.graph import load, to_psb
+        >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+        >>> images = open_data("models/fashion_mnist_test_2000.npz", psb.inputs[:1], limit=8)
+        >>> text = io.StringIO()
+        >>> print_allocation(allocate(psb, images, 4), Console(file=text, width=80))
+        >>> "samples on average" in text.getvalue()
+        True
+    """
+    total = sum(node.products for node in result.nodes)
+    errors = sum(node.error for node in result.nodes)
+    title = f"{plural(len(result.nodes), 'layer')} at n = {result.samples}"
+    table = _table(title, ("layer", "samples", "drawn", "multiplications", "error"))
+    for node in result.nodes:
+        table.add_row(
+            shorten(plain(node.name), _NAME),
+            count(node.samples),
+            node.sampler,
+            percent(node.products / max(1, total)),
+            percent(node.error / errors) if errors else "",
+        )
+    console.print(table)
+    _say(str(result), console)

@@ -6,7 +6,8 @@ from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS
+from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS, PsbPlace
+from reluflow.graph.psb.factors import put_factors, read_count
 from reluflow.graph.psb.nodes import is_psb, refuse_chains
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, plan_psb
@@ -24,8 +25,8 @@ def psb_alone(
 ) -> Rewritten[tuple[str, ...]]:
     """Return the float model with one operator taken from a converted model.
 
-    The operator keeps its stored weights, including pruned ones, its calibrated exponent and its
-    random numbers; all others stay in floating point.
+    The operator keeps its stored weights, including pruned ones, its calibrated exponent, its
+    factor of samples and its random numbers; all others stay in floating point.
 
     Args:
         source: the float model, or the plan of it that `plan_psb` made; not changed.
@@ -81,6 +82,8 @@ def psb_alone(
             kept.append(helper.make_attribute(attribute_name, value))
     del node.attribute[:]
     node.attribute.extend(kept)
+    factor = read_count(stored, given.input[PsbPlace.SAMPLES]).factor
+    put_factors(editor, {name: factor}, [node])
     return editor.finish((name,))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
@@ -9,6 +11,7 @@ from onnx import NodeProto, helper
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import PsbPlace
+from reluflow.graph.psb.factors import drop_unread, own_samples, read_count
 from reluflow.graph.psb.nodes import code_of, is_psb, passes_bytes
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -29,7 +32,9 @@ _P_BITS = 16
 """Bits of the baked code: k / n fits exactly for every n, and so does every small w'."""
 
 
-def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[str, ...]]:
+def bake_samples(
+    model: Model, samples: int | Mapping[str, int], seed: int = 0
+) -> Rewritten[tuple[str, ...]]:
     """Return a converted model whose weights are what one run would draw.
 
     Every probability becomes k / n in 16 bits and the sampler "nearest", which gives exactly k
@@ -38,7 +43,8 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[s
 
     Args:
         model: a converted model, not changed.
-        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler.
+        samples: n, one of 1, 2, 4, ..., 64; 0 is n = 64 with the nearest sampler. Or operator ->
+            its own n, 0 for those that are not named.
         seed: of the run.
 
     Returns:
@@ -63,15 +69,22 @@ def bake_samples(model: Model, samples: int, seed: int = 0) -> Rewritten[tuple[s
     """
     editor = Editor(model)
     nodes = [node for node in editor.nodes if is_psb(node)]
-    count = editor.add_initializer("samples", "baked", np.array(samples or MAX_SAMPLES, np.int64))
     for node in nodes:
         if attribute(node, "draws", "run") != "run":
             raise ModelError(
                 f"node {name_of(node)!r} draws samples for every product, which cannot be baked; "
                 "convert the model with draws='run'."
             )
-        _bake(editor, node, samples, seed)
+        if isinstance(samples, int):
+            factor = read_count(editor, node.input[PsbPlace.SAMPLES]).factor
+            own = own_samples(samples, factor)
+        else:
+            own = samples.get(name_of(node), 0)
+        _bake(editor, node, own, seed)
+        number = np.array(own or MAX_SAMPLES, np.int64)
+        count = editor.add_initializer("samples", "baked", number)
         editor.set_input(node, PsbPlace.SAMPLES, count)
+    drop_unread(editor)
     return editor.finish(tuple(map(name_of, nodes)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from onnx import helper
 
 from reluflow.errors import OptionError
@@ -13,15 +15,18 @@ from reluflow.graph.rewrite.reader import name_of
 from reluflow.psb import SAMPLERS
 
 
-def with_sampler(model: Model, sampler: str) -> Rewritten[tuple[str, ...]]:
+def with_sampler(
+    model: Model, sampler: str, only: Collection[str] | None = None
+) -> Rewritten[tuple[str, ...]]:
     """Return a converted model whose operators draw in another way; the weights stay as stored.
 
     Args:
         model: a converted model, not changed.
         sampler: "systematic", "binomial" or "nearest".
+        only: names of the operators; None: all.
 
     Returns:
-        The new model, and the names of its PSB operators.
+        The new model, and the names of the operators that draw so.
 
     Raises:
         OptionError: there is no such sampler.
@@ -40,8 +45,9 @@ def with_sampler(model: Model, sampler: str) -> Rewritten[tuple[str, ...]]:
     if sampler == "binomial":
         refuse_chains(model, "its weights cannot be drawn by the sampler 'binomial'")
     editor = Editor(model)
-    for node in filter(is_psb, editor.nodes):
+    nodes = [n for n in filter(is_psb, editor.nodes) if only is None or name_of(n) in only]
+    for node in nodes:
         for entry in [each for each in node.attribute if each.name == "sampler"]:
             node.attribute.remove(entry)
         node.attribute.append(helper.make_attribute("sampler", sampler))
-    return editor.finish(tuple(map(name_of, filter(is_psb, editor.nodes))))
+    return editor.finish(tuple(map(name_of, nodes)))

@@ -1,0 +1,1 @@
+"""Floor of the evaluation room: dividing a budget of samples among operators."""
