@@ -1,12 +1,13 @@
 """Trained networks of public packages as shift-adds, beside float and ONNX Runtime's int8.
 
-    python benchmarks/real_models.py --json benchmarks/records/real_models.json --page
+    python benchmarks/real_models.py --json benchmarks/records/real_models.json
 
 measures how close each form of each network is to the float network by what the network is for, the
 size of its file, and its time for one input, all forms in turn. Files come from `--models`, or from
 the packages where they are installed; nothing is downloaded. Calibration and test use different
 pictures, sounds and files. A network is kept in the record as soon as it is done; `--resume` keeps
-what the record holds. `--quick` takes a fifth of the inputs and fewer numbers of samples.
+what the record holds. `--quick` takes a fifth of the inputs and fewer numbers of samples. `--page`
+measures nothing: it puts the tables and the picture of the record into docs/psb.md.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 from _support import keep
 from networks.real import FOLDER, find_network
 from real.measure import Effort, measure_network
+from real.page import RECORD, rebuild
 from real.tasks import TASKS
-from real.variants import VARIANTS
+from real.variants import TIMED, VARIANTS
 
 
 def available(names: list[str], folder: Path) -> dict[str, Path]:
@@ -56,7 +58,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     parser.add_argument("--resume", action="store_true", help="what the file holds is kept")
+    parser.add_argument("--page", action="store_true", help="only remake docs/psb.md")
     given = parser.parse_args()
+    if given.page:
+        rebuild(given.json or RECORD)
+        return 0
     effort = Effort(
         given.quick,
         seeds=given.seeds,
@@ -76,7 +82,7 @@ def main() -> int:
             rows[name] = measure_network(path, TASKS[name], variants, effort)
             rows[name]["seconds"] = time.perf_counter() - start
             print(f"  {rows[name]['seconds']:.0f} s", flush=True)
-            keep(given.json, {"quick": given.quick, "seeds": given.seeds, "networks": rows})
+            keep(given.json, {"quick": given.quick, "timed_samples": TIMED, "networks": rows})
     return 0
 
 

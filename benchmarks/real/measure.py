@@ -96,6 +96,7 @@ def _one_form(
     try:
         made = variant.build(given)
         row |= {"build_s": time.perf_counter() - start, "file_bytes": made.size_bytes}
+        row["file_share"] = made.size_bytes / given.model.size_bytes
         points = _points(variant, made, list(given.inputs), inputs, exact, task, effort)
     except ReluflowError as error:
         return row | {"failed": str(error)}, None

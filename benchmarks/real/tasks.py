@@ -79,7 +79,8 @@ def _craft(calibration: bool, n: int) -> Array:
 
 def _mlsd(side: int) -> Callable[[bool, int], Array]:
     def inputs(calibration: bool, n: int) -> Array:
-        found = photographs(calibration, n, side)
+        names = pictures.CALIBRATION if calibration else pictures.WITH_LINES
+        found = _views(n, names, side, int(calibration))
         return np.pad(found, ((0, 0),) * 3 + ((0, 1),), constant_values=1)
 
     return inputs

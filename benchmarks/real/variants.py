@@ -67,9 +67,12 @@ class Variant:
         return self.samples != PLAIN
 
 
-def _int8(per_channel: bool) -> Callable[[Given], Model]:
+def _int8(per_channel: bool, operators: tuple[str, ...] = ()) -> Callable[[Given], Model]:
     return lambda given: static_int8(
-        fold_batchnorm(given.model).model, given.batches, per_channel=per_channel
+        fold_batchnorm(given.model).model,
+        given.batches,
+        per_channel=per_channel,
+        operators=operators,
     )
 
 
@@ -77,9 +80,11 @@ def _psb(options: PsbOptions) -> Callable[[Given], Model]:
     return lambda given: to_psb(given.model, options).model
 
 
+PRODUCTS = ("Conv", "Gemm", "MatMul")
 VARIANTS: dict[str, Variant] = {
     "int8_channel": Variant("int8 per channel", "int8", _int8(True)),
     "int8_tensor": Variant("int8 per tensor", "int8", _int8(False)),
-    "psb_x16": Variant("PSB, activations of 16 bits", "psb", _psb(PsbOptions(x_bits=16)), EVERY),
-    "psb_x12": Variant("PSB, activations of 12 bits", "psb", _psb(PsbOptions()), SOME),
+    "int8_products": Variant("int8 of products alone", "int8", _int8(False, PRODUCTS)),
+    "psb": Variant("PSB, 16 bits", "psb", _psb(PsbOptions(x_bits=16)), EVERY),
 }
+"""Name in records -> form. Activations have as many bits as the titles of shift-adds say."""

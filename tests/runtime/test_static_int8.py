@@ -62,6 +62,20 @@ def test_without_data_it_is_refused() -> None:
         static_int8(model, [])
 
 
+def test_only_the_named_operators_are_quantised() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1, 2, -3, 4}, float[2] b = {1, 2}>
+        { h = MatMul(x, w) i = Sigmoid(h) j = Mul(i, b) y = Sigmoid(j) }"""
+    model = load(onnx.parser.parse_model(text))
+    data = [{"x": np.random.default_rng(0).standard_normal((64, 2)).astype(np.float32)}]
+    everything, products = static_int8(model, data), static_int8(model, data, operators=["MatMul"])
+    quantised = [
+        sum(node.op_type == "QuantizeLinear" for node in each._proto.graph.node)
+        for each in (everything, products)
+    ]
+    assert quantised[0] > quantised[1] > 0
+
+
 def test_nothing_is_left_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

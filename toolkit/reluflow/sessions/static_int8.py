@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,11 @@ from reluflow.sessions.session import one_sentence
 
 
 def static_int8(
-    model: Model, batches: Iterable[Mapping[str, np.ndarray]], *, per_channel: bool = True
+    model: Model,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    *,
+    per_channel: bool = True,
+    operators: Sequence[str] = (),
 ) -> Model:
     """Return a model in ONNX Runtime's QDQ form, the way that is fast on x86.
 
@@ -31,6 +35,8 @@ def static_int8(
         model: a float model; fold its batch normalisation first.
         batches: calibration data, input name -> array.
         per_channel: one scale for each channel of the weights, else one for each tensor.
+        operators: types of the operators to quantise, such as "Conv"; all that ONNX Runtime can
+            by default.
 
     Raises:
         ModelError: ONNX Runtime cannot quantise the model, or its opset cannot be raised.
@@ -69,6 +75,7 @@ def static_int8(
                 _prepared(source),
                 target,
                 Reader(),
+                op_types_to_quantize=list(operators) or None,
                 per_channel=per_channel,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
