@@ -39,11 +39,15 @@ def available(names: list[str], folder: Path) -> dict[str, Path]:
 
 
 def known(path: Path | None, variants: list[str]) -> dict[str, Any]:
-    """Return the networks that a record holds in all wanted forms."""
+    """Return the networks that a record holds in all wanted forms, by the measures of today."""
     if path is None or not path.is_file():
         return {}
     held: dict[str, Any] = json.loads(path.read_text("utf-8"))["results"]["networks"]
-    return {name: row for name, row in held.items() if set(variants) <= set(row["variants"])}
+    return {
+        name: row
+        for name, row in held.items()
+        if set(variants) <= set(row["variants"]) and row["measures"] == list(TASKS[name].measures)
+    }
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from real.boxes import Box, matched_overlap
+from real.lines import drawn_lines
 
 Array = NDArray[np.float32]
 Outputs = Sequence[Array]
@@ -67,6 +68,13 @@ def overlap(output: int, threshold: float) -> Measure:
         return int((a & b).sum()) / either if either else 1.0
 
     return measure
+
+
+def line_overlap(exact: Outputs, found: Outputs) -> float:
+    """Return the IoU of M-LSD's segments, drawn as maps."""
+    a, b = drawn_lines(exact), drawn_lines(found)
+    either = int((a | b).sum())
+    return int((a & b).sum()) / either if either else 1.0
 
 
 def box_overlap(boxes: Callable[[Outputs], list[list[Box]]]) -> Measure:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from real import faces, pages, pictures, sounds
 from real.boxes import faces as find_faces
 from real.contents import contents, installed_files
+from real.lines import SURE
 from real.metrics import (
     Measure,
     agreement,
     box_overlap,
     correlation,
+    line_overlap,
     log_odds_correlation,
     overlap,
     sqnr_db,
@@ -137,7 +139,7 @@ TASKS: dict[str, Task] = {
         _mlsd(512),
         (24, 6),
         6,
-        {"lines_iou": overlap(1, 0.1), "sqnr_db": sqnr_db(1)},
+        {"lines_iou": line_overlap, "middles_iou": overlap(1, SURE), "sqnr_db": sqnr_db(1)},
         "IoU of the line map",
     ),
     "mlsd_large": Task(
@@ -145,7 +147,7 @@ TASKS: dict[str, Task] = {
         _mlsd(320),
         (12, 4),
         6,
-        {"lines_iou": overlap(1, 0.1), "sqnr_db": sqnr_db(1)},
+        {"lines_iou": line_overlap, "middles_iou": overlap(1, SURE), "sqnr_db": sqnr_db(1)},
         "IoU of the line map",
     ),
     "blazeface": Task(

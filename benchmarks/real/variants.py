@@ -85,6 +85,6 @@ VARIANTS: dict[str, Variant] = {
     "int8_channel": Variant("int8 per channel", "int8", _int8(True)),
     "int8_tensor": Variant("int8 per tensor", "int8", _int8(False)),
     "int8_products": Variant("int8 of products alone", "int8", _int8(False, PRODUCTS)),
-    "psb": Variant("PSB, 16 bits", "psb", _psb(PsbOptions(x_bits=16)), EVERY),
+    "psb": Variant("PSB, 12 bits", "psb", _psb(PsbOptions()), EVERY),
 }
 """Name in records -> form. Activations have as many bits as the titles of shift-adds say."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from real import metrics
 from real.boxes import SIDE, Box, faces, iou, matched_overlap
+from real.lines import drawn_lines
 
 ROWS = np.array([[0.1, 0.9, 0.0], [0.2, 0.3, 0.5], [0.7, 0.2, 0.1], [0.4, 0.3, 0.3]], np.float32)
 
@@ -45,6 +46,30 @@ def test_overlap_is_of_what_is_above_the_threshold() -> None:
     assert metrics.overlap(0, 0.5)([exact], [found]) == 0.5
     assert metrics.overlap(1, 0.5)([found, exact], [exact, found]) == 0.5
     assert metrics.overlap(0, 2)([exact], [found]) == 1
+
+
+def segment(y: int, x: int, ends: tuple[float, ...], score: float = 0.5) -> list[np.ndarray]:
+    """Return outputs of M-LSD with one segment on 20 x 30 pixels."""
+    offsets = np.zeros((1, 20, 30, 4), np.float32)
+    scores = np.zeros((1, 20, 30, 1), np.float32)
+    offsets[0, y, x], scores[0, y, x] = ends, score
+    return [offsets, scores]
+
+
+def test_a_segment_is_drawn_from_end_to_end() -> None:
+    (drawn,) = drawn_lines(segment(10, 15, (-10, 0, 10, 0)))
+    assert drawn[10, 5:26].all() and not drawn[:8].any() and not drawn[13:].any()
+    assert not drawn[:, :3].any() and not drawn[:, 28:].any()
+    assert not drawn_lines(segment(10, 15, (-10, 0, 10, 0), score=0.05)).any()
+    assert not drawn_lines(segment(10, 15, (math.nan, 0, 10, 0))).any()
+
+
+def test_a_segment_found_one_pixel_beside_still_overlaps() -> None:
+    exact, nothing = segment(10, 15, (-10, 0, 10, 0)), segment(10, 15, (0, 0, 0, 0), score=0)
+    beside = segment(11, 15, (-10, 0, 10, 0))
+    assert metrics.line_overlap(exact, exact) == metrics.line_overlap(nothing, nothing) == 1
+    assert metrics.line_overlap(exact, beside) == pytest.approx(0.5, abs=0.05)
+    assert metrics.line_overlap(exact, nothing) == 0
 
 
 @pytest.mark.parametrize(

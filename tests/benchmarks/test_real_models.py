@@ -123,11 +123,16 @@ def test_the_script_keeps_each_network_and_takes_up_a_record(
     assert set(both["magika"]["variants"]) == set(PLAIN)
 
 
-def test_a_record_of_other_forms_is_not_taken_up(tmp_path: Path) -> None:
+def test_a_record_of_other_forms_or_measures_is_not_taken_up(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
-    held = {"a": {"variants": {"x": 1, "y": 2}}, "b": {"variants": {"x": 1}}}
+    now = list(real_models.TASKS["craft"].measures)
+    held = {
+        "craft": {"variants": {"x": 1, "y": 2}, "measures": now},
+        "magika": {"variants": {"x": 1, "y": 2}, "measures": ["another"]},
+        "opennsfw": {"variants": {"x": 1}, "measures": now},
+    }
     record.write_text(json.dumps({"results": {"networks": held}}), "utf-8")
-    assert set(real_models.known(record, ["x", "y"])) == {"a"}
+    assert set(real_models.known(record, ["x", "y"])) == {"craft"}
     assert real_models.known(tmp_path / "none.json", ["x"]) == {}
 
 

@@ -29,7 +29,7 @@ def timed(ms: float) -> dict[str, float]:
     return {"median_ms": ms, "ratio": 10 / ms}
 
 
-RESULTS = {
+RESULTS: dict[str, Any] = {
     "timed_samples": [4, 16],
     "networks": {
         "a": {
