@@ -11,8 +11,8 @@ from typing import Any
 Row = Mapping[str, Any]
 
 WIDTH, HEIGHT = 292, 236
-COLUMNS = 4
-HEAD = 74
+COLUMNS = 3
+LINE = 20
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 46, 36  # of a panel's frame within the panel
 TICKS = (0.0, 0.5, 0.9, 0.99, 0.999)
 MARKS = 5
@@ -38,18 +38,18 @@ def draw(networks: Mapping[str, Row], threads: int = 1) -> str:
     """
     shown = [row for row in networks.values() if str(threads) in row["times"]]
     forms = _forms(shown)
-    across = min(COLUMNS, len(shown))
-    width = max(across, 2) * WIDTH + 8
-    height = HEAD + -(-len(shown) // COLUMNS) * HEIGHT + 8
+    width = COLUMNS * WIDTH + 8
+    legend, head = _legend(forms, width)
+    height = head + -(-len(shown) // COLUMNS) * HEIGHT + 8
     title = "Closeness to the float network against time"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
         f"<title>{title}</title><style>{STYLE}</style>",
         f'<rect width="{width}" height="{height}" rx="6" fill="#fff"/>',
-        *_legend(forms, width),
+        *legend,
     ]
     for i, row in enumerate(shown):
-        left, top = 4 + i % COLUMNS * WIDTH, HEAD + i // COLUMNS * HEIGHT
+        left, top = 4 + i % COLUMNS * WIDTH, head + i // COLUMNS * HEIGHT
         parts += [f'<g transform="translate({left},{top})">', *_panel(row, forms, threads), "</g>"]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -70,21 +70,26 @@ def _forms(rows: list[Row]) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def _legend(forms: Mapping[str, tuple[str, str, str]], width: int) -> Iterator[str]:
-    """Say what marks and axes mean, in two or three lines."""
-    at, line = 16.0, 22
+NOTES = (
+    "Circles: hollow 4 samples, filled 16. Across: ms for one input, 1 thread; dashed: float.",
+    "Up: closer to float, in %, on an axis that widens towards 100.",
+)
+
+
+def _legend(forms: Mapping[str, tuple[str, str, str]], width: int) -> tuple[list[str], int]:
+    """Return the lines that say what marks and axes mean, and where they end."""
+    parts, at, line = [], 16.0, LINE
     for title, colour, shape in forms.values():
-        needed = 26 + 7.2 * len(title)
-        if at + needed > width - 8:
-            at, line = 16.0, line + 20
-        yield _mark(shape, at, line - 4, colour, filled=True)
-        yield f'<text x="{at + 11:.0f}" y="{line}">{escape(title)}</text>'
+        needed = 30 + 7.2 * len(title)
+        if at + needed > width:
+            at, line = 16.0, line + LINE
+        parts.append(_mark(shape, at, line - 4, colour, filled=True))
+        parts.append(f'<text x="{at + 11:.0f}" y="{line}">{escape(title)}</text>')
         at += needed
-    yield (
-        f'<text class="soft" x="11" y="{HEAD - 10}">Circles: hollow 4 samples, filled 16. Across: '
-        "ms for one input, 1 thread; the dashed line is the float network. Up: closer to it, in %; "
-        "the axis widens towards 100.</text>"
-    )
+    for note in NOTES:
+        line += LINE
+        parts.append(f'<text class="soft" x="11" y="{line}">{escape(note)}</text>')
+    return parts, line + LINE // 2
 
 
 def _panel(row: Row, forms: Mapping[str, tuple[str, str, str]], threads: int) -> Iterator[str]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource, open_data
-from reluflow.graph import Model, PsbOptions, fold_batchnorm, to_psb
+from reluflow.evaluation import tune
+from reluflow.graph import Model, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
 
 EVERY = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -76,8 +77,12 @@ def _int8(per_channel: bool, operators: tuple[str, ...] = ()) -> Callable[[Given
     )
 
 
-def _psb(options: PsbOptions) -> Callable[[Given], Model]:
-    return lambda given: to_psb(given.model, options).model
+def _psb(given: Given) -> Model:
+    return to_psb(given.model).model
+
+
+def _tuned(given: Given) -> Model:
+    return to_psb(tune(given.model, given.source).model).model
 
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -85,6 +90,7 @@ VARIANTS: dict[str, Variant] = {
     "int8_channel": Variant("int8 per channel", "int8", _int8(True)),
     "int8_tensor": Variant("int8 per tensor", "int8", _int8(False)),
     "int8_products": Variant("int8 of products alone", "int8", _int8(False, PRODUCTS)),
-    "psb": Variant("PSB, 12 bits", "psb", _psb(PsbOptions()), EVERY),
+    "psb": Variant("PSB, 12 bits", "psb", _psb, EVERY),
+    "psb_tuned": Variant("PSB tuned, 12 bits", "psb", _tuned, SOME),
 }
 """Name in records -> form. Activations have as many bits as the titles of shift-adds say."""

@@ -16,7 +16,7 @@ import real_models
 from onnx import numpy_helper
 from real.measure import Effort, measure_network
 from real.metrics import agreement, sqnr_db
-from real.tasks import Task
+from real.tasks import TASKS, Task
 from real.variants import VARIANTS, Variant
 
 from reluflow.errors import ModelError
@@ -125,7 +125,7 @@ def test_the_script_keeps_each_network_and_takes_up_a_record(
 
 def test_a_record_of_other_forms_or_measures_is_not_taken_up(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
-    now = list(real_models.TASKS["craft"].measures)
+    now = list(TASKS["craft"].measures)
     held = {
         "craft": {"variants": {"x": 1, "y": 2}, "measures": now},
         "magika": {"variants": {"x": 1, "y": 2}, "measures": ["another"]},
