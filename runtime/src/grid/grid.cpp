@@ -21,7 +21,7 @@ int log2_step(int j, int log2_n) { return std::max(0, kGridBits - j - log2_n); }
 /// What the codes with 4 bits of p are drawn from, for one number of samples.
 struct Tables {
   FixedTables drawn;
-  uint8_t nearest[kFixedCodes];
+  alignas(64) uint8_t nearest[kFixedCodes];
 };
 
 Tables make_tables(int log2_n) {

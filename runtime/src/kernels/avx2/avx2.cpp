@@ -2,6 +2,8 @@
 #include <immintrin.h>
 
 #include "kernels/avx2/blocked_hash_body.h"
+#include "kernels/avx2/fixed_body.h"
+#include "kernels/avx2/fixed_draw_body.h"
 #include "kernels/kernels.h"
 #include "kernels/portable/table_body.h"
 
@@ -86,6 +88,9 @@ const Kernels& avx2_kernels() {
   static const Kernels table = [] {
     Kernels k = common_kernels("avx2", 6, avx2_tile);
     k.blocked_hash = avx2_blocked_hash;
+    k.fixed_tile = avx2_fixed_tile;
+    k.fixed_depthwise = avx2_fixed_depthwise;
+    k.fixed_draw = avx2_fixed_draw;
     return k;
   }();
   return table;

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2/blocked_hash_body.h"
+#include "kernels/avx2/fixed_draw_body.h"
 #include "kernels/avx512/blocked_hash_body.h"
 #include "kernels/avx512/depthwise_body.h"
 #include "kernels/avx512/draw_body.h"
@@ -181,6 +182,7 @@ const Kernels& avx512vnni_kernels() {
     k.fixed_arrange = avx512_fixed_arrange;
     k.fixed_sums = avx512_fixed_sums;
     k.fixed_pack = avx512_fixed_pack;
+    k.fixed_draw = avx2_fixed_draw;
     if (__builtin_cpu_supports("avx512vbmi")) {
       k.fixed_draw = vbmi_fixed_draw;
       k.fixed_table = vbmi_fixed_table;
