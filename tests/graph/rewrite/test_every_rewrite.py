@@ -76,6 +76,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "spell_out": (network, graph.spell_out),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
+    "unround_activations": (network, graph.unround_activations),
     "upgrade": (network, graph.upgrade),
     "use_batch_statistics": (network, lambda m: graph.use_batch_statistics(m, False)),
     "weights_as_inputs": (network, graph.weights_as_inputs),

@@ -20,6 +20,7 @@ from reluflow.graph import (
     plan_psb,
     psb_in_floats,
     to_psb,
+    unround_activations,
     with_input_defaults,
     with_wide_activations,
 )
@@ -36,13 +37,16 @@ class Conversion:
     Attributes:
         result: of `to_psb`.
         plan: of `plan_psb`; its model is the folded and raised one in floating point.
-        rewrites: the given model against the folded and raised one, both in floating point.
+        rewrites: the given model against the folded and raised one, both in floating point and
+            without the rounding that was removed.
         operators: PSB operators with activations of 16 bits against floating point with the
             same weights: that the operators mean what they should.
         precision: the folded model against the converted one as it is stored, at the default of
             64 samples, nearest: the error of the chosen bits, for which there is no bound.
         activation_bits: how the bits of activations were chosen; None: they were given.
         tuned: how weights and biases were chosen; None: they are the nearest to the model's.
+        unrounded: the given model against itself without the rounding of activations to integers,
+            for which there is no bound; None: there was none to remove.
     """
 
     result: Rewritten[PsbChanges]
@@ -52,15 +56,18 @@ class Conversion:
     precision: Equivalence
     activation_bits: ActivationBits | None = None
     tuned: Tuned | None = None
+    unrounded: Equivalence | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; `activation_bits` is among them where they were chosen."""
-        bits = self.activation_bits
-        return ({} if bits is None else {"activation_bits": bits.to_dict()}) | {
-            "rewrites": self.rewrites.to_dict(),
-            "operators": self.operators.to_dict(),
-            "precision": self.precision.to_dict(),
-        }
+        """Return plain values for JSON.
+
+        `activation_bits` is among them where they were chosen, `unrounded` where a rounding was
+        removed.
+        """
+        chosen = {"activation_bits": self.activation_bits, "unrounded": self.unrounded}
+        chosen |= {"rewrites": self.rewrites, "operators": self.operators}
+        chosen |= {"precision": self.precision}
+        return {name: each.to_dict() for name, each in chosen.items() if each is not None}
 
     def choices(self) -> tuple[str, ...]:
         """Return the findings on what data have chosen."""
@@ -68,8 +75,10 @@ class Conversion:
 
     def sentences(self) -> tuple[str, ...]:
         """Return the findings: sentences on what data have chosen, then one per comparison."""
+        bare = self.unrounded
         return (
             *self.choices(),
+            *([] if bare is None else [f"Activations without their rounding to integers: {bare}."]),
             f"Folding and raising: {self.rewrites}.",
             f"Operators with 16-bit activations, same weights: {self.operators}.",
             f"What the chosen precision costs: {self.precision}.",
@@ -126,16 +135,20 @@ def prove(plan: Rewritten[PsbPlan], result: Rewritten[PsbChanges]) -> Conversion
     model, floats = plan.done.given, plan.model
     if not result.done.converted:  # the model is unchanged: nothing needs to run
         return unproven(plan, result, "nothing was converted")
+    unrounded = None
+    if plan.done.unrounded:
+        bare = unround_activations(model, [pair.node for pair in plan.done.unrounded]).model
+        unrounded, model = compare_models(model, bare, accepted=np.inf), bare
     rewrites = proven("folding batch normalisation or raising the opset", model, floats)
     if rewrites.too_slow:  # so would the others be
-        return Conversion(result, plan, rewrites, rewrites, rewrites)
+        return Conversion(result, plan, rewrites, rewrites, rewrites, unrounded=unrounded)
     made = with_input_defaults(result.model).model
     wide = with_wide_activations(made).model
     operators = proven(
         "the conversion to shift-adds", psb_in_floats(wide).model, wide, accepted=SAME_WEIGHTS
     )
     precision = compare_models(floats, made, accepted=np.inf)
-    return Conversion(result, plan, rewrites, operators, precision)
+    return Conversion(result, plan, rewrites, operators, precision, unrounded=unrounded)
 
 
 def unproven(

@@ -5,6 +5,7 @@ from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
 from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
+from reluflow.graph.psb.forms.unround import Unrounded, unround_activations
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
@@ -93,6 +94,7 @@ __all__ = [
     "Survey",
     "SwitchSite",
     "Tap",
+    "Unrounded",
     "WeightInput",
     "annotate",
     "bake_samples",
@@ -136,6 +138,7 @@ __all__ = [
     "tap",
     "tensors_needed",
     "to_psb",
+    "unround_activations",
     "upgrade",
     "use_batch_statistics",
     "weights_as_inputs",

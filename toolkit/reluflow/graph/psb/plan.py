@@ -9,6 +9,7 @@ from onnx import NodeProto
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out_linear
+from reluflow.graph.psb.forms.unround import Unrounded, unround
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import Multiply, multiplies, read_multiply
@@ -44,12 +45,14 @@ class PsbPlan:
         nodes: in graph order.
         folded: batch normalisation, padding and similar nodes, folded before.
         spelled: operators that were written in terms of those that can be converted.
+        unrounded: activations that were rounded to integers and back, and now are not.
     """
 
     given: Model
     nodes: tuple[PlannedNode, ...]
     folded: tuple[Folded, ...]
     spelled: tuple[SpelledOut, ...] = ()
+    unrounded: tuple[Unrounded, ...] = ()
 
 
 def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPlan]:
@@ -101,15 +104,20 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
 
 def prepare(
     editor: Editor, options: PsbOptions
-) -> tuple[tuple[Folded, ...], tuple[SpelledOut, ...]]:
+) -> tuple[
+    tuple[Folded, ...],
+    tuple[SpelledOut, ...],
+    tuple[Unrounded, ...],
+]:
     """Fold normalisation and padding, raise the opset, spell out: what precedes encoding."""
     norms, _ = fold_norms(editor)
     editor.commit()
     pads, _ = fold_paddings(editor)
     editor.commit()
     raise_opset(editor)
+    unrounded, _ = unround(editor, options.exclude)
     spelled, _ = spell_out_linear(editor, options.exclude)
-    return norms + pads, spelled
+    return norms + pads, spelled, unrounded
 
 
 def read_or_exclude(editor: Editor, node: NodeProto, options: PsbOptions) -> Multiply | Reason:

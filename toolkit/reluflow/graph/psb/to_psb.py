@@ -12,6 +12,7 @@ from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
 from reluflow.graph.psb.forms.spell import SpelledOut
+from reluflow.graph.psb.forms.unround import Unrounded
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, check_source, prepare, read_or_exclude
@@ -53,12 +54,14 @@ class PsbChanges:
         folded: batch normalisation, padding and similar nodes, folded before.
         successions: pairs of stochastic multiplications without a switch in between.
         spelled: operators that were written in terms of those that can be converted.
+        unrounded: activations that were rounded to integers and back, and now are not.
     """
 
     converted: tuple[ConvertedNode, ...]
     folded: tuple[Folded, ...]
     successions: tuple[Succession, ...]
     spelled: tuple[SpelledOut, ...] = ()
+    unrounded: tuple[Unrounded, ...] = ()
 
 
 def to_psb(
@@ -104,10 +107,10 @@ def to_psb(
     if isinstance(source, Model):
         check_source(source, options)
         given, editor = source, Editor(source)
-        folded, spelled = prepare(editor, options)
+        prepared = prepare(editor, options)
     else:
         given, notes, editor = source.done.given, source.notes, Editor(source.model)
-        folded, spelled = source.done.folded, source.done.spelled
+        prepared = source.done.folded, source.done.spelled, source.done.unrounded
     done, refused = encode_all(editor, options)
     if not done:  # nothing to sample: the model stays as it was
         return Rewritten(given, PsbChanges((), (), ()), refused)
@@ -116,7 +119,8 @@ def to_psb(
     check_model(model._proto, [model.base_dir or Path()], "the converted model")
     psb = {node.output: node for node in find_psb(model)}
     converted = tuple(ConvertedNode(psb[made], x, was, merged) for made, x, was, merged in done)
-    changes = PsbChanges(converted, folded, find_successions(model), spelled)
+    folded, spelled, unrounded = prepared
+    changes = PsbChanges(converted, folded, find_successions(model), spelled, unrounded)
     return Rewritten(model, changes, refused, (*notes, *result.notes))
 
 

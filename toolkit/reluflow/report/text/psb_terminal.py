@@ -115,6 +115,9 @@ def print_conversion(
     pads = sum(node.op == "Pad" for node in result.done.folded)
     if pads:
         _say(f"{plural(pads, 'padding')} folded into the convolutions behind", console)
+    pairs = len(result.done.unrounded)
+    if pairs:
+        _say(f"{plural(pairs, 'activation')} no longer rounded to integers, only clipped", console)
     for each in result.done.spelled:
         _say(f"{each.node} ({each.op}) is written as {each.into}", console)
     for note in result.notes:
