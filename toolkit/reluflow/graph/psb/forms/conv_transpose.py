@@ -21,6 +21,8 @@ from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.linear import Linear, read_linear
 from reluflow.graph.rewrite.reader import attribute, name_of
 
+_BEGIN, _END = 2, 3
+"""Places of the pads in a phase's window."""
 _PLANE = 2
 """Spatial axes for which ONNX has an operator that interleaves: DepthToSpace."""
 
@@ -205,7 +207,7 @@ def _conv(
         name,
         group=linear.group,
         dilations=[window[1] for window in windows],
-        pads=[window[2] for window in windows] + [window[3] for window in windows],
+        pads=[window[_BEGIN] for window in windows] + [window[_END] for window in windows],
         kernel_shape=list(weights.shape[2:]),
     )
 

@@ -22,7 +22,7 @@ from reluflow.graph.rewrite.opset.raise_opset import raise_opset
 from reluflow.graph.rewrite.reader import attribute, name_of
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-_BITS = {
+_BITS: dict[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 8),
     TensorProto.INT8: (1, 8),
     TensorProto.UINT16: (0, 16),
