@@ -14,9 +14,14 @@ from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.psb.nodes import code_of
 from reluflow.psb.fixed import (
     FixedFormat,
+    fixed_add,
+    fixed_average_pool,
     fixed_conv,
+    fixed_global_average_pool,
     fixed_global_pool,
     fixed_max_pool,
+    fixed_mul,
+    fixed_table,
     from_fixed,
     to_fixed,
 )
@@ -79,6 +84,9 @@ class _Call:
         found = self.inputs[place] if len(self.inputs) > place else None
         return None if found is None or not found.size else found
 
+    def bounds(self) -> dict[str, int]:
+        return {key: self.attributes[key] for key in ("y_min", "y_max")}
+
     def window(self) -> dict[str, Any]:
         kept = ("strides", "dilations", "pads")
         found = {k: self.attributes[k] for k in kept if k in self.attributes}
@@ -114,5 +122,29 @@ _OPS: dict[str, Callable[[_Call], np.ndarray]] = {
     "FromFixed": lambda c: from_fixed(c.x(), c.form("x")),
     "FixedConv": _conv,
     "FixedMaxPool": lambda c: fixed_max_pool(c.x(), c.attributes["kernel_shape"], **c.window()),
+    "FixedAdd": lambda c: fixed_add(
+        c.x(0),
+        c.x(1),
+        a_form=c.form("a"),
+        b_form=c.form("b"),
+        y_form=c.form("y"),
+        table=c.optional(2),
+        **c.bounds(),
+    ),
+    "FixedMul": lambda c: fixed_mul(
+        c.x(0), c.x(1), x_form=c.form("x"), s_form=c.form("s"), y_form=c.form("y"), **c.bounds()
+    ),
+    "FixedTable": lambda c: fixed_table(c.x(0), c.x(1)),
+    "FixedAveragePool": lambda c: fixed_average_pool(
+        c.x(),
+        c.attributes["kernel_shape"],
+        **c.window(),
+        x_form=c.form("x"),
+        y_form=c.form("y"),
+        count_include_pad=bool(c.attributes["count_include_pad"]),
+    ),
+    "FixedGlobalAveragePool": lambda c: fixed_global_average_pool(
+        c.x(), x_form=c.form("x"), y_form=c.form("y")
+    ),
     "FixedGlobalPool": lambda c: fixed_global_pool(c.x(), c.form("x")),
 }

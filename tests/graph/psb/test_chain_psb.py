@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chain_nets import conv, converted, kernels, network, numbers, ranged, single
 from chain_oracle import run_oracle
-from rewriting import N, close, ops
+from rewriting import N, close, ops, weights
 
 from reluflow.errors import ModelError
 from reluflow.graph import (
@@ -134,6 +134,93 @@ def resized() -> Model:
     )
 
 
+def leaky() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("LeakyRelu", ["h"], ["r"], name="act", alpha=0.25),
+        conv("r", "v", "k", "second"),
+        N("PRelu", ["k", "slope"], ["s"]),
+        conv("s", "u", "y", "last"),
+        tensors=kernels(w=(8, 3, 2, 2), v=(6, 8, 1, 1), u=(4, 6, 1, 1)) | {"slope": single(0.1)},
+    )
+
+
+def excited() -> Model:
+    """HardSwish, squeeze and excite, SiLU."""
+    return network(
+        conv("x", "w", "h", "expand"),
+        N("HardSwish", ["h"], ["r"]),
+        N("GlobalAveragePool", ["r"], ["g"], name="mean"),
+        conv("g", "a", "q", "squeeze"),
+        N("Relu", ["q"], ["q1"]),
+        conv("q1", "b", "e", "excite"),
+        N("HardSigmoid", ["e"], ["f"], alpha=1 / 6),
+        N("Mul", ["f", "r"], ["s"], name="scale"),
+        conv("s", "v", "k", "project"),
+        N("Sigmoid", ["k"], ["k1"]),
+        N("Mul", ["k", "k1"], ["t"]),
+        conv("t", "u", "y", "last"),
+        tensors=kernels(
+            w=(8, 3, 2, 2), a=(4, 8, 1, 1), b=(8, 4, 1, 1), v=(6, 8, 1, 1), u=(4, 6, 1, 1)
+        ),
+    )
+
+
+def written_out() -> Model:
+    """x relu6(x + 3) / 6, as older opsets spell HardSwish."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Add", ["h", "three"], ["p"]),
+        N("Clip", ["p", "zero", "six"], ["c"]),
+        N("Mul", ["h", "c"], ["m"]),
+        N("Div", ["m", "six"], ["r"]),
+        conv("r", "v", "y", "last"),
+        tensors=kernels(w=(8, 3, 2, 2), v=(6, 8, 1, 1))
+        | {"three": single(3), "zero": single(0), "six": single(6)},
+    )
+
+
+def dense() -> Model:
+    """Each sum read twice, so that no convolution takes it over; Concat of other formats."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        conv("r", "v", "k", "second", pads=[1, 1, 1, 1]),
+        N("Relu", ["k"], ["k1"]),
+        N("Add", ["k1", "r"], ["s"], name="add"),
+        N("Relu", ["s"], ["t"]),
+        N("Concat", ["t", "h", "r"], ["c"], name="join", axis=1),
+        conv("c", "u", "y", "last"),
+        tensors=kernels(w=(8, 3, 2, 2), v=(8, 8, 3, 3), u=(4, 24, 1, 1)),
+    )
+
+
+def averaged() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("AveragePool", ["h"], ["a"], name="mean", kernel_shape=[3, 2], pads=[1, 0, 1, 0]),
+        conv("a", "v", "k", "second"),
+        N("Relu", ["k"], ["k1"]),
+        N("AveragePool", ["k1"], ["b"], kernel_shape=[2, 2], strides=[2, 2], pads=[0, 1, 1, 0],
+          count_include_pad=1),
+        conv("b", "u", "y", "last"),
+        tensors=kernels(w=(8, 3, 2, 2), v=(6, 8, 1, 1), u=(5, 6, 1, 1)),
+    )  # fmt: skip
+
+
+def shared() -> Model:
+    """A function of bytes that other nodes read as well, and floats of both."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Sigmoid", ["h"], ["s"]),
+        conv("h", "v", "a", "left"),
+        conv("s", "v", "b", "right"),
+        N("Sub", ["a", "b"], ["d"], name="sub"),
+        N("Add", ["d", "h"], ["y"]),
+        tensors=kernels(w=(6, 3, 1, 1), v=(6, 6, 1, 1)),
+    )
+
+
 JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "two layers": (two_layers, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
     "residual": (residual, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
@@ -147,8 +234,30 @@ JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "one axis": (one_axis, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
     "pad": (padded, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
     "reflected": (edges, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
+    "leaky": (leaky, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
+    "excited": (
+        excited,
+        ["ToFixed", "FixedConv", "FixedGlobalAveragePool", "FixedConv", "FixedConv", "FixedMul",
+         "FixedConv", "FixedConv", "FromFixed"],
+    ),
+    "written out": (written_out, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "dense": (
+        dense,
+        ["ToFixed", "FixedConv", "FixedTable", "FixedConv", "FixedAdd", "FixedTable", "FixedTable",
+         "Concat", "FixedConv", "FromFixed"],
+    ),
+    "averaged": (
+        averaged,
+        ["ToFixed", "FixedConv", "FixedAveragePool", "FixedConv", "FixedAveragePool", "FixedConv",
+         "FromFixed"],
+    ),
+    "shared": (
+        shared,
+        ["ToFixed", "FixedConv", "FixedConv", "FixedTable", "FixedConv", "FromFixed", "FromFixed",
+         "Sub", "FromFixed", "Add"],
+    ),
     "resize": (resized, ["ToFixed", "FixedConv", "Resize", "FixedConv", "FromFixed"]),
-}
+}  # fmt: skip
 
 
 def inputs(model: Model, seed: int = 0) -> np.ndarray:
@@ -293,6 +402,30 @@ OUTSIDE: dict[str, tuple[Callable[[], Model], str, str]] = {
             | {"sizes": numbers(0, 0, 1, 1, 0, 0, 1, 1), "third": single(1 / 3)},
         ),
         "pad", "is no byte of the format",
+    ),
+    "an end": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("Sigmoid", ["h"], ["y"], name="act"),
+            tensors=kernels(w=(4, 3, 1, 1)),
+        ),
+        "act", "what reads it works in floating point",
+    ),
+    "a slope per channel": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("PRelu", ["h", "slope"], ["r"], name="act"),
+            conv("r", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 1, 1), v=(3, 4, 1, 1)) | {"slope": weights(4, 1, 1)},
+        ),
+        "act", "not one number",
+    ),
+    "a broadcast sum": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("GlobalAveragePool", ["h"], ["g"]),
+            conv("g", "v", "k", "second"), N("Add", ["h", "k"], ["s"], name="add"),
+            conv("s", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 1, 1), v=(4, 4, 1, 1)),
+        ),
+        "add", "it broadcasts",
     ),
 }  # fmt: skip
 

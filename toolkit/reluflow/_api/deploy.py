@@ -12,11 +12,13 @@ from reluflow.data import open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
+    Chains,
     Conversion,
     Tuned,
     TuningOptions,
     calibrate,
     choose_activation_bits,
+    convert_to_chains,
     options_of,
     prove,
     unproven,
@@ -25,6 +27,7 @@ from reluflow.evaluation import tune as run_tune
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 from reluflow.progress import Progress
 
+BYTE_BITS = 8
 _SHOWN = 3
 """Refused layers that the sentence on a model without any other one lists."""
 
@@ -50,7 +53,8 @@ def convert(
         calibration: data that choose the scales of the activations, as for `analyze`.
         limit: calibrate on the first so many inputs only.
         x_bits: bits of an activation, instead of those of `options`; "auto" chooses 12 or 16 by the
-            error of each on the calibration data, and `activation_bits` says why.
+            error of each on the calibration data, and `activation_bits` says why. With 8,
+            operators pass bytes to each other in formats found on the calibration data.
         tune: choose weights and biases by the model's behaviour on the calibration data, without
             labels: some of "equalise", "follow", "feedback" and "bias", or "usual", which stands
             for the last three. `reluflow.evaluation.TuningOptions` says what each does.
@@ -59,7 +63,7 @@ def convert(
         progress: called after each layer that was tuned.
 
     Returns:
-        The conversion: `result.model` is the converted model, `sentences()` says how far each step
+        The conversion: `model` is the converted model, `sentences()` says how far each step
         deviates from the original model.
 
     Raises:
@@ -84,9 +88,14 @@ def convert(
     if not result.done.converted:
         raise ModelError(nothing_to_convert(loaded, result.refused))
     made = prove(plan, result) if check else unproven(plan, result)
-    made = replace(made, activation_bits=on_data.activation_bits, tuned=on_data.tuned)
+    made = replace(
+        made,
+        activation_bits=on_data.activation_bits,
+        tuned=on_data.tuned,
+        chains=on_data.chains,
+    )
     if out is not None:
-        made.result.model.save(out)
+        made.model.save(out)
     return made
 
 
@@ -99,12 +108,14 @@ class OnData:
         result: the conversion.
         activation_bits: how the bits of activations were chosen, None where they were given.
         tuned: how weights were chosen, None where they are the nearest.
+        chains: the conversion with operators that pass bytes, None where they pass floats.
     """
 
     plan: Rewritten[PsbPlan]
     result: Rewritten[PsbChanges]
     activation_bits: ActivationBits | None = None
     tuned: Tuned | None = None
+    chains: Chains | None = None
 
 
 def convert_on_data(
@@ -128,7 +139,7 @@ def convert_on_data(
         progress: of tuning.
 
     Raises:
-        OptionError: "auto" or steps without data, or no accepted number or step.
+        OptionError: "auto", 8 or steps without data, or no accepted number or step.
         DataError: the data do not calibrate the model.
     """
     if calibration is None and limit is not None:
@@ -142,6 +153,11 @@ def convert_on_data(
             "x_bits is 'auto', which measures on data; give calibration=DATA, or a whole "
             "number from 2 to 16."
         )
+    if calibration is None and x_bits == BYTE_BITS:
+        raise OptionError(
+            "x_bits is 8, whose scales are found on data; give calibration=DATA, or 9 to 16 bits, "
+            "whose scales each run can find."
+        )
     steps = options_for(tune, options, calibration is not None) if tune else None
     source = None if calibration is None else open_data(calibration, model.inputs, limit=limit)
     plan = plan_psb(model, options)
@@ -151,6 +167,9 @@ def convert_on_data(
     if steps is not None:
         made = run_tune(plan, source, steps, progress=progress)
         fitted, tuned = replace(plan, model=made.model), made.done
+    if x_bits == BYTE_BITS:
+        chains = convert_to_chains(fitted, source, options=options)
+        return OnData(plan, chains.operators, None, tuned, chains)
     if x_bits != "auto":
         scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
         return OnData(plan, to_psb(fitted, scaled), None, tuned)

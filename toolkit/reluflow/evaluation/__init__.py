@@ -17,6 +17,7 @@ from reluflow.evaluation.answers.own_metric import load_metric
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.budget.allocate import Allocation, NodeSamples, allocate
 from reluflow.evaluation.calibrate import calibrate
+from reluflow.evaluation.chains import Chains, convert_to_chains
 from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
@@ -44,6 +45,7 @@ __all__ = [
     "METRICS",
     "ActivationBits",
     "Allocation",
+    "Chains",
     "Conversion",
     "Equivalence",
     "Evaluation",
@@ -74,6 +76,7 @@ __all__ = [
     "choose_answers",
     "compare_models",
     "convert",
+    "convert_to_chains",
     "describe_psb",
     "evaluate",
     "find_formats",

@@ -60,6 +60,14 @@ class TriedBits:
         found = [_lowest(output) for output in self.outputs]
         return min((each for each in found if each is not None), default=None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; infinite decibels become null."""
+        return {
+            "x_bits": self.x_bits,
+            "lowest_db": _finite(self.lowest_db),
+            "outputs": [_plain(output) for output in self.outputs],
+        }
+
     def __str__(self) -> str:
         """Describe it in a few words."""
         if self.lowest_db is None:
@@ -98,14 +106,7 @@ class ActivationBits:
         return {
             "chosen": self.chosen,
             "n_inputs": self.n_inputs,
-            "tried": [
-                {
-                    "x_bits": each.x_bits,
-                    "lowest_db": _finite(each.lowest_db),
-                    "outputs": [_plain(output) for output in each.outputs],
-                }
-                for each in self.tried
-            ],
+            "tried": [each.to_dict() for each in self.tried],
         }
 
     def __str__(self) -> str:
@@ -183,7 +184,9 @@ def choose_activation_bits(
     made = to_psb(plan, options)
     results = {bits: with_activations(made, bits, way.x_exponents) for bits, way in ways.items()}
     runners = {bits: Runner(each.model, threads, native) for bits, each in results.items()}
-    measured, n_inputs = _measure(given, source, runners, source.fitting_batch_size(size), threads)
+    measured, n_inputs = measure_widths(
+        given, source, runners, source.fitting_batch_size(size), threads
+    )
     tried = tuple(
         TriedBits(bits, tuple(error.result() for error in errors.values()))
         for bits, errors in measured.items()
@@ -193,14 +196,28 @@ def choose_activation_bits(
     return ActivationBits(ways[chosen], tried, n_inputs, results[chosen])
 
 
-def _measure(
+def measure_widths(
     model: Model,
     source: DataSource,
     runners: Mapping[int, Runner],
     size: int,
     threads: int | None,
 ) -> tuple[dict[int, dict[str, SignalError]], int]:
-    """Run the float model and every width over the data."""
+    """Run the float model and a converted one of every width over the data, in nearest mode.
+
+    Args:
+        model: in floating point.
+        source: the inputs.
+        runners: bits -> converted model.
+        size: inputs per run.
+        threads: of ONNX Runtime.
+
+    Returns:
+        Bits -> output -> error, and the number of inputs.
+
+    Raises:
+        DataError: no output of the model is an array.
+    """
     exact_session = open_session(model, threads=threads)
     # Nearest mode: draws would add an error many times that of rounding activations.
     sessions = {bits: runner.at(0, 0) for bits, runner in runners.items()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from reluflow.errors import EquivalenceError
 from reluflow.evaluation.activation_bits import ActivationBits
+from reluflow.evaluation.chains import Chains
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
 from reluflow.evaluation.tuning.tune import Tuned
 from reluflow.graph import (
@@ -47,6 +48,7 @@ class Conversion:
         tuned: how weights and biases were chosen; None: they are the nearest to the model's.
         unrounded: the given model against itself without the rounding of activations to integers,
             for which there is no bound; None: there was none to remove.
+        chains: the operators pass bytes; None: they pass floats.
     """
 
     result: Rewritten[PsbChanges]
@@ -57,31 +59,39 @@ class Conversion:
     activation_bits: ActivationBits | None = None
     tuned: Tuned | None = None
     unrounded: Equivalence | None = None
+    chains: Chains | None = None
+
+    @property
+    def model(self) -> Model:
+        """The converted model, with chains where there are any."""
+        return self.result.model if self.chains is None else self.chains.rewritten.model
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
 
         `activation_bits` is among them where they were chosen, `unrounded` where a rounding was
-        removed.
+        removed, `chains` where operators pass bytes.
         """
         chosen = {"activation_bits": self.activation_bits, "unrounded": self.unrounded}
         chosen |= {"rewrites": self.rewrites, "operators": self.operators}
-        chosen |= {"precision": self.precision}
+        chosen |= {"precision": self.precision, "chains": self.chains}
         return {name: each.to_dict() for name, each in chosen.items() if each is not None}
 
     def choices(self) -> tuple[str, ...]:
-        """Return the findings on what data have chosen."""
-        return tuple(str(each) for each in (self.tuned, self.activation_bits) if each is not None)
+        """Return the findings on what data have chosen, and on what bytes cost."""
+        found = (self.tuned, self.activation_bits, self.chains)
+        return tuple(str(each) for each in found if each is not None)
 
     def sentences(self) -> tuple[str, ...]:
         """Return the findings: sentences on what data have chosen, then one per comparison."""
         bare = self.unrounded
+        without = "" if self.chains is None else ", without chains"
         return (
             *self.choices(),
             *([] if bare is None else [f"Activations without their rounding to integers: {bare}."]),
             f"Folding and raising: {self.rewrites}.",
             f"Operators with 16-bit activations, same weights: {self.operators}.",
-            f"What the chosen precision costs: {self.precision}.",
+            f"What the chosen precision costs{without}: {self.precision}.",
         )
 
 

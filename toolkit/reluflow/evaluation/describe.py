@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reluflow.errors import ModelError
 from reluflow.evaluation.result import LayerCost, PsbDescription
-from reluflow.graph import Model, PsbNode, find_psb, find_successions
+from reluflow.graph import Model, PsbNode, find_chains, find_psb, find_successions
 
 
 def describe_psb(model: Model) -> PsbDescription:
@@ -59,6 +59,7 @@ def describe_psb(model: Model) -> PsbDescription:
             + (f" (through {', '.join(found.through)})" if found.through else "")
             for found in find_successions(model)
         ),
+        chains=find_chains(model),
     )
 
 

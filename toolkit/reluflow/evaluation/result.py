@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reluflow.graph import own_samples
+from reluflow.graph import Chain, own_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class PsbDescription:
         shift_adds: for one input and one sample per weight; None where shapes do not tell.
         layers: the PSB operators in graph order.
         successions: sentences on multiplications without a switch in between.
+        chains: where operators pass bytes to each other.
     """
 
     path: str | None
@@ -69,6 +70,7 @@ class PsbDescription:
     shift_adds: int | None
     layers: tuple[LayerCost, ...]
     successions: tuple[str, ...]
+    chains: tuple[Chain, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

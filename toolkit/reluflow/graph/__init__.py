@@ -3,6 +3,7 @@
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
+from reluflow.graph.psb.chain.find import Chain, find_chains
 from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
 from reluflow.graph.psb.forms.unround import Unrounded, unround_activations
@@ -64,6 +65,7 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "Activation",
+    "Chain",
     "ChainChanges",
     "ChainedNode",
     "ConvertedNode",
@@ -107,6 +109,7 @@ __all__ = [
     "equalise",
     "expose",
     "find_activations",
+    "find_chains",
     "find_label",
     "find_psb",
     "find_sites",

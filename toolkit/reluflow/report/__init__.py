@@ -25,6 +25,7 @@ from reluflow.report.pictures.sites import write_pictures as write_pictures
 from reluflow.report.pictures.transitions import save_transitions as save_transitions
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
+from reluflow.report.text.psb_terminal import print_chains as print_chains
 from reluflow.report.text.psb_terminal import print_conversion as print_conversion
 from reluflow.report.text.psb_terminal import print_evaluation as print_evaluation
 from reluflow.report.text.psb_terminal import print_psb_description as print_psb_description
@@ -36,6 +37,7 @@ __all__ = [
     "SENSITIVITY_FILES",
     "check_report_directory",
     "print_allocation",
+    "print_chains",
     "print_conversion",
     "print_evaluation",
     "print_inspection",

@@ -24,6 +24,7 @@ from reluflow.evaluation import Conversion, EvaluationOptions, ProfileOptions, P
 from reluflow.graph import PsbOptions
 from reluflow.report import (
     print_allocation,
+    print_chains,
     print_conversion,
     print_evaluation,
     print_psb_description,
@@ -86,7 +87,8 @@ def convert(
         str,
         typer.Option(
             "--x-bits",
-            help="Bits per activation, 2 to 16, or auto: 12 or 16, as --calibrate shows.",
+            help="Bits per activation, 2 to 16, or auto: 12 or 16, as --calibrate shows. With 8, "
+            "layers pass bytes to each other, in scales from --calibrate.",
         ),
     ] = str(_DEFAULT.x_bits),
     exclude: Annotated[
@@ -166,12 +168,14 @@ def convert(
             check=check,
             progress=progress,
         )
-    description = replace(inspect_psb(made.result.model), path=str(out))
+    description = replace(inspect_psb(made.model), path=str(out))
     if as_json:
         print(json.dumps(_found(made, description, check), indent=2))
     else:
         console = Console()
         print_conversion(made.result, description, console)
+        if made.chains is not None:
+            print_chains(made.chains.rewritten, console)
         for sentence in made.sentences() if check else made.choices():
             console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
@@ -462,7 +466,8 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
         "notes": result.notes,
         "activation_bits": chosen.to_dict() if chosen else None,
         "tuned": asdict(made.tuned) if made.tuned else None,
-        "check": replace(made, activation_bits=None).to_dict() if check else None,
+        "chained": made.chains.to_dict() if made.chains else None,
+        "check": replace(made, activation_bits=None, chains=None).to_dict() if check else None,
     }
 
 

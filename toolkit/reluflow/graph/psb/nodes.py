@@ -182,7 +182,7 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
         planes, emax = _stored(reader, node)
         added = addend(node) if _has_addend(reader, node) else None
         count = read_count(reader, node.input[PsbPlace.SAMPLES])
-        described = _describe(node, planes, emax, added, reader.types)
+        described = _describe(reader, node, planes, emax, added)
         found.append(replace(described, factor=count.factor))
     return tuple(found)
 
@@ -263,12 +263,14 @@ def refuse_chains(model: Model, what: str) -> None:
         )
 
 
-def activation_of(node: NodeProto) -> str:
+def activation_of(reader: Reader, node: NodeProto) -> str:
     """Return what a PSB operator does to its sums last: none, relu, clip or table."""
     if not passes_bytes(node):
         return str(attribute(node, "activation", "none"))
     if len(node.input) > FixedPlace.TABLE and node.input[FixedPlace.TABLE]:
-        return "table"
+        table = reader.constant(node.input[FixedPlace.TABLE])
+        if table is None or table.size:  # an empty one stands for none
+            return "table"
     low, high = (int(str(attribute(node, key, usual))) for key, usual in _BOUNDS)
     if high < _LAST_BYTE or low > int(str(attribute(node, "y_zero", 0))):
         return "clip"
@@ -296,11 +298,7 @@ def _weight_shape(node: NodeProto) -> tuple[int, ...]:
 
 
 def _describe(
-    node: NodeProto,
-    planes: np.ndarray,
-    emax: np.ndarray,
-    added: str | None,
-    types: dict[str, TensorType],
+    reader: Reader, node: NodeProto, planes: np.ndarray, emax: np.ndarray, added: str | None
 ) -> PsbNode:
     exponent = int(str(attribute(node, "x_exponent", FROM_THE_RUN)))
     shape, p_bits = _weight_shape(node), len(planes) - N_PLANES_BESIDE_P
@@ -322,10 +320,10 @@ def _describe(
         else int(str(attribute(node, "x_bits", USUAL_X_BITS))),
         x_exponent=None if exponent == FROM_THE_RUN else exponent,
         adds=added,
-        activation=activation_of(node),
+        activation=activation_of(reader, node),
         zeros=math.prod(shape) - int(np.unpackbits(nonzero).sum()),
         stored_bytes=planes.size + emax.size,
-        positions=_positions(node, types.get(node.output[0])),
+        positions=_positions(node, reader.types.get(node.output[0])),
     )
 
 
@@ -375,7 +373,7 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
     reader = read_graph(model)
     found = []
     for node in reader.nodes:
-        if is_psb(node) and activation_of(node) == "none":
+        if is_psb(node) and activation_of(reader, node) == "none":
             found += _reached(reader, node)
     return tuple(found)
 
@@ -410,7 +408,7 @@ def _has_addend(reader: Reader, node: NodeProto) -> bool:
 def _step(reader: Reader, node: NodeProto, tensor: str) -> str:
     """Return the operator by which a node passes on the noise of a tensor, "" if it does not."""
     if is_psb(node):
-        adds = addend(node) == tensor and activation_of(node) == "none"
+        adds = addend(node) == tensor and activation_of(reader, node) == "none"
         return "Add" if adds else ""
     return str(node.op_type) if _passes(reader, node, tensor) else ""
 

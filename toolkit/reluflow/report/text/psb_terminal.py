@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.evaluation import Allocation, Evaluation, LayerCost, PsbDescription
-from reluflow.graph import PsbChanges, Rewritten
+from reluflow.graph import ChainChanges, PsbChanges, Rewritten
 from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten, size
 from reluflow.report.tables.psb_rows import (
     PrecisionRow,
@@ -75,7 +75,41 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         "an input for one sample a weight",
         console,
     )
+    if model.chains:
+        _say(_chains(model), console)
     _warn(list(model.successions), console)
+
+
+def _chains(model: PsbDescription) -> str:
+    """Return where a model passes bytes, and how many tensors are converted."""
+    begins = sum(len(chain.begins) for chain in model.chains)
+    ends = sum(len(chain.ends) for chain in model.chains)
+    operators = sum(chain.operators for chain in model.chains)
+    others = sum(len(chain.nodes) for chain in model.chains) - operators
+    return (
+        f"{plural(len(model.chains), 'chain')} of bytes: {operators} of {len(model.layers)} layers "
+        f"and {plural(others, 'other node')}; {plural(begins, 'tensor')} to bytes, "
+        f"{ends} back to floats"
+    )
+
+
+def print_chains(result: Rewritten[ChainChanges], console: Console) -> None:
+    """Print where chains of bytes end, and why.
+
+    Args:
+        result: of `chain_psb`.
+        console: where to print.
+
+    Example:
+        >>> import io
+        >>> from reluflow.graph import chain_psb, load, to_psb
+        >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+        >>> text = io.StringIO()
+        >>> print_chains(chain_psb(psb, {}), Console(file=text, width=200))
+        >>> "is not given" in text.getvalue()
+        True
+    """
+    _warn([f"{n.node} ({n.op}) takes no bytes: {n.reason}" for n in result.refused], console)
 
 
 def _then(layer: LayerCost) -> str:

@@ -11,7 +11,7 @@ from reluflow.graph.proto.own_domain import FIXED_DEFAULTS
 from reluflow.graph.psb.chain.arithmetic import join_elementwise
 from reluflow.graph.psb.chain.convolution import join_conv
 from reluflow.graph.psb.chain.layout import join_concat, join_pad, join_resize
-from reluflow.graph.psb.chain.pooling import join_global_pool, join_pool
+from reluflow.graph.psb.chain.pooling import GlobalPoolStep, join_global_pool, join_pool
 from reluflow.graph.psb.chain.steps import Planned, Step
 from reluflow.graph.psb.chain.unary import is_elementwise
 from reluflow.graph.psb.nodes import is_psb
@@ -71,7 +71,8 @@ def plan_chains(
         if step not in kept:
             reasons[id(step.node)] = _NO_READER
             del plan.makers[step.output]
-    return plan, kept, needed, _refused(plan, kept, reasons)
+    inside = {s.output for s in kept if s.output in needed or not isinstance(s, GlobalPoolStep)}
+    return plan, kept, needed, _refused(plan, kept, inside, reasons)
 
 
 def _is_known(step: Step) -> bool:
@@ -99,9 +100,13 @@ def _trim(steps: list[Step]) -> tuple[list[Step], set[str]]:
     return kept[::-1], needed
 
 
-def _refused(plan: Planned, kept: list[Step], reasons: dict[int, Reason]) -> list[Refused]:
-    """Return the PSB operators outside, and the nodes where a chain begins or ends."""
-    inside = {step.output for step in kept}
+def _refused(
+    plan: Planned, kept: list[Step], inside: set[str], reasons: dict[int, Reason]
+) -> list[Refused]:
+    """Return the PSB operators outside, and the nodes where a chain begins or ends.
+
+    A mean over all pixels is a float by itself: what follows it costs nothing.
+    """
     taken = {id(node) for step in kept for node in (step.node, *step.absorbed)}
     read = {tensor for step in kept for tensor in step.reads}
     found = []

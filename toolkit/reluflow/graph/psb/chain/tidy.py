@@ -7,10 +7,17 @@ from collections.abc import Collection, Sequence
 
 from onnx import NodeProto
 
-from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.proto.own_domain import (
+    ADD_TABLE_PLACE,
+    FIXED_ADD,
+    FIXED_CONV,
+    FIXED_TABLE,
+    OWN_DOMAIN,
+    FixedPlace,
+)
 from reluflow.graph.rewrite.reader import reads
 
-_TABLE_PLACE = {"FixedConv": 7, "FixedAdd": 2}
+_TABLE_PLACE = {FIXED_CONV: int(FixedPlace.TABLE), FIXED_ADD: ADD_TABLE_PLACE}
 """Operators that take a table as their last step, and its place among the inputs."""
 
 
@@ -25,7 +32,7 @@ def fuse_tables(nodes: Sequence[NodeProto], outputs: Collection[str]) -> list[No
     makers = {name: node for node in nodes for name in node.output}
     kept = []
     for node in nodes:
-        maker = makers.get(node.input[0]) if node.op_type == "FixedTable" else None
+        maker = makers.get(node.input[0]) if node.op_type == FIXED_TABLE else None
         alone = maker is not None and readers[node.input[0]] == 1 and node.input[0] not in outputs
         if maker is None or not alone or not _takes_table(maker):
             kept.append(node)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from reluflow.graph.proto.inline import domain_of
@@ -16,9 +15,7 @@ from reluflow.graph.psb.chain.tidy import fuse_tables, live
 from reluflow.graph.psb.chain.unary import Function
 from reluflow.graph.rewrite.edit import copy_documentation
 from reluflow.graph.rewrite.reader import reads
-from reluflow.psb.fixed import FixedFormat
-
-_CODES = 256
+from reluflow.psb.fixed import FixedFormat, table_of
 
 
 class ChainWriter:
@@ -54,7 +51,7 @@ class ChainWriter:
         for value in self.editor.proto.graph.output:
             self._give_floats(value.name)
         outputs = {value.name for value in self.editor.proto.graph.output}
-        return live(fuse_tables(self.nodes, outputs), outputs)
+        return fuse_tables(live(self.nodes, outputs), outputs)
 
     def format(self, letter: str, form: FixedFormat) -> dict[str, int]:
         """Return the two attributes of a format."""
@@ -192,11 +189,3 @@ class ChainWriter:
             return
         shape = [known.shape[0], *known.shape[2:], known.shape[1]]
         self.editor.describe(made, TensorProto.UINT8, shape)
-
-
-def table_of(function: Function, x_form: FixedFormat, y_form: FixedFormat) -> NDArray[np.uint8]:
-    """Return the byte of the function of every byte's value: rounded half even, clamped."""
-    x = np.ldexp((np.arange(_CODES) - x_form.zero).astype(np.float64), -x_form.exponent)
-    y = np.broadcast_to(function(x), x.shape) * 2.0**y_form.exponent
-    y = np.nan_to_num(np.rint(y), nan=0.0) + y_form.zero
-    return np.clip(y, 0, _CODES - 1).astype(np.uint8)
