@@ -176,6 +176,8 @@ def unproven(
         >>> plan = plan_psb(load("models/fashion_resnet8.onnx"))
         >>> unproven(plan, to_psb(plan)).sentences()[0]
         'Folding and raising: not compared: it was not asked for.'
+        >>> unproven(plan, to_psb(plan)).on_data()
+        ()
     """
     nothing = Equivalence((), 0.0, (), why)
     return Conversion(result, plan, nothing, nothing, nothing)
