@@ -118,6 +118,8 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         >>> done = convert(load(proto))
         >>> done.rewrites.largest, done.operators.holds, len(done.sentences())
         (0.0, True, 3)
+        >>> done.on_data()
+        ()
     """
     plan = plan_psb(model, options)
     return prove(plan, to_psb(plan, options))
@@ -176,8 +178,6 @@ def unproven(
         >>> plan = plan_psb(load("models/fashion_resnet8.onnx"))
         >>> unproven(plan, to_psb(plan)).sentences()[0]
         'Folding and raising: not compared: it was not asked for.'
-        >>> unproven(plan, to_psb(plan)).on_data()
-        ()
     """
     nothing = Equivalence((), 0.0, (), why)
     return Conversion(result, plan, nothing, nothing, nothing)
