@@ -118,7 +118,7 @@ def convert(model: Model, options: PsbOptions | None = None) -> Conversion:
         >>> done = convert(load(proto))
         >>> done.rewrites.largest, done.operators.holds, len(done.sentences())
         (0.0, True, 3)
-        >>> done.on_data()
+        >>> done.choices()
         ()
     """
     plan = plan_psb(model, options)
