@@ -30,38 +30,38 @@ struct Work {
   const int16_t* zeros;  // as long as a row of pixels
   Inner inner;
 
-  /// Output pixels [begin, end) of a row, times one block of channels; all of them see as many
-  /// pixels outside as the first.
-  void pixels(int64_t image, int64_t row, int64_t begin, int64_t end, size_t number,
+  /// Output pixels [begin, end) of a row; all of them see as many pixels outside as the first.
+  void pixels(int64_t image, int64_t row, int64_t begin, int64_t end,
               std::vector<const int16_t*>& taps) const {
-    const OutputBlock& block = run.weights.lanes().blocks()[number];
     const int64_t inputs = run.conv.inputs();
-    for (int64_t t = 0; t < run.conv.taps(); ++t) {
-      const int64_t y = row * run.conv.strides[0] - run.shape.begin[0] +
-                        t / run.conv.kernel[1] * run.conv.dilations[0];
-      const int64_t x = begin * run.conv.strides[1] - run.shape.begin[1] +
-                        t % run.conv.kernel[1] * run.conv.dilations[1];
-      const bool inside = y >= 0 && x >= 0 && y < run.shape.input[0] && x < run.shape.input[1];
-      const int64_t pixel = (image * run.shape.input[0] + y) * run.shape.input[1] + x;
-      taps[static_cast<size_t>(t)] = inside ? run.x + pixel * inputs + block.first : zeros;
+    size_t t = 0;
+    for (int64_t i = 0; i < run.conv.kernel[0]; ++i) {
+      const int64_t y = row * run.conv.strides[0] - run.shape.begin[0] + i * run.conv.dilations[0];
+      for (int64_t j = 0; j < run.conv.kernel[1]; ++j) {
+        const int64_t x =
+            begin * run.conv.strides[1] - run.shape.begin[1] + j * run.conv.dilations[1];
+        const bool inside = y >= 0 && x >= 0 && y < run.shape.input[0] && x < run.shape.input[1];
+        const int64_t pixel = (image * run.shape.input[0] + y) * run.shape.input[1] + x;
+        taps[t++] = inside ? run.x + pixel * inputs : zeros;
+      }
     }
-    if (run.conv.taps() % 2 != 0) taps.back() = zeros;
-    const int64_t to =
-        ((image * run.shape.output[0] + row) * run.shape.output[1] + begin) * inputs + block.first;
+    if (t < taps.size()) taps[t] = zeros;
+    const int64_t to = ((image * run.shape.output[0] + row) * run.shape.output[1] + begin) * inputs;
     const int64_t pairs = static_cast<int64_t>(taps.size() / 2);
-    run.kernels.fixed16_depthwise(
-        {taps.data(), run.conv.strides[1] * inputs, pairs,
-         run.set.arranged.data() + static_cast<int64_t>(number) * pairs * 2 * kTileLanes,
-         &stores[number], block.lanes, end - begin, run.z ? run.z + to : nullptr, run.y + to,
-         inputs});
+    const int16_t* weights = run.set.arranged.data();
+    for (size_t b = 0; b < stores.size(); ++b, weights += pairs * 2 * kTileLanes) {
+      const OutputBlock& block = run.weights.lanes().blocks()[b];
+      run.kernels.fixed16_depthwise({taps.data(), block.first, run.conv.strides[1] * inputs, pairs,
+                                     weights, &stores[b], block.lanes, end - begin,
+                                     run.z ? run.z + to + block.first : nullptr,
+                                     run.y + to + block.first, inputs});
+    }
   }
 
-  void row(int64_t image, int64_t row, size_t number, std::vector<const int16_t*>& taps) const {
-    for (int64_t c = 0; c < inner.begin; ++c) pixels(image, row, c, c + 1, number, taps);
-    if (inner.begin < inner.end) pixels(image, row, inner.begin, inner.end, number, taps);
-    for (int64_t c = inner.end; c < run.shape.output[1]; ++c) {
-      pixels(image, row, c, c + 1, number, taps);
-    }
+  void row(int64_t image, int64_t row, std::vector<const int16_t*>& taps) const {
+    for (int64_t c = 0; c < inner.begin; ++c) pixels(image, row, c, c + 1, taps);
+    if (inner.begin < inner.end) pixels(image, row, inner.begin, inner.end, taps);
+    for (int64_t c = inner.end; c < run.shape.output[1]; ++c) pixels(image, row, c, c + 1, taps);
   }
 };
 
@@ -88,9 +88,7 @@ Status run_depthwise16(Runner& runner, const Run16& run) {
     const int64_t end = std::min(height, begin + kBandRows);
     std::vector<const int16_t*> taps(static_cast<size_t>((run.conv.taps() + 1) / 2 * 2));
     largest.see(run, image, rows_seen(run, begin, end));
-    for (int64_t r = begin; r < end; ++r) {
-      for (size_t b = 0; b < blocks.size(); ++b) work.row(image, r, b, taps);
-    }
+    for (int64_t r = begin; r < end; ++r) work.row(image, r, taps);
   };
   parallel_for(runner, static_cast<size_t>(run.shape.batch * bands), item);
   return largest.check(run.psb);

@@ -13,8 +13,9 @@ void max_pool16(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
     const int64_t image = static_cast<int64_t>(i) / shape.output[0];
     const int64_t r = static_cast<int64_t>(i) % shape.output[0];
     int16_t* to = out + static_cast<int64_t>(i) * shape.output[1] * channels;
+    std::vector<const int16_t*> taps(static_cast<size_t>(windows.taps()));
     for (int64_t c = 0; c < shape.output[1]; ++c, to += channels) {
-      std::fill(to, to + channels, std::numeric_limits<int16_t>::min());
+      int64_t count = 0;
       for (int64_t t = 0; t < windows.taps(); ++t) {
         const int64_t y =
             r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
@@ -22,7 +23,12 @@ void max_pool16(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
             c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
         if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
         const int64_t pixel = (image * shape.input[0] + y) * shape.input[1] + z;
-        kernels.fixed16_max(x + pixel * channels, channels, to);
+        taps[static_cast<size_t>(count++)] = x + pixel * channels;
+      }
+      if (count == 0) {
+        std::fill(to, to + channels, std::numeric_limits<int16_t>::min());
+      } else {
+        kernels.fixed16_max(taps.data(), count, channels, to);
       }
     }
   };

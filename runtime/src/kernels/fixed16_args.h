@@ -45,7 +45,8 @@ struct Fixed16StoreArgs {
 
 /// Neighbouring output pixels of up to 64 depthwise channels.
 struct Fixed16DepthwiseArgs {
-  const int16_t* const* taps;  ///< [2 * pairs] first channel of what each tap sees at pixel 0
+  const int16_t* const* taps;  ///< [2 * pairs] channel 0 of what each tap sees at pixel 0
+  int64_t offset;              ///< the first channel
   int64_t step;                ///< elements from one pixel's windows to the next
   int64_t pairs;               ///< pairs of taps; the last may pair with a weight of 0
   const int16_t* weights;      ///< [pairs][4][16][2], in order of `depthwise16_channel`

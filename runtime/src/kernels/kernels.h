@@ -206,8 +206,8 @@ struct Kernels {
   void (*fixed16_widen)(const int32_t* raw, int rows, bool first, int32_t* low, int32_t* high);
   void (*fixed16_depthwise)(const Fixed16DepthwiseArgs& args);
   void (*fixed16_pack)(const Fixed16PackArgs& args);
-  /// out[i] = max(out[i], x[i]).
-  void (*fixed16_max)(const int16_t* x, int64_t n, int16_t* out);
+  /// out[i] = the largest of taps[t][i], t in [0, count), count > 0.
+  void (*fixed16_max)(const int16_t* const* taps, int64_t count, int64_t n, int16_t* out);
   /// The largest |x[i]|.
   int (*fixed16_most)(const int16_t* x, int64_t n);
   void (*blocked_hash)(BlockedHashArgs& args);

@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx512/rows_body.h"
 #include "kernels/fixed16_args.h"
 #include "kernels/portable/fixed16_body.h"
 
@@ -17,50 +18,97 @@ __attribute__((always_inline)) inline __m512i load16(const int32_t* x) {
   return _mm512_load_si512(x);
 }
 
-/// From a sum in the unit of the store to int32 values within their bounds.
-template <bool kRaises>
-__attribute__((always_inline)) inline __m512i scale16(const Fixed16Store& s, int at, __m512i t,
-                                                      const __m512i* z) {
-  if constexpr (kRaises) {
-    const __m512i most = load16(s.most + at);
-    t = _mm512_max_epi32(t, _mm512_sub_epi32(_mm512_setzero_si512(), most));
-    t = _mm512_sllv_epi32(_mm512_min_epi32(t, most), load16(s.up + at));
+/// What a store does to one vector of lanes, in registers.
+template <bool kWide, bool kRounds, bool kRaises>
+struct Lanes16 {
+  __m512i half, down, left, half2, down2, most, up, add, z_shift, shift;
+
+  __attribute__((always_inline)) Lanes16(const Fixed16Store& s, int at)
+      : add(load16(s.add + at)), z_shift(load16(s.z_shift + at)), shift(load16(s.shift + at)) {
+    if constexpr (kWide || kRounds) {
+      half = load16(s.half + at);
+      down = load16(s.down + at);
+    }
+    if constexpr (kWide) {
+      left = load16(s.left + at);
+      half2 = load16(s.half2 + at);
+      down2 = load16(s.down2 + at);
+    }
+    if constexpr (kRaises) {
+      most = load16(s.most + at);
+      up = load16(s.up + at);
+    }
   }
-  t = _mm512_add_epi32(t, load16(s.add + at));
-  if (z) t = _mm512_add_epi32(t, _mm512_sllv_epi32(*z, load16(s.z_shift + at)));
-  t = _mm512_srav_epi32(t, load16(s.shift + at));
-  t = _mm512_max_epi32(t, _mm512_set1_epi32(s.low));
-  return _mm512_min_epi32(t, _mm512_set1_epi32(s.high));
+
+  /// From a sum to the sum in its unit; `high` is read where sums are wide.
+  __attribute__((always_inline)) __m512i settle(__m512i t, const int32_t* high) const {
+    if constexpr (kWide || kRounds) t = _mm512_srav_epi32(_mm512_add_epi32(t, half), down);
+    if constexpr (kWide) {
+      t = _mm512_add_epi32(t, _mm512_sllv_epi32(load16(high), left));
+      t = _mm512_srav_epi32(_mm512_add_epi32(t, half2), down2);
+    }
+    if constexpr (kRaises) {
+      t = _mm512_max_epi32(t, _mm512_sub_epi32(_mm512_setzero_si512(), most));
+      t = _mm512_sllv_epi32(_mm512_min_epi32(t, most), up);
+    }
+    return _mm512_add_epi32(t, add);
+  }
+  __attribute__((always_inline)) __m512i with(__m512i t, __m512i z) const {
+    return _mm512_add_epi32(t, _mm512_sllv_epi32(z, z_shift));
+  }
+  __attribute__((always_inline)) __m512i scale(__m512i t) const {
+    return _mm512_srav_epi32(t, shift);
+  }
+};
+
+/// Values of 32 channels between two bounds.
+struct Bounds16 {
+  __m512i low;
+  __m512i high;
+
+  __attribute__((always_inline)) explicit Bounds16(const Fixed16Store& s)
+      : low(_mm512_set1_epi16(static_cast<int16_t>(s.low))),
+        high(_mm512_set1_epi16(static_cast<int16_t>(s.high))) {}
+  __attribute__((always_inline)) __m512i operator()(__m512i v) const {
+    return _mm512_min_epi16(_mm512_max_epi16(v, low), high);
+  }
+};
+
+__attribute__((always_inline)) inline __mmask32 lanes16(int left) {
+  return left >= 32 ? ~0u : (1u << left) - 1u;
 }
 
-__attribute__((always_inline)) inline __m512i round16(const Fixed16Store& s, int at, __m512i t) {
-  return _mm512_srav_epi32(_mm512_add_epi32(t, load16(s.half + at)), load16(s.down + at));
+/// Two vectors of 16 channels at once: what the packing saturates lies outside the bounds too.
+template <bool kWide, bool kRounds, bool kRaises, bool kAdds>
+void store16_half(const Fixed16StoreArgs& a, int at) {
+  const __mmask32 lanes = lanes16(a.lanes - at);
+  const Lanes16<kWide, kRounds, kRaises> first(*a.store, at);
+  const Lanes16<kWide, kRounds, kRaises> second(*a.store, at + 16);
+  const Bounds16 bounds(*a.store);
+  const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+  for (int p = 0; p < a.pixels; ++p) {
+    const int32_t* sums = a.sums + p * kTileLanes + at;
+    const int32_t* high = kWide ? a.high + p * kTileLanes + at : sums;
+    __m512i s0 = first.settle(load16(sums), high);
+    __m512i s1 = second.settle(load16(sums + 16), high + 16);
+    if constexpr (kAdds) {
+      const __m512i z = _mm512_maskz_loadu_epi16(lanes, a.z[p] + at);
+      s0 = first.with(s0, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(z)));
+      s1 = second.with(s1, _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(z, 1)));
+    }
+    const __m512i values = _mm512_packs_epi32(first.scale(s0), second.scale(s1));
+    const __m512i y = bounds(_mm512_permutexvar_epi64(order, values));
+    _mm512_mask_storeu_epi16(a.out[p] + at, lanes, y);
+  }
 }
 
 template <bool kWide, bool kRounds, bool kRaises>
 void store16(const Fixed16StoreArgs& a) {
-  const Fixed16Store& s = *a.store;
-  for (int v = 0; 16 * v < a.lanes; ++v) {
-    const int left = a.lanes - 16 * v;
-    const __mmask16 lanes = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1u);
-    for (int p = 0; p < a.pixels; ++p) {
-      const int at = 16 * v;
-      __m512i t = load16(a.sums + p * kTileLanes + at);
-      if constexpr (kWide) {
-        const __m512i high = load16(a.high + p * kTileLanes + at);
-        t = _mm512_add_epi32(round16(s, at, t), _mm512_sllv_epi32(high, load16(s.left + at)));
-        t = _mm512_add_epi32(t, load16(s.half2 + at));
-        t = _mm512_srav_epi32(t, load16(s.down2 + at));
-      } else if constexpr (kRounds) {
-        t = round16(s, at, t);
-      }
-      if (a.z) {
-        const __m512i z = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(lanes, a.z[p] + at));
-        t = scale16<kRaises>(s, at, t, &z);
-      } else {
-        t = scale16<kRaises>(s, at, t, nullptr);
-      }
-      _mm256_mask_storeu_epi16(a.out[p] + at, lanes, _mm512_cvtepi32_epi16(t));
+  for (int at = 0; at < a.lanes; at += 32) {
+    if (a.z) {
+      store16_half<kWide, kRounds, kRaises, true>(a, at);
+    } else {
+      store16_half<kWide, kRounds, kRaises, false>(a, at);
     }
   }
 }
@@ -81,66 +129,108 @@ struct Pairs16 {
       : low(_mm512_unpacklo_epi16(a, b)), high(_mm512_unpackhi_epi16(a, b)) {}
 };
 
-#define RELUFLOW_PAIRS_DOT(sum, w, x) asm("vpdpwssd %1, %2, %0" : "+v"(sum) : "m"(w), "v"(x))
+#define RELUFLOW_PAIRS_DOT(sum, w, x) asm("vpdpwssd %1, %2, %0" : "+v"(sum) : "v"(w), "v"(x))
 
-/// Channels [32 h, 32 h + 32) of a block, as far as they are valid. `kPairs` is 0 for any number.
-template <int kPairs, bool kRounds, bool kRaises>
-void depthwise16_half(const Fixed16DepthwiseArgs& a, int h) {
-  const int left = a.lanes - 32 * h;
-  const __mmask32 lanes = left >= 32 ? ~0u : (1u << left) - 1u;
-  const Fixed16Store& s = *a.store;
-  const int64_t pairs = kPairs > 0 ? kPairs : a.pairs;
-  const auto* weights = reinterpret_cast<const __m512i*>(a.weights) + 2 * h;
-  for (int64_t p = 0; p < a.width; ++p) {
-    const int64_t at = p * a.step + 32 * h;
-    __m512i s0 = _mm512_setzero_si512();
-    __m512i s1 = s0;
-    for (int64_t q = 0; q < pairs; ++q) {
-      const Pairs16 x(_mm512_maskz_loadu_epi16(lanes, a.taps[2 * q] + at),
-                      _mm512_maskz_loadu_epi16(lanes, a.taps[2 * q + 1] + at));
-      RELUFLOW_PAIRS_DOT(s0, weights[4 * q], x.low);
-      RELUFLOW_PAIRS_DOT(s1, weights[4 * q + 1], x.high);
+#define RELUFLOW_PAIRS_ZERO(p)              \
+  __m512i s##p##0 = _mm512_setzero_si512(); \
+  __m512i s##p##1 = _mm512_setzero_si512()
+
+#define RELUFLOW_PAIRS_ROW(p)                                              \
+  if constexpr (P > p) {                                                   \
+    const Pairs16 x(_mm512_maskz_loadu_epi16(lanes, first + p * a.step),   \
+                    _mm512_maskz_loadu_epi16(lanes, second + p * a.step)); \
+    RELUFLOW_PAIRS_DOT(s##p##0, w0, x.low);                                \
+    RELUFLOW_PAIRS_DOT(s##p##1, w1, x.high);                               \
+  }
+
+#define RELUFLOW_PAIRS_OUT(p)                                                       \
+  if constexpr (P > p) {                                                            \
+    s##p##0 = low.settle(s##p##0, nullptr);                                         \
+    s##p##1 = high.settle(s##p##1, nullptr);                                        \
+    if (a.z) {                                                                      \
+      const __m512i v = _mm512_maskz_loadu_epi16(lanes, a.z + to + p * a.out_step); \
+      const Pairs16 z(v, _mm512_srai_epi16(v, 15)); /* sign-extended to int32 */    \
+      s##p##0 = low.with(s##p##0, z.low);                                           \
+      s##p##1 = high.with(s##p##1, z.high);                                         \
+    }                                                                               \
+    const __m512i y = _mm512_packs_epi32(low.scale(s##p##0), high.scale(s##p##1));  \
+    _mm512_mask_storeu_epi16(a.out + to + p * a.out_step, lanes, bounds(y));        \
+  }
+
+/// Channels [at, at + 32) of a block, P pixels at once.
+template <int P, bool kRounds, bool kRaises>
+void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int64_t end) {
+  const __mmask32 lanes = lanes16(a.lanes - at);
+  const Lanes16<false, kRounds, kRaises> low(*a.store, at);
+  const Lanes16<false, kRounds, kRaises> high(*a.store, at + 16);
+  const Bounds16 bounds(*a.store);
+  const auto* weights = reinterpret_cast<const __m512i*>(a.weights) + at / 16;
+  for (int64_t p = begin; p + P <= end; p += P) {
+    RELUFLOW_PAIRS_ZERO(0);
+    RELUFLOW_PAIRS_ZERO(1);
+    RELUFLOW_PAIRS_ZERO(2);
+    RELUFLOW_PAIRS_ZERO(3);
+    const int64_t from = a.offset + at + p * a.step;
+    for (int64_t q = 0; q < a.pairs; ++q) {
+      const int16_t* first = a.taps[2 * q] + from;
+      const int16_t* second = a.taps[2 * q + 1] + from;
+      const __m512i w0 = _mm512_load_si512(weights + 4 * q);
+      const __m512i w1 = _mm512_load_si512(weights + 4 * q + 1);
+      RELUFLOW_PAIRS_ROW(0)
+      RELUFLOW_PAIRS_ROW(1)
+      RELUFLOW_PAIRS_ROW(2)
+      RELUFLOW_PAIRS_ROW(3)
     }
-    if constexpr (kRounds) {
-      s0 = round16(s, 32 * h, s0);
-      s1 = round16(s, 32 * h + 16, s1);
-    }
-    if (a.z) {
-      const __m512i values = _mm512_maskz_loadu_epi16(lanes, a.z + p * a.out_step + 32 * h);
-      const Pairs16 z(values, _mm512_srai_epi16(values, 15));  // sign-extended to int32
-      s0 = scale16<kRaises>(s, 32 * h, s0, &z.low);
-      s1 = scale16<kRaises>(s, 32 * h + 16, s1, &z.high);
-    } else {
-      s0 = scale16<kRaises>(s, 32 * h, s0, nullptr);
-      s1 = scale16<kRaises>(s, 32 * h + 16, s1, nullptr);
-    }
-    _mm512_mask_storeu_epi16(a.out + p * a.out_step + 32 * h, lanes, _mm512_packs_epi32(s0, s1));
+    const int64_t to = at + p * a.out_step;
+    RELUFLOW_PAIRS_OUT(0)
+    RELUFLOW_PAIRS_OUT(1)
+    RELUFLOW_PAIRS_OUT(2)
+    RELUFLOW_PAIRS_OUT(3)
   }
 }
 
-template <int kPairs>
+template <bool kRounds, bool kRaises>
 void depthwise16(const Fixed16DepthwiseArgs& a) {
-  for (int h = 0; 32 * h < a.lanes; ++h) {
-    if (a.store->raises) {
-      if (a.store->rounds) {
-        depthwise16_half<kPairs, true, true>(a, h);
-      } else {
-        depthwise16_half<kPairs, false, true>(a, h);
-      }
-    } else if (a.store->rounds) {
-      depthwise16_half<kPairs, true, false>(a, h);
-    } else {
-      depthwise16_half<kPairs, false, false>(a, h);
-    }
+  const int64_t whole = a.width / 4 * 4;
+  for (int at = 0; at < a.lanes; at += 32) {
+    depthwise16_half<4, kRounds, kRaises>(a, at, 0, whole);
+    depthwise16_half<1, kRounds, kRaises>(a, at, whole, a.width);
   }
 }
 
 void avx512_fixed16_depthwise(const Fixed16DepthwiseArgs& a) {
-  constexpr int kSmall = 5;   // 3 x 3 taps
-  constexpr int kLarge = 13;  // 5 x 5 taps
-  if (a.pairs == kSmall) return depthwise16<kSmall>(a);
-  if (a.pairs == kLarge) return depthwise16<kLarge>(a);
-  depthwise16<0>(a);
+  const Fixed16Store& s = *a.store;
+  if (s.raises) return s.rounds ? depthwise16<true, true>(a) : depthwise16<false, true>(a);
+  return s.rounds ? depthwise16<true, false>(a) : depthwise16<false, false>(a);
+}
+
+/// Images of three channels, 16 pixels at once; the rest goes the plain way.
+void avx512_fixed16_pack(const Fixed16PackArgs& a) {
+  int64_t p = 0;
+  if (a.channels == 3 && a.step == 3) {
+    const Quantiser quantiser(a.scale, a.limit);
+    alignas(64) int16_t order[64] = {};
+    for (int16_t i = 0; i < 48; ++i) order[i] = static_cast<int16_t>(i % 3 * 16 + i / 3);
+    const __m512i first = _mm512_load_si512(order);
+    const __m512i second = _mm512_load_si512(order + 32);
+    for (; p + 16 <= a.pixels; p += 16) {
+      __m256i c[3];
+      for (int i = 0; i < 3; ++i) {
+        c[i] = _mm512_cvtepi32_epi16(quantiser(_mm512_loadu_ps(a.x + i * a.plane + p)));
+      }
+      const __m512i two = _mm512_inserti64x4(_mm512_castsi256_si512(c[0]), c[1], 1);
+      const __m512i one = _mm512_castsi256_si512(c[2]);
+      _mm512_storeu_si512(a.out + 3 * p, _mm512_permutex2var_epi16(two, first, one));
+      const __m512i rest = _mm512_permutex2var_epi16(two, second, one);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(a.out + 3 * p + 32),
+                          _mm512_castsi512_si256(rest));
+    }
+  }
+  Fixed16PackArgs rest = a;
+  rest.x += p;
+  rest.out += p * a.step;
+  rest.pixels -= p;
+  common_fixed16_pack(rest);
 }
 
 }  // namespace

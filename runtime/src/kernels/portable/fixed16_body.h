@@ -68,8 +68,8 @@ inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_
   for (int64_t p = 0; p < a.width; ++p) {
     int32_t sum[kTileLanes] = {};
     for (int64_t q = 0; q < a.pairs; ++q) {
-      const int16_t* first = a.taps[2 * q] + p * a.step;
-      const int16_t* second = a.taps[2 * q + 1] + p * a.step;
+      const int16_t* first = a.taps[2 * q] + a.offset + p * a.step;
+      const int16_t* second = a.taps[2 * q + 1] + a.offset + p * a.step;
       const int16_t* w = a.weights + q * 2 * kTileLanes;
       for (int at = 0; at < kTileLanes; ++at) {
         const int channel = depthwise16_channel(at / kLanes, at % kLanes);
@@ -97,8 +97,13 @@ inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_
   }
 }
 
-[[maybe_unused]] void common_fixed16_max(const int16_t* x, int64_t n, int16_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = out[i] > x[i] ? out[i] : x[i];
+[[maybe_unused]] void common_fixed16_max(const int16_t* const* taps, int64_t count, int64_t n,
+                                         int16_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = taps[0][i];
+  for (int64_t t = 1; t < count; ++t) {
+    const int16_t* x = taps[t];
+    for (int64_t i = 0; i < n; ++i) out[i] = out[i] > x[i] ? out[i] : x[i];
+  }
 }
 
 /// The largest magnitude, in two parts: the largest and the least value.
