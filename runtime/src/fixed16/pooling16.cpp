@@ -9,21 +9,22 @@ namespace reluflow {
 
 void max_pool16(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
                 const ConvShape& shape, int64_t channels, const int16_t* x, int16_t* out) {
-  const auto row = [&](size_t i) {
-    const int64_t image = static_cast<int64_t>(i) / shape.output[0];
-    const int64_t r = static_cast<int64_t>(i) % shape.output[0];
-    int16_t* to = out + static_cast<int64_t>(i) * shape.output[1] * channels;
+  const auto row = [&](size_t number) {
+    const int64_t image = static_cast<int64_t>(number) / shape.output[0];
+    const int64_t r = static_cast<int64_t>(number) % shape.output[0];
+    int16_t* to = out + static_cast<int64_t>(number) * shape.output[1] * channels;
     std::vector<const int16_t*> taps(static_cast<size_t>(windows.taps()));
     for (int64_t c = 0; c < shape.output[1]; ++c, to += channels) {
       int64_t count = 0;
-      for (int64_t t = 0; t < windows.taps(); ++t) {
-        const int64_t y =
-            r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
-        const int64_t z =
-            c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
-        if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
-        const int64_t pixel = (image * shape.input[0] + y) * shape.input[1] + z;
-        taps[static_cast<size_t>(count++)] = x + pixel * channels;
+      for (int64_t i = 0; i < windows.kernel[0]; ++i) {
+        const int64_t y = r * windows.strides[0] + i * windows.dilations[0] - shape.begin[0];
+        if (y < 0 || y >= shape.input[0]) continue;
+        const int16_t* from = x + (image * shape.input[0] + y) * shape.input[1] * channels;
+        for (int64_t j = 0; j < windows.kernel[1]; ++j) {
+          const int64_t z = c * windows.strides[1] + j * windows.dilations[1] - shape.begin[1];
+          if (z < 0 || z >= shape.input[1]) continue;
+          taps[static_cast<size_t>(count++)] = from + z * channels;
+        }
       }
       if (count == 0) {
         std::fill(to, to + channels, std::numeric_limits<int16_t>::min());

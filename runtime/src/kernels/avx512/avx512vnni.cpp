@@ -190,6 +190,7 @@ const Kernels& avx512vnni_kernels() {
     k.fixed16_store = avx512_fixed16_store;
     k.fixed16_depthwise = avx512_fixed16_depthwise;
     k.fixed16_pack = avx512_fixed16_pack;
+    k.fixed16_max = avx512_fixed16_max;
     k.blocked_hash = has_gfni() ? gfni_blocked_hash : avx2_blocked_hash;
     return k;
   }();

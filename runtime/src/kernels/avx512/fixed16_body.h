@@ -204,6 +204,17 @@ void avx512_fixed16_depthwise(const Fixed16DepthwiseArgs& a) {
   return s.rounds ? depthwise16<true, false>(a) : depthwise16<false, false>(a);
 }
 
+void avx512_fixed16_max(const int16_t* const* taps, int64_t count, int64_t n, int16_t* out) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 lanes = n - i >= 32 ? ~0u : (1u << (n - i)) - 1u;
+    __m512i largest = _mm512_maskz_loadu_epi16(lanes, taps[0] + i);
+    for (int64_t t = 1; t < count; ++t) {
+      largest = _mm512_max_epi16(largest, _mm512_maskz_loadu_epi16(lanes, taps[t] + i));
+    }
+    _mm512_mask_storeu_epi16(out + i, lanes, largest);
+  }
+}
+
 /// Images of three channels, 16 pixels at once; the rest goes the plain way.
 void avx512_fixed16_pack(const Fixed16PackArgs& a) {
   int64_t p = 0;
