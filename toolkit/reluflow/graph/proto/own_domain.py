@@ -15,6 +15,9 @@ FIXED_ADD, FIXED_MUL, FIXED_TABLE = "FixedAdd", "FixedMul", "FixedTable"
 FIXED_WEIGHTS = "FixedWeights"
 """The function that the body of FixedConv calls; it is not an operator itself."""
 
+FIXED_CONV_16, TO_FIXED_16, FROM_FIXED_16 = "FixedConv16", "ToFixed16", "FromFixed16"
+FIXED_MAX_POOL_16, FIXED_GLOBAL_POOL_16 = "FixedMaxPool16", "FixedGlobalPool16"
+
 
 class PsbPlace(IntEnum):
     """Places of the inputs that both PSB operators have (docs/psb-ops.md)."""
@@ -52,6 +55,21 @@ FIXED_DEFAULTS: dict[str, dict[str, int]] = {
     FIXED_TABLE: {},
 }
 """Operators of chains -> their whole numbers with a default; part of the stored format."""
+FIXED_16_DEFAULTS: dict[str, dict[str, int]] = {
+    FIXED_CONV_16: {
+        "group": 1,
+        "x_bits": 12,
+        "x_exponent": 0,
+        "y_exponent": 0,
+        "y_min": -32767,
+        "y_max": 32767,
+    },
+    TO_FIXED_16: {"y_exponent": 0, "y_bits": 12},
+    FROM_FIXED_16: {"x_exponent": 0},
+    FIXED_MAX_POOL_16: {},
+    FIXED_GLOBAL_POOL_16: {"x_exponent": 0},
+}
+"""The same for chains of 16 bits; `z_exponent` is that of y where it is left out."""
 ADD_TABLE_PLACE = 2
 """Number of the input `table` of FixedAdd."""
 ADDEND_PLACE: dict[str, int] = {PSB_CONV: 7, PSB_MATMUL: 6, FIXED_CONV: FixedPlace.Z}
