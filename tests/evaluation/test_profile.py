@@ -13,9 +13,9 @@ import small_models
 import reluflow
 from reluflow.cli import main
 from reluflow.data import RandomData, open_data
-from reluflow.evaluation import ProfileOptions, profile
+from reluflow.evaluation import ProfileOptions, find_formats, profile
 from reluflow.evaluation.timing.pair import pair_kernels
-from reluflow.graph import label_nodes, load, to_psb
+from reluflow.graph import chain_psb, label_nodes, load, to_psb
 from reluflow.sessions import KernelTime, profile_models
 
 FEW = ProfileOptions(runs=3, threads=1)
@@ -73,6 +73,18 @@ def test_unfused_activations_belong_to_the_kernel_that_does_them_in_float(
     first = next(row for row in found.nodes if row.name == "/conv/Conv")
     assert first.op == "PsbConv+Relu" and first.float_op == "Conv"
     assert sum(row.psb for row in found.nodes) == 10
+
+
+def test_a_chain_stands_beside_the_float_model_it_was_made_from(resnet: reluflow.Model) -> None:
+    formats = find_formats(resnet, open_data(RandomData(2), resnet.inputs))
+    chained = chain_psb(resnet, formats).model
+    found = reluflow.profile_psb(chained, float_model=SHIPPED, options=FEW)
+    layers = [row for row in found.nodes if row.op == "FixedConv"]
+    assert len(layers) == 9 and all(row.psb and row.ratio for row in layers)
+    [begin] = [row for row in found.nodes if row.op == "ToFixed"]
+    assert begin.psb and begin.float_ms is None
+    with pytest.raises(reluflow.ReluflowError, match="part of a chain, has no float form; give"):
+        reluflow.profile_psb(chained, options=FEW)
 
 
 @pytest.mark.parametrize("size", [1, 3])

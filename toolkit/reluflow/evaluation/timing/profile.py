@@ -11,7 +11,7 @@ from reluflow.errors import OptionError
 from reluflow.evaluation.timing.pair import Work, n_paired, pair_kernels
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
 from reluflow.graph import LabelledNode, Model, label_nodes, psb_in_floats, psb_inputs
-from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.proto.own_domain import OWN_DOMAIN, PSB_CONV, PSB_MATMUL
 from reluflow.sessions import KernelTime, default_threads, get_library_path, profile_models
 
 Feeds = Mapping[str, np.ndarray]
@@ -98,14 +98,14 @@ _DIGITS = 4
 
 def _rebuilt(model: Model) -> Model:
     """Return the model with float operators of the stored weights."""
-    floats = psb_in_floats(model).model
-    left = [node for node in label_nodes(floats).done if node.domain == OWN_DOMAIN]
-    if left:
-        raise OptionError(
-            f"float_model is missing, and node {left[0].name!r} ({left[0].op}) cannot be rebuilt "
-            "in floating point; give the model that this one was made from."
-        )
-    return floats
+    plain = (PSB_CONV, PSB_MATMUL)
+    for node in label_nodes(model).done:
+        if node.domain == OWN_DOMAIN and node.op not in plain:
+            raise OptionError(
+                f"float_model is missing, and node {node.name!r} ({node.op}), part of a chain, "
+                "has no float form; give the model that this one was made from."
+            )
+    return psb_in_floats(model).model
 
 
 def _first(source: DataSource, batch_size: int | None) -> Feeds:
