@@ -160,6 +160,9 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "psb convert --x-bits": Refused(
         "psb convert m.onnx -o q.onnx --x-bits auto", "measures on data; give --calibrate DATA"
     ),
+    "psb convert --x-loss": Refused(
+        "psb convert m.onnx -o q.onnx --calibrate x.npy --x-loss 2", "without --x-bits auto"
+    ),
     "psb convert --exclude": Refused(
         "psb convert m.onnx -o q.onnx --exclude none", "--exclude names 'none', which is no node"
     ),

@@ -111,9 +111,11 @@ def test_the_command_converts_once_and_does_not_read_its_file(
     assert done == dict.fromkeys(done, 1)
     assert calls["encode"] == n_layers
     compared = 0 if check else 2  # with wide activations, and these in floating point
-    tried = 2 if width == "auto" else 0
+    # both widths, the tensors that formats are found for, and chains, which are within the loss
+    tried = 4 if width == "auto" else 0
     assert calls["copy_proto"] == len(("plan", "expose", "to_psb")) + tried + compared
-    assert find_psb(load(out))[0].x_bits == (12 if width == "auto" else int(width))
+    assert find_psb(load(out))[0].x_bits == (8 if width == "auto" else int(width))
+    assert find_psb(load(out))[-1].x_bits == (12 if width == "auto" else int(width))
 
 
 def test_a_layer_alone_folds_nothing(n_layers: int) -> None:

@@ -18,12 +18,14 @@ from reluflow.evaluation import (
     TuningOptions,
     calibrate,
     choose_activation_bits,
+    choose_chains,
     convert_to_chains,
     options_of,
     prove,
     unproven,
 )
 from reluflow.evaluation import tune as run_tune
+from reluflow.evaluation.mixed import BYTES_LOSS_DB
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 from reluflow.progress import Progress
 
@@ -40,6 +42,7 @@ def convert(
     calibration: Any = None,
     limit: int | None = None,
     x_bits: int | Literal["auto"] | None = None,
+    x_loss: float | None = None,
     tune: Sequence[str] = (),
     check: bool = True,
     progress: Progress | None = None,
@@ -52,9 +55,12 @@ def convert(
         options: bits, sampler, pruning, ...; the defaults serve most models.
         calibration: data that choose the scales of the activations, as for `analyze`.
         limit: calibrate on the first so many inputs only.
-        x_bits: bits of an activation, instead of those of `options`; "auto" chooses 12 or 16 by the
-            error of each on the calibration data, and `activation_bits` says why. With 8,
-            operators pass bytes to each other in formats found on the calibration data.
+        x_bits: bits of an activation, instead of those of `options`. With 8, operators pass bytes
+            to each other in formats found on the calibration data. "auto" lets as many do so as
+            the error on these data allows, and chooses 12 or 16 bits for the others;
+            `activation_bits` and `chains` say why.
+        x_loss: accepted loss in dB of the outputs' SQNR where "auto" lets operators pass bytes;
+            None: 3.
         tune: choose weights and biases by the model's behaviour on the calibration data, without
             labels: some of "equalise", "follow", "feedback" and "bias", or "usual", which stands
             for the last three. `reluflow.evaluation.TuningOptions` says what each does.
@@ -87,7 +93,7 @@ def convert(
     loaded = load(model)
     keep_inputs(out, loaded, calibration)
     on_data = convert_on_data(
-        loaded, options or PsbOptions(), calibration, limit, x_bits, tune, progress
+        loaded, options or PsbOptions(), calibration, limit, x_bits, tune, progress, x_loss
     )
     plan, result = on_data.plan, on_data.result
     if not result.done.converted:
@@ -131,6 +137,7 @@ def convert_on_data(
     x_bits: int | str | None,
     tune: Sequence[str] = (),
     progress: Progress | None = None,
+    x_loss: float | None = None,
 ) -> OnData:
     """Plan a conversion, fit its weights and activations to data, and convert once.
 
@@ -142,6 +149,7 @@ def convert_on_data(
         x_bits: a number, "auto", or None for that of the options.
         tune: steps of tuning.
         progress: of tuning.
+        x_loss: accepted loss in dB of "auto"; None: 3.
 
     Raises:
         OptionError: "auto", 8 or steps without data, or no accepted number or step.
@@ -150,6 +158,11 @@ def convert_on_data(
     if calibration is None and limit is not None:
         raise OptionError(
             f"limit is {limit!r}, but does nothing without calibration; leave it out, or give both."
+        )
+    if x_loss is not None and x_bits != "auto":
+        raise OptionError(
+            f"x_loss is {x_loss!r}, but does nothing without x_bits='auto'; leave it out, or give "
+            "both."
         )
     if x_bits not in (None, "auto"):
         options = replace(options, x_bits=cast(int, x_bits))  # refuses what is not a number
@@ -178,8 +191,10 @@ def convert_on_data(
     if x_bits != "auto":
         scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
         return OnData(plan, to_psb(fitted, scaled), None, tuned)
+    loss = BYTES_LOSS_DB if x_loss is None else x_loss
     found = choose_activation_bits(fitted, source, options=options)
-    return OnData(plan, found.result, found, tuned)
+    joined = choose_chains(found, model, source, loss_db=loss)
+    return OnData(plan, found.result, found, tuned, joined)
 
 
 def options_for(steps: Sequence[str], options: PsbOptions, with_data: bool) -> TuningOptions:

@@ -22,6 +22,7 @@ from reluflow.evaluation.conversion import Conversion, convert, prove, proven, u
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.formats.find import MeasuredFormat, find_formats, measure_formats
+from reluflow.evaluation.mixed import choose_chains
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
@@ -74,6 +75,7 @@ __all__ = [
     "calibrate",
     "choose_activation_bits",
     "choose_answers",
+    "choose_chains",
     "compare_models",
     "convert",
     "convert_to_chains",

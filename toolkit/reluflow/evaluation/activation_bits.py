@@ -192,7 +192,7 @@ def choose_activation_bits(
         for bits, errors in measured.items()
     )
     few, many = tried
-    chosen = few.x_bits if _is_enough(few, many) else many.x_bits
+    chosen = few.x_bits if is_enough(few, many) else many.x_bits
     return ActivationBits(ways[chosen], tried, n_inputs, results[chosen])
 
 
@@ -252,8 +252,14 @@ def _are_shares(x: Values) -> bool:
     return bool(x.min() >= 0 and np.abs(x.sum(axis=1, dtype=np.float64) - 1).max() < _UNITY)
 
 
-def _is_enough(few: TriedBits, many: TriedBits) -> bool:
-    """Tell whether the smaller width is within the budget at every output."""
+def is_enough(few: TriedBits, many: TriedBits, loss_db: float = LOSS_DB) -> bool:
+    """Tell whether the smaller width is within the accepted loss at every output.
+
+    Args:
+        few: the errors of the smaller width.
+        many: those of the larger one.
+        loss_db: accepted loss.
+    """
     for a, b in zip(few.outputs, many.outputs, strict=True):
         if a.sqnr_db is None or b.sqnr_db is None:
             if a.equal < b.equal - LOSS_EQUAL:
@@ -264,7 +270,7 @@ def _is_enough(few: TriedBits, many: TriedBits) -> bool:
             pairs.append((a.worst_db, b.worst_db))
         # Good enough by itself, or limited by the weights, which more bits of activations cannot
         # mend.
-        if any(x < ENOUGH_DB and x < y - LOSS_DB for x, y in pairs):
+        if any(x < ENOUGH_DB and x < y - loss_db for x, y in pairs):
             return False
     return True
 

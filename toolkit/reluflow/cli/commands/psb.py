@@ -87,10 +87,18 @@ def convert(
         str,
         typer.Option(
             "--x-bits",
-            help="Bits per activation, 2 to 16, or auto: 12 or 16, as --calibrate shows. With 8, "
-            "layers pass bytes to each other, in scales from --calibrate.",
+            help="Bits per activation, 2 to 16. With 8, layers pass bytes to each other, in scales "
+            "from --calibrate. With auto, as many layers do so as the error on --calibrate allows; "
+            "the others get 12 or 16.",
         ),
     ] = str(_DEFAULT.x_bits),
+    x_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--x-loss",
+            help="Loss that --x-bits auto accepts for bytes, in dB of SQNR; 3 by default.",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,6 +150,7 @@ def convert(
     """Convert the multiplications of a model to stochastic shift-adds."""
     on_data = {"--limit": limit, "--tune": tune}
     _options.refuse_without("--calibrate DATA", calibration is not None, on_data)
+    _options.refuse_without("--x-bits auto", x_bits == "auto", {"--x-loss": x_loss})
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
     _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     options = PsbOptions(
@@ -164,6 +173,7 @@ def convert(
             calibration=calibration,
             limit=limit,
             x_bits=_width(x_bits),
+            x_loss=x_loss,
             tune=() if tune is None else tuple(tune.split(",")),
             check=check,
             progress=progress,
