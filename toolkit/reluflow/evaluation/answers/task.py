@@ -12,7 +12,10 @@ from reluflow.errors import DataError
 from reluflow.evaluation.answers.metrics import METRICS, Metric, Values
 
 _PROBABILITIES = {"Sigmoid", "HardSigmoid", "Softmax"}
-_LOGITS = {"Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "PsbMatMul", "Sum"}
+_LOGITS = {
+    *("Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "PsbMatMul", "Sum"),
+    *("FixedConv", "FixedAdd"),
+}
 _CHOSEN = {"Softmax", "LogSoftmax"}
 _AS_IT_IS = "as it is"
 _LEFT_OUT = 255

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from onnx import NodeProto
+
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import (
+    FIXED_CONV,
+    FIXED_TABLE,
+    FROM_FIXED,
+    OWN_DOMAIN,
+    FixedPlace,
+)
 
 _FORM = {
     *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
@@ -30,10 +41,23 @@ def output_makers(model: Model) -> dict[str, str]:
         {'y': 'Sigmoid'}
     """
     nodes = {name: node for node in model._proto.graph.node for name in node.output if name}
+    empty = {tensor.name for tensor in model._proto.graph.initializer if 0 in tensor.dims}
     found = {}
     for output in model.outputs:
         node = nodes.get(output)
-        while node is not None and node.op_type in _FORM and domain_of(node.domain) in _DOMAINS:
+        while node is not None and _changes_form(node):
             node = nodes.get(node.input[0]) if node.input else None
-        found[output] = "" if node is None else node.op_type
+        found[output] = "" if node is None else _computes(node, empty)
     return found
+
+
+def _changes_form(node: NodeProto) -> bool:
+    if node.domain == OWN_DOMAIN:
+        return node.op_type == FROM_FIXED
+    return node.op_type in _FORM and domain_of(node.domain) in _DOMAINS
+
+
+def _computes(node: NodeProto, empty: Container[str]) -> str:
+    """Return a node's operator; a convolution of bytes with a table looks its results up."""
+    tables = [name for name in node.input[FixedPlace.TABLE :] if name and name not in empty]
+    return FIXED_TABLE if node.op_type == FIXED_CONV and tables else str(node.op_type)
