@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource, open_data
-from reluflow.evaluation import tune
-from reluflow.graph import Model, fold_batchnorm, to_psb
+from reluflow.evaluation import TuningOptions, allocate, find_formats, tune
+from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
 
 EVERY = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -40,10 +40,26 @@ class Given:
         ((name, data),) = self.inputs.items()
         return [{name: data[i : i + 1]} for i in range(len(data))]
 
-    @property
+    @cached_property
     def source(self) -> DataSource:
         """The calibration data as reluflow's functions take them."""
         return open_data(dict(self.inputs), self.model.inputs)
+
+    @cached_property
+    def few(self) -> DataSource:
+        """A third of them, where each is run hundreds of times."""
+        third = {name: data[: -(-len(data) // 3)] for name, data in self.inputs.items()}
+        return open_data(third, self.model.inputs)
+
+    @cached_property
+    def tuned(self) -> Model:
+        """The float model with weights and biases that a conversion stores as they are."""
+        return tune(self.model, self.source).model
+
+    @cached_property
+    def tuned_for_bytes(self) -> Model:
+        """The same for weights on the grid of 8 bits."""
+        return tune(self.model, self.source, TuningOptions(grid=True)).model
 
 
 @dataclass(frozen=True)
@@ -81,8 +97,14 @@ def _psb(given: Given) -> Model:
     return to_psb(given.model).model
 
 
-def _tuned(given: Given) -> Model:
-    return to_psb(tune(given.model, given.source).model).model
+def _bytes(given: Given, made: Model) -> Model:
+    """Return a conversion whose operators pass bytes wherever they can."""
+    return chain_psb(made, find_formats(made, given.source)).model
+
+
+def _budget(given: Given) -> Model:
+    """Return the tuned conversion with 4 samples per product on average where 4 are asked for."""
+    return allocate(to_psb(given.tuned).model, given.few, TIMED[0]).model
 
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -91,6 +113,16 @@ VARIANTS: dict[str, Variant] = {
     "int8_tensor": Variant("int8 per tensor", "int8", _int8(False)),
     "int8_products": Variant("int8 of products alone", "int8", _int8(False, PRODUCTS)),
     "psb": Variant("PSB, 12 bits", "psb", _psb, EVERY),
-    "psb_tuned": Variant("PSB tuned, 12 bits", "psb", _tuned, SOME),
+    "psb_tuned": Variant(
+        "PSB tuned, 12 bits", "psb", lambda given: to_psb(given.tuned).model, SOME
+    ),
+    "psb_budget": Variant("PSB tuned, 12 bits, budget", "psb", _budget, SOME),
+    "psb_x8": Variant("PSB, 8 bits", "psb", lambda given: _bytes(given, _psb(given)), SOME),
+    "psb_x8_tuned": Variant(
+        "PSB tuned, 8 bits",
+        "psb",
+        lambda given: _bytes(given, to_psb(given.tuned_for_bytes).model),
+        SOME,
+    ),
 }
 """Name in records -> form. Activations have as many bits as the titles of shift-adds say."""
