@@ -19,13 +19,14 @@ from reluflow.graph.proto.own_domain import (
     PSB_CONV,
     PSB_MATMUL,
     PSB_PARTS,
+    PSB_WEIGHTS,
     PsbPlace,
 )
 from reluflow.graph.psb import bodies as module
 from reluflow.graph.psb.function import MIN_OPSET, psb_functions
 
 FILES = {path.stem: path for path in Path(module.__file__).with_name("functions").iterdir()}
-NAMES = [PSB_CONV, PSB_MATMUL, PSB_PARTS, FIXED_WEIGHTS, *FIXED_DEFAULTS]
+NAMES = [PSB_CONV, PSB_MATMUL, PSB_PARTS, PSB_WEIGHTS, FIXED_WEIGHTS, *FIXED_DEFAULTS]
 ROOT = Path(__file__).parents[3]
 
 

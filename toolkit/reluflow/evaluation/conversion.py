@@ -72,7 +72,10 @@ class Conversion:
         `activation_bits` is among them where they were chosen, `unrounded` where a rounding was
         removed, `chains` where operators pass bytes.
         """
-        chosen = {"activation_bits": self.activation_bits, "unrounded": self.unrounded}
+        chosen: dict[str, Any] = {
+            "activation_bits": self.activation_bits,
+            "unrounded": self.unrounded,
+        }
         chosen |= {"rewrites": self.rewrites, "operators": self.operators}
         chosen |= {"precision": self.precision, "chains": self.chains}
         return {name: each.to_dict() for name, each in chosen.items() if each is not None}

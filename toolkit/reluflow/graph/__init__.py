@@ -5,6 +5,7 @@ from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
 from reluflow.graph.psb.chain.find import Chain, find_chains
 from reluflow.graph.psb.factors import own_samples
+from reluflow.graph.psb.forms.recurrent import Decoded
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
 from reluflow.graph.psb.forms.unround import Unrounded, unround_activations
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
@@ -70,6 +71,7 @@ __all__ = [
     "ChainedNode",
     "ConvertedNode",
     "CutOff",
+    "Decoded",
     "Equalised",
     "Fold",
     "Folded",

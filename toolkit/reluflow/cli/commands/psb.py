@@ -472,6 +472,7 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
         **model.to_dict(),
         "refused": [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused],
         "spelled": [asdict(each) for each in result.done.spelled],
+        "decoded": [asdict(each) for each in result.done.decoded],
         "unrounded": [asdict(each) for each in result.done.unrounded],
         "notes": result.notes,
         "activation_bits": chosen.to_dict() if chosen else None,

@@ -11,7 +11,7 @@ from reluflow.errors import OptionError
 from reluflow.evaluation.timing.pair import Work, n_paired, pair_kernels
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
 from reluflow.graph import LabelledNode, Model, label_nodes, psb_in_floats, psb_inputs
-from reluflow.graph.proto.own_domain import OWN_DOMAIN, PSB_CONV, PSB_MATMUL
+from reluflow.graph.proto.own_domain import OWN_DOMAIN, PSB_CONV, PSB_MATMUL, PSB_WEIGHTS
 from reluflow.sessions import KernelTime, default_threads, get_library_path, profile_models
 
 Feeds = Mapping[str, np.ndarray]
@@ -98,7 +98,7 @@ _DIGITS = 4
 
 def _rebuilt(model: Model) -> Model:
     """Return the model with float operators of the stored weights."""
-    plain = (PSB_CONV, PSB_MATMUL)
+    plain = (PSB_CONV, PSB_MATMUL, PSB_WEIGHTS)
     for node in label_nodes(model).done:
         if node.domain == OWN_DOMAIN and node.op not in plain:
             raise OptionError(

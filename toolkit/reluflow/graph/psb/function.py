@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 from onnx import FunctionProto, helper
 
-from reluflow.graph.proto.own_domain import PSB_PARTS, PsbPlace
+from reluflow.graph.proto.own_domain import PSB_PARTS, PSB_WEIGHTS, PsbPlace
 from reluflow.graph.psb.bodies import leave_out, read_body, shorten
 
 MIN_OPSET = 13
@@ -64,3 +64,14 @@ def psb_functions(
     for function in (shared, *own):
         shorten(function)
     return [shared, *own]
+
+
+def weights_function(opset: int) -> FunctionProto:
+    """Return the function that decodes stored weights.
+
+    Args:
+        opset: the model's version of ONNX's own operators, from 13 on.
+    """
+    function = read_body(PSB_WEIGHTS, opset)
+    shorten(function)
+    return function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx import NodeProto
@@ -11,8 +11,10 @@ from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
+from reluflow.graph.psb.forms.recurrent import Decoded, is_recurrent, store_recurrent
 from reluflow.graph.psb.forms.spell import SpelledOut
 from reluflow.graph.psb.forms.unround import Unrounded
+from reluflow.graph.psb.function import weights_function
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, check_source, prepare, read_or_exclude
@@ -24,6 +26,8 @@ from reluflow.graph.rewrite.fold_batchnorm import Folded
 from reluflow.graph.rewrite.prune import prune_weights
 from reluflow.graph.rewrite.reader import name_of
 
+_NEXT_SEEDS = 2**40
+"""Distance between the seeds of two recurrent operators, beyond those of all other weights."""
 _Done = list[tuple[str, str, str, tuple[str, ...]]]
 """Output, input, operator and merged nodes of each converted node."""
 
@@ -55,6 +59,8 @@ class PsbChanges:
         successions: pairs of stochastic multiplications without a switch in between.
         spelled: operators that were written in terms of those that can be converted.
         unrounded: activations that were rounded to integers and back, and now are not.
+        decoded: operators in floating point whose weights are stored as PSB; they are among those
+            left alone too.
     """
 
     converted: tuple[ConvertedNode, ...]
@@ -62,6 +68,7 @@ class PsbChanges:
     successions: tuple[Succession, ...]
     spelled: tuple[SpelledOut, ...] = ()
     unrounded: tuple[Unrounded, ...] = ()
+    decoded: tuple[Decoded, ...] = ()
 
 
 def to_psb(
@@ -114,13 +121,15 @@ def to_psb(
     done, refused = encode_all(editor, options)
     if not done:  # nothing to sample: the model stays as it was
         return Rewritten(given, PsbChanges((), (), ()), refused)
+    decoded, refused = _decode(editor, options, refused)
     result = editor.finish((), refused)
     model = result.model
     check_model(model._proto, [model.base_dir or Path()], "the converted model")
     psb = {node.output: node for node in find_psb(model)}
     converted = tuple(ConvertedNode(psb[made], x, was, merged) for made, x, was, merged in done)
     folded, spelled, unrounded = prepared
-    changes = PsbChanges(converted, folded, find_successions(model), spelled, unrounded)
+    successions = find_successions(model)
+    changes = PsbChanges(converted, folded, successions, spelled, unrounded, decoded)
     return Rewritten(model, changes, refused, (*notes, *result.notes))
 
 
@@ -171,6 +180,31 @@ def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_D
         merged = tuple(name_of(other) for other in found.merged)
         done.append((writer.write(found), found.x, op, merged))
     return done, refused + _in_subgraphs(editor)
+
+
+def _decode(
+    editor: Editor, options: PsbOptions, refused: tuple[Refused, ...]
+) -> tuple[tuple[Decoded, ...], tuple[Refused, ...]]:
+    """Store the weights of recurrent operators, and say so where they are listed as left alone."""
+    decoded: dict[str, Decoded] = {}
+    reasons: dict[str, str] = {}
+    for number, node in enumerate(each for each in list(editor.nodes) if is_recurrent(each)):
+        name = name_of(node)
+        if name in options.exclude:
+            continue
+        seed = options.seed + number * _NEXT_SEEDS
+        found = store_recurrent(editor, node, options.p_bits, options.small_weights, seed)
+        if isinstance(found, Reason):
+            editor.forget()
+            reasons[name] = found.text
+            continue
+        editor.settle()
+        decoded[name] = found
+        reasons[name] = "its weights are stored as PSB, and decoded for products of floats"
+    if decoded:
+        editor.proto.functions.append(weights_function(editor.opset))
+    told = tuple(replace(each, reason=reasons.get(each.node, each.reason)) for each in refused)
+    return tuple(decoded.values()), told
 
 
 def _in_subgraphs(editor: Editor) -> list[Refused]:
