@@ -1,5 +1,7 @@
 #include "ops/fixed/fixed_conv.h"
 
+#include <cstdlib>
+
 #include "base/text.h"
 #include "fixed/fixed_conv.h"
 #include "fixed/fixed_depthwise.h"
@@ -15,6 +17,31 @@ constexpr size_t kTable = kFurther + 1;
 
 LaneShape grid_shape(const ConvSpec& conv) {
   return {conv.group, conv.outputs / conv.group, conv.group_inputs, conv.taps()};
+}
+
+constexpr int kMostApart = 20;  // bits between the formats of Y and Z, so that sums hold both
+
+/// Refuses an X that does not fit, in the order of its own axes.
+Status check_x(const ConvSpec& conv, const std::vector<int64_t>& dims) {
+  const size_t rank = static_cast<size_t>(conv.spatial_rank) + 2;
+  if (dims.size() == rank && dims.back() == conv.inputs()) return {};
+  return Status("X has shape " + text_of(dims) + ", but rank " + std::to_string(rank) + " and " +
+                std::to_string(conv.inputs()) +
+                " channels in the last axis are wanted; give the bytes of a chain that fit "
+                "weight_shape and group.");
+}
+
+Status check_z(const FixedFormats& formats, const std::vector<int64_t>& dims,
+               const std::vector<int64_t>& wanted) {
+  if (dims != wanted) {
+    return Status("Z has shape " + text_of(dims) + ", but that of Y, " + text_of(wanted) +
+                  ", is wanted; give a Z that needs no broadcasting.");
+  }
+  const int y = formats.y.exponent;
+  if (std::abs(formats.z.exponent - y) <= kMostApart) return {};
+  return Status("z_exponent is " + std::to_string(formats.z.exponent) + ", but beside y_exponent " +
+                std::to_string(y) + " only " + std::to_string(y - kMostApart) + " to " +
+                std::to_string(y + kMostApart) + " are accepted; convert the model again.");
 }
 
 }  // namespace
@@ -43,6 +70,7 @@ Status FixedConv::compute(Call& call) const {
   if (conv.group == 1 && dims.size() > 1 && dims[1] == (conv.group_inputs + 3) / 4 * 4) {
     conv.group_inputs = dims[1];  // channels that fill a quad up have weights of 0
   }
+  RELUFLOW_RETURN_IF_BAD(check_x(conv, x->dims));
   ConvShape shape;
   RELUFLOW_RETURN_IF_BAD(place_windows(conv, dims, &shape));
   FixedInputs in;
@@ -53,10 +81,7 @@ Status FixedConv::compute(Call& call) const {
   std::optional<Tensor> z;
   RELUFLOW_RETURN_IF_BAD(call.input(kZ, &z));
   const bool adds = z && z->dims != std::vector<int64_t>{0};
-  if (adds && z->dims != dims) {
-    return Status("Z has shape " + text_of(z->dims) + ", but that of Y, " + text_of(dims) +
-                  ", is wanted; give a Z that needs no broadcasting.");
-  }
+  if (adds) RELUFLOW_RETURN_IF_BAD(check_z(formats_, z->dims, dims));
   const uint8_t* table = nullptr;
   RELUFLOW_RETURN_IF_BAD(read_table(call, kTable, &table));
   void* y = nullptr;

@@ -186,6 +186,11 @@ def fixed_conv(
     if z is not None and z_form is not None:
         if z.shape != shape:
             raise DataError(f"z has shape {z.shape}: give bytes of the output's shape, {shape}.")
+        if abs(z_form.exponent - y_form.exponent) > _MOST_Z_SHIFT:
+            raise OptionError(
+                f"z_form has exponent {z_form.exponent}, more than {_MOST_Z_SHIFT} from that of "
+                f"y_form, {y_form.exponent}; give formats that lie closer."
+            )
         added = z.reshape(n, pixels, -1).transpose(0, 2, 1).astype(np.int64) - z_form.zero
     sums = _bytes_of(
         total, code.emax.astype(np.int64)[:, None], bias, added, x_form, y_form, z_form
