@@ -83,7 +83,7 @@ SEED ?= 0
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python tests/fuzz/fuzz.py --count $(COUNT) --seconds $(SECONDS) --seed $(SEED) --keep build/fuzz
 
-BENCHMARKS := hash_throughput whole_analysis peak_memory psb_conv fixed_conv psb_network psb_accuracy compare_cost actcool_overhead
+BENCHMARKS := hash_throughput whole_analysis peak_memory psb_conv psb_network psb_accuracy compare_cost actcool_overhead
 
 bench: $(VENV)/installed-dev
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

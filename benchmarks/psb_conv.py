@@ -1,6 +1,7 @@
 """PsbConv against ONNX Runtime's Conv in float and in its fast int8: medians, printed as ratios.
 
-Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table.
+Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table;
+with --bytes it times convolutions inside a chain, FixedConv and QLinearConv from bytes to bytes.
 
 `float / psb` above 1 means that PsbConv is faster than float; `float / int8` is the same for the
 convolution that ONNX Runtime quantises (QDQ, unsigned activations, weights per channel), from float
@@ -15,7 +16,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,36 +23,13 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from _support import keep
-from networks import psb
+from networks import byte_conv, psb
+from networks.conv_shape import Shape
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from reluflow.graph import load
 from reluflow.psb import encode
 from reluflow.sessions import static_int8
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One convolution: images, channels in and out, pixels per side, taps per side."""
-
-    n: int
-    cin: int
-    cout: int
-    size: int
-    k: int
-    stride: int = 1
-    group: int = 1
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Attributes that both operators share."""
-        return {"strides": [self.stride] * 2, "pads": [self.k // 2] * 4, "group": self.group}
-
-    def __str__(self) -> str:
-        text = f"({self.n},{self.cin},{self.cout},{self.size},{self.k})"
-        text += f" /{self.stride}" if self.stride > 1 else ""
-        return text + (" depthwise" if self.group == self.cin else "")
-
 
 SHAPES = [
     Shape(1, 64, 64, 56, 3),
@@ -124,39 +101,82 @@ def _redrawn(session: ort.InferenceSession, feeds: dict[str, np.ndarray], run: i
     return session.run(None, feeds | {"seed": np.array(run + 2, "i8")})
 
 
+Call = Callable[[int], object]
+
+
 def compare(shape: Shape, threads: int, samples: list[int], pairs: int) -> Iterator[dict[str, Any]]:
     """Print one line for each number of samples, and yield its figures."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((shape.n, shape.cin, shape.size, shape.size)).astype(np.float32)
-    w = rng.standard_normal((shape.cout, shape.cin // shape.group, shape.k, shape.k))
-    w = (w / np.sqrt(w[0].size)).astype(np.float32)
-    b = rng.standard_normal(shape.cout).astype(np.float32)
+    w, b = weights(shape, rng)
     proto = float_conv(shape, w, b)
     plain = open_model(proto.SerializeToString(), threads)
     int8 = open_model(static_int8(load(proto), [{"x": x}]).serialize(), threads)
     node = psb.psb_node("PsbConv", encode(w, p_bits=8), b, rank=4, **shape.attributes)
     native = psb.open_native(node, threads)
+    others = (partial(_same, plain, {"x": x}), partial(_same, int8, {"x": x}))
     for n in samples:
-        feeds = {"x": x, "samples": np.array(n, "i8"), "seed": np.array(1, "i8")}
-        calls: list[Callable[[int], object]] = [
-            lambda _: plain.run(None, {"x": x}),
-            lambda _: int8.run(None, {"x": x}),
-            partial(_same, native, feeds),
-            partial(_redrawn, native, feeds),
-        ]
-        times: list[list[float]] = []
-        for i in range(pairs + 3):
-            native.run(None, feeds)
-            times.append([seconds(partial(call, i)) for call in calls])
-        row = figures(times[3:]) | {"shape": str(shape), "threads": threads, "samples": n}
-        print(
-            f"{shape!s:32} threads {threads}  n {n:2}  float {row['float_ms']:7.3f} ms  "
-            f"psb {row['psb_ms']:7.3f} ms  float / psb {row['ratio']:5.2f}  "
-            f"float / int8 {row['int8_ratio']:5.2f}  redraw {row['redraw']:+6.1%}  "
-            f"fastest runs: {row['fastest_ratio']:5.2f} {row['fastest_redraw']:+6.1%}",
-            flush=True,
-        )
-        yield row
+        yield time_one(f"{shape!s:32} threads {threads}", others, native, x, n, pairs) | {
+            "shape": str(shape),
+            "threads": threads,
+        }
+
+
+def compare_bytes(
+    shape: Shape, threads: int, samples: list[int], pairs: int
+) -> Iterator[dict[str, Any]]:
+    """Do the same inside a chain: float with the channels first, bytes with the channels last."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 128, (shape.n, shape.size, shape.size, shape.cin), np.uint8)
+    w, b = weights(shape, rng)
+    values = x.transpose(0, 3, 1, 2).astype(np.float32) * np.float32(2.0**-byte_conv.X_EXPONENT)
+    plain = open_model(float_conv(shape, w, b).SerializeToString(), threads)
+    int8 = open_model(byte_conv.int8_conv(shape, w, b), threads)
+    native = psb.open_native(byte_conv.fixed_conv(shape, w, b), threads)
+    others = (
+        partial(_same, plain, {"x": np.ascontiguousarray(values)}),
+        partial(_same, int8, {"x": x}),
+    )
+    for n in samples:
+        yield time_one(f"{shape!s:32} threads {threads}", others, native, x, n, pairs) | {
+            "shape": str(shape),
+            "threads": threads,
+            "bytes": True,
+        }
+
+
+def weights(shape: Shape, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and a bias that keep the scale of the input."""
+    w = rng.standard_normal((shape.cout, shape.cin // shape.group, shape.k, shape.k))
+    w = (w / np.sqrt(w[0].size)).astype(np.float32)
+    return w, rng.standard_normal(shape.cout).astype(np.float32)
+
+
+def time_one(
+    label: str,
+    others: tuple[Call, Call],
+    native: ort.InferenceSession,
+    x: np.ndarray,
+    samples: int,
+    pairs: int,
+) -> dict[str, Any]:
+    """Time float, int8, and ours with kept and with new weights in turn; print the figures."""
+    feeds = {"x": x, "samples": np.array(samples, "i8"), "seed": np.array(1, "i8")}
+    calls: list[Call] = [*others, partial(_same, native, feeds), partial(_redrawn, native, feeds)]
+    times: list[list[float]] = []
+    for i in range(pairs + 3):
+        native.run(None, feeds)
+        native.run(None, feeds)  # a chain keeps the weights of the second run of a seed
+        times.append([seconds(partial(call, i)) for call in calls])
+    row = figures(times[3:]) | {"samples": samples}
+    print(
+        f"{label}  n {samples:2}  float {row['float_ms']:7.3f} ms  "
+        f"psb {row['psb_ms']:7.3f} ms  float / psb {row['ratio']:5.2f}  "
+        f"float / int8 {row['int8_ratio']:5.2f}  redraw {row['redraw']:+6.1%}  "
+        f"fastest runs: {row['fastest_ratio']:5.2f} {row['fastest_redraw']:+6.1%}",
+        flush=True,
+    )
+    return row
 
 
 def figures(times: list[list[float]]) -> dict[str, Any]:
@@ -182,13 +202,16 @@ def main() -> None:
     parser.add_argument("--samples", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--only", default="", help="shapes whose text has this in it")
+    parser.add_argument("--bytes", action="store_true", help="convolutions inside a chain")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    shapes = byte_conv.SHAPES if options.bytes else SHAPES
+    timed = compare_bytes if options.bytes else compare
     for threads in options.threads:
-        for shape in SHAPES:
+        for shape in shapes:
             if options.only in str(shape):
-                rows += compare(shape, threads, options.samples, options.pairs)
+                rows += timed(shape, threads, options.samples, options.pairs)
                 keep(options.json, rows)
 
 
