@@ -6,17 +6,20 @@ import random
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pytest
 from onnx import helper
 from rewriting import N, build, close, norm, ops, run, weights
 
 from reluflow import psb
 from reluflow.errors import DataError, ModelError
-from reluflow.graph import Model, PsbOptions, find_psb, plan_psb, spell_out, to_psb
+from reluflow.graph import Model, PsbOptions, find_psb, load, plan_psb, spell_out, to_psb
 
 FULL = PsbOptions(p_bits=16, x_bits=16)
 NEAREST = 0.02
 """Of the largest output: a weight is wrong by at most 2^-7 of itself, and errors cancel."""
+SIDE_BY_SIDE = ["Reshape", "Transpose"] * 2 + ["Reshape"]
+"""The phases of two axes, one axis after the other."""
 SAME = 1e-5
 """The same products in another order."""
 
@@ -180,7 +183,7 @@ def test_what_reads_the_result_too_keeps_it() -> None:
         [node, N("Relu", ["h"], ["y"])], {"w": weights(4, 3, 2, 2)}, UP, outputs=("y", "h")
     )
     result = to_psb(model, FULL)
-    assert ops(result.model) == ["PsbConv", "DepthToSpace", "Relu"]
+    assert ops(result.model) == ["PsbConv", *SIDE_BY_SIDE, "Relu"]
     x = weights(*UP)
     for one, other in zip(run(model, x), run(result.model, x), strict=True):
         assert close(one, other, NEAREST)
@@ -203,8 +206,23 @@ def test_normalisation_is_folded_before() -> None:
     node = N("ConvTranspose", ["x", "w"], ["h"], name="up", strides=[2, 2])
     model = build([node, bn], {"w": weights(4, 3, 2, 2)} | constants, UP)
     result = to_psb(model, FULL)
-    assert ops(result.model) == ["PsbConv", "DepthToSpace"]
+    assert ops(result.model) == ["PsbConv", *SIDE_BY_SIDE]
     x = weights(*UP)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
+
+
+def test_operators_in_functions_are_converted_where_they_are_called() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 9, opset_import: ["" : 17, "local" : 1]>
+        g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1,-2,3,4}>
+        { h = local.layer(x, w) y = local.layer(h, w) }
+        <domain: "local", opset_import: ["" : 17]>
+        layer (a, v) => (c) { b = MatMul(a, v) c = Relu(b) }"""
+    )
+    model = load(proto)
+    result = to_psb(model, FULL)
+    assert ops(result.model) == ["PsbMatMul", "PsbMatMul"] and not result.refused
+    x = weights(5, 2)
     assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
 

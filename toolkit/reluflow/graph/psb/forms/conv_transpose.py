@@ -8,7 +8,6 @@ cut at both ends, are the output; no product is one with an inserted zero.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,8 +22,6 @@ from reluflow.graph.rewrite.reader import attribute, name_of
 
 _BEGIN, _END = 2, 3
 """Places of the pads in a phase's window."""
-_PLANE = 2
-"""Spatial axes for which ONNX has an operator that interleaves: DepthToSpace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,27 +220,30 @@ def _phase_weights(linear: Linear, axes: list[Axis], phase: tuple[int, ...]) -> 
 
 
 def _interleaved(emit: Emitter, made: str, axes: list[Axis], channels: int, together: bool) -> str:
-    """Lay the phases side by side; they come after each channel if together, else before all."""
-    strides = [axis.stride for axis in axes]
-    if math.prod(strides) == 1:
+    """Lay the phases side by side; they come after each channel if together, else before all.
+
+    One axis after another: a Transpose that moves a single axis copies runs of numbers, where
+    DepthToSpace and a Transpose of all axes copy each number alone.
+    """
+    strided = [number for number, axis in enumerate(axes) if axis.stride > 1]
+    if not strided:
         return made
-    if len(axes) == _PLANE and strides[0] == strides[1]:
-        mode = "CRD" if together else "DCR"
-        return emit.add("DepthToSpace", [made], blocksize=strides[0], mode=mode)
-    sizes = [
-        _longer(emit.size(emit.node.input[0], place), axis, made)
-        for place, axis in enumerate(axes, start=2)
-    ]
-    batch = emit.size(emit.node.input[0], 0)
-    phases_and_channels = [channels, *strides] if together else [*strides, channels]
-    apart = emit.reshaped(made, [batch, *phases_and_channels, *sizes])
-    rank = len(axes)
+    x = emit.node.input[0]
+    sizes = [_longer(emit.size(x, place), axis, made) for place, axis in enumerate(axes, start=2)]
+    phases = [axes[number].stride for number in strided]
+    front: list[int | Size] = [emit.size(x, 0), channels]
     first = 2 if together else 1
-    channel = 1 if together else 1 + rank
-    pairs = [place for n in range(rank) for place in (2 + rank + n, first + n)]
-    beside = emit.add("Transpose", [apart], perm=[0, channel, *pairs])
-    long = [size * stride for size, stride in zip(sizes, strides, strict=True)]
-    return emit.reshaped(beside, [batch, channels, *long])
+    front[first:first] = phases
+    made = emit.reshaped(made, [*front, *sizes])
+    for place, number in reversed(list(enumerate(strided, start=first))):
+        # The phases of an axis go from their place behind that axis, and become part of it.
+        order = [other for other in range(len(front) + len(sizes)) if other != place]
+        order.insert(len(front) + number, place)
+        made = emit.add("Transpose", [made], perm=order)
+        sizes[number] = sizes[number] * axes[number].stride
+        del front[place]
+        made = emit.reshaped(made, [*front, *sizes])
+    return made
 
 
 def _longer(size: int | Size, axis: Axis, made: str) -> int | Size:
