@@ -195,6 +195,20 @@ def dense() -> Model:
     )
 
 
+def filled_up() -> Model:
+    """Zeros as more channels, as TensorFlow pads the shortcut of a block."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("Concat", ["r", "zeros"], ["c"], name="join", axis=1),
+        conv("r", "v", "k", "second", pads=[1, 1, 1, 1]),
+        N("Add", ["k", "c"], ["s"]),
+        conv("s", "u", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 2), v=(6, 4, 3, 3), u=(4, 6, 1, 1))
+        | {"zeros": np.zeros((2, 2, 8, 7), np.float32)},
+    )
+
+
 def averaged() -> Model:
     return network(
         conv("x", "w", "h", "first"),
@@ -246,6 +260,7 @@ JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
         ["ToFixed", "FixedConv", "FixedTable", "FixedConv", "FixedAdd", "FixedTable", "FixedTable",
          "Concat", "FixedConv", "FromFixed"],
     ),
+    "filled up": (filled_up, ["ToFixed", "FixedConv", "Concat", *["FixedConv"] * 2, "FromFixed"]),
     "averaged": (
         averaged,
         ["ToFixed", "FixedConv", "FixedAveragePool", "FixedConv", "FixedAveragePool", "FixedConv",

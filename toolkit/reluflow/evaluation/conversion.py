@@ -72,13 +72,15 @@ class Conversion:
         `activation_bits` is among them where they were chosen, `unrounded` where a rounding was
         removed, `chains` where operators pass bytes.
         """
-        chosen: dict[str, Any] = {
+        found: dict[str, ActivationBits | Chains | Equivalence | None] = {
             "activation_bits": self.activation_bits,
             "unrounded": self.unrounded,
+            "rewrites": self.rewrites,
+            "operators": self.operators,
+            "precision": self.precision,
+            "chains": self.chains,
         }
-        chosen |= {"rewrites": self.rewrites, "operators": self.operators}
-        chosen |= {"precision": self.precision, "chains": self.chains}
-        return {name: each.to_dict() for name, each in chosen.items() if each is not None}
+        return {name: each.to_dict() for name, each in found.items() if each is not None}
 
     def choices(self) -> tuple[str, ...]:
         """Return the findings on what data have chosen, and on what bytes cost."""

@@ -12,7 +12,7 @@ from reluflow.graph.psb.chain.steps import LAST_BYTE, Planned, Step
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.reader import attribute
-from reluflow.psb.fixed import FixedFormat
+from reluflow.psb.fixed import FixedFormat, to_fixed
 
 _CHANNELS = 1
 _PAD_FROM_OPSET = 11
@@ -36,10 +36,17 @@ class ConcatStep(Step):
 
     def write(self, writer: ChainWriter) -> None:
         """Write a Concat along the last axis."""
-        inputs = [writer.bytes_of(tensor, form=self.form)[0] for tensor in self.node.input]
+        inputs = [self._bytes(writer, tensor) for tensor in self.node.input]
         axis = attribute(self.node, "axis", _CHANNELS)
         moved = last(range(self.rank)).index(int(str(axis)) % self.rank)
         writer.make(self, "Concat", inputs, {"axis": moved}, own=False)
+
+    def _bytes(self, writer: ChainWriter, tensor: str) -> str:
+        value = None if tensor in self.reads else writer.editor.constant(tensor)
+        if value is None:
+            return writer.bytes_of(tensor, form=self.form)[0]
+        stored = to_fixed(value.astype(np.float32), self.form)
+        return writer.editor.add_initializer(tensor, "bytes", stored)
 
 
 class MoveStep(Step):
@@ -75,10 +82,11 @@ def join_concat(plan: Planned, node: NodeProto) -> Step | Reason:
     """Return the step of a Concat, or why it cannot take bytes."""
     if not any(tensor in plan.makers for tensor in node.input):
         return Reason("what it reads is not in a chain")
-    found = plan.forms(*node.input)
+    computed = [name for name in node.input if plan.editor.constant(name) is None]
+    found = plan.forms(*computed)
     if isinstance(found, Reason):
         return found
-    ranks = {plan.rank(tensor) for tensor in node.input}
+    ranks = {plan.rank(tensor) for tensor in computed}
     if len(ranks) != 1 or None in ranks:
         return Reason("the ranks of what it joins are unknown")
     (rank,) = ranks
@@ -88,7 +96,7 @@ def join_concat(plan: Planned, node: NodeProto) -> Step | Reason:
         maker = plan.makers.get(tensor)
         if maker is not None and maker.retargets and plan.editor.sole_reader(tensor) is node:
             maker.form = form
-    return ConcatStep(node, tuple(dict.fromkeys(node.input)), form, rank)
+    return ConcatStep(node, tuple(dict.fromkeys(computed)), form, rank)
 
 
 def _widest(forms: Sequence[FixedFormat]) -> FixedFormat:

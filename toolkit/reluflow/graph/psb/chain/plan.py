@@ -34,6 +34,8 @@ _RULES: dict[str, _Rule] = {
 }
 _MOVES = ("Pad", "Resize")
 """ONNX's own operators, which move bytes."""
+_SHAPE = "Shape"
+"""Bytes have a shape like floats: it costs nothing."""
 _NO_READER = Reason("what reads it works in floating point")
 
 
@@ -114,7 +116,7 @@ def _refused(
         if id(node) in taken:
             continue
         beside = not inside.isdisjoint(node.input) or not read.isdisjoint(node.output)
-        if is_psb(node) or beside:
+        if is_psb(node) or (beside and node.op_type != _SHAPE):
             reason = reasons.get(id(node), _NO_READER)
             found.append(Refused(name_of(node), node.op_type, reason.text))
     return found
