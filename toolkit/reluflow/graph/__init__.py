@@ -4,6 +4,7 @@ from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
 from reluflow.graph.psb.chain.find import Chain, find_chains
+from reluflow.graph.psb.chain16 import Chain16Changes, chain_psb16
 from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.recurrent import Decoded
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
@@ -67,6 +68,7 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 __all__ = [
     "Activation",
     "Chain",
+    "Chain16Changes",
     "ChainChanges",
     "ChainedNode",
     "ConvertedNode",
@@ -105,6 +107,7 @@ __all__ = [
     "blocked_probe",
     "bound_shapes",
     "chain_psb",
+    "chain_psb16",
     "check_fully",
     "count_saturation",
     "cut_tail",

@@ -1,0 +1,135 @@
+"""Chains of int16: what joins, what it computes, and what stays outside with a reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from chain_nets import conv, converted, kernels, network, single
+from rewriting import N
+
+from reluflow.errors import ModelError, OptionError
+from reluflow.graph import Model, chain_psb16, expose, psb_inputs
+from reluflow.sessions import get_library_path, open_session
+
+native = pytest.mark.skipif(get_library_path() is None, reason="no native library")
+
+
+def pooled() -> Model:
+    """A stem with pooling, a residual block, a mean and floats at the end."""
+    return network(
+        conv("x", "w", "h", "stem", pads=[1, 1, 1, 1]),
+        N("Relu", ["h"], ["r"], name="act"),
+        N("MaxPool", ["r"], ["m"], name="pool", kernel_shape=[2, 2]),
+        conv("m", "v", "k", "inner", pads=[1, 1, 1, 1]),
+        N("Add", ["k", "m"], ["s"], name="add"),
+        N("Relu", ["s"], ["t"], name="act2"),
+        N("GlobalAveragePool", ["t"], ["y"], name="mean"),
+        tensors=kernels(w=(8, 3, 3, 3), v=(8, 8, 3, 3)),
+    )
+
+
+def mobile() -> Model:
+    """Depthwise, with bounds on both sides, and a float operator in between."""
+    return network(
+        conv("x", "w", "h", "expand"),
+        N("Clip", ["h", "zero", "six"], ["r"], name="bounds"),
+        conv("r", "v", "k", "depthwise", group=12, pads=[1, 0, 1, 1]),
+        N("Sigmoid", ["k"], ["g"], name="gate"),
+        conv("g", "u", "y", "project"),
+        tensors=kernels(w=(12, 3, 1, 1), v=(12, 1, 3, 3), u=(5, 12, 1, 1))
+        | {"zero": single(0), "six": single(0.75)},
+    )
+
+
+def largest_exponents(model: Model, x: np.ndarray, bits: int = 12) -> dict[str, int]:
+    """Return for every tensor the largest exponent that holds its values."""
+    names = [name for node in model._proto.graph.node for name in node.output if name]
+    zeros = dict.fromkeys(psb_inputs(model), np.array(0, np.int64))
+    session = open_session(expose(model, names).model, threads=1)
+    values = dict(zip(session.outputs, session.run({"x": x} | zeros), strict=True)) | {"x": x}
+    most = 2 ** (bits - 1) - 1
+    return {
+        name: math.floor(math.log2(most / np.abs(value).max()))
+        for name, value in values.items()
+        if value.dtype == np.float32
+    }
+
+
+def inputs(model: Model) -> dict[str, np.ndarray]:
+    """Return an image, and nearest weights."""
+    x = np.random.default_rng(0).normal(size=(2, 3, 9, 8)).astype(np.float32)
+    return {"x": x} | dict.fromkeys(psb_inputs(model), np.array(0, np.int64))
+
+
+@native
+@pytest.mark.parametrize("made", [pooled, mobile])
+def test_a_chain_computes_what_the_operators_did(made: Callable[[], Model]) -> None:
+    model = converted(made())
+    feeds = inputs(model)
+    found = chain_psb16(model, largest_exponents(model, feeds["x"]))
+    plain = open_session(model, threads=1).run(feeds)[0]
+    chained = open_session(found.model, threads=1).run(feeds)[0]
+    assert np.linalg.norm(chained - plain) < 0.01 * np.linalg.norm(plain)
+    alone = open_session(found.model, threads=1, optimisation="none", library=False).run(feeds)[0]
+    if made is pooled:  # the end of the other rounds in float32
+        np.testing.assert_array_equal(alone, chained)
+    onnx.checker.check_model(found.model._proto, full_check=True)
+
+
+def test_all_between_the_ends_is_int16() -> None:
+    model = converted(pooled())
+    found = chain_psb16(model, dict.fromkeys(["x", "r", "t"], 6))
+    ops = ["ToFixed16", "FixedConv16", "FixedMaxPool16", "FixedConv16", "FixedGlobalPool16"]
+    assert [node.op_type for node in found.model._proto.graph.node] == ops
+    assert (found.done.begins, found.done.ends) == (("x",), ("y",))
+    assert list(found.done.nodes.values()) == ops[1:]
+    first, last = (n for n in found.model._proto.graph.node if n.op_type == "FixedConv16")
+    bounds = {a.name: a.i for a in first.attribute if a.name.startswith("y_m")}
+    assert bounds == {"y_min": 0, "y_max": 2047}
+    assert len(last.input) == 7
+
+
+def test_calibrated_exponents_are_taken() -> None:
+    model = converted(pooled())
+    proto = onnx.ModelProto.FromString(model.serialize())
+    exponents = iter((7, 6))
+    for node in proto.graph.node:
+        if node.op_type == "PsbConv":
+            kept = [a for a in node.attribute if a.name != "x_exponent"]
+            del node.attribute[:]
+            node.attribute.extend(
+                [*kept, onnx.helper.make_attribute("x_exponent", next(exponents))]
+            )
+    found = chain_psb16(Model(proto), {"t": 5})
+    assert not found.refused
+    seen = [
+        a.i for n in found.model._proto.graph.node for a in n.attribute if a.name[1:] == "_exponent"
+    ]
+    assert {7, 6, 5} == set(seen)
+
+
+@pytest.mark.parametrize(
+    ("exponents", "options", "node", "reason"),
+    [
+        ({"x": 5, "r": 5}, {}, "inner", "the exponent of 't' is not known"),
+        ({"r": 5, "t": 5}, {}, "stem", "the exponent of 'x' is not known"),
+        ({"x": 5, "r": 5, "t": 30}, {}, "inner", "are too far apart"),
+        ({"x": 5, "r": 5, "t": 5}, {"draws": "product"}, "stem", "it draws for every product"),
+    ],
+)
+def test_what_cannot_join_says_why(
+    exponents: dict[str, int], options: dict[str, str], node: str, reason: str
+) -> None:
+    found = chain_psb16(converted(pooled(), **options), exponents)
+    assert any(node in r.node and reason in r.reason for r in found.refused), found.refused
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ModelError, match="has no PSB operator; convert it with to_psb first"):
+        chain_psb16(pooled())
+    with pytest.raises(OptionError, match=r"exponents\['x'\]=101 is out of range"):
+        chain_psb16(converted(pooled()), {"x": 101})

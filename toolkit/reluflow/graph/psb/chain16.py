@@ -1,0 +1,299 @@
+"""Letting the PSB convolutions of a converted model pass int16 to each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx import NodeProto, TensorProto, helper
+
+from reluflow.errors import ModelError, OptionError
+from reluflow.graph.proto.check import check_model
+from reluflow.graph.proto.inline import domain_of
+from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import (
+    ADDEND_PLACE,
+    FIXED_CONV_16,
+    FIXED_GLOBAL_POOL_16,
+    FIXED_MAX_POOL_16,
+    FROM_FIXED_16,
+    FROM_THE_RUN,
+    OWN_DOMAIN,
+    PSB_CONV,
+    PSB_PARTS,
+    TO_FIXED_16,
+    USUAL_X_BITS,
+    PsbPlace,
+)
+from reluflow.graph.psb.chain16_functions import add_chain16_functions
+from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
+from reluflow.graph.rewrite.edit import Editor
+from reluflow.graph.rewrite.reader import attribute, name_of, reads
+from reluflow.psb.fixed.chain import MOST_EXPONENT
+
+_KEPT = (
+    "weight_shape",
+    "p_bits",
+    "sampler",
+    "rounding",
+    "stream",
+    "strides",
+    "dilations",
+    "pads",
+    "group",
+    "auto_pad",
+)
+_WINDOW = ("kernel_shape", "strides", "pads", "dilations", "auto_pad")
+_REGION = 6
+"""Place of PsbConv's input `region`."""
+_MOST_STEPS = 14
+"""Between the exponents of what a convolution adds and makes, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain16Changes:
+    """What passes int16 now; returned by `chain_psb16`.
+
+    Attributes:
+        nodes: name -> operator of the nodes that joined, in graph order.
+        begins: tensors that become int16, in graph order.
+        ends: tensors that are made of int16, in graph order.
+    """
+
+    nodes: dict[str, str]
+    begins: tuple[str, ...]
+    ends: tuple[str, ...]
+
+
+def chain_psb16(
+    model: Model, exponents: Mapping[str, int] | None = None
+) -> Rewritten[Chain16Changes]:
+    """Let the PSB convolutions of a converted model pass int16 to each other.
+
+    A PsbConv joins where the exponents of what it reads, adds and makes are known: those given, and
+    the calibrated ones of the convolutions that read a tensor. It keeps its bits, its draws and so
+    its weights; sums stay exact, and only each output is rounded once. MaxPool and
+    GlobalAveragePool behind them join as well.
+
+    Args:
+        model: of `to_psb`, not changed.
+        exponents: tensor of the model -> f of its values v 2^-f, -100 to 100; before the
+            calibrated ones.
+
+    Returns:
+        The new model, what joined, and the convolutions that did not, with the reason. The
+        operators are functions as well, for runs without the native library.
+
+    Raises:
+        ModelError: the model has no PSB operator.
+        OptionError: an exponent is out of range.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load, to_psb
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,1,4] x) => (float[N,1,4] y) <float[1,1,1] w = {0.5}>
+        ...     { [one] h = Conv(x, w) r = Relu(h) [two] y = Conv(r, w) }''')
+        >>> found = chain_psb16(to_psb(load(proto)).model, {"x": 9, "r": 10, "y": 11})
+        >>> found.done.nodes, found.done.begins, found.done.ends
+        ({'one': 'FixedConv16', 'two': 'FixedConv16'}, ('x',), ('y',))
+
+    Reference: docs/psb-ops.md, chains of 16 bits.
+    """
+    for tensor, exponent in (exponents or {}).items():
+        if not -MOST_EXPONENT <= exponent <= MOST_EXPONENT:
+            raise OptionError(
+                f"exponents[{tensor!r}]={exponent} is out of range; give -100 to 100."
+            )
+    editor = Editor(model)
+    if not any(map(is_psb, editor.nodes)):
+        raise ModelError(
+            f"model {str(model.path or '<memory>')!r} has no PSB operator; convert it with to_psb "
+            "first."
+        )
+    known = {**_calibrated(editor.nodes), **(exponents or {})}
+    writer = _Writer(editor, known)
+    refused = writer.write()
+    editor.nodes = writer.nodes
+    editor.commit()
+    _drop_functions(editor)
+    add_chain16_functions(editor)
+    begins = tuple(n.input[0] for n in editor.nodes if n.op_type == TO_FIXED_16)
+    ended = (FROM_FIXED_16, FIXED_GLOBAL_POOL_16)
+    ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ended)
+    result = editor.finish(Chain16Changes(writer.joined, begins, ends), refused)
+    check_model(result.model._proto, [model.base_dir or Path()], "the chained model")
+    return result
+
+
+def _drop_functions(editor: Editor) -> None:
+    """Remove the functions of PSB operators that the model no longer has; they share PsbParts."""
+    used = {node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN} | {PSB_PARTS}
+    functions = editor.proto.functions
+    for index in reversed(range(len(functions))):
+        if functions[index].domain == OWN_DOMAIN and functions[index].name not in used:
+            del functions[index]
+
+
+def _calibrated(nodes: list[NodeProto]) -> dict[str, int]:
+    """Return the exponents of the tensors that calibrated convolutions read, and of their pools."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        if node.domain == OWN_DOMAIN and node.op_type == PSB_CONV:
+            exponent = int(str(attribute(node, "x_exponent", FROM_THE_RUN)))
+            if exponent != FROM_THE_RUN:
+                x = node.input[PsbPlace.X]
+                found[x] = min(found.get(x, exponent), exponent)
+    for node in reversed(nodes):
+        if node.op_type == "MaxPool" and not domain_of(node.domain) and node.output[0] in found:
+            found.setdefault(node.input[0], found[node.output[0]])
+    return found
+
+
+class _Writer:
+    """Writes the nodes again, in order: int16 where convolutions pass it, floats elsewhere."""
+
+    def __init__(self, editor: Editor, exponents: Mapping[str, int]) -> None:
+        self.editor = editor
+        self.exponents = dict(exponents)
+        self.nodes: list[NodeProto] = []
+        self.joined: dict[str, str] = {}
+        self._values: dict[str, str] = {}  # tensor -> its int16
+        self._made: set[str] = set()  # tensors that are made as int16
+        self._floats: set[str] = set()  # those of them that are made floats again
+        self._bits = 0  # of all values
+
+    def write(self) -> list[Refused]:
+        """Fill `nodes` and `joined`; return the convolutions that stay outside."""
+        refused = []
+        for node in self.editor.nodes:
+            ours = node.domain == OWN_DOMAIN and node.op_type == PSB_CONV
+            reason = self._fault(node) if ours else None
+            if reason is not None:
+                refused.append(Refused(name_of(node), node.op_type, reason.text))
+            if ours and reason is None:
+                self._conv(node)
+            elif not domain_of(node.domain) and self._pools(node):
+                self._pool(node)
+            else:
+                for name in dict.fromkeys(reads(node)):
+                    self._give_floats(name)
+                self.nodes.append(node)
+        for value in self.editor.proto.graph.output:
+            self._give_floats(value.name)
+        return refused
+
+    def _fault(self, node: NodeProto) -> Reason | None:
+        """Return why a PsbConv cannot join."""
+        if attribute(node, "draws", "run") != "run":
+            return Reason("it draws for every product; chains draw once per run")
+        if len(node.input) > _REGION and node.input[_REGION]:
+            return Reason("it has an input region")
+        bits = int(str(attribute(node, "x_bits", USUAL_X_BITS)))
+        if self._bits not in (0, bits):
+            return Reason(f"its x_bits is {bits}, that of those before it {self._bits}")
+        z = self._addend(node)
+        for tensor in (node.input[PsbPlace.X], *([z] if z else []), node.output[0]):
+            if tensor not in self.exponents:
+                return Reason(f"the exponent of {tensor!r} is not known")
+        if z and abs(self.exponents[z] - self.exponents[node.output[0]]) > _MOST_STEPS:
+            return Reason("the exponents of what it adds and makes are too far apart")
+        return None
+
+    def _addend(self, node: NodeProto) -> str:
+        """Return the tensor that a convolution adds, "" for none."""
+        place = ADDEND_PLACE[PSB_CONV]
+        z: str = node.input[place] if len(node.input) > place else ""
+        constant = self.editor.constant(z) if z else None
+        return "" if constant is not None and constant.size == 0 else z
+
+    def _conv(self, node: NodeProto) -> None:
+        self._bits = int(str(attribute(node, "x_bits", USUAL_X_BITS)))
+        x, y = node.input[PsbPlace.X], node.output[0]
+        z = self._addend(node)
+        kept = {key: attribute(node, key) for key in _KEPT}
+        attributes: dict[str, Any] = {k: v for k, v in kept.items() if v is not None}
+        attributes |= {"x_bits": self._bits, **self._bounds(node, self.exponents[y])}
+        attributes |= {"x_exponent": self.exponents[x], "y_exponent": self.exponents[y]}
+        inputs = [self._value(x), *node.input[PsbPlace.W : PsbPlace.SEED + 1]]
+        if z:
+            inputs.append(self._value(z))
+            attributes["z_exponent"] = self.exponents[z]
+        self._make(node, FIXED_CONV_16, inputs, attributes)
+
+    def _bounds(self, node: NodeProto, exponent: int) -> dict[str, int]:
+        """Return `y_min` and `y_max`: what x_bits hold, and the activation."""
+        most = (1 << (self._bits - 1)) - 1
+        kind = attribute(node, "activation", "none")
+        low, high = -math.inf, math.inf
+        if kind == "relu":
+            low = 0.0
+        elif kind == "clip":
+            low = float(str(attribute(node, "clip_min", low)))
+            high = float(str(attribute(node, "clip_max", high)))
+        scale = 2.0**exponent
+        bounds = (round(min(max(bound * scale, -most), most)) for bound in (low, high))
+        return dict(zip(("y_min", "y_max"), bounds, strict=True))
+
+    def _pools(self, node: NodeProto) -> bool:
+        """Tell whether a node is pooling of values that are int16 already."""
+        if not node.input or node.input[0] not in self._made:
+            return False
+        if node.op_type == "GlobalAveragePool":
+            return True
+        indices = any(name for name in node.output[1:])
+        return node.op_type == "MaxPool" and not attribute(node, "ceil_mode", 0) and not indices
+
+    def _pool(self, node: NodeProto) -> None:
+        x = node.input[0]
+        if node.op_type == "MaxPool":
+            self.exponents[node.output[0]] = self.exponents[x]
+            kept = {key: attribute(node, key) for key in _WINDOW}
+            window = {key: value for key, value in kept.items() if value is not None}
+            self._make(node, FIXED_MAX_POOL_16, [self._value(x)], window)
+            return
+        given = {"x_exponent": self.exponents[x]}
+        self._emit(FIXED_GLOBAL_POOL_16, [self._value(x)], node.output[0], name_of(node), given)
+        self.joined[name_of(node)] = FIXED_GLOBAL_POOL_16
+
+    def _value(self, tensor: str) -> str:
+        """Return the int16 of a tensor, written where needed."""
+        if tensor not in self._values:
+            made = self._values[tensor] = self.editor.fresh(tensor, "int16")
+            given = {"y_exponent": self.exponents[tensor], "y_bits": self._bits}
+            self._emit(TO_FIXED_16, [tensor], made, made, given)
+            self._describe(tensor, made)
+        return self._values[tensor]
+
+    def _give_floats(self, tensor: str) -> None:
+        if tensor not in self._made or tensor in self._floats:
+            return
+        self._floats.add(tensor)
+        given = {"x_exponent": self.exponents[tensor]}
+        name = self.editor.fresh(tensor, "floats")
+        self._emit(FROM_FIXED_16, [self._values[tensor]], tensor, name, given)
+
+    def _make(self, node: NodeProto, op: str, inputs: list[str], given: dict[str, Any]) -> None:
+        """Write the node that makes the int16 of what `node` made."""
+        tensor = node.output[0]
+        made = self._values[tensor] = self.editor.fresh(tensor, "int16")
+        self._made.add(tensor)
+        self._emit(op, inputs, made, name_of(node), given)
+        self._describe(tensor, made)
+        self.joined[name_of(node)] = op
+
+    def _emit(
+        self, op: str, inputs: list[str], output: str, name: str, given: Mapping[str, Any]
+    ) -> None:
+        node = helper.make_node(op, inputs, [output], name, domain=OWN_DOMAIN, **given)
+        self.nodes.append(node)
+
+    def _describe(self, tensor: str, made: str) -> None:
+        found = self.editor.types.get(tensor)
+        if found is not None and found.shape is not None and len(found.shape) > 1:
+            shape = [found.shape[0], *found.shape[2:], found.shape[1]]
+            self.editor.describe(made, TensorProto.INT16, shape)
