@@ -12,7 +12,7 @@ from chain_nets import conv, converted, kernels, network, single
 from rewriting import N
 
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph import Model, chain_psb16, expose, psb_inputs
+from reluflow.graph import Model, chain_psb16, expose, find_psb, psb_inputs
 from reluflow.sessions import get_library_path, open_session
 
 native = pytest.mark.skipif(get_library_path() is None, reason="no native library")
@@ -91,6 +91,8 @@ def test_all_between_the_ends_is_int16() -> None:
     bounds = {a.name: a.i for a in first.attribute if a.name.startswith("y_m")}
     assert bounds == {"y_min": 0, "y_max": 2047}
     assert len(last.input) == 7
+    assert psb_inputs(found.model) == psb_inputs(model)
+    assert [node.op for node in find_psb(found.model)] == ["FixedConv16"] * 2
 
 
 def test_calibrated_exponents_are_taken() -> None:

@@ -74,7 +74,12 @@ FIXED_16_DEFAULTS: dict[str, dict[str, int]] = {
 """The same for chains of 16 bits; `z_exponent` is that of y where it is left out."""
 ADD_TABLE_PLACE = 2
 """Number of the input `table` of FixedAdd."""
-ADDEND_PLACE: dict[str, int] = {PSB_CONV: 7, PSB_MATMUL: 6, FIXED_CONV: FixedPlace.Z}
+ADDEND_PLACE: dict[str, int] = {
+    PSB_CONV: 7,
+    PSB_MATMUL: 6,
+    FIXED_CONV: FixedPlace.Z,
+    FIXED_CONV_16: FixedPlace.Z,
+}
 """Number of the input Z; a convolution has `region` before it."""
 USUAL_P_BITS, USUAL_X_BITS = 8, 12
 """The values for a node that leaves `p_bits` or `x_bits` out; part of the stored format."""

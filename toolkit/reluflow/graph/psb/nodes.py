@@ -14,6 +14,7 @@ from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
     FIXED_CONV,
+    FIXED_CONV_16,
     FROM_THE_RUN,
     OWN_DOMAIN,
     PSB_CONV,
@@ -236,14 +237,17 @@ def psb_inputs(model: Model) -> tuple[str, str]:
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 
+_OPERATORS = (PSB_CONV, PSB_MATMUL, FIXED_CONV, FIXED_CONV_16)
+
+
 def is_psb(node: NodeProto) -> bool:
     """Tell whether a node is a PSB operator."""
-    return node.domain == OWN_DOMAIN and node.op_type in (PSB_CONV, PSB_MATMUL, FIXED_CONV)
+    return node.domain == OWN_DOMAIN and node.op_type in _OPERATORS
 
 
 def passes_bytes(node: NodeProto) -> bool:
     """Tell whether a node is a PSB operator of a chain."""
-    return node.domain == OWN_DOMAIN and node.op_type == FIXED_CONV
+    return node.domain == OWN_DOMAIN and node.op_type in (FIXED_CONV, FIXED_CONV_16)
 
 
 def refuse_chains(model: Model, what: str) -> None:
