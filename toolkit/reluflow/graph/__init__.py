@@ -2,9 +2,9 @@
 
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
+from reluflow.graph.psb.chain.chain16 import Chain16Changes, chain_psb16
 from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
 from reluflow.graph.psb.chain.find import Chain, find_chains
-from reluflow.graph.psb.chain16 import Chain16Changes, chain_psb16
 from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.recurrent import Decoded
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out

@@ -28,7 +28,7 @@ from reluflow.graph.proto.own_domain import (
     USUAL_X_BITS,
     PsbPlace,
 )
-from reluflow.graph.psb.chain16_functions import add_chain16_functions
+from reluflow.graph.psb.chain.functions16 import add_chain16_functions
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
