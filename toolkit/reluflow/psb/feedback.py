@@ -17,6 +17,8 @@ DAMPING = 0.01
 """Share of the mean second moment added to each: inputs that were never seen apart stay so."""
 _BLOCK = 128
 """Columns whose errors are passed on at once to all others: one matrix product, not 128."""
+_NUMBERS_AT_ONCE = 2**22
+"""Second moments worked on at a time, 32 MB: groups go together up to so many."""
 
 
 def round_with_feedback(
@@ -67,53 +69,59 @@ def round_with_feedback(
     if not np.isfinite(moments).all():
         raise OptionError("moments hold NaN or infinite values; give finite inputs.")
     rows = w.reshape(groups, len(w) // groups, k)
+    # groups that fill little memory go together: depthwise layers have hundreds of them
+    most = max(1, _NUMBERS_AT_ONCE // k**2)
     done = [
-        _round_group(own, moment, p_bits, grid, damping)
-        for own, moment in zip(rows, moments, strict=True)
+        _round_groups(
+            rows[start : start + most], moments[start : start + most], p_bits, grid, damping
+        )
+        for start in range(0, groups, most)
     ]
-    return np.stack(done).reshape(w.shape).astype(np.float32)
+    return np.concatenate(done).reshape(w.shape).astype(np.float32)
 
 
-def _round_group(
-    w: NDArray[np.float64], moment: NDArray[np.float64], p_bits: int, grid: bool, damping: float
+def _round_groups(
+    w: NDArray[np.float64], moments: NDArray[np.float64], p_bits: int, grid: bool, damping: float
 ) -> NDArray[np.float64]:
-    """Return the rounded `(outputs, k)` weights of one group."""
-    order = np.argsort(-np.diag(moment), kind="stable")
-    left = w[:, order].copy()
-    passes = _passes_on(moment[np.ix_(order, order)], damping)
+    """Return the rounded `(groups, outputs, k)` weights of some groups."""
+    order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1, kind="stable")
+    left = np.take_along_axis(w, order[:, None], axis=2)
+    turned = np.take_along_axis(moments, order[:, :, None], axis=1)
+    passes = _passes_on(np.take_along_axis(turned, order[:, None], axis=2), damping)
     emax = _emax(w)
-    k = w.shape[1]
+    k = w.shape[2]
     rounded = np.empty_like(left)
     for start in range(0, k, _BLOCK):
         end = min(start + _BLOCK, k)
-        errors = np.empty((len(w), end - start))
+        errors = np.empty((*w.shape[:2], end - start))
         for i in range(start, end):
-            rounded[:, i], used = _round(left[:, i], emax, p_bits, grid)
-            errors[:, i - start] = (left[:, i] - used) / passes[i, i]
-            left[:, i + 1 : end] -= errors[:, i - start, None] * passes[i, i + 1 : end]
-        left[:, end:] -= errors @ passes[start:end, end:]
+            rounded[..., i], used = _round(left[..., i], emax, p_bits, grid)
+            error = (left[..., i] - used) / passes[:, i, i, None]
+            errors[..., i - start] = error
+            left[..., i + 1 : end] -= error[..., None] * passes[:, None, i, i + 1 : end]
+        left[..., end:] -= errors @ passes[:, start:end, end:]
     back = np.empty_like(rounded)
-    back[:, order] = rounded
+    np.put_along_axis(back, order[:, None], rounded, axis=2)
     return back
 
 
-def _passes_on(moment: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
-    """Return the upper triangle U with U^T U the inverse of the damped second moments.
+def _passes_on(moments: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
+    """Return the upper triangles U with U^T U the inverse of the damped second moments.
 
     Row i tells how the error of weight i is passed on to the weights behind it.
     """
-    damped = moment.copy()
-    diagonal = np.diag(damped) + damping * np.diag(damped).mean()
-    # Inputs that are always 0: any value will do.
-    np.fill_diagonal(damped, np.where(diagonal <= 0, 1.0, diagonal))
+    damped = moments.copy()
+    diagonal = np.einsum("gii->gi", damped)
+    diagonal += damping * diagonal.mean(axis=1, keepdims=True)
+    diagonal[diagonal <= 0] = 1.0  # inputs that are always 0: any value will do
     inverse = np.linalg.inv(damped)
-    upper: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float64)
-    return upper
+    lower: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.swapaxes(1, 2)) / 2)
+    return lower.swapaxes(1, 2)
 
 
 def _emax(w: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the exponent of each output's largest weight, 0 where all are 0."""
-    largest = np.abs(w).max(axis=1)
+    largest = np.abs(w).max(axis=2)
     e = np.frexp(largest)[1].astype(np.int64) - 1
     return np.where(largest == 0, 0, np.maximum(e, EMAX_MIN))
 

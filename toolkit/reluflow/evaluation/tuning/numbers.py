@@ -71,12 +71,13 @@ def _follow(rows: _F64, moments: InputMoments, options: TuningOptions) -> _F64:
     centred = options.correct_bias
     second, cross = moments.second(centred=centred), moments.cross(centred=centred)
     beside = moments.beside(centred=centred)
-    fitted = np.empty_like(rows)
-    for g, w in enumerate(rows):
-        added = options.damping * np.trace(second[g]) / len(second[g]) or 1.0
-        for moment in (second, cross):
-            np.einsum("kk->k", moment[g])[:] += added
-        fitted[g] = np.linalg.solve(second[g], (w @ cross[g] + beside[g]).T).T
+    added = options.damping * np.einsum("gkk->gk", second).mean(axis=1, keepdims=True)
+    added[added <= 0] = 1.0  # inputs that are always the same
+    for moment in (second, cross):
+        diagonal = np.einsum("gkk->gk", moment)
+        diagonal += added
+    missing = rows @ cross + beside
+    fitted: _F64 = np.linalg.solve(second, missing.swapaxes(1, 2)).swapaxes(1, 2)
     return fitted
 
 
