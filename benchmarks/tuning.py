@@ -54,12 +54,13 @@ def form(steps: str, p_bits: int) -> Callable[[Given], Model]:
     return build
 
 
-def variants(p_bits: list[int]) -> dict[str, Variant]:
-    """Return all forms; those of n samples that need no more than log2 n bits draw nothing."""
+def variants(p_bits: list[int], forms: list[str]) -> dict[str, Variant]:
+    """Return the forms for all bits; n samples draw a code of up to log2 n bits exactly."""
     return {
         f"{title}, {bits} bits": Variant(f"{title}, {bits} bits", "psb", form(steps, bits), SAMPLES)
         for bits in p_bits
         for title, steps in STEPS.items()
+        if title in forms
     }
 
 
@@ -93,6 +94,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of NAME.onnx")
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--p-bits", nargs="+", type=int, default=[4], help="stored bits")
+    parser.add_argument("--forms", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--quick", action="store_true", help="fewer test inputs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="keep the results in this file")
@@ -101,6 +103,7 @@ def main() -> int:
     rows: dict[str, Any] = {}
     if given.resume and given.json and given.json.is_file():
         rows = json.loads(given.json.read_text("utf-8"))["results"]["networks"]
+    forms = variants(given.p_bits, given.forms)
     effort = Effort(given.quick, seeds=given.seeds, threads=())
     for name in given.only:
         if name in rows:
@@ -108,7 +111,7 @@ def main() -> int:
         start = time.perf_counter()
         print(TASKS[name].title, flush=True)
         path = find_network(name, given.models)
-        rows[name] = measure_network(path, TASKS[name], variants(given.p_bits), effort)
+        rows[name] = measure_network(path, TASKS[name], forms, effort)
         rows[name]["seconds"] = time.perf_counter() - start
         keep(given.json, {"quick": given.quick, "seeds": given.seeds, "networks": rows})
     print(table(rows))

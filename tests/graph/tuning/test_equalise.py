@@ -99,8 +99,8 @@ def test_a_chain_of_matrices_and_one_with_depthwise_layers() -> None:
     ],
 )
 def test_bounds_and_other_nodes_are_refused_with_the_reason(node: Any, reason: str) -> None:
-    bounds = {"low": np.float32(0), "high": np.float32(6)}
-    model = pair(node, **bounds) if node.op_type == "Clip" else pair(node)
+    clips = node.op_type == "Clip"
+    model = pair(node, low=np.float32(0), high=np.float32(6)) if clips else pair(node)
     made = equalise(model)
     assert not made.done
     assert {r.node: r.reason for r in made.refused}["first"] == reason
