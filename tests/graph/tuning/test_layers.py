@@ -93,7 +93,6 @@ def test_a_name_that_no_layer_makes_is_refused() -> None:
     ("node", "constants", "reason"),
     [
         (N("MatMul", ["x", "x"], ["y"], name="n"), {}, "are computed"),
-        (N("ConvTranspose", ["x", "w"], ["y"], name="n"), {"w": weights(4, 4)}, "no PSB operator"),
         (N("MatMul", ["x", "w"], ["y"], name="n"), {"w": INFINITE}, "NaN or infinite"),
     ],
 )
