@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of NAME.onnx")
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS | TUNED, default=list(VARIANTS))
     parser.add_argument("--quick", action="store_true", help="fewer inputs and samples")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=15, help="timed runs of each form")
@@ -78,7 +78,7 @@ def main() -> int:
     paths = available(given.only, given.models)
     if not paths:
         return 2
-    variants = {name: VARIANTS[name] for name in given.variants}
+    variants = {name: (VARIANTS | TUNED)[name] for name in given.variants}
     for number, (name, path) in enumerate(paths.items(), 1):
         if name not in rows:
             start = time.perf_counter()
