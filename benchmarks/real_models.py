@@ -24,6 +24,7 @@ from networks.real import FOLDER, find_network
 from real.measure import Effort, measure_network
 from real.page import RECORD, rebuild
 from real.tasks import TASKS
+from real.tuning import TUNED
 from real.variants import TIMED, VARIANTS
 
 
