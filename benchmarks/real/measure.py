@@ -91,7 +91,11 @@ def measure_network(
 def _one_form(
     variant: Variant, given: Given, inputs: NDArray[Any], exact: Outputs, task: Task, effort: Effort
 ) -> tuple[dict[str, Any], Model | None]:
-    row: dict[str, Any] = {"title": variant.title, "family": variant.family}
+    row: dict[str, Any] = {
+        "title": variant.title,
+        "family": variant.family,
+        "what": variant.what,
+    }
     start = time.perf_counter()
     try:
         made = variant.build(given)

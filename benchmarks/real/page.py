@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from real.picture import draw
-from real.tables import closeness, sizes, speed
+from real.tables import closeness, explained, sizes, speed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "real_models.json"
@@ -33,6 +33,8 @@ def fill(page: str, record: Mapping[str, Any]) -> str:
     for mark, table in TABLES.items():
         text = f"<!-- {mark} -->\n{named}\n{table(record['results'])}\n<!-- /{mark} -->"
         page = _replace(page, mark, text)
+    forms = explained(record["results"])
+    page = _replace(page, "forms", f"<!-- forms -->\n{forms}\n<!-- /forms -->")
     made = f"`{record['command']}`, {record['machine']}"
     return _replace(page, "made", f"<!-- made -->\n{made}\n<!-- /made -->")
 

@@ -60,6 +60,17 @@ def sizes(results: Row) -> str:
     return markdown(["network", "float, MB", *titles.values()], rows)
 
 
+def explained(results: Row) -> str:
+    """Return a list that says what sets each form apart."""
+    said = {
+        form["title"]: form["what"]
+        for row in results["networks"].values()
+        for form in row["variants"].values()
+        if form.get("what")
+    }
+    return "\n".join(f"* {title}: {what};" for title, what in said.items()).rstrip(";") + "."
+
+
 def form_titles(networks: Mapping[str, Row]) -> dict[str, str]:
     """Return name -> title of all forms, in the order of the record."""
     return {

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource, open_data
-from reluflow.evaluation import TuningOptions, allocate, find_formats, tune
+from reluflow.evaluation import (
+    allocate,
+    choose_activation_bits,
+    choose_chains,
+    find_formats,
+    tune,
+)
 from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
 
@@ -56,11 +62,6 @@ class Given:
         """The float model with weights and biases that a conversion stores as they are."""
         return tune(self.model, self.source).model
 
-    @cached_property
-    def tuned_for_bytes(self) -> Model:
-        """The same for weights on the grid of 8 bits."""
-        return tune(self.model, self.source, TuningOptions(grid=True)).model
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -71,12 +72,14 @@ class Variant:
         family: of one colour in the picture: "float", "int8" or "psb".
         build: makes it.
         samples: numbers of samples to measure; `PLAIN` where nothing is drawn.
+        what: sets it apart, for those who do not know it by its title.
     """
 
     title: str
     family: str
     build: Callable[[Given], Model]
     samples: tuple[int, ...] = PLAIN
+    what: str = ""
 
     @property
     def draws(self) -> bool:
@@ -99,7 +102,14 @@ def _psb(given: Given) -> Model:
 
 def _bytes(given: Given, made: Model) -> Model:
     """Return a conversion whose operators pass bytes wherever they can."""
-    return chain_psb(made, find_formats(made, given.source)).model
+    return chain_psb(made, find_formats(made, given.few)).model
+
+
+def _auto(given: Given) -> Model:
+    """Return the tuned conversion whose operators pass bytes where the error allows it."""
+    width = choose_activation_bits(given.tuned, given.few)
+    joined = choose_chains(width, given.model, given.few)
+    return width.result.model if joined is None else joined.rewritten.model
 
 
 def _budget(given: Given) -> Model:
@@ -111,18 +121,49 @@ PRODUCTS = ("Conv", "Gemm", "MatMul")
 VARIANTS: dict[str, Variant] = {
     "int8_channel": Variant("int8 per channel", "int8", _int8(True)),
     "int8_tensor": Variant("int8 per tensor", "int8", _int8(False)),
-    "int8_products": Variant("int8 of products alone", "int8", _int8(False, PRODUCTS)),
-    "psb": Variant("PSB, 12 bits", "psb", _psb, EVERY),
-    "psb_tuned": Variant(
-        "PSB tuned, 12 bits", "psb", lambda given: to_psb(given.tuned).model, SOME
+    "int8_products": Variant(
+        "int8 of products alone",
+        "int8",
+        _int8(False, PRODUCTS),
+        what="per tensor, and only convolutions and matrix products are quantised",
     ),
-    "psb_budget": Variant("PSB tuned, 12 bits, budget", "psb", _budget, SOME),
-    "psb_x8": Variant("PSB, 8 bits", "psb", lambda given: _bytes(given, _psb(given)), SOME),
+    "psb": Variant(
+        "PSB, 12 bits", "psb", _psb, EVERY, "what `psb convert` makes by default, without data"
+    ),
+    "psb_tuned": Variant(
+        "PSB tuned, 12 bits",
+        "psb",
+        lambda given: to_psb(given.tuned).model,
+        SOME,
+        "weights and biases are chosen on the calibration inputs",
+    ),
+    "psb_budget": Variant(
+        "PSB tuned, 12 bits, budget",
+        "psb",
+        _budget,
+        SOME,
+        "as many samples on average, each operator its own number",
+    ),
+    "psb_x8": Variant(
+        "PSB, 8 bits",
+        "psb",
+        lambda given: _bytes(given, _psb(given)),
+        SOME,
+        "operators pass bytes wherever they can",
+    ),
     "psb_x8_tuned": Variant(
         "PSB tuned, 8 bits",
         "psb",
-        lambda given: _bytes(given, to_psb(given.tuned_for_bytes).model),
+        lambda given: _bytes(given, to_psb(given.tuned).model),
         SOME,
+        "tuned, and bytes wherever they can be passed",
+    ),
+    "psb_auto": Variant(
+        "PSB tuned, bits chosen",
+        "psb",
+        _auto,
+        SOME,
+        "tuned, and bytes where the error of the outputs allows them",
     ),
 }
 """Name in records -> form. Activations have as many bits as the titles of shift-adds say."""

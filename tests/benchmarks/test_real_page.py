@@ -39,8 +39,13 @@ RESULTS: dict[str, Any] = {
             "file_bytes": 2_000_000,
             "variants": {
                 "int8": form("int8", "int8", _0=0.9),
-                "psb": form("PSB", "psb", _0=1.0, _4=0.5, _16=0.99),
-                "bad": {"title": "bad", "family": "int8", "failed": "it cannot."},
+                "psb": form("PSB", "psb", _0=1.0, _4=0.5, _16=0.99) | {"what": "drawn"},
+                "bad": {
+                    "title": "bad",
+                    "family": "int8",
+                    "what": "not to be had",
+                    "failed": "it cannot.",
+                },
             },
             "times": {
                 threads: {
@@ -76,7 +81,7 @@ def test_the_record_has_all_networks_and_no_hidden_ones() -> None:
             assert ("failed" in each) != bool(each.get("points"))
 
 
-@pytest.mark.parametrize("mark", [*page.TABLES, "made"])
+@pytest.mark.parametrize("mark", [*page.TABLES, "forms", "made"])
 def test_a_page_without_its_mark_is_refused(mark: str) -> None:
     text = page.PAGE.read_text("utf-8").replace(f"<!-- {mark} -->", "")
     with pytest.raises(ValueError, match=f"has the marks of {mark} 0 times"):
@@ -93,6 +98,10 @@ def test_tables_of_a_small_record() -> None:
         "| A & B | 10.0 / 10.0 | 2.50 / 2.50 | 1.25 / 1.25 |  |"
     )
     assert tables.sizes(RESULTS).splitlines()[2] == "| A & B | 2.0 | 25 | 25 |  |"
+
+
+def test_forms_that_need_it_are_explained() -> None:
+    assert tables.explained(RESULTS) == "* PSB: drawn;\n* bad: not to be had."
 
 
 def test_the_picture_shows_each_timed_point_where_it_belongs() -> None:
