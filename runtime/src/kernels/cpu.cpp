@@ -26,7 +26,9 @@ struct Choice {
   const Kernels& (*table)();
 };
 
-// Best first.
+// Best first. A table for ARM (sdot, or usdot of i8mm, for `fixed_tile` and `fixed_depthwise`)
+// would stand before the portable one, beside a folder of its own: it starts from `common_kernels`,
+// and quads of four bytes are laid out as these instructions take them, too.
 const Choice kChoices[] = {
 #ifdef RELUFLOW_X86
     {"avx512vnni", has_avx512vnni, avx512vnni_kernels},
