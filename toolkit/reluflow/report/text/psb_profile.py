@@ -13,6 +13,8 @@ from reluflow.report.tables.format import decimal, percent, plain, plural, short
 
 _SHOWN = 40
 _NAME, _OPS, _NUMBER = 22, 12, 6
+_BESIDE = _OPS + 4 * _NUMBER + 19
+"""Characters of a line that are not the name: the other columns, and what divides them."""
 _MS_DIGITS = 3
 """The profiler counts microseconds."""
 
@@ -41,8 +43,9 @@ def print_psb_profile(found: PsbProfile, console: Console) -> None:
     table.add_column(Text("operator"), overflow="ellipsis", no_wrap=True)
     for column in ("ms", "share", "float", "ratio"):
         table.add_column(Text(column), justify="right", no_wrap=True, min_width=_NUMBER)
+    room = max(_NAME, console.width - _BESIDE)
     for row in found.nodes[:_SHOWN]:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, room))
     table.add_section()
     whole = (_ms(found.ms), percent(1.0), _ms(found.float_ms), decimal(found.ratio))
     table.add_row(f"all {len(found.nodes)}", "", *whole)
@@ -51,11 +54,11 @@ def print_psb_profile(found: PsbProfile, console: Console) -> None:
         console.print(Text.assemble(("- ", "cyan"), sentence), soft_wrap=True)
 
 
-def _cells(row: NodeProfile) -> tuple[str, ...]:
+def _cells(row: NodeProfile, room: int) -> tuple[str, ...]:
     share = percent(row.share) if row.ms is not None else ""
     ratio = "" if row.ratio is None else decimal(row.ratio)
     return (
-        shorten(plain(row.name), _NAME),
+        shorten(plain(row.name), room),
         shorten(plain(row.op or f"float {row.float_op}"), _OPS),
         _ms(row.ms),
         share,
