@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper, parser
 from reluflow.graph import PsbOptions, load, to_psb
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
+    FIXED_16_DEFAULTS,
     FIXED_DEFAULTS,
     FIXED_WEIGHTS,
     FROM_THE_RUN,
@@ -26,7 +27,8 @@ from reluflow.graph.psb import bodies as module
 from reluflow.graph.psb.function import MIN_OPSET, psb_functions
 
 FILES = {path.stem: path for path in Path(module.__file__).with_name("functions").iterdir()}
-NAMES = [PSB_CONV, PSB_MATMUL, PSB_PARTS, PSB_WEIGHTS, FIXED_WEIGHTS, *FIXED_DEFAULTS]
+NAMES = [PSB_CONV, PSB_MATMUL, PSB_PARTS, PSB_WEIGHTS, FIXED_WEIGHTS]
+NAMES += [*FIXED_DEFAULTS, *FIXED_16_DEFAULTS]
 ROOT = Path(__file__).parents[3]
 
 
