@@ -77,8 +77,8 @@ def _follow(rows: _F64, moments: InputMoments, options: TuningOptions) -> _F64:
         diagonal = np.einsum("gkk->gk", moment)
         diagonal += added
     missing = rows @ cross + beside
-    fitted: _F64 = np.linalg.solve(second, missing.swapaxes(1, 2)).swapaxes(1, 2)
-    return fitted
+    solved = np.linalg.solve(second, missing.swapaxes(1, 2))
+    return np.asarray(solved.swapaxes(1, 2), np.float64)
 
 
 def _on_grid(v: NDArray[np.float32], p_bits: int) -> _F64:
