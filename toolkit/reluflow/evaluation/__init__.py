@@ -39,6 +39,7 @@ from reluflow.evaluation.result import (
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
+from reluflow.evaluation.tuning.for_budget import tune_for_budget
 from reluflow.evaluation.tuning.options import TuningOptions, options_of
 from reluflow.evaluation.tuning.tune import Tuned, tune
 
@@ -92,5 +93,6 @@ __all__ = [
     "proven",
     "recognise",
     "tune",
+    "tune_for_budget",
     "unproven",
 ]

@@ -110,6 +110,7 @@ def allocate(
     budget: float,
     *,
     sampler: str | None = None,
+    fewest: int = 1,
     seeds: int = 1,
     size: int | None = None,
     threads: int | None = None,
@@ -130,6 +131,7 @@ def allocate(
         budget: mean number of samples over all multiplications, 1 to 64.
         sampler: how all operators draw: "systematic", "binomial" or "nearest". None: as stored,
             but an operator that gets fewer than 4 systematic samples rounds to nearest.
+        fewest: no operator gets fewer samples, 1 or 2.
         seeds: runs of each operator and number of samples that draws.
         size: inputs per run.
         threads: of ONNX Runtime.
@@ -156,7 +158,7 @@ def allocate(
 
     Reference: docs/psb.md, the sample budget; thesis 4.2.6; docs/spec.md, section 7.
     """
-    _check(model, budget, sampler, seeds)
+    _check(model, budget, sampler, fewest, seeds)
     below = ROUNDED_BELOW if sampler is None else 0
     measured = measure_sample_errors(
         model,
@@ -170,7 +172,10 @@ def allocate(
         progress=progress,
     )
     products = _products(model, source, threads)
-    chosen = divide_budget(measured.errors, products, measured.levels, budget)
+    lowest = measured.levels.index(fewest)
+    levels = measured.levels[lowest:]
+    divided = divide_budget(measured.errors[:, lowest:], products, levels, budget)
+    chosen = [level + lowest for level in divided]
     nodes = tuple(
         NodeSamples(
             node.name,
@@ -192,7 +197,7 @@ def allocate(
     )
 
 
-def _check(model: Model, budget: float, sampler: str | None, seeds: int) -> None:
+def _check(model: Model, budget: float, sampler: str | None, fewest: int, seeds: int) -> None:
     if not find_psb(model):
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} has no PSB operator; "
@@ -200,6 +205,8 @@ def _check(model: Model, budget: float, sampler: str | None, seeds: int) -> None
         )
     if not 1 <= budget <= MAX_SAMPLES:
         raise OptionError(f"budget is {budget!r}; give a number from 1 to {MAX_SAMPLES}.")
+    if fewest not in (1, 2) or fewest > budget:
+        raise OptionError(f"fewest is {fewest!r}; give 1, or 2 with a budget of at least 2.")
     if sampler is not None and sampler not in SAMPLERS:
         raise OptionError(f"sampler is {sampler!r}; accepted are {', '.join(SAMPLERS)}.")
     if seeds < 1:
