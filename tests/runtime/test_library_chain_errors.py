@@ -120,9 +120,9 @@ def test_formats_of_z_and_y_lie_within_20_bits(z_exponent: int) -> None:
 def test_formats_20_bits_apart_give_the_bytes_of_the_oracle(z_exponent: int) -> None:
     session = open_native(chain_node(CODE, z=True, z_exponent=z_exponent, x_exponent=7))
     z = RNG.integers(0, 256, (1, 4, 4, 4), np.uint8)
-    forms = {"x_form": FixedFormat(7, 0), "y_form": FixedFormat(0, 0)}
+    x_form, y_form, z_form = (FixedFormat(exponent, 0) for exponent in (7, 0, z_exponent))
     expected = fixed_conv(
-        X, CODE, None, z, z_form=FixedFormat(z_exponent, 0), samples=4, seed=1, **forms
+        X, CODE, None, z, x_form=x_form, y_form=y_form, z_form=z_form, samples=4, seed=1
     )
     got = session.run(None, {"x": X, "z": z} | numbers())[0]
     np.testing.assert_array_equal(got, expected)

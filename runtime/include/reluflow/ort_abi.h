@@ -79,7 +79,15 @@ namespace reluflow::abi {
 
 constexpr uint32_t kApiVersion = 17;
 
-enum ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kInt8 = 3, kInt16 = 5, kInt64 = 7, kBool = 9 };
+enum ElementType : int {
+  kUndefined = 0,
+  kFloat = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kInt16 = 5,
+  kInt64 = 7,
+  kBool = 9
+};
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2, kNotImplemented = 9 };
 enum Characteristic : int { kRequired = 0, kOptional = 1 };
 

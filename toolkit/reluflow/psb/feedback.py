@@ -115,8 +115,9 @@ def _passes_on(moments: NDArray[np.float64], damping: float) -> NDArray[np.float
     diagonal += damping * diagonal.mean(axis=1, keepdims=True)
     diagonal[diagonal <= 0] = 1.0  # inputs that are always 0: any value will do
     inverse = np.linalg.inv(damped)
-    lower: NDArray[np.float64] = np.linalg.cholesky((inverse + inverse.swapaxes(1, 2)) / 2)
-    return lower.swapaxes(1, 2)
+    lower = np.linalg.cholesky((inverse + inverse.swapaxes(1, 2)) / 2)
+    upper: NDArray[np.float64] = lower.swapaxes(1, 2).astype(np.float64)
+    return upper
 
 
 def _emax(w: NDArray[np.float64]) -> NDArray[np.int64]:
