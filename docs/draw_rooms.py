@@ -16,12 +16,12 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "progress": ("how long-running work reports progress", ()),
     "native": ("finds the native library", ()),
     "data": ("inputs, batch by batch", ("sources", "formats")),
-    "psb": ("shift-adds in numpy, the oracle", ()),
+    "psb": ("shift-adds in numpy, the oracle", ("fixed",)),
     "graph": (
         "the only room that knows ONNX",
         (
-            *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset", "taps", "psb"),
-            "psb/variants",
+            *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset"),
+            *("rewrite/windows", "taps", "psb/forms", "psb", "psb/chain", "psb/variants", "tuning"),
         ),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
@@ -29,7 +29,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "temperature": ("distance, controller of the rate", ("steps",)),
     "monitoring": ("what is recorded of a training run", ()),
     "analysis": ("batches in, results out", ("run", "results")),
-    "evaluation": ("accuracy against precision", ("answers", "proof")),
+    "evaluation": (
+        "accuracy against precision",
+        ("answers", "proof", "formats", "budget", "timing", "tuning"),
+    ),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),
@@ -37,10 +40,15 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models", "networks"))
 NATIVE = (
     "runtime/src",
-    ("base", "counts", "host", "spec", "kernels", "hash", "weights", "inputs", "sums", "ops"),
+    (
+        *("base", "counts", "host", "spec", "kernels", "hash", "weights", "grid", "bytes"),
+        *("fixed", "fixed16", "inputs", "sums", "ops"),
+    ),
 )
 
 WIDTH, ROW, GAP, LEFT = 1160, 34, 8, 24
+LINE = ROW - 6
+"""From one line of floors to the next."""
 FLOORS_AT = 386
 HEAD = 44
 STYLE = (
@@ -50,24 +58,41 @@ STYLE = (
 )
 
 
-def row(top: int, name: str, what: str, floors: tuple[str, ...], kind: str) -> list[str]:
-    """Return one room as a bar with its floors in it, the lowest on the left."""
+def lines(floors: tuple[str, ...]) -> list[list[tuple[str, float, float]]]:
+    """Return the floors that stand in each line, with where they begin and their widths."""
+    found: list[list[tuple[str, float, float]]] = [[]]
+    x: float = FLOORS_AT
+    for floor in floors:
+        width = 20 + 7.6 * len(floor)
+        if x + width > WIDTH - LEFT - GAP:
+            found.append([])
+            x = FLOORS_AT
+        found[-1].append((floor, x, width))
+        x += width + GAP
+    return found
+
+
+def row(
+    top: int, name: str, what: str, floors: tuple[str, ...], kind: str
+) -> tuple[int, list[str]]:
+    """Return the height and one room as a bar with its floors in it, the lowest first."""
+    placed = lines(floors)
+    height = ROW + LINE * (len(placed) - 1)
     parts = [
-        f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{WIDTH - 2 * LEFT}" height="{ROW}" '
+        f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{WIDTH - 2 * LEFT}" height="{height}" '
         'rx="5"/>',
         f'<text class="name" x="{LEFT + 12}" y="{top + 22}">{escape(name)}</text>',
         f'<text class="soft" x="{LEFT + 140}" y="{top + 22}">{escape(what)}</text>',
     ]
-    x: float = FLOORS_AT
-    for floor in floors:
-        width = 20 + 7.6 * len(floor)
-        parts.append(
-            f'<rect class="floor" x="{x:.0f}" y="{top + 5}" width="{width:.0f}" '
-            f'height="{ROW - 10}" rx="4"/>'
-            f'<text class="soft" x="{x + 10:.0f}" y="{top + 21}">{escape(floor)}</text>'
-        )
-        x += width + 8
-    return parts
+    for number, line in enumerate(placed):
+        y = top + LINE * number
+        for floor, x, width in line:
+            parts.append(
+                f'<rect class="floor" x="{x:.0f}" y="{y + 5}" width="{width:.0f}" '
+                f'height="{ROW - 10}" rx="4"/>'
+                f'<text class="soft" x="{x + 10:.0f}" y="{y + 21}">{escape(floor)}</text>'
+            )
+    return height, parts
 
 
 def draw() -> str:
@@ -75,18 +100,20 @@ def draw() -> str:
     top = HEAD
     parts = [
         f'<text class="soft" x="{LEFT}" y="26">A room imports rooms above it; in a room, a folder '
-        "imports those to its left; files beside the folders come last.</text>"
+        "imports those before it; files beside the folders come last.</text>"
     ]
     for name, (what, floors) in ROOMS.items():
-        parts += row(top, name, what, floors, "room")
-        top += ROW + GAP
+        height, drawn = row(top, name, what, floors, "room")
+        parts += drawn
+        top += height + GAP
     top += GAP
     for (name, floors), what in (
         (BRIDGE, "imports the toolkit"),
         (NATIVE, "C++, needs no Python"),
     ):
-        parts += row(top, name, what, floors, "other")
-        top += ROW + GAP
+        height, drawn = row(top, name, what, floors, "other")
+        parts += drawn
+        top += height + GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + 8}" role="img">'
         f"<title>The rooms of reluflow and their floors</title><style>{STYLE}</style>"

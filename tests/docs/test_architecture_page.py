@@ -50,7 +50,11 @@ def test_the_picture_shows_the_floors_in_their_order() -> None:
     name, floors = ROOMS.BRIDGE
     drawn[name] = floors
     tested = {
-        room: tuple(floor for floor in floors if floor and not floor.startswith("_"))
+        room: tuple(
+            floor
+            for floor in floors
+            if floor and not floor.startswith("_") and (ORDER.folder_of(room) / floor).is_dir()
+        )
         for room, floors in ORDER.FLOORS.items()
     }
     assert drawn == tested

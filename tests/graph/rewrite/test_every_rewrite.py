@@ -86,11 +86,13 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         lambda m: graph.with_activations(graph.to_psb(network()), 16, {}),
     ),
     "with_input_defaults": (lambda: converted(input_defaults=False), graph.with_input_defaults),
+    "with_own_samples": (converted, graph.with_own_samples),
     "with_numbers": (
         network,
         lambda m: graph.with_numbers(m, {"h": graph.Numbers(weights(4, 4, 1, 1), np.ones(4))}),
     ),
     "with_sampler": (converted, lambda m: graph.with_sampler(m, "nearest")),
+    "with_sample_factors": (converted, lambda m: graph.with_sample_factors(m, {"last": 2})),
     "with_wide_activations": (converted, graph.with_wide_activations),
     "without_input_defaults": (converted, graph.without_input_defaults),
 }
