@@ -10,6 +10,16 @@ import sys
 from typing import Any
 
 
+LEAVE = """
+import os, sys
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)
+"""
+"""Leaves at once: threads of torch that still wait for the other rank can abort a process that is
+taken down in order ("terminate called without an active exception")."""
+
+
 def run_on_two_ranks(script: str, *argv: str) -> list[dict[str, Any]]:
     """Run a Python script as rank 0 and 1; return the JSON of each one's last line.
 
@@ -30,7 +40,7 @@ def run_on_two_ranks(script: str, *argv: str) -> list[dict[str, Any]]:
     }
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", script, *argv],
+            [sys.executable, "-W", "ignore", "-c", script + LEAVE, *argv],
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
