@@ -9,7 +9,6 @@ import subprocess
 import sys
 from typing import Any
 
-
 LEAVE = """
 import os, sys
 sys.stdout.flush()
