@@ -1,8 +1,5 @@
 """The operators of chains in ONNX Runtime against their oracle, byte for byte."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +7,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from chain_cases import Arrays, one_node, random_bytes, random_conv
+from each_kernel import KERNELS, check_with
 
 from reluflow.psb import decode, encode
 from reluflow.psb.fixed import (
@@ -26,8 +24,6 @@ from reluflow.psb.fixed import (
 from reluflow.sessions import get_library_path
 from reluflow.sessions.library import register
 
-SUPPORT = Path(__file__).parents[1] / "support"
-KERNELS = ("portable", "avx2", "avx512vnni")
 pytestmark = pytest.mark.skipif(get_library_path() is None, reason="no native library")
 
 
@@ -93,21 +89,12 @@ def check_others(seed: int) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     script = (
-        f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(SUPPORT)]!r}\n"
         "from test_chains import check_bytes, check_conv, check_others\n"
         "for seed in range(120): check_conv(seed)\n"
         "for seed in range(25): check_others(seed)\n"
         "for seed in range(60): check_bytes(seed)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"RELUFLOW_KERNEL": kernel},
-        capture_output=True,
-        text=True,
-    )
-    if "this processor lacks it" in done.stderr:
-        pytest.skip(f"this processor lacks {kernel}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    check_with(kernel, script, Path(__file__).parent)
 
 
 def test_means_of_very_many_pixels_are_exact() -> None:

@@ -1,14 +1,12 @@
 """The operators of chains of 16 bits in ONNX Runtime against their oracle, value for value."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+from each_kernel import KERNELS, check_with
 from onnx import helper, numpy_helper
 
 from reluflow.errors import DataError
@@ -25,7 +23,6 @@ from reluflow.psb.fixed import (
 from reluflow.sessions import get_library_path
 from reluflow.sessions.library import register
 
-KERNELS = ("portable", "avx2", "avx512vnni")
 native = pytest.mark.skipif(get_library_path() is None, reason="no native library")
 
 
@@ -169,20 +166,11 @@ def check_others(seed):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_values_of_the_oracle(kernel: str) -> None:
     script = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
         "from test_chains16 import check_conv, check_others\n"
         "for seed in range(160): check_conv(seed, 1 + seed % 3)\n"
         "for seed in range(25): check_others(seed)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"RELUFLOW_KERNEL": kernel},
-        capture_output=True,
-        text=True,
-    )
-    if "this processor lacks it" in done.stderr:
-        pytest.skip(f"this processor lacks {kernel}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    check_with(kernel, script, Path(__file__).parent)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 4, 64])

@@ -184,12 +184,8 @@ def choose_activation_bits(
     made = to_psb(plan, options)
     results = {bits: with_activations(made, bits, way.x_exponents) for bits, way in ways.items()}
     runners = {bits: Runner(each.model, threads, native) for bits, each in results.items()}
-    measured, n_inputs = measure_widths(
+    tried, n_inputs = measure_widths(
         given, source, runners, source.fitting_batch_size(size), threads
-    )
-    tried = tuple(
-        TriedBits(bits, tuple(error.result() for error in errors.values()))
-        for bits, errors in measured.items()
     )
     few, many = tried
     chosen = few.x_bits if is_enough(few, many) else many.x_bits
@@ -202,7 +198,7 @@ def measure_widths(
     runners: Mapping[int, Runner],
     size: int,
     threads: int | None,
-) -> tuple[dict[int, dict[str, SignalError]], int]:
+) -> tuple[tuple[TriedBits, ...], int]:
     """Run the float model and a converted one of every width over the data, in nearest mode.
 
     Args:
@@ -213,7 +209,7 @@ def measure_widths(
         threads: of ONNX Runtime.
 
     Returns:
-        Bits -> output -> error, and the number of inputs.
+        The errors of every width in the order of `runners`, and the number of inputs.
 
     Raises:
         DataError: no output of the model is an array.
@@ -236,7 +232,11 @@ def measure_widths(
             found = run_arrays(session, {**batch, **extra})
             for name, error in errors.items():
                 error.add(found[name], exact[name])
-    return measured, n_inputs
+    tried = tuple(
+        TriedBits(bits, tuple(error.result() for error in errors.values()))
+        for bits, errors in measured.items()
+    )
+    return tried, n_inputs
 
 
 def _open(exact: Mapping[str, Values]) -> dict[str, SignalError]:

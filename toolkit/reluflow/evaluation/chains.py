@@ -130,9 +130,5 @@ def convert_to_chains(
         _WIDE: Runner(made.model, threads, native),
     }
     batch = source.fitting_batch_size(size)
-    measured, n_inputs = measure_widths(plan.done.given, source, runners, batch, threads)
-    tried = tuple(
-        TriedBits(bits, tuple(error.result() for error in errors.values()))
-        for bits, errors in measured.items()
-    )
+    tried, n_inputs = measure_widths(plan.done.given, source, runners, batch, threads)
     return Chains(made, chained, tried, n_inputs)

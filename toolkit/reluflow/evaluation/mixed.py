@@ -8,7 +8,6 @@ from reluflow.data import DataSource
 from reluflow.errors import OptionError
 from reluflow.evaluation.activation_bits import (
     ActivationBits,
-    TriedBits,
     is_enough,
     measure_widths,
 )
@@ -117,8 +116,5 @@ def _chained(
         return None
     runners = {BYTE_BITS: Runner(rewritten.model, threads, native)}
     batch = source.fitting_batch_size(size)
-    measured, n_inputs = measure_widths(given, source, runners, batch, threads)
-    errors = tuple(error.result() for error in measured[BYTE_BITS].values())
-    return Chains(
-        chosen.result, rewritten, (TriedBits(BYTE_BITS, errors), chosen.tried[-1]), n_inputs
-    )
+    tried, n_inputs = measure_widths(given, source, runners, batch, threads)
+    return Chains(chosen.result, rewritten, (*tried, chosen.tried[-1]), n_inputs)
