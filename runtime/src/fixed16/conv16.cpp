@@ -1,6 +1,7 @@
 #include "fixed16/conv16.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -8,8 +9,11 @@ namespace reluflow {
 
 namespace {
 
-constexpr int64_t kBandPixels = 98;  // output pixels of one piece of work, at least
-constexpr size_t kPieces = 12;       // pieces of work wanted, so that a few threads end together
+constexpr int64_t kBandPixels = 98;   // output pixels of one piece of work, at least
+constexpr size_t kPieces = 12;        // pieces of work wanted, so that a few threads end together
+constexpr int64_t kMostDrawn = 1024;  // output pixels beyond which a draw costs too little to hide
+constexpr int64_t kLine = 64;         // bytes that a tile fetches per pair
+constexpr size_t kLeastBlocks = 4;    // blocks below which drawing one by one idles threads
 
 /// Where the pixels of an image lie for its windows: in place, or copied with their padding.
 struct Layout16 {
@@ -82,113 +86,207 @@ std::vector<int64_t> pair_offsets(const Run16& run, const Layout16& layout) {
   return offsets;
 }
 
+/// The weights of one block of output channels.
+struct Block {
+  size_t number;
+  const int16_t* weights;
+  const char* ahead;    // what comes next, or null
+  int64_t ahead_bytes;  // of it
+};
+
+/// A convolution as pieces, bands of rows of an image, each of which needs all blocks.
 struct Work {
   const Run16& run;
-  const Layout16& layout;
-  const std::vector<int64_t>& offsets;
-  const std::vector<Fixed16Store>& stores;
+  Layout16 layout;
+  std::vector<int64_t> offsets;
+  int64_t rows;   // of a piece
+  int64_t bands;  // of an image
 
-  /// Output rows [begin, end) of an image, times one block of output channels. `x` is the first
-  /// value of the window of row `begin`.
-  void block(const int16_t* x, int64_t image, int64_t begin, int64_t end, size_t number) const {
-    const OutputBlock& b = run.weights.lanes().blocks()[number];
+  explicit Work(const Run16& r) : run(r), layout(r), offsets(pair_offsets(r, layout)) {
+    const int64_t height = run.shape.output[0];
+    rows = std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
+    bands = (height + rows - 1) / rows;
+  }
+
+  /// What is summed at once: output rows [begin, end) of an image, and where their windows begin.
+  struct Piece {
+    int64_t image;
+    int64_t begin;
+    int64_t end;
+    const int16_t* x;
+    size_t bound;  // of the weights' runs
+  };
+
+  size_t pieces() const { return static_cast<size_t>(run.shape.batch * bands); }
+  size_t copy_size() const {
+    return layout.copies ? static_cast<size_t>(band_rows(run, rows) * layout.row + 1) : 0;
+  }
+
+  /// Looks through what a piece sees, and copies it where it does not lie in place; false where a
+  /// value is too large.
+  bool open(size_t i, int16_t* copy, Largest* largest, Piece* out) const {
+    const int64_t begin = static_cast<int64_t>(i) % bands * rows;
+    const int64_t image = static_cast<int64_t>(i) / bands;
+    const int64_t end = std::min(run.shape.output[0], begin + rows);
+    Range16 range;
+    if (!largest->see(run, image, rows_seen(run, begin, end), &range)) return false;
+    if (layout.copies) copy_band(run, layout, image, begin, end, copy);
+    const int64_t row = image * run.shape.input[0] + begin * run.conv.strides[0];
+    *out = {image, begin, end, layout.copies ? copy : run.x + row * layout.row,
+            run.weights.bound_of(range)};
+    return true;
+  }
+
+  /// A block of the drawn set, and the one behind it.
+  Block drawn(size_t number) const {
+    const auto& blocks = run.weights.lanes().blocks();
+    const int16_t* weights = run.set->weights.data();
+    Block b{number, weights + blocks[number].weights, nullptr, 0};
+    if (number + 1 == blocks.size()) return b;
+    const int64_t next = blocks[number + 1].weights;
+    b.ahead = reinterpret_cast<const char*>(weights + next);
+    b.ahead_bytes = (run.weights.lanes().end_of(number + 1) - next) * 2;
+    return b;
+  }
+
+  /// A piece times one block.
+  void sum(const Piece& at, const Block& block) const {
+    const OutputBlock& lanes = run.weights.lanes().blocks()[block.number];
     const int64_t width = run.shape.output[1];
     const int64_t outputs = run.conv.outputs;
     const char* pixels[kMaxPixels];
     const int16_t* z[kMaxPixels];
     int16_t* out[kMaxPixels];
-    x += b.group * run.conv.group_inputs;
-    const int64_t count = (end - begin) * width;
-    int64_t row = 0;
+    const int16_t* x = at.x + lanes.group * run.conv.group_inputs;
+    const int64_t count = (at.end - at.begin) * width;
+    const int64_t tiles = (count + run.kernels.tile_pixels - 1) / run.kernels.tile_pixels;
+    const int64_t line = static_cast<int64_t>(offsets.size()) * kLine;
+    int64_t to = (at.image * run.shape.output[0] + at.begin) * width * outputs + lanes.first;
     int64_t column = 0;
-    int64_t to = (image * run.shape.output[0] + begin) * width * outputs + b.first;
-    for (int64_t p = 0; p < count;) {
-      const int tile = static_cast<int>(std::min<int64_t>(run.kernels.tile_pixels, count - p));
+    for (int64_t t = 0; t < tiles; ++t) {
+      // Of nearly equal size: a tile of few pixels waits for its weights.
+      const int tile = static_cast<int>(count / tiles + (t < count % tiles ? 1 : 0));
       for (int i = 0; i < tile; ++i, to += outputs) {
-        const int64_t at = row * run.conv.strides[0] * layout.row +
-                           column * run.conv.strides[1] * run.conv.inputs();
-        pixels[i] = reinterpret_cast<const char*>(x + at);
+        pixels[i] =
+            reinterpret_cast<const char*>(x + column * run.conv.strides[1] * run.conv.inputs());
         out[i] = run.y + to;
         z[i] = run.z ? run.z + to : nullptr;
         if (++column == width) {
           column = 0;
-          ++row;
+          x += run.conv.strides[0] * layout.row;
         }
       }
-      sum(pixels, tile, number,
-          {&stores[number], nullptr, nullptr, tile, b.lanes, run.z ? z : nullptr, out});
-      p += tile;
+      const char* ahead = t * line < block.ahead_bytes ? block.ahead + t * line : nullptr;
+      sum_tile(at, block, pixels, ahead,
+               {&run.stores.stores[block.number], nullptr, nullptr, tile, lanes.lanes,
+                run.z ? z : nullptr, out});
     }
   }
 
-  /// One tile: run by run of its pairs, each exact.
-  void sum(const char* const* pixels, int tile, size_t number, Fixed16StoreArgs store) const {
-    const OutputBlock& b = run.weights.lanes().blocks()[number];
-    const ExactRuns& runs = run.weights.runs()[number];
-    alignas(64) int32_t raw[kMaxPixels * kTileLanes];
+  void sum_tile(const Piece& at, const Block& block, const char* const* pixels, const char* ahead,
+                Fixed16StoreArgs store) const {
     alignas(64) int32_t low[kMaxPixels * kTileLanes];
     alignas(64) int32_t high[kMaxPixels * kTileLanes];
-    int64_t from = 0;
-    for (const int64_t end : runs.ends) {
-      const int16_t* weights = run.set.weights.data() + b.weights + from * 2 * kLanes * b.vectors;
-      run.kernels.tile(tile, b.vectors,
-                       {pixels, offsets.data() + from, weights, end - from, kTileRaw, raw});
-      if (runs.wide) run.kernels.fixed16_widen(raw, tile, from == 0, low, high);
-      from = end;
-    }
-    store.sums = runs.wide ? low : raw;
-    store.high = runs.wide ? high : nullptr;
+    const std::vector<int64_t>& ends = run.weights.sums(block.number).runs[at.bound];
+    const int64_t runs = static_cast<int64_t>(ends.size());
+    const char* fetched = ahead ? ahead : reinterpret_cast<const char*>(block.weights);
+    run.kernels.tile_runs(store.pixels, run.weights.lanes().blocks()[block.number].vectors,
+                          {pixels, offsets.data(), block.weights, ends.data(), runs, low, high,
+                           fetched, ahead ? kLine : 0});
+    store.sums = low;
+    store.high = runs > 1 ? high : nullptr;
     run.kernels.fixed16_store(store);
   }
 };
 
-}  // namespace
+Status no_memory() {
+  return Status("memory for the padded input is missing; give a smaller input.");
+}
 
-Status run_conv16(Runner& runner, const Run16& run) {
-  const Layout16 layout(run);
-  const std::vector<int64_t> offsets = pair_offsets(run, layout);
-  const std::vector<OutputBlock>& all = run.weights.lanes().blocks();
-  int natural[kTileLanes];
-  for (int lane = 0; lane < kTileLanes; ++lane) natural[lane] = lane;
-  std::vector<Fixed16Store> stores(all.size());
-  for (size_t b = 0; b < all.size(); ++b) {
-    make_store16(run, all[b], run.weights.runs()[b].wide, natural, &stores[b]);
-  }
-  const int64_t height = run.shape.output[0];
-  const int64_t rows =
-      std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
-  const int64_t bands = (height + rows - 1) / rows;
-  const size_t pieces = static_cast<size_t>(run.shape.batch * bands);
-  const size_t parts =
-      std::min(all.size(), std::max<size_t>(1, kPieces / std::max<size_t>(1, pieces)));
-  const Split split(all.size(), parts);
-  const Work work{run, layout, offsets, stores};
-  Largest largest;
+/// Many pieces: each copies its own rows and is multiplied by all blocks.
+Status run_by_pieces(Runner& runner, const Work& work, Largest* largest) {
   std::atomic<bool> missing{false};
   const auto item = [&](size_t i) {
-    const size_t part = i % split.pieces;
-    const int64_t band = static_cast<int64_t>(i / split.pieces) % bands;
-    const int64_t image = static_cast<int64_t>(i / split.pieces) / bands;
-    const int64_t begin = band * rows;
-    const int64_t end = std::min(height, begin + rows);
-    const Scratch<int16_t> copy(
-        runner, layout.copies ? static_cast<size_t>(band_rows(run, rows) * layout.row + 1) : 1);
+    const Scratch<int16_t> copy(runner, work.copy_size());
     if (!copy) {
       missing = true;
       return;
     }
-    largest.see(run, image, rows_seen(run, begin, end));
-    const int16_t* x =
-        run.x + (image * run.shape.input[0] + begin * run.conv.strides[0]) * layout.row;
-    if (layout.copies) {
-      copy_band(run, layout, image, begin, end, copy.data());
-      x = copy.data();
+    Work::Piece piece;
+    if (!work.open(i, copy.data(), largest, &piece)) return;
+    for (size_t b = 0; b < work.run.weights.lanes().blocks().size(); ++b) {
+      work.sum(piece, work.drawn(b));
     }
-    for (size_t b = split.begin(part); b < split.end(part); ++b)
-      work.block(x, image, begin, end, b);
   };
-  parallel_for(runner, pieces * split.pieces, item);
-  if (missing) return Status("memory for the padded input is missing; give a smaller input.");
+  parallel_for(runner, work.pieces(), item);
+  return missing ? no_memory() : Status();
+}
+
+/// Draws blocks one by one, and multiplies all pieces by each; threads share the blocks.
+Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Work::Piece>& pieces,
+                    size_t threads) {
+  const LaneCode& lanes = work.run.weights.lanes();
+  const Run16& run = work.run;
+  const Key key = make_key(run.precision.seed, run.psb.stream);
+  const int64_t pairs = static_cast<int64_t>(lanes.order().pairs.size());
+  std::atomic<bool> missing{false};
+  std::atomic<size_t> next{0};
+  parallel_for(runner, threads, [&](size_t) {
+    if (next >= lanes.blocks().size()) return;
+    const Scratch<int16_t> weights(runner, static_cast<size_t>(pairs * 2 * kTileLanes));
+    if (!weights) {
+      missing = true;
+      return;
+    }
+    for (size_t b = next++; b < lanes.blocks().size(); b = next++) {
+      BlockDraw draw(lanes, b, run.kernels, run.precision, key, weights.data());
+      draw(0, pairs);
+      for (const Work::Piece& piece : pieces) {
+        work.sum(piece, {b, weights.data(), nullptr, 0});
+      }
+    }
+  });
+  return missing ? no_memory() : Status();
+}
+
+/// Few pieces: their rows are copied once, then threads share the blocks.
+Status run_by_blocks(Runner& runner, const Work& work, size_t parts, Largest* largest) {
+  const size_t count = work.pieces();
+  const Scratch<int16_t> copy(runner, count * work.copy_size());
+  if (!copy) return no_memory();
+  std::vector<Work::Piece> pieces(count);
+  std::atomic<bool> fits{true};
+  parallel_for(runner, count, [&](size_t i) {
+    if (!work.open(i, copy.data() + i * work.copy_size(), largest, &pieces[i])) fits = false;
+  });
+  if (!fits) return {};
+  const Split split(work.run.weights.lanes().blocks().size(), parts);
+  if (!work.run.set) return draw_and_sum(runner, work, pieces, split.pieces);
+  // Pieces of one part in turn: its weights are in reach.
+  parallel_for(runner, count * split.pieces, [&](size_t item) {
+    const size_t part = item / count;
+    for (size_t b = split.begin(part); b < split.end(part); ++b) {
+      work.sum(pieces[item % count], work.drawn(b));
+    }
+  });
+  return {};
+}
+
+}  // namespace
+
+bool draws_by_blocks16(const Weights16& weights, const ConvShape& shape) {
+  return !weights.depthwise() && weights.lanes().blocks().size() >= kLeastBlocks &&
+         shape.batch * shape.pixels() <= kMostDrawn;
+}
+
+Status run_conv16(Runner& runner, const Run16& run) {
+  const Work work(run);
+  const size_t pieces = work.pieces();
+  if (pieces == 0) return {};
+  const size_t parts = run.set ? kPieces / pieces : kPieces;
+  Largest largest;
+  RELUFLOW_RETURN_IF_BAD(parts < 2 ? run_by_pieces(runner, work, &largest)
+                                   : run_by_blocks(runner, work, parts, &largest));
   return largest.check(run.psb);
 }
 

@@ -26,7 +26,7 @@ struct Inner {
 
 struct Work {
   const Run16& run;
-  const std::vector<Fixed16Store>& stores;
+  const Aligned<Fixed16Store>& stores;
   const int16_t* zeros;  // as long as a row of pixels
   Inner inner;
 
@@ -48,7 +48,7 @@ struct Work {
     if (t < taps.size()) taps[t] = zeros;
     const int64_t to = ((image * run.shape.output[0] + row) * run.shape.output[1] + begin) * inputs;
     const int64_t pairs = static_cast<int64_t>(taps.size() / 2);
-    const int16_t* weights = run.set.arranged.data();
+    const int16_t* weights = run.set->arranged.data();
     for (size_t b = 0; b < stores.size(); ++b, weights += pairs * 2 * kTileLanes) {
       const OutputBlock& block = run.weights.lanes().blocks()[b];
       run.kernels.fixed16_depthwise({taps.data(), block.first, run.conv.strides[1] * inputs, pairs,
@@ -68,11 +68,6 @@ struct Work {
 }  // namespace
 
 Status run_depthwise16(Runner& runner, const Run16& run) {
-  const std::vector<OutputBlock>& blocks = run.weights.lanes().blocks();
-  int order[kTileLanes];
-  for (int i = 0; i < kTileLanes; ++i) order[i] = depthwise16_channel(i / kLanes, i % kLanes);
-  std::vector<Fixed16Store> stores(blocks.size());
-  for (size_t b = 0; b < blocks.size(); ++b) make_store16(run, blocks[b], false, order, &stores[b]);
   const int64_t height = run.shape.output[0];
   const int64_t bands = (height + kBandRows - 1) / kBandRows;
   const size_t zeros = static_cast<size_t>(((run.shape.output[1] - 1) * run.conv.strides[1] + 1) *
@@ -80,14 +75,15 @@ Status run_depthwise16(Runner& runner, const Run16& run) {
   const Scratch<int16_t> nothing(runner, zeros);
   if (!nothing) return Status("memory for the padding is missing; give a smaller input.");
   std::fill(nothing.data(), nothing.data() + zeros, int16_t{0});
-  const Work work{run, stores, nothing.data(), Inner(run)};
+  const Work work{run, run.stores.stores, nothing.data(), Inner(run)};
   Largest largest;
   const auto item = [&](size_t i) {
     const int64_t image = static_cast<int64_t>(i) / bands;
     const int64_t begin = static_cast<int64_t>(i) % bands * kBandRows;
     const int64_t end = std::min(height, begin + kBandRows);
     std::vector<const int16_t*> taps(static_cast<size_t>((run.conv.taps() + 1) / 2 * 2));
-    largest.see(run, image, rows_seen(run, begin, end));
+    Range16 range;
+    if (!largest.see(run, image, rows_seen(run, begin, end), &range)) return;
     for (int64_t r = begin; r < end; ++r) work.row(image, r, taps);
   };
   parallel_for(runner, static_cast<size_t>(run.shape.batch * bands), item);

@@ -11,11 +11,10 @@ constexpr int kSumBits = 29;      // of a sum in its unit
 constexpr int kNarrowBits = 30;   // of a sum that leaves room to round it in int32
 constexpr int kMostSumBits = 45;  // of any sum: high parts and their rounding then fit int32
 
-/// Bounds of |w'| of both weights of a pair, added.
-int64_t pair_bound(const WeightCode& code, int64_t channel, const WeightPair& pair) {
+/// A bound of the |w'| of a channel, added.
+int64_t sum_bound(const WeightCode& code, int64_t channel) {
   int64_t bound = 0;
-  for (const int64_t i : {pair.low, pair.high}) {
-    if (i < 0) continue;
+  for (int64_t i = 0; i < code.per_channel; ++i) {
     bound += weight_bound(code.sign_shift[static_cast<size_t>(channel * code.per_channel + i)]);
   }
   return bound;
@@ -62,9 +61,7 @@ Status Weights16::make(const uint8_t* planes, const PsbSpec& spec, const LaneSha
   made->excess_.reserve(static_cast<size_t>(spec.channels));
   int64_t largest = 0;
   for (int64_t m = 0; m < spec.channels; ++m) {
-    int64_t bound = 0;
-    for (int64_t i = 0; i < code.per_channel; ++i) bound += pair_bound(code, m, {i, -1});
-    bound *= spec.limit();
+    const int64_t bound = sum_bound(code, m) * spec.limit();
     largest = std::max(largest, bound);
     int excess = 0;
     while (bound >> excess >= int64_t{1} << kSumBits) ++excess;
@@ -82,39 +79,43 @@ Status Weights16::make(const uint8_t* planes, const PsbSpec& spec, const LaneSha
       made->depthwise_
           ? LaneCode(code, spec, {1, spec.channels, 1, shape.taps, tap_pairs(shape.taps)})
           : LaneCode(code, spec, shape);
-  made->find_runs(code, spec);
+  made->bound_sums(code, spec);
   *out = std::move(made);
   return {};
 }
 
-void Weights16::find_runs(const WeightCode& code, const PsbSpec& spec) {
-  const std::vector<WeightPair>& pairs = lanes_.order().pairs;
+void Weights16::bound_sums(const WeightCode& code, const PsbSpec& spec) {
+  // Behind a Relu sums are at most half as large, and few inputs use all their bits.
+  const int64_t limit = spec.limit();
+  bounds_ = {{limit, true}, {limit / 2, true}, {limit, false}, {limit / 2, false}};
   for (const OutputBlock& block : lanes_.blocks()) {
-    ExactRuns runs{{}, false};
-    std::vector<int64_t> sums(static_cast<size_t>(block.lanes), 0);
-    for (size_t p = 0; p < pairs.size(); ++p) {
-      bool fits = true;
-      for (int lane = 0; lane < block.lanes; ++lane) {
-        int64_t& sum = sums[static_cast<size_t>(lane)];
-        sum += pair_bound(code, block.first + lane, pairs[p]) * spec.limit();
-        fits = fits && sum < int64_t{1} << 31;
-        runs.wide = runs.wide || sum >= int64_t{1} << kNarrowBits;
-      }
-      if (fits) continue;
-      runs.ends.push_back(static_cast<int64_t>(p));
-      for (int lane = 0; lane < block.lanes; ++lane) {
-        sums[static_cast<size_t>(lane)] =
-            pair_bound(code, block.first + lane, pairs[p]) * spec.limit();
-      }
+    bool wide = false;
+    for (int lane = 0; lane < block.lanes; ++lane) {
+      wide = wide || sum_bound(code, block.first + lane) * limit >= int64_t{1} << kNarrowBits;
     }
-    runs.ends.push_back(static_cast<int64_t>(pairs.size()));
-    runs_.push_back(std::move(runs));
+    sums_.push_back({wide, exact_runs(code, lanes_.order(), {block.first, block.lanes}, bounds_)});
   }
 }
 
-Weights16::Lease Weights16::sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
-                                   const Precision& precision) {
-  if (auto kept = cache_.find(precision)) return kept;
+size_t Weights16::bound_of(const Range16& range) const {
+  const int64_t most = std::max(-range.low, range.high);
+  size_t number = bounds_.size() - 1;
+  for (; number > 0; --number) {
+    const InputBound& bound = bounds_[number];
+    if (most <= bound.most && (bound.negative || range.low == 0)) break;
+  }
+  return number;
+}
+
+bool Weights16::repeats(const Precision& precision) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const bool same = before_ && *before_ == precision;
+  before_ = precision;
+  return same;
+}
+
+Weights16::Lease Weights16::draw(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
+                                 const Precision& precision) {
   auto set = cache_.take(lanes_.sampled_size());
   set->precision = precision;
   lanes_.draw(runner, kernels, precision, make_key(precision.seed, spec.stream),

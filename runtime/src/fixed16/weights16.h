@@ -3,19 +3,22 @@
 #define RELUFLOW_FIXED16_WEIGHTS16_H
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "kernels/fixed16_args.h"
 #include "spec/conv_shape.h"
+#include "weights/exact_runs.h"
 #include "weights/lanes.h"
 #include "weights/weight_cache.h"
 
 namespace reluflow {
 
 /// How the sums of a block of output channels are kept exact.
-struct ExactRuns {
-  std::vector<int64_t> ends;  ///< where each run of pairs ends whose sum int32 holds
-  bool wide;                  ///< whether runs are added in two parts
+struct BlockSums {
+  bool wide;  ///< whether a sum may be too large to be rounded in int32
+  std::vector<std::vector<int64_t>> runs;  ///< where each run of pairs ends, by input bound
 };
 
 /// One drawn set.
@@ -42,23 +45,32 @@ class Weights16 {
   const LaneCode& lanes() const { return lanes_; }
   /// Whether every output channel sees one input channel of its own, and int32 holds its sum.
   bool depthwise() const { return depthwise_; }
-  const std::vector<ExactRuns>& runs() const { return runs_; }
+  const BlockSums& sums(size_t block) const { return sums_[block]; }
+  /// The number of the closest bound among those of `BlockSums::runs` that holds for `range`.
+  size_t bound_of(const Range16& range) const;
   /// u_0: the bits by which the exact sum of an output channel exceeds 29.
   int excess(int64_t channel) const { return excess_[static_cast<size_t>(channel)]; }
 
-  /// The drawn weights of one run.
-  Lease sample(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
-               const Precision& precision);
+  /// The set of `precision` where it is kept.
+  Lease find(const Precision& precision) { return cache_.find(precision); }
+  /// Whether `precision` is that of the call before: only then a set will be used again.
+  bool repeats(const Precision& precision);
+  /// Draws a set, and keeps it.
+  Lease draw(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
+             const Precision& precision);
 
  private:
-  void find_runs(const WeightCode& code, const PsbSpec& spec);
+  void bound_sums(const WeightCode& code, const PsbSpec& spec);
   void arrange(Set16* set) const;
 
   LaneCode lanes_;
   bool depthwise_ = false;
-  std::vector<ExactRuns> runs_;
+  std::vector<InputBound> bounds_;  // the first holds for every input
+  std::vector<BlockSums> sums_;
   std::vector<int> excess_;
   SetCache<Set16> cache_;
+  std::mutex mutex_;
+  std::optional<Precision> before_;
 };
 
 }  // namespace reluflow

@@ -8,12 +8,10 @@
 
 namespace reluflow {
 
-constexpr int kWideBits = 16;  ///< a wide sum is high 2^16 + low
-
 /// How the sums of up to 64 output channels become values of 16 bits.
 ///
-/// A wide sum becomes t = (((high << left) + ((low + half) >> down)) + half2) >> down2, any other
-/// t = (sum + half) >> down where `rounds`, else the sum itself; where `raises`,
+/// t = (sum + half) >> down where `rounds`, else the sum itself. Of a sum in two parts that is the
+/// low one, and high << left is added. Where `deep`, t = (t + half2) >> down2; where `raises`,
 /// t = clamp(t, -most, most) << up; then y = clamp((t + add + (z << z_shift)) >> shift, low, high).
 struct Fixed16Store {
   alignas(64) int32_t half[64];
@@ -27,6 +25,7 @@ struct Fixed16Store {
   alignas(64) int32_t z_shift[64];
   alignas(64) int32_t shift[64];
   bool rounds;
+  bool deep;
   bool raises;
   int32_t low;
   int32_t high;
@@ -35,7 +34,7 @@ struct Fixed16Store {
 /// Scales the sums of some pixels and stores them.
 struct Fixed16StoreArgs {
   const Fixed16Store* store;
-  const int32_t* sums;  ///< [pixels][64], or the low parts of wide sums
+  const int32_t* sums;  ///< [pixels][64], or the low parts of sums in two parts
   const int32_t* high;  ///< the high parts, or null
   int pixels;
   int lanes;                ///< valid ones
@@ -62,6 +61,12 @@ struct Fixed16DepthwiseArgs {
 constexpr int depthwise16_channel(int v, int i) {
   return v / 2 * 32 + i / 4 * 8 + v % 2 * 4 + i % 4;
 }
+
+/// The least and the largest of some values and 0.
+struct Range16 {
+  int low;
+  int high;
+};
 
 /// Quantises planes to neighbouring channels of every pixel.
 struct Fixed16PackArgs {

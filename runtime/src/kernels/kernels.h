@@ -52,6 +52,27 @@ struct TileArgs {
   const Ahead* ahead = nullptr;
 };
 
+constexpr int kHighBits = 16;  ///< a sum in two parts is high 2^16 + low
+
+/// The most that a run of pairs may sum up to: int32 holds it, what the run before left of its low
+/// part, and half of the largest unit that a store rounds to.
+constexpr int64_t kRunMost = (int64_t{1} << 31) - (1 << kHighBits) - (1 << (kHighBits - 1));
+
+/// The sums of a tile over several runs of pairs, none of which is beyond kRunMost.
+struct RunsArgs {
+  const char* const* pixels;  ///< as in TileArgs
+  const int64_t* taps;
+  const int16_t* weights;
+  const int64_t* ends;  ///< where each run ends, in pairs
+  int64_t runs;
+  int32_t* low;   ///< [pixels][kTileLanes]
+  int32_t* high;  ///< as many, written where there are several runs
+  /// Memory that is needed soon: a line every `ahead_step` bytes, 64 or 0, is fetched with each
+  /// pair.
+  const char* ahead;
+  int64_t ahead_step;
+};
+
 /// Scales sums, adds the bias and z, applies the activation, writes the result.
 struct StoreArgs {
   const float* sums;  ///< [pixels][kTileLanes], and kSpareRows more rows that may be read
@@ -168,10 +189,10 @@ struct Kernels {
   void (*pack_row)(const float* a, const float* b, int64_t n, int64_t step, float scale,
                    float limit, int32_t* out);
   void (*tile)(int pixels, int vectors, const TileArgs& args);
-  /// exact[i] = or += raw[i], for `pixels` rows of `lanes`.
-  void (*widen)(const int32_t* raw, int pixels, int lanes, bool first, double* exact);
-  /// sums[i] = or += exact[i] rounded to float32.
-  void (*narrow)(const double* exact, int pixels, int lanes, bool first, float* sums);
+  void (*tile_runs)(int pixels, int vectors, const RunsArgs& args);
+  /// sums[i] = or += high[i] 2^16 + low[i] rounded to float32, for `pixels` rows of `lanes`.
+  void (*join)(const int32_t* low, const int32_t* high, int pixels, int lanes, bool first,
+               float* sums);
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
@@ -202,14 +223,12 @@ struct Kernels {
   void (*bytes_sum)(const uint8_t* x, int64_t n, int32_t* sums);
   void (*bytes_mean)(const int32_t* sums, int64_t n, const ByteMean& mean, uint8_t* out);
   void (*fixed16_store)(const Fixed16StoreArgs& args);
-  /// low, high = or += raw in two parts of 16 bits, for `rows` of kTileLanes.
-  void (*fixed16_widen)(const int32_t* raw, int rows, bool first, int32_t* low, int32_t* high);
   void (*fixed16_depthwise)(const Fixed16DepthwiseArgs& args);
   void (*fixed16_pack)(const Fixed16PackArgs& args);
   /// out[i] = the largest of taps[t][i], t in [0, count), count > 0.
   void (*fixed16_max)(const int16_t* const* taps, int64_t count, int64_t n, int16_t* out);
-  /// The largest |x[i]|.
-  int (*fixed16_most)(const int16_t* x, int64_t n);
+  /// The least and the largest of 0 and x[i].
+  Range16 (*fixed16_range)(const int16_t* x, int64_t n);
   void (*blocked_hash)(BlockedHashArgs& args);
 };
 

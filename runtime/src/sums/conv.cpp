@@ -28,12 +28,13 @@ struct TileWork {
     GemmInput in;
     in.taps = taps;
     in.ends = &run.weights.lanes().order().ends;
+    in.runs = run.weights.lanes().runs(number).data();
     const PackedLayout& layout = bands.layout();
     place(packed + block.group * layout.group_pairs() * layout.plane_stride, begin, end, &in);
     std::optional<BlockDraw> draw;
     if (drawn && band == 0 && begin == 0) {
       draw.emplace(run.weights.lanes(), number, run.kernels, run.precision,
-                   make_key(run.precision.seed, run.psb.stream), drawn);
+                   make_key(run.precision.seed, run.psb.stream), drawn + block.weights);
       in.draw = &*draw;
     }
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];

@@ -8,23 +8,33 @@ namespace reluflow {
 
 namespace {
 
-/// One block of a tile by way of shorter int32 sums that are added up exactly in float64.
-void wide_block(const Kernels& kernels, TileArgs args, int pixels, const OutputBlock& block,
-                bool first, float* sums) {
-  alignas(64) int32_t raw[kMaxPixels * kTileLanes];
-  alignas(64) double exact[kMaxPixels * kTileLanes];
-  const int lanes = block.vectors * kLanes;
-  const int64_t end = args.pairs;
-  args.mode = kTileRaw;
-  args.out = raw;
-  for (int64_t done = 0; done < end; done += block.sub_pairs) {
-    args.pairs = std::min<int64_t>(block.sub_pairs, end - done);
-    kernels.tile(pixels, block.vectors, args);
-    args.taps += args.pairs;
-    args.weights += args.pairs * 2 * lanes;
-    kernels.widen(raw, pixels, lanes, done == 0, exact);
+/// The runs of one exact block of pairs.
+struct BlockRuns {
+  int64_t ends[kBlockPairs];  // from the block's first pair on
+  int64_t count = 0;
+
+  /// Takes those of pairs [begin, end) from `all`, whose first are in or behind it; none: one run.
+  const int64_t* take(const int64_t* all, int64_t begin, int64_t end) {
+    count = 0;
+    for (; all && count < kBlockPairs; ++all) {
+      ends[count++] = *all - begin;
+      if (*all == end) return all + 1;
+    }
+    return all;
   }
-  kernels.narrow(exact, pixels, lanes, first, sums);
+};
+
+/// One block of a tile whose sums int32 may not hold, in two parts.
+void wide_block(const Kernels& kernels, const TileArgs& args, const BlockRuns& runs, int pixels,
+                int vectors) {
+  alignas(64) int32_t low[kMaxPixels * kTileLanes];
+  alignas(64) int32_t high[kMaxPixels * kTileLanes];
+  const char* nothing = reinterpret_cast<const char*>(args.weights);
+  kernels.tile_runs(
+      pixels, vectors,
+      {args.pixels, args.taps, args.weights, runs.ends, runs.count, low, high, nothing, 0});
+  kernels.join(low, high, pixels, vectors * kLanes, args.mode == kTileFirst,
+               static_cast<float*>(args.out));
 }
 
 /// Draws the weights of the next block while those of this one are used: within the tiles, where it
@@ -81,12 +91,15 @@ void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& 
   const auto end_of = [&](size_t number) { return ends[std::min(number, ends.size() - 1)]; };
   const int tiles = (in.count + kernels.tile_pixels - 1) / kernels.tile_pixels;
   if (in.draw) (*in.draw)(0, end_of(0));
+  const int64_t* run_ends = block.sub_pairs == kBlockPairs ? nullptr : in.runs;
+  BlockRuns runs;
   int64_t begin = 0;
   for (size_t number = 0; number < ends.size(); ++number) {
     TileArgs args;
     args.taps = in.taps + begin;
     args.weights = weights + begin * row;
     args.pairs = ends[number] - begin;
+    run_ends = runs.take(run_ends, begin, ends[number]);
     args.mode = begin == 0 ? kTileFirst : kTileAdd;
     NextBlock next(in.draw, block, ends[number], end_of(number + 1), end_of(number + 2));
     for (int tile = 0; tile < tiles; ++tile) {
@@ -95,10 +108,10 @@ void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& 
       args.pixels = in.pixels + p;
       args.out = sums + p * kTileLanes;
       next.before(tile, &args);
-      if (block.sub_pairs == kBlockPairs) {
-        kernels.tile(pixels, block.vectors, args);
+      if (runs.count > 1) {
+        wide_block(kernels, args, runs, pixels, block.vectors);
       } else {
-        wide_block(kernels, args, pixels, block, begin == 0, sums + p * kTileLanes);
+        kernels.tile(pixels, block.vectors, args);
       }
       next.after(tile, tiles);
     }

@@ -25,6 +25,7 @@ struct GemmInput {
   int count;
   const int64_t* taps;
   const std::vector<int64_t>* ends;  ///< where each exact block of pairs ends
+  const int64_t* runs;               ///< where each run ends, if a block may have several
   BlockDraw* draw = nullptr;         ///< draws the weights just before they are used, if given
 };
 

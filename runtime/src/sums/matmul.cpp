@@ -44,6 +44,7 @@ struct RowWork {
     in.count = static_cast<int>(end - begin);
     in.taps = taps;
     in.ends = &run.weights.lanes().order().ends;
+    in.runs = run.weights.lanes().runs(number).data();
     for (int64_t r = begin; r < end; ++r) {
       in.pixels[r - begin] = reinterpret_cast<const char*>(packed + r * pairs);
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "weights/exact_runs.h"
+
 namespace reluflow {
 
 namespace {
@@ -71,6 +73,11 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
                                    safe_sub_pairs(code, block.first + lane, order(), spec.limit()));
       }
       sampled_size_ += int64_t{2} * kLanes * block.vectors * pairs;
+      runs_.emplace_back();
+      if (block.sub_pairs < kBlockPairs) {
+        const InputBound bound{spec.limit(), true};
+        runs_.back() = exact_runs(code, order(), {block.first, block.lanes}, {bound}).front();
+      }
       blocks_.push_back(block);
     }
   }
@@ -143,7 +150,7 @@ BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels
   args_.sampler = sampler_number(precision.sampler);
   args_.key_a = key.a;
   args_.key_b = key.b;
-  args_.out = out + block.weights;
+  args_.out = out;
 }
 
 void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
@@ -184,7 +191,8 @@ void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& pre
   const int64_t pairs = static_cast<int64_t>(order().pairs.size());
   const size_t steps = static_cast<size_t>((pairs + kPairsPerItem - 1) / kPairsPerItem);
   auto work = [&](size_t item) {
-    BlockDraw draw(*this, item / steps, kernels, precision, key, out);
+    const size_t number = item / steps;
+    BlockDraw draw(*this, number, kernels, precision, key, out + blocks_[number].weights);
     const int64_t begin = static_cast<int64_t>(item % steps) * kPairsPerItem;
     draw(begin, std::min(pairs, begin + kPairsPerItem));
   };

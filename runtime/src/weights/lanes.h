@@ -34,7 +34,7 @@ struct OutputBlock {
   int lanes;        ///< valid lanes
   int vectors;      ///< vectors of 16 lanes
   int64_t weights;  ///< where its sampled weights start, in int16 elements
-  int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less on the wide path
+  int sub_pairs;    ///< pairs whose int32 sum cannot overflow: 64, or less where runs are shorter
 };
 
 /// A small weight and its place, drawn after all others: few weights are small, and their rule
@@ -57,6 +57,12 @@ class LaneCode {
   const std::vector<OutputBlock>& blocks() const { return blocks_; }
   const LaneShape& shape() const { return shape_; }
   const PairOrder& order() const { return shape_.order; }
+  /// Where the sampled weights of a block end, in int16 elements.
+  int64_t end_of(size_t block) const {
+    return block + 1 < blocks_.size() ? blocks_[block + 1].weights : sampled_size_;
+  }
+  /// Where the exact runs of a block whose `sub_pairs` are not all 64 end.
+  const std::vector<int64_t>& runs(size_t block) const { return runs_[block]; }
   /// int16 elements of one sampled set.
   int64_t sampled_size() const { return sampled_size_; }
 
@@ -72,6 +78,7 @@ class LaneCode {
   int64_t per_channel_ = 0;
   int64_t sampled_size_ = 0;
   std::vector<OutputBlock> blocks_;
+  std::vector<std::vector<int64_t>> runs_;
   std::vector<uint32_t> first_;   // number of each pair's first weight within its channel
   std::vector<uint32_t> second_;  // and of its second
   // In the order of the sampled weights.
@@ -87,7 +94,7 @@ class LaneCode {
 /// Draws the weights of one block of a LaneCode, range by range of its pairs.
 class BlockDraw {
  public:
-  /// Draws block `number`; `out` is the whole set.
+  /// Draws block `number` to `out`.
   BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels, const Precision& precision,
             Key key, int16_t* out);
   BlockDraw(const BlockDraw&) = delete;

@@ -86,7 +86,7 @@ void avx2_tile(int pixels, int vectors, const TileArgs& args) {
 
 const Kernels& avx2_kernels() {
   static const Kernels table = [] {
-    Kernels k = common_kernels("avx2", 6, avx2_tile);
+    Kernels k = common_kernels<avx2_tile>("avx2", 6);
     k.blocked_hash = avx2_blocked_hash;
     k.fixed_tile = avx2_fixed_tile;
     k.fixed_depthwise = avx2_fixed_depthwise;

@@ -135,6 +135,88 @@ void tile(const TileArgs& t) {
   RELUFLOW_ROW_OUT(6)
 }
 
+#define RELUFLOW_ROW_SPLIT(p, first)                      \
+  if constexpr (P > p) {                                  \
+    split<first>(r, p, 0, &s##p##0);                      \
+    if constexpr (V > 1) split<first>(r, p, 1, &s##p##1); \
+    if constexpr (V > 2) split<first>(r, p, 2, &s##p##2); \
+    if constexpr (V > 3) split<first>(r, p, 3, &s##p##3); \
+  }
+
+#define RELUFLOW_ROWS_SPLIT(first) \
+  RELUFLOW_ROW_SPLIT(0, first)     \
+  RELUFLOW_ROW_SPLIT(1, first)     \
+  RELUFLOW_ROW_SPLIT(2, first)     \
+  RELUFLOW_ROW_SPLIT(3, first)     \
+  RELUFLOW_ROW_SPLIT(4, first)     \
+  RELUFLOW_ROW_SPLIT(5, first)     \
+  RELUFLOW_ROW_SPLIT(6, first)
+
+/// Moves the high part of a sum to memory; the low part is what the next run goes on from.
+template <bool kFirst>
+__attribute__((always_inline)) inline void split(const RunsArgs& r, int p, int v, __m512i* sum) {
+  int32_t* to = r.high + p * kTileLanes + v * kLanes;
+  __m512i high = _mm512_srai_epi32(*sum, kHighBits);
+  if (!kFirst) high = _mm512_add_epi32(high, _mm512_load_si512(to));
+  _mm512_store_si512(to, high);
+  *sum = _mm512_and_si512(*sum, _mm512_set1_epi32((1 << kHighBits) - 1));
+}
+
+/// The tile over several runs: sums stay in registers from one to the next.
+template <int P, int V>
+void runs_tile(const RunsArgs& r) {
+  const char* x0 = r.pixels[0];
+  const char* x1 = r.pixels[P > 1 ? 1 : 0];
+  const char* x2 = r.pixels[P > 2 ? 2 : 0];
+  const char* x3 = r.pixels[P > 3 ? 3 : 0];
+  const char* x4 = r.pixels[P > 4 ? 4 : 0];
+  const char* x5 = r.pixels[P > 5 ? 5 : 0];
+  const char* x6 = r.pixels[P > 6 ? 6 : 0];
+  RELUFLOW_ROW_ZERO(0);
+  RELUFLOW_ROW_ZERO(1);
+  RELUFLOW_ROW_ZERO(2);
+  RELUFLOW_ROW_ZERO(3);
+  RELUFLOW_ROW_ZERO(4);
+  RELUFLOW_ROW_ZERO(5);
+  RELUFLOW_ROW_ZERO(6);
+  const int64_t* taps = r.taps;
+  const int16_t* w = r.weights;
+  const char* ahead = r.ahead;
+  for (int64_t run = 0;;) {
+    const int64_t* end = r.taps + r.ends[run];
+    for (; taps != end; ++taps, w += V * 2 * kLanes) {
+      const int64_t at = *taps;
+      _mm_prefetch(ahead, _MM_HINT_T1);
+      ahead += r.ahead_step;
+      const __m512i w0 = _mm512_loadu_si512(w);
+      const __m512i w1 = V > 1 ? _mm512_loadu_si512(w + 32) : w0;
+      const __m512i w2 = V > 2 ? _mm512_loadu_si512(w + 64) : w0;
+      const __m512i w3 = V > 3 ? _mm512_loadu_si512(w + 96) : w0;
+      RELUFLOW_ROW_DOT(0)
+      RELUFLOW_ROW_DOT(1)
+      RELUFLOW_ROW_DOT(2)
+      RELUFLOW_ROW_DOT(3)
+      RELUFLOW_ROW_DOT(4)
+      RELUFLOW_ROW_DOT(5)
+      RELUFLOW_ROW_DOT(6)
+    }
+    if (++run == r.runs) break;
+    if (run == 1) {
+      RELUFLOW_ROWS_SPLIT(true)
+    } else {
+      RELUFLOW_ROWS_SPLIT(false)
+    }
+  }
+  const TileArgs t{nullptr, nullptr, nullptr, 0, kTileRaw, r.low};
+  RELUFLOW_ROW_OUT(0)
+  RELUFLOW_ROW_OUT(1)
+  RELUFLOW_ROW_OUT(2)
+  RELUFLOW_ROW_OUT(3)
+  RELUFLOW_ROW_OUT(4)
+  RELUFLOW_ROW_OUT(5)
+  RELUFLOW_ROW_OUT(6)
+}
+
 using Tile = void (*)(const TileArgs&);
 
 #define RELUFLOW_TILES(p) \
@@ -158,13 +240,52 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
   }
 }
 
+#define RELUFLOW_RUNS(p) {runs_tile<p, 1>, runs_tile<p, 2>, runs_tile<p, 3>, runs_tile<p, 4>}
+
+void avx512_tile_runs(int pixels, int vectors, const RunsArgs& args) {
+  static constexpr void (*kTiles[7][4])(const RunsArgs&) = {
+      RELUFLOW_RUNS(1), RELUFLOW_RUNS(2), RELUFLOW_RUNS(3), RELUFLOW_RUNS(4),
+      RELUFLOW_RUNS(5), RELUFLOW_RUNS(6), RELUFLOW_RUNS(7)};
+  kTiles[pixels - 1][vectors - 1](args);
+}
+
+/// Where sums fit int32, as most do, they are rounded from there.
+void avx512_join(const int32_t* low, const int32_t* high, int pixels, int lanes, bool first,
+                 float* sums) {
+  for (int p = 0; p < pixels; ++p) {
+    for (int at = p * kTileLanes; at < p * kTileLanes + lanes; at += kLanes) {
+      const __m512i l = _mm512_loadu_si512(low + at);
+      const __m512i h = _mm512_loadu_si512(high + at);
+      // What lies above 16 bits, and whether 16 bits more hold it.
+      const __m512i top = _mm512_add_epi32(h, _mm512_srai_epi32(l, kHighBits));
+      const __m512i up = _mm512_slli_epi32(top, kHighBits);
+      const __m512i rest = _mm512_and_si512(l, _mm512_set1_epi32((1 << kHighBits) - 1));
+      __m512 sum = _mm512_cvtepi32_ps(_mm512_or_si512(up, rest));
+      if (_mm512_cmpneq_epi32_mask(_mm512_srai_epi32(up, kHighBits), top) != 0) {
+        const auto wide = [&](__m256i t, __m256i r) {
+          return _mm512_cvtepi64_ps(_mm512_add_epi64(
+              _mm512_slli_epi64(_mm512_cvtepi32_epi64(t), kHighBits), _mm512_cvtepi32_epi64(r)));
+        };
+        sum =
+            _mm512_castps256_ps512(wide(_mm512_castsi512_si256(top), _mm512_castsi512_si256(rest)));
+        sum = _mm512_insertf32x8(
+            sum, wide(_mm512_extracti64x4_epi64(top, 1), _mm512_extracti64x4_epi64(rest, 1)), 1);
+      }
+      if (!first) sum = _mm512_add_ps(_mm512_loadu_ps(sums + at), sum);
+      _mm512_storeu_ps(sums + at, sum);
+    }
+  }
+}
+
 }  // namespace
 
 const Kernels& avx512vnni_kernels() {
   static const Kernels table = [] {
-    Kernels k = common_kernels("avx512vnni", 7, avx512_tile);
+    Kernels k = common_kernels<avx512_tile>("avx512vnni", 7);
     k.max_abs_bits = avx512_max_abs_bits;
     k.tile_draws = true;
+    k.tile_runs = avx512_tile_runs;
+    k.join = avx512_join;
     k.pack_row = avx512_pack_row;
     k.store_planar = avx512_store_planar;
     k.draw = avx512_draw;

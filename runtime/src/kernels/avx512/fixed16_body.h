@@ -18,36 +18,35 @@ __attribute__((always_inline)) inline __m512i load16(const int32_t* x) {
   return _mm512_load_si512(x);
 }
 
-/// What a store does to one vector of lanes, in registers.
-template <bool kWide, bool kRounds, bool kRaises>
+/// What a store does to one vector of lanes, in registers. kHigh: sums have two parts.
+template <bool kHigh, bool kRounds, bool kRare>
 struct Lanes16 {
+  bool deep, raises;
   __m512i half, down, left, half2, down2, most, up, add, z_shift, shift;
 
   __attribute__((always_inline)) Lanes16(const Fixed16Store& s, int at)
       : add(load16(s.add + at)), z_shift(load16(s.z_shift + at)), shift(load16(s.shift + at)) {
-    if constexpr (kWide || kRounds) {
+    if constexpr (kRounds) {
       half = load16(s.half + at);
       down = load16(s.down + at);
     }
-    if constexpr (kWide) {
-      left = load16(s.left + at);
+    if constexpr (kHigh) left = load16(s.left + at);
+    if constexpr (kRare) {
+      deep = s.deep;
+      raises = s.raises;
       half2 = load16(s.half2 + at);
       down2 = load16(s.down2 + at);
-    }
-    if constexpr (kRaises) {
       most = load16(s.most + at);
       up = load16(s.up + at);
     }
   }
 
-  /// From a sum to the sum in its unit; `high` is read where sums are wide.
+  /// From a sum to the sum in its unit; `high` is read where sums have two parts.
   __attribute__((always_inline)) __m512i settle(__m512i t, const int32_t* high) const {
-    if constexpr (kWide || kRounds) t = _mm512_srav_epi32(_mm512_add_epi32(t, half), down);
-    if constexpr (kWide) {
-      t = _mm512_add_epi32(t, _mm512_sllv_epi32(load16(high), left));
-      t = _mm512_srav_epi32(_mm512_add_epi32(t, half2), down2);
-    }
-    if constexpr (kRaises) {
+    if constexpr (kRounds) t = _mm512_srav_epi32(_mm512_add_epi32(t, half), down);
+    if constexpr (kHigh) t = _mm512_add_epi32(t, _mm512_sllv_epi32(load16(high), left));
+    if (kRare && deep) t = _mm512_srav_epi32(_mm512_add_epi32(t, half2), down2);
+    if (kRare && raises) {
       t = _mm512_max_epi32(t, _mm512_sub_epi32(_mm512_setzero_si512(), most));
       t = _mm512_sllv_epi32(_mm512_min_epi32(t, most), up);
     }
@@ -79,45 +78,52 @@ __attribute__((always_inline)) inline __mmask32 lanes16(int left) {
 }
 
 /// Two vectors of 16 channels at once: what the packing saturates lies outside the bounds too.
-template <bool kWide, bool kRounds, bool kRaises, bool kAdds>
-void store16_half(const Fixed16StoreArgs& a, int at) {
+template <bool kHigh, bool kRounds, bool kRare, bool kAdds>
+__attribute__((always_inline)) inline void store16_half(const Fixed16StoreArgs& a, int at) {
+  const bool whole = a.lanes - at >= 32;  // masked stores are slow
   const __mmask32 lanes = lanes16(a.lanes - at);
-  const Lanes16<kWide, kRounds, kRaises> first(*a.store, at);
-  const Lanes16<kWide, kRounds, kRaises> second(*a.store, at + 16);
+  const Lanes16<kHigh, kRounds, kRare> first(*a.store, at);
+  const Lanes16<kHigh, kRounds, kRare> second(*a.store, at + 16);
   const Bounds16 bounds(*a.store);
   const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
   for (int p = 0; p < a.pixels; ++p) {
     const int32_t* sums = a.sums + p * kTileLanes + at;
-    const int32_t* high = kWide ? a.high + p * kTileLanes + at : sums;
+    const int32_t* high = kHigh ? a.high + p * kTileLanes + at : sums;
     __m512i s0 = first.settle(load16(sums), high);
     __m512i s1 = second.settle(load16(sums + 16), high + 16);
     if constexpr (kAdds) {
-      const __m512i z = _mm512_maskz_loadu_epi16(lanes, a.z[p] + at);
+      const int16_t* from = a.z[p] + at;
+      const __m512i z = whole ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi16(lanes, from);
       s0 = first.with(s0, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(z)));
       s1 = second.with(s1, _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(z, 1)));
     }
     const __m512i values = _mm512_packs_epi32(first.scale(s0), second.scale(s1));
     const __m512i y = bounds(_mm512_permutexvar_epi64(order, values));
-    _mm512_mask_storeu_epi16(a.out[p] + at, lanes, y);
+    if (whole) {
+      _mm512_storeu_si512(a.out[p] + at, y);
+    } else {
+      _mm512_mask_storeu_epi16(a.out[p] + at, lanes, y);
+    }
   }
 }
 
-template <bool kWide, bool kRounds, bool kRaises>
+template <bool kHigh, bool kRounds, bool kRare>
 void store16(const Fixed16StoreArgs& a) {
   for (int at = 0; at < a.lanes; at += 32) {
     if (a.z) {
-      store16_half<kWide, kRounds, kRaises, true>(a, at);
+      store16_half<kHigh, kRounds, kRare, true>(a, at);
     } else {
-      store16_half<kWide, kRounds, kRaises, false>(a, at);
+      store16_half<kHigh, kRounds, kRare, false>(a, at);
     }
   }
 }
 
 void avx512_fixed16_store(const Fixed16StoreArgs& a) {
   const Fixed16Store& s = *a.store;
-  if (a.high) return s.raises ? store16<true, false, true>(a) : store16<true, false, false>(a);
-  if (s.rounds) return s.raises ? store16<false, true, true>(a) : store16<false, true, false>(a);
-  return s.raises ? store16<false, false, true>(a) : store16<false, false, false>(a);
+  if (s.deep || s.raises)
+    return a.high ? store16<true, true, true>(a) : store16<false, true, true>(a);
+  if (a.high) return store16<true, true, false>(a);
+  return s.rounds ? store16<false, true, false>(a) : store16<false, false, false>(a);
 }
 
 /// A vector of 32 channels at two taps, side by side: 2 vectors of pairs.
@@ -158,11 +164,11 @@ struct Pairs16 {
   }
 
 /// Channels [at, at + 32) of a block, P pixels at once.
-template <int P, bool kRounds, bool kRaises>
+template <int P, bool kRounds, bool kRare>
 void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int64_t end) {
   const __mmask32 lanes = lanes16(a.lanes - at);
-  const Lanes16<false, kRounds, kRaises> low(*a.store, at);
-  const Lanes16<false, kRounds, kRaises> high(*a.store, at + 16);
+  const Lanes16<false, kRounds, kRare> low(*a.store, at);
+  const Lanes16<false, kRounds, kRare> high(*a.store, at + 16);
   const Bounds16 bounds(*a.store);
   const auto* weights = reinterpret_cast<const __m512i*>(a.weights) + at / 16;
   for (int64_t p = begin; p + P <= end; p += P) {
@@ -189,18 +195,18 @@ void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int6
   }
 }
 
-template <bool kRounds, bool kRaises>
+template <bool kRounds, bool kRare>
 void depthwise16(const Fixed16DepthwiseArgs& a) {
   const int64_t whole = a.width / 4 * 4;
   for (int at = 0; at < a.lanes; at += 32) {
-    depthwise16_half<4, kRounds, kRaises>(a, at, 0, whole);
-    depthwise16_half<1, kRounds, kRaises>(a, at, whole, a.width);
+    depthwise16_half<4, kRounds, kRare>(a, at, 0, whole);
+    depthwise16_half<1, kRounds, kRare>(a, at, whole, a.width);
   }
 }
 
 void avx512_fixed16_depthwise(const Fixed16DepthwiseArgs& a) {
   const Fixed16Store& s = *a.store;
-  if (s.raises) return s.rounds ? depthwise16<true, true>(a) : depthwise16<false, true>(a);
+  if (s.deep || s.raises) return depthwise16<true, true>(a);
   return s.rounds ? depthwise16<true, false>(a) : depthwise16<false, false>(a);
 }
 

@@ -30,13 +30,11 @@ inline int16_t fixed16_scaled(const Fixed16Store& s, int lane, int32_t t, const 
   return static_cast<int16_t>(t < s.low ? s.low : t > s.high ? s.high : t);
 }
 
-inline int32_t fixed16_narrow(const Fixed16Store& s, int lane, int32_t sum) {
-  return s.rounds ? (sum + s.half[lane]) >> s.down[lane] : sum;
-}
-
-inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_t high) {
-  const int32_t rest = (low + s.half[lane]) >> s.down[lane];
-  return (shifted_left(high, s.left[lane]) + rest + s.half2[lane]) >> s.down2[lane];
+/// A sum, in two parts where `high` is not 0, in the unit of the store.
+inline int32_t fixed16_settled(const Fixed16Store& s, int lane, int32_t sum, int32_t high) {
+  int32_t t = s.rounds ? (sum + s.half[lane]) >> s.down[lane] : sum;
+  t += shifted_left(high, s.left[lane]);
+  return s.deep ? (t + s.half2[lane]) >> s.down2[lane] : t;
 }
 
 [[maybe_unused]] void common_fixed16_store(const Fixed16StoreArgs& a) {
@@ -47,19 +45,9 @@ inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_
     const int16_t* z = a.z ? a.z[p] : nullptr;
     int16_t* out = a.out[p];
     for (int lane = 0; lane < a.lanes; ++lane) {
-      const int32_t t = high ? fixed16_wide(s, lane, sums[lane], high[lane])
-                             : fixed16_narrow(s, lane, sums[lane]);
+      const int32_t t = fixed16_settled(s, lane, sums[lane], high ? high[lane] : 0);
       out[lane] = fixed16_scaled(s, lane, t, z ? z + lane : nullptr);
     }
-  }
-}
-
-/// Adds sums of 32 bits to wide ones, `rows` times 64.
-[[maybe_unused]] void common_fixed16_widen(const int32_t* raw, int rows, bool first, int32_t* low,
-                                           int32_t* high) {
-  for (int i = 0; i < rows * kTileLanes; ++i) {
-    low[i] = (first ? 0 : low[i]) + (raw[i] & 0xffff);
-    high[i] = (first ? 0 : high[i]) + (raw[i] >> kWideBits);
   }
 }
 
@@ -83,7 +71,7 @@ inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_
       const int channel = depthwise16_channel(at / kLanes, at % kLanes);
       if (channel >= a.lanes) continue;
       out[channel] =
-          fixed16_scaled(s, at, fixed16_narrow(s, at, sum[at]), z ? z + channel : nullptr);
+          fixed16_scaled(s, at, fixed16_settled(s, at, sum[at], 0), z ? z + channel : nullptr);
     }
   }
 }
@@ -106,15 +94,14 @@ inline int32_t fixed16_wide(const Fixed16Store& s, int lane, int32_t low, int32_
   }
 }
 
-/// The largest magnitude, in two parts: the largest and the least value.
-[[maybe_unused]] int common_fixed16_most(const int16_t* x, int64_t n) {
+[[maybe_unused]] Range16 common_fixed16_range(const int16_t* x, int64_t n) {
   int16_t largest = 0;
   int16_t least = 0;
   for (int64_t i = 0; i < n; ++i) {
     largest = largest > x[i] ? largest : x[i];
     least = least < x[i] ? least : x[i];
   }
-  return largest > -least ? largest : -least;
+  return {least, largest};
 }
 
 }  // namespace

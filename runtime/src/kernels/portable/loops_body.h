@@ -68,26 +68,34 @@ inline int32_t pair_of(int32_t low, int32_t high) {
   }
 }
 
-void common_widen(const int32_t* raw, int pixels, int lanes, bool first, double* exact) {
-  for (int p = 0; p < pixels; ++p) {
-    const int32_t* from = raw + p * kTileLanes;
-    double* to = exact + p * kTileLanes;
-    if (first) {
-      for (int lane = 0; lane < lanes; ++lane) to[lane] = from[lane];
-    } else {
-      for (int lane = 0; lane < lanes; ++lane) to[lane] += from[lane];
+/// What `tile_runs` does, by a tile that knows raw sums.
+template <void (*kTile)(int, int, const TileArgs&)>
+[[maybe_unused]] void runs_by_tile(int pixels, int vectors, const RunsArgs& r) {
+  alignas(64) int32_t raw[kMaxPixels * kTileLanes];
+  int64_t begin = 0;
+  for (int64_t run = 0; run < r.runs; ++run) {
+    const int16_t* weights = r.weights + begin * 2 * kLanes * vectors;
+    int32_t* out = run == 0 ? r.low : raw;
+    kTile(pixels, vectors, {r.pixels, r.taps + begin, weights, r.ends[run] - begin, kTileRaw, out});
+    begin = r.ends[run];
+    if (r.runs == 1) continue;
+    for (int p = 0; p < pixels; ++p) {
+      for (int at = p * kTileLanes; at < p * kTileLanes + vectors * kLanes; ++at) {
+        const int32_t before = run == 0 ? 0 : r.low[at];
+        const int32_t low = before + (out[at] & ((1 << kHighBits) - 1));
+        r.high[at] = (run == 0 ? 0 : r.high[at]) + (out[at] >> kHighBits) + (low >> kHighBits);
+        r.low[at] = low & ((1 << kHighBits) - 1);
+      }
     }
   }
 }
 
-void common_narrow(const double* exact, int pixels, int lanes, bool first, float* sums) {
+[[maybe_unused]] void common_join(const int32_t* low, const int32_t* high, int pixels, int lanes,
+                                  bool first, float* sums) {
   for (int p = 0; p < pixels; ++p) {
-    const double* from = exact + p * kTileLanes;
-    float* to = sums + p * kTileLanes;
-    if (first) {
-      for (int lane = 0; lane < lanes; ++lane) to[lane] = static_cast<float>(from[lane]);
-    } else {
-      for (int lane = 0; lane < lanes; ++lane) to[lane] += static_cast<float>(from[lane]);
+    for (int at = p * kTileLanes; at < p * kTileLanes + lanes; ++at) {
+      const float sum = static_cast<float>(int64_t{high[at]} * (1 << kHighBits) + low[at]);
+      sums[at] = first ? sum : sums[at] + sum;
     }
   }
 }

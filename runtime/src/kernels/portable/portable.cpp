@@ -32,7 +32,7 @@ void portable_tile(int pixels, int vectors, const TileArgs& args) {
 }  // namespace
 
 const Kernels& portable_kernels() {
-  static const Kernels table = common_kernels("portable", 4, portable_tile);
+  static const Kernels table = common_kernels<portable_tile>("portable", 4);
   return table;
 }
 

@@ -18,16 +18,16 @@ namespace reluflow {
 
 namespace {
 
-[[maybe_unused]] Kernels common_kernels(const char* name, int tile_pixels,
-                                        void (*tile)(int, int, const TileArgs&)) {
+template <void (*kTile)(int, int, const TileArgs&)>
+[[maybe_unused]] Kernels common_kernels(const char* name, int tile_pixels) {
   Kernels k{};
   k.name = name;
   k.tile_pixels = tile_pixels;
-  k.tile = tile;
+  k.tile = kTile;
+  k.tile_runs = runs_by_tile<kTile>;
   k.max_abs_bits = common_max_abs_bits;
   k.pack_row = common_pack_row;
-  k.widen = common_widen;
-  k.narrow = common_narrow;
+  k.join = common_join;
   k.store_planar = common_store_planar;
   k.store_rows = common_store_rows;
   k.draw = common_draw;
@@ -50,11 +50,10 @@ namespace {
   k.bytes_sum = common_bytes_sum;
   k.bytes_mean = common_bytes_mean;
   k.fixed16_store = common_fixed16_store;
-  k.fixed16_widen = common_fixed16_widen;
   k.fixed16_depthwise = common_fixed16_depthwise;
   k.fixed16_pack = common_fixed16_pack;
   k.fixed16_max = common_fixed16_max;
-  k.fixed16_most = common_fixed16_most;
+  k.fixed16_range = common_fixed16_range;
   k.blocked_hash = common_blocked_hash;
   return k;
 }

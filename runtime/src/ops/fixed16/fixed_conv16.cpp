@@ -42,16 +42,17 @@ Status FixedConv16::create(const NodeInfo& info, std::unique_ptr<FixedConv16>* o
   RELUFLOW_RETURN_IF_BAD(read_conv(info, weight_shape, &made->conv_));
   RELUFLOW_RETURN_IF_BAD(
       made->node_.create(info, weight_shape, [conv = made->conv_] { return run_shape(conv); }));
-  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "x_exponent", &made->x_exponent_));
-  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "y_exponent", &made->y_exponent_));
-  made->z_exponent_ = made->y_exponent_;
-  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "z_exponent", &made->z_exponent_));
-  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_min", &made->low_));
-  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_max", &made->high_));
-  if (std::abs(made->y_exponent_ - made->z_exponent_) > kMostFormatSteps) {
-    return Status("y_exponent is " + std::to_string(made->y_exponent_) + " and z_exponent is " +
-                  std::to_string(made->z_exponent_) + ", but a difference of at most " +
-                  std::to_string(kMostFormatSteps) + " is accepted; convert the model again.");
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "x_exponent", &made->formats_.x_exponent));
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "y_exponent", &made->formats_.y_exponent));
+  made->formats_.z_exponent = made->formats_.y_exponent;
+  RELUFLOW_RETURN_IF_BAD(read_exponent(info, "z_exponent", &made->formats_.z_exponent));
+  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_min", &made->formats_.low));
+  RELUFLOW_RETURN_IF_BAD(read_bound(info, "y_max", &made->formats_.high));
+  if (std::abs(made->formats_.y_exponent - made->formats_.z_exponent) > kMostFormatSteps) {
+    return Status("y_exponent is " + std::to_string(made->formats_.y_exponent) +
+                  " and z_exponent is " + std::to_string(made->formats_.z_exponent) +
+                  ", but a difference of at most " + std::to_string(kMostFormatSteps) +
+                  " is accepted; convert the model again.");
   }
   *out = std::move(made);
   return {};
@@ -71,23 +72,26 @@ Status FixedConv16::compute(Call& call) const {
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
   if (shape.batch == 0) return {};
-  const auto set = in.weights->sample(call, node_.kernels(), node_.spec(), in.precision);
+  // A seed's first run draws blocks next to their use; only what comes again is kept.
+  auto set = in.weights->find(in.precision);
+  if (!set && (in.weights->repeats(in.precision) || !draws_by_blocks16(*in.weights, shape))) {
+    set = in.weights->draw(call, node_.kernels(), node_.spec(), in.precision);
+  }
+  const StoreInputs16 inputs{in.emax.as<const int8_t>(),
+                             in.bias ? in.bias->as<const float>() : nullptr, z != nullptr};
+  StoreCache16 once;  // stores follow from the weights, too
+  const auto stores = find_stores16(in.own ? &once : &stores_, formats_, inputs, *in.weights);
   const Run16 run{conv_,
                   shape,
                   node_.spec(),
                   node_.kernels(),
                   *in.weights,
-                  *set.operator->(),
+                  set ? set.operator->() : nullptr,
+                  in.precision,
+                  *stores.operator->(),
                   x.as<const int16_t>(),
-                  x_exponent_,
-                  in.emax.as<const int8_t>(),
-                  in.bias ? in.bias->as<const float>() : nullptr,
                   static_cast<int16_t*>(y),
-                  y_exponent_,
-                  low_,
-                  high_,
-                  z,
-                  z_exponent_};
+                  z};
   return in.weights->depthwise() ? run_depthwise16(call, run) : run_conv16(call, run);
 }
 

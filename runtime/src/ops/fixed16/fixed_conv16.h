@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "fixed16/stores16.h"
 #include "host/op_adapter.h"
 #include "ops/psb/psb_node.h"
 #include "spec/conv_shape.h"
@@ -25,11 +26,8 @@ class FixedConv16 {
  private:
   ConvSpec conv_;
   Fixed16Node node_;
-  int x_exponent_ = 0;
-  int y_exponent_ = 0;
-  int z_exponent_ = 0;
-  int low_ = -32767;
-  int high_ = 32767;
+  Formats16 formats_{0, 0, 0, -32767, 32767};
+  mutable StoreCache16 stores_;  // of constant weights; it has its own lock
 };
 
 }  // namespace reluflow
