@@ -94,6 +94,11 @@ struct Block {
   int64_t ahead_bytes;  // of it
 };
 
+/// Bytes of a block's weights, drawn or as words.
+int64_t bytes_of(const LaneCode& lanes, size_t block) {
+  return (lanes.end_of(block) - lanes.blocks()[block].weights) * 2;
+}
+
 /// A convolution as pieces, bands of rows of an image, each of which needs all blocks.
 struct Work {
   const Run16& run;
@@ -143,9 +148,8 @@ struct Work {
     const int16_t* weights = run.set->weights.data();
     Block b{number, weights + blocks[number].weights, nullptr, 0};
     if (number + 1 == blocks.size()) return b;
-    const int64_t next = blocks[number + 1].weights;
-    b.ahead = reinterpret_cast<const char*>(weights + next);
-    b.ahead_bytes = (run.weights.lanes().end_of(number + 1) - next) * 2;
+    b.ahead = reinterpret_cast<const char*>(weights + blocks[number + 1].weights);
+    b.ahead_bytes = bytes_of(run.weights.lanes(), number + 1);
     return b;
   }
 
@@ -238,11 +242,17 @@ Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Work::Pi
       missing = true;
       return;
     }
-    for (size_t b = next++; b < lanes.blocks().size(); b = next++) {
+    size_t after = 0;
+    for (size_t b = next++; b < lanes.blocks().size(); b = after) {
+      after = next++;  // taken before its turn, so that its words are fetched meanwhile
+      const bool last = after >= lanes.blocks().size();
+      Block block{b, weights.data(), nullptr, 0};
+      if (!last) block = {b, weights.data(), lanes.words(after), bytes_of(lanes, after)};
       BlockDraw draw(lanes, b, run.kernels, run.precision, key, weights.data());
       draw(0, pairs);
       for (const Work::Piece& piece : pieces) {
-        work.sum(piece, {b, weights.data(), nullptr, 0});
+        work.sum(piece, block);
+        block.ahead_bytes = 0;
       }
     }
   });

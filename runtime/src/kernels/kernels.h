@@ -32,13 +32,14 @@ struct Ahead {
   const char* words;
   const char* factors;
   const char* out;  ///< will be written
-  /// Vectors of 32 weights to draw, one per pair, by the systematic sampler and from words with
-  /// c >> 8 in them; null for none. Only for kernels with `tile_draws`.
+  /// Vectors of 32 weights to draw, one per pair, by the systematic sampler and from packed words
+  /// or such with c >> 8 in them; null for none. Only for kernels with `tile_draws`.
   const uint16_t* draw_words;
-  const int16_t* draw_factors;
+  const int16_t* draw_factors;  ///< as many, or those of packed words
+  bool packed;
   int16_t* draw_out;
-  const uint32_t* shifted;  ///< U >> (log2 n + 3) without 5 low bits of each lane, in both halves
-  uint32_t rest;            ///< the 13 - log2 n low bits, in both halves
+  const uint32_t* shifted;  ///< U >> (log2 n + 3) without its low bits of each lane, in both halves
+  uint32_t rest;            ///< the bits below those of k, in both halves
 };
 
 /// sum over pairs of x[pixel][pair] . w[pair][lane], for `pixels` x (16 * vectors) lanes.
@@ -89,17 +90,37 @@ struct StoreArgs {
   int64_t stride;  ///< elements from one lane (planar) or pixel (rows) to the next
 };
 
+/// The packed word of a weight whose p, and so whose c, has at most 4 bits:
+/// p16 | c >> 6 | sign << 4 | j.
+constexpr int kPackedCarry = 6;    ///< c stands so many bits lower
+constexpr int kPackedCodes = 32;   ///< values of sign and j
+constexpr int kPackedSign = 0x10;  ///< the bit of a negative weight
+
+/// The bits of v' = (n + k) << (13 - log2 n) that are not of k, and which bits of an offset count:
+/// words that are packed, with 4 bits of p, have nothing below bit 9, and others below bit 5.
+struct DrawMasks {
+  uint16_t rest;
+  uint16_t offset;
+};
+constexpr DrawMasks draw_masks(int log2_n, bool packed) {
+  const int below = packed && log2_n > 4 ? 9 : 13 - log2_n;
+  return {static_cast<uint16_t>((1 << below) - 1), static_cast<uint16_t>(packed ? 0xfe00 : 0xffe0)};
+}
+
 /// Draws the weights of up to 64 output channels, stored in the order of the tiles.
 struct DrawArgs {
-  const uint16_t* p16;        ///< [pairs][16 * vectors][2]; low byte: c >> 8 if carried is null
+  /// [pairs][16 * vectors][2]: packed words if sign_shift is null; else p16, with c >> 8 in the low
+  /// byte if carried is null.
+  const uint16_t* p16;
   const uint16_t* carried;    ///< c in the same order, or null when p has at most 8 bits
-  const uint8_t* sign_shift;  ///< in the same order
-  const int16_t* factors;     ///< `sampled_factor` of these, or null when p has more than 8 bits
-  uint32_t first_channel;     ///< number of lane 0
-  int64_t per_channel;        ///< Q
-  const uint32_t* offsets;    ///< U of each lane, in both halves, for the systematic sampler
-  const uint32_t* first;      ///< number within its channel of the first weight of each pair
-  const uint32_t* second;     ///< and of the second
+  const uint8_t* sign_shift;  ///< in the same order, or null
+  /// `sampled_factor` of these, or of the kPackedCodes; null when p has more than 8 bits.
+  const int16_t* factors;
+  uint32_t first_channel;   ///< number of lane 0
+  int64_t per_channel;      ///< Q
+  const uint32_t* offsets;  ///< U of each lane, in both halves, for the systematic sampler
+  const uint32_t* first;    ///< number within its channel of the first weight of each pair
+  const uint32_t* second;   ///< and of the second
   int vectors;
   int64_t pair_begin;  ///< pairs [pair_begin, pair_end)
   int64_t pair_end;

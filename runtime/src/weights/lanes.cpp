@@ -9,6 +9,7 @@ namespace reluflow {
 namespace {
 
 constexpr uint32_t kBothHalves = 0x10001u;  // times 16 bits: those bits in both halves of a word
+constexpr int kSmallShifts = kZeroShift - kSmallShift;  // shifts of small weights
 
 /// Bounds of |w'| of both weights of a pair, added.
 int64_t pair_bound(const WeightCode& code, int64_t channel, const WeightPair& pair) {
@@ -81,17 +82,25 @@ LaneCode::LaneCode(const WeightCode& code, const PsbSpec& spec, const LaneShape&
       blocks_.push_back(block);
     }
   }
-  // A probability of at most 8 bits leaves the low byte of its word, and of c, free.
-  joined_ = spec.p_bits <= 8;
+  // A probability of at most 8 bits leaves the low byte of its word, and of c, free. One of at most
+  // 4 leaves room for the exponent, too.
+  packed_ = spec.p_bits <= 4;
+  joined_ = !packed_ && spec.p_bits <= 8;
   p16_ = Aligned<uint16_t>(static_cast<size_t>(sampled_size_));
-  if (!joined_) carried_ = Aligned<uint16_t>(p16_.size());
-  sign_shift_ = Aligned<uint8_t>(p16_.size());
-  if (joined_) factors_ = Aligned<int16_t>(p16_.size());
-  std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
-  for (const OutputBlock& block : blocks_) {
-    small_begin_.push_back(small_.size());
-    fill(code, block);
+  if (packed_) {
+    std::fill(p16_.data(), p16_.data() + p16_.size(), uint16_t{kZeroShift});
+    factors_ = Aligned<int16_t>(kPackedCodes);
+    for (int i = 0; i < kPackedCodes; ++i) {
+      factors_[static_cast<size_t>(i)] = sampled_factor(
+          static_cast<uint8_t>((i & kShiftMask) | (i & kPackedSign ? kNegative : 0)));
+    }
+  } else {
+    if (!joined_) carried_ = Aligned<uint16_t>(p16_.size());
+    sign_shift_ = Aligned<uint8_t>(p16_.size());
+    if (joined_) factors_ = Aligned<int16_t>(p16_.size());
+    std::fill(sign_shift_.data(), sign_shift_.data() + sign_shift_.size(), uint8_t{kZeroShift});
   }
+  for (const OutputBlock& block : blocks_) fill(code, block);
   small_begin_.push_back(small_.size());
 }
 
@@ -99,16 +108,23 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
   const auto put = [&](int64_t at, int64_t i) {
     const size_t to = static_cast<size_t>(block.weights + at);
     const size_t from = static_cast<size_t>(i);
-    p16_[to] = static_cast<uint16_t>(code.p16[from] | (joined_ ? code.carried[from] >> 8 : 0));
-    if (!joined_) carried_[to] = code.carried[from];
-    sign_shift_[to] = code.sign_shift[from];
-    if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
     const int j = code.sign_shift[from] & kShiftMask;
+    if (packed_) {
+      const int sign = code.sign_shift[from] & kNegative ? kPackedSign : 0;
+      p16_[to] =
+          static_cast<uint16_t>(code.p16[from] | code.carried[from] >> kPackedCarry | sign | j);
+    } else {
+      p16_[to] = static_cast<uint16_t>(code.p16[from] | (joined_ ? code.carried[from] >> 8 : 0));
+      if (!joined_) carried_[to] = code.carried[from];
+      sign_shift_[to] = code.sign_shift[from];
+      if (joined_) factors_[to] = sampled_factor(code.sign_shift[from]);
+    }
     if (code.before.empty() || j < kSmallShift || j == kZeroShift) return;
     const int64_t row = int64_t{2} * kLanes * block.vectors;
     small_.push_back({at / row, small_value(code.p16[from], code.sign_shift[from]),
                       code.before[from], static_cast<uint8_t>(at % row), static_cast<uint8_t>(j)});
   };
+  const auto first_small = static_cast<std::ptrdiff_t>(small_.size());
   int64_t at = 0;
   for (const WeightPair& pair : order().pairs) {
     for (int lane = 0; lane < block.lanes; ++lane) {
@@ -118,28 +134,42 @@ void LaneCode::fill(const WeightCode& code, const OutputBlock& block) {
     }
     at += int64_t{2} * kLanes * block.vectors;
   }
+  const auto first = small_.begin() + first_small;
+  std::stable_sort(first, small_.end(),
+                   [](const SmallLane& a, const SmallLane& b) { return a.shift > b.shift; });
+  for (int shift = kZeroShift - 1; shift >= kSmallShift; --shift) {
+    const auto larger = [&](const SmallLane& s) { return s.shift > shift; };
+    small_begin_.push_back(
+        static_cast<size_t>(std::partition_point(first, small_.end(), larger) - small_.begin()));
+  }
 }
 
 BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels,
                      const Precision& precision, Key key, int16_t* out)
     : kernels_(kernels),
-      small_(code.small_.data() + code.small_begin_[number]),
-      small_end_(code.small_.data() + code.small_begin_[number + 1]),
-      fraction_bits_(precision.fraction_bits()) {
+      all_small_(code.small_.data()),
+      small_begin_(code.small_begin_.data() + number * kSmallShifts),
+      small_shifts_(std::clamp(kZeroShift - 1 - precision.fraction_bits(), 0, kSmallShifts)) {
   const OutputBlock& block = code.blocks_[number];
-  for (int lane = 0; small_ != small_end_ && lane < block.lanes; ++lane) {
+  const DrawMasks masks = draw_masks(precision.log2_n, code.packed_);
+  const bool any = small_begin_[0] != small_begin_[small_shifts_];
+  for (int lane = 0; any && lane < block.lanes; ++lane) {
     small_offsets_[lane] = small_offset_of(precision, key, block.first + lane);
   }
   for (int lane = 0; lane < kTileLanes; ++lane) {
     // twice, for both halves of a word
     const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
     offsets_[lane] = u * kBothHalves;
-    shifted_[lane] = (u >> (precision.log2_n + 3) & 0xffe0u) * kBothHalves;
+    shifted_[lane] = (u >> (precision.log2_n + 3) & masks.offset) * kBothHalves;
   }
+  rest_ = masks.rest * kBothHalves;
   args_.p16 = code.p16_.data() + block.weights;
-  args_.carried = code.joined_ ? nullptr : code.carried_.data() + block.weights;
-  args_.sign_shift = code.sign_shift_.data() + block.weights;
-  args_.factors = code.joined_ ? code.factors_.data() + block.weights : nullptr;
+  const bool apart = !code.joined_ && !code.packed_;
+  args_.carried = apart ? code.carried_.data() + block.weights : nullptr;
+  args_.sign_shift = code.packed_ ? nullptr : code.sign_shift_.data() + block.weights;
+  args_.factors = apart          ? nullptr
+                  : code.packed_ ? code.factors_.data()
+                                 : code.factors_.data() + block.weights;
   args_.first_channel = static_cast<uint32_t>(block.first);
   args_.per_channel = code.per_channel_;
   args_.offsets = offsets_;
@@ -156,11 +186,13 @@ BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels
 void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
   const auto before = [](const SmallLane& small, int64_t pair) { return small.pair < pair; };
   const int64_t row = int64_t{2} * kLanes * args_.vectors;
-  for (const SmallLane* s = std::lower_bound(small_, small_end_, pair_begin, before);
-       s != small_end_ && s->pair < pair_end; ++s) {
-    if (s->shift <= fraction_bits_) continue;
-    args_.out[s->pair * row + s->at] =
-        static_cast<int16_t>(small_weight(s->value, s->before, small_offsets_[s->at / 2]));
+  for (int i = 0; i < small_shifts_; ++i) {
+    const SmallLane* s = all_small_ + small_begin_[i];
+    const SmallLane* end = all_small_ + small_begin_[i + 1];
+    for (s = std::lower_bound(s, end, pair_begin, before); s != end && s->pair < pair_end; ++s) {
+      args_.out[s->pair * row + s->at] =
+          static_cast<int16_t>(small_weight(s->value, s->before, small_offsets_[s->at / 2]));
+    }
   }
 }
 
@@ -172,17 +204,21 @@ Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* 
                ? first
                : reinterpret_cast<const char*>(near);
   };
-  return {
-      from(args_.p16), from(args_.factors), from(args_.out), nullptr, nullptr, nullptr, nullptr, 0};
+  Ahead ahead{};
+  ahead.words = from(args_.p16);
+  ahead.factors = args_.sign_shift ? from(args_.factors) : reinterpret_cast<const char*>(near);
+  ahead.out = from(args_.out);
+  return ahead;
 }
 
 void BlockDraw::drawn_by_tile(int64_t pair, Ahead* ahead) const {
   const int64_t at = pair * args_.vectors * 2 * kLanes;
   ahead->draw_words = args_.p16 + at;
-  ahead->draw_factors = args_.factors + at;
+  ahead->packed = !args_.sign_shift;
+  ahead->draw_factors = ahead->packed ? args_.factors : args_.factors + at;
   ahead->draw_out = args_.out + at;
   ahead->shifted = shifted_;
-  ahead->rest = ((1u << (kMeanBits - args_.log2_n)) - 1u) * kBothHalves;
+  ahead->rest = rest_;
 }
 
 void LaneCode::draw(Runner& runner, const Kernels& kernels, const Precision& precision, Key key,

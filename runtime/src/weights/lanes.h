@@ -57,6 +57,10 @@ class LaneCode {
   const std::vector<OutputBlock>& blocks() const { return blocks_; }
   const LaneShape& shape() const { return shape_; }
   const PairOrder& order() const { return shape_.order; }
+  /// The words that a draw of a block reads: as many bytes as it has weights to write, or more.
+  const char* words(size_t block) const {
+    return reinterpret_cast<const char*>(p16_.data() + blocks_[block].weights);
+  }
   /// Where the sampled weights of a block end, in int16 elements.
   int64_t end_of(size_t block) const {
     return block + 1 < blocks_.size() ? blocks_[block + 1].weights : sampled_size_;
@@ -82,13 +86,15 @@ class LaneCode {
   std::vector<uint32_t> first_;   // number of each pair's first weight within its channel
   std::vector<uint32_t> second_;  // and of its second
   // In the order of the sampled weights.
+  bool packed_ = false;  // p16_ holds packed words, and there is no more
   bool joined_ = false;  // c >> 8 is the low byte of p16_
   Aligned<uint16_t> p16_;
   Aligned<uint16_t> carried_;
   Aligned<uint8_t> sign_shift_;
-  Aligned<int16_t> factors_;         // where joined
-  std::vector<SmallLane> small_;     // block by block, in order of pairs; with carried rounding
-  std::vector<size_t> small_begin_;  // where those of each block start, and the end
+  Aligned<int16_t> factors_;  // where joined; where packed, of the codes
+  // With carried rounding: block by block, in order of falling shifts, then of pairs.
+  std::vector<SmallLane> small_;
+  std::vector<size_t> small_begin_;  // where those of each block and shift start, and the end
 };
 
 /// Draws the weights of one block of a LaneCode, range by range of its pairs.
@@ -123,10 +129,11 @@ class BlockDraw {
   DrawArgs args_{};
   alignas(64) uint32_t offsets_[kTileLanes];
   alignas(64) uint32_t shifted_[kTileLanes];
+  uint32_t rest_;
   uint32_t small_offsets_[kTileLanes];
-  const SmallLane* small_;
-  const SmallLane* small_end_;
-  int fraction_bits_;
+  const SmallLane* all_small_;
+  const size_t* small_begin_;  // of the block's shifts, from the largest on
+  int small_shifts_;           // those whose weights have bits shifted out
 };
 
 /// Largest power of two S <= 64 for which sum |w'| * limit < 2^31 in every S consecutive pairs of a

@@ -67,15 +67,32 @@ __attribute__((always_inline)) inline void fetch(const Ahead& ahead, int64_t at)
 }
 
 /// What draw_joined does to one vector, in three registers: a tile leaves no more.
-template <int V>
+template <int V, bool kPacked>
 __attribute__((always_inline)) inline void draw_vector(const Ahead& d, int64_t number) {
   const auto* words = reinterpret_cast<const __m512i*>(d.draw_words) + number;
-  const auto* factors = reinterpret_cast<const __m512i*>(d.draw_factors) + number;
+  const auto* factors = reinterpret_cast<const __m512i*>(d.draw_factors) + (kPacked ? 0 : number);
   const auto* u = reinterpret_cast<const __m512i*>(d.shifted) + number % V;
   auto* out = reinterpret_cast<__m512i*>(d.draw_out) + number;
   static constexpr uint32_t kN = 1u << 13 | 1u << 29;
   static constexpr uint32_t kOne = 1u << 16 | 1u;
   __m512i a, b, rest;
+  if constexpr (kPacked) {
+    asm("vpsllw $3, %[words], %[a]\n\t"
+        "vpbroadcastd %[rest_bits], %[rest]\n\t"
+        "vpaddw %[u], %[a], %[a]\n\t"
+        "vpsrlw $3, %[words], %[b]\n\t"
+        "vpternlogd $0xea, %[n]%{1to16%}, %[rest], %[a]\n\t"
+        "vpaddw %[b], %[a], %[a]\n\t"
+        "vmovdqu64 %[words], %[b]\n\t"
+        "vpternlogd $0xba, %[one]%{1to16%}, %[rest], %[a]\n\t"
+        "vpermw %[factors], %[b], %[b]\n\t"
+        "vpmulhrsw %[b], %[a], %[a]\n\t"
+        "vmovdqu64 %[a], %[out]"
+        : [a] "=&v"(a), [b] "=&v"(b), [rest] "=&v"(rest), [out] "=m"(*out)
+        : [words] "m"(*words), [factors] "m"(*factors), [u] "m"(*u), [rest_bits] "m"(d.rest),
+          [n] "m"(kN), [one] "m"(kOne));
+    return;
+  }
   asm("vpsllw $5, %[words], %[a]\n\t"
       "vpbroadcastd %[rest_bits], %[rest]\n\t"
       "vpaddw %[u], %[a], %[a]\n\t"
@@ -124,7 +141,7 @@ void tile(const TileArgs& t) {
     RELUFLOW_ROW_DOT(4)
     RELUFLOW_ROW_DOT(5)
     RELUFLOW_ROW_DOT(6)
-    if constexpr (kAhead > 1) draw_vector<V>(*t.ahead, taps - t.taps);
+    if constexpr (kAhead > 1) draw_vector<V, (kAhead > 2)>(*t.ahead, taps - t.taps);
   }
   RELUFLOW_ROW_OUT(0)
   RELUFLOW_ROW_OUT(1)
@@ -235,8 +252,10 @@ void avx512_tile(int pixels, int vectors, const TileArgs& args) {
     any_tile<0>(pixels, vectors, args);
   } else if (!args.ahead->draw_words) {
     any_tile<1>(pixels, vectors, args);
-  } else {
+  } else if (!args.ahead->packed) {
     any_tile<2>(pixels, vectors, args);
+  } else {
+    any_tile<3>(pixels, vectors, args);
   }
 }
 

@@ -121,8 +121,26 @@ __attribute__((always_inline)) inline __m512i lane_values(const DrawArgs& d, int
   return _mm512_loadu_si512(d.offsets + vector * kLanes);
 }
 
-/// Draws a range of pairs; kCarried: c is stored apart from p16.
-template <int kSampler, bool kCarried>
+/// How the words of weights are stored: p16 and c each, c >> 8 in the low byte, or packed.
+enum class Words { kApart, kJoined, kPacked };
+
+/// p16 of stored words.
+template <Words kWords>
+__attribute__((always_inline)) inline __m512i p16_of(__m512i word) {
+  if (kWords == Words::kApart) return word;
+  const int mask = kWords == Words::kJoined ? 0xff00 : 0xf000;
+  return _mm512_and_si512(word, _mm512_set1_epi16(static_cast<int16_t>(mask)));
+}
+
+/// sign_shift of packed words.
+__attribute__((always_inline)) inline __m512i code_of(__m512i word) {
+  const __m512i sign = _mm512_slli_epi16(word, 3);
+  return _mm512_or_si512(_mm512_and_si512(word, _mm512_set1_epi16(15)),
+                         _mm512_and_si512(sign, _mm512_set1_epi16(0x80)));
+}
+
+/// Draws a range of pairs.
+template <int kSampler, Words kWords>
 void draw_pairs(const DrawArgs& d) {
   const Drawing drawing(d);
   __m512i lanes[kTileLanes / kLanes];
@@ -134,13 +152,18 @@ void draw_pairs(const DrawArgs& d) {
     const __m512i apart = _mm512_set1_epi32(second - first);
     for (int v = 0; v < d.vectors; ++v, at += 2 * kLanes) {
       const __m512i word = _mm512_load_si512(d.p16 + at);
-      const auto* code = reinterpret_cast<const __m256i*>(d.sign_shift + at);
-      const __m512i carried = kCarried ? _mm512_load_si512(d.carried + at) : word;
-      const __m512i high = _mm512_set1_epi16(static_cast<int16_t>(0xff00));
-      const __m512i p16 = kCarried ? word : _mm512_and_si512(word, high);
+      __m512i carried = word;  // read by the systematic sampler alone, where it is apart
+      if constexpr (kWords == Words::kApart) carried = _mm512_load_si512(d.carried + at);
+      const __m512i p16 = p16_of<kWords>(word);
       __m512i lane = lanes[v];
       if (kSampler == 1) lane = _mm512_add_epi32(lane, _mm512_set1_epi32(first));
-      const __m512i wide = _mm512_cvtepu8_epi16(_mm256_load_si256(code));
+      __m512i wide;
+      if constexpr (kWords == Words::kPacked) {
+        wide = code_of(word);
+      } else {
+        const auto* code = reinterpret_cast<const __m256i*>(d.sign_shift + at);
+        wide = _mm512_cvtepu8_epi16(_mm256_load_si256(code));
+      }
       _mm512_store_si512(d.out + at, drawing.draw<kSampler>(p16, carried, wide, lane, apart));
     }
   }
@@ -151,32 +174,38 @@ void draw_pairs(const DrawArgs& d) {
 /// With u = U >> log2 n, n p16 + r = n (p16 + (c + u mod 2^16 / n)): so k is what a sum of two
 /// words has above 2^16 / n. All are three bits lower here, to make room for n and a sign. Five low
 /// bits of u are of no effect and are cleared, for those of p are what is left of c. What a factor
-/// does: see `sampled_factor`.
+/// does: see `sampled_factor`. Packed words differ in where c stands, leave nine bits free of p and
+/// c, whose leftovers do not add up to 2^9, and name their factor by a number.
+template <bool kPacked>
 void draw_joined(const DrawArgs& d) {
-  const int below = 13 - d.log2_n;
-  const __m512i rest = _mm512_set1_epi16(static_cast<int16_t>((1 << below) - 1));
+  constexpr int kUp = kPacked ? kPackedCarry - 3 : 5;
+  const DrawMasks masks = draw_masks(d.log2_n, kPacked);
+  const __m512i table = kPacked ? _mm512_loadu_si512(d.factors) : _mm512_setzero_si512();
+  const __m512i rest = _mm512_set1_epi16(static_cast<int16_t>(masks.rest));
   const __m512i n = _mm512_set1_epi16(1 << 13);
   const __m512i one = _mm512_set1_epi16(1);
   __m512i u[kTileLanes / kLanes];
   for (int v = 0; v < d.vectors; ++v) {
     const __m512i offsets = _mm512_loadu_si512(d.offsets + v * kLanes);
     const __m512i shifted = _mm512_srl_epi16(offsets, _mm_cvtsi32_si128(d.log2_n + 3));
-    u[v] = _mm512_and_si512(shifted, _mm512_set1_epi16(static_cast<int16_t>(0xffe0)));
+    u[v] = _mm512_and_si512(shifted, _mm512_set1_epi16(static_cast<int16_t>(masks.offset)));
   }
   const int64_t width = int64_t{2} * kLanes * d.vectors;
   const uint16_t* word = d.p16 + d.pair_begin * width;
-  const int16_t* factor = d.factors + d.pair_begin * width;
+  const int16_t* factor = kPacked ? d.factors : d.factors + d.pair_begin * width;
   int16_t* out = d.out + d.pair_begin * width;
   for (int64_t pair = d.pair_begin; pair < d.pair_end; ++pair) {
     for (int v = 0; v < d.vectors; ++v) {
       const __m512i both = _mm512_loadu_si512(word);
-      const __m512i sum = _mm512_add_epi16(_mm512_slli_epi16(both, 5), u[v]);
+      const __m512i sum = _mm512_add_epi16(_mm512_slli_epi16(both, kUp), u[v]);
       const __m512i drawn = _mm512_ternarylogic_epi32(sum, rest, n, 0xea);  // (a & b) | c
       const __m512i all = _mm512_add_epi16(_mm512_srli_epi16(both, 3), drawn);
       const __m512i whole = _mm512_ternarylogic_epi32(all, rest, one, 0xba);  // (a & ~b) | c
-      _mm512_storeu_si512(out, _mm512_mulhrs_epi16(whole, _mm512_loadu_si512(factor)));
+      const __m512i by =
+          kPacked ? _mm512_permutexvar_epi16(both, table) : _mm512_loadu_si512(factor);
+      _mm512_storeu_si512(out, _mm512_mulhrs_epi16(whole, by));
       word += 2 * kLanes;
-      factor += 2 * kLanes;
+      if constexpr (!kPacked) factor += 2 * kLanes;
       out += 2 * kLanes;
     }
   }
@@ -184,14 +213,15 @@ void draw_joined(const DrawArgs& d) {
 
 template <int kSampler>
 void draw_stored(const DrawArgs& d) {
-  d.carried ? draw_pairs<kSampler, true>(d) : draw_pairs<kSampler, false>(d);
+  if (!d.sign_shift) return draw_pairs<kSampler, Words::kPacked>(d);
+  d.carried ? draw_pairs<kSampler, Words::kApart>(d) : draw_pairs<kSampler, Words::kJoined>(d);
 }
 
 void avx512_draw(const DrawArgs& d) {
   if (d.sampler == 0 && d.factors) {
-    draw_joined(d);
+    d.sign_shift ? draw_joined<false>(d) : draw_joined<true>(d);
   } else if (d.sampler == 0) {
-    draw_pairs<0, true>(d);
+    draw_pairs<0, Words::kApart>(d);
   } else if (d.sampler == 1) {
     draw_stored<1>(d);
   } else {

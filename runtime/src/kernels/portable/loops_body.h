@@ -141,6 +141,11 @@ inline int32_t sampled(uint32_t k, uint8_t sign_shift, int log2_n) {
   return sign_shift & 0x80 ? -magnitude : magnitude;
 }
 
+/// Sign and shift of a packed word.
+inline uint8_t packed_code(uint32_t word) {
+  return static_cast<uint8_t>((word & 15u) | (word & kPackedSign) << 3);
+}
+
 /// How many of weight i's n draws lie below p.
 inline uint32_t coins_of(uint32_t p16, uint32_t i, const DrawArgs& d) {
   const Key key{d.key_a, d.key_b};
@@ -155,7 +160,7 @@ inline uint32_t coins_of(uint32_t p16, uint32_t i, const DrawArgs& d) {
 }
 
 inline void common_draw_binomial(const DrawArgs& d) {
-  const uint32_t mask = d.carried ? 0xffffu : 0xff00u;
+  const uint32_t mask = d.carried ? 0xffffu : d.sign_shift ? 0xff00u : 0xf000u;
   const int64_t width = int64_t{2} * kLanes * d.vectors;
   for (int64_t pair = d.pair_begin; pair < d.pair_end; ++pair) {
     for (int64_t x = 0; x < width; ++x) {
@@ -163,7 +168,8 @@ inline void common_draw_binomial(const DrawArgs& d) {
       const int64_t q = x & 1 ? d.second[pair] : d.first[pair];
       const int64_t i = (d.first_channel + x / 2) * d.per_channel + q;
       const uint32_t k = coins_of(d.p16[at] & mask, static_cast<uint32_t>(i), d);
-      d.out[at] = static_cast<int16_t>(sampled(k, d.sign_shift[at], d.log2_n));
+      const uint8_t code = d.sign_shift ? d.sign_shift[at] : packed_code(d.p16[at]);
+      d.out[at] = static_cast<int16_t>(sampled(k, code, d.log2_n));
     }
   }
 }
@@ -179,9 +185,16 @@ inline void common_draw_binomial(const DrawArgs& d) {
   const int64_t width = int64_t{2} * kLanes * d.vectors;
   for (int64_t pair = d.pair_begin; pair < d.pair_end; ++pair) {
     const uint16_t* p16 = d.p16 + pair * width;
-    const uint8_t* sign_shift = d.sign_shift + pair * width;
+    const uint8_t* sign_shift = d.sign_shift ? d.sign_shift + pair * width : nullptr;
     int16_t* out = d.out + pair * width;
-    if (d.carried) {
+    if (!sign_shift) {
+      for (int64_t x = 0; x < width; ++x) {
+        const uint32_t c = (p16[x] << kPackedCarry) & 0xf000u;
+        const uint32_t r = (offsets[x] + n * c) & 0xffffu;
+        const uint32_t k = (((p16[x] & 0xf000u) << d.log2_n) + r) >> 16;
+        out[x] = static_cast<int16_t>(sampled(k, packed_code(p16[x]), d.log2_n));
+      }
+    } else if (d.carried) {
       const uint16_t* carried = d.carried + pair * width;
       for (int64_t x = 0; x < width; ++x) {
         const uint32_t r = (offsets[x] + n * carried[x]) & 0xffffu;
