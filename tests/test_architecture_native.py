@@ -22,7 +22,7 @@ FLOORS = [
     {"sums"},
     {"ops/psb"},
     {"ops/fixed"},
-    {"ops/fixed16"},
+    {"ops/fixed16", "ops/products"},
     {"ops"},
 ]
 RANK = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

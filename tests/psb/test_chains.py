@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from chain_cases import Arrays, one_node, random_bytes, random_conv
+from chain_cases import Arrays, one_node, random_bytes, random_conv, random_end
 from each_kernel import KERNELS, check_with
 
-from reluflow.psb import decode, encode
+from reluflow.psb import decode, encode, pack
 from reluflow.psb.fixed import (
     FixedFormat,
     fixed_global_average_pool,
@@ -28,15 +28,23 @@ pytestmark = pytest.mark.skipif(get_library_path() is None, reason="no native li
 
 
 def run(
-    op: str, inputs: Arrays, constants: Arrays, *, threads: int = 1, **attributes: Any
+    op: str,
+    inputs: Arrays,
+    constants: Arrays,
+    *,
+    threads: int = 1,
+    times: int = 1,
+    **attributes: Any,
 ) -> np.ndarray:
-    """Run one node of our domain."""
+    """Run one node of our domain, so often that it keeps what it draws twice."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     register(options)
     proto = one_node(op, inputs, constants, attributes)
     session = ort.InferenceSession(proto.SerializeToString(), options)
+    for _ in range(times - 1):
+        session.run(None, inputs)
     return session.run(None, inputs)[0]
 
 
@@ -54,6 +62,15 @@ def check_bytes(seed: int) -> None:
         threads = 1 + seed % 3
         found = run(case.op, case.inputs, case.constants, threads=threads, **case.attributes)
         np.testing.assert_array_equal(found, case.expected, case.op)
+
+
+def check_end(seed: int) -> None:
+    """Compare a product at the end of a chain with its oracle, drawn twice and kept."""
+    case = random_end(seed)
+    found = run(
+        case.op, case.inputs, case.constants, threads=1 + seed % 3, times=3, **case.attributes
+    )
+    np.testing.assert_array_equal(found, case.expected, str(seed))
 
 
 def check_others(seed: int) -> None:
@@ -89,10 +106,11 @@ def check_others(seed: int) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     script = (
-        "from test_chains import check_bytes, check_conv, check_others\n"
+        "from test_chains import check_bytes, check_conv, check_end, check_others\n"
         "for seed in range(120): check_conv(seed)\n"
         "for seed in range(25): check_others(seed)\n"
         "for seed in range(60): check_bytes(seed)\n"
+        "for seed in range(80): check_end(seed)\n"
     )
     check_with(kernel, script, Path(__file__).parent)
 
@@ -111,6 +129,15 @@ def test_means_of_very_many_pixels_are_exact() -> None:
 
 BYTES = np.zeros((1, 4, 5, 6), np.uint8)
 TABLE = np.arange(256).astype(np.uint8)
+ROWS = [
+    pack(encode(np.ones((2, 6), np.float32), p_bits=4)),
+    np.zeros(2, np.int8),
+    np.zeros(1, np.float32),
+    np.array(4),
+    np.array(0),
+]
+MATRIX: dict[str, Any] = {"weight_shape": [2, 6], "p_bits": 4}
+KERNEL: dict[str, Any] = {"weight_shape": [2, 6, 1, 1], "p_bits": 4}
 FAULTS = [
     ("FixedAdd", [BYTES, BYTES[:, :2]], {}, r"A has shape \[1, 4, 5, 6\] and B \[1, 2, 5, 6\]"),
     ("FixedAdd", [BYTES, BYTES, TABLE[:9]], {}, r"table has shape \[9\], but \[256\] is wanted"),
@@ -142,6 +169,11 @@ FAULTS = [
     ("FixedGlobalAveragePool", [BYTES], {"y_zero": -1}, "y_zero is -1, but 0 and 128"),
     ("ToFixed", [np.zeros(3, np.float32)], {}, r"X has shape \[3\], but an axis of inputs"),
     ("FromFixed", [BYTES[0, 0, 0]], {}, r"X has shape \[6\], but an axis of inputs"),
+    ("FromFixedMatMul", [BYTES[..., :5], *ROWS], MATRIX, r"X has .*5\], but \[..., 6\] is wanted"),
+    ("FromFixedMatMul", [BYTES, *ROWS], MATRIX | {"x_zero": 3}, "x_zero is 3, but 0 and 128"),
+    ("FromFixedMatMul", [BYTES, *ROWS], {"weight_shape": [2, 3, 2]}, r"\[N, K\] with sizes"),
+    ("FromFixedConv", [BYTES, *ROWS], MATRIX, "weight_shape is"),
+    ("FromFixedConv", [BYTES[..., :5], *ROWS], KERNEL, r"X has .*5\], but rank 4 and 6 channels"),
 ]
 
 

@@ -17,10 +17,12 @@ from reluflow.psb.fixed import (
     fixed_global_average_pool,
     fixed_mul,
     fixed_table,
+    from_fixed_conv,
+    from_fixed_matmul,
 )
 
 Arrays = dict[str, np.ndarray]
-FLOATS = ("FromFixed", "FixedGlobalPool")
+FLOATS = ("FromFixed", "FixedGlobalPool", "FromFixedConv", "FromFixedMatMul")
 """Operators that end a chain."""
 
 
@@ -124,6 +126,36 @@ def random_conv(seed: int, sampler: str = "systematic") -> Case:
     if sampler != "systematic":
         attributes["sampler"] = sampler
     return Case("FixedConv", {"x": x}, constants, attributes, expected)
+
+
+def random_end(seed: int, sampler: str = "systematic") -> Case:
+    """Return a random call of FromFixedConv or FromFixedMatMul."""
+    rng = np.random.default_rng(seed)
+    x, code, options = random_weights(rng)
+    form = _far_or_near(rng)
+    numbers: dict[str, Any] = {
+        "samples": int(rng.choice([0, 1, 2, 4, 8, 16, 32, 64])),
+        "seed": int(rng.integers(-(2**40), 2**40)),
+    }
+    how: dict[str, Any] = {**numbers, "stream": 3, "sampler": sampler, "x_form": form}
+    rows = bool(rng.random() < 0.5)
+    if rows:
+        shape = (int(rng.integers(1, 150)), int(rng.integers(1, 60)))
+        w = rng.standard_t(2, shape).astype(np.float32)
+        code = encode(w, p_bits=int(rng.choice([1, 4, 4, 16])))
+        axes = rng.integers(1, 9, int(rng.integers(0, 3))).tolist()
+        x = rng.integers(0, 256, (*axes, shape[1]), np.uint8)
+    bias = (rng.normal(size=len(code.emax)) * 20).astype(np.float32)
+    if rows:
+        expected = from_fixed_matmul(x, code, bias, **how)
+    else:
+        expected = from_fixed_conv(x, code, bias, **how, **options)
+    constants: Arrays = {"w": pack(code), "emax": code.emax, "b": bias}
+    constants |= {name: np.array(value, np.int64) for name, value in numbers.items()}
+    attributes = _attributes(x=form) | {"weight_shape": code.shape, "p_bits": code.p_bits}
+    attributes |= {"stream": 3, "sampler": sampler}
+    op = "FromFixedMatMul" if rows else "FromFixedConv"
+    return Case(op, {"x": x}, constants, attributes | ({} if rows else options), expected)
 
 
 def _far_or_near(rng: np.random.Generator) -> FixedFormat:

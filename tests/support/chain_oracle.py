@@ -23,6 +23,8 @@ from reluflow.psb.fixed import (
     fixed_mul,
     fixed_table,
     from_fixed,
+    from_fixed_conv,
+    from_fixed_matmul,
     to_fixed,
 )
 
@@ -115,12 +117,30 @@ def _conv(call: _Call) -> np.ndarray:
     )
 
 
+def _end(call: _Call) -> np.ndarray:
+    given = call.attributes
+    how: dict[str, Any] = dict(
+        x_form=call.form("x"),
+        samples=call.samples,
+        seed=call.seed,
+        stream=given["stream"],
+        sampler=given.get("sampler", b"systematic").decode(),
+    )
+    code = code_of(call.node, call.x(1), call.x(2))
+    bias = np.broadcast_to(call.x(3), call.x(2).shape)
+    if call.node.op_type == "FromFixedMatMul":
+        return from_fixed_matmul(call.x(), code, bias, **how)
+    return from_fixed_conv(call.x(), code, bias, group=given["group"], **how, **call.window())
+
+
 _OPS: dict[str, Callable[[_Call], np.ndarray]] = {
     "ToFixed": lambda c: to_fixed(
         c.x(), c.form("y"), fills_quads=bool(c.attributes["fills_quads"])
     ),
     "FromFixed": lambda c: from_fixed(c.x(), c.form("x")),
     "FixedConv": _conv,
+    "FromFixedConv": _end,
+    "FromFixedMatMul": _end,
     "FixedMaxPool": lambda c: fixed_max_pool(c.x(), c.attributes["kernel_shape"], **c.window()),
     "FixedAdd": lambda c: fixed_add(
         c.x(0),

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <vector>
 
+#include "fixed/floats.h"
+
 namespace reluflow {
 
 namespace {
@@ -109,19 +111,26 @@ struct Work {
     const uint8_t* z[kFixedPixels];
     uint8_t* out[kFixedPixels];
     FixedTileArgs args{pixels,        offsets.data(),      b.weights, run.code.quads(), &b.store,
-                       b.lanes.lanes, run.z ? z : nullptr, out,       nullptr};
+                       b.lanes.lanes, run.z ? z : nullptr, out,       nullptr,          nullptr};
+    alignas(64) int32_t sums[kFixedPixels * kTileLanes];
+    FloatScale scale;
+    if (run.floats.y) {
+      args.sums = sums;
+      scale = float_scale(run, b.lanes);
+    }
     x += b.lanes.group * layout.group_bytes;
     const int64_t count = (at.end - at.begin) * width;
     const int64_t tiles = (count + kFixedPixels - 1) / kFixedPixels;
     const int64_t first = ((at.image * run.shape.output[0] + at.begin) * width) * outputs;
     int64_t to = first + b.lanes.first;
     int64_t column = 0;
+    int64_t pixel = at.begin * width;
     for (int64_t t = 0; t < tiles; ++t) {
       // Of nearly equal size: a tile of few pixels waits for its weights.
       const int tile = static_cast<int>(count / tiles + (t < count % tiles ? 1 : 0));
       for (int i = 0; i < tile; ++i, to += outputs) {
         pixels[i] = x + column * layout.step[1] * layout.pixel;
-        out[i] = run.y + to;
+        out[i] = run.y ? run.y + to : nullptr;
         z[i] = run.z ? run.z + to : nullptr;
         if (++column == width) {
           column = 0;
@@ -131,6 +140,10 @@ struct Work {
       const int64_t fetched = t * args.quads * kLine;
       args.ahead = b.ahead && fetched < run.code.bytes(b.lanes) ? b.ahead + fetched : nullptr;
       run.kernels.fixed_tile(tile, b.lanes.vectors, args);
+      if (args.sums) {
+        store_floats(run, b.lanes, scale, b.store, {at.image, pixel, tile}, args.sums);
+        pixel += tile;
+      }
     }
     if (run.table == nullptr) return;
     uint8_t* y = run.y + first + b.lanes.first;
@@ -239,6 +252,7 @@ Status run_fixed_conv(Runner& runner, const FixedConvRun& run) {
   const Work work(run);
   const size_t pieces = work.pieces();
   if (pieces == 0) return {};
+  if (run.code.depthwise()) return run_float_depthwise(runner, run);
   const size_t parts = run.set ? kPieces / pieces : kPieces;
   if (parts < 2) return run_by_pieces(runner, work);
   return run_by_blocks(runner, work, parts);

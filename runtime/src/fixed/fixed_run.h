@@ -12,6 +12,14 @@
 
 namespace reluflow {
 
+/// Where sums a go as floats instead of bytes: a 2^(emax - 6 - f) + bias.
+struct FloatOutput {
+  float* y = nullptr;  ///< null: the run gives bytes
+  const int8_t* emax = nullptr;
+  const float* bias = nullptr;  ///< or null
+  bool rows = false;            ///< an image is [pixels, outputs]; else [outputs, pixels]
+};
+
 /// One run of a convolution. Its weights are a drawn set, or are drawn block by block on the way.
 struct FixedConvRun {
   const ConvSpec& conv;
@@ -26,6 +34,7 @@ struct FixedConvRun {
   uint8_t* y;            ///< [batch, spatial..., outputs]
   const uint8_t* z;      ///< like y, added before the clamp, or null
   const uint8_t* table;  ///< 256 bytes applied to y, or null
+  FloatOutput floats{};
 };
 
 /// What the sets of a convolution are used for.

@@ -79,6 +79,7 @@ void finish(const FixedFormats& formats, const GridCode& code, const GridSet& se
 void make_store(const FixedFormats& formats, const StoreInputs& in, const OutputBlock& block,
                 FixedStore* out) {
   std::memset(out, 0, sizeof *out);
+  if (formats.floats) return;
   out->low = formats.low;
   out->high = formats.high;
   const int scale = kGridBits + formats.x.exponent;

@@ -16,8 +16,9 @@ struct FixedFormats {
   FixedFormat x;
   FixedFormat y;
   FixedFormat z;
-  int low = 0;     ///< least byte of y
-  int high = 255;  ///< largest byte of y
+  int low = 0;          ///< least byte of y
+  int high = 255;       ///< largest byte of y
+  bool floats = false;  ///< y is float32: a store then only subtracts the zero point of x
 };
 
 /// What the stores of a run follow from, besides the node's attributes.

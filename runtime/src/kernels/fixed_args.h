@@ -41,7 +41,7 @@ struct FixedTables {
 };
 
 /// sum over quads of x[pixel][quad] . w[quad][lane], for `pixels` x (16 * vectors) lanes, stored
-/// as bytes.
+/// as bytes, or as they are.
 struct FixedTileArgs {
   const uint8_t* const* pixels;  ///< first byte of each pixel; its quads lie at `offsets`
   const int32_t* offsets;        ///< byte offset of each quad
@@ -54,6 +54,7 @@ struct FixedTileArgs {
   /// Memory that is needed soon, or null: a line of 64 bytes per quad is fetched while the tile is
   /// summed. A kernel may ignore it.
   const uint8_t* ahead;
+  int32_t* sums;  ///< [pixels][64], where the sums go instead of `out`; or null
 };
 
 /// Draws the weights of one block of output channels on the 8-bit grid.

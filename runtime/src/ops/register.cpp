@@ -1,7 +1,6 @@
 // The exported function. A new operator takes one line below.
 #include "host/op_adapter.h"
 #include "ops/fixed/fixed_average.h"
-#include "ops/fixed/fixed_conv.h"
 #include "ops/fixed/fixed_elementwise.h"
 #include "ops/fixed/fixed_ends.h"
 #include "ops/fixed/fixed_pool.h"
@@ -9,6 +8,8 @@
 #include "ops/fixed16/fixed_ends16.h"
 #include "ops/fixed16/fixed_pool16.h"
 #include "ops/pattern_hash.h"
+#include "ops/products/fixed_conv.h"
+#include "ops/products/from_fixed_products.h"
 #include "ops/psb/psb_conv.h"
 #include "ops/psb/psb_matmul.h"
 
@@ -23,6 +24,8 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp psb_matmul = describe<PsbMatMul>();
   static const OrtCustomOp pattern_hash = describe<PatternHash>();
   static const OrtCustomOp fixed_conv = describe<FixedConv>();
+  static const OrtCustomOp from_fixed_conv = describe<FromFixedConv>();
+  static const OrtCustomOp from_fixed_matmul = describe<FromFixedMatMul>();
   static const OrtCustomOp to_fixed = describe<ToFixed>();
   static const OrtCustomOp from_fixed = describe<FromFixed>();
   static const OrtCustomOp fixed_max_pool = describe<FixedMaxPool>();
@@ -38,10 +41,11 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp fixed_max_pool16 = describe<FixedMaxPool16>();
   static const OrtCustomOp fixed_global_pool16 = describe<FixedGlobalPool16>();
   static const OrtCustomOp* const all[] = {
-      &psb_conv,     &psb_matmul,       &pattern_hash,       &fixed_conv,    &to_fixed,
-      &from_fixed,   &fixed_max_pool,   &fixed_global_pool,  &fixed_average, &fixed_global_average,
-      &fixed_add,    &fixed_mul,        &fixed_table,        &fixed_conv16,  &to_fixed16,
-      &from_fixed16, &fixed_max_pool16, &fixed_global_pool16};
+      &psb_conv,        &psb_matmul,        &pattern_hash,     &fixed_conv,
+      &from_fixed_conv, &from_fixed_matmul, &to_fixed,         &from_fixed,
+      &fixed_max_pool,  &fixed_global_pool, &fixed_average,    &fixed_global_average,
+      &fixed_add,       &fixed_mul,         &fixed_table,      &fixed_conv16,
+      &to_fixed16,      &from_fixed16,      &fixed_max_pool16, &fixed_global_pool16};
   *count = std::size(all);
   return all;
 }

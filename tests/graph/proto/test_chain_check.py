@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chain_cases import one_node, random_bytes, random_conv
+from chain_cases import one_node, random_bytes, random_conv, random_end
 from onnx import ModelProto, helper
 
 from reluflow.errors import ModelError
@@ -26,6 +26,9 @@ def model(op: str) -> ModelProto:
         case = random_conv(6)
         constants = case.constants | {"table": np.arange(256).astype(np.uint8)}
         given = one_node(op, case.inputs, constants, case.attributes)
+    elif op in ("FromFixedConv", "FromFixedMatMul"):
+        case = next(case for seed in range(20) if (case := random_end(seed)).op == op)
+        given = one_node(op, case.inputs, case.constants, case.attributes)
     elif op == "ToFixed":
         given = one_node(op, {"x": np.zeros((1, 3, 4, 4), np.float32)}, {}, {"y_zero": 128})
     elif op in ("FromFixed", "FixedGlobalPool"):
@@ -89,6 +92,12 @@ FAULTS = [
     ("ToFixed", put("x_exponent", 2), "attribute x_exponent is unknown; y_exponent, y_zero"),
     ("FromFixed", put("x_exponent", -(2**40)), "x_exponent is -1099511627776; -100 to 100"),
     ("FromFixed", feed(0, ""), "its input X is left out; give one"),
+    ("FromFixedConv", put("y_exponent", 2), "attribute y_exponent is unknown; weight_shape"),
+    ("FromFixedConv", put("weight_shape", [2, 3]), r"weight_shape is \[2, 3\]; \[M, C/group, k\]"),
+    ("FromFixedConv", feed(0, "emax"), "its input X, 'emax', is of type INT8; UINT8 is wanted"),
+    ("FromFixedMatMul", put("weight_shape", [2]), r"weight_shape is \[2\]; \[N, K\] with sizes"),
+    ("FromFixedMatMul", put("sampler", "binomial"), "sampler is 'binomial'; one of systematic"),
+    ("FromFixedMatMul", put("strides", [1]), "attribute strides is unknown; weight_shape, p_bits"),
     ("FixedMaxPool", put("kernel_shape", None), "attribute kernel_shape is missing"),
     ("FixedMaxPool", put("kernel_shape", [0, 2]), r"kernel_shape is \[0, 2\]; \[k\] or \[kH, kW\]"),
     ("FixedMaxPool", put("kernel_shape", [2] * 3), r"attribute kernel_shape is \[2, 2, 2\]"),
@@ -131,7 +140,8 @@ def test_a_right_node_loads_with_its_function_and_without(op: str, carries: bool
     if not carries:
         del proto.functions[:]
     loaded = load(proto)
-    assert len(find_psb(loaded)) == (op == "FixedConv")
+    products = ("FixedConv", "FromFixedConv", "FromFixedMatMul")
+    assert len(find_psb(loaded)) == (op in products)
 
 
 def test_each_operator_has_rules_and_ports() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from chain_cases import Arrays, one_node, random_bytes, random_conv
+from chain_cases import Arrays, one_node, random_bytes, random_conv, random_end
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -229,3 +229,14 @@ def test_the_operators_on_bytes_give_those_of_the_oracle(seed: int, reference: b
         )
         assert y.dtype == np.uint8, case.op
         np.testing.assert_array_equal(y, case.expected, case.op)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("opset", OPSETS)
+def test_products_at_the_end_give_the_floats_of_the_oracle(opset: int, reference: bool) -> None:
+    for seed in range(opset * 100, opset * 100 + (6 if reference else 20)):
+        case = random_end(seed, "nearest")
+        how: dict[str, Any] = {"reference": reference, "opset": opset}
+        y = call(case.op, case.inputs, case.constants, **how, **case.attributes)
+        assert y.dtype == np.float32
+        np.testing.assert_array_equal(y, case.expected, str(seed))

@@ -235,43 +235,171 @@ def shared() -> Model:
     )
 
 
+def rows() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("GlobalAveragePool", ["r"], ["g"], name="mean"),
+        N("Flatten", ["g"], ["f"], name="flat"),
+        N("Gemm", ["f", "v", "vb"], ["k"], name="hidden", transB=1),
+        N("Relu", ["k"], ["s"]),
+        N("Gemm", ["s", "u", "ub"], ["y"], name="last", transB=1),
+        tensors=kernels(w=(8, 3, 3, 3), v=(70, 8), u=(5, 70)),
+    )
+
+
+def planes_to_rows() -> Model:
+    """Planes of several pixels, whose values stand in another order in bytes."""
+    return network(
+        conv("x", "w", "h", "first", strides=[3, 2]),
+        N("Relu", ["h"], ["r"]),
+        N("Reshape", ["r", "sizes"], ["f"], name="flat"),
+        N("MatMul", ["f", "v"], ["k"], name="hidden"),
+        N("Relu", ["k"], ["s"]),
+        N("MatMul", ["s", "u"], ["t"], name="last"),
+        N("Clip", ["t", "", "half"], ["y"]),
+        tensors=kernels(w=(6, 3, 3, 3), v=(54, 7), u=(7, 3))
+        | {"sizes": numbers(0, -1), "half": single(0.5)},
+    )
+
+
+def perceptron() -> Model:
+    return network(
+        N("Gemm", ["x", "w", "wb"], ["h"], name="hidden", transB=1),
+        N("Relu", ["h"], ["r"]),
+        N("Gemm", ["r", "v", "vb"], ["k"], name="last", transB=1),
+        N("Relu", ["k"], ["y"]),
+        tensors=kernels(w=(16, 10), v=(3, 16)),
+        x=(7, 10),
+    )
+
+
+def excited_by_rows() -> Model:
+    """Squeeze and excite whose products are of rows."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("GlobalAveragePool", ["r"], ["g"], name="mean"),
+        N("Squeeze", ["g", "axes"], ["f"], name="flat"),
+        N("Gemm", ["f", "a", "ab"], ["q"], name="squeeze", transB=1),
+        N("Relu", ["q"], ["q1"]),
+        N("Gemm", ["q1", "b", "bb"], ["e"], name="excite", transB=1),
+        N("Sigmoid", ["e"], ["e1"]),
+        N("Unsqueeze", ["e1", "axes"], ["s"], name="planes"),
+        N("Mul", ["r", "s"], ["t"], name="scale"),
+        conv("t", "u", "y", "last"),
+        tensors=kernels(w=(8, 3, 2, 2), a=(4, 8), b=(8, 4), u=(3, 8, 1, 1))
+        | {"axes": numbers(2, 3)},
+    )
+
+
+def mean_to_rows() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("ReduceMean", ["h"], ["m"], name="mean", axes=[2, 3], keepdims=0),
+        N("Gemm", ["m", "v", "vb"], ["y"], name="last", transB=1),
+        tensors=kernels(w=(6, 3, 2, 2), v=(4, 6)),
+    )
+
+
+def turned() -> Model:
+    """Axes moved and merged between convolutions of two axes and of one."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Reshape", ["h", "sizes"], ["f"], name="merge"),
+        conv("f", "v", "k", "second"),
+        N("Transpose", ["k"], ["t"], name="turn", perm=[0, 2, 1]),
+        conv("t", "u", "y", "last"),
+        tensors=kernels(w=(6, 3, 2, 2), v=(9, 12, 1), u=(4, 28, 3)) | {"sizes": numbers(0, 12, 28)},
+    )
+
+
+def summed_last() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        conv("h", "v", "k", "second", pads=[1, 1, 1, 1]),
+        N("Add", ["k", "h"], ["y"], name="add"),
+        tensors=kernels(w=(8, 3, 2, 2), v=(8, 8, 3, 3)),
+    )
+
+
+def depthwise_last() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        conv("h", "v", "y", "last", group=8),
+        tensors=kernels(w=(8, 3, 2, 2), v=(8, 1, 3, 3)),
+    )
+
+
 JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
-    "two layers": (two_layers, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
-    "residual": (residual, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
-    "mobile": (mobile, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
+    "two layers": (two_layers, ["ToFixed", "FixedConv", "FromFixedConv"]),
+    "residual": (residual, ["ToFixed", *["FixedConv"] * 2, "FromFixedConv"]),
+    "mobile": (mobile, ["ToFixed", *["FixedConv"] * 2, "FromFixedConv", "Clip"]),
     "pooled": (
         pooled,
         ["ToFixed", "FixedConv", "FixedMaxPool", "FixedConv", "FixedGlobalPool", "Flatten"],
     ),
     "mean without axes": (reduced, ["ToFixed", "FixedConv", "FixedGlobalPool", "Flatten"]),
     "mean of a window": (whole_plane, ["ToFixed", "FixedConv", "FixedGlobalPool"]),
-    "one axis": (one_axis, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
-    "pad": (padded, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
-    "reflected": (edges, ["ToFixed", "FixedConv", "Pad", "FixedConv", "FromFixed"]),
-    "leaky": (leaky, ["ToFixed", *["FixedConv"] * 3, "FromFixed"]),
+    "one axis": (one_axis, ["ToFixed", "FixedConv", "FromFixedConv"]),
+    "pad": (padded, ["ToFixed", "FixedConv", "Pad", "FromFixedConv"]),
+    "reflected": (edges, ["ToFixed", "FixedConv", "Pad", "FromFixedConv"]),
+    "leaky": (leaky, ["ToFixed", *["FixedConv"] * 2, "FromFixedConv"]),
     "excited": (
         excited,
         ["ToFixed", "FixedConv", "FixedGlobalAveragePool", "FixedConv", "FixedConv", "FixedMul",
-         "FixedConv", "FixedConv", "FromFixed"],
+         "FixedConv", "FromFixedConv"],
     ),
-    "written out": (written_out, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "written out": (written_out, ["ToFixed", "FixedConv", "FromFixedConv"]),
     "dense": (
         dense,
         ["ToFixed", "FixedConv", "FixedTable", "FixedConv", "FixedAdd", "FixedTable", "FixedTable",
-         "Concat", "FixedConv", "FromFixed"],
+         "Concat", "FromFixedConv"],
     ),
-    "filled up": (filled_up, ["ToFixed", "FixedConv", "Concat", *["FixedConv"] * 2, "FromFixed"]),
+    "filled up": (filled_up, ["ToFixed", "FixedConv", "Concat", "FixedConv", "FromFixedConv"]),
     "averaged": (
         averaged,
-        ["ToFixed", "FixedConv", "FixedAveragePool", "FixedConv", "FixedAveragePool", "FixedConv",
-         "FromFixed"],
+        ["ToFixed", "FixedConv", "FixedAveragePool", "FixedConv", "FixedAveragePool",
+         "FromFixedConv"],
     ),
     "shared": (
         shared,
-        ["ToFixed", "FixedConv", "FixedConv", "FixedTable", "FixedConv", "FromFixed", "FromFixed",
-         "Sub", "FromFixed", "Add"],
+        ["ToFixed", "FixedConv", "FromFixedConv", "FixedTable", "FromFixedConv", "Sub", "FromFixed",
+         "Add"],
     ),
-    "resize": (resized, ["ToFixed", "FixedConv", "Resize", "FixedConv", "FromFixed"]),
+    "rows": (
+        rows,
+        ["ToFixed", "FixedConv", "FixedGlobalAveragePool", "Reshape", "Reshape", "FixedConv",
+         "Reshape", "FromFixedMatMul"],
+    ),
+    "rows in planes": (
+        planes_to_rows,
+        ["ToFixed", "FixedConv", "Transpose", "Reshape", "Reshape", "FixedConv", "Reshape",
+         "FromFixedMatMul", "Clip"],
+    ),
+    "rows alone": (
+        perceptron, ["ToFixed", "Reshape", "FixedConv", "Reshape", "FromFixedMatMul", "Relu"],
+    ),
+    "excited by rows": (
+        excited_by_rows,
+        ["ToFixed", "FixedConv", "FixedGlobalAveragePool", "Reshape", "Reshape", "FixedConv",
+         "Reshape", "Reshape", "FixedConv", "Reshape", "FixedTable", "Reshape", "FixedMul",
+         "FromFixedConv"],
+    ),
+    "mean without axes, in bytes": (
+        mean_to_rows,
+        ["ToFixed", "FixedConv", "FixedGlobalAveragePool", "Reshape", "FromFixedMatMul"],
+    ),
+    "turned": (
+        turned,
+        ["ToFixed", "FixedConv", "Transpose", "Reshape", "Transpose", "FixedConv", "Transpose",
+         "FromFixedConv"],
+    ),
+    "a sum at the end": (
+        summed_last, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"],
+    ),
+    "depthwise at the end": (depthwise_last, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "resize": (resized, ["ToFixed", "FixedConv", "Resize", "FromFixedConv"]),
 }  # fmt: skip
 
 
@@ -341,12 +469,12 @@ def test_a_node_without_formats_stays() -> None:
     formats = ranged(psb, x)
     del formats["r"]
     result = chain_psb(psb, formats)
-    assert ops(result.model) == ["PsbConv", "PsbConv", "ToFixed", "FixedConv", "FromFixed"]
+    assert ops(result.model) == ["PsbConv", "PsbConv", "ToFixed", "FromFixedConv"]
     reasons = {each.node: each.reason for each in result.refused}
     assert reasons["first"] == reasons["second"] == "the format of 'r' is not given"
     assert np.isfinite(answer(result.model, x, 0, 0, library=False)).all()
     kinds = [f.name for f in result.model._proto.functions]
-    assert {"PsbConv", "FixedConv", "ToFixed", "FromFixed"} <= set(kinds)
+    assert {"PsbConv", "FixedWeights", "ToFixed", "FromFixedConv"} <= set(kinds)
 
 
 def test_without_formats_nothing_joins() -> None:
@@ -433,6 +561,29 @@ OUTSIDE: dict[str, tuple[Callable[[], Model], str, str]] = {
         ),
         "act", "not one number",
     ),
+    "rows of several axes": (
+        lambda: network(
+            N("MatMul", ["x", "w"], ["y"], name="product"),
+            tensors=kernels(w=(5, 6)), x=(2, 4, 5),
+        ),
+        "product", "its input has 3 axes; products of bytes are of rows",
+    ),
+    "inputs mixed": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("Reshape", ["h", "sizes"], ["r"], name="mix"),
+            conv("r", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 1, 1), v=(3, 2, 1, 1)) | {"sizes": numbers(-1, 2, 9, 8)},
+        ),
+        "mix", "it may mix the values of several inputs",
+    ),
+    "inputs moved": (
+        lambda: network(
+            conv("x", "w", "h", "first"), N("Transpose", ["h"], ["r"], name="turn"),
+            conv("r", "v", "y", "last"),
+            tensors=kernels(w=(4, 3, 1, 1), v=(3, 9, 1, 1)),
+        ),
+        "turn", "it moves the axis of the inputs",
+    ),
     "a broadcast sum": (
         lambda: network(
             conv("x", "w", "h", "first"), N("GlobalAveragePool", ["h"], ["g"]),
@@ -464,8 +615,8 @@ def test_a_float_model_is_refused() -> None:
 def test_a_chain_describes_itself() -> None:
     _, chain, _ = chained(mobile)
     nodes = find_psb(chain)
-    assert [node.op for node in nodes] == ["FixedConv"] * 3
-    assert [node.activation for node in nodes] == ["clip", "clip", "clip"]
+    assert [node.op for node in nodes] == ["FixedConv", "FixedConv", "FromFixedConv"]
+    assert [node.activation for node in nodes] == ["clip", "clip", "none"]
     assert [node.positions for node in nodes] == [72, 63, 54]
     assert all(node.x_bits == 8 and node.x_exponent is not None for node in nodes)
     _, chain, _ = chained(residual)

@@ -25,7 +25,7 @@ SIGMOID = [*LINEAR[:2], conv("r", "v", "k", "last"), N("Sigmoid", ["k"], ["y"])]
 
 
 def test_an_output_is_made_by_the_operator_in_front_of_the_end_of_its_chain() -> None:
-    assert output_makers(chained(*LINEAR)) == {"y": "FixedConv"}
+    assert output_makers(chained(*LINEAR)) == {"y": "FromFixedConv"}
     assert output_makers(chained(*SIGMOID))["y"] in ("Sigmoid", "FixedTable")
 
 
@@ -40,7 +40,7 @@ def test_an_empty_table_is_none() -> None:
     assert known["last"] == "none"
     relu = {node.name: node.activation for node in find_psb(chained(*LINEAR))}
     assert relu == {"first": "relu", "last": "none"}
-    assert output_makers(model) == {"y": "FixedConv"}
+    assert output_makers(model) == {"y": "FromFixedConv"}
 
 
 def test_a_model_whose_layers_pass_bytes_has_no_switch_left() -> None:

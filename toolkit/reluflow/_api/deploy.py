@@ -86,7 +86,7 @@ def convert(
         ...     "models/fashion_resnet8.onnx",
         ...     calibration="models/fashion_mnist_test_2000.npz", limit=8, x_bits=8)
         >>> bytes.choices()[0].split(";")[0]
-        'Chains of bytes: 9 of 10 operators'
+        'Chains of bytes: 10 of 10 operators'
 
     Reference: thesis, section 4.2.
     """

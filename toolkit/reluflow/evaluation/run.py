@@ -96,7 +96,7 @@ def is_certain(node: PsbNode, samples: int) -> bool:
         return True
     return (
         node.sampler == "systematic"
-        and node.op != "FixedConv"  # the 8-bit grid is coarser than n p
+        and "Fixed" not in node.op  # the 8-bit grid is coarser than n p
         and samples >= 1 << node.p_bits
         # D of docs/psb-ops.md: nothing is shifted out of a sum, which else is drawn for
         and (node.rounding == "half" or node.smallest <= _SUM_BITS - samples.bit_length())

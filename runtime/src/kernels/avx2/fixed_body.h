@@ -87,7 +87,7 @@ inline void avx2_store(const FixedStore& s, int at, int lanes, __m256i first, __
 #define RELUFLOW_QUAD_OUT(p)                                                            \
   if constexpr (P > p) {                                                                \
     const __m256i sums = _mm256_permute4x64_epi64(_mm256_hadd_epi32(a##p, b##p), 0xd8); \
-    _mm256_store_si256(reinterpret_cast<__m256i*>(out + p * kTileLanes + lane), sums);  \
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + p * kTileLanes + lane), sums); \
   }
 
 /// P pixels times 8 output channels from `lane` on: 12 sums, 2 weights, 1 in flight.
@@ -123,8 +123,10 @@ void quads8(const FixedTileArgs& args, int lane, int vectors, int32_t* out) {
 void avx2_fixed_tile(int pixels, int vectors, const FixedTileArgs& args) {
   static constexpr void (*kQuads[kFixedPixels])(const FixedTileArgs&, int, int, int32_t*) = {
       quads8<1>, quads8<2>, quads8<3>, quads8<4>, quads8<5>, quads8<6>};
-  alignas(32) int32_t sums[kFixedPixels * kTileLanes];
+  alignas(32) int32_t own[kFixedPixels * kTileLanes];
+  int32_t* sums = args.sums ? args.sums : own;
   for (int lane = 0; lane < args.lanes; lane += 8) kQuads[pixels - 1](args, lane, vectors, sums);
+  if (args.sums) return;
   for (int p = 0; p < pixels; ++p) {
     const uint8_t* z = args.z ? args.z[p] : nullptr;
     for (int lane = 0; lane < args.lanes; lane += kLanes) {

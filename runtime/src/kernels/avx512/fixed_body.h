@@ -81,6 +81,14 @@ template <int V>
 __attribute__((always_inline)) inline void fixed_store(const FixedTileArgs& args, int p,
                                                        __m512i order, __m512i s0, __m512i s1,
                                                        __m512i s2, __m512i s3) {
+  if (args.sums) {
+    int32_t* to = args.sums + 64 * p;
+    _mm512_storeu_si512(to, s0);
+    if constexpr (V > 1) _mm512_storeu_si512(to + 16, s1);
+    if constexpr (V > 2) _mm512_storeu_si512(to + 32, s2);
+    if constexpr (V > 3) _mm512_storeu_si512(to + 48, s3);
+    return;
+  }
   const FixedStore& s = *args.store;
   if (args.z) {
     const uint8_t* z = args.z[p];

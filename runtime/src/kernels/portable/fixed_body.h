@@ -41,6 +41,10 @@ inline uint8_t fixed_byte(const FixedStore& s, int lane, int32_t t, const uint8_
         sum[lane] += x0 * w[0] + x1 * w[1] + x2 * w[2] + x3 * w[3];
       }
     }
+    if (args.sums) {
+      for (int lane = 0; lane < 64; ++lane) args.sums[64 * p + lane] = sum[lane];
+      continue;
+    }
     for (int lane = 0; lane < args.lanes; ++lane) {
       args.out[p][lane] = fixed_byte(*args.store, lane, sum[lane], args.z ? args.z[p] : nullptr);
     }

@@ -396,7 +396,7 @@ def tap_all(model: Model, options: AnalysisOptions) -> Rewritten[tuple[Tap, ...]
     """
     sites = find_sites(model, smooth=options.smooth)
     name = model.path or "the model"
-    if not sites and any(node.op == "FixedConv" for node in find_psb(model)):
+    if not sites and any("Fixed" in node.op for node in find_psb(model)):
         raise ModelError(
             f"{name} has no switch left, as its converted layers pass bytes to each other; give "
             "the model as it was converted without chains."

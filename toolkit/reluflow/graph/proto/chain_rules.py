@@ -14,11 +14,14 @@ from reluflow.graph.proto.own_domain import (
     FIXED_MUL,
     FIXED_TABLE,
     FROM_FIXED,
+    FROM_FIXED_CONV,
+    FROM_FIXED_MATMUL,
     TO_FIXED,
 )
 from reluflow.graph.proto.psb_rules import (
     CONV_SHAPE,
     GROUP,
+    MATMUL_SHAPE,
     WEIGHT_INPUTS,
     WEIGHTS,
     WINDOWS,
@@ -46,15 +49,24 @@ def _formats(*tensors: str) -> dict[str, Rule]:
 
 
 _CONV = {"weight_shape": CONV_SHAPE, **WEIGHTS, "draws": one_of("run"), **WINDOWS, "group": GROUP}
+_SAMPLERS = {"sampler": one_of("systematic", "nearest")}
 CHAIN_RULES: dict[str, dict[str, Rule]] = {
     FIXED_CONV: {
         **_CONV,
-        "sampler": one_of("systematic", "nearest"),
+        **_SAMPLERS,
         **_formats("x", "y", "z"),
         **_BOUNDS,
     },
     TO_FIXED: {**_formats("y"), "fills_quads": _FLAG},
     FROM_FIXED: _formats("x"),
+    FROM_FIXED_CONV: {**_CONV, **_SAMPLERS, **_formats("x")},
+    FROM_FIXED_MATMUL: {
+        "weight_shape": MATMUL_SHAPE,
+        **WEIGHTS,
+        "draws": one_of("run"),
+        **_SAMPLERS,
+        **_formats("x"),
+    },
     FIXED_MAX_POOL: {**_KERNEL, **WINDOWS},
     FIXED_GLOBAL_POOL: _formats("x"),
     FIXED_AVERAGE_POOL: {
@@ -92,6 +104,8 @@ CHAIN_PORTS: dict[str, Ports] = {
     ),
     TO_FIXED: Ports({"X": _FLOAT}, _Y, 1),
     FROM_FIXED: Ports({"X": _BYTE}, _Y, 1),
+    FROM_FIXED_CONV: Ports({"X": _BYTE, **WEIGHT_INPUTS}, _Y, _N_NEEDED, ("B",)),
+    FROM_FIXED_MATMUL: Ports({"X": _BYTE, **WEIGHT_INPUTS}, _Y, _N_NEEDED, ("B",)),
     FIXED_MAX_POOL: Ports({"X": _BYTE}, _Y, 1),
     FIXED_GLOBAL_POOL: Ports({"X": _BYTE}, _Y, 1),
     FIXED_AVERAGE_POOL: Ports({"X": _BYTE}, _Y, 1),

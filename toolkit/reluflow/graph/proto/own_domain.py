@@ -14,8 +14,9 @@ FIXED_MAX_POOL, FIXED_GLOBAL_POOL = "FixedMaxPool", "FixedGlobalPool"
 FIXED_AVERAGE_POOL = "FixedAveragePool"
 FIXED_GLOBAL_AVERAGE_POOL = "FixedGlobalAveragePool"
 FIXED_ADD, FIXED_MUL, FIXED_TABLE = "FixedAdd", "FixedMul", "FixedTable"
+FROM_FIXED_CONV, FROM_FIXED_MATMUL = "FromFixedConv", "FromFixedMatMul"
 FIXED_WEIGHTS = "FixedWeights"
-"""The function that the body of FixedConv calls; it is not an operator itself."""
+"""The function that the bodies of products of bytes call; it is not an operator itself."""
 
 FIXED_CONV_16, TO_FIXED_16, FROM_FIXED_16 = "FixedConv16", "ToFixed16", "FromFixed16"
 FIXED_MAX_POOL_16, FIXED_GLOBAL_POOL_16 = "FixedMaxPool16", "FixedGlobalPool16"
@@ -48,6 +49,8 @@ FIXED_DEFAULTS: dict[str, dict[str, int]] = {
     FIXED_CONV: {"group": 1, **_format("x"), **_format("y"), **_format("z"), **_BOUNDS},
     TO_FIXED: {**_format("y"), "fills_quads": 0},
     FROM_FIXED: _format("x"),
+    FROM_FIXED_CONV: {"group": 1, **_format("x")},
+    FROM_FIXED_MATMUL: _format("x"),
     FIXED_MAX_POOL: {},
     FIXED_GLOBAL_POOL: _format("x"),
     FIXED_AVERAGE_POOL: {"count_include_pad": 0, **_format("x"), **_format("y"), **_BOUNDS},

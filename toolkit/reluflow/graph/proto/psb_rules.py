@@ -98,6 +98,7 @@ WINDOWS = {
     "auto_pad": one_of("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"),
 }
 CONV_SHAPE = shape_of("[M, C/group, k] or [M, C/group, kH, kW]", 3, 4)
+MATMUL_SHAPE = shape_of("[N, K]", 2)
 GROUP = number(1, LARGEST)
 
 
@@ -145,7 +146,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **WINDOWS,
         "group": GROUP,
     },
-    PSB_MATMUL: {"weight_shape": shape_of("[N, K]", 2), **_BOTH},
+    PSB_MATMUL: {"weight_shape": MATMUL_SHAPE, **_BOTH},
     PATTERN_HASH: {
         "threshold": BOUND,
         "unit_axis": _ANY,

@@ -2,7 +2,7 @@
 
 A body gives the bytes that docs/psb-ops.md says, with the sampler `nearest` whatever the node asks
 for: integer sums are exact in any order, so that no runtime differs from another. Only the floats
-of FromFixed and FixedGlobalPool are rounded, as the contract says.
+at the ends of a chain are rounded, as the contract says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from reluflow.graph.proto.own_domain import (
     FIXED_CONV,
     FIXED_DEFAULTS,
     FIXED_WEIGHTS,
+    FROM_FIXED_CONV,
+    FROM_FIXED_MATMUL,
     OWN_DOMAIN,
     FixedPlace,
     PsbPlace,
@@ -37,12 +39,14 @@ _OPTIONAL: dict[str, dict[int, dict[str, str]]] = {
     FIXED_ADD: {ADD_TABLE_PLACE: {"looked": "plain"}},
 }
 """Operator -> place of an input -> what the body takes instead where no call has that input."""
+_PRODUCTS = (FIXED_CONV, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+"""Operators whose bodies call the function that decodes weights."""
 
 
 def chain_functions(
     ops: Collection[str], opset: int, places: Mapping[str, Collection[int]] | None = None
 ) -> list[FunctionProto]:
-    """Return the functions of some operators of chains, after the one that FixedConv calls.
+    """Return the functions of some operators of chains, after the one that products call.
 
     ONNX's own inliner loses the defaults of functions: every call must give all attributes that a
     body reads, as `add_chain_functions` sees to.
@@ -61,7 +65,7 @@ def chain_functions(
     Reference: docs/psb-ops.md, chains.
     """
     functions = [read_body(op, opset) for op in sorted(ops)]
-    if FIXED_CONV in ops:
+    if any(op in ops for op in _PRODUCTS):
         functions.insert(0, read_body(FIXED_WEIGHTS, opset))
     for function in functions:
         optional, given = _OPTIONAL.get(function.name, {}), (places or {}).get(function.name, ())
@@ -123,7 +127,7 @@ def _complete(node: NodeProto) -> None:
     """Write out every attribute that the body reads."""
     given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
     window: dict[str, Any] = {}
-    if "weight_shape" in given:
+    if "weight_shape" in given and node.op_type != FROM_FIXED_MATMUL:
         window = explicit_window(node, tuple(given["weight_shape"]))
     elif "kernel_shape" in given:
         window = explicit_window(node, (1, 1, *given["kernel_shape"]))
@@ -136,7 +140,7 @@ def _complete(node: NodeProto) -> None:
 
 def _fill(editor: Editor, node: NodeProto, places: Collection[int]) -> None:
     """Pass a tensor for every input that the body has: a bias of zero, empty Z and table."""
-    if node.op_type == FIXED_CONV and not _has(node, PsbPlace.B):
+    if node.op_type in _PRODUCTS and not _has(node, PsbPlace.B):
         zero = np.zeros(1, np.float32)
         editor.set_input(node, PsbPlace.B, editor.add_initializer("chain", "zero", zero))
     first = min(_OPTIONAL.get(node.op_type, ()), default=0)

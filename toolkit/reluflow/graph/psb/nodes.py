@@ -15,6 +15,8 @@ from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
     FIXED_CONV,
     FIXED_CONV_16,
+    FROM_FIXED_CONV,
+    FROM_FIXED_MATMUL,
     FROM_THE_RUN,
     OWN_DOMAIN,
     PSB_CONV,
@@ -56,7 +58,8 @@ class PsbNode:
 
     Attributes:
         name: the node's name, else its output's.
-        op: "PsbConv", "PsbMatMul", or "FixedConv" in a chain of bytes.
+        op: "PsbConv", "PsbMatMul", or in a chain of bytes "FixedConv", "FromFixedConv" or
+            "FromFixedMatMul".
         x: the tensor that it multiplies.
         output: the tensor that it makes.
         weight_shape: as stored, output channels first.
@@ -237,7 +240,9 @@ def psb_inputs(model: Model) -> tuple[str, str]:
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 
-_OPERATORS = (PSB_CONV, PSB_MATMUL, FIXED_CONV, FIXED_CONV_16)
+_OF_BYTES = (FIXED_CONV, FIXED_CONV_16, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+_TO_FLOATS = (FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+_OPERATORS = (PSB_CONV, PSB_MATMUL, *_OF_BYTES)
 
 
 def is_psb(node: NodeProto) -> bool:
@@ -247,7 +252,7 @@ def is_psb(node: NodeProto) -> bool:
 
 def passes_bytes(node: NodeProto) -> bool:
     """Tell whether a node is a PSB operator of a chain."""
-    return node.domain == OWN_DOMAIN and node.op_type in (FIXED_CONV, FIXED_CONV_16)
+    return node.domain == OWN_DOMAIN and node.op_type in _OF_BYTES
 
 
 def refuse_chains(model: Model, what: str) -> None:
@@ -271,6 +276,8 @@ def activation_of(reader: Reader, node: NodeProto) -> str:
     """Return what a PSB operator does to its sums last: none, relu, clip or table."""
     if not passes_bytes(node):
         return str(attribute(node, "activation", "none"))
+    if node.op_type in _TO_FLOATS:
+        return "none"
     if len(node.input) > FixedPlace.TABLE and node.input[FixedPlace.TABLE]:
         table = reader.constant(node.input[FixedPlace.TABLE])
         if table is None or table.size:  # an empty one stands for none
@@ -283,7 +290,7 @@ def activation_of(reader: Reader, node: NodeProto) -> str:
 
 def addend(node: NodeProto) -> str | None:
     """Return the tensor that a PSB operator adds to its sum, which may be empty."""
-    place = ADDEND_PLACE[node.op_type]
+    place = ADDEND_PLACE.get(node.op_type, len(node.input))
     return (node.input[place] or None) if len(node.input) > place else None
 
 
@@ -348,7 +355,8 @@ def _smallest(planes: np.ndarray) -> int:
 def _positions(node: NodeProto, known: TensorType | None) -> int | None:
     if known is None or known.shape is None:
         return None
-    sizes = known.shape[2:] if node.op_type == PSB_CONV else known.shape[1:-1]  # bytes: NHWC
+    first = node.op_type in (PSB_CONV, FROM_FIXED_CONV)
+    sizes = known.shape[2:] if first else known.shape[1:-1]  # bytes: NHWC
     numbers = [size for size in sizes if isinstance(size, int)]
     return math.prod(numbers) if len(numbers) == len(sizes) else None
 

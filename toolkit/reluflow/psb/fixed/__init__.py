@@ -22,6 +22,7 @@ from reluflow.psb.fixed.chain16 import (
 from reluflow.psb.fixed.elementwise import fixed_add, fixed_mul, fixed_table, table_of
 from reluflow.psb.fixed.error import squared_error, widest_format
 from reluflow.psb.fixed.grid import GRID_BITS, grid_means, grid_steps, grid_weights
+from reluflow.psb.fixed.products import from_fixed_conv, from_fixed_matmul
 
 __all__ = [
     "GRID_BITS",
@@ -41,6 +42,8 @@ __all__ = [
     "fixed_table",
     "from_fixed",
     "from_fixed16",
+    "from_fixed_conv",
+    "from_fixed_matmul",
     "grid_means",
     "grid_steps",
     "grid_weights",

@@ -166,22 +166,11 @@ def fixed_conv(
 
     Reference: docs/psb-ops.md, FixedConv.
     """
-    inputs = code.shape[1] * group
-    stored = x.shape[-1] if group == 1 else inputs
-    if x.ndim != len(code.shape) or x.shape[-1] not in (inputs, stored) or stored - inputs >= LANES:
-        raise DataError(
-            f"x has shape {x.shape}: weights {code.shape} in {group} groups need "
-            f"{len(code.shape)} axes and {inputs} channels in the last; give such an x."
-        )
-    window = place_window(x.shape[1:-1], code.shape[2:], strides, dilations, pads, auto_pad)
-    values = np.moveaxis(x[..., :inputs], -1, 1).astype(np.int16) - np.int16(x_form.zero)
-    patches = take_patches(values, window)  # N, C, taps, pixels
+    window = (strides, dilations, pads, auto_pad)
     w = grid_weights(code, samples, sampler, seed, stream)
-    n, pixels = len(x), math.prod(window.output)
-    grouped = patches.reshape(n, group, -1, pixels).astype(np.float64)
-    rows = w.reshape(group, code.shape[0] // group, -1).astype(np.float64)
-    total = np.matmul(rows[None], grouped).reshape(n, code.shape[0], pixels).astype(np.int64)
-    shape = (n, *window.output, code.shape[0])
+    total, output = window_sums(x, code.shape, w, x_form.zero, group, window)
+    n, pixels = len(x), math.prod(output)
+    shape = (n, *output, code.shape[0])
     added = None
     if z is not None and z_form is not None:
         if z.shape != shape:
@@ -199,6 +188,54 @@ def fixed_conv(
     if table is not None:
         y = table[y]
     return np.ascontiguousarray(y.transpose(0, 2, 1)).reshape(shape)
+
+
+Window = tuple[Sequence[int] | None, Sequence[int] | None, Sequence[int] | None, str]
+"""Strides, dilations, pads and auto_pad, as ONNX Conv has them."""
+
+
+def window_sums(
+    x: NDArray[np.uint8],
+    shape: tuple[int, ...],
+    w: NDArray[np.int8],
+    zero: int,
+    group: int,
+    window: Window,
+) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+    """Return the exact sums of a convolution of bytes, and the sizes of its output's pixels.
+
+    Args:
+        x: `(N, spatial..., C)` bytes; with group 1 the channels may be filled up to quads.
+        shape: of the weights, `(M, C / group, k...)`.
+        w: weights on the 8-bit grid.
+        zero: the byte of the value 0.
+        group: as ONNX Conv.
+        window: strides, dilations, pads and auto_pad.
+
+    Returns:
+        `(N, M, pixels)`, and the sizes of the spatial axes.
+
+    Raises:
+        DataError: x does not fit the weights.
+        OptionError: the window is not accepted.
+
+    Reference: docs/psb-ops.md, FixedConv, step 1.
+    """
+    inputs = shape[1] * group
+    stored = x.shape[-1] if group == 1 else inputs
+    if x.ndim != len(shape) or x.shape[-1] not in (inputs, stored) or stored - inputs >= LANES:
+        raise DataError(
+            f"x has shape {x.shape}: weights {shape} in {group} groups need "
+            f"{len(shape)} axes and {inputs} channels in the last; give such an x."
+        )
+    placed = place_window(x.shape[1:-1], shape[2:], *window)
+    values = np.moveaxis(x[..., :inputs], -1, 1).astype(np.int16) - np.int16(zero)
+    patches = take_patches(values, placed)  # N, C, taps, pixels
+    n, pixels = len(x), math.prod(placed.output)
+    grouped = patches.reshape(n, group, -1, pixels).astype(np.float64)
+    rows = w.reshape(group, shape[0] // group, -1).astype(np.float64)
+    total = np.matmul(rows[None], grouped).reshape(n, shape[0], pixels).astype(np.int64)
+    return total, placed.output
 
 
 def _bytes_of(

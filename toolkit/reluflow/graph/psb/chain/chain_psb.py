@@ -10,6 +10,7 @@ from reluflow.errors import ModelError
 from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.psb.chain.find import ENDS
 from reluflow.graph.psb.chain.plan import plan_chains
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.psb.chain_functions import add_chain_functions
@@ -28,7 +29,7 @@ class ChainedNode:
         was: its operator before.
         op: its operator now.
         tensor: the tensor that it makes, by its name before.
-        form: of the bytes of that tensor.
+        form: of the bytes of that tensor; of its readers, where it is made as floats.
     """
 
     name: str
@@ -56,10 +57,11 @@ class ChainChanges:
 def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[ChainChanges]:
     """Let the PSB operators of a converted model pass bytes to each other.
 
-    A PsbConv joins where the formats of what it reads and makes are given; its weights are then
-    drawn on the 8-bit grid. Activations, additions, products, pooling, Concat, Pad and Resize to
-    nearest pixels between two of them join as well, so that a tensor is a float only where a chain
-    begins or ends. A node whose result nobody takes as bytes stays in floating point.
+    A PsbConv or a PsbMatMul of rows joins where the formats of what it reads and makes are given;
+    its weights are then drawn on the 8-bit grid. Activations, additions, products, pooling, Concat,
+    Pad, Resize to nearest pixels and reshaping to rows between two of them join as well, so that a
+    tensor is a float only where a chain begins or ends. What ends a chain gives its exact sums as
+    floats. A node whose result nobody takes as bytes stays in floating point.
 
     Args:
         model: of `to_psb`, not changed.
@@ -84,7 +86,7 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
         >>> signed, unsigned = FixedFormat(5, 128), FixedFormat(7, 0)
         >>> found = chain_psb(to_psb(load(proto)).model, {"x": signed, "r": unsigned, "y": signed})
         >>> [(node.name, node.op) for node in found.done.nodes]
-        [('one', 'FixedConv'), ('two', 'FixedConv')]
+        [('one', 'FixedConv'), ('two', 'FromFixedConv')]
         >>> found.done.begins, found.done.ends
         (('x',), ('y',))
 
@@ -108,7 +110,7 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
         for step in steps
     )
     begins = tuple(n.input[0] for n in editor.nodes if n.op_type == "ToFixed")
-    ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ("FromFixed", "FixedGlobalPool"))
+    ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ENDS)
     result = editor.finish(ChainChanges(chained, begins, ends), refused)
     check_model(result.model._proto, [model.base_dir or Path()], "the chained model")
     return result

@@ -12,12 +12,15 @@ from reluflow.graph.proto.own_domain import (
     FIXED_DEFAULTS,
     FIXED_GLOBAL_POOL,
     FROM_FIXED,
+    FROM_FIXED_CONV,
+    FROM_FIXED_MATMUL,
     OWN_DOMAIN,
     TO_FIXED,
 )
 from reluflow.graph.rewrite.reader import name_of, read_graph
 
-_ENDS = (FROM_FIXED, FIXED_GLOBAL_POOL)
+_PRODUCTS = (FIXED_CONV, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+ENDS = (FROM_FIXED, FIXED_GLOBAL_POOL, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def find_chains(model: Model) -> tuple[Chain, ...]:
         for other in joined:
             same[other] = number
         members.append((number, node))
-        if node.op_type not in _ENDS:
+        if node.op_type not in ENDS:
             of.update(dict.fromkeys(node.output, number))
     chains: dict[int, list[NodeProto]] = {}
     for number, node in members:
@@ -90,7 +93,7 @@ def find_chains(model: Model) -> tuple[Chain, ...]:
 def _chain(nodes: list[NodeProto]) -> Chain:
     return Chain(
         tuple(name_of(node) for node in nodes if node.op_type not in (TO_FIXED, FROM_FIXED)),
-        sum(node.op_type == FIXED_CONV for node in nodes),
+        sum(node.op_type in _PRODUCTS for node in nodes),
         tuple(node.input[0] for node in nodes if node.op_type == TO_FIXED),
-        tuple(node.output[0] for node in nodes if node.op_type in _ENDS),
+        tuple(node.output[0] for node in nodes if node.op_type in ENDS),
     )

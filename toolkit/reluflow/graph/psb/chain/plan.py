@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
-from reluflow.graph.proto.own_domain import FIXED_DEFAULTS
+from reluflow.graph.proto.own_domain import FIXED_DEFAULTS, PSB_CONV, PSB_MATMUL
 from reluflow.graph.psb.chain.arithmetic import join_elementwise
-from reluflow.graph.psb.chain.convolution import join_conv
+from reluflow.graph.psb.chain.convolution import join_conv, join_matmul
 from reluflow.graph.psb.chain.layout import join_concat, join_pad, join_resize
 from reluflow.graph.psb.chain.pooling import GlobalPoolStep, join_global_pool, join_pool
+from reluflow.graph.psb.chain.shapes import join_shape, join_transpose
 from reluflow.graph.psb.chain.steps import Planned, Step
 from reluflow.graph.psb.chain.unary import is_elementwise
 from reluflow.graph.psb.nodes import is_psb
@@ -30,9 +31,14 @@ _RULES: dict[str, _Rule] = {
     "Pad": join_pad,
     "Resize": join_resize,
     "Upsample": join_resize,
+    "Flatten": join_shape,
+    "Reshape": join_shape,
+    "Squeeze": join_shape,
+    "Unsqueeze": join_shape,
+    "Transpose": join_transpose,
     "Sum": join_elementwise,
 }
-_MOVES = ("Pad", "Resize")
+_MOVES = ("Pad", "Resize", "Reshape", "Transpose")
 """ONNX's own operators, which move bytes."""
 _SHAPE = "Shape"
 """Bytes have a shape like floats: it costs nothing."""
@@ -84,7 +90,9 @@ def _is_known(step: Step) -> bool:
 
 def _ask(plan: Planned, node: NodeProto) -> Step | Reason:
     if is_psb(node):
-        return join_conv(plan, node)
+        products = {PSB_CONV: join_conv, PSB_MATMUL: join_matmul}
+        found = products.get(node.op_type)
+        return found(plan, node) if found else Reason("it is in a chain already")
     rule = _RULES.get(node.op_type)
     if domain_of(node.domain) or (rule is None and not is_elementwise(node)):
         return Reason(f"there is no operator of chains for {node.op_type}")

@@ -46,10 +46,11 @@ class GlobalPoolStep(Step):
     """The mean over all pixels: floats at the end of a chain, bytes inside."""
 
     stays = True
-    becomes = "FixedGlobalPool"
+    becomes = ""
 
     def __init__(self, node: NodeProto, form: FixedFormat, rank: int, keeps_axes: bool) -> None:
-        super().__init__(node, (node.input[0],), form, rank)
+        super().__init__(node, (node.input[0],), form, rank if keeps_axes else 2)
+        self.becomes = "FixedGlobalPool"
         self.keeps_axes = keeps_axes
 
     def write(self, writer: ChainWriter) -> None:
@@ -57,14 +58,23 @@ class GlobalPoolStep(Step):
         x, form = writer.bytes_of(self.reads[0])
         attributes = writer.format("x", form)
         if self.output in writer.needed:
-            attributes_y = attributes | writer.format("y", self.form)
-            writer.make(self, "FixedGlobalAveragePool", [x], attributes_y)
+            self._bytes(writer, x, attributes)
         made = self.output if self.keeps_axes else writer.editor.fresh(self.output, "kept")
         name = writer.editor.fresh(self.name, "mean") if self.output in writer.needed else self.name
         writer.emit("FixedGlobalPool", [x], made, name, attributes)
         if not self.keeps_axes:
             writer.nodes.append(helper.make_node("Flatten", [made], [self.output], axis=1))
         writer.floats.add(self.output)
+
+    def _bytes(self, writer: ChainWriter, x: str, attributes: dict[str, int]) -> None:
+        self.becomes = "FixedGlobalAveragePool"
+        attributes = attributes | writer.format("y", self.form)
+        if self.keeps_axes:
+            writer.make(self, "FixedGlobalAveragePool", [x], attributes)
+            return
+        kept = writer.editor.fresh(self.output, "kept")
+        writer.emit("FixedGlobalAveragePool", [x], kept, self.name, attributes)
+        writer.give(self, writer.reshape(kept, self.output, [0, -1]))
 
 
 def join_pool(plan: Planned, node: NodeProto) -> Step | Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -132,8 +133,36 @@ class ChainWriter:
         made = self._name(step.output)
         node = self.emit(op, inputs, made, step.name, attributes, own)
         copy_documentation(step.node, node)
+        self.give(step, made)
+
+    def give(self, step: Step, made: str) -> None:
+        """Say under which name the bytes of a step's output were written."""
         self._bytes[step.output, step.form] = made
         self._describe(step.output, made)
+
+    def end(self, step: Step, op: str, inputs: Sequence[str], attributes: dict[str, Any]) -> None:
+        """Write the node of a step whose output is floats, and its bounds."""
+        bounds = step.bounds
+        made = step.output if bounds is None else self.editor.fresh(step.output, "sums")
+        copy_documentation(step.node, self.emit(op, inputs, made, step.name, attributes))
+        if bounds == (0.0, math.inf):
+            self.nodes.append(helper.make_node("Relu", [made], [step.output]))
+        elif bounds is not None:
+            ends = [self._bound(step, bound) for bound in bounds]
+            self.nodes.append(helper.make_node("Clip", [made, *ends], [step.output]))
+        del self._made[step.output]
+
+    def reshape(self, source: str, tensor: str, sizes: Sequence[int]) -> str:
+        """Write bytes in another shape for a tensor of the old model; return their name."""
+        made = self._name(tensor)
+        stored = self.editor.add_initializer(tensor, "sizes", np.array(sizes, np.int64))
+        self.emit("Reshape", [source, stored], made, made, {}, own=False)
+        return made
+
+    def _bound(self, step: Step, bound: float) -> str:
+        if math.isinf(bound):
+            return ""
+        return self.editor.add_initializer(step.name, "bound", np.array(bound, np.float32))
 
     def emit(
         self,

@@ -9,7 +9,6 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import FIXED_CONV, FIXED_CONV_16
 from reluflow.graph.psb.nodes import PsbNode, find_psb
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -70,7 +69,7 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     editor = Editor(model)
-    nodes = tuple(node for node in find_psb(model) if node.op not in (FIXED_CONV, FIXED_CONV_16))
+    nodes = tuple(node for node in find_psb(model) if "Fixed" not in node.op)
     row = editor.add_initializer("saturation", "row", np.ones(1, np.int64))
     counts: dict[tuple[str, int | None, int], tuple[str, ...]] = {}
     for node in nodes:

@@ -1,13 +1,11 @@
 // The operator FixedConv: a PSB convolution inside a chain of bytes.
-#ifndef RELUFLOW_OPS_FIXED_FIXED_CONV_H
-#define RELUFLOW_OPS_FIXED_FIXED_CONV_H
+#ifndef RELUFLOW_OPS_PRODUCTS_FIXED_CONV_H
+#define RELUFLOW_OPS_PRODUCTS_FIXED_CONV_H
 
 #include <memory>
 
-#include "grid/stores.h"
 #include "host/op_adapter.h"
-#include "ops/psb/psb_node.h"
-#include "spec/conv_shape.h"
+#include "ops/products/fixed_product.h"
 
 namespace reluflow {
 
@@ -24,10 +22,7 @@ class FixedConv {
   Status compute(Call& call) const;
 
  private:
-  ConvSpec conv_;
-  FixedNode node_;
-  FixedFormats formats_;
-  mutable StoreCache stores_;  // has its own lock
+  FixedProduct product_;
 };
 
 }  // namespace reluflow
