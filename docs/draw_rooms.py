@@ -21,7 +21,8 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the only room that knows ONNX",
         (
             *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset"),
-            *("rewrite/windows", "taps", "psb/forms", "psb", "psb/chain", "psb/variants", "tuning"),
+            *("rewrite/windows", "taps", "psb/forms", "psb", "psb/chain", "psb/chain/wide"),
+            *("psb/variants", "tuning"),
         ),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
@@ -31,7 +32,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("batches in, results out", ("run", "results")),
     "evaluation": (
         "accuracy against precision",
-        ("answers", "proof", "formats", "budget", "timing", "tuning"),
+        ("answers", "proof", "formats", "widths", "budget", "timing", "tuning"),
     ),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ()),

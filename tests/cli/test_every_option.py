@@ -167,6 +167,7 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
         "psb convert m.onnx -o q.onnx --exclude none", "--exclude names 'none', which is no node"
     ),
     "psb convert --calibrate": Always("the scales of all activations come from it"),
+    "psb convert --chains": Always("--no-chains alone is refused in test_chains_16.py"),
     "psb convert --tune": (
         Refused("psb convert m.onnx -o q.onnx --tune usual", "without --calibrate DATA"),
         Refused(

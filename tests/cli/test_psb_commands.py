@@ -68,7 +68,7 @@ def test_eval_prints_and_writes(converted: str, tmp_path: Path, capsys) -> None:
 
 def test_eval_shows_what_saturates(tmp_path: Path, capsys) -> None:
     path, out = str(tmp_path / "p.onnx"), tmp_path / "report"
-    few = ["--calibrate", DATA, "--limit", "1"]
+    few = ["--calibrate", DATA, "--limit", "1", "--no-chains"]
     assert main(["psb", "convert", FLOAT, "-o", path, *few]) == 0
     capsys.readouterr()
     arguments = ["--data", DATA, "--limit", "200", "--samples", "64", "--seeds", "1"]

@@ -111,8 +111,9 @@ def test_the_command_converts_once_and_does_not_read_its_file(
     assert done == dict.fromkeys(done, 1)
     assert calls["encode"] == n_layers
     compared = 0 if check else 2  # with wide activations, and these in floating point
-    # both widths, the tensors that formats are found for, and chains, which are within the loss
-    tried = 4 if width == "auto" else 0
+    # the tensors that scales are found for and the chain, with fewer bits also those of 16; with
+    # auto both widths, the tensors and chains, which are within the loss
+    tried = {"12": 4, "16": 2, "auto": 4}[width]
     assert calls["copy_proto"] == len(("plan", "expose", "to_psb")) + tried + compared
     assert find_psb(load(out))[0].x_bits == (8 if width == "auto" else int(width))
     assert find_psb(load(out))[-1].x_bits == (12 if width == "auto" else int(width))

@@ -57,6 +57,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "annotate": (network, lambda m: graph.annotate(m, {"act": {"dead": "0"}})),
     "bake_samples": (converted, lambda m: graph.bake_samples(m, 4)),
     "chain_psb": (converted, lambda m: graph.chain_psb(m, FORMATS)),
+    "chain_both": (converted, lambda m: graph.chain_both(m, FORMATS, {"y": 7})),
     "chain_psb16": (converted, lambda m: graph.chain_psb16(m, {"x": 8, "r": 8, "y": 7})),
     "count_saturation": (converted, graph.count_saturation),
     "cut_tail": (lambda: tapped()[0], lambda m: graph.cut_tail(m, m.outputs[1:])),

@@ -20,12 +20,13 @@ from reluflow.evaluation import (
     choose_activation_bits,
     choose_chains,
     convert_to_chains,
+    convert_to_chains16,
     options_of,
     prove,
     unproven,
 )
 from reluflow.evaluation import tune as run_tune
-from reluflow.evaluation.mixed import BYTES_LOSS_DB
+from reluflow.evaluation.widths.mixed import BYTES_LOSS_DB
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 from reluflow.progress import Progress
 
@@ -44,6 +45,7 @@ def convert(
     x_bits: int | Literal["auto"] | None = None,
     x_loss: float | None = None,
     tune: Sequence[str] = (),
+    chains: bool = True,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -55,15 +57,18 @@ def convert(
         options: bits, sampler, pruning, ...; the defaults serve most models.
         calibration: data that choose the scales of the activations, as for `analyze`.
         limit: calibrate on the first so many inputs only.
-        x_bits: bits of an activation, instead of those of `options`. With 8, operators pass bytes
-            to each other in formats found on the calibration data. "auto" lets as many do so as
-            the error on these data allows, and chooses 12 or 16 bits for the others;
-            `activation_bits` and `chains` say why.
+        x_bits: bits of an activation, instead of those of `options`. With calibration data,
+            operators pass integers of so many bits to each other, in scales found on these data:
+            bytes with 8, else int16. "auto" lets as many pass bytes as the error on the data
+            allows, and chooses 12 or 16 bits for the others; `activation_bits` and `chains` say
+            why.
         x_loss: accepted loss in dB of the outputs' SQNR where "auto" lets operators pass bytes;
             None: 3.
         tune: choose weights and biases by the model's behaviour on the calibration data, without
             labels: some of "equalise", "follow", "feedback" and "bias", or "usual", which stands
             for the last three. `reluflow.evaluation.TuningOptions` says what each does.
+        chains: whether operators pass integers to each other where calibration data tell the
+            scales; False: floats.
         check: compare the result with the model before it is written; False: `sentences()` says
             that nothing was compared.
         progress: called after each layer that was tuned.
@@ -93,7 +98,15 @@ def convert(
     loaded = load(model)
     keep_inputs(out, loaded, calibration)
     on_data = convert_on_data(
-        loaded, options or PsbOptions(), calibration, limit, x_bits, tune, progress, x_loss
+        loaded,
+        options or PsbOptions(),
+        calibration,
+        limit,
+        x_bits,
+        tune,
+        progress,
+        x_loss,
+        chains=chains,
     )
     plan, result = on_data.plan, on_data.result
     if not result.done.converted:
@@ -119,7 +132,7 @@ class OnData:
         result: the conversion.
         activation_bits: how the bits of activations were chosen, None where they were given.
         tuned: how weights were chosen, None where they are the nearest.
-        chains: the conversion with operators that pass bytes, None where they pass floats.
+        chains: the conversion with operators that pass integers, None where they pass floats.
     """
 
     plan: Rewritten[PsbPlan]
@@ -138,6 +151,7 @@ def convert_on_data(
     tune: Sequence[str] = (),
     progress: Progress | None = None,
     x_loss: float | None = None,
+    chains: bool = True,
 ) -> OnData:
     """Plan a conversion, fit its weights and activations to data, and convert once.
 
@@ -150,9 +164,10 @@ def convert_on_data(
         tune: steps of tuning.
         progress: of tuning.
         x_loss: accepted loss in dB of "auto"; None: 3.
+        chains: whether operators pass integers to each other where data tell the scales.
 
     Raises:
-        OptionError: "auto", 8 or steps without data, or no accepted number or step.
+        OptionError: "auto", 8, steps or no chains without data, or no accepted number or step.
         DataError: the data do not calibrate the model.
     """
     if calibration is None and limit is not None:
@@ -163,6 +178,15 @@ def convert_on_data(
         raise OptionError(
             f"x_loss is {x_loss!r}, but does nothing without x_bits='auto'; leave it out, or give "
             "both."
+        )
+    if not chains and calibration is None:
+        raise OptionError(
+            "chains is False, but there are none without calibration; leave it out, or give both."
+        )
+    if not chains and x_loss is not None:
+        raise OptionError(
+            f"x_loss is {x_loss!r}, the loss that bytes may cost, but chains is False; leave one "
+            "of them out."
         )
     if x_bits not in (None, "auto"):
         options = replace(options, x_bits=cast(int, x_bits))  # refuses what is not a number
@@ -185,16 +209,17 @@ def convert_on_data(
     if steps is not None:
         made = run_tune(plan, source, steps, progress=progress)
         fitted, tuned = replace(plan, model=made.model), made.done
-    if x_bits == BYTE_BITS:
-        chains = convert_to_chains(fitted, source, options=options)
-        return OnData(plan, chains.operators, None, tuned, chains)
     if x_bits != "auto":
-        scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
-        return OnData(plan, to_psb(fitted, scaled), None, tuned)
+        if not chains:
+            scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
+            return OnData(plan, to_psb(fitted, scaled), None, tuned)
+        join = convert_to_chains if x_bits == BYTE_BITS else convert_to_chains16
+        found = join(fitted, source, options=options)
+        return OnData(plan, found.operators, None, tuned, found)
     loss = BYTES_LOSS_DB if x_loss is None else x_loss
-    found = choose_activation_bits(fitted, source, options=options)
-    joined = choose_chains(found, model, source, loss_db=loss)
-    return OnData(plan, found.result, found, tuned, joined)
+    chosen = choose_activation_bits(fitted, source, options=options)
+    joined = choose_chains(chosen, model, source, loss_db=loss) if chains else None
+    return OnData(plan, chosen.result, chosen, tuned, joined)
 
 
 def options_for(steps: Sequence[str], options: PsbOptions, with_data: bool) -> TuningOptions:

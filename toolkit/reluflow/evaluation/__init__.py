@@ -1,10 +1,5 @@
 """Models for deployment: calibration, accuracy against precision, size and cost."""
 
-from reluflow.evaluation.activation_bits import (
-    ActivationBits,
-    TriedBits,
-    choose_activation_bits,
-)
 from reluflow.evaluation.answers.given import choose_answers
 from reluflow.evaluation.answers.metrics import (
     METRICS,
@@ -17,12 +12,10 @@ from reluflow.evaluation.answers.own_metric import load_metric
 from reluflow.evaluation.answers.task import Task, recognise
 from reluflow.evaluation.budget.allocate import Allocation, NodeSamples, allocate
 from reluflow.evaluation.calibrate import calibrate
-from reluflow.evaluation.chains import Chains, convert_to_chains
 from reluflow.evaluation.conversion import Conversion, convert, prove, proven, unproven
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.formats.find import MeasuredFormat, find_formats, measure_formats
-from reluflow.evaluation.mixed import choose_chains
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
@@ -42,6 +35,14 @@ from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbPr
 from reluflow.evaluation.tuning.for_budget import tune_for_budget
 from reluflow.evaluation.tuning.options import TuningOptions, options_of
 from reluflow.evaluation.tuning.tune import Tuned, tune
+from reluflow.evaluation.widths.activation_bits import (
+    ActivationBits,
+    TriedBits,
+    choose_activation_bits,
+)
+from reluflow.evaluation.widths.chains import Chains, convert_to_chains
+from reluflow.evaluation.widths.chains16 import convert_to_chains16
+from reluflow.evaluation.widths.mixed import choose_chains
 
 __all__ = [
     "METRICS",
@@ -80,6 +81,7 @@ __all__ = [
     "compare_models",
     "convert",
     "convert_to_chains",
+    "convert_to_chains16",
     "describe_psb",
     "evaluate",
     "find_formats",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from reluflow.errors import EquivalenceError
-from reluflow.evaluation.activation_bits import ActivationBits
-from reluflow.evaluation.chains import Chains
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
 from reluflow.evaluation.tuning.tune import Tuned
+from reluflow.evaluation.widths.activation_bits import ActivationBits
+from reluflow.evaluation.widths.chains import Chains
 from reluflow.graph import (
     Model,
     PsbChanges,

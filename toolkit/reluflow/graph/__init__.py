@@ -2,9 +2,11 @@
 
 from reluflow.graph.proto.model import Model, load
 from reluflow.graph.psb.activations import Activation, find_activations
-from reluflow.graph.psb.chain.chain16 import Chain16Changes, chain_psb16
-from reluflow.graph.psb.chain.chain_psb import ChainChanges, ChainedNode, chain_psb
+from reluflow.graph.psb.chain.chain_psb import chain_psb
+from reluflow.graph.psb.chain.changes import ChainChanges, ChainedNode
 from reluflow.graph.psb.chain.find import Chain, find_chains
+from reluflow.graph.psb.chain.wide.both import chain_both
+from reluflow.graph.psb.chain.wide.chain16 import Chain16Changes, chain_psb16
 from reluflow.graph.psb.factors import own_samples
 from reluflow.graph.psb.forms.recurrent import Decoded
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
@@ -106,6 +108,7 @@ __all__ = [
     "bake_samples",
     "blocked_probe",
     "bound_shapes",
+    "chain_both",
     "chain_psb",
     "chain_psb16",
     "check_fully",

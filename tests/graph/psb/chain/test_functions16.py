@@ -9,7 +9,7 @@ from chain_cases import Arrays, one_node
 from onnx.reference import ReferenceEvaluator
 
 from reluflow.graph import Model
-from reluflow.graph.psb.chain.functions16 import add_chain16_functions
+from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import encode, pack
 from reluflow.psb.fixed import (

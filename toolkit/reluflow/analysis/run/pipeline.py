@@ -26,7 +26,7 @@ from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import Interrupted, ModelError, OutputError
-from reluflow.graph import Model, Rewritten, SwitchSite, Tap, find_psb, find_sites, tap
+from reluflow.graph import Model, Rewritten, SwitchSite, Tap, find_chains, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
 from reluflow.progress import Progress
 from reluflow.sessions import RunStopped, default_threads
@@ -396,10 +396,10 @@ def tap_all(model: Model, options: AnalysisOptions) -> Rewritten[tuple[Tap, ...]
     """
     sites = find_sites(model, smooth=options.smooth)
     name = model.path or "the model"
-    if not sites and any("Fixed" in node.op for node in find_psb(model)):
+    if not sites and find_chains(model):
         raise ModelError(
-            f"{name} has no switch left, as its converted layers pass bytes to each other; give "
-            "the model as it was converted without chains."
+            f"{name} has no switch left, as its converted layers pass bytes or int16 to each "
+            "other; give the model as it was converted without chains."
         )
     if not sites:
         more = "" if options.smooth else ", or count smooth ones (Gelu, Silu, ...) with smooth=True"

@@ -87,9 +87,9 @@ def convert(
         str,
         typer.Option(
             "--x-bits",
-            help="Bits per activation, 2 to 16. With 8, layers pass bytes to each other, in scales "
-            "from --calibrate. With auto, as many layers do so as the error on --calibrate allows; "
-            "the others get 12 or 16.",
+            help="Bits per activation, 2 to 16. With --calibrate, layers pass integers of so many "
+            "bits to each other: bytes with 8, else int16. With auto, as many layers pass bytes as "
+            "the error on --calibrate allows; the others get 12 or 16.",
         ),
     ] = str(_DEFAULT.x_bits),
     x_loss: Annotated[
@@ -112,6 +112,14 @@ def convert(
             help="Data that fix the scales of the activations; by default each run finds its own.",
         ),
     ] = None,
+    chains: Annotated[
+        bool,
+        typer.Option(
+            "--chains/--no-chains",
+            help="Let layers pass integers to each other where --calibrate tells the scales; else "
+            "floats.",
+        ),
+    ] = True,
     fuse: Annotated[
         bool,
         typer.Option(
@@ -148,7 +156,7 @@ def convert(
     as_json: _options.Json = False,
 ) -> int:
     """Convert the multiplications of a model to stochastic shift-adds."""
-    on_data = {"--limit": limit, "--tune": tune}
+    on_data = {"--limit": limit, "--tune": tune, "--no-chains": None if chains else True}
     _options.refuse_without("--calibrate DATA", calibration is not None, on_data)
     _options.refuse_without("--x-bits auto", x_bits == "auto", {"--x-loss": x_loss})
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
@@ -175,6 +183,7 @@ def convert(
             x_bits=_width(x_bits),
             x_loss=x_loss,
             tune=() if tune is None else tuple(tune.split(",")),
+            chains=chains,
             check=check,
             progress=progress,
         )

@@ -14,7 +14,7 @@ from reluflow.evaluation.answers.metrics import METRICS, Metric, Values
 _PROBABILITIES = {"Sigmoid", "HardSigmoid", "Softmax"}
 _LOGITS = {
     *("Gemm", "MatMul", "Add", "Conv", "ConvTranspose", "Sub", "PsbConv", "PsbMatMul", "Sum"),
-    *("FixedConv", "FixedAdd", "FromFixedConv", "FromFixedMatMul"),
+    *("FixedConv", "FixedAdd", "FromFixedConv", "FromFixedMatMul", "FixedConv16"),
 }
 _CHOSEN = {"Softmax", "LogSoftmax"}
 _AS_IT_IS = "as it is"

@@ -134,7 +134,7 @@ def measure_formats(
     activations = find_activations(model)
     if not activations:
         return {}
-    runs = _Runs(model, activations, source, size, threads, native)
+    runs = ActivationRuns(model, activations, source, size, threads, native)
     sums = {each.tensor: _Sums(each) for each in activations}
     for name, values in runs:
         sums[name].look(values)
@@ -146,8 +146,20 @@ def measure_formats(
     return {name: each.result() for name, each in sums.items()}
 
 
-class _Runs:
-    """The values of some tensors on all inputs, as often as they are asked for."""
+class ActivationRuns:
+    """The values of activations on all inputs, as often as they are asked for.
+
+    Iterating gives each activation with its values of a batch. A converted model runs in nearest
+    mode.
+
+    Args:
+        model: in floating point, or converted.
+        activations: of `find_activations`.
+        source: the inputs.
+        size: inputs per run; None: as many as keep the activations below 256 MiB.
+        threads: of ONNX Runtime.
+        native: run the native library: always (True), never (False), or where it is available.
+    """
 
     def __init__(
         self,

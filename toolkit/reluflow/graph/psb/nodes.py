@@ -37,6 +37,7 @@ from reluflow.psb import (
     PsbCode,
     unpack,
 )
+from reluflow.psb.fixed.chain16 import MOST_VALUE
 
 _THROUGH = {
     *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
@@ -49,6 +50,7 @@ _THROUGH = {
 _FACTORS = ("Mul", "Div", "MatMul")
 _LAST_BYTE = 255
 _BOUNDS = (("y_min", 0), ("y_max", _LAST_BYTE))
+_BOUNDS_16 = (("y_min", -MOST_VALUE), ("y_max", MOST_VALUE))
 _BYTE_BITS = 8
 
 
@@ -58,8 +60,8 @@ class PsbNode:
 
     Attributes:
         name: the node's name, else its output's.
-        op: "PsbConv", "PsbMatMul", or in a chain of bytes "FixedConv", "FromFixedConv" or
-            "FromFixedMatMul".
+        op: "PsbConv", "PsbMatMul"; in a chain "FixedConv", "FromFixedConv" or "FromFixedMatMul"
+            (bytes), or "FixedConv16" (int16).
         x: the tensor that it multiplies.
         output: the tensor that it makes.
         weight_shape: as stored, output channels first.
@@ -240,9 +242,9 @@ def psb_inputs(model: Model) -> tuple[str, str]:
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
 
 
-_OF_BYTES = (FIXED_CONV, FIXED_CONV_16, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+_OF_BYTES = (FIXED_CONV, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
 _TO_FLOATS = (FROM_FIXED_CONV, FROM_FIXED_MATMUL)
-_OPERATORS = (PSB_CONV, PSB_MATMUL, *_OF_BYTES)
+_OPERATORS = (PSB_CONV, PSB_MATMUL, FIXED_CONV_16, *_OF_BYTES)
 
 
 def is_psb(node: NodeProto) -> bool:
@@ -251,12 +253,35 @@ def is_psb(node: NodeProto) -> bool:
 
 
 def passes_bytes(node: NodeProto) -> bool:
-    """Tell whether a node is a PSB operator of a chain."""
+    """Tell whether a node is a PSB operator of a chain of bytes, with weights on the 8-bit grid."""
     return node.domain == OWN_DOMAIN and node.op_type in _OF_BYTES
+
+
+def passes_integers(node: NodeProto) -> bool:
+    """Tell whether a node is a PSB operator of a chain of either width."""
+    return passes_bytes(node) or (node.domain == OWN_DOMAIN and node.op_type == FIXED_CONV_16)
 
 
 def refuse_chains(model: Model, what: str) -> None:
     """Refuse a model with chains where only PSB operators of floats make sense.
+
+    Args:
+        model: a converted model.
+        what: what cannot be done, for the sentence.
+
+    Raises:
+        ModelError: an operator passes bytes or int16.
+    """
+    for node in filter(passes_integers, model._proto.graph.node):
+        passed = "bytes" if passes_bytes(node) else "int16"
+        raise ModelError(
+            f"node {name_of(node)!r} passes {passed} in a chain, so {what}; give the model as it "
+            "was converted without chains."
+        )
+
+
+def refuse_bytes(model: Model, what: str) -> None:
+    """Refuse a model with chains of bytes, whose weights are drawn on the 8-bit grid.
 
     Args:
         model: a converted model.
@@ -274,8 +299,10 @@ def refuse_chains(model: Model, what: str) -> None:
 
 def activation_of(reader: Reader, node: NodeProto) -> str:
     """Return what a PSB operator does to its sums last: none, relu, clip or table."""
-    if not passes_bytes(node):
+    if not passes_integers(node):
         return str(attribute(node, "activation", "none"))
+    if not passes_bytes(node):
+        return _activation16(node)
     if node.op_type in _TO_FLOATS:
         return "none"
     if len(node.input) > FixedPlace.TABLE and node.input[FixedPlace.TABLE]:
@@ -286,6 +313,15 @@ def activation_of(reader: Reader, node: NodeProto) -> str:
     if high < _LAST_BYTE or low > int(str(attribute(node, "y_zero", 0))):
         return "clip"
     return "relu" if low == attribute(node, "y_zero", 0) else "none"
+
+
+def _activation16(node: NodeProto) -> str:
+    """Return the activation that the bounds of int16 stand for; those of x_bits alone are none."""
+    most = (1 << (_x_bits(node) - 1)) - 1
+    low, high = (int(str(attribute(node, key, usual))) for key, usual in _BOUNDS_16)
+    if high < most or (low > -most and low != 0):
+        return "clip"
+    return "relu" if low == 0 else "none"
 
 
 def addend(node: NodeProto) -> str | None:
@@ -326,9 +362,7 @@ def _describe(
         rounding=str(attribute(node, "rounding", "half")),
         smallest=_smallest(planes),
         stream=int(str(attribute(node, "stream", 0))),
-        x_bits=_BYTE_BITS
-        if passes_bytes(node)
-        else int(str(attribute(node, "x_bits", USUAL_X_BITS))),
+        x_bits=_x_bits(node),
         x_exponent=None if exponent == FROM_THE_RUN else exponent,
         adds=added,
         activation=activation_of(reader, node),

@@ -12,6 +12,7 @@ from reluflow.graph.proto.own_domain import (
     FIXED_CONV,
     FIXED_TABLE,
     FROM_FIXED,
+    FROM_FIXED_16,
     OWN_DOMAIN,
     FixedPlace,
 )
@@ -53,7 +54,7 @@ def output_makers(model: Model) -> dict[str, str]:
 
 def _changes_form(node: NodeProto) -> bool:
     if node.domain == OWN_DOMAIN:
-        return node.op_type == FROM_FIXED
+        return node.op_type in (FROM_FIXED, FROM_FIXED_16)
     return node.op_type in _FORM and domain_of(node.domain) in _DOMAINS
 
 

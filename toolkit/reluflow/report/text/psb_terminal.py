@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.evaluation import Allocation, Evaluation, LayerCost, PsbDescription
+from reluflow.evaluation.widths.chains import name_widths
 from reluflow.graph import ChainChanges, PsbChanges, Rewritten
 from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten, size
 from reluflow.report.tables.psb_rows import (
@@ -22,6 +23,8 @@ from reluflow.report.tables.psb_rows import (
 _SHOWN = 20
 _NAME = 26
 _OUTPUTS = 4
+_WIDE = "16"
+"""What the operators of chains of int16 end in."""
 _MUCH_LOST = 0.01
 """Smaller shares are usual: values near 0 that any fixed-point number loses."""
 
@@ -81,23 +84,25 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
 
 
 def _chains(model: PsbDescription) -> str:
-    """Return where a model passes bytes, and how many tensors are converted."""
+    """Return where a model passes integers, and how many tensors are converted."""
+    widths = name_widths(sorted({chain.bits for chain in model.chains}))
+    passed = "bytes" if widths == "bytes" else "integers"
     begins = sum(len(chain.begins) for chain in model.chains)
     ends = sum(len(chain.ends) for chain in model.chains)
     operators = sum(chain.operators for chain in model.chains)
     others = sum(len(chain.nodes) for chain in model.chains) - operators
     return (
-        f"{plural(len(model.chains), 'chain')} of bytes: {operators} of {len(model.layers)} layers "
-        f"and {plural(others, 'other node')}; {plural(begins, 'tensor')} to bytes, "
-        f"{ends} back to floats"
+        f"{plural(len(model.chains), 'chain')} of {widths}: {operators} of "
+        f"{plural(len(model.layers), 'layer')} and {plural(others, 'other node')}; "
+        f"{plural(begins, 'tensor')} to {passed}, {ends} back to floats"
     )
 
 
 def print_chains(result: Rewritten[ChainChanges], console: Console) -> None:
-    """Print where chains of bytes end, and why.
+    """Print where chains end, and why.
 
     Args:
-        result: of `chain_psb`.
+        result: of `chain_psb` or `chain_both`.
         console: where to print.
 
     Example:
@@ -109,7 +114,9 @@ def print_chains(result: Rewritten[ChainChanges], console: Console) -> None:
         >>> "is not given" in text.getvalue()
         True
     """
-    _warn([f"{n.node} ({n.op}) takes no bytes: {n.reason}" for n in result.refused], console)
+    wide = any(node.op.endswith(_WIDE) for node in result.done.nodes)
+    passed = "integers" if wide else "bytes"
+    _warn([f"{n.node} ({n.op}) takes no {passed}: {n.reason}" for n in result.refused], console)
 
 
 def _then(layer: LayerCost) -> str:

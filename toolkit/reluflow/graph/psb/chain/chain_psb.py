@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.psb.chain.changes import ChainChanges, ChainedNode
 from reluflow.graph.psb.chain.find import ENDS
 from reluflow.graph.psb.chain.plan import plan_chains
 from reluflow.graph.psb.chain.write import ChainWriter
@@ -18,40 +18,6 @@ from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb.fixed import FixedFormat
-
-
-@dataclass(frozen=True, slots=True)
-class ChainedNode:
-    """One node that takes or gives bytes; part of what `chain_psb` returns.
-
-    Attributes:
-        name: of the node, before and after.
-        was: its operator before.
-        op: its operator now.
-        tensor: the tensor that it makes, by its name before.
-        form: of the bytes of that tensor; of its readers, where it is made as floats.
-    """
-
-    name: str
-    was: str
-    op: str
-    tensor: str
-    form: FixedFormat
-
-
-@dataclass(frozen=True, slots=True)
-class ChainChanges:
-    """What passes bytes now; returned by `chain_psb`.
-
-    Attributes:
-        nodes: that joined, in graph order.
-        begins: tensors that become bytes, in graph order.
-        ends: tensors that become floats again, in graph order.
-    """
-
-    nodes: tuple[ChainedNode, ...]
-    begins: tuple[str, ...]
-    ends: tuple[str, ...]
 
 
 def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[ChainChanges]:

@@ -1,4 +1,4 @@
-"""The chains of bytes of a converted model."""
+"""The chains of a converted model: where it passes bytes or int16."""
 
 from __future__ import annotations
 
@@ -8,43 +8,53 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
-    FIXED_CONV,
+    FIXED_16_DEFAULTS,
     FIXED_DEFAULTS,
     FIXED_GLOBAL_POOL,
+    FIXED_GLOBAL_POOL_16,
     FROM_FIXED,
+    FROM_FIXED_16,
     FROM_FIXED_CONV,
     FROM_FIXED_MATMUL,
     OWN_DOMAIN,
     TO_FIXED,
+    TO_FIXED_16,
+    USUAL_X_BITS,
 )
-from reluflow.graph.rewrite.reader import name_of, read_graph
+from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.rewrite.reader import attribute, name_of, read_graph
 
-_PRODUCTS = (FIXED_CONV, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
-ENDS = (FROM_FIXED, FIXED_GLOBAL_POOL, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+_BEGINS = (TO_FIXED, TO_FIXED_16)
+_BACK = (FROM_FIXED, FROM_FIXED_16)
+ENDS = (*_BACK, FIXED_GLOBAL_POOL, FIXED_GLOBAL_POOL_16, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
+_BYTE_BITS = 8
+_OPERATORS = {*FIXED_DEFAULTS, *FIXED_16_DEFAULTS}
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Nodes that pass bytes to each other; `find_chains` returns them.
+    """Nodes that pass bytes, or int16, to each other; `find_chains` returns them.
 
     Attributes:
         nodes: names of the nodes that take or give bytes, without those that convert.
         operators: number of PSB operators among them.
-        begins: float tensors that become bytes.
-        ends: float tensors that are made of bytes.
+        begins: float tensors that become bytes or int16.
+        ends: float tensors that are made of them.
+        bits: of a value: 8 in bytes, more or fewer in int16.
     """
 
     nodes: tuple[str, ...]
     operators: int
     begins: tuple[str, ...]
     ends: tuple[str, ...]
+    bits: int = _BYTE_BITS
 
 
 def find_chains(model: Model) -> tuple[Chain, ...]:
     """Return the chains of a converted model, in the order of their first nodes.
 
     Args:
-        model: of `chain_psb`; any other has none.
+        model: of `chain_psb` or `chain_psb16`; any other has none.
 
     Example:
         >>> import onnx.parser
@@ -72,7 +82,7 @@ def find_chains(model: Model) -> tuple[Chain, ...]:
 
     members: list[tuple[int, NodeProto]] = []
     for node in reader.nodes:
-        ours = node.domain == OWN_DOMAIN and node.op_type in FIXED_DEFAULTS
+        ours = node.domain == OWN_DOMAIN and node.op_type in _OPERATORS
         joined = {root(of[name]) for name in node.input if name in of}
         if not ours and (not joined or node.op_type == "Shape"):
             continue
@@ -92,8 +102,21 @@ def find_chains(model: Model) -> tuple[Chain, ...]:
 
 def _chain(nodes: list[NodeProto]) -> Chain:
     return Chain(
-        tuple(name_of(node) for node in nodes if node.op_type not in (TO_FIXED, FROM_FIXED)),
-        sum(node.op_type in _PRODUCTS for node in nodes),
-        tuple(node.input[0] for node in nodes if node.op_type == TO_FIXED),
+        tuple(name_of(node) for node in nodes if node.op_type not in (*_BEGINS, *_BACK)),
+        sum(map(is_psb, nodes)),
+        tuple(node.input[0] for node in nodes if node.op_type in _BEGINS),
         tuple(node.output[0] for node in nodes if node.op_type in ENDS),
+        _bits(nodes),
     )
+
+
+def _bits(nodes: list[NodeProto]) -> int:
+    """Return the bits of the values of a chain; what its first operators say holds for all."""
+    for node in nodes:
+        if node.domain == OWN_DOMAIN and node.op_type in FIXED_16_DEFAULTS:
+            for key in ("x_bits", "y_bits"):
+                value = attribute(node, key)
+                if value is not None:
+                    return int(str(value))
+    wide = any(node.op_type in FIXED_16_DEFAULTS for node in nodes)
+    return USUAL_X_BITS if wide else _BYTE_BITS

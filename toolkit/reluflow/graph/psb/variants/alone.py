@@ -38,7 +38,7 @@ def psb_alone(
 
     Raises:
         ModelError: a model has no such operator, or with weights of another shape; the
-            converted one has chains of bytes.
+            converted one has chains.
 
     Example:
         >>> import onnx.parser

@@ -39,7 +39,7 @@ def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
         The new model, and the names of the operators that were changed.
 
     Raises:
-        ModelError: an operator passes bytes in a chain.
+        ModelError: an operator passes bytes or int16 in a chain.
 
     Example:
         >>> import onnx.parser
@@ -68,7 +68,7 @@ def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
         The new model, and the names of the operators that were changed.
 
     Raises:
-        ModelError: an operator passes bytes in a chain.
+        ModelError: an operator passes bytes or int16 in a chain.
 
     Example:
         >>> import onnx.parser

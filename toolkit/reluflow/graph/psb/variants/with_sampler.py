@@ -8,7 +8,7 @@ from onnx import helper
 
 from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
-from reluflow.graph.psb.nodes import is_psb, refuse_chains
+from reluflow.graph.psb.nodes import is_psb, refuse_bytes
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import name_of
@@ -43,7 +43,7 @@ def with_sampler(
     if sampler not in SAMPLERS:
         raise OptionError(f"sampler is {sampler!r}; accepted are {', '.join(SAMPLERS)}.")
     if sampler == "binomial":
-        refuse_chains(model, "its weights cannot be drawn by the sampler 'binomial'")
+        refuse_bytes(model, "its weights cannot be drawn by the sampler 'binomial'")
     editor = Editor(model)
     nodes = [n for n in filter(is_psb, editor.nodes) if only is None or name_of(n) in only]
     for node in nodes:

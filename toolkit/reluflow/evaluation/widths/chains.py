@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from reluflow.data import DataSource
 from reluflow.errors import OptionError
-from reluflow.evaluation.activation_bits import TriedBits, measure_widths
 from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.formats.find import find_formats
 from reluflow.evaluation.run import Runner
+from reluflow.evaluation.widths.activation_bits import TriedBits, measure_widths
 from reluflow.graph import (
     ChainChanges,
     PsbChanges,
@@ -30,12 +31,12 @@ _WIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """A conversion to chains of bytes, as returned by `convert_to_chains`.
+    """A conversion to chains, as returned by `convert_to_chains` and `convert_to_chains16`.
 
     Attributes:
-        operators: of `to_psb`, with activations of 16 bits.
-        rewritten: of `chain_psb`; its model is the one to deploy.
-        tried: the errors with 8 and with 16 bits on the data, in nearest mode.
+        operators: of `to_psb`, without chains.
+        rewritten: of `chain_psb` or `chain_both`; its model is the one to deploy.
+        tried: the errors with the bits of the chains and with 16 on the data, in nearest mode.
         n_inputs: number of inputs used for the measurement.
     """
 
@@ -65,11 +66,27 @@ class Chains:
     def __str__(self) -> str:
         """State what joined and the figures of both widths."""
         figures = "; ".join(map(str, self.tried))
-        operators = sum(chain.operators for chain in find_chains(self.rewritten.model))
+        found = find_chains(self.rewritten.model)
+        operators = sum(chain.operators for chain in found)
+        widths = sorted({chain.bits for chain in found} or {self.tried[0].x_bits})
         return (
-            f"Chains of bytes: {operators} of {len(self.operators.done.converted)} operators; on "
+            f"Chains of {name_widths(widths)}: {operators} of "
+            f"{len(self.operators.done.converted)} operators; on "
             f"{self.n_inputs} inputs, {figures}."
         )
+
+
+def name_widths(widths: Sequence[int]) -> str:
+    """Return how the values of chains are called: bytes, or by their bits.
+
+    Args:
+        widths: bits of a value, ascending.
+
+    Example:
+        >>> name_widths([8]), name_widths([12]), name_widths([8, 12])
+        ('bytes', '12 bits', 'bytes and 12 bits')
+    """
+    return " and ".join("bytes" if bits == BYTE_BITS else f"{bits} bits" for bits in widths)
 
 
 def convert_to_chains(

@@ -6,14 +6,14 @@ import math
 
 from reluflow.data import DataSource
 from reluflow.errors import OptionError
-from reluflow.evaluation.activation_bits import (
+from reluflow.evaluation.formats.find import MeasuredFormat, measure_formats
+from reluflow.evaluation.run import Runner
+from reluflow.evaluation.widths.activation_bits import (
     ActivationBits,
     is_enough,
     measure_widths,
 )
-from reluflow.evaluation.chains import BYTE_BITS, Chains
-from reluflow.evaluation.formats.find import MeasuredFormat, measure_formats
-from reluflow.evaluation.run import Runner
+from reluflow.evaluation.widths.chains import BYTE_BITS, Chains
 from reluflow.graph import Model, chain_psb, find_psb
 
 BYTES_LOSS_DB = 3.0

@@ -16,9 +16,11 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
+    FIXED_CONV,
     FIXED_CONV_16,
     FIXED_GLOBAL_POOL_16,
     FIXED_MAX_POOL_16,
+    FIXED_WEIGHTS,
     FROM_FIXED_16,
     FROM_THE_RUN,
     OWN_DOMAIN,
@@ -28,11 +30,13 @@ from reluflow.graph.proto.own_domain import (
     USUAL_X_BITS,
     PsbPlace,
 )
-from reluflow.graph.psb.chain.functions16 import add_chain16_functions
+from reluflow.graph.psb.chain.changes import ChainedNode
+from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
 from reluflow.graph.psb.nodes import is_psb
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of, reads
+from reluflow.psb.fixed import FixedFormat
 from reluflow.psb.fixed.chain import MOST_EXPONENT
 
 _KEPT = (
@@ -59,14 +63,19 @@ class Chain16Changes:
     """What passes int16 now; returned by `chain_psb16`.
 
     Attributes:
-        nodes: name -> operator of the nodes that joined, in graph order.
+        chained: the nodes that joined, in graph order; the zero of a format is always 0.
         begins: tensors that become int16, in graph order.
         ends: tensors that are made of int16, in graph order.
     """
 
-    nodes: dict[str, str]
+    chained: tuple[ChainedNode, ...]
     begins: tuple[str, ...]
     ends: tuple[str, ...]
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """Name -> operator of the nodes that joined, in graph order."""
+        return {node.name: node.op for node in self.chained}
 
 
 def chain_psb16(
@@ -125,7 +134,7 @@ def chain_psb16(
     begins = tuple(n.input[0] for n in editor.nodes if n.op_type == TO_FIXED_16)
     ended = (FROM_FIXED_16, FIXED_GLOBAL_POOL_16)
     ends = tuple(n.output[0] for n in editor.nodes if n.op_type in ended)
-    result = editor.finish(Chain16Changes(writer.joined, begins, ends), refused)
+    result = editor.finish(Chain16Changes(tuple(writer.joined), begins, ends), refused)
     check_model(result.model._proto, [model.base_dir or Path()], "the chained model")
     return result
 
@@ -133,6 +142,8 @@ def chain_psb16(
 def _drop_functions(editor: Editor) -> None:
     """Remove the functions of PSB operators that the model no longer has; they share PsbParts."""
     used = {node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN} | {PSB_PARTS}
+    if FIXED_CONV in used:
+        used.add(FIXED_WEIGHTS)  # which its body calls
     functions = editor.proto.functions
     for index in reversed(range(len(functions))):
         if functions[index].domain == OWN_DOMAIN and functions[index].name not in used:
@@ -161,7 +172,7 @@ class _Writer:
         self.editor = editor
         self.exponents = dict(exponents)
         self.nodes: list[NodeProto] = []
-        self.joined: dict[str, str] = {}
+        self.joined: list[ChainedNode] = []
         self._values: dict[str, str] = {}  # tensor -> its int16
         self._made: set[str] = set()  # tensors that are made as int16
         self._floats: set[str] = set()  # those of them that are made floats again
@@ -258,7 +269,7 @@ class _Writer:
             return
         given = {"x_exponent": self.exponents[x]}
         self._emit(FIXED_GLOBAL_POOL_16, [self._value(x)], node.output[0], name_of(node), given)
-        self.joined[name_of(node)] = FIXED_GLOBAL_POOL_16
+        self._note(node, FIXED_GLOBAL_POOL_16, self.exponents[x])
 
     def _value(self, tensor: str) -> str:
         """Return the int16 of a tensor, written where needed."""
@@ -284,7 +295,11 @@ class _Writer:
         self._made.add(tensor)
         self._emit(op, inputs, made, name_of(node), given)
         self._describe(tensor, made)
-        self.joined[name_of(node)] = op
+        self._note(node, op, self.exponents[tensor])
+
+    def _note(self, node: NodeProto, op: str, exponent: int) -> None:
+        form = FixedFormat(exponent, 0)
+        self.joined.append(ChainedNode(name_of(node), node.op_type, op, node.output[0], form))
 
     def _emit(
         self, op: str, inputs: list[str], output: str, name: str, given: Mapping[str, Any]
