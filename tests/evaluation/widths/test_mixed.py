@@ -17,7 +17,7 @@ from reluflow.evaluation import ActivationBits, choose_activation_bits, choose_c
 from reluflow.graph import Model, PsbOptions, find_psb, load
 from reluflow.sessions import open_session
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NET = str(ROOT / "models" / "fashion_resnet8.onnx")
 IMAGES = str(ROOT / "models" / "fashion_mnist_test_2000.npz")
 

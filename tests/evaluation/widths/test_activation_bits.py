@@ -16,7 +16,7 @@ from reluflow.evaluation import ActivationBits, calibrate, choose_activation_bit
 from reluflow.graph import PsbOptions, find_psb, load, to_psb
 from reluflow.sessions import open_session
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 IMAGES = MODELS / "fashion_mnist_test_2000.npz"
 
 

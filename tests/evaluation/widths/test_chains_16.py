@@ -14,7 +14,7 @@ from reluflow.errors import OptionError
 from reluflow.graph import find_chains, find_psb, load
 from reluflow.sessions import open_session
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 RESNET = str(MODELS / "fashion_resnet8.onnx")
 IMAGES = str(MODELS / "fashion_mnist_test_2000.npz")
 
