@@ -16,11 +16,9 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
     ADDEND_PLACE,
-    FIXED_CONV,
     FIXED_CONV_16,
     FIXED_GLOBAL_POOL_16,
     FIXED_MAX_POOL_16,
-    FIXED_WEIGHTS,
     FROM_FIXED_16,
     FROM_THE_RUN,
     OWN_DOMAIN,
@@ -140,11 +138,16 @@ def chain_psb16(
 
 
 def _drop_functions(editor: Editor) -> None:
-    """Remove the functions of PSB operators that the model no longer has; they share PsbParts."""
-    used = {node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN} | {PSB_PARTS}
-    if FIXED_CONV in used:
-        used.add(FIXED_WEIGHTS)  # which its body calls
+    """Remove the functions of operators that the model no longer has, and what only they call."""
     functions = editor.proto.functions
+    own = {function.name: function for function in functions if function.domain == OWN_DOMAIN}
+    used = {PSB_PARTS}  # FixedConv16 calls it
+    queue = [node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN]
+    while queue:
+        name = queue.pop()
+        if name not in used and name in own:
+            queue += [node.op_type for node in own[name].node if node.domain == OWN_DOMAIN]
+        used.add(name)
     for index in reversed(range(len(functions))):
         if functions[index].domain == OWN_DOMAIN and functions[index].name not in used:
             del functions[index]
