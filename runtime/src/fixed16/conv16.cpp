@@ -175,6 +175,7 @@ struct Work {
             reinterpret_cast<const char*>(x + column * run.conv.strides[1] * run.conv.inputs());
         out[i] = run.y + to;
         z[i] = run.z ? run.z + to : nullptr;
+        fetch(out[i], z[i], lanes.lanes);
         if (++column == width) {
           column = 0;
           x += run.conv.strides[0] * layout.row;
@@ -185,6 +186,17 @@ struct Work {
                {&run.stores.stores[block.number], nullptr, nullptr, tile, lanes.lanes,
                 run.z ? z : nullptr, out});
     }
+  }
+
+  /// What a store will need after the sum of its tile.
+  static void fetch(const int16_t* out, const int16_t* z, int lanes) {
+#ifdef __GNUC__
+    constexpr int kLineValues = kLine / sizeof(int16_t);
+    for (int at = 0; at < lanes; at += kLineValues) {
+      __builtin_prefetch(out + at, 1);
+      if (z) __builtin_prefetch(z + at, 0);
+    }
+#endif
   }
 
   void sum_tile(const Piece& at, const Block& block, const char* const* pixels, const char* ahead,
@@ -285,8 +297,10 @@ Status run_by_blocks(Runner& runner, const Work& work, size_t parts, Largest* la
 }  // namespace
 
 bool draws_by_blocks16(const Weights16& weights, const ConvShape& shape) {
-  return !weights.depthwise() && weights.lanes().blocks().size() >= kLeastBlocks &&
-         shape.batch * shape.pixels() <= kMostDrawn;
+  const int64_t pixels = shape.batch * shape.pixels();
+  const size_t least =
+      pixels <= kBandPixels ? 1 : kLeastBlocks;  // one piece: blocks are all there is
+  return !weights.depthwise() && weights.lanes().blocks().size() >= least && pixels <= kMostDrawn;
 }
 
 Status run_conv16(Runner& runner, const Run16& run) {

@@ -1,6 +1,7 @@
 #include "fixed16/weights16.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 namespace reluflow {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr int kSumBits = 29;      // of a sum in its unit
 constexpr int kNarrowBits = 30;   // of a sum that leaves room to round it in int32
+constexpr int kNeighbours = 4;    // channels that stay together in order of `depthwise16_channel`
 constexpr int kMostSumBits = 45;  // of any sum: high parts and their rounding then fit int32
 
 /// A bound of the |w'| of a channel, added.
@@ -107,13 +109,6 @@ size_t Weights16::bound_of(const Range16& range) const {
   return number;
 }
 
-bool Weights16::repeats(const Precision& precision) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const bool same = before_ && *before_ == precision;
-  before_ = precision;
-  return same;
-}
-
 Weights16::Lease Weights16::draw(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
                                  const Precision& precision) {
   auto set = cache_.take(lanes_.sampled_size());
@@ -133,13 +128,12 @@ void Weights16::arrange(Set16* set) const {
   for (size_t b = 0; b < lanes_.blocks().size(); ++b) {
     const OutputBlock& block = lanes_.blocks()[b];
     int16_t* to = set->arranged.data() + static_cast<int64_t>(b) * size;
-    for (int at = 0; at < kTileLanes; ++at) {
-      const int lane = depthwise16_channel(at / kLanes, at % kLanes);
-      if (lane >= block.lanes) continue;
-      const int16_t* from = set->weights.data() + block.weights + 2 * lane;
-      for (int64_t p = 0; p < pairs; ++p) {
-        to[(p * kTileLanes + at) * 2] = from[p * 2 * kLanes * block.vectors];
-        to[(p * kTileLanes + at) * 2 + 1] = from[p * 2 * kLanes * block.vectors + 1];
+    const int16_t* from = set->weights.data() + block.weights;
+    for (int64_t p = 0; p < pairs; ++p, from += int64_t{2} * kLanes * block.vectors) {
+      for (int at = 0; at < kTileLanes; at += kNeighbours) {
+        const int lane = depthwise16_channel(at / kLanes, at % kLanes);
+        if (lane >= block.vectors * kLanes) continue;
+        std::memcpy(to + (p * kTileLanes + at) * 2, from + 2 * lane, 2 * kNeighbours * sizeof *to);
       }
     }
   }

@@ -3,8 +3,6 @@
 #define RELUFLOW_FIXED16_WEIGHTS16_H
 
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <vector>
 
 #include "kernels/fixed16_args.h"
@@ -54,7 +52,7 @@ class Weights16 {
   /// The set of `precision` where it is kept.
   Lease find(const Precision& precision) { return cache_.find(precision); }
   /// Whether `precision` is that of the call before: only then a set will be used again.
-  bool repeats(const Precision& precision);
+  bool repeats(const Precision& precision) { return cache_.repeats(precision); }
   /// Draws a set, and keeps it.
   Lease draw(Runner& runner, const Kernels& kernels, const PsbSpec& spec,
              const Precision& precision);
@@ -69,8 +67,6 @@ class Weights16 {
   std::vector<BlockSums> sums_;
   std::vector<int> excess_;
   SetCache<Set16> cache_;
-  std::mutex mutex_;
-  std::optional<Precision> before_;
 };
 
 }  // namespace reluflow

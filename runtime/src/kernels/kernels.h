@@ -217,6 +217,9 @@ struct Kernels {
   void (*store_planar)(const StoreArgs& args);
   void (*store_rows)(const StoreArgs& args);
   void (*draw)(const DrawArgs& args);
+  /// out[i] = `random_bits` number (first + i) ^ flip.
+  void (*random)(uint32_t key_a, uint32_t key_b, uint32_t first, uint32_t flip, int count,
+                 uint32_t* out);
   /// Word i of row r: pixel i - pad of row first_row + r * row_step, and of the row behind it.
   void (*pack_words)(const PackWordsArgs& args);
   /// Word i of row r: pixels 2 i - pad and 2 i + 1 - pad of row first_row + r * row_step.

@@ -1,6 +1,7 @@
 #include "sums/matmul.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "inputs/activations.h"
@@ -34,10 +35,11 @@ struct RowWork {
   const MatMulRun& run;
   const int32_t* packed;
   const int64_t* taps;
-  const int16_t* weights;
+  const int16_t* weights;     // or null: chunks draw them on their way
   const Epilogue* epilogues;  // one per block
 
-  void chunk(size_t number, int64_t begin, int64_t end) const {
+  /// The part of a block's rows; `drawn` is where its weights are drawn to, or null.
+  void chunk(size_t number, int64_t begin, int64_t end, int16_t* drawn) const {
     const OutputBlock& block = run.weights.lanes().blocks()[number];
     const int64_t pairs = (run.inner + 1) / 2;
     GemmInput in;
@@ -48,8 +50,13 @@ struct RowWork {
     for (int64_t r = begin; r < end; ++r) {
       in.pixels[r - begin] = reinterpret_cast<const char*>(packed + r * pairs);
     }
+    if (drawn) {
+      BlockDraw draw(run.weights.lanes(), number, run.kernels, run.precision,
+                     make_key(run.precision.seed, run.psb.stream), drawn);
+      draw(0, pairs);
+    }
     alignas(64) float sums[(kChunkPixels + kSpareRows) * kTileLanes];
-    gemm_chunk(run.kernels, in, block, weights + block.weights, sums);
+    gemm_chunk(run.kernels, in, block, drawn ? drawn : weights + block.weights, sums);
     StoreArgs s = epilogues[number].args(run.psb, block.lanes, run.bias != nullptr);
     s.sums = sums;
     s.pixels = in.count;
@@ -61,19 +68,33 @@ struct RowWork {
   }
 };
 
-void run_chunks(Runner& runner, const RowWork& work) {
+/// Chunks of whole tiles, as equal as they can be.
+Split split_rows(const MatMulRun& run) {
+  const int64_t tile = run.kernels.tile_pixels;
+  const size_t tiles = static_cast<size_t>((run.rows + tile - 1) / tile);
+  const size_t per_chunk = tiles_per_chunk(tile);
+  return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
+}
+
+Status run_chunks(Runner& runner, const RowWork& work) {
   const int64_t tile = work.run.kernels.tile_pixels;
   const int64_t rows = work.run.rows;
-  const size_t tiles = static_cast<size_t>((rows + tile - 1) / tile);
-  const size_t per_chunk = tiles_per_chunk(tile);
-  const Split split(tiles, (tiles + per_chunk - 1) / per_chunk);
+  const Split split = split_rows(work.run);
+  const int64_t size = work.weights ? 0 : (work.run.inner + 1) / 2 * 2 * kTileLanes;
+  std::atomic<bool> missing{false};
   const size_t blocks = work.run.weights.lanes().blocks().size();
   auto item = [&](size_t i) {
     const int64_t begin = static_cast<int64_t>(split.begin(i % split.pieces)) * tile;
     const int64_t end = static_cast<int64_t>(split.end(i % split.pieces)) * tile;
-    work.chunk(i / split.pieces, begin, std::min(end, rows));
+    const Scratch<int16_t> drawn(runner, static_cast<size_t>(size));
+    if (!drawn) {
+      missing = true;
+      return;
+    }
+    work.chunk(i / split.pieces, begin, std::min(end, rows), size ? drawn.data() : nullptr);
   };
   parallel_for(runner, split.pieces * blocks, item);
+  return missing ? Status("memory for drawn weights is missing; give fewer rows.") : Status();
 }
 
 }  // namespace
@@ -106,11 +127,15 @@ Status run_matmul(Runner& runner, const MatMulRun& run) {
     parallel_for(runner, static_cast<size_t>(run.rows), item);
     return {};
   }
-  const auto set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  // Few rows use each weight once: a seed's first run draws them on the way, and keeps none.
+  auto set = run.weights.find(run.precision);
+  if (!set && (run.weights.repeats(run.precision) || split_rows(run).pieces > 1)) {
+    set = run.weights.sample(runner, run.kernels, run.psb, run.precision);
+  }
   const std::vector<Epilogue> epilogues =
       make_epilogues(run.weights.lanes().blocks(), run.precision, f, run.emax, run.bias);
-  run_chunks(runner, {run, packed.data(), offsets.data(), set.weights(), epilogues.data()});
-  return {};
+  return run_chunks(runner, {run, packed.data(), offsets.data(), set ? set.weights() : nullptr,
+                             epilogues.data()});
 }
 
 }  // namespace reluflow

@@ -152,14 +152,18 @@ BlockDraw::BlockDraw(const LaneCode& code, size_t number, const Kernels& kernels
       small_shifts_(std::clamp(kZeroShift - 1 - precision.fraction_bits(), 0, kSmallShifts)) {
   const OutputBlock& block = code.blocks_[number];
   const DrawMasks masks = draw_masks(precision.log2_n, code.packed_);
-  const bool any = small_begin_[0] != small_begin_[small_shifts_];
-  for (int lane = 0; any && lane < block.lanes; ++lane) {
-    small_offsets_[lane] = small_offset_of(precision, key, block.first + lane);
+  const uint32_t first = static_cast<uint32_t>(block.first);
+  if (small_begin_[0] != small_begin_[small_shifts_]) {
+    kernels.random(key.a, key.b, first, ~0u, kTileLanes, small_offsets_);
+    const bool nearest = precision.sampler == Sampler::kNearest;
+    for (uint32_t& u : small_offsets_) u = nearest ? small_nearest() : u & kSmallMask;
+  }
+  if (precision.sampler == Sampler::kSystematic) {
+    kernels.random(key.a, key.b, first, 0, kTileLanes, offsets_);
   }
   for (int lane = 0; lane < kTileLanes; ++lane) {
-    // twice, for both halves of a word
-    const uint32_t u = channel_offset(key, static_cast<uint32_t>(block.first + lane));
-    offsets_[lane] = u * kBothHalves;
+    const uint32_t u = offsets_[lane] & 0xffffu;
+    offsets_[lane] = u * kBothHalves;  // for both halves of a word
     shifted_[lane] = (u >> (precision.log2_n + 3) & masks.offset) * kBothHalves;
   }
   rest_ = masks.rest * kBothHalves;

@@ -127,7 +127,7 @@ class BlockDraw {
  private:
   const Kernels& kernels_;
   DrawArgs args_{};
-  alignas(64) uint32_t offsets_[kTileLanes];
+  alignas(64) uint32_t offsets_[kTileLanes] = {};
   alignas(64) uint32_t shifted_[kTileLanes];
   uint32_t rest_;
   uint32_t small_offsets_[kTileLanes];

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/aligned.h"
@@ -65,6 +66,14 @@ class SetCache {
     return Lease();
   }
 
+  /// Whether `precision` is that of the call before.
+  bool repeats(const Precision& precision) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const bool same = before_ && *before_ == precision;
+    before_ = precision;
+    return same;
+  }
+
   /// A set to draw into: the kept one when no other run uses it, else a new one.
   std::shared_ptr<Set> take(int64_t size) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -82,6 +91,7 @@ class SetCache {
  private:
   std::mutex mutex_;
   std::shared_ptr<Set> current_;
+  std::optional<Precision> before_;
 };
 
 using WeightCache = SetCache<WeightSet>;

@@ -48,9 +48,12 @@ inline int small_weight(int32_t value, uint32_t before, uint32_t offset) {
   return (sum - (sum & static_cast<int32_t>(kSmallMask))) / (1 << kSmallBits);
 }
 
+/// The offset with which small weights are rounded to the nearest.
+constexpr uint32_t small_nearest() { return 1u << (kSmallBits - 1); }
+
 /// The offset of the small weights of a channel.
 inline uint32_t small_offset_of(const Precision& precision, Key key, int64_t channel) {
-  if (precision.sampler == Sampler::kNearest) return 1u << (kSmallBits - 1);
+  if (precision.sampler == Sampler::kNearest) return small_nearest();
   return small_offset(key, static_cast<uint32_t>(channel));
 }
 

@@ -31,6 +31,8 @@ class Weights {
   const LaneCode& lanes() const { return lanes_; }
   const WeightCode& code() const { return code_; }
 
+  /// Whether `precision` is that of the call before: only then a set will be used again.
+  bool repeats(const Precision& precision) { return cache_.repeats(precision); }
   /// The kept set of `precision`, if there is one.
   WeightCache::Lease find(const Precision& precision) { return cache_.find(precision); }
   /// A set to draw into while it is used, and to keep when all is drawn.

@@ -169,6 +169,8 @@ void draw_pairs(const DrawArgs& d) {
   }
 }
 
+constexpr int kDrawAhead = 2048;  // bytes of words fetched ahead; the hardware stops at each page
+
 /// Systematic draws where p has at most 8 bits and stands in one word with c >> 8.
 ///
 /// With u = U >> log2 n, n p16 + r = n (p16 + (c + u mod 2^16 / n)): so k is what a sum of two
@@ -197,6 +199,7 @@ void draw_joined(const DrawArgs& d) {
   for (int64_t pair = d.pair_begin; pair < d.pair_end; ++pair) {
     for (int v = 0; v < d.vectors; ++v) {
       const __m512i both = _mm512_loadu_si512(word);
+      _mm_prefetch(reinterpret_cast<const char*>(word) + kDrawAhead, _MM_HINT_T0);
       const __m512i sum = _mm512_add_epi16(_mm512_slli_epi16(both, kUp), u[v]);
       const __m512i drawn = _mm512_ternarylogic_epi32(sum, rest, n, 0xea);  // (a & b) | c
       const __m512i all = _mm512_add_epi16(_mm512_srli_epi16(both, 3), drawn);

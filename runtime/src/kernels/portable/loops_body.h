@@ -141,6 +141,14 @@ inline int32_t sampled(uint32_t k, uint8_t sign_shift, int log2_n) {
   return sign_shift & 0x80 ? -magnitude : magnitude;
 }
 
+[[maybe_unused]] void common_random(uint32_t key_a, uint32_t key_b, uint32_t first, uint32_t flip,
+                                    int count, uint32_t* out) {
+  const Key key{key_a, key_b};
+  for (int i = 0; i < count; ++i) {
+    out[i] = random_bits(key, (first + static_cast<uint32_t>(i)) ^ flip);
+  }
+}
+
 /// Sign and shift of a packed word.
 inline uint8_t packed_code(uint32_t word) {
   return static_cast<uint8_t>((word & 15u) | (word & kPackedSign) << 3);

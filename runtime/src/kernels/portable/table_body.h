@@ -31,6 +31,7 @@ template <void (*kTile)(int, int, const TileArgs&)>
   k.store_planar = common_store_planar;
   k.store_rows = common_store_rows;
   k.draw = common_draw;
+  k.random = common_random;
   k.pack_words = common_pack_words;
   k.pack_neighbours = common_pack_neighbours;
   k.depthwise = common_depthwise;
