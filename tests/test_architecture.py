@@ -25,6 +25,7 @@ ROOMS = [
     "monitoring",
     "analysis",
     "evaluation",
+    "attention",
     "report",
     "_api",
     "cli",

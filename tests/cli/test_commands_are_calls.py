@@ -27,7 +27,7 @@ VERBS = {
     "compare:compare": {"compare", "compare_checkpoints"},
     "sensitivity:sensitivity": {"sensitivity"},
     "psb:convert": {"convert", "inspect_psb"},
-    "psb:evaluate_model": {"evaluate"},
+    "psb:evaluate_model": {"evaluate", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
     "psb:inspect": {"inspect_psb", "profile_psb"},
     "recording:recording": {"write_recording_page"},
@@ -249,6 +249,29 @@ def test_what_is_not_compared_says_so(run: Run) -> None:
     assert [each.partition(": ")[2] for each in called.sentences()] == [
         "not compared: it was not asked for."
     ] * 3
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(each) for key, each in value.items() if key != "ms"}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+
+def test_a_cascade_is_a_cascade(run: Run) -> None:
+    printed = run("psb eval m.onnx -d d.npz --cascade 4/float --unsure margin --loss 0.2 -b 20")
+    options = reluflow.CascadeOptions((4, None), measure="margin", loss=0.2, batch_size=20)
+    called = reluflow.evaluate_cascade("m.onnx", "d.npz", cascade=options)
+    assert without_times(printed) == without_times(plain(called.to_dict()))
+    printed = run("psb eval p.onnx -d x.npy --cascade 16/64 --coarse m.onnx --limit 30 --p-bits 2")
+    called = reluflow.evaluate_cascade(
+        "p.onnx",
+        "x.npy",
+        cascade="16/64",
+        coarse="m.onnx",
+        psb=reluflow.PsbOptions(p_bits=2),
+        limit=30,
+    )
+    assert without_times(printed) == without_times(plain(called.to_dict()))
 
 
 def test_the_looks_are_calls(run: Run) -> None:

@@ -96,6 +96,8 @@ NO_ARCHIVE = "--label-name is given, but does nothing without an .npz file"
 NO_FLOAT = "is given, but does nothing without a float model"
 EVAL = "psb eval m.onnx -d d.npz --samples 4 --seeds 1"
 PSB_EVAL = "psb eval p.onnx -d d.npz --samples 4 --seeds 1"
+CASCADE = "psb eval m.onnx -d d.npz --cascade 1/16"
+ALONE = "does nothing without --cascade COARSE/FINE"
 STEP = "sensitivity m.onnx -d d.npz --rates 1e-2:1:2"
 TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     **ROOT,
@@ -209,6 +211,13 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "psb eval --seeds": (
         Said(f"{PSB_EVAL} --seeds 3 --sampler nearest", "stands for all 3 seeds"),
         Said("psb eval p.onnx -d d.npz --samples 1,2 --seeds 4", "stands for all 4 seeds"),
+    ),
+    "psb eval --cascade": Refused(f"{EVAL} --cascade 1/16", "--samples is given, but does nothing"),
+    "psb eval --coarse": Refused(f"{EVAL} --coarse m.onnx", ALONE),
+    "psb eval --unsure": Refused(f"{EVAL} --unsure margin", ALONE),
+    "psb eval --loss": Refused(f"{EVAL} --loss 0.1", ALONE),
+    "psb eval --confidence": Refused(
+        f"{CASCADE} --confidence 0.9", "--confidence is given, but does nothing without --loss"
     ),
     "psb eval --p-bits": Refused(f"{PSB_EVAL} --p-bits 4", f"--p-bits {NO_FLOAT}"),
     "psb eval --sampler": Always("every run draws by it"),

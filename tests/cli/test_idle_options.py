@@ -85,3 +85,30 @@ def test_adamw_has_no_momentum(folder: Path, capsys: pytest.CaptureFixture[str])
 def test_a_call_refuses_how_to_convert_what_is_converted(folder: Path) -> None:
     with pytest.raises(OptionError, match="psb is given, but the model is converted already"):
         reluflow.evaluate(folder / "p.onnx", folder / "x.npy", folder / "y.npy", psb=PsbOptions())
+
+
+BESIDE = [
+    ("--samples 4", "--samples"),
+    ("--seeds 3", "--seeds"),
+    ("--metric accuracy", "--metric"),
+    ("--threshold 0.5", "--threshold"),
+    ("--int8", "--int8"),
+    ("--sensitivity 4", "--sensitivity"),
+    ("--sampler nearest", "--sampler"),
+    ("--out page", "--out"),
+]
+
+
+@pytest.mark.parametrize(("given", "flag"), BESIDE, ids=[flag for _, flag in BESIDE])
+def test_what_does_nothing_beside_a_cascade_is_refused(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+    flag: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(f"psb eval p.onnx {DATA} {LABELS} --cascade 1/16 {given}".split()) == 2
+    error = capsys.readouterr().err
+    assert f"{flag} is given, but does nothing with --cascade; leave one of them out." in error
+    assert error.count("\n") == 1 and not (folder / "page").exists()

@@ -1,5 +1,6 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
 from ._api.allocation import allocate_samples
+from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert
 from ._api.evaluation import evaluate, inspect_psb
@@ -11,6 +12,7 @@ from ._api.profile import profile_psb
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
+from .attention import CascadeOptions, CascadeReport
 from .data import open_data
 from .errors import ReluflowError
 from .evaluation import (
@@ -29,6 +31,8 @@ from .temperature import Sensitivity, StepMeter
 __all__ = [
     "Allocation",
     "AnalysisOptions",
+    "CascadeOptions",
+    "CascadeReport",
     "ComparisonReport",
     "Conversion",
     "Evaluation",
@@ -52,6 +56,7 @@ __all__ = [
     "convert",
     "demo",
     "evaluate",
+    "evaluate_cascade",
     "find_pattern",
     "find_sites",
     "fold_batchnorm",

@@ -144,6 +144,23 @@ def refuse_without(needed: str, given: bool, options: Mapping[str, object]) -> N
         )
 
 
+def refuse_with(other: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing beside another one.
+
+    Args:
+        other: the flag that leaves them without effect.
+        options: flag -> value; None was not given.
+
+    Raises:
+        OptionError: one of them was given.
+    """
+    for flag, value in options.items():
+        if value is not None:
+            raise OptionError(
+                f"{flag} is given, but does nothing with {other}; leave one of them out."
+            )
+
+
 def choose_preprocessing(
     size: str | None,
     mean: str | None,

@@ -23,6 +23,7 @@ from reluflow.report.pictures.sensitivity import print_sensitivity as print_sens
 from reluflow.report.pictures.sensitivity import write_sensitivity as write_sensitivity
 from reluflow.report.pictures.sites import write_pictures as write_pictures
 from reluflow.report.pictures.transitions import save_transitions as save_transitions
+from reluflow.report.text.cascade import print_cascade as print_cascade
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
 from reluflow.report.text.psb_terminal import print_chains as print_chains
@@ -37,6 +38,7 @@ __all__ = [
     "SENSITIVITY_FILES",
     "check_report_directory",
     "print_allocation",
+    "print_cascade",
     "print_chains",
     "print_conversion",
     "print_evaluation",

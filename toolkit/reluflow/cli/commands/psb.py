@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 
 from reluflow._api.allocation import allocate_samples
+from reluflow._api.cascade import evaluate_cascade
 from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
 from reluflow._api.profile import profile_psb
+from reluflow.attention import CascadeOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._words import in_options, naming
@@ -24,6 +26,7 @@ from reluflow.evaluation import Conversion, EvaluationOptions, ProfileOptions, P
 from reluflow.graph import PsbOptions
 from reluflow.report import (
     print_allocation,
+    print_cascade,
     print_chains,
     print_conversion,
     print_evaluation,
@@ -66,6 +69,8 @@ Scope = Annotated[
 ]
 _DEFAULT = PsbOptions()
 _RUNS = ProfileOptions().runs
+_EVALUATION, _CASCADE = EvaluationOptions(), CascadeOptions()
+_ALL_SAMPLES = ",".join(map(str, _EVALUATION.samples))
 
 
 @app.command("convert")
@@ -206,9 +211,47 @@ def evaluate_model(
     model: Annotated[Path, typer.Argument(help="Converted model, or a float one to convert.")],
     data: _options.Data = None,
     samples: Annotated[
-        str,
-        typer.Option("--samples", help="Numbers of samples n to measure at, with commas between."),
-    ] = "1,2,4,8,16,32,64",
+        str | None,
+        typer.Option(
+            "--samples",
+            help="Numbers of samples n to measure at, with commas between; 1,2,4,8,16,32,64 by "
+            "default.",
+        ),
+    ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            "--cascade",
+            help="Measure a cascade instead: samples of a first pass on everything and of a second "
+            "where the first is unsure, as COARSE/FINE, such as 1/16 or 8/float; not by default.",
+        ),
+    ] = None,
+    coarse: Annotated[
+        Path | None,
+        typer.Option(
+            "--coarse", help="Model of the first pass of --cascade; by default the same model."
+        ),
+    ] = None,
+    unsure: Annotated[
+        str | None,
+        typer.Option(
+            "--unsure",
+            help="What tells that the first pass of --cascade is unsure: entropy, by default, "
+            "margin or disagreement of two draws.",
+        ),
+    ] = None,
+    loss: Annotated[
+        float | None,
+        typer.Option(
+            "--loss",
+            help="Also choose a threshold of --cascade for this loss of accuracy, on half of the "
+            "data, such as 0.003; not by default.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", help="Confidence with which --loss is kept; 0.95 by default."),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -262,8 +305,11 @@ def evaluate_model(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", help="Number of seeds that the error bars are made of.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            "--seeds", help="Number of seeds that the error bars are made of; 5 by default."
+        ),
+    ] = None,
     p_bits: Annotated[
         int | None,
         typer.Option(
@@ -299,9 +345,42 @@ def evaluate_model(
     """Measure a converted model at several numbers of samples, beside float and int8."""
     if data is None:
         raise OptionError("give the inputs with --data PATH.")
+    of_cascade = {"--coarse": coarse, "--unsure": unsure, "--loss": loss}
+    _options.refuse_without("--cascade COARSE/FINE", cascade is not None, of_cascade)
+    _options.refuse_without("--loss SHARE", loss is not None, {"--confidence": confidence})
+    if cascade is not None:
+        others = {"--samples": samples, "--metric": metric, "--threshold": threshold}
+        others |= {"--int8": int8 or None, "--sensitivity": sensitivity, "--seeds": seeds}
+        _options.refuse_with("--cascade", others | {"--sampler": sampler, "--out": out})
+        with progress_bar() as progress, naming("psb", {"--p-bits": p_bits, "--prune": prune}):
+            found = evaluate_cascade(
+                model,
+                data,
+                labels,
+                cascade=replace(
+                    CascadeOptions.of(cascade),
+                    measure=_CASCADE.measure if unsure is None else unsure,
+                    loss=loss,
+                    confidence=_CASCADE.confidence if confidence is None else confidence,
+                    batch_size=batch_size,
+                    threads=threads,
+                    output=output,
+                ),
+                coarse=coarse,
+                float_model=float_model,
+                label_name=label_name,
+                psb=_conversion(p_bits, prune),
+                limit=limit,
+                progress=progress,
+            )
+        if as_json:
+            print(json.dumps(found.to_dict(), indent=2))
+        else:
+            print_cascade(found, Console())
+        return 0
     options = EvaluationOptions(
-        samples=_samples(samples),
-        seeds=seeds,
+        samples=_samples(samples or _ALL_SAMPLES),
+        seeds=_EVALUATION.seeds if seeds is None else seeds,
         int8=int8,
         sensitivity=sensitivity,
         batch_size=batch_size,

@@ -1,4 +1,4 @@
-"""What the benchmarks share: pairs of timings, JSON."""
+"""The options that every benchmark has, and the record that it keeps."""
 
 from __future__ import annotations
 
@@ -8,27 +8,9 @@ import json
 import os
 import platform
 import re
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-
-def paired_medians(
-    first: Callable[[], object], second: Callable[[], object], rounds: int
-) -> tuple[float, float, float]:
-    """Time two calls in turn; return both medians in seconds and the median of second/first."""
-    times: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        first()
-        middle = time.perf_counter()
-        second()
-        times.append((middle - start, time.perf_counter() - middle))
-    a, b = zip(*times, strict=True)
-    return statistics.median(a), statistics.median(b), statistics.median(y / x for x, y in times)
 
 
 def arguments(description: str, rounds: int) -> argparse.Namespace:

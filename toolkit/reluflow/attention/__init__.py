@@ -1,0 +1,41 @@
+"""Computational attention: compute exactly only where a cheap pass is unsure."""
+
+from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
+from reluflow.attention.measure import measure_cascade
+from reluflow.attention.options import CascadeOptions
+from reluflow.attention.passes import Pass, open_pass
+from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
+from reluflow.attention.scores import Scores, find_scores
+from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
+from reluflow.attention.uncertainty import (
+    MEASURES,
+    disagreement,
+    entropy_bits,
+    probabilities_of,
+    small_margin,
+    uncertainty,
+)
+
+__all__ = [
+    "MEASURES",
+    "Cascade",
+    "CascadeOptions",
+    "CascadePoint",
+    "CascadeReport",
+    "CascadeRun",
+    "ChosenThreshold",
+    "Pass",
+    "PassResult",
+    "Scores",
+    "disagreement",
+    "entropy_bits",
+    "find_scores",
+    "measure_cascade",
+    "open_cascade",
+    "open_pass",
+    "probabilities_of",
+    "small_margin",
+    "threshold_for_coverage",
+    "threshold_for_loss",
+    "uncertainty",
+]
