@@ -181,13 +181,17 @@ def test_each_node_left_alone_tells_its_reason() -> None:
     assert one(conv(), PsbOptions(exclude=("conv",))) == "it is excluded"
 
 
-def test_nodes_in_subgraphs_are_listed() -> None:
+def test_nodes_in_subgraphs_are_converted() -> None:
     typed = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("t", "e")]
     branch = helper.make_graph([N("MatMul", ["x", "w"], ["t"])], "then", [], typed[:1])
     other = helper.make_graph([N("Relu", ["x"], ["e"])], "else", [], typed[1:])
     node = N("If", ["c"], ["y"], then_branch=branch, else_branch=other)
     model = build([node], {"w": weights(4, 4), "c": np.array(True)}, (4, 4))
-    assert one(model) == "it stands in a subgraph (If, Loop or Scan)"
+    result = to_psb(model, FULL)
+    assert [(each.psb.name, each.psb.op) for each in result.done.converted] == [("t", "PsbMatMul")]
+    assert result.refused == ()
+    x = weights(4, 4)
+    assert close(run(model, x)[0], run(result.model, x)[0], NEAREST)
 
 
 def test_float16_models_get_casts() -> None:

@@ -87,7 +87,8 @@ def largest_values(
         DataError: a tensor becomes NaN or infinite, or all are 0 throughout.
     """
     plan = plan_psb(model, options) if isinstance(model, Model) else model
-    tensors = dict.fromkeys(node.x for node in plan.done.nodes)
+    # what exists in a subgraph only, as in the body of a Loop, is quantised by its own run
+    tensors = dict.fromkeys(node.x for node in plan.done.nodes if not node.local)
     if not tensors:
         return {}
     inputs = {spec.name for spec in plan.model.inputs}

@@ -76,4 +76,5 @@ def _cost(node: PsbNode) -> LayerCost:
         activation=node.activation,
         x_exponent=node.x_exponent,
         factor=node.factor,
+        inside=node.inside,
     )

@@ -20,11 +20,13 @@ class LayerCost:
         weights: number of weights.
         zeros: how many of them are 0.
         bits_per_weight: stored bits, exponents and padding included.
-        shift_adds: for one input and one sample per weight; None where shapes do not tell.
+        shift_adds: for one input and one sample per weight, in one pass of the subgraph that it may
+            stand in; None where shapes do not tell.
         adds: whether it adds another tensor to its sum before the activation.
         activation: what is fused: "none", "relu" or "clip".
         x_exponent: the calibrated exponent, None: taken from each run.
         factor: its number of samples over that of the run, a power of two.
+        inside: the node (If, Loop or Scan) in whose subgraph it stands, "": none.
     """
 
     name: str
@@ -38,6 +40,7 @@ class LayerCost:
     activation: str
     x_exponent: int | None
     factor: float = 1.0
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.own_domain import ADDEND_PLACE
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import is_psb, psb_places
 from reluflow.graph.psb.read import read_activation
 from reluflow.graph.psb.write import activation_attributes
 from reluflow.graph.rewrite.edit import Editor
@@ -17,7 +17,10 @@ _ADD_FROM_OPSET = 7
 """Before, Add broadcast by attributes."""
 
 
-def fuse_additions(editor: Editor) -> dict[str, tuple[str, tuple[str, ...]]]:
+_Fused = dict[str, tuple[str, tuple[str, ...]]]
+
+
+def fuse_additions(editor: Editor) -> tuple[_Fused, ...]:
     """Fuse every Add that is the only reader of a PSB operator, and its activation, into it.
 
     As far as the graph tells, the other tensor must have the same shape, so that nothing is
@@ -29,8 +32,16 @@ def fuse_additions(editor: Editor) -> dict[str, tuple[str, tuple[str, ...]]]:
         editor: a model whose PSB operators are written.
 
     Returns:
-        Old output of an operator -> its new output, and the names of the nodes taken over.
+        For each graph of the model: old output of an operator -> its new output, and the names of
+        the nodes taken over.
     """
+    fused = tuple(map(_fuse, editor.everywhere()))
+    _fill_absent(editor)
+    return fused
+
+
+def _fuse(editor: Editor) -> _Fused:
+    """Fuse the additions of one graph."""
     fused = {}
     # From the end: where an Add joins two operators, the later one has its other input ready.
     for node in reversed(editor.nodes.copy()):
@@ -38,7 +49,6 @@ def fuse_additions(editor: Editor) -> dict[str, tuple[str, tuple[str, ...]]]:
         if add is not None:
             merged = _take_over(editor, node, add)
             fused[node.output[0]] = (merged[-1].output[0], tuple(map(name_of, merged)))
-    _fill_absent(editor)
     return fused
 
 
@@ -101,11 +111,13 @@ def _fill_absent(editor: Editor) -> None:
     One function describes all operators of a kind, and standard operators cannot skip an input that
     the caller of the function left out.
     """
-    nodes = [node for node in editor.nodes if is_psb(node)]
-    adding = {node.op_type for node in nodes if len(node.input) > ADDEND_PLACE[node.op_type]}
-    short = [n for n in nodes if n.op_type in adding and len(n.input) <= ADDEND_PLACE[n.op_type]]
-    if not short:
-        return
-    empty = editor.add_initializer("psb", "nothing", np.zeros(0, np.float32))
-    for node in short:
-        editor.set_input(node, ADDEND_PLACE[node.op_type], empty)
+    places = psb_places(editor)
+    adding = {node.op_type for _, node in places if _adds(node)}
+    for place, node in places:
+        if node.op_type in adding and not _adds(node):
+            empty = place.add_initializer("psb", "nothing", np.zeros(0, np.float32))
+            place.set_input(node, ADDEND_PLACE[node.op_type], empty)
+
+
+def _adds(node: NodeProto) -> bool:
+    return len(node.input) > ADDEND_PLACE[node.op_type]

@@ -65,7 +65,9 @@ def read_count(reader: Reader, tensor: str) -> SampleCount:
     return SampleCount(scaled.input[0], number if scaled.op_type == "Mul" else 1 / number)
 
 
-def put_factors(editor: Editor, nodes: Mapping[str, float], operators: list[NodeProto]) -> None:
+def put_factors(
+    editor: Editor, nodes: Mapping[str, float], operators: list[tuple[Editor, NodeProto]]
+) -> None:
     """Give operators their own numbers of samples; operators of one factor share its nodes.
 
     n of the run becomes Clip(n f, max = Max(n, 64)) for f > 1, so that n = 128 or 3 is refused as
@@ -74,15 +76,15 @@ def put_factors(editor: Editor, nodes: Mapping[str, float], operators: list[Node
     Args:
         editor: of the model.
         nodes: operator -> factor, a power of two; the others keep the number of the run.
-        operators: all PSB operators of the model.
+        operators: all PSB operators of the model, with the editors of their graphs.
     """
     made: dict[tuple[str, float], str] = {}
-    for node in operators:
+    for place, node in operators:
         source = read_count(editor, node.input[PsbPlace.SAMPLES]).source
         key = source, nodes.get(name_of(node), 1.0)
         if key not in made:
             made[key] = _scaled(editor, *key)
-        editor.set_input(node, PsbPlace.SAMPLES, made[key])
+        place.set_input(node, PsbPlace.SAMPLES, made[key])
     drop_unread(editor)
 
 
@@ -111,7 +113,8 @@ def _scaled(editor: Editor, source: str, factor: float) -> str:
 
 
 def drop_unread(editor: Editor) -> None:
-    """Remove the nodes of factors that no operator has any longer."""
+    """Remove the nodes of factors that no operator has any longer; subgraphs are written back."""
+    editor.sync()
     for node in reversed(editor.nodes.copy()):
         output = node.output[0]
         made = node.op_type in (*_STEPS, "Min", "Max") and node.name == output

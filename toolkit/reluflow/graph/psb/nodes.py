@@ -9,6 +9,7 @@ import numpy as np
 from onnx import NodeProto
 
 from reluflow.errors import ModelError
+from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
@@ -27,6 +28,8 @@ from reluflow.graph.proto.own_domain import (
     PsbPlace,
 )
 from reluflow.graph.psb.factors import own_samples, read_count
+from reluflow.graph.rewrite.contract import Refused
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
 from reluflow.graph.view.index import TensorType
 from reluflow.psb import (
@@ -80,6 +83,7 @@ class PsbNode:
         stored_bytes: bytes of bit planes and exponents.
         positions: outputs per channel for one input of the model; None where shapes do not tell.
         factor: its number of samples over that of the run, a power of two.
+        inside: the node that holds the subgraph in which it stands, "": the main graph.
     """
 
     name: str
@@ -101,6 +105,7 @@ class PsbNode:
     stored_bytes: int
     positions: int | None
     factor: float = 1.0
+    inside: str = ""
 
     @property
     def weights(self) -> int:
@@ -161,7 +166,7 @@ class Succession:
 
 
 def find_psb(model: Model) -> tuple[PsbNode, ...]:
-    """Return the PSB operators of a model's main graph, in graph order.
+    """Return the PSB operators of a model: of its main graph, then of the subgraphs in it.
 
     Args:
         model: a converted model; any other has none.
@@ -180,17 +185,33 @@ def find_psb(model: Model) -> tuple[PsbNode, ...]:
         >>> node.op, node.weight_shape, node.p_bits, node.activation, node.shift_adds(samples=16)
         ('PsbMatMul', (2, 2), 4, 'relu', 64)
     """
-    if not any(map(is_psb, model._proto.graph.node)):
+    return tuple(node for nodes in psb_by_graph(model) for node in nodes)
+
+
+def psb_by_graph(model: Model) -> tuple[tuple[PsbNode, ...], ...]:
+    """Return what `find_psb` does, for each graph: the main one, then the subgraphs in it."""
+    if not holds_psb(model):
         return ()
-    reader = read_graph(model)
+    main = read_graph(model)
+    return tuple(_found(main, reader) for reader in main.everywhere())
+
+
+def _found(main: Reader, reader: Reader) -> tuple[PsbNode, ...]:
+    """Return the operators of one graph."""
     found = []
     for node in filter(is_psb, reader.nodes):
         planes, emax = _stored(reader, node)
         added = addend(node) if _has_addend(reader, node) else None
-        count = read_count(reader, node.input[PsbPlace.SAMPLES])
+        count = read_count(main, node.input[PsbPlace.SAMPLES])
         described = _describe(reader, node, planes, emax, added)
-        found.append(replace(described, factor=count.factor))
+        inside = "" if reader.owner is None else name_of(reader.owner)
+        found.append(replace(described, factor=count.factor, inside=inside))
     return tuple(found)
+
+
+def holds_psb(model: Model) -> bool:
+    """Tell whether a model holds a PSB operator, in its main graph or in a subgraph."""
+    return any(is_psb(node) for graph in walk_graphs(model._proto) for node in graph.node)
 
 
 def _stored(reader: Reader, node: NodeProto) -> tuple[np.ndarray, np.ndarray]:
@@ -235,11 +256,25 @@ def psb_inputs(model: Model) -> tuple[str, str]:
         >>> psb_inputs(converted)
         ('samples', 'seed')
     """
-    node = next(filter(is_psb, model._proto.graph.node), None)
+    graphs = walk_graphs(model._proto)
+    node = next((node for graph in graphs for node in graph.node if is_psb(node)), None)
     if node is not None:
         count = read_count(read_graph(model), node.input[PsbPlace.SAMPLES])
         return count.source, str(node.input[PsbPlace.SEED])
     raise ModelError("the model has no PSB operator; convert it with to_psb first.")
+
+
+def psb_places(editor: Editor) -> list[tuple[Editor, NodeProto]]:
+    """Return the PSB operators of a model, each with the editor of the graph in which it stands."""
+    graphs = editor.everywhere()
+    return [(place, node) for place in graphs for node in filter(is_psb, place.nodes)]
+
+
+def outside_chains(editor: Editor) -> list[Refused]:
+    """Return the PSB operators in subgraphs, which no chain of the main graph can take in."""
+    reason = "it stands in a subgraph, which floats enter"
+    inner = [node for place, node in psb_places(editor) if place is not editor]
+    return [Refused(name_of(node), node.op_type, reason) for node in inner]
 
 
 _OF_BYTES = (FIXED_CONV, FROM_FIXED_CONV, FROM_FIXED_MATMUL)
@@ -290,7 +325,7 @@ def refuse_bytes(model: Model, what: str) -> None:
     Raises:
         ModelError: an operator passes bytes.
     """
-    for node in filter(passes_bytes, model._proto.graph.node):
+    for node in filter(passes_bytes, model._proto.graph.node):  # subgraphs pass floats
         raise ModelError(
             f"node {name_of(node)!r} passes bytes in a chain, so {what}; give the model as it was "
             "converted without chains."
@@ -396,7 +431,7 @@ def _positions(node: NodeProto, known: TensorType | None) -> int | None:
 
 
 def find_successions(model: Model) -> tuple[Succession, ...]:
-    """Return every pair of PSB operators with a path without a switch from one to the other.
+    """Return every pair of PSB operators of a graph with a path without a switch between them.
 
     The noise of the first is then multiplied by the noise of the second; the thesis warns of this
     for batch normalisation after additions.
@@ -416,11 +451,11 @@ def find_successions(model: Model) -> tuple[Succession, ...]:
 
     Reference: thesis 4.2.3, Fig. 4.3; docs/spec.md, section 7.
     """
-    reader = read_graph(model)
     found = []
-    for node in reader.nodes:
-        if is_psb(node) and activation_of(reader, node) == "none":
-            found += _reached(reader, node)
+    for reader in read_graph(model).everywhere():
+        for node in reader.nodes:
+            if is_psb(node) and activation_of(reader, node) == "none":
+                found += _reached(reader, node)
     return tuple(found)
 
 

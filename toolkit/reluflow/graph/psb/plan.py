@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from onnx import NodeProto
 
 from reluflow.errors import ModelError, OptionError
+from reluflow.graph.proto.external import graphs_of, walk_graphs
+from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out_linear
 from reluflow.graph.psb.forms.unround import Unrounded, unround
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import holds_psb
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import Multiply, multiplies, read_multiply
 from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.fold_batchnorm import Folded, fold_norms
 from reluflow.graph.rewrite.opset.raise_opset import raise_opset
-from reluflow.graph.rewrite.reader import name_of
+from reluflow.graph.rewrite.reader import WITH_BODIES, name_of
 from reluflow.graph.rewrite.windows.fold_pads import fold_paddings
+
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +35,15 @@ class PlannedNode:
         name: of the node, else its first output's.
         op: operator name.
         x: the tensor that it multiplies, by the name that `x_exponents` takes.
+        inside: the node that holds the subgraph in which it stands, "": the main graph.
+        local: whether `x` exists in a subgraph only, so that no run of the model shows it.
     """
 
     name: str
     op: str
     x: str
+    inside: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class PsbPlan:
 
     Attributes:
         given: the original model.
-        nodes: in graph order.
+        nodes: of the main graph, then of the subgraphs in it, in graph order.
         folded: batch normalisation, padding and similar nodes, folded before.
         spelled: operators that were written in terms of those that can be converted.
         unrounded: activations that were rounded to integers and back, and now are not.
@@ -90,14 +100,17 @@ def plan_psb(model: Model, options: PsbOptions | None = None) -> Rewritten[PsbPl
     prepared = prepare(editor, options)
     nodes: list[PlannedNode] = []
     refused: list[Refused] = []
-    for node in editor.nodes:
-        if multiplies(node):
+    for place in editor.everywhere():
+        inside = "" if place.owner is None else name_of(place.owner)
+        for node in filter(multiplies, place.nodes):
             name, op = name_of(node), node.op_type
-            found = read_or_exclude(editor, node, options)
+            found = read_or_exclude(place, node, options)
             if isinstance(found, Reason):
                 refused.append(Refused(name, op, found.text))
             else:
-                nodes.append(PlannedNode(name, op, found.x))
+                local = place.home(found.x) is not editor
+                nodes.append(PlannedNode(name, op, found.x, inside, local))
+    refused += elsewhere(editor)
     editor.forget()
     return editor.finish(PsbPlan(model, tuple(nodes), *prepared), refused)
 
@@ -110,14 +123,67 @@ def prepare(
     tuple[Unrounded, ...],
 ]:
     """Fold normalisation and padding, raise the opset, spell out: what precedes encoding."""
-    norms, _ = fold_norms(editor)
+    norms = [done for place in editor.everywhere() for done in fold_norms(place)[0]]
     editor.commit()
-    pads, _ = fold_paddings(editor)
+    pads = [done for place in editor.everywhere() for done in fold_paddings(place)[0]]
     editor.commit()
     raise_opset(editor)
-    unrounded, _ = unround(editor, options.exclude)
-    spelled, _ = spell_out_linear(editor, options.exclude)
-    return norms + pads, spelled, unrounded
+    unrounded = _committed(editor, lambda place: unround(place, options.exclude)[0])
+    spelled = _committed(editor, lambda place: spell_out_linear(place, options.exclude)[0])
+    if tell_apart(editor, options.exclude):
+        editor.commit()
+    return (*norms, *pads), spelled, unrounded
+
+
+def _committed(editor: Editor, step: Callable[[Editor], tuple[_Done, ...]]) -> tuple[_Done, ...]:
+    """Return what a step that commits its editor does in all graphs, the outer ones first."""
+    found: tuple[_Done, ...] = ()
+    for place in reversed(editor.everywhere()):  # a commit makes the editors inside it stale
+        found = step(place) + found
+    return found
+
+
+def tell_apart(editor: Editor, exclude: Collection[str] = ()) -> int:
+    """Give operators in subgraphs names of their own, by which options and results name them.
+
+    Args:
+        editor: the model.
+        exclude: names that keep their meaning.
+
+    Returns:
+        How many were renamed.
+    """
+    taken = {name_of(node) for node in filter(multiplies, editor.nodes)}
+    renamed = 0
+    for place in editor.everywhere()[1:]:
+        for node in filter(multiplies, place.nodes):
+            name, number = name_of(node), 1
+            while name in taken and name not in exclude:
+                number += 1
+                name = f"{name_of(node)}_{number}"
+            if name != name_of(node):
+                node.name, renamed = name, renamed + 1
+            taken.add(name)
+    return renamed
+
+
+def elsewhere(editor: Editor) -> list[Refused]:
+    """Return the operators in subgraphs other than those of If, Loop and Scan, with the reason."""
+    found: list[Refused] = []
+
+    def look(nodes: Iterable[NodeProto]) -> None:
+        for node in nodes:
+            for graph in (graph for entry in node.attribute for graph in graphs_of(entry)):
+                if node.op_type not in WITH_BODIES or domain_of(node.domain):
+                    reason = f"it stands in a subgraph of {node.op_type}"
+                    found.extend(
+                        Refused(name_of(inner), inner.op_type, reason)
+                        for inner in filter(multiplies, graph.node)
+                    )
+                look(graph.node)
+
+    look(editor.nodes)
+    return found
 
 
 def read_or_exclude(editor: Editor, node: NodeProto, options: PsbOptions) -> Multiply | Reason:
@@ -134,16 +200,14 @@ def check_source(model: Model, options: PsbOptions) -> None:
         ModelError: the model is converted already.
         OptionError: `exclude` names a node that the model does not have.
     """
-    nodes = model._proto.graph.node
-    if any(map(is_psb, nodes)):
+    if holds_psb(model):
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} holds PSB operators already; "
             "give the float model that it was made from."
         )
-    known = {name_of(node) for node in nodes}
+    known = {name_of(node) for graph in walk_graphs(model._proto) for node in graph.node}
     for name in options.exclude:
         if name not in known:
             raise OptionError(
-                f"exclude names {name!r}, which is no node of the model's main graph; give the "
-                "name of one."
+                f"exclude names {name!r}, which is no node of the model; give the name of one."
             )

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnx import NodeProto
-
 from reluflow.graph.proto.check import check_model
-from reluflow.graph.proto.external import walk_graphs
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
 from reluflow.graph.psb.forms.recurrent import Decoded, is_recurrent, store_recurrent
 from reluflow.graph.psb.forms.spell import SpelledOut
 from reluflow.graph.psb.forms.unround import Unrounded
 from reluflow.graph.psb.function import weights_function
-from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions
+from reluflow.graph.psb.nodes import PsbNode, Succession, find_successions, psb_by_graph
 from reluflow.graph.psb.options import PsbOptions
-from reluflow.graph.psb.plan import PsbPlan, check_source, prepare, read_or_exclude
+from reluflow.graph.psb.plan import PsbPlan, check_source, elsewhere, prepare, read_or_exclude
 from reluflow.graph.psb.read import fuse_activation, multiplies
 from reluflow.graph.psb.write import PsbWriter
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
@@ -28,8 +25,8 @@ from reluflow.graph.rewrite.reader import name_of
 
 _NEXT_SEEDS = 2**40
 """Distance between the seeds of two recurrent operators, beyond those of all other weights."""
-_Done = list[tuple[str, str, str, tuple[str, ...]]]
-"""Output, input, operator and merged nodes of each converted node."""
+_Done = list[tuple[int, str, str, str, tuple[str, ...]]]
+"""Number of the graph, output, input, operator and merged nodes of each converted node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class PsbChanges:
     """The record of a conversion; part of what `to_psb` returns.
 
     Attributes:
-        converted: in graph order.
+        converted: in the main graph, then in the subgraphs in it, in graph order.
         folded: batch normalisation, padding and similar nodes, folded before.
         successions: pairs of stochastic multiplications without a switch in between.
         spelled: operators that were written in terms of those that can be converted.
@@ -79,9 +76,10 @@ def to_psb(
     Batch normalisation and padding are folded first, ConvTranspose and 3-D Conv are spelled out as
     Conv (see `spell_out`), weights are pruned on request, then Conv (1-D, 2-D), Gemm and MatMul
     with constant weights become PsbConv and PsbMatMul; batch normalisation that could not be folded
-    becomes a depthwise PsbConv. Every operator carries its meaning in nearest mode as a model-local
-    function, so the file runs in any ONNX runtime. Models below opset 13 or IR version 8 are raised
-    to them.
+    becomes a depthwise PsbConv. The same is done in the subgraphs of If, Loop and Scan, whose
+    operators read the model's `samples` and `seed` from outside. Every operator carries its meaning
+    in nearest mode as a model-local function, so the file runs in any ONNX runtime. Models below
+    opset 13 or IR version 8 are raised to them.
 
     Args:
         source: the float model, or the plan of it that `plan_psb` made; not changed.
@@ -125,8 +123,11 @@ def to_psb(
     result = editor.finish((), refused)
     model = result.model
     check_model(model._proto, [model.base_dir or Path()], "the converted model")
-    psb = {node.output: node for node in find_psb(model)}
-    converted = tuple(ConvertedNode(psb[made], x, was, merged) for made, x, was, merged in done)
+    # by graph: branches may use the same names for their tensors
+    psb = [{node.output: node for node in nodes} for nodes in psb_by_graph(model)]
+    converted = tuple(
+        ConvertedNode(psb[graph][made], x, was, merged) for graph, made, x, was, merged in done
+    )
     folded, spelled, unrounded = prepared
     successions = find_successions(model)
     changes = PsbChanges(converted, folded, successions, spelled, unrounded, decoded)
@@ -137,8 +138,8 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
     """Prune and convert a model on its editor, folded and raised before.
 
     Returns:
-        For each operator its output, the tensor that it multiplies, the original operator and the
-        nodes that it took over; and the operators that were left alone.
+        For each operator the number of its graph, its output, the tensor that it multiplies, the
+        original operator and the nodes that it took over; and the operators that were left alone.
     """
     # Pruned after folding, which changes which weights are small, and before encoding, in which a
     # weight of 0 is free.
@@ -150,14 +151,14 @@ def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refuse
     if not done:
         return [], tuple(refused)
     # Additions last: whether one may be taken over depends on both of its operands being written.
-    fused = fuse_additions(editor) if options.fuse else {}
+    fused = fuse_additions(editor) if options.fuse else ()
     writer.finish()
     if not options.input_defaults:
         editor.drop_defaults((writer.samples, writer.seed))
     now = []
-    for output, x, was, merged in done:
-        made, added = fused.get(output, (output, ()))
-        now.append((made, x, was, merged + added))
+    for graph, output, x, was, merged in done:
+        made, added = fused[graph].get(output, (output, ())) if fused else (output, ())
+        now.append((graph, made, x, was, merged + added))
     return now, tuple(refused)
 
 
@@ -165,21 +166,20 @@ def _convert(editor: Editor, writer: PsbWriter, options: PsbOptions) -> tuple[_D
     """Convert what can be; return output, input, operator and merged nodes, and the refusals."""
     done: _Done = []
     refused = []
-    for node in list(editor.nodes):
-        if not multiplies(node):
-            continue
-        name, op = name_of(node), node.op_type
-        found = read_or_exclude(editor, node, options)
-        if isinstance(found, Reason):
-            editor.forget()
-            refused.append(Refused(name, op, found.text))
-            continue
-        editor.settle()
-        if options.fuse:
-            fuse_activation(editor, found)
-        merged = tuple(name_of(other) for other in found.merged)
-        done.append((writer.write(found), found.x, op, merged))
-    return done, refused + _in_subgraphs(editor)
+    for number, place in enumerate(editor.everywhere()):
+        for node in list(filter(multiplies, place.nodes)):
+            name, op = name_of(node), node.op_type
+            found = read_or_exclude(place, node, options)
+            if isinstance(found, Reason):
+                place.forget()
+                refused.append(Refused(name, op, found.text))
+                continue
+            place.settle()
+            if options.fuse:
+                fuse_activation(place, found)
+            merged = tuple(name_of(other) for other in found.merged)
+            done.append((number, writer.write(found, place), found.x, op, merged))
+    return done, refused + elsewhere(editor)
 
 
 def _decode(
@@ -188,28 +188,22 @@ def _decode(
     """Store the weights of recurrent operators, and say so where they are listed as left alone."""
     decoded: dict[str, Decoded] = {}
     reasons: dict[str, str] = {}
-    for number, node in enumerate(each for each in list(editor.nodes) if is_recurrent(each)):
+    graphs = editor.everywhere()
+    nodes = [(place, node) for place in graphs for node in list(filter(is_recurrent, place.nodes))]
+    for number, (place, node) in enumerate(nodes):
         name = name_of(node)
         if name in options.exclude:
             continue
         seed = options.seed + number * _NEXT_SEEDS
-        found = store_recurrent(editor, node, options.p_bits, options.small_weights, seed)
+        found = store_recurrent(place, node, options.p_bits, options.small_weights, seed)
         if isinstance(found, Reason):
-            editor.forget()
+            place.forget()
             reasons[name] = found.text
             continue
-        editor.settle()
+        place.settle()
         decoded[name] = found
         reasons[name] = "its weights are stored as PSB, and decoded for products of floats"
     if decoded:
         editor.proto.functions.append(weights_function(editor.opset))
     told = tuple(replace(each, reason=reasons.get(each.node, each.reason)) for each in refused)
     return tuple(decoded.values()), told
-
-
-def _in_subgraphs(editor: Editor) -> list[Refused]:
-    reason = "it stands in a subgraph (If, Loop or Scan)"
-    inner: list[NodeProto] = []
-    for number, graph in enumerate(walk_graphs(editor.proto)):
-        inner += graph.node if number else ()
-    return [Refused(name_of(node), node.op_type, reason) for node in inner if multiplies(node)]

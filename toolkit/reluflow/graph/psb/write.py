@@ -37,18 +37,23 @@ class PsbWriter:
         editor.raise_ir(MIN_IR)
         self.samples = editor.add_input("samples", zero)
         self.seed = editor.add_input("seed", zero)
-        self._wide: dict[str, str] = {}
+        self._wide: dict[tuple[int, str], str] = {}
         self._ops: set[str] = set()
         self._stream = 0
 
-    def write(self, found: Multiply) -> str:
-        """Replace one operator and the nodes that it takes over; return its output."""
-        editor, output = self.editor, found.output
+    def write(self, found: Multiply, editor: Editor) -> str:
+        """Replace one operator and the nodes that it takes over; return its output.
+
+        Args:
+            found: the operator.
+            editor: of the graph in which it stands.
+        """
+        output = found.output
         typed = editor.types.get(output)
         narrow = found.dtype != np.float32
-        x = self._widened(found) if narrow else found.x
+        x = self._widened(found, editor) if narrow else found.x
         name = name_of(found.node)
-        inputs = [x, *self._constants(found), self.samples, self.seed]
+        inputs = [x, *self._constants(found, editor), self.samples, self.seed]
         made = editor.fresh(output, "float32") if narrow else output
         node = helper.make_node(
             found.op, inputs, [made], name=name, domain=OWN_DOMAIN, **self._attributes(found)
@@ -67,16 +72,17 @@ class PsbWriter:
         self._stream += 1
         return made
 
-    def _widened(self, found: Multiply) -> str:
+    def _widened(self, found: Multiply, editor: Editor) -> str:
         """Return a float32 copy of the tensor that a float16 or bfloat16 operator multiplies."""
-        if found.x not in self._wide:
-            wide = self.editor.fresh(found.x, "float32")
+        key = id(editor), found.x
+        if key not in self._wide:
+            wide = editor.fresh(found.x, "float32")
             cast = helper.make_node("Cast", [found.x], [wide], to=TensorProto.FLOAT)
-            self.editor.insert(cast, after=self.editor.producer(found.x))
-            self._wide[found.x] = wide
-        return self._wide[found.x]
+            editor.insert(cast, after=editor.producer(found.x))
+            self._wide[key] = wide
+        return self._wide[key]
 
-    def _constants(self, found: Multiply) -> list[str]:
+    def _constants(self, found: Multiply, editor: Editor) -> list[str]:
         options = self.options
         planes, emax = _encoded(found, options, options.seed + self._stream)
         stem = f"psb{self._stream}"
@@ -85,7 +91,7 @@ class PsbWriter:
             "emax": emax,
             "bias": _short(found.bias.astype(np.float32)),
         }
-        return [self.editor.add_initializer(stem, what, part) for what, part in parts.items()]
+        return [editor.add_initializer(stem, what, part) for what, part in parts.items()]
 
     def _attributes(self, found: Multiply) -> dict[str, Any]:
         options = self.options
@@ -111,7 +117,8 @@ class PsbWriter:
         proto = self.editor.proto
         adding = {
             node.op_type
-            for node in self.editor.nodes
+            for place in self.editor.everywhere()
+            for node in place.nodes
             if len(node.input) > ADDEND_PLACE.get(node.op_type, len(node.input))
         }
         proto.functions.extend(

@@ -1,13 +1,14 @@
-"""A main graph that is being rewritten."""
+"""A graph that is being rewritten: a model's main graph, or one of its subgraphs."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
 from reluflow.graph.proto.model import Model
@@ -33,12 +34,18 @@ class Editor(Draft, Reader):
     Steps share one editor: after `commit`, the next step sees the model as if it had been loaded
     again, but without a copy.
 
+    `bodies` gives editors of the subgraphs of If, Loop and Scan. Their new constants go into the
+    main graph, which they see, so that all graphs share them; `commit` and `finish` of the main
+    graph's editor write them back too, and those taken from `bodies` before are then stale.
+
     Attributes:
         proto: the copy.
         base_dir: folder of external data.
         notes: those of the given model and of the steps so far.
-        nodes: of the main graph, in order; `commit` and `finish` write them back.
+        nodes: of the graph, in order; `commit` and `finish` write them back.
     """
+
+    parent: Editor | None = None
 
     def __init__(self, model: Model) -> None:
         inline = any(f.domain != OWN_DOMAIN for f in model._proto.functions)
@@ -52,6 +59,29 @@ class Editor(Draft, Reader):
         self._defaults = {value.name for value in self.proto.graph.input} & self._given.keys()
         self._used: set[str] = set()
         self._stored: dict[bytes, str] = {}
+        self._held: dict[int, set[str]] = {}
+
+    @cached_property
+    def bodies(self) -> tuple[Editor, ...]:
+        """The editors of the subgraphs of the graph's own nodes, in graph order."""
+        found = tuple(_Body(self, *held) for held in self._held_graphs())
+        for body in found:
+            self._held.setdefault(id(body.owner), set(reads(body.owner)))
+        return found
+
+    def everywhere(self) -> tuple[Editor, ...]:
+        """Return this editor and those of all subgraphs, the outer ones first."""
+        return (self, *(inner for body in self.bodies for inner in body.everywhere()))
+
+    def sync(self) -> None:
+        """Write back what was done in subgraphs; what nobody reads any more is dropped."""
+        bodies = self.__dict__.get("bodies", ())
+        for body in bodies:
+            body.sync()
+            body._write()
+        for owner in {id(body.owner): body.owner for body in bodies}.values():
+            self._reindex(owner, self._held.pop(id(owner)))
+        self.__dict__.pop("bodies", None)
 
     def fresh(self, stem: str, what: str) -> str:
         """Return a tensor name that the model does not have yet."""
@@ -153,7 +183,7 @@ class Editor(Draft, Reader):
 
     def describe(self, tensor: str, elem_type: int, shape: Sequence[Dim]) -> None:
         """Record the type and shape of a tensor where the model does not give them."""
-        described = [*self.proto.graph.value_info, *self.proto.graph.output]
+        described = [*self.graph.value_info, *self.graph.output]
         value = helper.make_tensor_value_info(tensor, elem_type, shape)
         told = [other for other in described if other.name == tensor]
         for other in told:
@@ -162,7 +192,7 @@ class Editor(Draft, Reader):
             if any(not dim.HasField("dim_value") for dim in old) or len(old) != len(shape):
                 other.CopyFrom(value)
         if not told:
-            self.proto.graph.value_info.append(value)
+            self.graph.value_info.append(value)
 
     def raise_ir(self, version: int) -> None:
         """Raise the IR version; weights that old versions list as inputs become constants."""
@@ -195,8 +225,9 @@ class Editor(Draft, Reader):
         self.reload()
 
     def _write(self) -> None:
+        self.sync()
         self._fix_defaults()
-        graph = self.proto.graph
+        graph = self.graph
         # self.nodes are views into the graph's own field: copied before that is emptied, or they go
         # with it.
         copies = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
@@ -260,6 +291,55 @@ class Editor(Draft, Reader):
             elif node is not None and not any(map(self.readers, node.output)):
                 if self.constant(name) is not None:
                     self.remove(node)
+
+
+class _Body(Editor):
+    """The editor of a subgraph; it shares names and new constants with the main graph's."""
+
+    def __init__(self, parent: Editor, owner: NodeProto, branch: str, graph: GraphProto) -> None:
+        self.proto, self.base_dir, self.graph = parent.proto, parent.base_dir, graph
+        self.parent: Editor = parent
+        self.owner: NodeProto = owner
+        self.branch, self.names, self.notes = branch, parent.names, parent.notes
+        self.reload()
+
+    def reload(self) -> None:
+        Reader.reload(self)
+        self._defaults, self._used = set(), set()
+        self._stored = self.parent._stored
+        self._held = {}
+
+    def commit(self) -> None:
+        """End a step; the graphs around learn the new types, and see the new nodes."""
+        super().commit()
+        place: Editor | None = self.parent
+        while place is not None:
+            place.__dict__.pop("types", None)
+            place.__dict__.pop("_scope", None)
+            place = place.parent
+
+    def add_initializer(self, stem: str, what: str, array: np.ndarray) -> str:
+        """Add a constant to the main graph, which then knows that this graph reads it."""
+        name = self.parent.add_initializer(stem, what, array)
+        held = self.parent._held[id(self.owner)]
+        if name not in held:
+            held.add(name)
+            self.parent._readers.setdefault(name, []).append(self.owner)
+        return name
+
+    def add_input(self, name: str, default: np.ndarray) -> str:
+        return self.parent.add_input(name, default)
+
+    def settle(self) -> None:
+        self._read.clear()
+        self.parent.settle()
+
+    def forget(self) -> None:
+        self._read.clear()
+        self.parent.forget()
+
+    def _take_from_inputs(self, names: set[str]) -> None:
+        """Leave the inputs of a subgraph alone: their number is the owner's."""
 
 
 def _overwrite(tensor: TensorProto, array: np.ndarray) -> None:

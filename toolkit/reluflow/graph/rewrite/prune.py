@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
@@ -38,8 +39,8 @@ def prune(
 ) -> Rewritten[tuple[Pruned, ...]]:
     """Set the weights closest to zero to zero.
 
-    Weights of Conv, ConvTranspose, Gemm and MatMul in the main graph are pruned, biases are
-    not. Fold batch normalisation first: it changes which weights are small.
+    Weights of Conv, ConvTranspose, Gemm and MatMul are pruned, in subgraphs of If, Loop and Scan
+    too; biases are not. Fold batch normalisation first: it changes which weights are small.
 
     Args:
         model: the model, not changed.
@@ -74,43 +75,49 @@ def prune_weights(
     editor: Editor, share: float, scope: str, exclude: Collection[str]
 ) -> tuple[tuple[Pruned, ...], tuple[Refused, ...]]:
     """Prune a model on its editor, as `prune` does."""
-    found: list[Linear] = []
+    found: list[tuple[Editor, Linear]] = []
     refused: list[Refused] = []
-    for node in editor.nodes:
-        if node.op_type not in LINEAR_OPS or domain_of(node.domain):
-            continue
-        excluded = name_of(node) in exclude
-        linear = EXCLUDED if excluded else read_linear(editor, node)
-        if isinstance(linear, Reason):
-            editor.forget()
-            refused.append(Refused(name_of(node), node.op_type, linear.text))
-        else:
-            editor.settle()
-            found.append(linear)
+    for place in editor.everywhere():
+        for node in filter(_is_linear, place.nodes):
+            excluded = name_of(node) in exclude
+            linear = EXCLUDED if excluded else read_linear(place, node)
+            if isinstance(linear, Reason):
+                place.forget()
+                refused.append(Refused(name_of(node), node.op_type, linear.text))
+            else:
+                place.settle()
+                found.append((place, linear))
     # Shared weights are counted and pruned once: pruned twice, a share of 0.5 would leave a
     # quarter.
-    shared: dict[str, list[Linear]] = {}
-    for linear in found:
-        shared.setdefault(linear.node.input[1], []).append(linear)
-    arrays = [group[0].weight for group in shared.values()]
+    shared: dict[tuple[int, str], list[tuple[Editor, Linear]]] = {}
+    for place, linear in found:
+        weight = linear.node.input[1]
+        # by graph: branches may use the same names for their tensors
+        shared.setdefault((id(place.home(weight)), weight), []).append((place, linear))
+    arrays = [group[0][1].weight for group in shared.values()]
     masks = magnitude_mask(arrays, share, scope)
     zeros: dict[int, int] = {}
     for group, array, keep in zip(shared.values(), arrays, masks, strict=True):
         kept = np.where(keep, array, np.zeros((), array.dtype))
-        zeros.update((id(linear), int(np.count_nonzero(kept == 0))) for linear in group)
+        zeros.update((id(linear), int(np.count_nonzero(kept == 0))) for _, linear in group)
         # A layer that loses nothing stays the very same tensor.
         if not keep.all():
-            _write(editor, group, kept)
+            _write(group, kept)
     pruned = tuple(
         Pruned(name_of(linear.node), linear.op, linear.weight.size, zeros[id(linear)])
-        for linear in found
+        for _, linear in found
     )
     return pruned, tuple(refused)
 
 
-def _write(editor: Editor, group: list[Linear], weight: np.ndarray) -> None:
+def _is_linear(node: NodeProto) -> bool:
+    return node.op_type in LINEAR_OPS and not domain_of(node.domain)
+
+
+def _write(group: list[tuple[Editor, Linear]], weight: np.ndarray) -> None:
     """Give operators that share their weights one new tensor."""
-    first = group[0].node
-    editor.put_constant(first, 1, weight, "", "pruned")
-    for linear in group[1:]:
-        editor.set_input(linear.node, 1, first.input[1])
+    place, linear = group[0]
+    first = linear.node
+    place.put_constant(first, 1, weight, "", "pruned")
+    for place, linear in group[1:]:
+        place.set_input(linear.node, 1, first.input[1])

@@ -1,4 +1,4 @@
-"""The index of a main graph: which nodes produce and read a tensor, and what is constant."""
+"""The index of a graph: which nodes produce and read a tensor, and what is constant."""
 
 from __future__ import annotations
 
@@ -15,35 +15,68 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.view.constants import ANY_SIZE, DEPTH, evaluate, stored_value
-from reluflow.graph.view.index import Constant, Constants, Node, TensorType
+from reluflow.graph.view.index import Constant, Constants, Node, Scope, TensorType
 from reluflow.graph.view.structure import build_structure
+
+WITH_BODIES = ("If", "Loop", "Scan")
+"""Operators whose subgraphs read the graph around them."""
 
 
 class Reader:
-    """The index of a main graph without local functions other than those of PSB operators.
+    """The index of a graph without local functions other than those of PSB operators.
+
+    It is the main graph's; `bodies` gives those of the subgraphs of If, Loop and Scan, whose
+    constants may come from the graphs around them.
 
     Attributes:
         proto: the model, which a reader does not change.
         base_dir: folder of external data.
-        nodes: of the main graph, in order.
+        graph: what is indexed.
+        parent: the index of the graph around it, None for the main graph.
+        owner: the parent's node that holds the graph, None for the main graph.
+        branch: the attribute of the owner that holds it, "" for the main graph.
+        nodes: of the graph, in order.
     """
+
+    parent: Reader | None = None
+    owner: NodeProto | None = None
+    branch: str = ""
 
     def __init__(self, proto: ModelProto, base_dir: Path | None) -> None:
         self.proto = proto
         self.base_dir = base_dir
+        self.graph = proto.graph
         self.reload()
 
     def reload(self) -> None:
         """Index the graph again."""
-        self.nodes = list(self.proto.graph.node)
-        self._given = {t.name: t for t in self.proto.graph.initializer}
+        self.nodes = list(self.graph.node)
+        self._given = {t.name: t for t in self.graph.initializer}
+        self._inputs = {value.name for value in self.graph.input}
         self._read: set[str] = set()
-        self._outputs = {value.name for value in self.proto.graph.output}
+        self._outputs = {value.name for value in self.graph.output}
         self._producers: dict[str, NodeProto] = {}
         self._readers: dict[str, list[NodeProto]] = {}
-        self.__dict__.pop("types", None)
+        for known in ("types", "_scope", "bodies"):
+            self.__dict__.pop(known, None)
         for node in self.nodes:
             self._enter(node)
+
+    @cached_property
+    def bodies(self) -> tuple[Reader, ...]:
+        """The indices of the subgraphs of the graph's own nodes, in graph order."""
+        return tuple(_BodyReader(self, *found) for found in self._held_graphs())
+
+    def everywhere(self) -> tuple[Reader, ...]:
+        """Return this index and those of all subgraphs, the outer ones first."""
+        return (self, *(inner for body in self.bodies for inner in body.everywhere()))
+
+    def _held_graphs(self) -> Iterator[tuple[NodeProto, str, GraphProto]]:
+        for node in self.nodes:
+            if node.op_type in WITH_BODIES and not domain_of(node.domain):
+                for entry in node.attribute:
+                    for graph in graphs_of(entry):
+                        yield node, entry.name, graph
 
     @property
     def opset(self) -> int:
@@ -53,8 +86,22 @@ class Reader:
 
     @cached_property
     def types(self) -> dict[str, TensorType]:
-        """Types of the main graph's tensors as they were before the rewrite."""
-        return build_structure(self.proto, self.base_dir).main.types
+        """Types of the tensors that the graph knows as they were before the rewrite."""
+        outer = {} if self.parent is None else self.parent.types
+        own = {} if self._scope is None else self._scope.types
+        return {**outer, **own}
+
+    @cached_property
+    def _scope(self) -> Scope | None:
+        """The graph's scope; None where the structure of the model does not show it."""
+        if self.parent is None or self.owner is None:
+            return build_structure(self.proto, self.base_dir).main
+        around, outputs = self.parent._scope, list(self.owner.output)
+        for node in () if around is None else around.nodes:
+            if list(node.outputs) == outputs:
+                inner = around.inner.get(id(node), []) if around is not None else []
+                return next((each for each in inner if each.branch == self.branch), None)
+        return None
 
     def rank(self, tensor: str) -> int | None:
         """Return the number of axes of a tensor, None where the graph does not tell."""
@@ -62,15 +109,20 @@ class Reader:
         return None if known is None or known.shape is None else len(known.shape)
 
     def producer(self, tensor: str) -> NodeProto | None:
-        """Return the node of the main graph that produces a tensor."""
+        """Return the node of the graph that produces a tensor."""
         return self._producers.get(tensor)
 
+    def home(self, tensor: str) -> Reader:
+        """Return the index of the graph, this one or one around it, to which a tensor belongs."""
+        own = tensor in self._inputs or tensor in self._given or tensor in self._producers
+        return self if own or self.parent is None else self.parent.home(tensor)
+
     def readers(self, tensor: str) -> list[NodeProto]:
-        """Return the nodes of the main graph that read a tensor, directly or in a subgraph."""
+        """Return the nodes of the graph that read a tensor, directly or in a subgraph."""
         return self._readers.get(tensor, [])
 
     def is_output(self, tensor: str) -> bool:
-        """Tell whether a tensor is an output of the model."""
+        """Tell whether a tensor is an output of the graph."""
         return tensor in self._outputs
 
     def sole_reader(self, tensor: str) -> NodeProto | None:
@@ -92,6 +144,8 @@ class Reader:
                 self._read.add(name)
                 return Constant(stored_value(self._given[name], self.base_dir, ANY_SIZE))
             node = self._producers.get(name)
+            if node is None and self.parent is not None and name not in self._inputs:
+                return Constant(self.parent.constant(name, depth))
             made = None if node is None else Node.made(node)
             return evaluate(made, name, depth, find, self.base_dir, ANY_SIZE)
 
@@ -102,6 +156,15 @@ class Reader:
         self._producers.update((name, node) for name in node.output if name)
         for name in dict.fromkeys(reads(node)):
             self._readers.setdefault(name, []).append(node)
+
+
+class _BodyReader(Reader):
+    """The index of a subgraph."""
+
+    def __init__(self, parent: Reader, owner: NodeProto, branch: str, graph: GraphProto) -> None:
+        self.proto, self.base_dir, self.graph = parent.proto, parent.base_dir, graph
+        self.parent, self.owner, self.branch = parent, owner, branch
+        self.reload()
 
 
 def read_graph(model: Model) -> Reader:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from reluflow.data import Dim
 from reluflow.graph.proto.external import graphs_of, walk_graphs
 from reluflow.graph.proto.versions import SCAN_WITHOUT_BATCH
 from reluflow.graph.view.index import Scope
@@ -56,12 +57,24 @@ def why_no_output(scope: Scope, tensor: str, opset: int) -> str:
         loops += kind != "If"
     if loops > 1:
         return "it is inside a loop inside a loop: the number of iterations may differ"
-    shape = scope.type_of(tensor).shape
+    shape = _shape_of(scope, tensor)
     if around and shape is None:
         return "it is inside a subgraph and its number of dimensions is not known"
     if loops and shape is not None and None in shape:
         return "it is inside a loop and its size may change from iteration to iteration"
     return ""
+
+
+def _shape_of(scope: Scope, tensor: str) -> tuple[Dim, ...] | None:
+    """Return a tensor's shape; the file may only tell that of a Relu or Clip behind it."""
+    found = scope.type_of(tensor).shape
+    behind = [
+        scope.type_of(node.outputs[0]).shape
+        for node in scope.consumers(tensor)
+        if node.op in ("Relu", "Clip") and not node.domain and node.inputs[0] == tensor
+    ]
+    told = [shape for shape in (found, *behind) if shape is not None]
+    return next((shape for shape in told if None not in shape), told[0] if told else None)
 
 
 def _is_loop(scope: Scope) -> bool:

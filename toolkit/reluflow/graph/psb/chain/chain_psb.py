@@ -14,7 +14,7 @@ from reluflow.graph.psb.chain.find import ENDS
 from reluflow.graph.psb.chain.plan import plan_chains
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.psb.chain_functions import add_chain_functions
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import holds_psb, is_psb, outside_chains
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb.fixed import FixedFormat
@@ -59,12 +59,13 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
     Reference: docs/psb-ops.md, chains; docs/psb.md, chains.
     """
     editor = Editor(model)
-    if not any(map(is_psb, editor.nodes)):
+    if not holds_psb(model):
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} has no PSB operator; convert it with to_psb "
             "first."
         )
     plan, steps, needed, refused = plan_chains(editor, formats)
+    refused += outside_chains(editor)
     was = {id(step): step.node.op_type for step in steps}
     nodes = ChainWriter(plan, steps, needed).write()
     editor.nodes = nodes
@@ -84,8 +85,9 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
 
 def _drop_functions(editor: Editor) -> None:
     """Remove the functions of operators that the model no longer has."""
-    used = {node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN}
-    if any(map(is_psb, editor.nodes)):
+    nodes = [node for place in editor.everywhere() for node in place.nodes]
+    used = {node.op_type for node in nodes if node.domain == OWN_DOMAIN}
+    if any(map(is_psb, nodes)):
         return
     functions = editor.proto.functions
     for index in reversed(range(len(functions))):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from onnx import NodeProto, helper
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import FROM_THE_RUN, USUAL_X_BITS, PsbPlace
 from reluflow.graph.psb.factors import put_factors, read_count
-from reluflow.graph.psb.nodes import is_psb, refuse_chains
+from reluflow.graph.psb.nodes import is_psb, psb_places, refuse_chains
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PsbPlan, plan_psb
 from reluflow.graph.psb.read import multiplies
 from reluflow.graph.psb.to_psb import encode_all
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
-from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph
+from reluflow.graph.rewrite.reader import attribute, name_of, read_graph
 
 _OF_THE_CODE = ("p_bits", "sampler", "draws", "rounding", "stream", "x_bits", "x_exponent")
 
@@ -56,24 +58,25 @@ def psb_alone(
     plan = plan_psb(source) if isinstance(source, Model) else source
     refuse_chains(converted, "it cannot work alone on floats")
     stored = read_graph(converted)
-    given = _named(stored, name)
+    given = _named([node for place in stored.everywhere() for node in place.nodes], name)
     editor = Editor(plan.model)
-    others = {name_of(node) for node in editor.nodes if multiplies(node)} - {name}
+    nodes = [node for place in editor.everywhere() for node in place.nodes]
+    others = {name_of(node) for node in nodes if multiplies(node)} - {name}
     rounding = str(attribute(given, "rounding", "half"))
     options = PsbOptions(exclude=tuple(sorted(others)), rounding=rounding)
     encode_all(editor, options)
     editor.commit()
-    node = _named(editor, name)
+    place, node = _placed(editor, name)
     if attribute(node, "weight_shape") != attribute(given, "weight_shape"):
         raise ModelError(
             f"operator {name!r} has weights {attribute(node, 'weight_shape')} in the float model "
             f"and {attribute(given, 'weight_shape')} in the converted one; "
             "give the model that it was converted from."
         )
-    for place in (1, 2):
-        array = stored.constant(given.input[place])
+    for number in (1, 2):
+        array = stored.constant(given.input[number])
         assert array is not None
-        editor.put_constant(node, place, array, "psb", "stored")
+        place.put_constant(node, number, array, "psb", "stored")
     kept = [entry for entry in node.attribute if entry.name not in _OF_THE_CODE]
     kept += [entry for entry in given.attribute if entry.name in _OF_THE_CODE]
     told = {entry.name for entry in kept}  # older files leave these to defaults
@@ -83,16 +86,20 @@ def psb_alone(
     del node.attribute[:]
     node.attribute.extend(kept)
     factor = read_count(stored, given.input[PsbPlace.SAMPLES]).factor
-    put_factors(editor, {name: factor}, [node])
+    put_factors(editor, {name: factor}, [(place, node)])
     return editor.finish((name,))
 
 
-def _named(reader: Reader, name: str) -> NodeProto:
-    found: NodeProto | None = next(
-        (node for node in reader.nodes if is_psb(node) and name_of(node) == name), None
-    )
-    if found is not None:
-        return found
+def _placed(editor: Editor, name: str) -> tuple[Editor, NodeProto]:
+    """Return an operator and the editor of its graph."""
+    node = _named([node for _, node in psb_places(editor)], name)
+    return next((place, each) for place, each in psb_places(editor) if each is node)
+
+
+def _named(nodes: Iterable[NodeProto], name: str) -> NodeProto:
+    for node in nodes:
+        if is_psb(node) and name_of(node) == name:
+            return node
     raise ModelError(
         f"there is no PSB operator {name!r} in the model; "
         "give a converted model and the float model that it was made from."

@@ -12,7 +12,7 @@ from reluflow.errors import ModelError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import PsbPlace
 from reluflow.graph.psb.factors import drop_unread, own_samples, read_count
-from reluflow.graph.psb.nodes import code_of, is_psb, passes_bytes
+from reluflow.graph.psb.nodes import code_of, passes_bytes, psb_places
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of
@@ -68,8 +68,8 @@ def bake_samples(
     Reference: docs/psb-ops.md, sampled weight; thesis eq. 4.8.
     """
     editor = Editor(model)
-    nodes = [node for node in editor.nodes if is_psb(node)]
-    for node in nodes:
+    places = psb_places(editor)
+    for place, node in places:
         if attribute(node, "draws", "run") != "run":
             raise ModelError(
                 f"node {name_of(node)!r} draws samples for every product, which cannot be baked; "
@@ -80,12 +80,13 @@ def bake_samples(
             own = own_samples(samples, factor)
         else:
             own = samples.get(name_of(node), 0)
-        _bake(editor, node, own, seed)
+        _bake(place, node, own, seed)
         number = np.array(own or MAX_SAMPLES, np.int64)
-        count = editor.add_initializer("samples", "baked", number)
-        editor.set_input(node, PsbPlace.SAMPLES, count)
+        count = place.add_initializer("samples", "baked", number)
+        place.set_input(node, PsbPlace.SAMPLES, count)
+    names = tuple(name_of(node) for _, node in places)
     drop_unread(editor)
-    return editor.finish(tuple(map(name_of, nodes)))
+    return editor.finish(names)
 
 
 def _bake(editor: Editor, node: NodeProto, samples: int, seed: int) -> None:

@@ -12,7 +12,7 @@ from onnx import NodeProto, helper
 
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, PSB_CONV, PsbPlace
-from reluflow.graph.psb.nodes import code_of, find_psb, is_psb, refuse_chains
+from reluflow.graph.psb.nodes import code_of, find_psb, psb_places, refuse_chains
 from reluflow.graph.psb.to_psb import PsbChanges
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -52,10 +52,11 @@ def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
     """
     refuse_chains(model, "it cannot work on floats")
     editor = Editor(model)
-    nodes = [node for node in editor.nodes if is_psb(node)]
-    for node in nodes:
-        _write_floats(editor, node)
-    return editor.finish(tuple(map(name_of, nodes)))
+    places = psb_places(editor)
+    names = tuple(name_of(node) for _, node in places)
+    for place, node in places:
+        _write_floats(place, node)
+    return editor.finish(names)
 
 
 def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
@@ -82,12 +83,13 @@ def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
     """
     refuse_chains(model, "its activations cannot have 16 bits")
     editor = Editor(model)
-    nodes = [node for node in editor.nodes if is_psb(node)]
+    nodes = [node for _, node in psb_places(editor)]
+    names = tuple(map(name_of, nodes))
     for node in nodes:
         for entry in [a for a in node.attribute if a.name in ("x_bits", "x_exponent")]:
             node.attribute.remove(entry)
         node.attribute.append(helper.make_attribute("x_bits", _WIDEST))
-    return editor.finish(tuple(map(name_of, nodes)))
+    return editor.finish(names)
 
 
 def with_activations(
@@ -114,7 +116,7 @@ def with_activations(
     """
     editor = Editor(result.model)
     read = {node.psb.name: node.x for node in result.done.converted}
-    for node in filter(is_psb, editor.nodes):
+    for _, node in psb_places(editor):
         exponent = int(x_exponents.get(read[name_of(node)], FROM_THE_RUN))
         for entry in node.attribute:
             if entry.name in ("x_bits", "x_exponent"):

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.psb.nodes import is_psb, psb_inputs
+from reluflow.graph.psb.nodes import holds_psb, psb_inputs
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.draft import Draft, retain
 
@@ -58,7 +58,7 @@ def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
         >>> [spec.name for spec in with_input_defaults(bare).model.inputs]
         ['image']
     """
-    if not any(map(is_psb, model._proto.graph.node)):
+    if not holds_psb(model):
         return Rewritten(model, ())
     names = psb_inputs(model)
     missing = [spec.name for spec in model.inputs if spec.name in names]

@@ -11,7 +11,7 @@ from reluflow.errors import OptionError
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import PsbPlace
 from reluflow.graph.psb.factors import put_factors
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import psb_places
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import name_of
@@ -46,8 +46,8 @@ def with_sample_factors(model: Model, factors: Mapping[str, float]) -> Rewritten
     Reference: docs/psb.md, the sample budget; docs/spec.md, section 7.
     """
     editor = Editor(model)
-    operators = [node for node in editor.nodes if is_psb(node)]
-    known = set(map(name_of, operators))
+    operators = psb_places(editor)
+    known = {name_of(node) for _, node in operators}
     for name, factor in factors.items():
         if name not in known:
             raise OptionError(
@@ -86,9 +86,8 @@ def with_own_samples(model: Model) -> Rewritten[dict[str, str]]:
     Reference: docs/psb.md, the sample budget.
     """
     editor = Editor(model)
-    operators = [node for node in editor.nodes if is_psb(node)]
     names = {}
-    for node in operators:
+    for place, node in psb_places(editor):
         names[name_of(node)] = editor.add_input("samples", np.array(0, np.int64))
-        editor.set_input(node, PsbPlace.SAMPLES, names[name_of(node)])
+        place.set_input(node, PsbPlace.SAMPLES, names[name_of(node)])
     return editor.finish(names)

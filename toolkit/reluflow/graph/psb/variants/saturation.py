@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.psb.nodes import PsbNode, find_psb
+from reluflow.graph.psb.nodes import PsbNode, psb_by_graph
+from reluflow.graph.psb.variants.carried_counts import append, carry_counts
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import MAX_EXPONENT
 
 INT64 = TensorProto.INT64
+_COUNTED = ("saturated", "activations", "nonzero", "below")
+"""What is counted for each operator, in this order."""
 _LOWEST, _HIGHEST = -MAX_EXPONENT, MAX_EXPONENT
 """Bounds of the exponent; one from the run saturates infinities and what the lowest cuts off."""
 
@@ -44,7 +46,8 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
 
     An activation x saturates where |round half to even(x 2^f)| > 2^(x_bits - 1) - 1: infinities
     do, NaN do not. It falls below the step where x is not 0 and x 2^f rounds to 0. An exponent f
-    that is not calibrated is taken from each run, as the operators do. The counts are exact, since
+    that is not calibrated is taken from each run, as the operators do; in a loop, from each
+    iteration, whose counts are summed. The counts are exact, since
     scaling float32 by a power of two does not round, except for numbers so small or so large that
     it does not matter here.
 
@@ -69,19 +72,30 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     Reference: docs/psb-ops.md, activations; docs/spec.md, section 7.
     """
     editor = Editor(model)
-    nodes = tuple(node for node in find_psb(model) if "Fixed" not in node.op)
+    graphs = [tuple(filter(_reads_floats, nodes)) for nodes in psb_by_graph(model)]
     row = editor.add_initializer("saturation", "row", np.ones(1, np.int64))
+    left = iter(graphs)
+    numbers = carry_counts(editor, lambda place: _count_all(place, next(left), row))
+    saturated, activations, nonzero, below = (
+        _output(editor, what, numbers[place :: len(_COUNTED)])
+        for place, what in enumerate(_COUNTED)
+    )
+    nodes = tuple(node for nodes in graphs for node in nodes)
+    return editor.finish(SaturationCounts(saturated, activations, nonzero, below, nodes))
+
+
+def _reads_floats(node: PsbNode) -> bool:
+    return "Fixed" not in node.op
+
+
+def _count_all(editor: Editor, nodes: tuple[PsbNode, ...], row: str) -> list[str]:
+    """Append nodes that count for the operators of one graph; return the numbers, four of each."""
     counts: dict[tuple[str, int | None, int], tuple[str, ...]] = {}
     for node in nodes:
         key = node.x, node.x_exponent, node.x_bits
         if key not in counts:
             counts[key] = _count(editor, *key, row)
-    found = [counts[node.x, node.x_exponent, node.x_bits] for node in nodes]
-    saturated, activations, nonzero, below = (
-        _output(editor, what, [each[place] for each in found])
-        for place, what in enumerate(("saturated", "activations", "nonzero", "below"))
-    )
-    return editor.finish(SaturationCounts(saturated, activations, nonzero, below, nodes))
+    return [name for node in nodes for name in counts[node.x, node.x_exponent, node.x_bits]]
 
 
 def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tuple[str, ...]:
@@ -89,19 +103,19 @@ def _count(editor: Editor, x: str, f: int | None, x_bits: int, row: str) -> tupl
     top = np.array((1 << (x_bits - 1)) - 1, np.float32)
     limit = editor.add_initializer(x, "saturation_limit", top)
     zero = editor.add_initializer(x, "saturation_zero", np.zeros((), np.float32))
-    size = _append(editor, "Abs", [x])
+    size = append(editor, "Abs", [x])
     lowest = np.array(np.ldexp(1.0, _LOWEST if f is None else f), np.float32)
     scale = editor.add_initializer(x, "saturation_scale", lowest)
-    numbers = _append(editor, "Round", [_append(editor, "Mul", [size, scale])])
-    saturated = _append(editor, "Greater", [numbers, limit])
-    nonzero = _append(editor, "Greater", [size, zero])
+    numbers = append(editor, "Round", [append(editor, "Mul", [size, scale])])
+    saturated = append(editor, "Greater", [numbers, limit])
+    nonzero = append(editor, "Greater", [size, zero])
     if f is None:
         scale = _scale_of_run(editor, size, zero, limit)
-        numbers = _append(editor, "Round", [_append(editor, "Mul", [size, scale])])
-    below = _append(editor, "And", [nonzero, _append(editor, "Equal", [numbers, zero])])
+        numbers = append(editor, "Round", [append(editor, "Mul", [size, scale])])
+    below = append(editor, "And", [nonzero, append(editor, "Equal", [numbers, zero])])
     return (
         _sum(editor, saturated, row),
-        _append(editor, "Reshape", [_append(editor, "Size", [x]), row]),
+        append(editor, "Reshape", [append(editor, "Size", [x]), row]),
         _sum(editor, nonzero, row),
         _sum(editor, below, row),
     )
@@ -125,38 +139,31 @@ def _scale_of_run(editor: Editor, size: str, zero: str, limit: str) -> str:
     infinite, ln2, lowest, highest, powers, flat, none = (
         editor.add_initializer(size, name, np.asarray(value)) for name, value in constants.items()
     )
-    finite = _append(editor, "Less", [size, infinite])
-    kept = _append(editor, "Where", [finite, size, zero])
-    kept = _append(editor, "Concat", [none, _append(editor, "Reshape", [kept, flat])], axis=0)
-    top = _append(editor, "ReduceMax", [kept], keepdims=0)  # of at least one 0
-    log = _append(editor, "Log", [_append(editor, "Div", [limit, top])])
-    guess = _append(editor, "Floor", [_append(editor, "Div", [log, ln2])])
+    finite = append(editor, "Less", [size, infinite])
+    kept = append(editor, "Where", [finite, size, zero])
+    kept = append(editor, "Concat", [none, append(editor, "Reshape", [kept, flat])], axis=0)
+    top = append(editor, "ReduceMax", [kept], keepdims=0)  # of at least one 0
+    log = append(editor, "Log", [append(editor, "Div", [limit, top])])
+    guess = append(editor, "Floor", [append(editor, "Div", [log, ln2])])
     # the logarithm is rounded, so that its floor may be off by one in either direction
     best = None
     for off in (-1, 0, 1):
         step = editor.add_initializer(size, "saturation_off", np.array(off, np.float32))
-        moved = _append(editor, "Add", [guess, step])
-        moved = _append(editor, "Max", [lowest, _append(editor, "Min", [highest, moved])])
-        place = _append(editor, "Cast", [_append(editor, "Sub", [moved, lowest])], to=INT64)
-        scale = _append(editor, "Gather", [powers, place])
+        moved = append(editor, "Add", [guess, step])
+        moved = append(editor, "Max", [lowest, append(editor, "Min", [highest, moved])])
+        place = append(editor, "Cast", [append(editor, "Sub", [moved, lowest])], to=INT64)
+        scale = append(editor, "Gather", [powers, place])
         if best is None:
             best = scale
             continue
-        exceeds = _append(editor, "Greater", [_append(editor, "Mul", [top, scale]), limit])
-        best = _append(editor, "Where", [exceeds, best, scale])
+        exceeds = append(editor, "Greater", [append(editor, "Mul", [top, scale]), limit])
+        best = append(editor, "Where", [exceeds, best, scale])
     return str(best)
 
 
 def _sum(editor: Editor, flags: str, row: str) -> str:
-    numbers = _append(editor, "Cast", [flags], to=INT64)
-    return _append(editor, "Reshape", [_append(editor, "ReduceSum", [numbers], keepdims=0), row])
-
-
-def _append(editor: Editor, op: str, inputs: list[str], **attributes: Any) -> str:
-    output = editor.fresh(inputs[0], op.lower())
-    node = helper.make_node(op, inputs, [output], **attributes)
-    editor.insert(node, after=editor.nodes[-1])
-    return output
+    numbers = append(editor, "Cast", [flags], to=INT64)
+    return append(editor, "Reshape", [append(editor, "ReduceSum", [numbers], keepdims=0), row])
 
 
 def _output(editor: Editor, name: str, parts: list[str]) -> str:

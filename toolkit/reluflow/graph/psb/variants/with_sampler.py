@@ -45,7 +45,8 @@ def with_sampler(
     if sampler == "binomial":
         refuse_bytes(model, "its weights cannot be drawn by the sampler 'binomial'")
     editor = Editor(model)
-    nodes = [n for n in filter(is_psb, editor.nodes) if only is None or name_of(n) in only]
+    found = [node for place in editor.everywhere() for node in filter(is_psb, place.nodes)]
+    nodes = [node for node in found if only is None or name_of(node) in only]
     for node in nodes:
         for entry in [each for each in node.attribute if each.name == "sampler"]:
             node.attribute.remove(entry)

@@ -30,7 +30,7 @@ from reluflow.graph.proto.own_domain import (
 )
 from reluflow.graph.psb.chain.changes import ChainedNode
 from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
-from reluflow.graph.psb.nodes import is_psb
+from reluflow.graph.psb.nodes import holds_psb, outside_chains
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of, reads
@@ -117,14 +117,14 @@ def chain_psb16(
                 f"exponents[{tensor!r}]={exponent} is out of range; give -100 to 100."
             )
     editor = Editor(model)
-    if not any(map(is_psb, editor.nodes)):
+    if not holds_psb(model):
         raise ModelError(
             f"model {str(model.path or '<memory>')!r} has no PSB operator; convert it with to_psb "
             "first."
         )
     known = {**_calibrated(editor.nodes), **(exponents or {})}
     writer = _Writer(editor, known)
-    refused = writer.write()
+    refused = [*writer.write(), *outside_chains(editor)]
     editor.nodes = writer.nodes
     editor.commit()
     _drop_functions(editor)
@@ -142,7 +142,8 @@ def _drop_functions(editor: Editor) -> None:
     functions = editor.proto.functions
     own = {function.name: function for function in functions if function.domain == OWN_DOMAIN}
     used = {PSB_PARTS}  # FixedConv16 calls it
-    queue = [node.op_type for node in editor.nodes if node.domain == OWN_DOMAIN]
+    nodes = [node for place in editor.everywhere() for node in place.nodes]
+    queue = [node.op_type for node in nodes if node.domain == OWN_DOMAIN]
     while queue:
         name = queue.pop()
         if name not in used and name in own:
