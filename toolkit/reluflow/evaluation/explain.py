@@ -61,8 +61,9 @@ def explain(
         sentences.append(_lost(nodes[lost[0].name], lost, model, source, options))
     if stuck and cut:
         worst = max(cut, key=lambda row: row.share)
+        does = "gives to its chain" if worst.chained else "multiplies"
         sentences.append(
-            f"{worst.share:.1%} of what {worst.name!r} multiplies saturates: its exponent was "
+            f"{worst.share:.1%} of what {worst.name!r} {does} saturates: its exponent was "
             "calibrated on smaller values; calibrate on data that stand for these, or leave "
             "calibration out."
         )
@@ -125,7 +126,12 @@ def _lost(
 def _loudest(
     node: PsbNode, model: Model, source: DataSource, options: EvaluationOptions
 ) -> tuple[int, float] | None:
-    """Return how loud the loudest input channel of a node is over the median one; None: none is."""
+    """Return how loud the loudest input channel of a node is over the median one; None: none is.
+
+    What exists in a subgraph only is not looked at.
+    """
+    if node.inside:
+        return None
     session, extra = Runner(expose(model, [node.x]).model, options.threads, options.native).at(0, 0)
     place = list(session.outputs).index(node.x)
     for batch in source.batches(source.fitting_batch_size(options.batch_size)):

@@ -187,7 +187,7 @@ class LayerSensitivity:
 class LayerSaturation:
     """How many activations of a layer its fixed-point numbers clip or lose.
 
-    `measure_saturation` returns one per operator.
+    `measure_saturation` returns one per operator, and one per tensor of a chain.
 
     Attributes:
         name: of the layer.
@@ -197,6 +197,8 @@ class LayerSaturation:
         nonzero: activations that are not 0.
         below: those of them that become 0, being at most half a step.
         x_bits: bits of the fixed-point numbers.
+        chained: whether it tells of what an operator gives to a chain, not of what it reads: then
+            `tensor` is what it makes, and only `saturated` and `activations` are counted.
     """
 
     name: str
@@ -206,6 +208,7 @@ class LayerSaturation:
     nonzero: int = 0
     below: int = 0
     x_bits: int = 0
+    chained: bool = False
 
     @property
     def share(self) -> float:

@@ -36,7 +36,9 @@ def measure_saturation(
         native: run the native library: always (True), never (False), or where it is available.
 
     Returns:
-        One record per operator, in graph order.
+        One record per operator that reads floats, in graph order, then one per tensor of a chain:
+        there the numbers at the ends of the format count, whether more did not fit or they just
+        fit, but not a bound of the operator's own, as that of a Relu or a Relu6.
 
     Example:
         >>> import onnx.parser
@@ -58,19 +60,24 @@ def measure_saturation(
     session, extra = Runner(counting.model, threads, native).at(samples, seed)
     wanted = (counts.saturated, counts.activations, counts.nonzero, counts.below)
     places = [session.outputs.index(name) for name in wanted]
-    totals = np.zeros((len(places), len(counts.nodes)), np.int64)
+    totals = np.zeros((len(places), len(counts.nodes) + len(counts.chained)), np.int64)
     for batch in source.batches(source.fitting_batch_size(size)):
         outputs = session.run({**batch, **extra})
         totals += np.stack([outputs[place] for place in places])
+    told = [(node.name, node.x, node.x_bits, False) for node in counts.nodes]
+    told += [(each.name, each.tensor, each.x_bits, True) for each in counts.chained]
     return tuple(
         LayerSaturation(
-            name=node.name,
+            name=name,
             saturated=int(saturated),
             activations=int(activations),
-            tensor=node.x,
+            tensor=tensor,
             nonzero=int(nonzero),
             below=int(below),
-            x_bits=node.x_bits,
+            x_bits=x_bits,
+            chained=chained,
         )
-        for node, saturated, activations, nonzero, below in zip(counts.nodes, *totals, strict=True)
+        for (name, tensor, x_bits, chained), saturated, activations, nonzero, below in zip(
+            told, *totals, strict=True
+        )
     )

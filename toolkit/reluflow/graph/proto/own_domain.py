@@ -77,6 +77,8 @@ FIXED_16_DEFAULTS: dict[str, dict[str, int]] = {
 """The same for chains of 16 bits; `z_exponent` is that of y where it is left out."""
 ADD_TABLE_PLACE = 2
 """Number of the input `table` of FixedAdd."""
+TABLE_PLACE = {FIXED_CONV: int(FixedPlace.TABLE), FIXED_ADD: ADD_TABLE_PLACE}
+"""Operators that may apply a table last, and its place among the inputs."""
 ADDEND_PLACE: dict[str, int] = {
     PSB_CONV: 7,
     PSB_MATMUL: 6,

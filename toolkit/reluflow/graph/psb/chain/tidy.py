@@ -8,17 +8,11 @@ from collections.abc import Collection, Sequence
 from onnx import NodeProto
 
 from reluflow.graph.proto.own_domain import (
-    ADD_TABLE_PLACE,
-    FIXED_ADD,
-    FIXED_CONV,
     FIXED_TABLE,
     OWN_DOMAIN,
-    FixedPlace,
+    TABLE_PLACE,
 )
 from reluflow.graph.rewrite.reader import reads
-
-_TABLE_PLACE = {FIXED_CONV: int(FixedPlace.TABLE), FIXED_ADD: ADD_TABLE_PLACE}
-"""Operators that take a table as their last step, and its place among the inputs."""
 
 
 def fuse_tables(nodes: Sequence[NodeProto], outputs: Collection[str]) -> list[NodeProto]:
@@ -37,7 +31,7 @@ def fuse_tables(nodes: Sequence[NodeProto], outputs: Collection[str]) -> list[No
         if maker is None or not alone or not _takes_table(maker):
             kept.append(node)
             continue
-        place = _TABLE_PLACE[maker.op_type]
+        place = TABLE_PLACE[maker.op_type]
         maker.input.extend([""] * (place - len(maker.input)))
         maker.input.append(node.input[1])
         maker.output[0] = node.output[0]
@@ -46,7 +40,7 @@ def fuse_tables(nodes: Sequence[NodeProto], outputs: Collection[str]) -> list[No
 
 
 def _takes_table(node: NodeProto) -> bool:
-    place = _TABLE_PLACE.get(node.op_type)
+    place = TABLE_PLACE.get(node.op_type)
     return node.domain == OWN_DOMAIN and place is not None and len(node.input) <= place
 
 

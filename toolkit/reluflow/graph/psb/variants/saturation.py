@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.nodes import PsbNode, psb_by_graph
 from reluflow.graph.psb.variants.carried_counts import append, carry_counts
+from reluflow.graph.psb.variants.chain_saturation import ChainTensor, count_ends
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import MAX_EXPONENT
@@ -32,6 +33,8 @@ class SaturationCounts:
         below: name of the output with the number of those that are not 0 but become it, being
             at most half a step of the fixed-point numbers.
         nodes: the PSB operators that read floats, in the order of the numbers.
+        chained: the tensors of chains, whose numbers follow; of them only saturated ones and all
+            are counted, the other two numbers are 0.
     """
 
     saturated: str
@@ -39,6 +42,7 @@ class SaturationCounts:
     nonzero: str
     below: str
     nodes: tuple[PsbNode, ...]
+    chained: tuple[ChainTensor, ...] = ()
 
 
 def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
@@ -47,7 +51,8 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     An activation x saturates where |round half to even(x 2^f)| > 2^(x_bits - 1) - 1: infinities
     do, NaN do not. It falls below the step where x is not 0 and x 2^f rounds to 0. An exponent f
     that is not calibrated is taken from each run, as the operators do; in a loop, from each
-    iteration, whose counts are summed. The counts are exact, since
+    iteration, whose counts are summed. In a chain, a number counts as saturated that lies at an end
+    of its format: more may not fit, or it may just fit. The counts are exact, since
     scaling float32 by a power of two does not round, except for numbers so small or so large that
     it does not matter here.
 
@@ -76,12 +81,17 @@ def count_saturation(model: Model) -> Rewritten[SaturationCounts]:
     row = editor.add_initializer("saturation", "row", np.ones(1, np.int64))
     left = iter(graphs)
     numbers = carry_counts(editor, lambda place: _count_all(place, next(left), row))
+    chained, ends = count_ends(editor, row)
+    none = editor.add_initializer("saturation", "none", np.zeros(1, np.int64))
+    for saturated, activations in zip(ends[::2], ends[1::2], strict=True):
+        numbers += [saturated, activations, none, none]
     saturated, activations, nonzero, below = (
         _output(editor, what, numbers[place :: len(_COUNTED)])
         for place, what in enumerate(_COUNTED)
     )
     nodes = tuple(node for nodes in graphs for node in nodes)
-    return editor.finish(SaturationCounts(saturated, activations, nonzero, below, nodes))
+    counts = SaturationCounts(saturated, activations, nonzero, below, nodes, tuple(chained))
+    return editor.finish(counts)
 
 
 def _reads_floats(node: PsbNode) -> bool:
