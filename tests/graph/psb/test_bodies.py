@@ -340,7 +340,7 @@ def test_chains_pass_bytes_in_the_main_graph_only() -> None:
     assert [(r.node, r.reason) for r in found.refused if r.node == "inner"] == [
         ("inner", "it stands in a subgraph, which floats enter")
     ]
-    assert [node.op for node in find_psb(found.model)] == ["FixedConv", "FixedConv", "PsbConv"]
+    assert [node.op for node in find_psb(found.model)] == ["FixedConv", "FromFixedConv", "PsbConv"]
     x = np.random.default_rng(6).normal(size=(1, 2, 4, 4)).astype(np.float32)
     for condition in (True, False):
         given = {"x": x, "c": np.array(condition)}
