@@ -10,12 +10,14 @@ from onnx import helper, numpy_helper
 
 from reluflow.psb import PsbCode, encode, pack
 from reluflow.psb.fixed import (
+    COORDINATES,
     FixedFormat,
     fixed_add,
     fixed_average_pool,
     fixed_conv,
     fixed_global_average_pool,
     fixed_mul,
+    fixed_resize,
     fixed_table,
     from_fixed_conv,
     from_fixed_matmul,
@@ -201,7 +203,16 @@ def random_bytes(seed: int) -> list[Case]:
     mean = fixed_global_average_pool(x, x_form=xf, y_form=yf, **ends)
     cases.append(Case("FixedGlobalAveragePool", {"x": x}, {}, names, mean))
     cases.append(_average(rng, x, xf, yf, ends))
+    cases.append(_resize(rng, x))
     return cases
+
+
+def _resize(rng: np.random.Generator, x: np.ndarray) -> Case:
+    sizes = [len(x), x.shape[-1], *rng.integers(1, 40, x.ndim - 2).tolist()]
+    mode = int(rng.integers(0, len(COORDINATES)))
+    expected = fixed_resize(x, sizes, coordinates=COORDINATES[mode])
+    given = {"sizes": np.array(sizes, np.int64)}
+    return Case("FixedResize", {"x": x}, given, {"coordinates": mode}, expected)
 
 
 def _average(

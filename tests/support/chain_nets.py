@@ -19,10 +19,13 @@ _ROOM = {0: 255.0, 128: 127.0}
 
 
 def network(
-    *nodes: NodeProto, tensors: Mapping[str, np.ndarray], x: tuple[int, ...] = PIXELS
+    *nodes: NodeProto,
+    tensors: Mapping[str, np.ndarray],
+    x: tuple[int, ...] = PIXELS,
+    **options: Any,
 ) -> Model:
     """Return a float model from x to y."""
-    return build(list(nodes), tensors, x)
+    return build(list(nodes), tensors, x, **options)
 
 
 def converted(model: Model, **options: Any) -> Model:

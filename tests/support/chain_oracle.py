@@ -13,6 +13,7 @@ from reluflow.graph import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.psb.nodes import code_of
 from reluflow.psb.fixed import (
+    COORDINATES,
     FixedFormat,
     fixed_add,
     fixed_average_pool,
@@ -21,6 +22,7 @@ from reluflow.psb.fixed import (
     fixed_global_pool,
     fixed_max_pool,
     fixed_mul,
+    fixed_resize,
     fixed_table,
     from_fixed,
     from_fixed_conv,
@@ -153,6 +155,9 @@ _OPS: dict[str, Callable[[_Call], np.ndarray]] = {
     ),
     "FixedMul": lambda c: fixed_mul(
         c.x(0), c.x(1), x_form=c.form("x"), s_form=c.form("s"), y_form=c.form("y"), **c.bounds()
+    ),
+    "FixedResize": lambda c: fixed_resize(
+        c.x(0), c.x(1).tolist(), coordinates=COORDINATES[c.attributes["coordinates"]]
     ),
     "FixedTable": lambda c: fixed_table(c.x(0), c.x(1)),
     "FixedAveragePool": lambda c: fixed_average_pool(

@@ -4,6 +4,7 @@
 #include "ops/fixed/fixed_elementwise.h"
 #include "ops/fixed/fixed_ends.h"
 #include "ops/fixed/fixed_pool.h"
+#include "ops/fixed/fixed_resize.h"
 #include "ops/fixed16/fixed_conv16.h"
 #include "ops/fixed16/fixed_ends16.h"
 #include "ops/fixed16/fixed_pool16.h"
@@ -35,17 +36,19 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp fixed_add = describe<FixedAdd>();
   static const OrtCustomOp fixed_mul = describe<FixedMul>();
   static const OrtCustomOp fixed_table = describe<FixedTable>();
+  static const OrtCustomOp fixed_resize = describe<FixedResize>();
   static const OrtCustomOp fixed_conv16 = describe<FixedConv16>();
   static const OrtCustomOp to_fixed16 = describe<ToFixed16>();
   static const OrtCustomOp from_fixed16 = describe<FromFixed16>();
   static const OrtCustomOp fixed_max_pool16 = describe<FixedMaxPool16>();
   static const OrtCustomOp fixed_global_pool16 = describe<FixedGlobalPool16>();
   static const OrtCustomOp* const all[] = {
-      &psb_conv,        &psb_matmul,        &pattern_hash,     &fixed_conv,
-      &from_fixed_conv, &from_fixed_matmul, &to_fixed,         &from_fixed,
-      &fixed_max_pool,  &fixed_global_pool, &fixed_average,    &fixed_global_average,
-      &fixed_add,       &fixed_mul,         &fixed_table,      &fixed_conv16,
-      &to_fixed16,      &from_fixed16,      &fixed_max_pool16, &fixed_global_pool16};
+      &psb_conv,           &psb_matmul,        &pattern_hash,  &fixed_conv,
+      &from_fixed_conv,    &from_fixed_matmul, &to_fixed,      &from_fixed,
+      &fixed_max_pool,     &fixed_global_pool, &fixed_average, &fixed_global_average,
+      &fixed_add,          &fixed_mul,         &fixed_resize,  &fixed_table,
+      &fixed_conv16,       &to_fixed16,        &from_fixed16,  &fixed_max_pool16,
+      &fixed_global_pool16};
   *count = std::size(all);
   return all;
 }

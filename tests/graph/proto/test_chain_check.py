@@ -110,6 +110,8 @@ FAULTS = [
     ("FixedAdd", put("b_exponent", [1]), "attribute b_exponent is of type INTS; a whole number"),
     ("FixedAdd", feed(1, ""), "its input B is left out; give one"),
     ("FixedMul", put("s_zero", 2), "attribute s_zero is 2; 0 or 128 is accepted"),
+    ("FixedResize", put("coordinates", 4), "attribute coordinates is 4; 0 to 3 is accepted"),
+    ("FixedResize", feed(1, "x"), "its input sizes, 'x', is of type UINT8; INT64 is wanted"),
     ("FixedTable", put("y_zero", 0), "attribute y_zero is unknown; none is accepted"),
     ("FixedTable", cut("table", 255), r"its input table, 'table', has shape \[255\]; \[256\]"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,37 @@ def resized() -> Model:
         tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
         | {"scales": np.array([1, 1, 2, 3], np.float32)},
     )
+
+
+def interpolated() -> Model:
+    """Twice as large, then of the sizes of another tensor, then half as large."""
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("Resize", ["r", "", "twice"], ["a"], name="up", mode="linear"),
+        conv("a", "v", "k", "second", strides=[2, 1]),
+        N("Shape", ["r"], ["s"]),
+        N("Resize", ["k", "", "", "s"], ["b"], name="like", mode="linear",
+          coordinate_transformation_mode="align_corners"),
+        N("Concat", ["b", "r"], ["c"], axis=1),
+        N("Resize", ["c", "", "half"], ["d"], name="down", mode="linear",
+          coordinate_transformation_mode="pytorch_half_pixel"),
+        conv("d", "u", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 1), v=(4, 4, 1, 1), u=(3, 8, 1, 2))
+        | {"twice": np.array([1, 1, 2, 2], np.float32)}
+        | {"half": np.array([1, 1, 0.5, 0.25], np.float32)},
+    )  # fmt: skip
+
+
+def interpolated_line() -> Model:
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Resize", ["h", "", "", "sizes"], ["r"], name="up", mode="linear",
+          coordinate_transformation_mode="asymmetric"),
+        conv("r", "v", "y", "last"),
+        tensors=kernels(w=(8, 5, 3), v=(4, 8, 2)) | {"sizes": numbers(2, 8, 17)},
+        x=(2, 5, 12),
+    )  # fmt: skip
 
 
 def leaky() -> Model:
@@ -399,6 +431,15 @@ JOINED: dict[str, tuple[Callable[[], Model], list[str]]] = {
         summed_last, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"],
     ),
     "depthwise at the end": (depthwise_last, ["ToFixed", "FixedConv", "FixedConv", "FromFixed"]),
+    "interpolated": (
+        interpolated,
+        ["ToFixed", "FixedConv", "Shape", "Gather", "Mul", "FixedResize", "FixedConv", "Shape",
+         "Gather", "FixedResize", "FixedTable", "FixedTable", "Concat", "FixedResize",
+         "FromFixedConv"],
+    ),
+    "interpolated line": (
+        interpolated_line, ["ToFixed", "FixedConv", "FixedResize", "FromFixedConv"],
+    ),
     "resize": (resized, ["ToFixed", "FixedConv", "Resize", "FromFixedConv"]),
 }  # fmt: skip
 
@@ -503,6 +544,20 @@ def test_sums_beyond_32_bits_stay() -> None:
     assert "more than 32-bit sums" in result.refused[0].reason
 
 
+def _interpolation(scales: tuple[float, ...] = (1, 1, 2, 2), **attributes: Any) -> Model:
+    """A Resize between convolutions, of opset 19."""
+    how: dict[str, Any] = {"mode": "linear", **attributes}
+    channels = int(4 * scales[1])
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Resize", ["h", "", "scales"], ["b"], name="up", **how),
+        conv("b", "v", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 2), v=(4, channels, 1, 1))
+        | {"scales": np.array(scales, np.float32)},
+        opset=19,
+    )
+
+
 OUTSIDE: dict[str, tuple[Callable[[], Model], str, str]] = {
     "an operator without bytes": (
         lambda: network(
@@ -512,14 +567,18 @@ OUTSIDE: dict[str, tuple[Callable[[], Model], str, str]] = {
         "soft", "there is no operator of chains for Softmax",
     ),
     "interpolation": (
-        lambda: network(
-            conv("x", "w", "h", "first"),
-            N("Resize", ["h", "", "scales"], ["b"], name="up", mode="linear"),
-            conv("b", "v", "y", "last"),
-            tensors=kernels(w=(4, 3, 2, 2), v=(4, 4, 2, 2))
-            | {"scales": np.array([1, 1, 2, 2], np.float32)},
-        ),
-        "up", "it interpolates (linear)",
+        lambda: _interpolation(mode="cubic"), "up", "it interpolates (cubic)",
+    ),
+    "symmetric coordinates": (
+        lambda: _interpolation(coordinate_transformation_mode="half_pixel_symmetric"),
+        "up", "its coordinates are half_pixel_symmetric",
+    ),
+    "antialias": (lambda: _interpolation(antialias=1), "up", "it smooths what it makes smaller"),
+    "parts of a pixel": (
+        lambda: _interpolation((1, 1, 0.3, 2)), "up", "its scales leave parts of a pixel",
+    ),
+    "resized channels": (
+        lambda: _interpolation((1, 2, 1, 1)), "up", "it resizes inputs or channels",
     ),
     "ceil": (
         lambda: network(

@@ -9,6 +9,7 @@
 #include "kernels/avx512/fixed16_body.h"
 #include "kernels/avx512/fixed_body.h"
 #include "kernels/avx512/hash_body.h"
+#include "kernels/avx512/mix_body.h"
 #include "kernels/avx512/rows_body.h"
 #include "kernels/avx512/store_body.h"
 #include "kernels/kernels.h"
@@ -323,6 +324,7 @@ const Kernels& avx512vnni_kernels() {
     k.fixed_sums = avx512_fixed_sums;
     k.fixed_pack = avx512_fixed_pack;
     k.fixed_draw = avx2_fixed_draw;
+    k.bytes_mix = avx512_bytes_mix;
     if (__builtin_cpu_supports("avx512vbmi")) {
       k.fixed_draw = vbmi_fixed_draw;
       k.fixed_table = vbmi_fixed_table;

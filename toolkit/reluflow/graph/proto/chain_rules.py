@@ -12,6 +12,7 @@ from reluflow.graph.proto.own_domain import (
     FIXED_GLOBAL_POOL,
     FIXED_MAX_POOL,
     FIXED_MUL,
+    FIXED_RESIZE,
     FIXED_TABLE,
     FROM_FIXED,
     FROM_FIXED_CONV,
@@ -33,6 +34,7 @@ from reluflow.graph.proto.psb_rules import (
     shape_of,
 )
 from reluflow.psb.fixed.chain import MOST_EXPONENT, ZEROS
+from reluflow.psb.fixed.resize import COORDINATES
 
 _LAST_BYTE, _LAST_16 = 255, 2**15 - 1
 _EXPONENT = number(-MOST_EXPONENT, MOST_EXPONENT)
@@ -80,6 +82,7 @@ CHAIN_RULES: dict[str, dict[str, Rule]] = {
     FIXED_ADD: {**_formats("a", "b", "y"), **_BOUNDS},
     FIXED_MUL: {**_formats("x", "s", "y"), **_BOUNDS},
     FIXED_TABLE: {},
+    FIXED_RESIZE: {"coordinates": number(0, len(COORDINATES) - 1)},
     "FixedConv16": {
         **_CONV,
         "x_bits": X_BITS,
@@ -113,6 +116,7 @@ CHAIN_PORTS: dict[str, Ports] = {
     FIXED_ADD: Ports({"A": _BYTE, "B": _BYTE, "table": _BYTE}, _Y, 2, ("table",)),
     FIXED_MUL: Ports({"X": _BYTE, "S": _BYTE}, _Y, 2),
     FIXED_TABLE: Ports({"X": _BYTE, "table": _BYTE}, _Y, 2),
+    FIXED_RESIZE: Ports({"X": _BYTE, "sizes": (TensorProto.INT64,)}, _Y, 2),
     "FixedConv16": Ports({"X": _SHORT, **WEIGHT_INPUTS, "Z": _SHORT}, _Y, _N_NEEDED, ("B", "Z")),
     "ToFixed16": Ports({"X": _FLOAT}, _Y, 1),
     "FromFixed16": Ports({"X": _SHORT}, _Y, 1),

@@ -14,6 +14,7 @@ FIXED_MAX_POOL, FIXED_GLOBAL_POOL = "FixedMaxPool", "FixedGlobalPool"
 FIXED_AVERAGE_POOL = "FixedAveragePool"
 FIXED_GLOBAL_AVERAGE_POOL = "FixedGlobalAveragePool"
 FIXED_ADD, FIXED_MUL, FIXED_TABLE = "FixedAdd", "FixedMul", "FixedTable"
+FIXED_RESIZE = "FixedResize"
 FROM_FIXED_CONV, FROM_FIXED_MATMUL = "FromFixedConv", "FromFixedMatMul"
 FIXED_WEIGHTS = "FixedWeights"
 """The function that the bodies of products of bytes call; it is not an operator itself."""
@@ -58,6 +59,7 @@ FIXED_DEFAULTS: dict[str, dict[str, int]] = {
     FIXED_ADD: {**_format("a"), **_format("b"), **_format("y"), **_BOUNDS},
     FIXED_MUL: {**_format("x"), **_format("s"), **_format("y"), **_BOUNDS},
     FIXED_TABLE: {},
+    FIXED_RESIZE: {"coordinates": 0},
 }
 """Operators of chains -> their whole numbers with a default; part of the stored format."""
 FIXED_16_DEFAULTS: dict[str, dict[str, int]] = {

@@ -25,8 +25,8 @@ def chain_psb(model: Model, formats: Mapping[str, FixedFormat]) -> Rewritten[Cha
 
     A PsbConv or a PsbMatMul of rows joins where the formats of what it reads and makes are given;
     its weights are then drawn on the 8-bit grid. Activations, additions, products, pooling, Concat,
-    Pad, Resize to nearest pixels and reshaping to rows between two of them join as well, so that a
-    tensor is a float only where a chain begins or ends. What ends a chain gives its exact sums as
+    Pad, Resize and reshaping that keeps inputs apart join between two of them, so that a tensor is
+    a float only where a chain begins or ends. What ends a chain gives its exact sums as
     floats. A node whose result nobody takes as bytes stays in floating point.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,9 @@ _PAD_FROM_OPSET = 11
 """From here on Pad takes its sizes as an input."""
 _AXES_PLACE = 3
 """Of the axes that a Pad names."""
-_SCALES_PLACE, _SIZES_PLACE = 2, 3
-"""Of what a Resize takes."""
 _PAD_MODES = ("constant", "reflect", "edge")
+_ROWS = 2
+"""Axes of rows: inputs and features."""
 
 
 def last(values: Sequence[Any]) -> list[Any]:
@@ -130,30 +131,101 @@ def join_pad(plan: Planned, node: NodeProto) -> Step | Reason:
     return MoveStep(node, maker.form, rank, [moved, filled], {"mode": mode})
 
 
-def join_resize(plan: Planned, node: NodeProto) -> Step | Reason:
-    """Return the step of a Resize to nearest pixels, or why it cannot take bytes."""
+class ShapeStep(Step):
+    """Each input's values in their order, as a tensor of another shape."""
+
+    becomes = "Reshape"
+
+    def __init__(
+        self, node: NodeProto, form: FixedFormat, x: Sequence[Any], y: Sequence[Any]
+    ) -> None:
+        super().__init__(node, (node.input[0],), form, len(y))
+        self._x, self._y = x, y
+
+    def write(self, writer: ChainWriter) -> None:
+        """Write a Reshape, with a Transpose wherever channels last is another order."""
+        x, _ = writer.bytes_of(self.reads[0])
+        rank = len(self._x)
+        if not _is_one_order(self._x):
+            x = _turned(writer, x, self.output, [0, rank - 1, *range(1, rank - 1)])
+        rest = list(self._y[1:]) if len(self._y) > _ROWS else [-1]
+        ordered = _is_one_order(self._y)
+        sizes = [0, *(last([0, *rest])[1:] if ordered else rest)]
+        stored = writer.editor.add_initializer(self.name, "sizes", np.array(sizes, np.int64))
+        if ordered:
+            writer.make(self, "Reshape", [x, stored], {}, own=False)
+            return
+        first = writer.editor.fresh(self.output, "first")
+        writer.emit("Reshape", [x, stored], first, self.name, {}, own=False)
+        writer.give(self, _turned(writer, first, self.output, last(range(len(self._y)))))
+
+
+class TransposeStep(Step):
+    """Axes in another order, those of the inputs in front."""
+
+    becomes = "Transpose"
+
+    def __init__(self, node: NodeProto, form: FixedFormat, order: Sequence[int]) -> None:
+        super().__init__(node, (node.input[0],), form, len(order))
+        self._order = order
+
+    def write(self, writer: ChainWriter) -> None:
+        """Write a Transpose of the axes that lie elsewhere, if there are any."""
+        x, _ = writer.bytes_of(self.reads[0])
+        stored = last(range(self.rank))
+        order = [stored.index(axis) for axis in last(self._order)]
+        if order == sorted(order):
+            writer.give(self, x)
+        else:
+            writer.make(self, "Transpose", [x], {"perm": order}, own=False)
+
+
+def _is_one_order(shape: Sequence[Any]) -> bool:
+    """Tell whether channels first and channels last are the same order of a tensor's values."""
+    return shape[1] == 1 or all(size == 1 for size in shape[2:])
+
+
+def _turned(writer: ChainWriter, x: str, tensor: str, order: list[int]) -> str:
+    made = writer.editor.fresh(tensor, "turned")
+    writer.emit("Transpose", [x], made, made, {"perm": order}, own=False)
+    return made
+
+
+def join_shape(plan: Planned, node: NodeProto) -> Step | Reason:
+    """Return the step of a Flatten, Reshape, Squeeze or Unsqueeze that keeps inputs apart."""
     maker = plan.makers.get(node.input[0])
     if maker is None:
         return Reason("what it reads is not in a chain")
-    mode = attribute(node, "mode", "nearest")
-    if mode != "nearest":
-        return Reason(f"it interpolates ({mode}), for which chains have no exact rule")
-    if node.op_type != "Resize" or plan.editor.opset < _PAD_FROM_OPSET:
-        return Reason(f"it is {node.op_type} of opset {plan.editor.opset}")
-    if attribute(node, "axes") is not None:
-        return Reason("it names the axes that it resizes")
-    parts: list[np.ndarray | None] = [None, None, None]
-    for place in (_SCALES_PLACE, _SIZES_PLACE):
-        name = node.input[place] if len(node.input) > place else ""
-        if not name:
-            continue
-        value = plan.editor.constant(name)
-        if value is None:
-            return Reason("its sizes are computed")
-        if value.size:
-            parts[place - 1] = np.array(last(value.reshape(-1).tolist()), value.dtype)
-    kept = {e.name for e in node.attribute} - {"mode"}
-    attributes: dict[str, Any] = {name: attribute(node, name) for name in kept}
-    if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
-        return Reason("it crops while it resizes")
-    return MoveStep(node, maker.form, maker.rank, parts, attributes | {"mode": "nearest"})
+    x, y = plan.shape(node.input[0]), plan.shape(node.output[0])
+    if x is None or len(x) != maker.rank or y is None or len(y) < _ROWS:
+        return Reason("the shapes of what it reads and makes are unknown")
+    if not _keeps_inputs(plan, node, x, y):
+        return Reason("it may mix the values of several inputs")
+    if len(y) > _ROWS and not all(isinstance(size, int) for size in y[1:]):
+        return Reason("the shape of what it makes is computed")
+    return ShapeStep(node, maker.form, x, y)
+
+
+def _keeps_inputs(plan: Planned, node: NodeProto, x: tuple[Any, ...], y: tuple[Any, ...]) -> bool:
+    """Tell whether the values of an input, and no others, become those of one of the output."""
+    if node.op_type == "Flatten":
+        return int(str(attribute(node, "axis", 1))) % len(x) == 1
+    if x[0] is not None and x[0] == y[0]:
+        return True
+    sizes = (*x[1:], *y[1:])
+    if all(isinstance(size, int) for size in sizes):
+        return bool(math.prod(x[1:]) == math.prod(y[1:]))
+    given = plan.editor.constant(node.input[1]) if node.op_type == "Reshape" else None
+    return given is not None and given.reshape(-1).tolist() == [0, -1]
+
+
+def join_transpose(plan: Planned, node: NodeProto) -> Step | Reason:
+    """Return the step of a Transpose that leaves the inputs in front."""
+    maker = plan.makers.get(node.input[0])
+    if maker is None:
+        return Reason("what it reads is not in a chain")
+    order = attribute(node, "perm") or list(range(maker.rank))[::-1]
+    axes = [int(axis) for axis in order]  # type: ignore[attr-defined]
+    if axes[0] != 0:
+        return Reason("it moves the axis of the inputs")
+    return TransposeStep(node, maker.form, axes)

@@ -10,9 +10,9 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.own_domain import FIXED_DEFAULTS, PSB_CONV, PSB_MATMUL
 from reluflow.graph.psb.chain.arithmetic import join_elementwise
 from reluflow.graph.psb.chain.convolution import join_conv, join_matmul
-from reluflow.graph.psb.chain.layout import join_concat, join_pad, join_resize
+from reluflow.graph.psb.chain.layout import join_concat, join_pad, join_shape, join_transpose
 from reluflow.graph.psb.chain.pooling import GlobalPoolStep, join_global_pool, join_pool
-from reluflow.graph.psb.chain.shapes import join_shape, join_transpose
+from reluflow.graph.psb.chain.resize import join_resize
 from reluflow.graph.psb.chain.steps import Planned, Step
 from reluflow.graph.psb.chain.unary import is_elementwise
 from reluflow.graph.psb.nodes import is_psb

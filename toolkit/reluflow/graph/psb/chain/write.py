@@ -190,15 +190,17 @@ class ChainWriter:
         self.nodes.append(node)
 
     def _shape(self, node: NodeProto) -> None:
-        """Write a Shape of bytes, whose sizes are put into the order of floats."""
-        tensor = node.input[0]
+        self.shape_of(node.input[0], node.output[0])
+
+    def shape_of(self, tensor: str, output: str) -> None:
+        """Write the Shape of a tensor's bytes, with the sizes in the order of floats."""
         rank = self._made[tensor].rank
         source, _ = self.bytes_of(tensor)
-        sizes = self.editor.fresh(node.output[0], "last")
+        sizes = self.editor.fresh(output, "last")
         order = np.array([0, rank - 1, *range(1, rank - 1)], np.int64)
-        stored = self.editor.add_initializer(node.output[0], "order", order)
-        self.emit("Shape", [source], sizes, node.name, {}, own=False)
-        self.nodes.append(helper.make_node("Gather", [sizes, stored], [node.output[0]]))
+        stored = self.editor.add_initializer(output, "order", order)
+        self.emit("Shape", [source], sizes, sizes, {}, own=False)
+        self.nodes.append(helper.make_node("Gather", [sizes, stored], [output]))
 
     def _give_floats(self, tensor: str) -> None:
         step = self._made.get(tensor)
