@@ -1,13 +1,16 @@
-"""Whole ResNets with random weights: float, shift-adds and ONNX Runtime's fast static int8.
+"""Whole networks: float, shift-adds and ONNX Runtime's fast static int8.
+
+ResNet-18, ResNet-50 and MobileNetV2 have random weights; EfficientNet-Lite0 is a trained one, left
+out where `python benchmarks/networks/real.py` has not fetched it.
 
 All are run in turn, image by image, at batch 1: the float model, the converted one with 4 samples
 that keeps its seed, the same with a new seed each time, and static int8 in QDQ form (unsigned
-activations; signed weights, a scale per channel or per tensor). Converted
-once as `reluflow psb convert` does by default, where every node takes the scale of its input from
-the run, once with `--calibrate`, and once with `--x-bits 8`, where operators pass bytes to each
-other. Prints medians and fastest runs, and the ratios of the
-float model's time to each: above 1 is faster than float. Each session's threads stop waiting for
-work when its run ends: otherwise they would take a core from the sessions that run next.
+activations; signed weights, a scale per channel or per tensor). Converted without data, where every
+node takes the scale of its input from the run, with calibrated scales, and with chains, whose
+operators pass integers to each other: bytes (`--x-bits 8`) or int16 of 12 bits (`--calibrate`).
+Prints medians and fastest runs, and the ratios of the float model's time to each: above 1 is faster
+than float. Each session's threads stop waiting for work when its run ends: otherwise they would
+take a core from the sessions that run next.
 """
 
 from __future__ import annotations
@@ -23,15 +26,18 @@ from typing import Any
 import numpy as np
 from _support import keep
 from networks.psb import open_native
-from networks.random_weights import images, networks
+from networks.random_weights import NETWORKS, images, network
 from onnx import ModelProto
 
 from reluflow.data import open_data
 from reluflow.evaluation import calibrate, find_formats
+from reluflow.evaluation.calibrate import exponents
+from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.graph import (
     Model,
     PsbOptions,
     chain_psb,
+    chain_psb16,
     fold_batchnorm,
     load,
     psb_inputs,
@@ -41,6 +47,8 @@ from reluflow.sessions import static_int8
 
 SAMPLES = 4
 CALIBRATION = 8
+X_BITS = 12
+"""Bits of the numbers in chains of 16 bits, the default of `psb convert`."""
 
 
 def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable[[int], object]]:
@@ -50,7 +58,7 @@ def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable
     data = [images(proto, seed) for seed in range(1, CALIBRATION + 1)]
     (name,) = feeds
     source = open_data({name: np.concatenate([each[name] for each in data])}, model.inputs)
-    exponents = calibrate(model, source, size=1)
+    scales = calibrate(model, source, size=1)
     found: dict[str, Callable[[int], object]] = {
         "float": _runner(model, threads, lambda _: feeds),
     }
@@ -58,11 +66,14 @@ def runners(proto: ModelProto, threads: int, redraw: bool) -> dict[str, Callable
     for label, per_channel in (("int8 per channel", True), ("int8 per tensor", False)):
         quantised = static_int8(folded, data, per_channel=per_channel)
         found[label] = _runner(quantised, threads, lambda _: feeds)
-    calibrated = to_psb(model, PsbOptions(x_exponents=exponents)).model
+    calibrated = to_psb(model, PsbOptions(x_exponents=scales)).model
     chained = chain_psb(calibrated, find_formats(calibrated, source, size=1)).model
+    largest = largest_activations(calibrated, source, size=1)
+    wide = chain_psb16(calibrated, exponents(largest, X_BITS)).model
     for label, converted in (
         ("psb", to_psb(model, PsbOptions()).model),
         ("psb calibrated", calibrated),
+        ("psb chained 16", wide),
         ("psb chained", chained),
     ):
         drawn = partial(_drawn, feeds, psb_inputs(converted))
@@ -87,9 +98,11 @@ def _runner(
     return lambda i: session.run(None, feeds(i))
 
 
-def measure(name: str, threads: int, rounds: int, redraw: bool) -> dict[str, Any]:
+def measure(
+    name: str, proto: ModelProto, threads: int, rounds: int, redraw: bool
+) -> dict[str, Any]:
     """Time all runners of one network in turn."""
-    timed = runners(networks()[name], threads, redraw)
+    timed = runners(proto, threads, redraw)
     times: dict[str, list[float]] = {label: [] for label in timed}
     for i in range(rounds + 2):
         for label, run in timed.items():
@@ -116,15 +129,16 @@ def main() -> None:
     """Print one table per network and number of threads."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
-    parser.add_argument("--only", nargs="+", default=["resnet18", "resnet50"])
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--no-redraw", action="store_true", help="leave fresh seeds out")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
     results = []
     for name in options.only:
-        for threads in options.threads:
-            result = measure(name, threads, options.rounds, not options.no_redraw)
+        proto = network(name)
+        for threads in options.threads if proto is not None else ():
+            result = measure(name, proto, threads, options.rounds, not options.no_redraw)
             results.append(result)
             print(f"{name}, batch 1, {threads} threads, {SAMPLES} samples")
             for label, row in result["times"].items():
