@@ -26,7 +26,9 @@ from reluflow.evaluation import (
     unproven,
 )
 from reluflow.evaluation import tune as run_tune
+from reluflow.evaluation.widths.chains16 import chain_chosen
 from reluflow.evaluation.widths.mixed import BYTES_LOSS_DB
+from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, load, plan_psb, to_psb
 from reluflow.progress import Progress
 
@@ -217,8 +219,12 @@ def convert_on_data(
         found = join(fitted, source, options=options)
         return OnData(plan, found.operators, None, tuned, found)
     loss = BYTES_LOSS_DB if x_loss is None else x_loss
-    chosen = choose_activation_bits(fitted, source, options=options)
-    joined = choose_chains(chosen, model, source, loss_db=loss) if chains else None
+    floats = FloatOutputs(model, source)
+    chosen = choose_activation_bits(fitted, source, options=options, floats=floats)
+    if not chains:
+        return OnData(plan, chosen.result, chosen, tuned)
+    joined = choose_chains(chosen, model, source, loss_db=loss, floats=floats)
+    joined = joined or chain_chosen(chosen, source, floats)
     return OnData(plan, chosen.result, chosen, tuned, joined)
 
 

@@ -112,6 +112,7 @@ class OutputError:
         worst_channel: the channel with the lowest SQNR; None where there are no channels.
         worst_db: its SQNR.
         equal: share of the elements that are equal, in [0, 1].
+        even_db: the SQNR in which every channel counts alike, however loud; None as `sqnr_db`.
     """
 
     name: str
@@ -119,6 +120,7 @@ class OutputError:
     worst_channel: int | None
     worst_db: float | None
     equal: float
+    even_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,21 @@ class SignalError:
             worst_channel=worst,
             worst_db=None if worst is None else self.decibels(worst),
             equal=self._same / max(1, self._elements),
+            even_db=self.even_decibels() if self._numbers else None,
         )
+
+    def even_decibels(self) -> float:
+        """Return the SQNR in which every channel counts alike, however loud it is.
+
+        It is 10 log10 of 1 over the mean of noise / signal of the channels that carry a signal; a
+        channel counts as 1 at most, which is lost. A mean over channels is steadier on few inputs
+        than the worst of them.
+        """
+        known = self._signal > 0
+        if not known.any():
+            return self.decibels()
+        lost = np.minimum(self._noise[known] / self._signal[known], 1.0)
+        return to_decibels(1.0, float(lost.mean()))
 
 
 def to_decibels(signal: float, noise: float) -> float:

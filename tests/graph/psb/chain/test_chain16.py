@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from chain16_nets import largest_exponents, mobile, pooled
-from chain_nets import converted
+from chain_nets import conv, converted, kernels, network
 
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, chain_psb16, find_psb, psb_inputs
@@ -93,3 +93,25 @@ def test_wrong_arguments_are_refused() -> None:
         chain_psb16(pooled())
     with pytest.raises(OptionError, match=r"exponents\['x'\]=101 is out of range"):
         chain_psb16(converted(pooled()), {"x": 101})
+
+
+@pytest.mark.parametrize(
+    ("made", "alone", "joined"),
+    [
+        (pooled, False, ["stem", "inner"]),
+        (mobile, False, ["expand", "depthwise"]),
+        (mobile, True, ["expand", "depthwise", "project"]),
+        (lambda: network(conv("x", "w", "y", "only"), tensors=kernels(w=(4, 3, 1, 1))), False, []),
+    ],
+)
+def test_a_convolution_alone_joins_only_on_request(
+    made: Callable[[], Model], alone: bool, joined: list[str]
+) -> None:
+    model = converted(made())
+    exponents = largest_exponents(model, inputs(model)["x"])
+    found = chain_psb16(model, exponents, alone=alone)
+    names = [node.name for node in found.done.chained if node.was == "PsbConv"]
+    assert names == joined
+    left = {node.name for node in find_psb(model)} - set(joined)
+    assert {each.node for each in found.refused} == left
+    assert all("no other convolution passes int16" in each.reason for each in found.refused)

@@ -17,6 +17,7 @@ from reluflow.evaluation.calibrate import exponents, largest_values
 from reluflow.evaluation.result import OutputError
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.signal_error import GOOD_DB, SignalError, open_errors
+from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import (
     Model,
     PsbChanges,
@@ -27,16 +28,16 @@ from reluflow.graph import (
     to_psb,
     with_activations,
 )
-from reluflow.sessions import open_session
 
-WIDTHS = (12, 16)
+USUAL_BITS = 12
+WIDTHS = (USUAL_BITS, 16)
 """The usual width and that of the thesis, the widest that the operators take."""
-LOSS_DB = 1.0
-"""Accepted loss in dB against the widest: rounding then adds a quarter to the error's energy."""
+LOSS_DB = 0.5
+"""Accepted loss in dB against the widest: rounding then adds an eighth to the error's energy."""
 LOSS_EQUAL = 0.001
 """The same for an output of class numbers or strings: share of answers that may differ more."""
 ENOUGH_DB = 40.0
-"""An error of a hundredth of the signal: where it is no larger, more bits are not needed."""
+"""An error of a hundredth of the signal: where it is no larger, bytes lose nothing."""
 _UNITY = 0.01
 
 
@@ -130,15 +131,16 @@ def choose_activation_bits(
     size: int | None = None,
     threads: int | None = None,
     native: bool | None = None,
+    floats: FloatOutputs | None = None,
 ) -> ActivationBits:
     """Choose 12 or 16 bits for all activations, by the error of each on data.
 
     The model is converted once. Its activations get both widths, with exponents calibrated on the
     data, and it runs in nearest mode, so that the two differ only in the rounding of activations.
-    Twelve bits are chosen where every output and its worst channel reaches an SQNR of 40 dB, or is
-    at most 1 dB below that of 16 bits; probabilities of classes, which add up to 1, are judged as a
-    whole. For an output without floating-point numbers, the agreement with the float model may be
-    lower by a thousandth. Otherwise 16 bits are chosen.
+    Twelve bits are chosen where every output reaches an SQNR of 25 dB, or is at most half a dB
+    below that of 16 bits, as a whole and with its channels counted alike; probabilities of classes,
+    which add up to 1, are judged as a whole. For an output without floating-point numbers, the
+    agreement with the float model may be lower by a thousandth. Otherwise 16 bits are chosen.
 
     Args:
         model: the float model, or the plan of its conversion.
@@ -147,6 +149,7 @@ def choose_activation_bits(
         size: inputs per run.
         threads: of ONNX Runtime.
         native: run the native library: always (True), never (False), or where it is available.
+        floats: outputs of the given model on these inputs, if they are known.
 
     Returns:
         The choice, with the options to convert with, and the figures of both widths.
@@ -184,29 +187,21 @@ def choose_activation_bits(
     made = to_psb(plan, options)
     results = {bits: with_activations(made, bits, way.x_exponents) for bits, way in ways.items()}
     runners = {bits: Runner(each.model, threads, native) for bits, each in results.items()}
-    tried, n_inputs = measure_widths(
-        given, source, runners, source.fitting_batch_size(size), threads
-    )
+    floats = floats or FloatOutputs(given, source, size, threads)
+    tried, n_inputs = measure_widths(floats, runners)
     few, many = tried
     chosen = few.x_bits if is_enough(few, many) else many.x_bits
     return ActivationBits(ways[chosen], tried, n_inputs, results[chosen])
 
 
 def measure_widths(
-    model: Model,
-    source: DataSource,
-    runners: Mapping[int, Runner],
-    size: int,
-    threads: int | None,
+    floats: FloatOutputs, runners: Mapping[int, Runner]
 ) -> tuple[tuple[TriedBits, ...], int]:
-    """Run the float model and a converted one of every width over the data, in nearest mode.
+    """Compare a converted model of every width with the float model, in nearest mode.
 
     Args:
-        model: in floating point.
-        source: the inputs.
+        floats: the outputs of the float model on the data.
         runners: bits -> converted model.
-        size: inputs per run.
-        threads: of ONNX Runtime.
 
     Returns:
         The errors of every width in the order of `runners`, and the number of inputs.
@@ -214,18 +209,11 @@ def measure_widths(
     Raises:
         DataError: no output of the model is an array.
     """
-    exact_session = open_session(model, threads=threads)
     # Nearest mode: draws would add an error many times that of rounding activations.
     sessions = {bits: runner.at(0, 0) for bits, runner in runners.items()}
     measured: dict[int, dict[str, SignalError]] = {}
     n_inputs = 0
-    for batch in source.batches(size):
-        exact = run_arrays(exact_session, batch)
-        if not exact:
-            raise DataError(
-                "the model has no output that is an array, so widths of activations cannot be "
-                "compared; give x_bits as a number."
-            )
+    for batch, exact in floats:
         n_inputs += len(next(iter(batch.values())))
         for bits, (session, extra) in sessions.items():
             errors = measured.setdefault(bits, _open(exact))
@@ -252,27 +240,58 @@ def _are_shares(x: Values) -> bool:
     return bool(x.min() >= 0 and np.abs(x.sum(axis=1, dtype=np.float64) - 1).max() < _UNITY)
 
 
-def is_enough(few: TriedBits, many: TriedBits, loss_db: float = LOSS_DB) -> bool:
+def is_enough(
+    few: TriedBits,
+    many: TriedBits,
+    loss_db: float = LOSS_DB,
+    enough_db: float = GOOD_DB,
+    worst: bool = False,
+) -> bool:
     """Tell whether the smaller width is within the accepted loss at every output.
+
+    An output is judged as a whole and with all its channels counted alike.
 
     Args:
         few: the errors of the smaller width.
         many: those of the larger one.
-        loss_db: accepted loss.
+        loss_db: accepted loss in dB.
+        enough_db: SQNR from which on nothing counts as lost.
+        worst: judge the worst channel by itself as well.
     """
     for a, b in zip(few.outputs, many.outputs, strict=True):
         if a.sqnr_db is None or b.sqnr_db is None:
             if a.equal < b.equal - LOSS_EQUAL:
                 return False
             continue
-        pairs = [(a.sqnr_db, b.sqnr_db)]
-        if a.worst_db is not None and b.worst_db is not None:
+        pairs = [(a.sqnr_db, b.sqnr_db), (a.even_db, b.even_db)]
+        if worst:
             pairs.append((a.worst_db, b.worst_db))
         # Good enough by itself, or limited by the weights, which more bits of activations cannot
         # mend.
-        if any(x < ENOUGH_DB and x < y - loss_db for x, y in pairs):
+        if any(_is_lost(x, y, loss_db, enough_db) for x, y in pairs):
             return False
     return True
+
+
+def _is_lost(few: float | None, many: float | None, loss_db: float, enough_db: float) -> bool:
+    if few is None or many is None:
+        return False
+    return few < enough_db and few < many - loss_db
+
+
+def pays_alone(x_bits: int) -> bool:
+    """Tell whether a convolution without neighbours in its chain is faster with int16 at its ends.
+
+    Up to 12 bits PsbConv multiplies in the same lanes as FixedConv16, and needs no ends.
+
+    Args:
+        x_bits: bits of an activation.
+
+    Example:
+        >>> pays_alone(12), pays_alone(16)
+        (False, True)
+    """
+    return x_bits > USUAL_BITS
 
 
 def _db(output: OutputError) -> float:
@@ -295,4 +314,5 @@ def _plain(output: OutputError) -> dict[str, Any]:
         "worst_channel": output.worst_channel,
         "worst_db": _finite(output.worst_db),
         "equal": output.equal,
+        "even_db": _finite(output.even_db),
     }

@@ -12,6 +12,7 @@ from reluflow.evaluation.calibrate import calibrate
 from reluflow.evaluation.formats.find import find_formats
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.widths.activation_bits import TriedBits, measure_widths
+from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import (
     ChainChanges,
     PsbChanges,
@@ -146,6 +147,6 @@ def convert_to_chains(
         BYTE_BITS: Runner(chained.model, threads, native),
         _WIDE: Runner(made.model, threads, native),
     }
-    batch = source.fitting_batch_size(size)
-    tried, n_inputs = measure_widths(plan.done.given, source, runners, batch, threads)
+    floats = FloatOutputs(plan.done.given, source, size, threads)
+    tried, n_inputs = measure_widths(floats, runners)
     return Chains(made, chained, tried, n_inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from reluflow.data import DataSource
@@ -9,9 +10,19 @@ from reluflow.errors import DataError
 from reluflow.evaluation.calibrate import calibrate, exponents
 from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.evaluation.run import Runner
-from reluflow.evaluation.widths.activation_bits import measure_widths
+from reluflow.evaluation.widths.activation_bits import ActivationBits, measure_widths, pays_alone
 from reluflow.evaluation.widths.chains import Chains
-from reluflow.graph import PsbOptions, PsbPlan, Rewritten, chain_both, to_psb, with_activations
+from reluflow.evaluation.widths.reference import FloatOutputs
+from reluflow.graph import (
+    ChainChanges,
+    PsbChanges,
+    PsbOptions,
+    PsbPlan,
+    Rewritten,
+    chain_both,
+    to_psb,
+    with_activations,
+)
 
 _WIDEST = 16
 
@@ -65,12 +76,56 @@ def convert_to_chains16(
     scales = calibrate(plan, source, options=options, size=size, threads=threads)
     made = to_psb(plan, replace(options, x_exponents=scales))
     largest = largest_activations(made.model, source, size=size, threads=threads, native=native)
-    chained = chain_both(made.model, {}, exponents(largest, bits))
-    runners = {bits: Runner(chained.model, threads, native)}
+    runners = {bits: _in_int16(made, largest, bits)}
     if bits < _WIDEST:
         wide = with_activations(made, _WIDEST, {})
-        most = chain_both(wide.model, {}, exponents(largest, _WIDEST))
-        runners[_WIDEST] = Runner(most.model, threads, native)
-    batch = source.fitting_batch_size(size)
-    tried, n_inputs = measure_widths(plan.done.given, source, runners, batch, threads)
-    return Chains(made, chained, tried, n_inputs)
+        runners[_WIDEST] = _in_int16(wide, largest, _WIDEST)
+    floats = FloatOutputs(plan.done.given, source, size, threads)
+    ran = {width: Runner(each.model, threads, native) for width, each in runners.items()}
+    tried, n_inputs = measure_widths(floats, ran)
+    return Chains(made, runners[bits], tried, n_inputs)
+
+
+def chain_chosen(
+    chosen: ActivationBits,
+    source: DataSource,
+    floats: FloatOutputs,
+    *,
+    size: int | None = None,
+    threads: int | None = None,
+    native: bool | None = None,
+) -> Chains:
+    """Let the operators of a conversion pass int16 of the width that was chosen for it.
+
+    Args:
+        chosen: of `choose_activation_bits`.
+        source: representative inputs, read several times.
+        floats: outputs of the float model on these inputs.
+        size: inputs per run.
+        threads: of ONNX Runtime.
+        native: run the native library: always (True), never (False), or where it is available.
+
+    Example:
+        >>> from reluflow.data import open_data
+        >>> from reluflow.evaluation import choose_activation_bits
+        >>> from reluflow.graph import load
+        >>> model = load("models/fashion_resnet8.onnx")
+        >>> images = open_data("models/fashion_mnist_test_2000.npz", model.inputs, limit=8)
+        >>> width = choose_activation_bits(model, images)
+        >>> chain_chosen(width, images, FloatOutputs(model, images)).rewritten.done.begins
+        ('image',)
+
+    Reference: docs/decisions/0022-activation-bits.md; docs/psb.md, chains.
+    """
+    made = chosen.result
+    largest = largest_activations(made.model, source, size=size, threads=threads, native=native)
+    chained = _in_int16(made, largest, chosen.chosen)
+    runners = {chosen.chosen: Runner(chained.model, threads, native)}
+    tried, n_inputs = measure_widths(floats, runners)
+    return Chains(made, chained, (*tried, chosen.tried[-1]), n_inputs)
+
+
+def _in_int16(
+    made: Rewritten[PsbChanges], largest: Mapping[str, float], bits: int
+) -> Rewritten[ChainChanges]:
+    return chain_both(made.model, {}, exponents(largest, bits), alone=pays_alone(bits))

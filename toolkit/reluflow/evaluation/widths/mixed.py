@@ -1,4 +1,4 @@
-"""Choosing which operators pass bytes: all that the error of the outputs allows."""
+"""Choosing which operators pass bytes: all that the error of the outputs allows; others int16."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import math
 
 from reluflow.data import DataSource
 from reluflow.errors import OptionError
+from reluflow.evaluation.calibrate import exponents
 from reluflow.evaluation.formats.find import MeasuredFormat, measure_formats
+from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.widths.activation_bits import (
+    ENOUGH_DB,
     ActivationBits,
     is_enough,
     measure_widths,
+    pays_alone,
 )
 from reluflow.evaluation.widths.chains import BYTE_BITS, Chains
-from reluflow.graph import Model, chain_psb, find_psb
+from reluflow.evaluation.widths.reference import FloatOutputs
+from reluflow.graph import Model, chain_both, find_chains, find_psb
 
 BYTES_LOSS_DB = 3.0
 """Accepted loss in dB of bytes against 16 bits: rounding to bytes then adds at most as much to the
@@ -30,8 +35,9 @@ def choose_chains(
     size: int | None = None,
     threads: int | None = None,
     native: bool | None = None,
+    floats: FloatOutputs | None = None,
 ) -> Chains | None:
-    """Let as many operators pass bytes as the error of the outputs allows.
+    """Let as many operators pass bytes as the error of the outputs allows, the others int16.
 
     Tensors are ranked by their own SQNR in bytes. If the model is not within the loss with all of
     them, those below a limit stay as they are, and the lowest limit that is within it is found by
@@ -47,9 +53,11 @@ def choose_chains(
         size: inputs per run.
         threads: of ONNX Runtime.
         native: run the native library: always (True), never (False), or where it is available.
+        floats: outputs of `given` on these inputs, if they are known.
 
     Returns:
-        The chains; None where no operator can pass bytes within the loss.
+        The chains; operators that cannot pass bytes pass int16 of the chosen width, floats between
+        the two. None where no operator can pass bytes within the loss.
 
     Raises:
         OptionError: the loss is below 0 or not a number.
@@ -76,16 +84,31 @@ def choose_chains(
         return None
     formats = measure_formats(model, source, size=size, threads=threads, native=native)
     limits = _limits(formats, {node.x for node in nodes} | {node.output for node in nodes})
+    largest = largest_activations(model, source, size=size, threads=threads, native=native)
+    scales = exponents(largest, chosen.chosen)
+    floats = floats or FloatOutputs(given, source, size, threads)
 
     def tried(place: int) -> Chains | None:
-        return _chained(chosen, given, source, formats, limits[place], size, threads, native)
+        kept = {name: each.form for name, each in formats.items() if each.sqnr_db >= limits[place]}
+        rewritten = chain_both(model, kept, scales, alone=pays_alone(chosen.chosen))
+        if not any(chain.bits == BYTE_BITS for chain in find_chains(rewritten.model)):
+            return None
+        runners = {BYTE_BITS: Runner(rewritten.model, threads, native)}
+        errors, n_inputs = measure_widths(floats, runners)
+        return Chains(chosen.result, rewritten, (*errors, chosen.tried[-1]), n_inputs)
+
+    def within(found: Chains) -> bool:
+        few, *_, many = found.tried
+        return is_enough(few, many, loss_db, ENOUGH_DB, worst=True)
 
     best: Chains | None = None
     low, high = 0, len(limits)  # all from `high` on stay: that is within the loss
     place = 0  # all tensors at once: most often they are within it
     while low < high:
         found = tried(place)
-        if found is None or is_enough(found.tried[0], chosen.tried[-1], loss_db):
+        if found is None or is_enough(
+            found.tried[0], chosen.tried[-1], loss_db, ENOUGH_DB, worst=True
+        ):
             best, high = found or best, place
         else:
             low = place + 1
@@ -97,24 +120,3 @@ def _limits(formats: dict[str, MeasuredFormat], tensors: set[str]) -> list[float
     """Return the SQNR of the tensors around PSB operators, ascending; the first admits all."""
     found = sorted({formats[name].sqnr_db for name in tensors if name in formats})
     return [-math.inf, *found[1:]] if found else []
-
-
-def _chained(
-    chosen: ActivationBits,
-    given: Model,
-    source: DataSource,
-    formats: dict[str, MeasuredFormat],
-    limit: float,
-    size: int | None,
-    threads: int | None,
-    native: bool | None,
-) -> Chains | None:
-    """Return the chains of the tensors from a limit on, with their error; None: there are none."""
-    kept = {name: each.form for name, each in formats.items() if each.sqnr_db >= limit}
-    rewritten = chain_psb(chosen.result.model, kept)
-    if not rewritten.done.nodes:
-        return None
-    runners = {BYTE_BITS: Runner(rewritten.model, threads, native)}
-    batch = source.fitting_batch_size(size)
-    tried, n_inputs = measure_widths(given, source, runners, batch, threads)
-    return Chains(chosen.result, rewritten, (*tried, chosen.tried[-1]), n_inputs)

@@ -13,7 +13,10 @@ from reluflow.psb.fixed import FixedFormat
 
 
 def chain_both(
-    model: Model, formats: Mapping[str, FixedFormat], exponents: Mapping[str, int]
+    model: Model,
+    formats: Mapping[str, FixedFormat],
+    exponents: Mapping[str, int],
+    alone: bool = True,
 ) -> Rewritten[ChainChanges]:
     """Let PSB operators pass bytes where formats are given, and the others int16.
 
@@ -23,6 +26,7 @@ def chain_both(
         model: of `to_psb`, not changed.
         formats: tensor -> what its bytes stand for, as for `chain_psb`.
         exponents: tensor -> f of its int16 v 2^-f, as for `chain_psb16`.
+        alone: as for `chain_psb16`.
 
     Returns:
         The new model, what joined either kind of chain, and what joined neither, with the reason.
@@ -46,11 +50,11 @@ def chain_both(
     Reference: docs/psb.md, chains.
     """
     if not formats:
-        return _as_chains(chain_psb16(model, exponents))
+        return _as_chains(chain_psb16(model, exponents, alone))
     few = chain_psb(model, formats)
     if not few.done.nodes:
-        return _as_chains(chain_psb16(model, exponents))
-    many = chain_psb16(few.model, exponents)
+        return _as_chains(chain_psb16(model, exponents, alone))
+    many = chain_psb16(few.model, exponents, alone)
     joined = set(many.done.nodes)
     reasons = {each.node: each for each in many.refused}
     left = [reasons.pop(each.node, each) for each in few.refused if each.node not in joined]

@@ -52,6 +52,8 @@ _KEPT = (
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "auto_pad")
 _REGION = 6
 """Place of PsbConv's input `region`."""
+_POOLS = ("MaxPool", "GlobalAveragePool")
+_ALONE = Reason("no other convolution passes int16 to it or takes them from it")
 _MOST_STEPS = 14
 """Between the exponents of what a convolution adds and makes, at most."""
 
@@ -77,7 +79,7 @@ class Chain16Changes:
 
 
 def chain_psb16(
-    model: Model, exponents: Mapping[str, int] | None = None
+    model: Model, exponents: Mapping[str, int] | None = None, alone: bool = True
 ) -> Rewritten[Chain16Changes]:
     """Let the PSB convolutions of a converted model pass int16 to each other.
 
@@ -90,6 +92,7 @@ def chain_psb16(
         model: of `to_psb`, not changed.
         exponents: tensor of the model -> f of its values v 2^-f, -100 to 100; before the
             calibrated ones.
+        alone: whether a convolution joins that has no other to pass int16 to or to take them from.
 
     Returns:
         The new model, what joined, and the convolutions that did not, with the reason. The
@@ -124,7 +127,7 @@ def chain_psb16(
         )
     known = {**_calibrated(editor.nodes), **(exponents or {})}
     writer = _Writer(editor, known)
-    refused = [*writer.write(), *outside_chains(editor)]
+    refused = [*writer.write(alone), *outside_chains(editor)]
     editor.nodes = writer.nodes
     editor.commit()
     _drop_functions(editor)
@@ -182,12 +185,13 @@ class _Writer:
         self._floats: set[str] = set()  # those of them that are made floats again
         self._bits = 0  # of all values
 
-    def write(self) -> list[Refused]:
+    def write(self, alone: bool) -> list[Refused]:
         """Fill `nodes` and `joined`; return the convolutions that stay outside."""
         refused = []
+        faults = self._faults(alone)
         for node in self.editor.nodes:
             ours = node.domain == OWN_DOMAIN and node.op_type == PSB_CONV
-            reason = self._fault(node) if ours else None
+            reason = faults.get(id(node))
             if reason is not None:
                 refused.append(Refused(name_of(node), node.op_type, reason.text))
             if ours and reason is None:
@@ -201,6 +205,38 @@ class _Writer:
         for value in self.editor.proto.graph.output:
             self._give_floats(value.name)
         return refused
+
+    def _faults(self, alone: bool) -> dict[int, Reason]:
+        """Return why each PsbConv that cannot join does not, by the node's identity."""
+        faults: dict[int, Reason] = {}
+        convs: list[NodeProto] = []
+        for node in self.editor.nodes:
+            if node.domain == OWN_DOMAIN and node.op_type == PSB_CONV:
+                reason = self._fault(node)
+                if reason is None:
+                    convs.append(node)
+                    self._bits = int(str(attribute(node, "x_bits", USUAL_X_BITS)))
+                else:
+                    faults[id(node)] = reason
+            elif node.op_type == "MaxPool" and node.input[0] in self.exponents:
+                self.exponents.setdefault(node.output[0], self.exponents[node.input[0]])
+        if not alone:
+            linked = self._linked(convs)
+            faults |= {id(node): _ALONE for node in convs if id(node) not in linked}
+        return faults
+
+    def _linked(self, convs: list[NodeProto]) -> set[int]:
+        """Return those of some convolutions that pass int16 to another or take them from one."""
+        makers = {node.output[0]: node for node in convs}
+        for node in self.editor.nodes:
+            if node.op_type in _POOLS and node.input and node.input[0] in makers:
+                makers[node.output[0]] = makers[node.input[0]]
+        linked: set[int] = set()
+        for node in convs:
+            for tensor in (node.input[PsbPlace.X], self._addend(node)):
+                if tensor in makers:
+                    linked |= {id(node), id(makers[tensor])}
+        return linked
 
     def _fault(self, node: NodeProto) -> Reason | None:
         """Return why a PsbConv cannot join."""
