@@ -129,7 +129,8 @@ def test_the_conversion_holds_what_was_chosen(native: bool | None) -> None:
 def test_from_python(tmp_path: Path) -> None:
     case = loud_channel(1000.0)
     made = reluflow.convert(case.proto, tmp_path / "p.onnx", calibration=case.x, x_bits="auto")
-    assert {node.x_bits for node in find_psb(load(tmp_path / "p.onnx"))} == {16}
+    bits = [node.x_bits for node in find_psb(load(tmp_path / "p.onnx"))]
+    assert bits == [8, 16]  # the loud channel comes after the first layer, which may read bytes
     assert made.activation_bits is not None and made.activation_bits.chosen == 16
     assert made.sentences()[0] == str(made.activation_bits)
     assert made.to_dict()["activation_bits"]["chosen"] == 16

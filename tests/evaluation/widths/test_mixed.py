@@ -42,7 +42,7 @@ def width(net: Model, images: Any) -> ActivationBits:
 
 
 def in_bytes(model: Model) -> set[str]:
-    return {node.name for node in find_psb(model) if "Fixed" in node.op}
+    return {node.name for node in find_psb(model) if node.x_bits == 8}
 
 
 def loss(found: Any) -> float:
@@ -67,7 +67,7 @@ def test_the_loss_is_within_what_is_accepted(
         return
     assert in_bytes(found.rewritten.model)
     assert loss(found) <= accepted
-    others = {n.x_bits for n in find_psb(found.rewritten.model) if "Fixed" not in n.op}
+    others = {n.x_bits for n in find_psb(found.rewritten.model) if n.x_bits != 8}
     assert others <= {width.chosen}
 
 
