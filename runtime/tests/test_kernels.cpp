@@ -186,6 +186,49 @@ TEST(draws_agree_with_the_plain_meaning) {
   }
 }
 
+TEST(runs_of_full_size_are_summed_exactly) {
+  std::mt19937 rng(8);
+  // One pair of the largest products is 2^30: runs of one pair, whose sums may all go one way.
+  for (const Kernels* k : test::tables()) {
+    for (int pixels = 1; pixels <= k->tile_pixels; ++pixels) {
+      for (int vectors = 1; vectors <= 4; ++vectors) {
+        const int64_t pairs = 1 + static_cast<int64_t>(rng() % 40);
+        const int least = rng() % 2 ? -32767 : 32767;
+        std::vector<int16_t> x(static_cast<size_t>(2 * (pairs + pixels)));
+        for (int16_t& v : x) v = static_cast<int16_t>(rng() % 3 ? 32767 : least);
+        Aligned<int16_t> w(static_cast<size_t>(pairs * vectors * 2 * kLanes));
+        for (size_t i = 0; i < w.size(); ++i) w[i] = rng() % 5 ? 16384 : -16384;
+        std::vector<int64_t> taps;
+        std::vector<int64_t> ends;
+        for (int64_t p = 0; p < pairs; ++p) {
+          taps.push_back(4 * p);
+          ends.push_back(p + 1);
+        }
+        const char* first[kMaxPixels];
+        for (int p = 0; p < pixels; ++p) first[p] = reinterpret_cast<const char*>(&x[2 * p]);
+        alignas(64) int32_t low[kMaxPixels * kTileLanes];
+        alignas(64) int32_t high[kMaxPixels * kTileLanes] = {};
+        k->tile_runs(pixels, vectors,
+                     {first, taps.data(), w.data(), ends.data(), pairs, low, high, first[0], 0});
+        float sums[kMaxPixels * kTileLanes];
+        k->join(low, high, pixels, vectors * kLanes, true, sums);
+        for (int p = 0; p < pixels; ++p) {
+          for (int lane = 0; lane < vectors * kLanes; ++lane) {
+            int64_t want = 0;
+            for (int64_t i = 0; i < 2 * pairs; ++i) {
+              const int64_t weight = (i / 2 * vectors * kLanes + lane) * 2 + i % 2;
+              want += int64_t{x[static_cast<size_t>(2 * p + i)]} * w[static_cast<size_t>(weight)];
+            }
+            const int i = p * kTileLanes + lane;
+            CHECK_EQ_AT(int64_t{high[i]} * (1 << kHighBits) + low[i], want, at(*k, pixels, pairs));
+            CHECK_EQ_AT(sums[i], static_cast<float>(want), at(*k, pixels, pairs));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(packed_words_agree_with_the_plain_meaning) {
   std::mt19937 rng(7);
   for (const Kernels* k : test::tables()) {
@@ -238,11 +281,15 @@ TEST(depthwise_rows_agree) {
           const std::vector<float> z = test::random_floats(pixels, rng);
           std::vector<float> got(pixels + 1, -77.0f);
           std::vector<float> want(got);
+          const int64_t one_run[] = {3};
+          const int64_t runs[] = {1, 3};
           DepthwiseArgs d{words.data(),
                           offsets,
                           w,
                           4,
                           3,
+                          one_run,
+                          1,
                           rows,
                           pass,
                           step,
@@ -262,6 +309,12 @@ TEST(depthwise_rows_agree) {
           CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0,
                       at(*k, width, step, height));
           CHECK_EQ(got.back(), -77.0f);
+          d.ends = runs;  // the same sums, as int32 holds them
+          d.runs = 2;
+          std::fill(want.begin(), want.end(), -77.0f);
+          k->depthwise(d);
+          CHECK_EQ_AT(std::memcmp(got.data(), want.data(), got.size() * 4), 0,
+                      at(*k, width, step, height));
         }
       }
     }

@@ -1,5 +1,6 @@
 #include "support/check.h"
 #include "support/support.h"
+#include "weights/exact_runs.h"
 #include "weights/lanes.h"
 #include "weights/weight_code.h"
 
@@ -159,6 +160,51 @@ TEST(sub_blocks_are_short_enough_and_not_shorter) {
   CHECK_EQ(safe_sub_pairs(code, 0, order, 1023), 64);
   code.sign_shift.assign(256, kZeroShift);
   CHECK_EQ(safe_sub_pairs(code, 0, order, 32767), 64);
+}
+
+TEST(runs_reach_to_what_int32_holds_and_no_further) {
+  const PairOrder order = channel_pairs(8, 1);
+  WeightCode code;
+  code.per_channel = 8;
+  code.sign_shift.assign(16, 0);  // |w'| up to 2^14 each
+  for (size_t i = 8; i < 16; ++i) code.sign_shift[i] = i % 2 ? kNegative : 0;
+  const int64_t fits = kRunMost >> 15;  // times one pair of the largest weights it is kRunMost
+  CHECK_EQ(fits << 15, kRunMost);
+  const auto runs = [&](int64_t first, int64_t most, bool negative) {
+    return exact_runs(code, order, {first, 1}, {{most, negative}}).front();
+  };
+  const std::vector<int64_t> each = {1, 2, 3, 4};
+  const std::vector<int64_t> one = {4};
+  const std::vector<int64_t> two = {2, 4};
+  CHECK(runs(0, fits, true) == each);
+  CHECK(runs(0, fits / 2, true) == two);
+  CHECK(runs(0, fits / 2 + 1, true) == each);
+  CHECK(runs(0, fits / 4, true) == one);
+  CHECK(runs(0, fits, false) == each);
+  CHECK(runs(1, fits, true) == each);
+  CHECK(runs(1, fits, false) == two);  // half of the weights are negative
+  CHECK(runs(1, fits / 2, false) == one);
+  // Both channels at once: as short as the shorter.
+  CHECK(exact_runs(code, order, {0, 2}, {{fits, false}}).front() == each);
+  PairOrder blocks = order;
+  blocks.ends = {1, 4};
+  const std::vector<int64_t> cut = {1, 4};
+  CHECK(exact_runs(code, blocks, {1, 1}, {{fits / 2, false}}).front() == cut);
+}
+
+TEST(rows_side_by_side_end_their_runs_together) {
+  WeightCode code;
+  code.per_channel = 3;
+  code.sign_shift = {0, 0, 5};
+  PairOrder order;
+  order.pairs = {{0, 1}, {2, -1}, {-1, 0}, {1, 2}};  // two rows of two pairs
+  order.ends = {2, 4};
+  const int64_t fits = kRunMost >> 15;
+  const std::vector<int64_t> each = {1, 2};
+  const std::vector<int64_t> one = {2};
+  CHECK(row_runs(code, order, 0, {fits, true}) == each);
+  CHECK(row_runs(code, order, 0, {fits * 64 / 65, true}) == one);
+  CHECK(row_runs(code, order, 0, {fits * 64 / 65 + 1, true}) == each);
 }
 
 TEST(factors_give_every_weight) {

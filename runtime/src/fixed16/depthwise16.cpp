@@ -31,7 +31,8 @@ struct Work {
   Inner inner;
 
   /// Output pixels [begin, end) of a row; all of them see as many pixels outside as the first.
-  void pixels(int64_t image, int64_t row, int64_t begin, int64_t end,
+  /// `bound`: of the weights' runs.
+  void pixels(int64_t image, int64_t row, int64_t begin, int64_t end, size_t bound,
               std::vector<const int16_t*>& taps) const {
     const int64_t inputs = run.conv.inputs();
     size_t t = 0;
@@ -51,17 +52,21 @@ struct Work {
     const int16_t* weights = run.set->arranged.data();
     for (size_t b = 0; b < stores.size(); ++b, weights += pairs * 2 * kTileLanes) {
       const OutputBlock& block = run.weights.lanes().blocks()[b];
-      run.kernels.fixed16_depthwise({taps.data(), block.first, run.conv.strides[1] * inputs, pairs,
-                                     weights, &stores[b], block.lanes, end - begin,
-                                     run.z ? run.z + to + block.first : nullptr,
-                                     run.y + to + block.first, inputs});
+      const std::vector<int64_t>& ends = run.weights.sums(b).runs[bound];
+      run.kernels.fixed16_depthwise(
+          {taps.data(), block.first, run.conv.strides[1] * inputs, pairs, ends.data(),
+           static_cast<int64_t>(ends.size()), weights, &stores[b], block.lanes, end - begin,
+           run.z ? run.z + to + block.first : nullptr, run.y + to + block.first, inputs});
     }
   }
 
-  void row(int64_t image, int64_t row, std::vector<const int16_t*>& taps) const {
-    for (int64_t c = 0; c < inner.begin; ++c) pixels(image, row, c, c + 1, taps);
-    if (inner.begin < inner.end) pixels(image, row, inner.begin, inner.end, taps);
-    for (int64_t c = inner.end; c < run.shape.output[1]; ++c) pixels(image, row, c, c + 1, taps);
+  void row(int64_t image, int64_t row, size_t bound, std::vector<const int16_t*>& taps) const {
+    const auto some = [&](int64_t begin, int64_t end) {
+      pixels(image, row, begin, end, bound, taps);
+    };
+    for (int64_t c = 0; c < inner.begin; ++c) some(c, c + 1);
+    if (inner.begin < inner.end) some(inner.begin, inner.end);
+    for (int64_t c = inner.end; c < run.shape.output[1]; ++c) some(c, c + 1);
   }
 };
 
@@ -84,7 +89,8 @@ Status run_depthwise16(Runner& runner, const Run16& run) {
     std::vector<const int16_t*> taps(static_cast<size_t>((run.conv.taps() + 1) / 2 * 2));
     Range16 range;
     if (!largest.see(run, image, rows_seen(run, begin, end), &range)) return;
-    for (int64_t r = begin; r < end; ++r) work.row(image, r, taps);
+    const size_t bound = run.weights.bound_of(range);
+    for (int64_t r = begin; r < end; ++r) work.row(image, r, bound, taps);
   };
   parallel_for(runner, static_cast<size_t>(run.shape.batch * bands), item);
   return largest.check(run.psb);

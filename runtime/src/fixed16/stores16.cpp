@@ -68,7 +68,7 @@ void make_store(const Formats16& formats, const StoreInputs16& in, const Weights
   std::memset(out, 0, sizeof *out);
   out->low = formats.low;
   out->high = formats.high;
-  const bool wide = !weights.depthwise() && weights.sums(number).wide;
+  const bool wide = weights.sums(number).wide;
   for (int lane = 0; lane < kTileLanes; ++lane) {
     const int channel =
         weights.depthwise() ? depthwise16_channel(lane / kLanes, lane % kLanes) : lane;

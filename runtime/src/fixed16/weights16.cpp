@@ -74,8 +74,7 @@ Status Weights16::make(const uint8_t* planes, const PsbSpec& spec, const LaneSha
                   " with inputs of x_bits " + std::to_string(spec.x_bits) +
                   ", but less than 2^45 is wanted; convert the model without chains.");
   }
-  made->depthwise_ =
-      shape.group_inputs == 1 && shape.group_outputs == 1 && largest < int64_t{1} << kNarrowBits;
+  made->depthwise_ = shape.group_inputs == 1 && shape.group_outputs == 1;
   // Lanes are channels where each is a group of its own: only the drawing needs them.
   made->lanes_ =
       made->depthwise_

@@ -41,7 +41,7 @@ class Weights16 {
                      std::unique_ptr<Weights16>* out);
 
   const LaneCode& lanes() const { return lanes_; }
-  /// Whether every output channel sees one input channel of its own, and int32 holds its sum.
+  /// Whether every output channel sees one input channel of its own.
   bool depthwise() const { return depthwise_; }
   const BlockSums& sums(size_t block) const { return sums_[block]; }
   /// The number of the closest bound among those of `BlockSums::runs` that holds for `range`.

@@ -48,11 +48,13 @@ struct Fixed16DepthwiseArgs {
   int64_t offset;              ///< the first channel
   int64_t step;                ///< elements from one pixel's windows to the next
   int64_t pairs;               ///< pairs of taps; the last may pair with a weight of 0
-  const int16_t* weights;      ///< [pairs][4][16][2], in order of `depthwise16_channel`
-  const Fixed16Store* store;   ///< in that order
-  int lanes;                   ///< valid channels
-  int64_t width;               ///< output pixels
-  const int16_t* z;            ///< like out, or null
+  const int64_t* ends;         ///< where each run of pairs ends that is not beyond kRunMost
+  int64_t runs;
+  const int16_t* weights;     ///< [pairs][4][16][2], in order of `depthwise16_channel`
+  const Fixed16Store* store;  ///< in that order
+  int lanes;                  ///< valid channels
+  int64_t width;              ///< output pixels
+  const int16_t* z;           ///< like out, or null
   int16_t* out;
   int64_t out_step;  ///< elements from one output pixel to the next
 };

@@ -154,6 +154,8 @@ struct DepthwiseArgs {
   const int16_t* weights;  ///< the two weights of the first product
   int64_t weight_step;     ///< from one product to the next, those of all rows in turn
   int64_t n;
+  const int64_t* ends;  ///< where each run of products ends that is not beyond kRunMost
+  int64_t runs;
   int rows;             ///< output rows of one pass: 1 or 2
   int64_t pass_step;    ///< words from one pass to the next
   int64_t column_step;  ///< words from one output pixel to the next

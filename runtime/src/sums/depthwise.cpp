@@ -156,6 +156,9 @@ struct DepthwiseWork {
     const Scale scale = channel_scale(run.emax[m], run.precision, f);
     d->weights = weights + block.weights + 2 * (m % kTileLanes);
     d->weight_step = int64_t{2} * kLanes * block.vectors;
+    const std::vector<int64_t>& ends = run.weights.channel_runs(m);
+    d->ends = ends.data();
+    d->runs = static_cast<int64_t>(ends.size());
     d->scale_a = scale.a;
     d->scale_b = scale.b;
     d->bias = run.bias ? run.bias + m : nullptr;
@@ -204,7 +207,9 @@ PairOrder depthwise_pairs(const ConvSpec& conv) {
   PairOrder order;
   order.pairs = pairing == Pairing::kRows ? row_pairs(conv)
                                           : column_pairs(conv, pairing == Pairing::kNone ? 1 : 2);
-  order.ends = {static_cast<int64_t>(order.pairs.size())};
+  const int64_t rows = pairing == Pairing::kRows ? 2 : 1;  // of a pass, one after the other
+  const int64_t size = static_cast<int64_t>(order.pairs.size()) / rows;
+  for (int64_t r = 1; r <= rows; ++r) order.ends.push_back(r * size);
   return order;
 }
 

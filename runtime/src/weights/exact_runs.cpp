@@ -1,6 +1,7 @@
 #include "weights/exact_runs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/kernels.h"
 
@@ -81,6 +82,22 @@ std::vector<std::vector<int64_t>> exact_runs(const WeightCode& code, const PairO
   std::vector<std::vector<int64_t>> ends;
   for (Runs& r : runs) ends.push_back(std::move(r.ends));
   return ends;
+}
+
+std::vector<int64_t> row_runs(const WeightCode& code, const PairOrder& order, int64_t channel,
+                              const InputBound& bound) {
+  const size_t rows = order.ends.size();
+  const size_t size = order.pairs.size() / rows;
+  Runs runs(bound, static_cast<int>(rows));
+  std::vector<Parts> parts(rows);
+  for (size_t pair = 0; pair < size; ++pair) {
+    for (size_t r = 0; r < rows; ++r) {
+      parts[r] = parts_of(code, channel, order.pairs[r * size + pair]);
+    }
+    runs.add(static_cast<int64_t>(pair), parts);
+  }
+  runs.end(static_cast<int64_t>(size));
+  return std::move(runs.ends);
 }
 
 }  // namespace reluflow

@@ -29,6 +29,11 @@ std::vector<std::vector<int64_t>> exact_runs(const WeightCode& code, const PairO
                                              const ChannelRange& channels,
                                              const std::vector<InputBound>& bounds);
 
+/// The runs of one channel whose output rows, as many as the order has blocks of equal size, go
+/// through their pairs side by side: a run ends in all rows at once.
+std::vector<int64_t> row_runs(const WeightCode& code, const PairOrder& order, int64_t channel,
+                              const InputBound& bound);
+
 }  // namespace reluflow
 
 #endif

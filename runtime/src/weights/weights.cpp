@@ -1,5 +1,7 @@
 #include "weights/weights.h"
 
+#include "weights/exact_runs.h"
+
 namespace reluflow {
 
 namespace {
@@ -8,17 +10,9 @@ namespace {
 /// which tiles do once for up to 64. A choice, not measured.
 constexpr int64_t kMostOutputs = 4;
 
-/// Whether a whole channel's sum fits int32, so that the depthwise kernel may be used.
-bool depthwise_is_safe(const WeightCode& code, const PsbSpec& spec, const LaneShape& shape) {
-  if (shape.depthwise.pairs.empty() || shape.taps > kBlockPairs ||
-      shape.group_outputs > kMostOutputs) {
-    return false;
-  }
-  const PairOrder taps = channel_pairs(1, shape.taps);
-  for (int64_t m = 0; m < spec.channels; ++m) {
-    if (safe_sub_pairs(code, m, taps, spec.limit()) != kBlockPairs) return false;
-  }
-  return true;
+bool depthwise_fits(const LaneShape& shape) {
+  return !shape.depthwise.pairs.empty() && shape.taps <= kBlockPairs &&
+         shape.group_outputs <= kMostOutputs;
 }
 
 }  // namespace
@@ -29,10 +23,14 @@ Status Weights::make(const uint8_t* planes, const PsbSpec& spec, const LaneShape
   RELUFLOW_RETURN_IF_BAD(unpack_planes(planes, spec, &made->code_));
   if (spec.per_product) {
     made->path_ = Path::kPerProduct;
-  } else if (depthwise_is_safe(made->code_, spec, shape)) {
+  } else if (depthwise_fits(shape)) {
     // Lanes are channels here too, whatever their group: only the drawing needs them.
     made->path_ = Path::kDepthwise;
     made->lanes_ = LaneCode(made->code_, spec, {1, spec.channels, 1, shape.taps, shape.depthwise});
+    for (int64_t m = 0; m < spec.channels; ++m) {
+      made->channel_runs_.push_back(
+          row_runs(made->code_, shape.depthwise, m, {spec.limit(), true}));
+    }
   } else {
     made->lanes_ = LaneCode(made->code_, spec, shape);
   }

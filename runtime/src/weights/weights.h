@@ -3,6 +3,7 @@
 #define RELUFLOW_WEIGHTS_WEIGHTS_H
 
 #include <memory>
+#include <vector>
 
 #include "base/runner.h"
 #include "kernels/kernels.h"
@@ -30,6 +31,10 @@ class Weights {
   Path path() const { return path_; }
   const LaneCode& lanes() const { return lanes_; }
   const WeightCode& code() const { return code_; }
+  /// On the depthwise path: where the exact runs of a channel's products end.
+  const std::vector<int64_t>& channel_runs(int64_t m) const {
+    return channel_runs_[static_cast<size_t>(m)];
+  }
 
   /// Whether `precision` is that of the call before: only then a set will be used again.
   bool repeats(const Precision& precision) { return cache_.repeats(precision); }
@@ -47,6 +52,7 @@ class Weights {
   Path path_ = Path::kTiles;
   WeightCode code_;  // empty but for draws per product
   LaneCode lanes_;   // empty for these
+  std::vector<std::vector<int64_t>> channel_runs_;
   WeightCache cache_;
 };
 

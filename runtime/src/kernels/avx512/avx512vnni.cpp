@@ -9,6 +9,7 @@
 #include "kernels/avx512/fixed16_body.h"
 #include "kernels/avx512/fixed_body.h"
 #include "kernels/avx512/hash_body.h"
+#include "kernels/avx512/joined_body.h"
 #include "kernels/avx512/mix_body.h"
 #include "kernels/avx512/rows_body.h"
 #include "kernels/avx512/store_body.h"
@@ -269,28 +270,11 @@ void avx512_tile_runs(int pixels, int vectors, const RunsArgs& args) {
   kTiles[pixels - 1][vectors - 1](args);
 }
 
-/// Where sums fit int32, as most do, they are rounded from there.
 void avx512_join(const int32_t* low, const int32_t* high, int pixels, int lanes, bool first,
                  float* sums) {
   for (int p = 0; p < pixels; ++p) {
     for (int at = p * kTileLanes; at < p * kTileLanes + lanes; at += kLanes) {
-      const __m512i l = _mm512_loadu_si512(low + at);
-      const __m512i h = _mm512_loadu_si512(high + at);
-      // What lies above 16 bits, and whether 16 bits more hold it.
-      const __m512i top = _mm512_add_epi32(h, _mm512_srai_epi32(l, kHighBits));
-      const __m512i up = _mm512_slli_epi32(top, kHighBits);
-      const __m512i rest = _mm512_and_si512(l, _mm512_set1_epi32((1 << kHighBits) - 1));
-      __m512 sum = _mm512_cvtepi32_ps(_mm512_or_si512(up, rest));
-      if (_mm512_cmpneq_epi32_mask(_mm512_srai_epi32(up, kHighBits), top) != 0) {
-        const auto wide = [&](__m256i t, __m256i r) {
-          return _mm512_cvtepi64_ps(_mm512_add_epi64(
-              _mm512_slli_epi64(_mm512_cvtepi32_epi64(t), kHighBits), _mm512_cvtepi32_epi64(r)));
-        };
-        sum =
-            _mm512_castps256_ps512(wide(_mm512_castsi512_si256(top), _mm512_castsi512_si256(rest)));
-        sum = _mm512_insertf32x8(
-            sum, wide(_mm512_extracti64x4_epi64(top, 1), _mm512_extracti64x4_epi64(rest, 1)), 1);
-      }
+      __m512 sum = joined16(_mm512_loadu_si512(low + at), _mm512_loadu_si512(high + at));
       if (!first) sum = _mm512_add_ps(_mm512_loadu_ps(sums + at), sum);
       _mm512_storeu_ps(sums + at, sum);
     }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "kernels/avx512/joined_body.h"
 #include "kernels/kernels.h"
 #include "kernels/portable/depthwise_body.h"
 
@@ -154,9 +155,17 @@ struct Wide {
   __attribute__((always_inline)) static Ints spread(const int16_t* w) {
     return _mm512_set1_epi32(weight_pair(w));
   }
-  __attribute__((always_inline)) static void store(const DepthwiseArgs& d, Ints sum, float* out,
+  __attribute__((always_inline)) static void split(Ints* sum, Ints* high) {
+    *high = _mm512_add_epi32(*high, _mm512_srai_epi32(*sum, kHighBits));
+    *sum = _mm512_and_si512(*sum, _mm512_set1_epi32((1 << kHighBits) - 1));
+  }
+  __attribute__((always_inline)) static __m512 rounded(Ints sum) { return _mm512_cvtepi32_ps(sum); }
+  __attribute__((always_inline)) static __m512 rounded(Ints sum, Ints high) {
+    return joined16(sum, high);
+  }
+  __attribute__((always_inline)) static void store(const DepthwiseArgs& d, __m512 sum, float* out,
                                                    __mmask16 valid) {
-    __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(d.scale_a));
+    __m512 y = _mm512_mul_ps(sum, _mm512_set1_ps(d.scale_a));
     y = _mm512_mul_ps(y, _mm512_set1_ps(d.scale_b));
     if (d.bias) y = _mm512_add_ps(y, _mm512_set1_ps(*d.bias));
     if (d.z) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(valid, d.z + (out - d.out)));
@@ -178,10 +187,19 @@ struct Half {
   __attribute__((always_inline)) static Ints spread(const int16_t* w) {
     return _mm256_set1_epi32(weight_pair(w));
   }
-  __attribute__((always_inline)) static void store(const DepthwiseArgs& d, Ints sum, float* out,
+  __attribute__((always_inline)) static void split(Ints* sum, Ints* high) {
+    *high = _mm256_add_epi32(*high, _mm256_srai_epi32(*sum, kHighBits));
+    *sum = _mm256_and_si256(*sum, _mm256_set1_epi32((1 << kHighBits) - 1));
+  }
+  __attribute__((always_inline)) static __m256 rounded(Ints sum) { return _mm256_cvtepi32_ps(sum); }
+  __attribute__((always_inline)) static __m256 rounded(Ints sum, Ints high) {
+    return _mm512_castps512_ps256(
+        joined16(_mm512_castsi256_si512(sum), _mm512_castsi256_si512(high)));
+  }
+  __attribute__((always_inline)) static void store(const DepthwiseArgs& d, __m256 sum, float* out,
                                                    __mmask16 pixels) {
     const __mmask8 valid = static_cast<__mmask8>(pixels);
-    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(d.scale_a));
+    __m256 y = _mm256_mul_ps(sum, _mm256_set1_ps(d.scale_a));
     y = _mm256_mul_ps(y, _mm256_set1_ps(d.scale_b));
     if (d.bias) y = _mm256_add_ps(y, _mm256_set1_ps(*d.bias));
     if (d.z) y = _mm256_add_ps(y, _mm256_maskz_loadu_ps(valid, d.z + (out - d.out)));
@@ -209,6 +227,8 @@ struct Strips {
 #define RELUFLOW_STRIP_ZERO(v) \
   auto a##v = Vector::zero();  \
   auto b##v = Vector::zero();  \
+  auto ha##v = Vector::zero(); \
+  auto hb##v = Vector::zero(); \
   const int32_t* const x##v = s.words + (V > v ? v : 0) * s.word_step
 
 #define RELUFLOW_STRIP_DOT(v)                                     \
@@ -218,27 +238,43 @@ struct Strips {
     if constexpr (kRows > 1) RELUFLOW_DEPTHWISE_DOT(b##v, wb, x); \
   }
 
-#define RELUFLOW_STRIP_STORE(v)                                  \
-  if constexpr (V > v) {                                         \
-    float* out = s.out + v * s.out_step;                         \
-    const __mmask16 valid = V == v + 1 ? s.last_valid : s.valid; \
-    Vector::store(d, a##v, out, valid);                          \
-    if constexpr (kRows > 1) {                                   \
-      if (V == v + 1 ? s.last_second : s.second) {               \
-        Vector::store(d, b##v, out + d.width, valid);            \
-      }                                                          \
-    }                                                            \
+#define RELUFLOW_STRIP_SPLIT(v)                            \
+  if constexpr (V > v) {                                   \
+    Vector::split(&a##v, &ha##v);                          \
+    if constexpr (kRows > 1) Vector::split(&b##v, &hb##v); \
+  }
+
+#define RELUFLOW_STRIP_ROUNDED(s, h) (kWide ? Vector::rounded(s, h) : Vector::rounded(s))
+
+#define RELUFLOW_STRIP_STORE(v)                                                      \
+  if constexpr (V > v) {                                                             \
+    float* out = s.out + v * s.out_step;                                             \
+    const __mmask16 valid = V == v + 1 ? s.last_valid : s.valid;                     \
+    Vector::store(d, RELUFLOW_STRIP_ROUNDED(a##v, ha##v), out, valid);               \
+    if constexpr (kRows > 1) {                                                       \
+      if (V == v + 1 ? s.last_second : s.second) {                                   \
+        Vector::store(d, RELUFLOW_STRIP_ROUNDED(b##v, hb##v), out + d.width, valid); \
+      }                                                                              \
+    }                                                                                \
   }
 
 /// V vectors of words; up to eight sums, so that none waits for another.
-template <class Vector, int kRows, int V>
+template <class Vector, int kRows, int V, bool kWide>
 __attribute__((always_inline)) inline void add_strips(const DepthwiseArgs& d, const Strips& s) {
   RELUFLOW_STRIP_ZERO(0);
   RELUFLOW_STRIP_ZERO(1);
   RELUFLOW_STRIP_ZERO(2);
   RELUFLOW_STRIP_ZERO(3);
   const int16_t* w = d.weights;
+  int64_t run = 0;
   for (int64_t t = 0; t < d.n; ++t, w += d.weight_step) {
+    if (kWide && t == d.ends[run]) {
+      ++run;
+      RELUFLOW_STRIP_SPLIT(0)
+      RELUFLOW_STRIP_SPLIT(1)
+      RELUFLOW_STRIP_SPLIT(2)
+      RELUFLOW_STRIP_SPLIT(3)
+    }
     const int64_t at = d.offsets[t];
     const auto wa = Vector::spread(w);
     const auto wb = Vector::spread(kRows > 1 ? w + d.n * d.weight_step : w);
@@ -254,22 +290,22 @@ __attribute__((always_inline)) inline void add_strips(const DepthwiseArgs& d, co
   RELUFLOW_STRIP_STORE(3)
 }
 
-template <class Vector, int kRows>
+template <class Vector, int kRows, bool kWide>
 __attribute__((always_inline)) inline void add_strips(const DepthwiseArgs& d, const Strips& s,
                                                       int64_t vectors) {
   if (vectors == 1) {
-    add_strips<Vector, kRows, 1>(d, s);
+    add_strips<Vector, kRows, 1, kWide>(d, s);
   } else if (vectors == 2) {
-    add_strips<Vector, kRows, 2>(d, s);
+    add_strips<Vector, kRows, 2, kWide>(d, s);
   } else if (vectors == 3) {
-    add_strips<Vector, kRows, 3>(d, s);
+    add_strips<Vector, kRows, 3, kWide>(d, s);
   } else {
-    add_strips<Vector, kRows, 4>(d, s);
+    add_strips<Vector, kRows, 4, kWide>(d, s);
   }
 }
 
 /// Rows of several vectors: up to four vectors of one pass side by side.
-template <int kRows>
+template <int kRows, bool kWide>
 void long_rows(const DepthwiseArgs& d) {
   for (int64_t row = 0; row < d.height; row += kRows) {
     const bool second = row + 1 < d.height;
@@ -283,13 +319,13 @@ void long_rows(const DepthwiseArgs& d) {
                      first_lanes(d.width - x - 16 * (vectors - 1)),
                      second,
                      second};
-      add_strips<Wide, kRows>(d, s, vectors);
+      add_strips<Wide, kRows, kWide>(d, s, vectors);
     }
   }
 }
 
 /// Rows of one vector: up to four passes at once.
-template <class Vector, int kRows>
+template <class Vector, int kRows, bool kWide>
 void short_rows(const DepthwiseArgs& d) {
   const int64_t passes = (d.height + kRows - 1) / kRows;
   const __mmask16 valid = first_lanes(d.width);
@@ -303,18 +339,18 @@ void short_rows(const DepthwiseArgs& d) {
                    valid,
                    true,
                    (pass + vectors) * kRows <= d.height};
-    add_strips<Vector, kRows>(d, s, vectors);
+    add_strips<Vector, kRows, kWide>(d, s, vectors);
   }
 }
 
-template <int kRows>
+template <int kRows, bool kWide>
 void depthwise_rows(const DepthwiseArgs& d) {
   if (d.width <= Half::kPixels) {
-    short_rows<Half, kRows>(d);
+    short_rows<Half, kRows, kWide>(d);
   } else if (d.width <= Wide::kPixels) {
-    short_rows<Wide, kRows>(d);
+    short_rows<Wide, kRows, kWide>(d);
   } else {
-    long_rows<kRows>(d);
+    long_rows<kRows, kWide>(d);
   }
 }
 
@@ -322,9 +358,9 @@ void avx512_depthwise(const DepthwiseArgs& d) {
   if (d.column_step != 1) {
     common_depthwise(d);
   } else if (d.rows == 2) {
-    depthwise_rows<2>(d);
+    d.runs > 1 ? depthwise_rows<2, true>(d) : depthwise_rows<2, false>(d);
   } else {
-    depthwise_rows<1>(d);
+    d.runs > 1 ? depthwise_rows<1, true>(d) : depthwise_rows<1, false>(d);
   }
 }
 

@@ -41,10 +41,10 @@ struct Lanes16 {
     }
   }
 
-  /// From a sum to the sum in its unit; `high` is read where sums have two parts.
-  __attribute__((always_inline)) __m512i settle(__m512i t, const int32_t* high) const {
+  /// From a sum to the sum in its unit; `high` counts where sums have two parts.
+  __attribute__((always_inline)) __m512i settle(__m512i t, __m512i high) const {
     if constexpr (kRounds) t = _mm512_srav_epi32(_mm512_add_epi32(t, half), down);
-    if constexpr (kHigh) t = _mm512_add_epi32(t, _mm512_sllv_epi32(load16(high), left));
+    if constexpr (kHigh) t = _mm512_add_epi32(t, _mm512_sllv_epi32(high, left));
     if (kRare && deep) t = _mm512_srav_epi32(_mm512_add_epi32(t, half2), down2);
     if (kRare && raises) {
       t = _mm512_max_epi32(t, _mm512_sub_epi32(_mm512_setzero_si512(), most));
@@ -89,8 +89,8 @@ __attribute__((always_inline)) inline void store16_half(const Fixed16StoreArgs& 
   for (int p = 0; p < a.pixels; ++p) {
     const int32_t* sums = a.sums + p * kTileLanes + at;
     const int32_t* high = kHigh ? a.high + p * kTileLanes + at : sums;
-    __m512i s0 = first.settle(load16(sums), high);
-    __m512i s1 = second.settle(load16(sums + 16), high + 16);
+    __m512i s0 = first.settle(load16(sums), load16(high));
+    __m512i s1 = second.settle(load16(sums + 16), load16(high + 16));
     if constexpr (kAdds) {
       const int16_t* from = a.z[p] + at;
       const __m512i z = whole ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi16(lanes, from);
@@ -139,7 +139,15 @@ struct Pairs16 {
 
 #define RELUFLOW_PAIRS_ZERO(p)              \
   __m512i s##p##0 = _mm512_setzero_si512(); \
-  __m512i s##p##1 = _mm512_setzero_si512()
+  __m512i s##p##1 = _mm512_setzero_si512(); \
+  __m512i h##p##0 = _mm512_setzero_si512(); \
+  __m512i h##p##1 = _mm512_setzero_si512()
+
+#define RELUFLOW_PAIRS_SPLIT(p)  \
+  if constexpr (P > p) {         \
+    split16(&s##p##0, &h##p##0); \
+    split16(&s##p##1, &h##p##1); \
+  }
 
 #define RELUFLOW_PAIRS_ROW(p)                                              \
   if constexpr (P > p) {                                                   \
@@ -151,8 +159,8 @@ struct Pairs16 {
 
 #define RELUFLOW_PAIRS_OUT(p)                                                       \
   if constexpr (P > p) {                                                            \
-    s##p##0 = low.settle(s##p##0, nullptr);                                         \
-    s##p##1 = high.settle(s##p##1, nullptr);                                        \
+    s##p##0 = low.settle(s##p##0, h##p##0);                                         \
+    s##p##1 = high.settle(s##p##1, h##p##1);                                        \
     if (a.z) {                                                                      \
       const __m512i v = _mm512_maskz_loadu_epi16(lanes, a.z + to + p * a.out_step); \
       const Pairs16 z(v, _mm512_srai_epi16(v, 15)); /* sign-extended to int32 */    \
@@ -160,15 +168,26 @@ struct Pairs16 {
       s##p##1 = high.with(s##p##1, z.high);                                         \
     }                                                                               \
     const __m512i y = _mm512_packs_epi32(low.scale(s##p##0), high.scale(s##p##1));  \
-    _mm512_mask_storeu_epi16(a.out + to + p * a.out_step, lanes, bounds(y));        \
+    if (whole) {                                                                    \
+      _mm512_storeu_si512(a.out + to + p * a.out_step, bounds(y));                  \
+    } else {                                                                        \
+      _mm512_mask_storeu_epi16(a.out + to + p * a.out_step, lanes, bounds(y));      \
+    }                                                                               \
   }
 
+/// Moves the high part of a sum to `high`.
+__attribute__((always_inline)) inline void split16(__m512i* sum, __m512i* high) {
+  *high = _mm512_add_epi32(*high, _mm512_srai_epi32(*sum, kHighBits));
+  *sum = _mm512_and_si512(*sum, _mm512_set1_epi32((1 << kHighBits) - 1));
+}
+
 /// Channels [at, at + 32) of a block, P pixels at once.
-template <int P, bool kRounds, bool kRare>
+template <int P, bool kHigh, bool kRounds, bool kRare>
 void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int64_t end) {
+  const bool whole = a.lanes - at >= 32;  // masked stores are slow
   const __mmask32 lanes = lanes16(a.lanes - at);
-  const Lanes16<false, kRounds, kRare> low(*a.store, at);
-  const Lanes16<false, kRounds, kRare> high(*a.store, at + 16);
+  const Lanes16<kHigh, kRounds, kRare> low(*a.store, at);
+  const Lanes16<kHigh, kRounds, kRare> high(*a.store, at + 16);
   const Bounds16 bounds(*a.store);
   const auto* weights = reinterpret_cast<const __m512i*>(a.weights) + at / 16;
   for (int64_t p = begin; p + P <= end; p += P) {
@@ -177,7 +196,15 @@ void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int6
     RELUFLOW_PAIRS_ZERO(2);
     RELUFLOW_PAIRS_ZERO(3);
     const int64_t from = a.offset + at + p * a.step;
+    int64_t run = 0;
     for (int64_t q = 0; q < a.pairs; ++q) {
+      if (kHigh && q == a.ends[run]) {
+        ++run;
+        RELUFLOW_PAIRS_SPLIT(0)
+        RELUFLOW_PAIRS_SPLIT(1)
+        RELUFLOW_PAIRS_SPLIT(2)
+        RELUFLOW_PAIRS_SPLIT(3)
+      }
       const int16_t* first = a.taps[2 * q] + from;
       const int16_t* second = a.taps[2 * q + 1] + from;
       const __m512i w0 = _mm512_load_si512(weights + 4 * q);
@@ -195,19 +222,22 @@ void depthwise16_half(const Fixed16DepthwiseArgs& a, int at, int64_t begin, int6
   }
 }
 
-template <bool kRounds, bool kRare>
+template <bool kHigh, bool kRounds, bool kRare>
 void depthwise16(const Fixed16DepthwiseArgs& a) {
   const int64_t whole = a.width / 4 * 4;
   for (int at = 0; at < a.lanes; at += 32) {
-    depthwise16_half<4, kRounds, kRare>(a, at, 0, whole);
-    depthwise16_half<1, kRounds, kRare>(a, at, whole, a.width);
+    depthwise16_half<4, kHigh, kRounds, kRare>(a, at, 0, whole);
+    depthwise16_half<1, kHigh, kRounds, kRare>(a, at, whole, a.width);
   }
 }
 
 void avx512_fixed16_depthwise(const Fixed16DepthwiseArgs& a) {
   const Fixed16Store& s = *a.store;
-  if (s.deep || s.raises) return depthwise16<true, true>(a);
-  return s.rounds ? depthwise16<true, false>(a) : depthwise16<false, false>(a);
+  const bool rare = s.deep || s.raises;
+  if (a.runs > 1)
+    return rare ? depthwise16<true, true, true>(a) : depthwise16<true, true, false>(a);
+  if (rare) return depthwise16<false, true, true>(a);
+  return s.rounds ? depthwise16<false, true, false>(a) : depthwise16<false, false, false>(a);
 }
 
 void avx512_fixed16_max(const int16_t* const* taps, int64_t count, int64_t n, int16_t* out) {

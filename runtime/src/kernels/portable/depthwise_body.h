@@ -67,12 +67,12 @@ inline void pack_word_row(const PackWordsArgs& p, const float* a, const float* b
   }
 }
 
-/// Up to 64 pixels of one output row: their sums.
+/// Products [begin, end) of up to 64 pixels of one output row: their sums.
 inline void depthwise_sums(const DepthwiseArgs& d, const int32_t* words, const int16_t* weights,
-                           int64_t n, int32_t* sum) {
+                           int64_t begin, int64_t end, int64_t n, int32_t* sum) {
   const int64_t step = d.column_step;
   for (int64_t i = 0; i < n; ++i) sum[i] = 0;
-  for (int64_t t = 0; t < d.n; ++t) {
+  for (int64_t t = begin; t < end; ++t) {
     const int32_t* in = words + d.offsets[t];
     const int32_t low = weights[t * d.weight_step];
     const int32_t high = weights[t * d.weight_step + 1];
@@ -89,13 +89,27 @@ inline void depthwise_sums(const DepthwiseArgs& d, const int32_t* words, const i
 }
 
 /// Scale, bias, z and bounds.
-inline void finish_depthwise(const DepthwiseArgs& d, const int32_t* sum, int64_t n, int64_t at) {
+template <class Sum>
+void finish_depthwise(const DepthwiseArgs& d, const Sum* sum, int64_t n, int64_t at) {
   for (int64_t i = 0; i < n; ++i) {
     float y = static_cast<float>(sum[i]) * d.scale_a * d.scale_b;
     if (d.bias) y += *d.bias;
     if (d.z) y += d.z[at + i];
     d.out[at + i] = activate(y, d.clips, d.low, d.high);
   }
+}
+
+/// Up to 64 pixels whose sums int32 may not hold.
+inline void wide_depthwise(const DepthwiseArgs& d, const int32_t* words, const int16_t* weights,
+                           int64_t n, int64_t at) {
+  int32_t sum[64];
+  int64_t all[64] = {};
+  int64_t begin = 0;
+  for (int64_t run = 0; run < d.runs; begin = d.ends[run++]) {
+    depthwise_sums(d, words, weights, begin, d.ends[run], n, sum);
+    for (int64_t i = 0; i < n; ++i) all[i] += sum[i];
+  }
+  finish_depthwise(d, all, n, at);
 }
 
 [[maybe_unused]] void common_depthwise(const DepthwiseArgs& d) {
@@ -105,7 +119,12 @@ inline void finish_depthwise(const DepthwiseArgs& d, const int32_t* sum, int64_t
     const int16_t* weights = d.weights + row % d.rows * d.n * d.weight_step;
     for (int64_t x = 0; x < d.width; x += 64) {
       const int64_t n = d.width - x < 64 ? d.width - x : 64;
-      depthwise_sums(d, words + x * d.column_step, weights, n, sum);
+      const int32_t* from = words + x * d.column_step;
+      if (d.runs > 1) {
+        wide_depthwise(d, from, weights, n, row * d.width + x);
+        continue;
+      }
+      depthwise_sums(d, from, weights, 0, d.n, n, sum);
       finish_depthwise(d, sum, n, row * d.width + x);
     }
   }

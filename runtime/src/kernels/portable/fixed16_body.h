@@ -55,7 +55,16 @@ inline int32_t fixed16_settled(const Fixed16Store& s, int lane, int32_t sum, int
   const Fixed16Store& s = *a.store;
   for (int64_t p = 0; p < a.width; ++p) {
     int32_t sum[kTileLanes] = {};
+    int32_t high[kTileLanes] = {};
+    int64_t run = 0;
     for (int64_t q = 0; q < a.pairs; ++q) {
+      if (q == a.ends[run]) {
+        ++run;
+        for (int at = 0; at < kTileLanes; ++at) {
+          high[at] += sum[at] >> kHighBits;
+          sum[at] &= (1 << kHighBits) - 1;
+        }
+      }
       const int16_t* first = a.taps[2 * q] + a.offset + p * a.step;
       const int16_t* second = a.taps[2 * q + 1] + a.offset + p * a.step;
       const int16_t* w = a.weights + q * 2 * kTileLanes;
@@ -70,8 +79,8 @@ inline int32_t fixed16_settled(const Fixed16Store& s, int lane, int32_t sum, int
     for (int at = 0; at < kTileLanes; ++at) {
       const int channel = depthwise16_channel(at / kLanes, at % kLanes);
       if (channel >= a.lanes) continue;
-      out[channel] =
-          fixed16_scaled(s, at, fixed16_settled(s, at, sum[at], 0), z ? z + channel : nullptr);
+      out[channel] = fixed16_scaled(s, at, fixed16_settled(s, at, sum[at], high[at]),
+                                    z ? z + channel : nullptr);
     }
   }
 }
