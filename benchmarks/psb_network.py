@@ -137,7 +137,9 @@ def main() -> None:
     results = []
     for name in options.only:
         proto = network(name)
-        for threads in options.threads if proto is not None else ():
+        if proto is None:
+            continue
+        for threads in options.threads:
             result = measure(name, proto, threads, options.rounds, not options.no_redraw)
             results.append(result)
             print(f"{name}, batch 1, {threads} threads, {SAMPLES} samples")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -163,9 +164,23 @@ def test_what_only_the_float_model_does_is_a_row_of_its_own() -> None:
         ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1"),
     ],
 )
-def test_bad_options_are_refused(options: dict[str, int], words: str) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(reluflow.ReluflowError, match=words):
         ProfileOptions(**options)
+
+
+def test_the_fastest_run_can_count_instead_of_the_median() -> None:
+    """Of three runs one has a single image, the others hundreds."""
+    sizes = iter([1, 1, 300, 1, 300] * 2)
+    model = load(SHIPPED)
+
+    def feeds(run: int) -> dict[str, np.ndarray]:
+        return {"image": np.zeros((next(sizes), 1, 28, 28), np.float32)}
+
+    (median,) = profile_models([(model, feeds)], runs=3, threads=1)
+    (fastest,) = profile_models([(model, feeds)], runs=3, threads=1, fastest=True)
+    assert [each.name for each in fastest.kernels] == [each.name for each in median.kernels]
+    assert fastest.run_ms < median.run_ms / 5
 
 
 def test_what_does_not_belong_together_is_refused(resnet: reluflow.Model) -> None:

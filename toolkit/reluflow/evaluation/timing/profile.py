@@ -68,6 +68,7 @@ def profile(
         runs=options.runs,
         threads=options.threads,
         library=True,
+        fastest=options.fastest,
     )
     work = pair_kernels(this.done, profiles[0].kernels, that.done, profiles[1].kernels)
     total = _sum(profiles[0].kernels) or 0.0

@@ -22,6 +22,7 @@ class ProfileOptions:
         runs: of each model, whose medians count.
         threads: of ONNX Runtime; all by default.
         batch_size: inputs per run; 1 by default.
+        fastest: count the fastest run of each operator instead of the median, for a busy machine.
 
     Raises:
         OptionError: a number is not accepted.
@@ -35,6 +36,7 @@ class ProfileOptions:
     runs: int = 20
     threads: int | None = None
     batch_size: int | None = None
+    fastest: bool = False
 
     def __post_init__(self) -> None:
         if self.samples not in SAMPLES:

@@ -1,0 +1,123 @@
+"""Converted models in onnxruntime-web, under Node: functions of standard operators alone.
+
+`npm ci --ignore-scripts` in this folder installs what these tests run in; without it, or without
+Node, they are skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from body_models import branches
+
+from reluflow.data import RandomData, open_data
+from reluflow.evaluation import calibrate, find_formats
+from reluflow.evaluation.calibrate import exponents
+from reluflow.evaluation.formats.largest import largest_activations
+from reluflow.graph import (
+    Model,
+    PsbOptions,
+    chain_psb,
+    chain_psb16,
+    load,
+    to_psb,
+    without_input_defaults,
+)
+from reluflow.sessions import open_session
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(
+    NODE is None or not (HERE / "node_modules" / "onnxruntime-web").is_dir(),
+    reason="Node or onnxruntime-web is missing: npm ci --ignore-scripts in tests/web",
+)
+SECONDS = 300
+SAMPLES = (0, 1, 4, 16, 64)
+Arrays = dict[str, np.ndarray]
+
+
+def packed(array: np.ndarray) -> dict[str, Any]:
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"type": str(array.dtype), "dims": list(array.shape), "data": data}
+
+
+def unpacked(found: dict[str, Any]) -> np.ndarray:
+    raw = base64.b64decode(found["data"])
+    return np.frombuffer(raw, found["type"]).reshape(found["dims"])
+
+
+def in_web(model: Model, calls: list[Arrays], folder: Path) -> list[Arrays]:
+    """Run a model in onnxruntime-web."""
+    (folder / "model.onnx").write_bytes(model.serialize())
+    texts = [{name: packed(array) for name, array in call.items()} for call in calls]
+    (folder / "calls.json").write_text(json.dumps(texts))
+    command = [str(NODE), str(HERE / "run.mjs"), "model.onnx", "calls.json"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["inputs"] == list(calls[0])
+    return [{name: unpacked(t) for name, t in result.items()} for result in told["results"]]
+
+
+def compared(model: Model, x: Arrays, folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what onnxruntime-web and ONNX Runtime, without the library, make of each call."""
+    bare = without_input_defaults(model).model
+    calls = [
+        x | {"samples": np.array(n, np.int64), "seed": np.array(seed, np.int64)}
+        for n in SAMPLES
+        for seed in (0, 3)
+    ]
+    session = open_session(bare, threads=1, library=False)
+    pairs = []
+    for call, found in zip(calls, in_web(bare, calls, folder), strict=True):
+        pairs += list(zip(found.values(), session.run(call), strict=True))
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def shipped() -> tuple[Model, Any]:
+    model = load("models/fashion_resnet8.onnx")
+    data = open_data(RandomData(2, seed=1), model.inputs)
+    return to_psb(model, PsbOptions(x_exponents=calibrate(model, data))).model, data
+
+
+@pytest.mark.parametrize("form", ["bytes", "int16"])
+def test_chains_give_the_same_to_the_last_bit(
+    form: str, shipped: tuple[Model, Any], tmp_path: Path
+) -> None:
+    psb, data = shipped
+    if form == "bytes":
+        model = chain_psb(psb, find_formats(psb, data)).model
+    else:
+        model = chain_psb16(psb, exponents(largest_activations(psb, data), 12)).model
+    (x,) = list(data.batches(2))
+    pairs = compared(model, x, tmp_path)
+    assert len(pairs) == 2 * len(SAMPLES)
+    for web, here in pairs:
+        assert web.dtype == here.dtype and web.tobytes() == here.tobytes()
+    assert len({web.tobytes() for web, _ in pairs}) >= 3  # the number of samples arrives
+
+
+def test_operators_of_floats_agree_up_to_the_order_of_sums(
+    shipped: tuple[Model, Any], tmp_path: Path
+) -> None:
+    psb, data = shipped
+    (x,) = list(data.batches(2))
+    for web, here in compared(psb, x, tmp_path):
+        assert np.abs(web - here).max() <= 1e-4 * np.abs(here).max()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_bodies_of_an_if_run_there_too(sign: int, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32) + np.float32(sign)
+    for web, here in compared(to_psb(branches()).model, {"x": x}, tmp_path):
+        assert np.abs(web - here).max() <= 1e-4 * np.abs(here).max()
