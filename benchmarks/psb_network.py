@@ -11,6 +11,9 @@ operators pass integers to each other: bytes (`--x-bits 8`) or int16 of 12 bits 
 Prints medians and fastest runs, and the ratios of the float model's time to each: above 1 is faster
 than float. Each session's threads stop waiting for work when its run ends: otherwise they would
 take a core from the sessions that run next.
+
+With --nodes it lists the single nodes that are slower than the float model's instead, of these and
+other networks (see networks/slow_nodes.py).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from _support import keep
+from networks import slow_nodes
 from networks.psb import open_native
 from networks.random_weights import NETWORKS, images, network
 from onnx import ModelProto
@@ -129,13 +133,18 @@ def main() -> None:
     """Print one table per network and number of threads."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
-    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--only", nargs="+", choices={*NETWORKS, *slow_nodes.NAMES})
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--no-redraw", action="store_true", help="leave fresh seeds out")
+    parser.add_argument("--nodes", action="store_true", help="list nodes slower than float's")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
+    if options.nodes:
+        names = options.only or slow_nodes.NAMES
+        keep(options.json, slow_nodes.results(names, options.threads, options.rounds))
+        return
     results = []
-    for name in options.only:
+    for name in options.only or NETWORKS:
         proto = network(name)
         if proto is None:
             continue

@@ -10,12 +10,10 @@ nothing. MobileNetV2 and ResNet-18 have random weights; the others are left out 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from _support import keep
 from networks.random_weights import images, network
 from networks.real import real_networks
 from real.tasks import TASKS
@@ -36,7 +34,7 @@ LEAST_US = 5.0
 """Nodes that take less are not told apart from the profiler's own time."""
 
 
-def networks(wanted: list[str]) -> dict[str, tuple[Model, DataSource]]:
+def given(wanted: Sequence[str]) -> dict[str, tuple[Model, DataSource]]:
     """Return networks with calibration inputs."""
     found = {}
     paths = real_networks() if set(wanted) - set(RANDOM) else {}
@@ -92,33 +90,22 @@ def measure(
     }
 
 
-def main() -> None:
-    """Print the slow nodes of each network, form and number of threads."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--runs", type=int, default=40)
-    parser.add_argument("--json", type=Path, help="keep the results in this file")
-    options = parser.parse_args()
-    results = []
-    for name, (model, source) in networks(options.only).items():
+def results(names: Sequence[str], threads: Sequence[int], runs: int) -> list[dict[str, Any]]:
+    """Print and return the slow nodes of each network, form and number of threads."""
+    kept = []
+    for name, (model, source) in given(names).items():
         floats = fold_batchnorm(model).model
         for form, psb in chained(model, source).items():
-            for threads in options.threads:
-                found = measure(floats, psb, source, threads, options.runs)
-                results.append({"network": name, "form": form, "threads": threads} | found)
+            for n in threads:
+                found = measure(floats, psb, source, n, runs)
+                kept.append({"network": name, "form": form, "threads": n} | found)
                 print(
-                    f"{name}, {form}, {threads} threads: {len(found['slow'])} of "
-                    f"{found['compared']} nodes slower; float / this of all "
-                    f"{found['float_ms'] / found['ms']:.2f}",
+                    f"{name}, {form}, {n} threads: {len(found['slow'])} of {found['compared']} "
+                    f"nodes slower; float / this of all {found['float_ms'] / found['ms']:.2f}",
                     flush=True,
                 )
                 for row in found["slow"]:
                     print(f"  {row['ratio']:5.2f}  {row['ms']:8.3f} ms  {row['op']} {row['node']}")
                 for row in found["alone"]:
                     print(f"   only here  {row['ms']:8.3f} ms  {row['op']} {row['node']}")
-    keep(options.json, results)
-
-
-if __name__ == "__main__":
-    main()
+    return kept
