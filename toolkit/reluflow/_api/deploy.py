@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from reluflow._api.outputs import keep_inputs
-from reluflow.data import open_data
+from reluflow.data import DataSource, open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
@@ -23,6 +23,7 @@ from reluflow.evaluation import (
     convert_to_chains16,
     options_of,
     prove,
+    tune_for_bytes,
     unproven,
 )
 from reluflow.evaluation import tune as run_tune
@@ -207,6 +208,8 @@ def convert_on_data(
     plan = plan_psb(model, options)
     if source is None:
         return OnData(plan, to_psb(plan, options))
+    if steps is not None and x_bits == BYTE_BITS and chains:
+        return _tuned_bytes(plan, source, options, steps, progress)
     fitted, tuned = plan, None
     if steps is not None:
         made = run_tune(plan, source, steps, progress=progress)
@@ -226,6 +229,20 @@ def convert_on_data(
     joined = choose_chains(chosen, model, source, loss_db=loss, floats=floats)
     joined = joined or chain_chosen(chosen, source, floats)
     return OnData(plan, chosen.result, chosen, tuned, joined)
+
+
+def _tuned_bytes(
+    plan: Rewritten[PsbPlan],
+    source: DataSource,
+    options: PsbOptions,
+    steps: TuningOptions,
+    progress: Progress | None,
+) -> OnData:
+    """Return chains of bytes whose formats and weights were chosen together."""
+    found = tune_for_bytes(plan, source, options=options, tuning=steps, progress=progress)
+    fitted = replace(plan, model=found.tuned.model)
+    chains = convert_to_chains(fitted, source, options=options, formats=found.formats)
+    return OnData(plan, chains.operators, None, found.tuned.done, chains)
 
 
 def options_for(steps: Sequence[str], options: PsbOptions, with_data: bool) -> TuningOptions:

@@ -33,7 +33,9 @@ from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
 from reluflow.evaluation.tuning.for_budget import tune_for_budget
+from reluflow.evaluation.tuning.for_bytes import TunedForBytes, tune_for_bytes
 from reluflow.evaluation.tuning.options import TuningOptions, options_of
+from reluflow.evaluation.tuning.ranges import fill_bytes
 from reluflow.evaluation.tuning.tune import Tuned, tune
 from reluflow.evaluation.widths.activation_bits import (
     ActivationBits,
@@ -71,6 +73,7 @@ __all__ = [
     "Task",
     "TriedBits",
     "Tuned",
+    "TunedForBytes",
     "TuningOptions",
     "accuracy",
     "allocate",
@@ -84,6 +87,7 @@ __all__ = [
     "convert_to_chains16",
     "describe_psb",
     "evaluate",
+    "fill_bytes",
     "find_formats",
     "find_metric",
     "load_metric",
@@ -96,5 +100,6 @@ __all__ = [
     "recognise",
     "tune",
     "tune_for_budget",
+    "tune_for_bytes",
     "unproven",
 ]

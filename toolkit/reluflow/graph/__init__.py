@@ -48,6 +48,8 @@ from reluflow.graph.taps.expose import expose
 from reluflow.graph.taps.hash_taps import HashedTap, hash_taps
 from reluflow.graph.taps.label import LabelledNode, find_label, label_nodes
 from reluflow.graph.taps.tap import Tap, tap
+from reluflow.graph.tuning.byte_rounding import ByteRounding, byte_rounding, with_byte_rounding
+from reluflow.graph.tuning.channels import ScalableChannels, scalable_channels, scale_channels
 from reluflow.graph.tuning.equalise import Equalised, equalise
 from reluflow.graph.tuning.layers import (
     Layer,
@@ -69,6 +71,7 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "Activation",
+    "ByteRounding",
     "Chain",
     "Chain16Changes",
     "ChainChanges",
@@ -97,6 +100,7 @@ __all__ = [
     "Refused",
     "Rewritten",
     "SaturationCounts",
+    "ScalableChannels",
     "SpelledOut",
     "Succession",
     "Survey",
@@ -108,6 +112,7 @@ __all__ = [
     "bake_samples",
     "blocked_probe",
     "bound_shapes",
+    "byte_rounding",
     "chain_both",
     "chain_psb",
     "chain_psb16",
@@ -143,6 +148,8 @@ __all__ = [
     "read_weights",
     "replaceable_inputs",
     "rounds_activations",
+    "scalable_channels",
+    "scale_channels",
     "spell_out",
     "survey_sites",
     "take_part",
@@ -155,6 +162,7 @@ __all__ = [
     "weights_as_inputs",
     "why_unrunnable",
     "with_activations",
+    "with_byte_rounding",
     "with_input_defaults",
     "with_numbers",
     "with_own_samples",

@@ -41,7 +41,8 @@ def round_with_feedback(
         moments: `(groups, K, K)` float64, E[x x^T] of a group's K = C / group * taps inputs in
             the order of its weights; one group of outputs after the other.
         p_bits: P, one of 1, 2, 3, 4, 6, 8, 16.
-        grid: take as error what nearest mode on the 8-bit grid multiplies by.
+        grid: only codes that lie on the 8-bit grid of their channel, which nearest mode there,
+            and any draw of 2^P samples, multiply by as they are.
         damping: share of the mean second moment that is added to each.
 
     Returns:
@@ -95,8 +96,8 @@ def _round_groups(
         end = min(start + _BLOCK, k)
         errors = np.empty((*w.shape[:2], end - start))
         for i in range(start, end):
-            rounded[..., i], used = _round(left[..., i], emax, p_bits, grid)
-            error = (left[..., i] - used) / passes[:, i, i, None]
+            rounded[..., i] = _round(left[..., i], emax, p_bits, grid)
+            error = (left[..., i] - rounded[..., i]) / passes[:, i, i, None]
             errors[..., i - start] = error
             left[..., i + 1 : end] -= error[..., None] * passes[:, None, i, i + 1 : end]
         left[..., end:] -= errors @ passes[:, start:end, end:]
@@ -129,15 +130,16 @@ def _emax(w: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _round(
     v: NDArray[np.float64], emax: NDArray[np.int64], p_bits: int, grid: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the nearest code's value of one weight per output, and what a run multiplies by."""
+) -> NDArray[np.float64]:
+    """Return the nearest code's value of one weight per output, or the grid's next to that."""
     full = 1 << p_bits
     top = np.ldexp(2.0 - 1.0 / full, emax)
     size = np.minimum(np.abs(v), top)
     e = np.frexp(size)[1].astype(np.int64) - 1
     coded = np.minimum(np.ldexp(np.rint(np.ldexp(size, p_bits - e)), e - p_bits), top)
-    coded = np.sign(v) * np.where((size == 0) | (emax - e > MAX_J), 0.0, coded)
-    if not grid:
-        return coded, coded
-    steps = np.minimum(np.floor(np.ldexp(np.abs(coded), GRID_BITS - emax) + 0.5), LARGEST)
-    return coded, np.sign(coded) * np.ldexp(steps, emax - GRID_BITS)
+    coded = np.where((size == 0) | (emax - e > MAX_J), 0.0, coded)
+    if grid:
+        # Whole numbers below 128 are codes: they have no more bits than the code they are next to.
+        steps = np.minimum(np.floor(np.ldexp(coded, GRID_BITS - emax) + 0.5), LARGEST)
+        coded = np.ldexp(steps, emax - GRID_BITS)
+    return np.sign(v) * coded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from reluflow.evaluation.tuning.numbers import choose_numbers, plain_numbers
 from reluflow.evaluation.tuning.options import TuningOptions
 from reluflow.evaluation.tuning.stream import Stream
 from reluflow.graph import (
+    ByteRounding,
     Layer,
     Model,
+    Numbers,
     PsbOptions,
     PsbPlan,
     Refused,
@@ -22,6 +24,7 @@ from reluflow.graph import (
     equalise,
     plan_psb,
     read_layers,
+    with_byte_rounding,
     with_numbers,
 )
 from reluflow.progress import Progress
@@ -72,6 +75,7 @@ def tune(
     source: DataSource,
     options: TuningOptions | None = None,
     *,
+    rounding: ByteRounding | None = None,
     size: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -87,6 +91,8 @@ def tune(
         model: the float model, or the plan of its conversion; not changed.
         source: 10 to 100 representative inputs; read again for every layer.
         options: what is done.
+        rounding: of activations to bytes, which layers then make up for as well; those that draw
+            on the 8-bit grid get codes that lie on it. None: activations are not rounded.
         size: inputs per run; 1 by default, which needs least memory.
         threads: of ONNX Runtime.
         progress: called after each layer.
@@ -124,7 +130,8 @@ def tune(
             f"model {str(plan.done.given.path or '<memory>')!r} has no layers to tune; give a "
             "model with Conv, Gemm or MatMul of constant weights."
         )
-    work = _Work(start, source, options, source.fitting_batch_size(size, 1), threads)
+    size = source.fitting_batch_size(size, 1)
+    work = _Work(start, source, options, rounding or ByteRounding(), size, threads)
     plain = []
     for place, layer in enumerate(layers):
         plain += work.tune(layer, place)
@@ -135,14 +142,15 @@ def tune(
     kept = tuple(each.node for each in plain)
     names = tuple(layer.name for layer in layers if layer.name not in kept)
     done = Tuned(names, kept, work.n_inputs, options.p_bits)
-    return Rewritten(work.now, done, (*refused, *plain), plan.notes)
+    made = with_numbers(start, work.numbers).model
+    return Rewritten(made, done, (*refused, *plain), plan.notes)
 
 
 class _Work:
     """A model whose layers get their numbers one after the other.
 
     Attributes:
-        now: the model with those chosen so far.
+        numbers: those chosen so far, by the layers' outputs.
         n_inputs: number of inputs.
     """
 
@@ -151,18 +159,21 @@ class _Work:
         exact: Model,
         source: DataSource,
         options: TuningOptions,
+        rounding: ByteRounding,
         size: int,
         threads: int | None,
     ) -> None:
-        self._exact, self._options = exact, options
+        self._exact, self._options, self._on_grid = exact, options, rounding.on_grid
+        rounded = with_byte_rounding(exact, rounding.formats)
+        self._now, self._renamed = rounded.model, rounded.done
         self._expected = source.n_samples or _GUESSED_INPUTS
         self._streams = [Stream(source, size, threads) for _ in range(2)]
-        self.now = exact
+        self.numbers: dict[str, Numbers] = {}
         self.n_inputs = 0
 
     def tune(self, layer: Layer, place: int) -> list[Refused]:
         """Choose the numbers of the next layer; return why it was rounded plainly."""
-        options = self._options
+        options = replace(self._options, grid=self._options.grid or layer.name in self._on_grid)
         moments = self._moments(layer, place)
         self.n_inputs = 0
         for exact, found in self._inputs(layer):
@@ -176,7 +187,8 @@ class _Work:
             numbers = plain_numbers(layer, p_bits)
         else:
             numbers = choose_numbers(layer, moments, options)
-        self.now = with_numbers(self.now, {layer.output: numbers}).model
+        self.numbers[layer.output] = numbers
+        self._now = with_numbers(self._now, {layer.output: numbers}).model
         if few:
             reason = f"its inputs are known at {moments.n_rows} places, {LEAST_ROWS} are wanted"
             return [Refused(layer.name, layer.op, reason)]
@@ -185,11 +197,13 @@ class _Work:
     def _inputs(self, layer: Layer) -> Iterator[tuple[tuple[np.ndarray, ...], ...]]:
         """Yield the layer's inputs, and what is added to its output, in both models."""
         names = [layer.x, layer.addend] if layer.addend else [layer.x]
-        exact, now = (
-            stream.tensors(model, layer.output, names)
-            for stream, model in zip(self._streams, (self._exact, self.now), strict=True)
+        rounded = [self._renamed.get(name, name) for name in names]
+        exact, now = self._streams
+        return zip(
+            exact.tensors(self._exact, layer.output, names),
+            now.tensors(self._now, layer.output, rounded),
+            strict=True,
         )
-        return zip(exact, now, strict=True)
 
     def _moments(self, layer: Layer, place: int) -> InputMoments:
         k = layer.weights[0].size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from reluflow.graph import (
     find_chains,
     to_psb,
 )
+from reluflow.psb.fixed import FixedFormat
 
 BYTE_BITS = 8
 """Bits of an activation in a chain."""
@@ -95,6 +96,7 @@ def convert_to_chains(
     source: DataSource,
     *,
     options: PsbOptions | None = None,
+    formats: Mapping[str, FixedFormat] | None = None,
     size: int | None = None,
     threads: int | None = None,
     native: bool | None = None,
@@ -107,6 +109,8 @@ def convert_to_chains(
         plan: of the conversion.
         source: representative inputs, read several times.
         options: of the conversion; its `x_bits` and `x_exponents` do not matter.
+        formats: tensor -> what its bytes stand for, as `tune_for_bytes` chose them; None: found
+            on the data.
         size: inputs per run.
         threads: of ONNX Runtime.
         native: run the native library: always (True), never (False), or where it is available.
@@ -141,7 +145,8 @@ def convert_to_chains(
     wide = replace(options, x_bits=_WIDE)
     exponents = calibrate(plan, source, options=wide, size=size, threads=threads)
     made = to_psb(plan, replace(wide, x_exponents=exponents))
-    formats = find_formats(made.model, source, size=size, threads=threads, native=native)
+    if formats is None:
+        formats = find_formats(made.model, source, size=size, threads=threads, native=native)
     chained = chain_psb(made.model, formats)
     runners = {
         BYTE_BITS: Runner(chained.model, threads, native),
