@@ -16,6 +16,7 @@ from reluflow.evaluation import (
     choose_chains,
     find_formats,
     tune,
+    tune_for_bytes,
 )
 from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
@@ -105,6 +106,12 @@ def _bytes(given: Given, made: Model) -> Model:
     return chain_psb(made, find_formats(made, given.few)).model
 
 
+def _bytes_tuned(given: Given) -> Model:
+    """Return a conversion whose weights and formats of bytes were chosen together."""
+    found = tune_for_bytes(given.model, given.source)
+    return chain_psb(to_psb(found.tuned.model).model, found.formats).model
+
+
 def _auto(given: Given) -> Model:
     """Return the tuned conversion whose operators pass bytes where the error allows it."""
     width = choose_activation_bits(given.tuned, given.few)
@@ -154,9 +161,9 @@ VARIANTS: dict[str, Variant] = {
     "psb_x8_tuned": Variant(
         "PSB tuned, 8 bits",
         "psb",
-        lambda given: _bytes(given, to_psb(given.tuned).model),
+        _bytes_tuned,
         SOME,
-        "tuned, and bytes wherever they can be passed",
+        "tuned for bytes, which are passed wherever they can be",
     ),
     "psb_auto": Variant(
         "PSB tuned, bits chosen",

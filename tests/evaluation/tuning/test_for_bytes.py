@@ -7,7 +7,7 @@ import pytest
 from rewriting import N, build, weights
 
 from reluflow.data import DataSource, open_data
-from reluflow.evaluation import fill_bytes, find_formats, tune, tune_for_bytes
+from reluflow.evaluation import TuningOptions, fill_bytes, find_formats, tune, tune_for_bytes
 from reluflow.evaluation.run import Runner
 from reluflow.graph import (
     Model,
@@ -51,7 +51,7 @@ def network(bound: float | None = None) -> Model:
         "b5": weights(5),
     }
     if bound:
-        tensors |= {"low": np.float32(0), "high": np.float32(bound)}
+        tensors |= {"low": np.array(0, np.float32), "high": np.array(bound, np.float32)}
     return build(nodes, tensors, ("N", *SHAPE), 4)
 
 
@@ -76,6 +76,18 @@ def test_it_is_nearer_to_the_float_model_than_tuning_without_formats(bound: floa
     aware = chain_psb(to_psb(found.tuned.model).model, found.formats).model
     for x in (DATA[:24], DATA[24:]):
         assert error(model, aware, x) < error(model, unaware, x)
+
+
+@pytest.mark.parametrize("tuning", [{"equalise": True}, {"follow": False}, {"feedback": False}])
+@pytest.mark.parametrize("sees_rounding", [False, True])
+def test_other_steps_beat_no_tuning(tuning: dict[str, bool], sees_rounding: bool) -> None:
+    model = network()
+    data = source(model)
+    plain = to_psb(model).model
+    bytes_alone = chain_psb(plain, find_formats(plain, data)).model
+    found = tune_for_bytes(model, data, tuning=TuningOptions(**tuning), sees_rounding=sees_rounding)
+    made = chain_psb(to_psb(found.tuned.model).model, found.formats).model
+    assert error(model, made, DATA[24:]) < error(model, bytes_alone, DATA[24:])
 
 
 @pytest.mark.parametrize(("p_bits", "samples"), [(2, 4), (4, 16), (6, 64)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from reluflow.graph.tuning.channels import NO_GROUP
 from reluflow.sessions import open_session
 
 X = np.random.default_rng(4).normal(0, 1, (3, 4, 9, 9)).astype(np.float32)
-PADS = {"pads": [1, 1, 1, 1]}
+PADS: dict[str, Any] = {"pads": [1, 1, 1, 1]}
 
 
-def chain(*between: tuple[str, dict[str, object]], **tensors: np.ndarray) -> Model:
+def chain(*between: tuple[str, dict[str, Any]], **tensors: np.ndarray) -> Model:
     """Return two convolutions with operators of one tensor, and of constants, between them."""
     nodes = [N("Conv", ["x", "w1", "b1"], ["t0"], name="first", **PADS)]
     for place, (op, more) in enumerate(between):
-        given = [f"t{place}", *more.pop("given", [])]  # type: ignore[misc]
+        given = [f"t{place}", *more.pop("given", [])]
         nodes.append(N(op, given, [f"t{place + 1}"], **more))
     nodes.append(N("Conv", [f"t{len(between)}", "w2"], ["y"], name="second"))
     own = {"w1": weights(6, 4, 3, 3), "b1": weights(6), "w2": weights(5, 6, 1, 1)}
@@ -55,7 +56,9 @@ def residual() -> Model:
 ZERO, SIX = np.array(0, np.float32), np.array(1.5, np.float32)
 FREE: dict[str, Callable[[], Model]] = {
     "relu": lambda: chain(("Relu", {})),
-    "leaky": lambda: chain(("LeakyRelu", {"alpha": 0.1}), ("AveragePool", {"kernel_shape": [2, 2]})),
+    "leaky": lambda: chain(
+        ("LeakyRelu", {"alpha": 0.1}), ("AveragePool", {"kernel_shape": [2, 2]})
+    ),
     "slopes": lambda: chain(("PRelu", {"given": ["a"]}), a=weights(6, 1, 1)),
     "clip": lambda: chain(("Clip", {"given": ["low", "high"]}), low=ZERO, high=SIX),
     "nothing": lambda: chain(),

@@ -17,6 +17,7 @@ from reluflow.graph import (
     Rewritten,
     byte_rounding,
     chain_psb,
+    equalise,
     plan_psb,
     to_psb,
 )
@@ -45,21 +46,24 @@ def tune_for_bytes(
     *,
     options: PsbOptions | None = None,
     tuning: TuningOptions | None = None,
+    sees_rounding: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> TunedForBytes:
     """Choose formats of bytes for a model's activations, then weights that make up for them.
 
     First the channels are scaled so that they fill their bytes (`fill_bytes`), then each tensor
-    gets the format of least error. The layers are tuned with inputs that are rounded and clamped as
-    the chain does it, and to codes that lie on the 8-bit grid, so that 2^P samples draw exactly
-    what was chosen.
+    gets the format of least error. The layers are tuned to codes that lie on the 8-bit grid, so
+    that 2^P samples draw exactly what was chosen.
 
     Args:
         model: the float model, or the plan of its conversion; not changed.
         source: 10 to 100 representative inputs; read several times.
         options: of the conversion.
-        tuning: how weights are chosen; None: all steps.
+        tuning: how weights are chosen; None: the usual steps.
+        sees_rounding: tune with inputs that are rounded and clamped as the chain does it. Their
+            error is then taken for one to make up for, which takes the fit of the weights away
+            from that of the float model: off by default, as it loses more than it gains.
         threads: of ONNX Runtime.
         progress: called after each layer.
 
@@ -85,13 +89,17 @@ def tune_for_bytes(
     options = options or PsbOptions()
     tuning = tuning or TuningOptions(p_bits=options.p_bits, exclude=options.exclude)
     plan = plan_psb(model, options) if isinstance(model, Model) else model
+    if tuning.equalise:  # before formats are chosen, which hold for the channels as they are then
+        plan = replace(plan, model=equalise(plan.model, options.exclude).model)
+        tuning = replace(tuning, equalise=False)
     passed = _rounding(plan, source, options, threads)[1].formats
     filled = fill_bytes(
         plan.model, source, passed, exclude=options.exclude, seed=tuning.seed, threads=threads
     )
     plan = replace(plan, model=filled.model)
     formats, rounding = _rounding(plan, source, options, threads)
-    tuned = tune(plan, source, tuning, rounding=rounding, threads=threads, progress=progress)
+    grid = replace(rounding, formats=rounding.formats if sees_rounding else {})
+    tuned = tune(plan, source, tuning, rounding=grid, threads=threads, progress=progress)
     return TunedForBytes(tuned, formats, rounding)
 
 

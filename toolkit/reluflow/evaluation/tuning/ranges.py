@@ -20,7 +20,7 @@ from reluflow.graph import (
 from reluflow.sessions import open_session
 
 _F64 = NDArray[np.float64]
-STRENGTH = 0.7
+STRENGTH = 0.5
 """Of 0, which leaves channels as they are, to 1, which gives all of a tensor the same range. Bytes
 want the latter, weights, which are scaled the other way, the former."""
 MOST_FACTOR = 64.0
@@ -85,7 +85,7 @@ def fill_bytes(
         >>> model = load(proto)
         >>> data = open_data(np.full((1, 1, 4), 0.75, np.float32), model.inputs)
         >>> made = fill_bytes(model, data, ["r"], strength=1).model
-        >>> read_layers(made)[0][0].weights.ravel().round(2).tolist()
+        >>> read_layers(made)[0][0].weights.ravel().astype(float).round(2).tolist()
         [1.33, 1.33]
 
     Reference: Nagel et al. (2019), arXiv:1906.04721, section 4.1; docs/psb.md, chains.
@@ -97,7 +97,9 @@ def fill_bytes(
     for part in _together(channels, names):
         groups = channels.groups_of(part)
         if channels.fixed.isdisjoint(groups.tolist()):
-            factors[groups] *= _whole(channels, [(ranges[n], channels.of(n, factors)) for n in part])
+            factors[groups] *= _whole(
+                channels, [(ranges[n], channels.of(n, factors)) for n in part]
+            )
     return scale_channels(model, channels, factors)
 
 

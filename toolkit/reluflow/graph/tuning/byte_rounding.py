@@ -17,7 +17,7 @@ from reluflow.graph.proto.own_domain import (
     FROM_FIXED_CONV,
     FROM_FIXED_MATMUL,
 )
-from reluflow.graph.psb.chain.chain_psb import ChainChanges
+from reluflow.graph.psb.chain.changes import ChainChanges
 from reluflow.graph.psb.chain.steps import LAST_BYTE
 from reluflow.graph.rewrite.contract import Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -95,10 +95,10 @@ def with_byte_rounding(
         >>> from reluflow.graph import load
         >>> from reluflow.sessions import open_session
         >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
-        ...     g (float[N,2] x) => (float[N,2] y) { y = Neg(x) }''')
+        ...     g (float[N,2] x) => (float[N,2] y) { y = Abs(x) }''')
         >>> made = with_byte_rounding(load(proto), {"x": FixedFormat(1, 0)})
         >>> open_session(made.model).run({"x": np.array([[0.7, -3.0]], np.float32)})[0].tolist()
-        [[-0.5, 0.0]]
+        [[0.5, 0.0]]
 
     Reference: docs/psb-ops.md, ToFixed.
     """
@@ -133,7 +133,7 @@ def _rounding(editor: Editor, tensor: str, form: FixedFormat) -> list[NodeProto]
     whole: list[tuple[str, list[float], str]] = [("Round", [], "whole")]
     if editor.producer(tensor) is not None:
         whole = [("Add", [0.5], "half"), ("Floor", [], "whole")]
-    steps = [
+    steps: list[tuple[str, list[float], str]] = [
         ("Mul", [2.0**form.exponent], "steps"),
         *whole,
         ("Clip", [lowest, highest], "clamped"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
