@@ -133,7 +133,7 @@ def main() -> None:
     """Print one table per network and number of threads."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
-    parser.add_argument("--only", nargs="+", choices={*NETWORKS, *slow_nodes.NAMES})
+    parser.add_argument("--only", nargs="+", choices=sorted({*NETWORKS, *slow_nodes.NAMES}))
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--no-redraw", action="store_true", help="leave fresh seeds out")
     parser.add_argument("--nodes", action="store_true", help="list nodes slower than float's")

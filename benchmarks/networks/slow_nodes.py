@@ -22,7 +22,17 @@ from reluflow.data import DataSource, open_data
 from reluflow.evaluation import ProfileOptions, calibrate, find_formats, profile
 from reluflow.evaluation.calibrate import exponents
 from reluflow.evaluation.formats.largest import largest_activations
-from reluflow.graph import Model, PsbOptions, chain_psb, chain_psb16, fold_batchnorm, load, to_psb
+from reluflow.graph import (
+    Model,
+    PsbNode,
+    PsbOptions,
+    chain_psb,
+    chain_psb16,
+    find_psb,
+    fold_batchnorm,
+    load,
+    to_psb,
+)
 
 NAMES = ("resnet18", "mobilenet_v2", "efficientnet_lite0", "mlsd_tiny", "blazeface", "opennsfw")
 RANDOM = NAMES[:2]
@@ -64,6 +74,15 @@ def chained(model: Model, source: DataSource) -> dict[str, Model]:
     }
 
 
+def kind(node: PsbNode) -> str:
+    """Return what sort of product an operator is, in words."""
+    _, inputs, *window = (*node.weight_shape, 1)
+    if len(node.weight_shape) == 2:
+        return "product of matrices"
+    size = " x ".join(map(str, window[:-1]))
+    return f"depthwise {size}" if inputs == 1 else f"convolution {size}"
+
+
 def measure(
     model: Model, psb: Model, source: DataSource, threads: int, runs: int
 ) -> dict[str, Any]:
@@ -71,8 +90,15 @@ def measure(
     options = ProfileOptions(runs=runs, threads=threads, fastest=True)
     found = profile(psb, source, float_model=model, options=options)
     both = [row for row in found.nodes if row.ratio is not None and row.ms is not None]
+    kinds = {node.name: kind(node) for node in find_psb(psb)}
     slow = [
-        {"node": row.name, "op": row.op, "float_op": row.float_op, "ms": row.ms, "ratio": row.ratio}
+        {
+            "node": row.name,
+            "op": row.op,
+            "kind": kinds.get(row.name, row.op),
+            "ms": row.ms,
+            "ratio": row.ratio,
+        }
         for row in both
         if row.psb and 1e3 * (row.ms or 0) >= LEAST_US and (row.ratio or 0) < FASTER
     ]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from chain_cases import one_node
 from each_kernel import KERNELS, check_with
-from onnx import helper, numpy_helper
 
 from reluflow.errors import DataError
 from reluflow.psb import conv, encode, pack
@@ -28,21 +28,7 @@ native = pytest.mark.skipif(get_library_path() is None, reason="no native librar
 
 def run(op, inputs, constants, threads=1, **attributes):
     """Run one node of our domain."""
-    names = ["" if a is None else n for n, a in (inputs | constants).items()]
-    held = {n: a for n, a in constants.items() if a is not None}
-    node = helper.make_node(op, names, ["y"], domain="ai.reluflow", **attributes)
-    graph = helper.make_graph(
-        [node],
-        "g",
-        [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-            for n, a in inputs.items()
-        ],
-        [helper.make_empty_tensor_value_info("y")],
-        [numpy_helper.from_array(a, n) for n, a in held.items()],
-    )
-    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.reluflow", 1)]
-    proto = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    proto = one_node(op, inputs, constants, attributes)
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads

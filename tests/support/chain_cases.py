@@ -1,13 +1,18 @@
 """Random calls of the operators of chains, and models of one such call."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
+from reluflow.graph import Model
+from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
+from reluflow.graph.psb.chain_functions import add_chain_functions
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import PsbCode, encode, pack
 from reluflow.psb.fixed import (
     COORDINATES,
@@ -22,6 +27,7 @@ from reluflow.psb.fixed import (
     from_fixed_conv,
     from_fixed_matmul,
 )
+from reluflow.sessions import open_session
 
 Arrays = dict[str, np.ndarray]
 FLOATS = ("FromFixed", "FixedGlobalPool", "FromFixedConv", "FromFixedMatMul")
@@ -31,14 +37,20 @@ FLOATS = ("FromFixed", "FixedGlobalPool", "FromFixedConv", "FromFixedMatMul")
 def one_node(
     op: str,
     inputs: Arrays,
-    constants: Arrays,
+    constants: Mapping[str, np.ndarray | None],
     attributes: dict[str, Any],
     functions: Iterable[onnx.FunctionProto] = (),
     opset: int = 17,
 ) -> onnx.ModelProto:
-    """Return a model of one node of our domain, its inputs first, then its constants."""
-    node = helper.make_node(op, [*inputs, *constants], ["y"], domain="ai.reluflow", **attributes)
-    made = onnx.TensorProto.FLOAT if op in FLOATS else onnx.TensorProto.UINT8
+    """Return a model of one node of our domain, its inputs first, then its constants.
+
+    A constant that is None is left out.
+    """
+    names = ["" if array is None else name for name, array in [*inputs.items(), *constants.items()]]
+    node = helper.make_node(op, names, ["y"], domain="ai.reluflow", **attributes)
+    wide = op.endswith("16")
+    integers = onnx.TensorProto.INT16 if wide else onnx.TensorProto.UINT8
+    made = onnx.TensorProto.FLOAT if op.removesuffix("16") in FLOATS else integers
     graph = helper.make_graph(
         [node],
         "g",
@@ -47,10 +59,32 @@ def one_node(
             for n, a in inputs.items()
         ],
         [helper.make_tensor_value_info("y", made, [None] * next(iter(inputs.values())).ndim)],
-        [numpy_helper.from_array(a, n) for n, a in constants.items()],
+        [numpy_helper.from_array(a, n) for n, a in constants.items() if a is not None],
     )
     imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.reluflow", 1)]
     return helper.make_model(graph, functions=list(functions), opset_imports=imports, ir_version=8)
+
+
+def call_function(
+    op: str,
+    inputs: Arrays,
+    constants: Arrays | None = None,
+    *,
+    reference: bool = False,
+    opset: int = 17,
+    **attributes: Any,
+) -> np.ndarray:
+    """Run one operator by the function that a file with it has, by onnx.reference on request."""
+    editor = Editor(Model(one_node(op, inputs, constants or {}, attributes, opset=opset)))
+    attach = add_chain16_functions if op.endswith("16") else add_chain_functions
+    attach(editor)
+    proto = onnx.ModelProto.FromString(editor.finish(()).model.serialize())
+    onnx.checker.check_model(proto, full_check=True)
+    if reference:
+        (made,) = ReferenceEvaluator(proto).run(None, inputs)
+        return np.asarray(made)
+    session = open_session(Model(proto), threads=1, optimisation="none", library=False)
+    return session.run(inputs)[0]
 
 
 @dataclass(frozen=True)

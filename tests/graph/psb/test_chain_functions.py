@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from chain_cases import Arrays, one_node, random_bytes, random_conv, random_end
+from chain_cases import Arrays, random_bytes, random_conv, random_end
+from chain_cases import call_function as call
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from reluflow.graph import Model
 from reluflow.graph.proto.own_domain import FIXED_DEFAULTS, FixedPlace
@@ -25,28 +25,6 @@ from reluflow.psb.fixed import (
 from reluflow.sessions import open_session
 
 OPSETS = (13, 17, 18, 22)
-
-
-def call(
-    op: str,
-    inputs: Arrays,
-    constants: Arrays | None = None,
-    *,
-    reference: bool = False,
-    opset: int = 17,
-    **attributes: Any,
-) -> np.ndarray:
-    """Run one operator by its function, which `add_chain_functions` attaches."""
-    given = one_node(op, inputs, constants or {}, attributes, opset=opset)
-    editor = Editor(Model(given))
-    add_chain_functions(editor)
-    proto = onnx.ModelProto.FromString(editor.finish(()).model.serialize())
-    onnx.checker.check_model(proto, full_check=True)
-    if reference:
-        (made,) = ReferenceEvaluator(proto).run(None, inputs)
-        return np.asarray(made)
-    session = open_session(Model(proto), threads=1, optimisation="none", library=False)
-    return session.run(inputs)[0]
 
 
 @pytest.mark.parametrize("opset", OPSETS)

@@ -3,14 +3,10 @@
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from chain_cases import Arrays, one_node
-from onnx.reference import ReferenceEvaluator
+from chain_cases import Arrays
+from chain_cases import call_function as call
 
-from reluflow.graph import Model
-from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
-from reluflow.graph.rewrite.edit import Editor
 from reluflow.psb import encode, pack
 from reluflow.psb.fixed import (
     Exponents,
@@ -20,34 +16,8 @@ from reluflow.psb.fixed import (
     from_fixed16,
     to_fixed16,
 )
-from reluflow.sessions import open_session
 
 OPSETS = (13, 17, 18, 22)
-
-
-def call(
-    op: str,
-    inputs: Arrays,
-    constants: Arrays | None = None,
-    *,
-    reference: bool = False,
-    opset: int = 17,
-    **attributes: Any,
-) -> np.ndarray:
-    """Run one operator by its function."""
-    given = one_node(op, inputs, constants or {}, attributes, opset=opset)
-    floats = op in ("FromFixed16", "FixedGlobalPool16")
-    kind = onnx.TensorProto.FLOAT if floats else onnx.TensorProto.INT16
-    given.graph.output[0].type.tensor_type.elem_type = kind
-    editor = Editor(Model(given))
-    add_chain16_functions(editor)
-    proto = onnx.ModelProto.FromString(editor.finish(()).model.serialize())
-    onnx.checker.check_model(proto, full_check=True)
-    if reference:
-        (made,) = ReferenceEvaluator(proto).run(None, inputs)
-        return np.asarray(made)
-    session = open_session(Model(proto), threads=1, optimisation="none", library=False)
-    return session.run(inputs)[0]
 
 
 def check_conv(seed: int, **how: Any) -> None:
