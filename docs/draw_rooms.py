@@ -21,7 +21,15 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the only room that knows ONNX",
         (
             *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset"),
-            *("rewrite/windows", "taps", "psb/forms", "psb", "psb/chain", "psb/chain/wide"),
+            *(
+                "rewrite/windows",
+                "spatial",
+                "taps",
+                "psb/forms",
+                "psb",
+                "psb/chain",
+                "psb/chain/wide",
+            ),
             *("psb/variants", "tuning"),
         ),
     ),

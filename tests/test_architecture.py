@@ -111,6 +111,7 @@ FLOORS = {
         "rewrite",
         "rewrite/opset",
         "rewrite/windows",
+        "spatial",
         "taps",
         "psb/forms",
         "psb",

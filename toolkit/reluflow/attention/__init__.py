@@ -4,6 +4,13 @@ from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
 from reluflow.attention.measure import measure_cascade
 from reluflow.attention.options import CascadeOptions
 from reluflow.attention.passes import Pass, open_pass
+from reluflow.attention.region import (
+    Region,
+    blocks_of,
+    changed_region,
+    pixels_of,
+    receptive_region,
+)
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
@@ -26,14 +33,19 @@ __all__ = [
     "ChosenThreshold",
     "Pass",
     "PassResult",
+    "Region",
     "Scores",
+    "blocks_of",
+    "changed_region",
     "disagreement",
     "entropy_bits",
     "find_scores",
     "measure_cascade",
     "open_cascade",
     "open_pass",
+    "pixels_of",
     "probabilities_of",
+    "receptive_region",
     "small_margin",
     "threshold_for_coverage",
     "threshold_for_loss",

@@ -41,6 +41,8 @@ from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
+from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
+from reluflow.graph.spatial.steps import Reads
 from reluflow.graph.taps.annotate import annotate
 from reluflow.graph.taps.blocked_taps import blocked_probe, has_convolutions, read_blocked
 from reluflow.graph.taps.cut import CutOff, cut_tail
@@ -97,10 +99,13 @@ __all__ = [
     "PsbOptions",
     "PsbPlan",
     "Raised",
+    "Reads",
     "Refused",
     "Rewritten",
     "SaturationCounts",
     "ScalableChannels",
+    "SpatialEnd",
+    "SpatialGraph",
     "SpelledOut",
     "Succession",
     "Survey",
@@ -145,6 +150,7 @@ __all__ = [
     "read_blocked",
     "read_layers",
     "read_program",
+    "read_spatial",
     "read_weights",
     "replaceable_inputs",
     "rounds_activations",

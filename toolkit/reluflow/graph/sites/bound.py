@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnx import ValueInfoProto
+from onnx import ModelProto, ValueInfoProto
 
 from reluflow.data import Dim
 from reluflow.graph.proto.model import Model
@@ -33,6 +33,18 @@ def bound_shapes(
         >>> list(bound_shapes(load(proto), {"x": (1, 2, 9, 8)}).values())
         [(1, 2, 8, 7)]
     """
+    proto = bind(model, inputs)
+    sites = find_sites(Model(proto, base_dir=model.base_dir), smooth=True)
+    return {site.name: site.shape for site in sites}
+
+
+def bind(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> ModelProto:
+    """Return a model without large weights whose inputs have these shapes, and no other claims.
+
+    Args:
+        model: the model, not changed; weights are not read.
+        inputs: input name -> shape; others stay as they are.
+    """
     proto = make_skeleton(model._proto, model.base_dir).proto
     for value in proto.graph.input:
         if value.name in inputs and value.type.HasField("tensor_type"):
@@ -46,8 +58,7 @@ def bound_shapes(
     known = [v.SerializeToString() for v in proto.graph.value_info if _is_known(v)]
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(map(ValueInfoProto.FromString, known))
-    sites = find_sites(Model(proto, base_dir=model.base_dir), smooth=True)
-    return {site.name: site.shape for site in sites}
+    return proto
 
 
 def _is_known(value: ValueInfoProto) -> bool:

@@ -1,0 +1,1 @@
+"""Which pixels of its inputs each pixel of a node's output reads."""
