@@ -49,5 +49,5 @@ def largest_exponents(model: Model, x: np.ndarray, bits: int = 12) -> dict[str, 
     return {
         name: math.floor(math.log2(most / np.abs(value).max()))
         for name, value in values.items()
-        if value.dtype == np.float32
+        if value.dtype == np.float32 and value.any()
     }

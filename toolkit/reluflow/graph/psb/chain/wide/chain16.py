@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
 from reluflow.errors import ModelError, OptionError
@@ -29,13 +30,22 @@ from reluflow.graph.proto.own_domain import (
     PsbPlace,
 )
 from reluflow.graph.psb.chain.changes import ChainedNode
+from reluflow.graph.psb.chain.layout import last
+from reluflow.graph.psb.chain.tidy import live
 from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
+from reluflow.graph.psb.chain.wide.share import (
+    MOST_STEPS,
+    SharedExponents,
+    is_max_pool,
+    keeps_axes_of_mean,
+)
 from reluflow.graph.psb.nodes import holds_psb, outside_chains
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of, reads
 from reluflow.psb.fixed import FixedFormat
 from reluflow.psb.fixed.chain import MOST_EXPONENT
+from reluflow.psb.fixed.chain16 import to_fixed16
 
 _KEPT = (
     "weight_shape",
@@ -52,10 +62,8 @@ _KEPT = (
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "auto_pad")
 _REGION = 6
 """Place of PsbConv's input `region`."""
-_POOLS = ("MaxPool", "GlobalAveragePool")
+_PASSING = ("MaxPool", "Concat")
 _ALONE = Reason("no other convolution passes int16 to it or takes them from it")
-_MOST_STEPS = 14
-"""Between the exponents of what a convolution adds and makes, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,9 @@ def chain_psb16(
 
     A PsbConv joins where the exponents of what it reads, adds and makes are known: those given, and
     the calibrated ones of the convolutions that read a tensor. It keeps its bits, its draws and so
-    its weights; sums stay exact, and only each output is rounded once. MaxPool and
-    GlobalAveragePool behind them join as well.
+    its weights; sums stay exact, and only each output is rounded once. MaxPool, Concat
+    and means over all pixels behind them join as well; what a Concat joins gets one exponent, the
+    smallest, if the others are at most 3 larger.
 
     Args:
         model: of `to_psb`, not changed.
@@ -128,7 +137,8 @@ def chain_psb16(
     known = {**_calibrated(editor.nodes), **(exponents or {})}
     writer = _Writer(editor, known)
     refused = [*writer.write(alone), *outside_chains(editor)]
-    editor.nodes = writer.nodes
+    outputs = {value.name for value in editor.proto.graph.output}
+    editor.nodes = live(writer.nodes, outputs)
     editor.commit()
     _drop_functions(editor)
     add_chain16_functions(editor)
@@ -183,6 +193,7 @@ class _Writer:
         self._values: dict[str, str] = {}  # tensor -> its int16
         self._made: set[str] = set()  # tensors that are made as int16
         self._floats: set[str] = set()  # those of them that are made floats again
+        self._concats: set[int] = set()  # identities of those that join
         self._bits = 0  # of all values
 
     def write(self, alone: bool) -> list[Refused]:
@@ -196,9 +207,7 @@ class _Writer:
                 refused.append(Refused(name_of(node), node.op_type, reason.text))
             if ours and reason is None:
                 self._conv(node)
-            elif not domain_of(node.domain) and self._pools(node):
-                self._pool(node)
-            else:
+            elif not self._follows(node):
                 for name in dict.fromkeys(reads(node)):
                     self._give_floats(name)
                 self.nodes.append(node)
@@ -223,19 +232,27 @@ class _Writer:
         if not alone:
             linked = self._linked(convs)
             faults |= {id(node): _ALONE for node in convs if id(node) not in linked}
+        self._share([node for node in convs if id(node) not in faults])
         return faults
+
+    def _share(self, convs: list[NodeProto]) -> None:
+        """Find the Concats that join, and what they make share an exponent."""
+        shared = SharedExponents(self.editor, self.exponents, convs, self._bits)
+        self.exponents, self._concats = shared.exponents, shared.concats
 
     def _linked(self, convs: list[NodeProto]) -> set[int]:
         """Return those of some convolutions that pass int16 to another or take them from one."""
-        makers = {node.output[0]: node for node in convs}
+        makers = {node.output[0]: {id(node)} for node in convs}
         for node in self.editor.nodes:
-            if node.op_type in _POOLS and node.input and node.input[0] in makers:
-                makers[node.output[0]] = makers[node.input[0]]
+            if node.op_type in _PASSING and not domain_of(node.domain):
+                behind = set().union(*(makers.get(name, set()) for name in node.input))
+                if behind:
+                    makers[node.output[0]] = behind
         linked: set[int] = set()
         for node in convs:
             for tensor in (node.input[PsbPlace.X], self._addend(node)):
                 if tensor in makers:
-                    linked |= {id(node), id(makers[tensor])}
+                    linked |= {id(node), *makers[tensor]}
         return linked
 
     def _fault(self, node: NodeProto) -> Reason | None:
@@ -251,7 +268,7 @@ class _Writer:
         for tensor in (node.input[PsbPlace.X], *([z] if z else []), node.output[0]):
             if tensor not in self.exponents:
                 return Reason(f"the exponent of {tensor!r} is not known")
-        if z and abs(self.exponents[z] - self.exponents[node.output[0]]) > _MOST_STEPS:
+        if z and abs(self.exponents[z] - self.exponents[node.output[0]]) > MOST_STEPS:
             return Reason("the exponents of what it adds and makes are too far apart")
         return None
 
@@ -290,26 +307,62 @@ class _Writer:
         bounds = (round(min(max(bound * scale, -most), most)) for bound in (low, high))
         return dict(zip(("y_min", "y_max"), bounds, strict=True))
 
-    def _pools(self, node: NodeProto) -> bool:
-        """Tell whether a node is pooling of values that are int16 already."""
+    def _follows(self, node: NodeProto) -> bool:
+        """Write a node that takes int16 of its input, if it is one; tell whether it was written."""
+        if id(node) in self._concats:
+            self._concat(node)
+            return True
         if not node.input or node.input[0] not in self._made:
             return False
-        if node.op_type == "GlobalAveragePool":
-            return True
-        indices = any(name for name in node.output[1:])
-        return node.op_type == "MaxPool" and not attribute(node, "ceil_mode", 0) and not indices
-
-    def _pool(self, node: NodeProto) -> None:
-        x = node.input[0]
-        if node.op_type == "MaxPool":
-            self.exponents[node.output[0]] = self.exponents[x]
+        if is_max_pool(node):
             kept = {key: attribute(node, key) for key in _WINDOW}
             window = {key: value for key, value in kept.items() if value is not None}
-            self._make(node, FIXED_MAX_POOL_16, [self._value(x)], window)
-            return
+            self.exponents[node.output[0]] = self.exponents[node.input[0]]
+            self._make(node, FIXED_MAX_POOL_16, [self._value(node.input[0])], window)
+            return True
+        if node.op_type == "Shape" and not domain_of(node.domain) and not node.attribute:
+            return self._shape(node)
+        keeps = keeps_axes_of_mean(self.editor, node)
+        if keeps is not None:
+            self._mean(node, keeps)
+        return keeps is not None
+
+    def _concat(self, node: NodeProto) -> None:
+        """Write a Concat of int16, channels last."""
+        exponent = self.exponents[node.output[0]]
+        inputs, rank = [], 0
+        for name in node.input:
+            value = self.editor.constant(name)
+            if value is None:
+                rank = self.editor.rank(name) or rank
+                inputs.append(self._value(name))
+                continue
+            stored = to_fixed16(value.astype(np.float32), exponent, self._bits)
+            inputs.append(self.editor.add_initializer(name, "int16", stored))
+        axis = int(str(attribute(node, "axis", 1))) % rank
+        given = {"axis": last(range(rank)).index(axis)}
+        self._make(node, "Concat", inputs, given, domain="")
+
+    def _mean(self, node: NodeProto, keeps: bool) -> None:
+        x, output = node.input[0], node.output[0]
+        made = output if keeps else self.editor.fresh(output, "kept")
         given = {"x_exponent": self.exponents[x]}
-        self._emit(FIXED_GLOBAL_POOL_16, [self._value(x)], node.output[0], name_of(node), given)
+        self._emit(FIXED_GLOBAL_POOL_16, [self._value(x)], made, name_of(node), given)
+        if not keeps:
+            self.nodes.append(helper.make_node("Flatten", [made], [output], axis=1))
         self._note(node, FIXED_GLOBAL_POOL_16, self.exponents[x])
+
+    def _shape(self, node: NodeProto) -> bool:
+        """Write a Shape of int16, whose sizes are put into the order of floats."""
+        rank = self.editor.rank(node.input[0])
+        if rank is None:
+            return False
+        sizes = self.editor.fresh(node.output[0], "last")
+        order = np.array([0, rank - 1, *range(1, rank - 1)], np.int64)
+        stored = self.editor.add_initializer(node.output[0], "order", order)
+        self._emit("Shape", [self._values[node.input[0]]], sizes, node.name, {}, domain="")
+        self.nodes.append(helper.make_node("Gather", [sizes, stored], [node.output[0]]))
+        return True
 
     def _value(self, tensor: str) -> str:
         """Return the int16 of a tensor, written where needed."""
@@ -328,12 +381,19 @@ class _Writer:
         name = self.editor.fresh(tensor, "floats")
         self._emit(FROM_FIXED_16, [self._values[tensor]], tensor, name, given)
 
-    def _make(self, node: NodeProto, op: str, inputs: list[str], given: dict[str, Any]) -> None:
+    def _make(
+        self,
+        node: NodeProto,
+        op: str,
+        inputs: list[str],
+        given: dict[str, Any],
+        domain: str = OWN_DOMAIN,
+    ) -> None:
         """Write the node that makes the int16 of what `node` made."""
         tensor = node.output[0]
         made = self._values[tensor] = self.editor.fresh(tensor, "int16")
         self._made.add(tensor)
-        self._emit(op, inputs, made, name_of(node), given)
+        self._emit(op, inputs, made, name_of(node), given, domain)
         self._describe(tensor, made)
         self._note(node, op, self.exponents[tensor])
 
@@ -342,9 +402,15 @@ class _Writer:
         self.joined.append(ChainedNode(name_of(node), node.op_type, op, node.output[0], form))
 
     def _emit(
-        self, op: str, inputs: list[str], output: str, name: str, given: Mapping[str, Any]
+        self,
+        op: str,
+        inputs: list[str],
+        output: str,
+        name: str,
+        given: Mapping[str, Any],
+        domain: str = OWN_DOMAIN,
     ) -> None:
-        node = helper.make_node(op, inputs, [output], name, domain=OWN_DOMAIN, **given)
+        node = helper.make_node(op, inputs, [output], name, domain=domain, **given)
         self.nodes.append(node)
 
     def _describe(self, tensor: str, made: str) -> None:
