@@ -133,7 +133,7 @@ def test_a_constant_saturates_in_no_exponent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "exponents"),
+    ("net", "exponents"),
     [
         (branches, {"x": 8, "r": 12, "k": 8, "c": 8, "q": 6}),  # 4 bits would be lost
         (branches, {"x": 8, "r": 8, "c": 8, "q": 6}),  # k is unknown, so c is a float
@@ -141,12 +141,13 @@ def test_a_constant_saturates_in_no_exponent() -> None:
     ],
 )
 def test_a_concat_of_unlike_exponents_stays_with_floats(
-    made: Callable[[], Model], exponents: dict[str, int]
+    net: Callable[[], Model], exponents: dict[str, int]
 ) -> None:
-    model = chain_psb16(converted(made()), exponents).model
+    model = chain_psb16(converted(net()), exponents).model
     (node,) = (n for n in model._proto.graph.node if n.op_type == "Concat")
     made_by = {o: n.op_type for n in model._proto.graph.node for o in n.output}
-    assert {made_by.get(name, "input") for name in node.input} <= {"FromFixed16", "input", "PsbConv"}
+    made = {made_by.get(name, "input") for name in node.input}
+    assert made <= {"FromFixed16", "input", "PsbConv"}
 
 
 @pytest.mark.parametrize(
