@@ -307,7 +307,7 @@ Status run_conv16(Runner& runner, const Run16& run) {
   const Work work(run);
   const size_t pieces = work.pieces();
   if (pieces == 0) return {};
-  const size_t parts = run.set ? kPieces / pieces : kPieces;
+  const size_t parts = run.set ? (kPieces + pieces - 1) / pieces : kPieces;  // 7 pieces are uneven
   Largest largest;
   RELUFLOW_RETURN_IF_BAD(parts < 2 ? run_by_pieces(runner, work, &largest)
                                    : run_by_blocks(runner, work, parts, &largest));
