@@ -79,6 +79,7 @@ WRONG_VALUES = [
     *given(CONVERT, "--calibrate", ("gone.npy", "", "m.onnx", "y.npy", "nan.npy")),
     *given(CONVERT + " --calibrate x.npy", "--limit", WHOLE),
     *given(CONVERT + " --calibrate x.npy", "--tune", ("", ",", "bias,,follow", "all", "Bias")),
+    *given(CONVERT + " --calibrate x.npy --tune usual", "--budget", (*NUMBERS, "1", "1.99", "65")),
     *given(CONVERT + " --small random", "--seed", (*NUMBERS, "2.5")),
     *given(EVAL, "--samples", ("", ",", "0", "3", "128", "-4", "1.5", "nan", "a", "1;2", "None")),
     *given(EVAL, "--labels", ("gone.npy", "few.npy", "x.npy", "m.onnx", "run", "text.npy")),

@@ -242,6 +242,18 @@ def test_convert_with_tuning_is_convert_with_tuning(run: Run, steps: str) -> Non
     assert called.sentences()[0] == str(called.tuned) == called.choices()[0]
 
 
+@pytest.mark.parametrize("budget", [2, 4])
+def test_convert_for_a_budget_is_convert_for_a_budget(run: Run, budget: int) -> None:
+    printed = run(f"psb convert m.onnx -o c1.onnx --calibrate x.npy --tune usual --budget {budget}")
+    called = reluflow.convert(
+        "m.onnx", "c2.onnx", calibration="x.npy", tune=["usual"], budget=budget
+    )
+    assert Path("c1.onnx").read_bytes() == Path("c2.onnx").read_bytes()
+    assert called.allocation is not None
+    assert printed["allocation"] == plain(called.allocation.to_dict())
+    assert called.choices()[1] == str(called.allocation)
+
+
 def test_what_is_not_compared_says_so(run: Run) -> None:
     assert run("psb convert m.onnx -o c1.onnx --no-check")["check"] is None
     called = reluflow.convert("m.onnx", "c2.onnx", check=False)

@@ -177,6 +177,11 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
             "--tune is usual, but prune=0.5 would change the weights that it chooses",
         ),
     ),
+    "psb convert --budget": (
+        Refused(
+            "psb convert m.onnx -o q.onnx --calibrate x.npy --budget 4", "without --tune STEPS"
+        ),
+    ),
     "psb convert --fuse": Always("a rule for additions and activations, however many there are"),
     "psb convert --input-defaults": Always("the file's inputs have defaults, or have none"),
     "psb convert --limit": Refused(

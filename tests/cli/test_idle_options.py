@@ -33,6 +33,7 @@ CASES = [
     (f"compare m.onnx m.onnx {DATA} --seed 1", "--seed", "--random N"),
     (f"compare m.onnx m.onnx {DATA} --dim N=3", "--dim", "--random N"),
     ("psb convert m.onnx -o q.onnx --limit 5", "--limit", "--calibrate DATA"),
+    ("psb convert m.onnx -o q.onnx --calibrate x.npy --budget 4", "--budget", "--tune STEPS"),
     ("psb convert m.onnx -o q.onnx --seed 5", "--seed", "--small random"),
     ("psb convert m.onnx -o q.onnx --prune-scope global", "--prune-scope", "--prune SHARE"),
     (f"psb eval p.onnx {DATA} {LABELS} --p-bits 4", "--p-bits", "a float model"),

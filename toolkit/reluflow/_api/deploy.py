@@ -12,6 +12,7 @@ from reluflow.data import DataSource, open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     ActivationBits,
+    Allocation,
     Chains,
     Conversion,
     Tuned,
@@ -19,6 +20,7 @@ from reluflow.evaluation import (
     calibrate,
     choose_activation_bits,
     choose_chains,
+    convert_for_budget,
     convert_to_chains,
     convert_to_chains16,
     options_of,
@@ -49,6 +51,7 @@ def convert(
     x_loss: float | None = None,
     tune: Sequence[str] = (),
     chains: bool = True,
+    budget: float | None = None,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -72,6 +75,9 @@ def convert(
             for the last three. `reluflow.evaluation.TuningOptions` says what each does.
         chains: whether operators pass integers to each other where calibration data tell the
             scales; False: floats.
+        budget: with `tune`: mean number of samples over all multiplications, 2 to 64. Each
+            operator gets its own number, and weights that it draws exactly; `allocation` says
+            which. None: all draw alike.
         check: compare the result with the model before it is written; False: `sentences()` says
             that nothing was compared.
         progress: called after each layer that was tuned.
@@ -110,6 +116,7 @@ def convert(
         progress,
         x_loss,
         chains=chains,
+        budget=budget,
     )
     plan, result = on_data.plan, on_data.result
     if not result.done.converted:
@@ -120,6 +127,7 @@ def convert(
         activation_bits=on_data.activation_bits,
         tuned=on_data.tuned,
         chains=on_data.chains,
+        allocation=on_data.allocation,
     )
     if out is not None:
         made.model.save(out)
@@ -136,6 +144,7 @@ class OnData:
         activation_bits: how the bits of activations were chosen, None where they were given.
         tuned: how weights were chosen, None where they are the nearest.
         chains: the conversion with operators that pass integers, None where they pass floats.
+        allocation: how a budget of samples was divided, None where there was none.
     """
 
     plan: Rewritten[PsbPlan]
@@ -143,6 +152,7 @@ class OnData:
     activation_bits: ActivationBits | None = None
     tuned: Tuned | None = None
     chains: Chains | None = None
+    allocation: Allocation | None = None
 
 
 def convert_on_data(
@@ -155,6 +165,7 @@ def convert_on_data(
     progress: Progress | None = None,
     x_loss: float | None = None,
     chains: bool = True,
+    budget: float | None = None,
 ) -> OnData:
     """Plan a conversion, fit its weights and activations to data, and convert once.
 
@@ -168,9 +179,11 @@ def convert_on_data(
         progress: of tuning.
         x_loss: accepted loss in dB of "auto"; None: 3.
         chains: whether operators pass integers to each other where data tell the scales.
+        budget: mean number of samples that weights are chosen for, or None.
 
     Raises:
-        OptionError: "auto", 8, steps or no chains without data, or no accepted number or step.
+        OptionError: "auto", 8, steps or no chains without data, a budget without steps, or no
+            accepted number or step.
         DataError: the data do not calibrate the model.
     """
     if calibration is None and limit is not None:
@@ -204,31 +217,74 @@ def convert_on_data(
             "whose scales each run can find."
         )
     steps = options_for(tune, options, calibration is not None) if tune else None
+    if budget is not None and not tune:
+        raise OptionError(
+            f"budget is {budget!r}, but weights are chosen for it only where they are tuned; add "
+            "tune=['usual'], or give a converted model to reluflow.allocate_samples."
+        )
     source = None if calibration is None else open_data(calibration, model.inputs, limit=limit)
     plan = plan_psb(model, options)
     if source is None:
         return OnData(plan, to_psb(plan, options))
-    if steps is not None and x_bits == BYTE_BITS and chains:
+    if steps is not None and budget is None and x_bits == BYTE_BITS and chains:
         return _tuned_bytes(plan, source, options, steps, progress)
-    fitted, tuned = plan, None
-    if steps is not None:
+    fitted, tuned, allocation = plan, None, None
+    if steps is not None and budget is not None:
+        chosen = convert_for_budget(
+            plan,
+            source,
+            budget,
+            options=options,
+            tuning=replace(steps, damping=None),
+            progress=progress,
+        )
+        made, allocation = chosen.tuned, chosen.allocation
+    elif steps is not None:
         made = run_tune(plan, source, steps, progress=progress)
+    if steps is not None:
         fitted, tuned = replace(plan, model=made.model), made.done
+    done = _on_source(model, fitted, source, options, x_bits, x_loss, chains=chains)
+    done = replace(done, plan=plan, tuned=tuned)
+    return done if allocation is None else _divided(done, allocation)
+
+
+def _on_source(
+    model: Model,
+    fitted: Rewritten[PsbPlan],
+    source: DataSource,
+    options: PsbOptions,
+    x_bits: int | str | None,
+    x_loss: float | None,
+    *,
+    chains: bool,
+) -> OnData:
+    """Convert a plan whose weights are final, with activations in formats found on the data."""
     if x_bits != "auto":
         if not chains:
             scaled = replace(options, x_exponents=calibrate(fitted, source, options=options))
-            return OnData(plan, to_psb(fitted, scaled), None, tuned)
+            return OnData(fitted, to_psb(fitted, scaled))
         join = convert_to_chains if x_bits == BYTE_BITS else convert_to_chains16
         found = join(fitted, source, options=options)
-        return OnData(plan, found.operators, None, tuned, found)
+        return OnData(fitted, found.operators, chains=found)
     loss = BYTES_LOSS_DB if x_loss is None else x_loss
     floats = FloatOutputs(model, source)
     chosen = choose_activation_bits(fitted, source, options=options, floats=floats)
     if not chains:
-        return OnData(plan, chosen.result, chosen, tuned)
+        return OnData(fitted, chosen.result, chosen)
     joined = choose_chains(chosen, model, source, loss_db=loss, floats=floats)
     joined = joined or chain_chosen(chosen, source, floats)
-    return OnData(plan, chosen.result, chosen, tuned, joined)
+    return OnData(fitted, chosen.result, chosen, chains=joined)
+
+
+def _divided(made: OnData, allocation: Allocation) -> OnData:
+    """Return a conversion whose operators have the samples of a division."""
+    result = replace(made.result, model=allocation.apply(made.result.model))
+    if made.chains is None:
+        return replace(made, result=result, allocation=allocation)
+    joined = made.chains.rewritten
+    joined = replace(joined, model=allocation.apply(joined.model))
+    chains = replace(made.chains, rewritten=joined, operators=result)
+    return replace(made, result=result, chains=chains, allocation=allocation)
 
 
 def _tuned_bytes(

@@ -24,6 +24,7 @@ _OPTIONS = {
 # Words that are English too are options only where they begin a sentence as its argument.
 _FIRST = {
     "batches": "--batches",
+    "budget": "--budget",
     "dims": "--dim",
     "draws": "--draws",
     "exclude": "--exclude",

@@ -32,7 +32,11 @@ from reluflow.evaluation.result import (
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
-from reluflow.evaluation.tuning.for_budget import tune_for_budget
+from reluflow.evaluation.tuning.for_budget import (
+    TunedForBudget,
+    convert_for_budget,
+    tune_for_budget,
+)
 from reluflow.evaluation.tuning.for_bytes import TunedForBytes, tune_for_bytes
 from reluflow.evaluation.tuning.options import TuningOptions, options_of
 from reluflow.evaluation.tuning.ranges import fill_bytes
@@ -73,6 +77,7 @@ __all__ = [
     "Task",
     "TriedBits",
     "Tuned",
+    "TunedForBudget",
     "TunedForBytes",
     "TuningOptions",
     "accuracy",
@@ -83,6 +88,7 @@ __all__ = [
     "choose_chains",
     "compare_models",
     "convert",
+    "convert_for_budget",
     "convert_to_chains",
     "convert_to_chains16",
     "describe_psb",

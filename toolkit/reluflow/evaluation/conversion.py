@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.errors import EquivalenceError
+from reluflow.evaluation.budget.allocate import Allocation
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
 from reluflow.evaluation.tuning.tune import Tuned
 from reluflow.evaluation.widths.activation_bits import ActivationBits
@@ -49,6 +50,7 @@ class Conversion:
         unrounded: the given model against itself without the rounding of activations to integers,
             for which there is no bound; None: there was none to remove.
         chains: the operators pass bytes; None: they pass floats.
+        allocation: how a budget of samples was divided; None: all operators draw alike.
     """
 
     result: Rewritten[PsbChanges]
@@ -60,6 +62,7 @@ class Conversion:
     tuned: Tuned | None = None
     unrounded: Equivalence | None = None
     chains: Chains | None = None
+    allocation: Allocation | None = None
 
     @property
     def model(self) -> Model:
@@ -84,7 +87,7 @@ class Conversion:
 
     def choices(self) -> tuple[str, ...]:
         """Return the findings on what data have chosen, and on what bytes cost."""
-        found = (self.tuned, self.activation_bits, self.chains)
+        found = (self.tuned, self.allocation, self.activation_bits, self.chains)
         return tuple(str(each) for each in found if each is not None)
 
     def sentences(self) -> tuple[str, ...]:

@@ -122,6 +122,18 @@ class InputMoments:
             moment -= means[0][:, :, None] * means[1][:, None, :]
         return moment
 
+    def include(self, other: InputMoments) -> None:
+        """Add the rows of other moments of the same layer.
+
+        Args:
+            other: made with the same shape and window.
+        """
+        for mine, theirs in ((self._sums, other._sums), (self._products, other._products)):
+            for name, value in theirs.items():
+                mine[name] += value
+        self._count += other._count
+        self.n_rows += other.n_rows
+
     def add(
         self,
         exact: NDArray[np.float32],

@@ -148,6 +148,14 @@ def convert(
             "default.",
         ),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            help="With --tune: mean number of samples over all multiplications, from 2 to 64. Each "
+            "layer gets its own number, and weights made for it.",
+        ),
+    ] = None,
     limit: _options.Limit = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of --small random; 0 by default.")
@@ -163,6 +171,7 @@ def convert(
     """Convert the multiplications of a model to stochastic shift-adds."""
     on_data = {"--limit": limit, "--tune": tune, "--no-chains": None if chains else True}
     _options.refuse_without("--calibrate DATA", calibration is not None, on_data)
+    _options.refuse_without("--tune STEPS", tune is not None, {"--budget": budget})
     _options.refuse_without("--x-bits auto", x_bits == "auto", {"--x-loss": x_loss})
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
     _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
@@ -189,6 +198,7 @@ def convert(
             x_loss=x_loss,
             tune=() if tune is None else tuple(tune.split(",")),
             chains=chains,
+            budget=budget,
             check=check,
             progress=progress,
         )
@@ -565,6 +575,7 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
         "notes": result.notes,
         "activation_bits": chosen.to_dict() if chosen else None,
         "tuned": asdict(made.tuned) if made.tuned else None,
+        "allocation": made.allocation.to_dict() if made.allocation else None,
         "chained": made.chains.to_dict() if made.chains else None,
         "check": replace(made, activation_bits=None, chains=None).to_dict() if check else None,
     }

@@ -83,6 +83,17 @@ class Allocation:
         """Sum of the operators' errors: what is expected of them all together."""
         return sum(node.error for node in self.nodes)
 
+    def apply(self, model: Model) -> Model:
+        """Return another conversion of the same network with these numbers of samples.
+
+        Args:
+            model: whose operators have the same names, such as one with chains.
+        """
+        own = {node.name: node.samples / self.samples for node in self.nodes}
+        return with_sample_factors(
+            model, {node.name: own[node.name] for node in find_psb(model) if node.name in own}
+        ).model
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {
@@ -171,7 +182,7 @@ def allocate(
         native=native,
         progress=progress,
     )
-    products = _products(model, source, threads)
+    products = count_products(model, source, threads)
     lowest = measured.levels.index(fewest)
     levels = measured.levels[lowest:]
     divided = divide_budget(measured.errors[:, lowest:], products, levels, budget)
@@ -186,7 +197,7 @@ def allocate(
         )
         for row, (node, level) in enumerate(zip(measured.nodes, chosen, strict=True))
     )
-    base = _base(budget, nodes)
+    base = run_samples(budget, nodes)
     return Allocation(
         model=_written(model, nodes, base),
         budget=budget,
@@ -213,8 +224,13 @@ def _check(model: Model, budget: float, sampler: str | None, fewest: int, seeds:
         raise OptionError(f"seeds is {seeds!r}; give a whole number from 1 on.")
 
 
-def _base(budget: float, nodes: tuple[NodeSamples, ...]) -> int:
-    """Return the n of a run: a power of two that some operator reaches, so that it checks it."""
+def run_samples(budget: float, nodes: tuple[NodeSamples, ...]) -> int:
+    """Return the n of a run: a power of two that some operator reaches, so that it checks it.
+
+    Args:
+        budget: mean number of samples.
+        nodes: the operators.
+    """
     within = 1 << int(math.log2(budget))
     return min(within, max(node.samples for node in nodes))
 
@@ -236,8 +252,14 @@ def _written(model: Model, nodes: tuple[NodeSamples, ...], base: int) -> Model:
     return written
 
 
-def _products(model: Model, source: DataSource, threads: int | None) -> NDArray[np.int64]:
-    """Return the multiplications of each operator; of the first input where shapes do not tell."""
+def count_products(model: Model, source: DataSource, threads: int | None) -> NDArray[np.int64]:
+    """Return the multiplications of each operator for one input, by weights that are not 0.
+
+    Args:
+        model: of `to_psb`.
+        source: whose first input tells what shapes do not.
+        threads: of ONNX Runtime.
+    """
     nodes = find_psb(model)
     known = [node.products for node in nodes]
     if None in known:

@@ -95,7 +95,7 @@ def measure_sample_errors(
     ]
     drawn = [trial for trial in trials if not trial.is_certain for _ in range(seeds)]
     tried = [trial for trial in trials if trial.is_certain and trial.changes] + drawn
-    sums = {(trial.row, trial.column): _Sums() for trial in trials}
+    sums = {(trial.row, trial.column): ErrorShares() for trial in trials}
     alone = _Alone(model, threads, native)
     done, size = 0, source.fitting_batch_size(size)
     runs = None if source.n_samples is None else len(tried) * -(-source.n_samples // size)
@@ -175,7 +175,7 @@ class _Alone:
         return self._sessions[sampler]
 
 
-class _Sums:
+class ErrorShares:
     """Energy of the error and of the signal of every output, over batches and seeds."""
 
     def __init__(self) -> None:

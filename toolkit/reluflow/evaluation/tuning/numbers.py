@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.evaluation.tuning.held_out import Dampings, fit_to_outputs
 from reluflow.evaluation.tuning.options import TuningOptions
 from reluflow.graph import Layer, Numbers
 from reluflow.psb import decode, encode
@@ -15,7 +16,9 @@ from reluflow.psb.second_moments import InputMoments
 _F64 = NDArray[np.float64]
 
 
-def choose_numbers(layer: Layer, moments: InputMoments, options: TuningOptions) -> Numbers:
+def choose_numbers(
+    layer: Layer, moments: InputMoments, options: TuningOptions, dampings: Dampings
+) -> Numbers:
     """Return weights that are PSB codes, and a bias, for a layer of the float model.
 
     With z the layer's inputs in the float model, x those in the quantised one, and r what a skip
@@ -30,6 +33,7 @@ def choose_numbers(layer: Layer, moments: InputMoments, options: TuningOptions) 
         layer: of the float model.
         moments: of its inputs.
         options: which of the steps are done.
+        dampings: d of both, as shares of the mean second moment.
 
     Returns:
         Weights that `encode` with the same bits keeps, and the bias.
@@ -38,7 +42,9 @@ def choose_numbers(layer: Layer, moments: InputMoments, options: TuningOptions) 
     rows = layer.weights.astype(np.float64).reshape(groups, -1, k)
     p_bits = options.node_bits.get(layer.name, options.p_bits)
     known = moments.has_products
-    target = _follow(rows, moments, options) if options.follow and known else rows
+    target = rows
+    if options.follow and known:
+        target = fit_to_outputs(rows, moments, dampings.follow, centred=options.correct_bias)
     shaped = target.reshape(layer.weights.shape)
     if options.feedback and known:
         v = round_with_feedback(
@@ -46,7 +52,7 @@ def choose_numbers(layer: Layer, moments: InputMoments, options: TuningOptions) 
             moments.second(centred=options.correct_bias),
             p_bits=p_bits,
             grid=options.grid,
-            damping=options.damping,
+            damping=dampings.feedback,
         )
     else:
         v = decode(encode(shaped.astype(np.float32), p_bits=p_bits))
@@ -64,21 +70,6 @@ def plain_numbers(layer: Layer, p_bits: int) -> Numbers:
         p_bits: stored bits of a probability.
     """
     return Numbers(decode(encode(layer.weights, p_bits=p_bits)), layer.bias)
-
-
-def _follow(rows: _F64, moments: InputMoments, options: TuningOptions) -> _F64:
-    """Return the weights that fit the float model's outputs best, per group."""
-    centred = options.correct_bias
-    second, cross = moments.second(centred=centred), moments.cross(centred=centred)
-    beside = moments.beside(centred=centred)
-    added = options.damping * np.einsum("gkk->gk", second).mean(axis=1, keepdims=True)
-    added[added <= 0] = 1.0  # inputs that are always the same
-    for moment in (second, cross):
-        diagonal = np.einsum("gkk->gk", moment)
-        diagonal += added
-    missing = rows @ cross + beside
-    solved = np.linalg.solve(second, missing.swapaxes(1, 2))
-    return np.asarray(solved.swapaxes(1, 2), np.float64)
 
 
 def _on_grid(v: NDArray[np.float32], p_bits: int) -> _F64:

@@ -27,7 +27,9 @@ class TuningOptions:
             up for what the layers before it have changed; a skip connection's error counts too.
         correct_bias: move the mean of each output channel to that of the float model.
         grid: count as error what nearest mode on the 8-bit grid multiplies by.
-        damping: share of the mean second moment that is added to each, in (0, 1].
+        damping: share of the mean second moment that is added to each, in (0, 1]. None: chosen
+            for each layer, and for its fit and its rounding, on a third of the inputs, from which
+            neither was made; this keeps few inputs from being fitted too closely.
         exclude: names of nodes that stay as they are.
         node_bits: name of a node -> its own bits instead of `p_bits`, where some nodes shall do
             with fewer samples than others: n samples draw a code of log2 n bits exactly.
@@ -44,7 +46,7 @@ class TuningOptions:
     follow: bool = True
     correct_bias: bool = True
     grid: bool = False
-    damping: float = DAMPING
+    damping: float | None = DAMPING
     exclude: tuple[str, ...] = ()
     node_bits: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
@@ -56,8 +58,10 @@ class TuningOptions:
         for name, bits in given.items():
             if bits not in P_BITS:
                 raise OptionError(f"{name} is {bits!r}; accepted are {listed}.")
-        if not 0 < self.damping <= 1:
-            raise OptionError(f"damping is {self.damping!r}; give a share above 0, up to 1.")
+        if self.damping is not None and not 0 < self.damping <= 1:
+            raise OptionError(
+                f"damping is {self.damping!r}; give a share above 0, up to 1, or None."
+            )
         if self.seed < 0:
             raise OptionError(f"seed is {self.seed!r}; give a whole number of at least 0.")
 

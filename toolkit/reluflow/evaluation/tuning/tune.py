@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reluflow.data import DataSource
 from reluflow.errors import DataError, ModelError
+from reluflow.evaluation.tuning.held_out import EVERY, Dampings, choose_dampings
 from reluflow.evaluation.tuning.numbers import choose_numbers, plain_numbers
 from reluflow.evaluation.tuning.options import TuningOptions
 from reluflow.evaluation.tuning.stream import Stream
@@ -28,6 +29,7 @@ from reluflow.graph import (
     with_numbers,
 )
 from reluflow.progress import Progress
+from reluflow.psb.feedback import DAMPING
 from reluflow.psb.second_moments import InputMoments
 
 LEAST_ROWS = 8
@@ -119,17 +121,11 @@ def tune(
     docs/psb.md, tuning.
     """
     options = options or TuningOptions()
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    check_source(source)
     planned = PsbOptions(exclude=options.exclude)
     plan = plan_psb(model, planned) if isinstance(model, Model) else model
     start = equalise(plan.model, options.exclude).model if options.equalise else plan.model
-    layers, refused = read_layers(start, options.exclude)
-    if not layers:
-        raise ModelError(
-            f"model {str(plan.done.given.path or '<memory>')!r} has no layers to tune; give a "
-            "model with Conv, Gemm or MatMul of constant weights."
-        )
+    layers, refused = layers_to_tune(start, plan, options.exclude)
     size = source.fitting_batch_size(size, 1)
     work = _Work(start, source, options, rounding or ByteRounding(), size, threads)
     plain = []
@@ -166,7 +162,7 @@ class _Work:
         self._exact, self._options, self._on_grid = exact, options, rounding.on_grid
         rounded = with_byte_rounding(exact, rounding.formats)
         self._now, self._renamed = rounded.model, rounded.done
-        self._expected = source.n_samples or _GUESSED_INPUTS
+        self._source = source
         self._streams = [Stream(source, size, threads) for _ in range(2)]
         self.numbers: dict[str, Numbers] = {}
         self.n_inputs = 0
@@ -175,18 +171,21 @@ class _Work:
         """Choose the numbers of the next layer; return why it was rounded plainly."""
         options = replace(self._options, grid=self._options.grid or layer.name in self._on_grid)
         moments = self._moments(layer, place)
+        unseen = self._moments(layer, place) if options.damping is None else None
         self.n_inputs = 0
-        for exact, found in self._inputs(layer):
+        for number, (exact, found) in enumerate(self._inputs(layer)):
             _check(layer, found[0])
             self.n_inputs += len(found[0])
             beside = [a - b for a, b in zip(exact[1:], found[1:], strict=True)]
-            moments.add(exact[0], found[0], *beside)
+            held = unseen is not None and number % EVERY == EVERY - 1
+            (unseen if unseen is not None and held else moments).add(exact[0], found[0], *beside)
+        dampings = self._dampings(layer, moments, unseen)
         few = moments.n_rows < LEAST_ROWS
         if few:
             p_bits = options.node_bits.get(layer.name, options.p_bits)
             numbers = plain_numbers(layer, p_bits)
         else:
-            numbers = choose_numbers(layer, moments, options)
+            numbers = choose_numbers(layer, moments, options, dampings)
         self.numbers[layer.output] = numbers
         self._now = with_numbers(self._now, {layer.output: numbers}).model
         if few:
@@ -205,16 +204,81 @@ class _Work:
             strict=True,
         )
 
+    def _dampings(
+        self, layer: Layer, moments: InputMoments, unseen: InputMoments | None
+    ) -> Dampings:
+        """Return the dampings of a layer; moments then include those that were held out."""
+        options = self._options
+        if unseen is None:
+            damping = DAMPING if options.damping is None else options.damping
+            return Dampings(damping, damping)
+        groups, k = moments.mean.shape
+        found = choose_dampings(
+            layer.weights.astype(np.float64).reshape(groups, -1, k),
+            moments,
+            unseen,
+            options.node_bits.get(layer.name, options.p_bits),
+            centred=options.correct_bias,
+            follow=options.follow,
+            feedback=options.feedback,
+        )
+        moments.include(unseen)
+        return found
+
     def _moments(self, layer: Layer, place: int) -> InputMoments:
         k = layer.weights[0].size
-        rows = max(_ROWS, _ROWS_PER_WEIGHT * k)
         return InputMoments(
             layer.weights.shape,
             layer.window,
-            rows=-(-rows // self._expected),
+            rows=rows_wanted(k, self._source),
             seed=self._options.seed + place,
             products=self._options.needs_products and k <= MOST_WEIGHTS,
         )
+
+
+def check_source(source: DataSource) -> None:
+    """Refuse data that cannot be read again for every layer.
+
+    Args:
+        source: the inputs.
+
+    Raises:
+        DataError: they can be read once.
+    """
+    if not source.rereadable:
+        raise DataError("the data can be read once only; save them to a file and give its path.")
+
+
+def layers_to_tune(
+    model: Model, plan: Rewritten[PsbPlan], exclude: Sequence[str]
+) -> tuple[tuple[Layer, ...], tuple[Refused, ...]]:
+    """Return the layers of a model, and what is left out, or refuse a model without any.
+
+    Args:
+        model: folded and raised.
+        plan: of its conversion, which knows the given model.
+        exclude: names of nodes to leave alone.
+
+    Raises:
+        ModelError: there are none.
+    """
+    layers, refused = read_layers(model, exclude)
+    if not layers:
+        raise ModelError(
+            f"model {str(plan.done.given.path or '<memory>')!r} has no layers to tune; give a "
+            "model with Conv, Gemm or MatMul of constant weights."
+        )
+    return layers, refused
+
+
+def rows_wanted(k: int, source: DataSource) -> int:
+    """Return the rows per input that second moments are made of.
+
+    Args:
+        k: weights of one output.
+        source: the inputs.
+    """
+    return -(-max(_ROWS, _ROWS_PER_WEIGHT * k) // (source.n_samples or _GUESSED_INPUTS))
 
 
 def _check(layer: Layer, x: np.ndarray) -> None:
