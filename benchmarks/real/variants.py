@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from reluflow.data import DataSource, open_data
 from reluflow.evaluation import (
-    allocate,
     choose_activation_bits,
     choose_chains,
     find_formats,
     tune,
+    tune_for_budget,
     tune_for_bytes,
 )
 from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
@@ -120,8 +120,8 @@ def _auto(given: Given) -> Model:
 
 
 def _budget(given: Given) -> Model:
-    """Return the tuned conversion with 4 samples per product on average where 4 are asked for."""
-    return allocate(to_psb(given.tuned).model, given.few, TIMED[0]).model
+    """Return the conversion with 4 samples on average where 4 are asked for, tuned for them."""
+    return tune_for_budget(given.model, given.source, TIMED[0]).model
 
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -149,7 +149,7 @@ VARIANTS: dict[str, Variant] = {
         "psb",
         _budget,
         SOME,
-        "as many samples on average, each operator its own number",
+        "as many samples on average, each operator its own number and weights made for it",
     ),
     "psb_x8": Variant(
         "PSB, 8 bits",
