@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rewriting import N, build, weights
-from tuned_network import SHAPE, network
+from rewriting import SHAPE, N, build, every_layer, weights
 
 import reluflow
 from reluflow.data import open_data
@@ -17,7 +16,7 @@ from reluflow.evaluation.tuning.for_budget import fit_to_budget
 from reluflow.evaluation.tuning.tuned_errors import measure_tuned_errors
 from reluflow.graph import Model, PsbOptions, find_psb, plan_psb, to_psb
 
-NET = network()
+NET = every_layer()
 DATA = np.random.default_rng(11).gamma(1, 1, (40, *SHAPE)).astype(np.float32)
 
 

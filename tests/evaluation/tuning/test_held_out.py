@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tuned_network import SHAPE, network
+from rewriting import SHAPE, every_layer
 
 from reluflow.data import open_data
 from reluflow.errors import OptionError
@@ -89,7 +89,7 @@ def _error(model: Model, exact: Model, x: NDArray[np.float32]) -> float:
 
 @pytest.mark.parametrize("p_bits", [1, 2, 4])
 def test_few_inputs_tune_better_with_a_chosen_damping(p_bits: int) -> None:
-    net = network()
+    net = every_layer()
     rng = np.random.default_rng(3)
     x = rng.gamma(1, 1, (9, *SHAPE)).astype(np.float32)
     other = rng.gamma(1, 1, (64, *SHAPE)).astype(np.float32)

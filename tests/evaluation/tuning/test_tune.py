@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rewriting import N, build, weights
-from tuned_network import SHAPE, network
+from rewriting import SHAPE, N, build, every_layer, weights
 
 from reluflow.data import DataSource, open_data
 from reluflow.errors import DataError, ModelError, OptionError
@@ -25,7 +24,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "all": {},
     "all, on the grid": {"grid": True},
 }
-MODEL = network()
+MODEL = every_layer()
 DATA = np.random.default_rng(5).gamma(1, 1, (260, *SHAPE)).astype(np.float32)
 
 
