@@ -92,7 +92,7 @@ SHAPE = (4, 12, 12)
 
 
 def every_layer() -> Model:
-    """Return a network with every kind of layer that is tuned: strides, depthwise, a skip connection, dilations, MatMul and Gemm."""
+    """Return strides, depthwise, a skip connection, dilations, MatMul and Gemm in one network."""
     first_norm, tensors = norm("h", "n", 8)
     nodes = [
         N("Conv", ["x", "w1"], ["h"], name="first", pads=[1, 1, 1, 1]),

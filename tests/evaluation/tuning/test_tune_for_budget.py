@@ -48,7 +48,7 @@ def test_runs_hardly_differ_and_are_closer_than_draws(net: Model, budget: int) -
 
 
 def test_a_budget_that_no_code_fits_is_refused(net: Model) -> None:
-    with pytest.raises(OptionError, match="budget is 1.5; give a number from 2 to 64"):
+    with pytest.raises(OptionError, match=r"budget is 1\.5; give a number from 2 to 64"):
         tune_for_budget(net, open_data(IMAGES[:4], net.inputs), 1.5)
 
 
