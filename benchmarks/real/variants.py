@@ -18,6 +18,8 @@ from reluflow.evaluation import (
     tune_for_budget,
     tune_for_bytes,
 )
+from reluflow.evaluation.widths.chains16 import chain_chosen
+from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
 
@@ -114,9 +116,10 @@ def _bytes_tuned(given: Given) -> Model:
 
 def _auto(given: Given) -> Model:
     """Return the tuned conversion whose operators pass bytes where the error allows it."""
-    width = choose_activation_bits(given.tuned, given.few)
-    joined = choose_chains(width, given.model, given.few)
-    return width.result.model if joined is None else joined.rewritten.model
+    floats = FloatOutputs(given.model, given.few)
+    width = choose_activation_bits(given.tuned, given.few, floats=floats)
+    joined = choose_chains(width, given.model, given.few, floats=floats)
+    return (joined or chain_chosen(width, given.few, floats)).rewritten.model
 
 
 def _budget(given: Given) -> Model:
@@ -170,7 +173,7 @@ VARIANTS: dict[str, Variant] = {
         "psb",
         _auto,
         SOME,
-        "tuned, and bytes where the error of the outputs allows them",
+        "tuned, and bytes where the error of the outputs allows them, else int16",
     ),
 }
 """Name in records -> form. Activations have as many bits as the titles of shift-adds say."""

@@ -11,7 +11,7 @@ import pytest
 import reluflow
 from reluflow.cli import main
 from reluflow.errors import OptionError
-from reluflow.graph import find_chains, find_psb, load
+from reluflow.graph import find_chains, find_psb, load, upgrade
 from reluflow.sessions import open_session
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -143,6 +143,19 @@ def test_a_chain_is_profiled_and_allocated(
     assert "chain of 12 bits" in capsys.readouterr().out
 
 
+def test_eval_shows_what_saturates_in_a_chain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "c.onnx")
+    one = ["--calibrate", IMAGES, "--limit", "1", "--no-check"]
+    assert main(["psb", "convert", RESNET, "-o", out, *one]) == 0
+    capsys.readouterr()
+    few = ["--data", IMAGES, "--limit", "100", "--samples", "64", "--seeds", "1", "--json"]
+    assert main(["psb", "eval", out, *few]) == 0
+    rows = json.loads(capsys.readouterr().out)["saturation"]
+    assert len(rows) >= 10 and sum(row["saturated"] > 0 for row in rows) > 2
+
+
 def test_a_tuned_file_passes_int16(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = converted(tmp_path / "c.onnx", "--tune", "feedback,bias")
     assert [node.op for node in find_psb(load(out))][:9] == ["FixedConv16"] * 9
@@ -165,6 +178,15 @@ def test_a_file_with_a_chain_is_run_by_onnx_alone(tmp_path: Path) -> None:
     feeds = {"image": np.load(IMAGES)["image"][:2]}
     alone = open_session(made, library=False).run(feeds)[0]
     np.testing.assert_allclose(alone, open_session(made).run(feeds)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_chain_is_upgraded_like_any_other(tmp_path: Path) -> None:
+    made = load(converted(tmp_path / "c.onnx"))
+    feeds = {"image": np.load(IMAGES)["image"][:2]}
+    raised = upgrade(made)
+    assert find_chains(raised.model) == find_chains(made)
+    again = open_session(raised.model).run(feeds)[0]
+    np.testing.assert_array_equal(again, open_session(made).run(feeds)[0])
 
 
 @pytest.mark.parametrize(
