@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from body_models import MODELS, branches, feeds, model_of
+from rich.console import Console
 
 from reluflow.data import open_data
 from reluflow.evaluation import (
@@ -16,6 +19,7 @@ from reluflow.evaluation import (
     measure_saturation,
 )
 from reluflow.graph import Model, PsbOptions, find_psb, to_psb
+from reluflow.report.text.psb_terminal import print_psb_description
 
 TWO_KINDS = [name for name in MODELS if name != "Scan"]
 
@@ -47,6 +51,12 @@ def test_what_is_described_names_the_node_around_it(name: str) -> None:
     assert len(inside) == len(described.layers)
     wanted = {"If": "choose", "Loop": "repeat", "Scan": "walk", "If in a Loop": "s2"}[name]
     assert set(inside.values()) - {""} == {wanted}
+
+
+def test_the_table_of_a_model_says_what_stands_in_subgraphs() -> None:
+    text = io.StringIO()
+    print_psb_description(describe_psb(to_psb(branches()).model), Console(file=text, width=120))
+    assert "inner, last, inner_2: in subgraphs (If, Loop, Scan)" in text.getvalue()
 
 
 @pytest.mark.parametrize("name", TWO_KINDS)

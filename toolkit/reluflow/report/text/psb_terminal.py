@@ -78,6 +78,14 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
         "an input for one sample a weight",
         console,
     )
+    inner = [plain(layer.name) for layer in model.layers if layer.inside]
+    if inner:
+        more = f" and {len(inner) - _OUTPUTS} more" if len(inner) > _OUTPUTS else ""
+        _say(
+            f"{', '.join(inner[:_OUTPUTS])}{more}: in subgraphs (If, Loop, Scan), with the "
+            "shift-adds of one pass",
+            console,
+        )
     if model.chains:
         _say(_chains(model), console)
     _warn(list(model.successions), console)

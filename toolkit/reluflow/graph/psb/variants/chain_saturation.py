@@ -20,6 +20,7 @@ from reluflow.graph.rewrite.reader import attribute, name_of
 
 INT64 = TensorProto.INT64
 _LAST_BYTE, _BYTE_BITS = 255, 8
+_MOST_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _ends(node: NodeProto) -> tuple[int, tuple[int, ...]] | None:
         return None
     given = {name: int(str(attribute(node, name, usual))) for name, usual in known.items()}
     if node.op_type in FIXED_16_DEFAULTS:
-        bits = given["y_bits" if "y_bits" in given else "x_bits"]
+        bits = given.get("y_bits", given.get("x_bits", _MOST_BITS))
         high = (1 << (bits - 1)) - 1
         low = -high
     else:
