@@ -12,6 +12,7 @@ from each_kernel import KERNELS, check_with
 from reluflow.psb import decode, encode, pack
 from reluflow.psb.fixed import (
     FixedFormat,
+    fixed_conv,
     fixed_global_average_pool,
     fixed_global_pool,
     fixed_max_pool,
@@ -73,6 +74,49 @@ def check_end(seed: int) -> None:
     np.testing.assert_array_equal(found, case.expected, str(seed))
 
 
+MANY_CHANNELS = (
+    ((1, 7, 7, 24), (320, 24, 3, 3), 0),
+    ((1, 7, 7, 24), (320, 24, 3, 3), 128),
+    ((2, 7, 7, 16), (300, 16, 1, 1), 0),
+    ((1, 14, 14, 12), (300, 12, 3, 3), 128),
+    ((1, 3, 7, 12), (260, 12, 1, 1), 0),
+    ((1, 2, 2, 12), (512, 12, 1, 1), 0),
+    ((1, 5, 4, 40), (384, 40, 1, 1), 0),
+    ((1, 1, 1, 130), (1000, 130, 1, 1), 0),
+)
+"""x, weights and the zero point of x: so many channels that blocks are drawn next to their use."""
+
+
+def check_many_channels(seed: int) -> None:
+    """Compare convolutions of several blocks of channels, each run with new draws."""
+    rng = np.random.default_rng(seed)
+    shape, kernel, zero = MANY_CHANNELS[seed % len(MANY_CHANNELS)]
+    x = rng.integers(0, 256, shape).astype(np.uint8)
+    code = encode(rng.standard_t(3, kernel).astype(np.float32), p_bits=4)
+    samples = int(rng.choice([0, 1, 2, 4, 16, 64]))
+    pads = [kernel[-1] // 2] * 4
+    constants = {
+        "w": pack(code),
+        "emax": code.emax,
+        "b": np.zeros(1, np.float32),
+        "samples": np.array(samples),
+        "seed": np.array(seed),
+    }
+    attributes: dict[str, Any] = {"weight_shape": kernel, "p_bits": 4, "pads": pads}
+    attributes |= {"x_exponent": 4, "x_zero": zero, "y_exponent": 1, "y_zero": 128}
+    found = run("FixedConv", {"x": x}, constants, threads=1 + seed % 3, **attributes)
+    expected = fixed_conv(
+        x,
+        code,
+        x_form=FixedFormat(4, zero),
+        y_form=FixedFormat(1, 128),
+        samples=samples,
+        seed=seed,
+        pads=pads,
+    )
+    np.testing.assert_array_equal(found, expected, str(seed))
+
+
 def check_others(seed: int) -> None:
     """Compare the ends of chains and pooling with their oracle."""
     rng = np.random.default_rng(seed)
@@ -106,11 +150,13 @@ def check_others(seed: int) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_bytes_of_the_oracle(kernel: str) -> None:
     script = (
-        "from test_chains import check_bytes, check_conv, check_end, check_others\n"
+        "from test_chains import check_bytes, check_conv, check_end, check_many_channels\n"
+        "from test_chains import check_others\n"
         "for seed in range(120): check_conv(seed)\n"
         "for seed in range(25): check_others(seed)\n"
         "for seed in range(60): check_bytes(seed)\n"
         "for seed in range(80): check_end(seed)\n"
+        "for seed in range(40): check_many_channels(seed)\n"
     )
     check_with(kernel, script, Path(__file__).parent)
 

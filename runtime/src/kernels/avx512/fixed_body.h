@@ -376,6 +376,8 @@ struct DrawTables {
         chance3(_mm512_load_si512(t.chance + 192)) {}
 };
 
+constexpr int kCodesAhead = 48;  // rows of codes that are fetched early: some 100 ns
+
 /// Draws 64 weights. A sum that wraps is less than before, a difference that wraps is more: where
 /// the chance is 0 nothing wraps, and both magnitudes are one.
 __attribute__((target("avx512vbmi"), always_inline)) inline void draw_row(const DrawTables& t,
@@ -383,6 +385,7 @@ __attribute__((target("avx512vbmi"), always_inline)) inline void draw_row(const 
                                                                           int64_t row,
                                                                           __m512i* carry) {
   const __m512i code = _mm512_loadu_si512(d.codes + 64 * row);
+  _mm_prefetch(d.codes + 64 * (row + kCodesAhead), _MM_HINT_T0);
   const __mmask64 negative =
       _load_mask64(const_cast<__mmask64*>(reinterpret_cast<const __mmask64*>(d.signs + row)));
   const __mmask64 large = _mm512_movepi8_mask(code);
