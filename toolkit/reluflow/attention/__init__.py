@@ -1,6 +1,7 @@
 """Computational attention: compute exactly only where a cheap pass is unsure."""
 
 from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
+from reluflow.attention.choose import RULES, random_region, unsure_region, with_margin
 from reluflow.attention.measure import measure_cascade
 from reluflow.attention.options import CascadeOptions
 from reluflow.attention.passes import Pass, open_pass
@@ -25,6 +26,7 @@ from reluflow.attention.uncertainty import (
 
 __all__ = [
     "MEASURES",
+    "RULES",
     "Cascade",
     "CascadeOptions",
     "CascadePoint",
@@ -45,9 +47,12 @@ __all__ = [
     "open_pass",
     "pixels_of",
     "probabilities_of",
+    "random_region",
     "receptive_region",
     "small_margin",
     "threshold_for_coverage",
     "threshold_for_loss",
     "uncertainty",
+    "unsure_region",
+    "with_margin",
 ]
