@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from rewriting import N, build, weights
@@ -80,7 +82,7 @@ def test_it_is_nearer_to_the_float_model_than_tuning_without_formats(bound: floa
 
 @pytest.mark.parametrize("tuning", [{"equalise": True}, {"follow": False}, {"feedback": False}])
 @pytest.mark.parametrize("sees_rounding", [False, True])
-def test_other_steps_beat_no_tuning(tuning: dict[str, bool], sees_rounding: bool) -> None:
+def test_other_steps_beat_no_tuning(tuning: dict[str, Any], sees_rounding: bool) -> None:
     model = network()
     data = source(model)
     plain = to_psb(model).model

@@ -53,6 +53,11 @@ def tapped() -> tuple[Model, Any]:
     return made.model, made.done
 
 
+def scaled(model: Model) -> Rewritten[Any]:
+    found = graph.scalable_channels(model)
+    return graph.scale_channels(model, found, np.ones(found.count))
+
+
 ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] = {
     "annotate": (network, lambda m: graph.annotate(m, {"act": {"dead": "0"}})),
     "bake_samples": (converted, lambda m: graph.bake_samples(m, 4)),
@@ -75,6 +80,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),
     "psb_in_floats": (converted, graph.psb_in_floats),
     "take_part": (network, lambda m: graph.take_part(m, {}, ["h"])),
+    "scale_channels": (network, scaled),
     "spell_out": (network, graph.spell_out),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
@@ -86,6 +92,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         converted,
         lambda m: graph.with_activations(graph.to_psb(network()), 16, {}),
     ),
+    "with_byte_rounding": (network, lambda m: graph.with_byte_rounding(m, FORMATS)),
     "with_input_defaults": (lambda: converted(input_defaults=False), graph.with_input_defaults),
     "with_own_samples": (converted, graph.with_own_samples),
     "with_numbers": (
