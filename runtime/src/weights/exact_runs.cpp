@@ -66,6 +66,7 @@ std::vector<std::vector<int64_t>> exact_runs(const WeightCode& code, const PairO
                                              const ChannelRange& channels,
                                              const std::vector<InputBound>& bounds) {
   std::vector<Runs> runs;
+  runs.reserve(bounds.size());
   for (const InputBound& bound : bounds) runs.emplace_back(bound, channels.lanes);
   std::vector<Parts> parts(static_cast<size_t>(channels.lanes));
   int64_t pair = 0;
@@ -80,6 +81,7 @@ std::vector<std::vector<int64_t>> exact_runs(const WeightCode& code, const PairO
     for (Runs& r : runs) r.end(pair);
   }
   std::vector<std::vector<int64_t>> ends;
+  ends.reserve(runs.size());
   for (Runs& r : runs) ends.push_back(std::move(r.ends));
   return ends;
 }
