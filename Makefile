@@ -93,6 +93,8 @@ records: $(VENV)/installed-dev
 	for name in $(BENCHMARKS); do \
 	  $(BIN)/python benchmarks/$$name.py --json benchmarks/records/$$name.json || exit 1; \
 	done
+	$(BIN)/python benchmarks/psb_conv.py --bytes --samples 4 --json benchmarks/records/psb_conv_bytes.json
+	$(BIN)/python benchmarks/psb_network.py --nodes --json benchmarks/records/slow_nodes.json
 	$(BIN)/python benchmarks/records/report.py
 
 # Tables and pictures of docs/temperature.md from the records; RERUN=1 trains anew, for hours.

@@ -126,6 +126,38 @@ def networks(results: Results) -> str:
     return markdown(["network, threads", "float", *labels], rows)
 
 
+def slow_nodes(results: Results) -> str:
+    """Nodes of networks with chains that are slower than float's, by what they do."""
+    rows = []
+    for row in results:
+        kinds: dict[str, list[float]] = {}
+        for node in row["slow"]:
+            kinds.setdefault(node["kind"], []).append(node["ratio"])
+        told = [
+            f"{len(ratios)} {name} ({min(ratios):.2f})"
+            if len(ratios) == 1
+            else f"{len(ratios)} {name} ({min(ratios):.2f} to {max(ratios):.2f})"
+            for name, ratios in sorted(kinds.items(), key=lambda item: min(item[1]))
+        ]
+        rows.append(
+            [
+                f"{row['network']}, {row['form']}, {row['threads']}",
+                f"{row['float_ms']:.2f}",
+                f"{row['ms']:.2f}",
+                f"{len(row['slow'])} of {row['compared']} nodes",
+                ", ".join(told),
+            ]
+        )
+    columns = [
+        "network, numbers, threads",
+        "float, ms",
+        "this, ms",
+        "slower",
+        "which (float / this)",
+    ]
+    return markdown(columns, rows)
+
+
 def accuracy(results: Results) -> str:
     """Accuracy in percent against the number of samples, mean and deviation over seeds."""
     samples = [point["samples"] for point in results[0]["points"]]
@@ -171,7 +203,9 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "analysis": ("whole_analysis", analysis),
     "memory": ("peak_memory", memory),
     "convolutions": ("psb_conv", convolutions),
+    "byte_convolutions": ("psb_conv_bytes", convolutions),
     "networks": ("psb_network", networks),
+    "slow_nodes": ("slow_nodes", slow_nodes),
     "accuracy": ("psb_accuracy", accuracy),
     "overhead": ("actcool_overhead", overhead),
 }
