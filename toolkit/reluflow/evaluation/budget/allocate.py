@@ -88,6 +88,14 @@ class Allocation:
 
         Args:
             model: whose operators have the same names, such as one with chains.
+
+        Example:
+            >>> from reluflow.graph import find_psb, load, to_psb
+            >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+            >>> nodes = tuple(NodeSamples(n.name, 8, n.sampler, 1, 0.0) for n in find_psb(psb))
+            >>> divided = Allocation(psb, 8, 4, nodes, 0.0, None).apply(psb)
+            >>> {node.samples(4) for node in find_psb(divided)}
+            {8}
         """
         own = {node.name: node.samples / self.samples for node in self.nodes}
         return with_sample_factors(
