@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from reluflow.data import DataSource, open_data
 from reluflow.evaluation import (
+    TuningOptions,
     choose_activation_bits,
+    choose_bits,
     choose_chains,
     find_formats,
     tune,
@@ -20,7 +22,7 @@ from reluflow.evaluation import (
 )
 from reluflow.evaluation.widths.chains16 import chain_chosen
 from reluflow.evaluation.widths.reference import FloatOutputs
-from reluflow.graph import Model, chain_psb, fold_batchnorm, to_psb
+from reluflow.graph import Model, PsbOptions, chain_psb, fold_batchnorm, to_psb
 from reluflow.sessions import static_int8
 
 EVERY = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -122,6 +124,13 @@ def _auto(given: Given) -> Model:
     return (joined or chain_chosen(width, given.few, floats)).rewritten.model
 
 
+def _own_bits(given: Given) -> Model:
+    """Return the tuned conversion whose layers have their own bits of probability."""
+    bits = choose_bits(given.model, given.source).node_bits
+    tuned = tune(given.model, given.source, TuningOptions(node_bits=bits)).model
+    return to_psb(tuned, PsbOptions(node_bits=bits)).model
+
+
 def _budget(given: Given) -> Model:
     """Return the conversion with 4 samples on average where 4 are asked for, tuned for them."""
     return tune_for_budget(given.model, given.source, TIMED[0]).model
@@ -146,6 +155,13 @@ VARIANTS: dict[str, Variant] = {
         lambda given: to_psb(given.tuned).model,
         SOME,
         "weights and biases are chosen on the calibration inputs",
+    ),
+    "psb_own_bits": Variant(
+        "PSB tuned, 12 bits, own bits of p",
+        "psb",
+        _own_bits,
+        SOME,
+        "layers have bits of probability of their own, and the samples that these take",
     ),
     "psb_budget": Variant(
         "PSB tuned, 12 bits, budget",

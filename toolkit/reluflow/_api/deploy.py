@@ -14,11 +14,13 @@ from reluflow.evaluation import (
     ActivationBits,
     Allocation,
     Chains,
+    ChosenBits,
     Conversion,
     Tuned,
     TuningOptions,
     calibrate,
     choose_activation_bits,
+    choose_bits,
     choose_chains,
     convert_for_budget,
     convert_to_chains,
@@ -52,6 +54,7 @@ def convert(
     tune: Sequence[str] = (),
     chains: bool = True,
     budget: float | None = None,
+    p_bits: int | Literal["auto"] | None = None,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -78,9 +81,12 @@ def convert(
         budget: with `tune`: mean number of samples over all multiplications, 2 to 64. Each
             operator gets its own number, and weights that it draws exactly; `allocation` says
             which. None: all draw alike.
+        p_bits: stored bits of a probability, instead of those of `options`. "auto" gives each
+            layer its own by what its rounding costs on the calibration data; the file is no larger
+            than with those of `options`. `weight_bits` says which.
         check: compare the result with the model before it is written; False: `sentences()` says
             that nothing was compared.
-        progress: called after each layer that was tuned.
+        progress: called after each layer that was measured or tuned.
 
     Returns:
         The conversion: `model` is the converted model, `sentences()` says how far each step
@@ -117,6 +123,7 @@ def convert(
         x_loss,
         chains=chains,
         budget=budget,
+        p_bits=p_bits,
     )
     plan, result = on_data.plan, on_data.result
     if not result.done.converted:
@@ -128,6 +135,7 @@ def convert(
         tuned=on_data.tuned,
         chains=on_data.chains,
         allocation=on_data.allocation,
+        weight_bits=on_data.weight_bits,
     )
     if out is not None:
         made.model.save(out)
@@ -145,6 +153,7 @@ class OnData:
         tuned: how weights were chosen, None where they are the nearest.
         chains: the conversion with operators that pass integers, None where they pass floats.
         allocation: how a budget of samples was divided, None where there was none.
+        weight_bits: how the bits of probabilities were chosen, None where they were given.
     """
 
     plan: Rewritten[PsbPlan]
@@ -153,6 +162,7 @@ class OnData:
     tuned: Tuned | None = None
     chains: Chains | None = None
     allocation: Allocation | None = None
+    weight_bits: ChosenBits | None = None
 
 
 def convert_on_data(
@@ -166,6 +176,7 @@ def convert_on_data(
     x_loss: float | None = None,
     chains: bool = True,
     budget: float | None = None,
+    p_bits: int | str | None = None,
 ) -> OnData:
     """Plan a conversion, fit its weights and activations to data, and convert once.
 
@@ -176,10 +187,11 @@ def convert_on_data(
         limit: use the first so many inputs only.
         x_bits: a number, "auto", or None for that of the options.
         tune: steps of tuning.
-        progress: of tuning.
+        progress: of measuring and tuning.
         x_loss: accepted loss in dB of "auto"; None: 3.
         chains: whether operators pass integers to each other where data tell the scales.
         budget: mean number of samples that weights are chosen for, or None.
+        p_bits: a number, "auto", or None for that of the options.
 
     Raises:
         OptionError: "auto", 8, steps or no chains without data, a budget without steps, or no
@@ -216,6 +228,10 @@ def convert_on_data(
             "x_bits is 8, whose scales are found on data; give calibration=DATA, or 9 to 16 bits, "
             "whose scales each run can find."
         )
+    if p_bits not in (None, "auto"):
+        options = replace(options, p_bits=cast(int, p_bits))
+    if p_bits == "auto":
+        check_own_bits(options, calibration is not None, budget)
     steps = options_for(tune, options, calibration is not None) if tune else None
     if budget is not None and not tune:
         raise OptionError(
@@ -226,8 +242,13 @@ def convert_on_data(
     plan = plan_psb(model, options)
     if source is None:
         return OnData(plan, to_psb(plan, options))
+    bits = None
+    if p_bits == "auto":
+        bits = choose_bits(plan, source, steps or plain_rounding(options), progress=progress)
+        options = replace(options, node_bits=bits.node_bits)
+        steps = None if steps is None else replace(steps, node_bits=bits.node_bits)
     if steps is not None and budget is None and x_bits == BYTE_BITS and chains:
-        return _tuned_bytes(plan, source, options, steps, progress)
+        return replace(_tuned_bytes(plan, source, options, steps, progress), weight_bits=bits)
     fitted, tuned, allocation = plan, None, None
     if steps is not None and budget is not None:
         chosen = convert_for_budget(
@@ -244,7 +265,7 @@ def convert_on_data(
     if steps is not None:
         fitted, tuned = replace(plan, model=made.model), made.done
     done = _on_source(model, fitted, source, options, x_bits, x_loss, chains=chains)
-    done = replace(done, plan=plan, tuned=tuned)
+    done = replace(done, plan=plan, tuned=tuned, weight_bits=bits)
     return done if allocation is None else _divided(done, allocation)
 
 
@@ -285,6 +306,46 @@ def _divided(made: OnData, allocation: Allocation) -> OnData:
     joined = replace(joined, model=allocation.apply(joined.model))
     chains = replace(made.chains, rewritten=joined, operators=result)
     return replace(made, result=result, chains=chains, allocation=allocation)
+
+
+def check_own_bits(options: PsbOptions, with_data: bool, budget: float | None) -> None:
+    """Refuse to choose bits of probabilities where that cannot be measured.
+
+    Args:
+        options: of the conversion.
+        with_data: whether there are data.
+        budget: of samples.
+
+    Raises:
+        OptionError: there are no data, a budget chooses bits too, or the weights that are stored
+            are not those measured.
+    """
+    if not with_data:
+        raise OptionError(
+            "p_bits is 'auto', which measures on data; give calibration=DATA, or a number of bits."
+        )
+    if budget is not None:
+        raise OptionError(
+            f"p_bits is 'auto', but budget={budget} chooses the bits of each layer too; leave one "
+            "of them out."
+        )
+    if options.prune or options.per_tensor:
+        other = f"prune={options.prune}" if options.prune else "per_tensor=True"
+        raise OptionError(
+            f"p_bits is 'auto', but {other} would change the weights that it measures; leave one "
+            "of them out."
+        )
+
+
+def plain_rounding(options: PsbOptions) -> TuningOptions:
+    """Return the options that round as a conversion does which is not tuned."""
+    return TuningOptions(
+        p_bits=options.p_bits,
+        exclude=options.exclude,
+        feedback=False,
+        follow=False,
+        correct_bias=False,
+    )
 
 
 def _tuned_bytes(

@@ -32,6 +32,7 @@ from reluflow.evaluation.result import (
 from reluflow.evaluation.saturation import measure_saturation
 from reluflow.evaluation.timing.profile import profile
 from reluflow.evaluation.timing.result import NodeProfile, ProfileOptions, PsbProfile
+from reluflow.evaluation.tuning.bits import ChosenBits, LayerBits, choose_bits
 from reluflow.evaluation.tuning.for_budget import (
     TunedForBudget,
     convert_for_budget,
@@ -55,10 +56,12 @@ __all__ = [
     "ActivationBits",
     "Allocation",
     "Chains",
+    "ChosenBits",
     "Conversion",
     "Equivalence",
     "Evaluation",
     "EvaluationOptions",
+    "LayerBits",
     "LayerCost",
     "LayerSaturation",
     "LayerSensitivity",
@@ -85,6 +88,7 @@ __all__ = [
     "calibrate",
     "choose_activation_bits",
     "choose_answers",
+    "choose_bits",
     "choose_chains",
     "compare_models",
     "convert",

@@ -10,6 +10,7 @@ import numpy as np
 from reluflow.errors import EquivalenceError
 from reluflow.evaluation.budget.allocate import Allocation
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
+from reluflow.evaluation.tuning.bits import ChosenBits
 from reluflow.evaluation.tuning.tune import Tuned
 from reluflow.evaluation.widths.activation_bits import ActivationBits
 from reluflow.evaluation.widths.chains import Chains
@@ -51,6 +52,7 @@ class Conversion:
             for which there is no bound; None: there was none to remove.
         chains: the operators pass bytes; None: they pass floats.
         allocation: how a budget of samples was divided; None: all operators draw alike.
+        weight_bits: how the bits of probabilities were chosen; None: they were given.
     """
 
     result: Rewritten[PsbChanges]
@@ -63,6 +65,7 @@ class Conversion:
     unrounded: Equivalence | None = None
     chains: Chains | None = None
     allocation: Allocation | None = None
+    weight_bits: ChosenBits | None = None
 
     @property
     def model(self) -> Model:
@@ -72,10 +75,11 @@ class Conversion:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON.
 
-        `activation_bits` is among them where they were chosen, `unrounded` where a rounding was
-        removed, `chains` where operators pass bytes.
+        `weight_bits` and `activation_bits` are among them where they were chosen, `unrounded`
+        where a rounding was removed, `chains` where operators pass bytes.
         """
-        found: dict[str, ActivationBits | Chains | Equivalence | None] = {
+        found: dict[str, ActivationBits | Chains | ChosenBits | Equivalence | None] = {
+            "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits,
             "unrounded": self.unrounded,
             "rewrites": self.rewrites,
@@ -87,7 +91,7 @@ class Conversion:
 
     def choices(self) -> tuple[str, ...]:
         """Return the findings on what data have chosen, and on what bytes cost."""
-        found = (self.tuned, self.allocation, self.activation_bits, self.chains)
+        found = (self.weight_bits, self.tuned, self.allocation, self.activation_bits, self.chains)
         return tuple(str(each) for each in found if each is not None)
 
     def sentences(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def describe_psb(model: Model) -> PsbDescription:
     stored = sum(node.stored_bytes for node in nodes)
     return PsbDescription(
         path=str(model.path) if model.path else None,
-        p_bits=nodes[0].p_bits,
+        p_bits=max(node.p_bits for node in nodes),
         sampler=nodes[0].sampler,
         draws=nodes[0].draws,
         file_bytes=model.size_bytes,
@@ -77,4 +77,5 @@ def _cost(node: PsbNode) -> LayerCost:
         x_exponent=node.x_exponent,
         factor=node.factor,
         inside=node.inside,
+        p_bits=node.p_bits,
     )

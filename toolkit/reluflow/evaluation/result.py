@@ -27,6 +27,7 @@ class LayerCost:
         x_exponent: the calibrated exponent, None: taken from each run.
         factor: its number of samples over that of the run, a power of two.
         inside: the node (If, Loop or Scan) in whose subgraph it stands, "": none.
+        p_bits: stored bits of a probability.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerCost:
     x_exponent: int | None
     factor: float = 1.0
     inside: str = ""
+    p_bits: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class PsbDescription:
 
     Attributes:
         path: its file, None for one from memory.
-        p_bits: stored bits of a probability.
+        p_bits: stored bits of a probability, the most of all operators.
         sampler: "systematic", "binomial" or "nearest".
         draws: "run" or "product".
         file_bytes: bytes of the model, external data included.
@@ -78,6 +80,12 @@ class PsbDescription:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return asdict(self)
+
+    @property
+    def probability_bits(self) -> str:
+        """The stored bits of a probability, in words: "4", or "3 to 6" where they differ."""
+        least = min((layer.p_bits for layer in self.layers), default=self.p_bits)
+        return str(least) if least == self.p_bits else f"{least} to {self.p_bits}"
 
     def mean_samples(self, samples: int) -> float | None:
         """Return the mean number of samples over all multiplications; None without shapes.

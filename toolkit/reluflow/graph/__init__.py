@@ -53,6 +53,7 @@ from reluflow.graph.taps.tap import Tap, tap
 from reluflow.graph.tuning.byte_rounding import ByteRounding, byte_rounding, with_byte_rounding
 from reluflow.graph.tuning.channels import ScalableChannels, scalable_channels, scale_channels
 from reluflow.graph.tuning.equalise import Equalised, equalise
+from reluflow.graph.tuning.last import last_layers
 from reluflow.graph.tuning.layers import (
     Layer,
     Numbers,
@@ -138,6 +139,7 @@ __all__ = [
     "has_narrow_floats",
     "hash_taps",
     "label_nodes",
+    "last_layers",
     "load",
     "normalises_by_batch",
     "output_makers",

@@ -41,7 +41,12 @@ app = typer.Typer(
 )
 
 Bits = Annotated[
-    int, typer.Option("--p-bits", help="Bits of each weight's probability: 1, 2, 3, 4, 6, 8 or 16.")
+    str,
+    typer.Option(
+        "--p-bits",
+        help="Bits of each weight's probability: 1, 2, 3, 4, 6, 8 or 16. With auto, each layer "
+        "gets its own by the error on --calibrate, in a file no larger than that of 4.",
+    ),
 ]
 Sampler = Annotated[
     str,
@@ -77,7 +82,7 @@ _ALL_SAMPLES = ",".join(map(str, _EVALUATION.samples))
 def convert(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
-    p_bits: Bits = _DEFAULT.p_bits,
+    p_bits: Bits = str(_DEFAULT.p_bits),
     sampler: Sampler = _DEFAULT.sampler,
     draws: Draws = _DEFAULT.draws,
     prune: Prune = 0.0,
@@ -176,7 +181,6 @@ def convert(
     _options.refuse_without("--small random", small == "random", {"--seed": seed})
     _options.refuse_without("--prune SHARE", prune > 0, {"--prune-scope": prune_scope})
     options = PsbOptions(
-        p_bits=p_bits,
         sampler=sampler,
         draws=draws,
         prune=prune,
@@ -194,7 +198,8 @@ def convert(
             options=options,
             calibration=calibration,
             limit=limit,
-            x_bits=_width(x_bits),
+            x_bits=_bits("--x-bits", x_bits),
+            p_bits=_bits("--p-bits", p_bits),
             x_loss=x_loss,
             tune=() if tune is None else tuple(tune.split(",")),
             chains=chains,
@@ -566,6 +571,7 @@ def _conversion(p_bits: int | None, prune: float | None) -> PsbOptions | None:
 def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, Any]:
     """Return a conversion as plain values for JSON."""
     chosen, result = made.activation_bits, made.result
+    checked = replace(made, activation_bits=None, chains=None, weight_bits=None)
     return {
         **model.to_dict(),
         "refused": [{"node": r.node, "op": r.op, "reason": r.reason} for r in result.refused],
@@ -577,18 +583,22 @@ def _found(made: Conversion, model: PsbDescription, check: bool) -> dict[str, An
         "tuned": asdict(made.tuned) if made.tuned else None,
         "allocation": made.allocation.to_dict() if made.allocation else None,
         "chained": made.chains.to_dict() if made.chains else None,
-        "check": replace(made, activation_bits=None, chains=None).to_dict() if check else None,
+        "weight_bits": made.weight_bits.to_dict() if made.weight_bits else None,
+        "check": checked.to_dict() if check else None,
     }
 
 
-def _width(text: str) -> int | Literal["auto"]:
+_ACCEPTED_BITS = {"--x-bits": "a whole number from 2 to 16", "--p-bits": "1, 2, 3, 4, 6, 8 or 16"}
+
+
+def _bits(option: str, text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
         return int(text)
     except ValueError:
         raise OptionError(
-            f"--x-bits is {text!r}; give a whole number from 2 to 16, or auto."
+            f"{option} is {text!r}; give {_ACCEPTED_BITS[option]}, or auto."
         ) from None
 
 

@@ -54,19 +54,24 @@ class Tuned:
         plain: names of those that were rounded to nearest instead.
         n_inputs: number of inputs that were used.
         p_bits: stored bits of a probability that every weight is a code of.
+        own_bits: some layers have others than `p_bits`.
     """
 
     layers: tuple[str, ...]
     plain: tuple[str, ...]
     n_inputs: int
     p_bits: int
+    own_bits: bool = False
 
     def __str__(self) -> str:
         """State it in a sentence."""
         return (
             f"Weights and biases of {len(self.layers)} layers were chosen on {self.n_inputs} "
-            f"inputs, for {self.p_bits} bits{self._left()}."
+            f"inputs, for {self._bits()}{self._left()}."
         )
+
+    def _bits(self) -> str:
+        return "bits of their own" if self.own_bits else f"{self.p_bits} bits"
 
     def _left(self) -> str:
         return f"; too little was known for {', '.join(self.plain)}" if self.plain else ""
@@ -137,7 +142,7 @@ def tune(
         raise DataError(f"no layer was tuned, since {plain[0].reason}; give more inputs.")
     kept = tuple(each.node for each in plain)
     names = tuple(layer.name for layer in layers if layer.name not in kept)
-    done = Tuned(names, kept, work.n_inputs, options.p_bits)
+    done = Tuned(names, kept, work.n_inputs, options.p_bits, bool(options.node_bits))
     made = with_numbers(start, work.numbers).model
     return Rewritten(made, done, (*refused, *plain), plan.notes)
 
@@ -159,10 +164,10 @@ class _Work:
         size: int,
         threads: int | None,
     ) -> None:
-        self._exact, self._options, self._on_grid = exact, options, rounding.on_grid
+        self._exact, self._source, self._options = exact, source, options
+        self._on_grid = rounding.on_grid
         rounded = with_byte_rounding(exact, rounding.formats)
         self._now, self._renamed = rounded.model, rounded.done
-        self._source = source
         self._streams = [Stream(source, size, threads) for _ in range(2)]
         self.numbers: dict[str, Numbers] = {}
         self.n_inputs = 0
@@ -170,11 +175,12 @@ class _Work:
     def tune(self, layer: Layer, place: int) -> list[Refused]:
         """Choose the numbers of the next layer; return why it was rounded plainly."""
         options = replace(self._options, grid=self._options.grid or layer.name in self._on_grid)
-        moments = self._moments(layer, place)
-        unseen = self._moments(layer, place) if options.damping is None else None
+        moments = moments_for(layer, place, self._source, options)
+        chooses = options.damping is None
+        unseen = moments_for(layer, place, self._source, options) if chooses else None
         self.n_inputs = 0
         for number, (exact, found) in enumerate(self._inputs(layer)):
-            _check(layer, found[0])
+            check_finite(layer, found[0])
             self.n_inputs += len(found[0])
             beside = [a - b for a, b in zip(exact[1:], found[1:], strict=True)]
             held = unseen is not None and number % EVERY == EVERY - 1
@@ -225,15 +231,26 @@ class _Work:
         moments.include(unseen)
         return found
 
-    def _moments(self, layer: Layer, place: int) -> InputMoments:
-        k = layer.weights[0].size
-        return InputMoments(
-            layer.weights.shape,
-            layer.window,
-            rows=rows_wanted(k, self._source),
-            seed=self._options.seed + place,
-            products=self._options.needs_products and k <= MOST_WEIGHTS,
-        )
+
+def moments_for(
+    layer: Layer, place: int, source: DataSource, options: TuningOptions
+) -> InputMoments:
+    """Return what gathers the moments of a layer's inputs.
+
+    Args:
+        layer: the layer.
+        place: its number.
+        source: the inputs, whose number says how many places of each are needed.
+        options: whether second moments are needed, and the seed.
+    """
+    k = layer.weights[0].size
+    return InputMoments(
+        layer.weights.shape,
+        layer.window,
+        rows=rows_wanted(k, source),
+        seed=options.seed + place,
+        products=options.needs_products and k <= MOST_WEIGHTS,
+    )
 
 
 def check_source(source: DataSource) -> None:
@@ -281,7 +298,16 @@ def rows_wanted(k: int, source: DataSource) -> int:
     return -(-max(_ROWS, _ROWS_PER_WEIGHT * k) // (source.n_samples or _GUESSED_INPUTS))
 
 
-def _check(layer: Layer, x: np.ndarray) -> None:
+def check_finite(layer: Layer, x: np.ndarray) -> None:
+    """Refuse inputs of a layer that are NaN or infinite.
+
+    Args:
+        layer: the layer.
+        x: what it multiplies.
+
+    Raises:
+        DataError: some are.
+    """
     if not np.isfinite(x).all():
         raise DataError(
             f"the calibration data make {layer.x!r} NaN or infinite; give data without such "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 
 from reluflow.errors import OptionError
-from reluflow.psb import MAX_EXPONENT, P_BITS, SAMPLERS, X_BITS_RANGE
+from reluflow.psb import MAX_EXPONENT, MAX_SAMPLES, P_BITS, SAMPLERS, X_BITS_RANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,12 @@ class PsbOptions:
     fuse: bool = True
     norms: bool = True
     input_defaults: bool = True
+    node_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of("p_bits", self.p_bits, P_BITS)
+        for name, bits in self.node_bits.items():
+            _one_of(f"node_bits[{name!r}]", bits, P_BITS)
         _one_of("sampler", self.sampler, SAMPLERS)
         _one_of("draws", self.draws, ("run", "product"))
         _one_of("rounding", self.rounding, ("carried", "half"))
@@ -79,6 +82,31 @@ class PsbOptions:
                 raise OptionError(
                     f"x_exponents[{tensor!r}] is {f!r}; give whole numbers from -100 to 100."
                 )
+
+    def bits_of(self, name: str) -> int:
+        """Return the stored bits of a node's probabilities.
+
+        Args:
+            name: of the node.
+
+        Example:
+            >>> PsbOptions(node_bits={"first": 6}).bits_of("first"), PsbOptions().bits_of("first")
+            (6, 4)
+        """
+        return self.node_bits.get(name, self.p_bits)
+
+    def factor_of(self, name: str) -> float:
+        """Return how many times as many samples as the run a node draws.
+
+        Args:
+            name: of the node.
+
+        Example:
+            >>> options = PsbOptions(node_bits={"first": 6, "second": 3})
+            >>> [options.factor_of(name) for name in ("first", "second", "third")]
+            [4.0, 0.5, 1.0]
+        """
+        return min(2.0 ** (self.bits_of(name) - self.p_bits), float(MAX_SAMPLES))
 
 
 def _one_of(name: str, value: object, accepted: tuple[object, ...]) -> None:

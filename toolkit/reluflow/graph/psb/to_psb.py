@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reluflow.errors import OptionError
 from reluflow.graph.proto.check import check_model
 from reluflow.graph.proto.model import Model
 from reluflow.graph.psb.add import fuse_additions
@@ -93,7 +94,8 @@ def to_psb(
     Raises:
         ModelError: the model is converted already, its opset cannot be raised, or what was made
             of it is not valid, as where a convolution's attributes do not fit its weights.
-        OptionError: `exclude` names a node that the model does not have.
+        OptionError: `exclude` names a node that the model does not have, or `node_bits` one that
+            is not converted.
 
     Example:
         >>> import onnx.parser
@@ -128,10 +130,19 @@ def to_psb(
     converted = tuple(
         ConvertedNode(psb[graph][made], x, was, merged) for graph, made, x, was, merged in done
     )
+    _check_named(options, {node.psb.name for node in converted})
     folded, spelled, unrounded = prepared
     successions = find_successions(model)
     changes = PsbChanges(converted, folded, successions, spelled, unrounded, decoded)
     return Rewritten(model, changes, refused, (*notes, *result.notes))
+
+
+def _check_named(options: PsbOptions, known: set[str]) -> None:
+    for name in options.node_bits:
+        if name not in known:
+            raise OptionError(
+                f"node_bits names {name!r}, which is not converted; give names that plan_psb lists."
+            )
 
 
 def encode_all(editor: Editor, options: PsbOptions) -> tuple[_Done, tuple[Refused, ...]]:

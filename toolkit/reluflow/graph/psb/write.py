@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, OWN_DOMAIN
+from reluflow.graph.psb.factors import put_factors
 from reluflow.graph.psb.function import MIN_IR, psb_functions
+from reluflow.graph.psb.nodes import psb_places
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.read import Multiply
 from reluflow.graph.rewrite.edit import Editor, copy_documentation
@@ -97,7 +99,7 @@ class PsbWriter:
         options = self.options
         attributes: dict[str, Any] = {
             "weight_shape": list(found.weights.shape),
-            "p_bits": options.p_bits,
+            "p_bits": options.bits_of(name_of(found.node)),
             "stream": self._stream,
             **found.attributes,
         }
@@ -115,6 +117,10 @@ class PsbWriter:
     def finish(self) -> None:
         """Add the functions and the operator set of the operators that were written."""
         proto = self.editor.proto
+        if self.options.node_bits:
+            own = psb_places(self.editor)
+            factors = {name_of(node): self.options.factor_of(name_of(node)) for _, node in own}
+            put_factors(self.editor, factors, own)
         adding = {
             node.op_type
             for place in self.editor.everywhere()
@@ -145,7 +151,7 @@ def _encoded(
     for start in range(0, len(found.weights), rows):
         code = encode(
             found.weights[start : start + rows],
-            p_bits=options.p_bits,
+            p_bits=options.bits_of(name_of(found.node)),
             small=options.small_weights,
             seed=seed,
             per_tensor=options.per_tensor,

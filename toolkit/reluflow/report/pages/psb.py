@@ -192,7 +192,10 @@ def _facts(result: Evaluation) -> list[tuple[str, list[tuple[str, str]]]]:
     psb = result.psb
     stored = [
         ("File", size(psb.file_bytes)),
-        ("Stored", f"{decimal(psb.bits_per_weight)} bits a weight, p in {psb.p_bits} bits"),
+        (
+            "Stored",
+            f"{decimal(psb.bits_per_weight)} bits a weight, p in {psb.probability_bits} bits",
+        ),
         ("Weights", f"{count(psb.weights)}, of which {count(psb.zeros)} are 0"),
         ("Float32 file", size(result.float_bytes) if result.float_bytes else "not given"),
         ("int8 file", size(result.int8_bytes) if result.int8_bytes else "not measured"),

@@ -70,7 +70,7 @@ def print_psb_description(model: PsbDescription, console: Console) -> None:
     zeros = percent(model.zeros / model.weights)
     _say(
         f"{count(model.weights)} weights at {decimal(model.bits_per_weight)} bits, p in "
-        f"{model.p_bits} bits, {zeros} zeros; file {size(model.file_bytes)}",
+        f"{model.probability_bits} bits, {zeros} zeros; file {size(model.file_bytes)}",
         console,
     )
     _say(
