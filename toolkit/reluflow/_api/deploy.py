@@ -11,6 +11,8 @@ from reluflow._api.outputs import keep_inputs
 from reluflow.data import DataSource, open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
+    USUAL,
+    USUAL_FOR_BYTES,
     ActivationBits,
     Allocation,
     Chains,
@@ -75,7 +77,8 @@ def convert(
             None: 3.
         tune: choose weights and biases by the model's behaviour on the calibration data, without
             labels: some of "equalise", "follow", "feedback" and "bias", or "usual", which stands
-            for the last three. `reluflow.evaluation.TuningOptions` says what each does.
+            for the last three, and for the last two with bytes.
+            `reluflow.evaluation.TuningOptions` says what each does.
         chains: whether operators pass integers to each other where calibration data tell the
             scales; False: floats.
         budget: with `tune`: mean number of samples over all multiplications, 2 to 64. Each
@@ -232,7 +235,9 @@ def convert_on_data(
         options = replace(options, p_bits=cast(int, p_bits))
     if p_bits == "auto":
         check_own_bits(options, calibration is not None, budget)
-    steps = options_for(tune, options, calibration is not None) if tune else None
+    in_bytes = x_bits == BYTE_BITS and chains and budget is None
+    usual = USUAL_FOR_BYTES if in_bytes else USUAL
+    steps = options_for(tune, options, calibration is not None, usual) if tune else None
     if budget is not None and not tune:
         raise OptionError(
             f"budget is {budget!r}, but weights are chosen for it only where they are tuned; add "
@@ -247,7 +252,7 @@ def convert_on_data(
         bits = choose_bits(plan, source, steps or plain_rounding(options), progress=progress)
         options = replace(options, node_bits=bits.node_bits)
         steps = None if steps is None else replace(steps, node_bits=bits.node_bits)
-    if steps is not None and budget is None and x_bits == BYTE_BITS and chains:
+    if steps is not None and in_bytes:
         return replace(_tuned_bytes(plan, source, options, steps, progress), weight_bits=bits)
     fitted, tuned, allocation = plan, None, None
     if steps is not None and budget is not None:
@@ -362,19 +367,22 @@ def _tuned_bytes(
     return OnData(plan, chains.operators, None, found.tuned.done, chains)
 
 
-def options_for(steps: Sequence[str], options: PsbOptions, with_data: bool) -> TuningOptions:
+def options_for(
+    steps: Sequence[str], options: PsbOptions, with_data: bool, usual: Sequence[str]
+) -> TuningOptions:
     """Return the options of tuning before a conversion.
 
     Args:
         steps: their names.
         options: of the conversion.
         with_data: whether there are data.
+        usual: the steps that "usual" stands for.
 
     Raises:
         OptionError: there are no data, no such step, or the conversion would change the weights
             again.
     """
-    found = options_of(steps, options.p_bits, options.exclude)
+    found = options_of(steps, options.p_bits, options.exclude, usual)
     if not with_data:
         raise OptionError(
             f"tune is {', '.join(steps)}, which works on data; give calibration=DATA, or leave it "

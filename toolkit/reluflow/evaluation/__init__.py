@@ -39,7 +39,12 @@ from reluflow.evaluation.tuning.for_budget import (
     tune_for_budget,
 )
 from reluflow.evaluation.tuning.for_bytes import TunedForBytes, tune_for_bytes
-from reluflow.evaluation.tuning.options import TuningOptions, options_of
+from reluflow.evaluation.tuning.options import (
+    USUAL,
+    USUAL_FOR_BYTES,
+    TuningOptions,
+    options_of,
+)
 from reluflow.evaluation.tuning.ranges import fill_bytes
 from reluflow.evaluation.tuning.tune import Tuned, tune
 from reluflow.evaluation.widths.activation_bits import (
@@ -53,6 +58,8 @@ from reluflow.evaluation.widths.mixed import choose_chains
 
 __all__ = [
     "METRICS",
+    "USUAL",
+    "USUAL_FOR_BYTES",
     "ActivationBits",
     "Allocation",
     "Chains",

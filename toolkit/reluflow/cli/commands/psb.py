@@ -149,8 +149,8 @@ def convert(
         typer.Option(
             "--tune",
             help="Choose weights and biases on the --calibrate data, without labels: equalise, "
-            "follow, feedback, bias, with commas between, or usual for the last three; not by "
-            "default.",
+            "follow, feedback, bias, with commas between, or usual for the last three (for "
+            "feedback, bias with --x-bits 8); not by default.",
         ),
     ] = None,
     budget: Annotated[

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from reluflow.data import DataSource
 from reluflow.evaluation.formats.find import find_formats
-from reluflow.evaluation.tuning.options import TuningOptions
+from reluflow.evaluation.tuning.options import USUAL_FOR_BYTES, TuningOptions, options_of
 from reluflow.evaluation.tuning.ranges import fill_bytes
 from reluflow.evaluation.tuning.tune import Tuned, tune
 from reluflow.graph import (
@@ -46,7 +46,7 @@ def tune_for_bytes(
     *,
     options: PsbOptions | None = None,
     tuning: TuningOptions | None = None,
-    sees_rounding: bool = False,
+    sees_rounding: bool | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> TunedForBytes:
@@ -60,10 +60,10 @@ def tune_for_bytes(
         model: the float model, or the plan of its conversion; not changed.
         source: 10 to 100 representative inputs; read several times.
         options: of the conversion.
-        tuning: how weights are chosen; None: the usual steps.
-        sees_rounding: tune with inputs that are rounded and clamped as the chain does it. Their
-            error is then taken for one to make up for, which takes the fit of the weights away
-            from that of the float model: off by default, as it loses more than it gains.
+        tuning: how weights are chosen; None: by error feedback and bias, without a fit.
+        sees_rounding: tune with inputs that are rounded and clamped as the chain does it. None:
+            unless the layers are fitted (`TuningOptions.follow`), as a fit to rounded inputs takes
+            their noise for an error of the weights.
         threads: of ONNX Runtime.
         progress: called after each layer.
 
@@ -87,7 +87,8 @@ def tune_for_bytes(
     Reference: docs/decisions/0028-weights-chosen-on-data.md; docs/psb-ops.md, the 8-bit grid.
     """
     options = options or PsbOptions()
-    tuning = tuning or TuningOptions(p_bits=options.p_bits, exclude=options.exclude)
+    tuning = tuning or options_of(["usual"], options.p_bits, options.exclude, USUAL_FOR_BYTES)
+    sees = not tuning.follow if sees_rounding is None else sees_rounding
     plan = plan_psb(model, options) if isinstance(model, Model) else model
     if tuning.equalise:  # before formats are chosen, which hold for the channels as they are then
         plan = replace(plan, model=equalise(plan.model, options.exclude).model)
@@ -98,7 +99,7 @@ def tune_for_bytes(
     )
     plan = replace(plan, model=filled.model)
     formats, rounding = _rounding(plan, source, options, threads)
-    grid = replace(rounding, formats=rounding.formats if sees_rounding else {})
+    grid = replace(rounding, formats=rounding.formats if sees else {})
     tuned = tune(plan, source, tuning, rounding=grid, threads=threads, progress=progress)
     return TunedForBytes(tuned, formats, rounding)
 

@@ -13,6 +13,8 @@ STEPS = ("equalise", "follow", "feedback", "bias")
 """Names of the steps, in the order in which they are done."""
 USUAL = ("follow", "feedback", "bias")
 """The steps that "usual" stands for."""
+USUAL_FOR_BYTES = ("feedback", "bias")
+"""The same where activations are bytes, whose rounding a fit of the weights would follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,19 @@ class TuningOptions:
         return self.feedback or self.follow
 
 
-def options_of(steps: Sequence[str], p_bits: int, exclude: Sequence[str] = ()) -> TuningOptions:
+def options_of(
+    steps: Sequence[str],
+    p_bits: int,
+    exclude: Sequence[str] = (),
+    usual: Sequence[str] = USUAL,
+) -> TuningOptions:
     """Return options with only the named steps.
 
     Args:
-        steps: some of "equalise", "follow", "feedback" and "bias"; "usual" stands for the last
-            three.
+        steps: some of "equalise", "follow", "feedback" and "bias", or "usual".
         p_bits: stored bits of a probability.
         exclude: names of nodes that stay as they are.
+        usual: the steps that "usual" stands for.
 
     Raises:
         OptionError: a name is not that of a step.
@@ -87,7 +94,7 @@ def options_of(steps: Sequence[str], p_bits: int, exclude: Sequence[str] = ()) -
         >>> options_of(["feedback"], 4).correct_bias, options_of(["usual"], 4).correct_bias
         (False, True)
     """
-    named = {step for name in steps for step in (USUAL if name == "usual" else (name,))}
+    named = {step for name in steps for step in (usual if name == "usual" else (name,))}
     unknown = sorted(named.difference(STEPS))
     if unknown or not named:
         wrong = unknown[0] if unknown else ""
