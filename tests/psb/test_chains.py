@@ -95,7 +95,7 @@ def check_many_channels(seed: int) -> None:
     code = encode(rng.standard_t(3, kernel).astype(np.float32), p_bits=4)
     samples = int(rng.choice([0, 1, 2, 4, 16, 64]))
     pads = [kernel[-1] // 2] * 4
-    constants = {
+    constants: Arrays = {
         "w": pack(code),
         "emax": code.emax,
         "b": np.zeros(1, np.float32),
