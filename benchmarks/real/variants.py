@@ -15,6 +15,7 @@ from reluflow.evaluation import (
     choose_activation_bits,
     choose_bits,
     choose_chains,
+    convert_to_chains16,
     find_formats,
     tune,
     tune_for_budget,
@@ -22,7 +23,7 @@ from reluflow.evaluation import (
 )
 from reluflow.evaluation.widths.chains16 import chain_chosen
 from reluflow.evaluation.widths.reference import FloatOutputs
-from reluflow.graph import Model, PsbOptions, chain_psb, fold_batchnorm, to_psb
+from reluflow.graph import Model, PsbOptions, chain_psb, fold_batchnorm, plan_psb, to_psb
 from reluflow.sessions import static_int8
 
 EVERY = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -105,6 +106,12 @@ def _psb(given: Given) -> Model:
     return to_psb(given.model).model
 
 
+def _wide(given: Given, tuned: Model, options: PsbOptions | None = None) -> Model:
+    """Return a conversion whose operators pass int16 wherever they can."""
+    plan = plan_psb(tuned, options or PsbOptions())
+    return convert_to_chains16(plan, given.few, options=options).rewritten.model
+
+
 def _bytes(given: Given, made: Model) -> Model:
     """Return a conversion whose operators pass bytes wherever they can."""
     return chain_psb(made, find_formats(made, given.few)).model
@@ -128,7 +135,7 @@ def _own_bits(given: Given) -> Model:
     """Return the tuned conversion whose layers have their own bits of probability."""
     bits = choose_bits(given.model, given.source).node_bits
     tuned = tune(given.model, given.source, TuningOptions(node_bits=bits)).model
-    return to_psb(tuned, PsbOptions(node_bits=bits)).model
+    return _wide(given, tuned, PsbOptions(node_bits=bits))
 
 
 def _budget(given: Given) -> Model:
@@ -152,9 +159,9 @@ VARIANTS: dict[str, Variant] = {
     "psb_tuned": Variant(
         "PSB tuned, 12 bits",
         "psb",
-        lambda given: to_psb(given.tuned).model,
+        lambda given: _wide(given, given.tuned),
         SOME,
-        "weights and biases are chosen on the calibration inputs",
+        "weights and biases are chosen on the calibration inputs; operators pass int16",
     ),
     "psb_own_bits": Variant(
         "PSB tuned, 12 bits, own bits of p",

@@ -76,7 +76,7 @@ def test_refusals() -> None:
         with pytest.raises(OptionError, match=f"value is None, which rule '{rule}' needs"):
             unsure_region(x, rule)
     for rule in ("quantile", "coverage"):
-        with pytest.raises(OptionError, match=rf"value is 1\.5; rule '{rule}' takes a share"):
+        with pytest.raises(OptionError, match=rf"value is 1\.5; give rule '{rule}' a share"):
             unsure_region(x, rule, 1.5)
     with pytest.raises(DataError, match="uncertainty is NaN for some pixels; give a number"):
         unsure_region(np.array([[np.nan, 1.0]]))

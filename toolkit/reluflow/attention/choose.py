@@ -64,7 +64,7 @@ def _threshold(values: Floats, rule: str, value: float | None) -> float:
     if rule == "absolute":
         return float(value)
     if not 0 <= value <= 1:
-        raise OptionError(f"value is {value}; rule {rule!r} takes a share from 0 to 1.")
+        raise OptionError(f"value is {value}; give rule {rule!r} a share from 0 to 1.")
     if rule == "coverage":
         return threshold_for_coverage(values.reshape(-1), value)
     return float(np.quantile(values, value, method="lower"))

@@ -36,7 +36,7 @@ def divide_bits(errors: _F64, prices: _F64) -> tuple[int, ...]:
         >>> divide_bits(errors, prices)
         (2, 0)
 
-    Reference: Everett, Generalized Lagrange multiplier method (1963).
+    Reference: H. Everett, Operations Research 11 (1963), on multipliers of Lagrange.
     """
     best: tuple[float, tuple[int, ...]] | None = None
     for share in _MIXES:

@@ -27,6 +27,8 @@ _SAME = (
 """Operators that a positive factor of a channel passes: f(s x) = s f(x)."""
 _SAME_BESIDE = ("PRelu", "Resize", "Upsample")
 """Such operators whose further inputs, slopes or sizes, hold no scaled channels."""
+_INPUTS_OF_PAD = 3
+"""Those of a Pad whose axes are not named."""
 _IGNORED = ("Shape", "Size")
 """Operators that read no numbers of a tensor."""
 
@@ -215,9 +217,10 @@ class _Walk:
         return np.concatenate(found)
 
     def _bound(self, node: NodeProto, inputs: Sequence[str]) -> _I64 | None:
-        if len(node.input) != 3 or inputs[0] not in self.groups:
+        bounds = [self.reader.constant(name) for name in node.input[1:]]
+        if len(bounds) != len(("low", "high")) or inputs[0] not in self.groups:
             return None
-        low, high = (self.reader.constant(name) for name in node.input[1:])
+        low, high = bounds
         if low is None or high is None or low.size != 1 or high.size != 1:
             return None
         if float(low.reshape(())) != 0 or self.reader.sole_reader(inputs[0]) is None:
@@ -232,7 +235,7 @@ class _Walk:
     def _pad(self, node: NodeProto, inputs: Sequence[str]) -> _I64 | None:
         pads = self.reader.constant(inputs[1]) if len(inputs) > 1 else None
         groups = self.groups.get(inputs[0])
-        if groups is None or pads is None or len(node.input) > 3:
+        if groups is None or pads is None or len(node.input) > _INPUTS_OF_PAD:
             return None
         value = self.reader.constant(inputs[2]) if len(inputs) > 2 else None
         if attribute(node, "mode", "constant") == "constant" and value is not None and value.any():
