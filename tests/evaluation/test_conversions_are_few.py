@@ -112,11 +112,11 @@ def test_the_command_converts_once_and_does_not_read_its_file(
     assert calls["encode"] == n_layers
     compared = 0 if check else 2  # with wide activations, and these in floating point
     # the tensors that scales are found for and the chain, with fewer bits also those of 16; with
-    # auto both widths, the tensors and chains, which are within the loss
-    tried = {"12": 4, "16": 2, "auto": 4}[width]
+    # auto both widths, the tensors and chains of as many bytes as are within the loss
+    tried = {"12": 4, "16": 2, "auto": 6}[width]
     assert calls["copy_proto"] == len(("plan", "expose", "to_psb")) + tried + compared
     assert find_psb(load(out))[0].x_bits == (8 if width == "auto" else int(width))
-    assert find_psb(load(out))[-1].x_bits == (12 if width == "auto" else int(width))
+    assert find_psb(load(out))[-1].x_bits == (8 if width == "auto" else int(width))
 
 
 def test_a_layer_alone_folds_nothing(n_layers: int) -> None:

@@ -158,7 +158,7 @@ def convert(
         typer.Option(
             "--budget",
             help="With --tune: mean number of samples over all multiplications, from 2 to 64. Each "
-            "layer gets its own number, and weights made for it.",
+            "layer gets its own number, and weights made for it; not by default.",
         ),
     ] = None,
     limit: _options.Limit = None,
@@ -394,7 +394,7 @@ def evaluate_model(
             print_cascade(found, Console())
         return 0
     options = EvaluationOptions(
-        samples=_samples(samples or _ALL_SAMPLES),
+        samples=_samples(_ALL_SAMPLES if samples is None else samples),
         seeds=_EVALUATION.seeds if seeds is None else seeds,
         int8=int8,
         sensitivity=sensitivity,

@@ -39,6 +39,10 @@ class LayerBits:
         weights: number of its weights.
         products: its multiplications for one input.
         error: expected relative energy of the error at the last layers, of this layer alone.
+
+    Example:
+        >>> LayerBits("conv1", p_bits=6, weights=144, products=112_896, error=1e-4).p_bits
+        6
     """
 
     name: str

@@ -35,6 +35,8 @@ class PsbOptions:
         norms: turn batch normalisation that cannot be folded into PSB multiply-adds.
         input_defaults: the inputs `samples` and `seed` have the default 0; False: every run has to
             give both, as onnxruntime-web requires.
+        node_bits: name of a node -> its own bits of a probability instead of `p_bits`, and as many
+            times the samples as these take more or fewer.
 
     Example:
         >>> options = PsbOptions(p_bits=6, prune=0.5)

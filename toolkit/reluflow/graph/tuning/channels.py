@@ -44,6 +44,14 @@ class ScalableChannels:
         bounds: result of a Clip -> its upper bound; the lower one is 0. All its channels are of one
             group, and the factor moves the bound.
         layers: that make and read scaled channels.
+
+    Example:
+        >>> groups = {"r": np.array([1, 2, NO_GROUP])}
+        >>> found = ScalableChannels(groups, 3, frozenset({0}), {}, ())
+        >>> found.of("r", np.array([1.0, 4.0, 2.0])).tolist(), found.is_free("r")
+        ([4.0, 2.0, 1.0], True)
+        >>> found.groups_of(["r"]).tolist()
+        [1, 2]
     """
 
     groups: Mapping[str, _I64]
@@ -53,17 +61,33 @@ class ScalableChannels:
     layers: tuple[Layer, ...]
 
     def of(self, tensor: str, factors: _F64) -> _F64:
-        """Return the `(C,)` factors of a tensor's channels, given those of the groups."""
+        """Return the factors of a tensor's channels.
+
+        Args:
+            tensor: of `groups`.
+            factors: `(count,)`, those of the groups.
+
+        Returns:
+            `(C,)`, 1 where a channel is 0.
+        """
         groups = self.groups[tensor]
         return np.where(groups >= 0, factors[groups], 1.0)
 
     def groups_of(self, tensors: Collection[str]) -> _I64:
-        """Return the groups of some tensors, each once, without that of zeros."""
+        """Return the groups of some tensors, each once, without that of zeros.
+
+        Args:
+            tensors: of `groups`.
+        """
         found = np.unique(np.concatenate([self.groups[name] for name in tensors]))
         return found[found >= 0]
 
     def is_free(self, tensor: str) -> bool:
-        """Tell whether any channel of a tensor may have another factor than 1."""
+        """Tell whether any channel of a tensor may have another factor than 1.
+
+        Args:
+            tensor: of `groups`.
+        """
         return not self.fixed.issuperset(self.groups_of([tensor]).tolist())
 
 
@@ -287,6 +311,19 @@ def scale_channels(
 
     Returns:
         The new model and the names of the layers that were changed.
+
+    Example:
+        >>> import onnx.parser
+        >>> from reluflow.graph import load
+        >>> proto = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+        ...     g (float[N,1,4] x) => (float[N,1,4] y)
+        ...     <float[2,1,1] w = {0.5, 1}, float[1,2,1] v = {1, 1}>
+        ...     { [a] h = Conv(x, w) r = Relu(h) [b] y = Conv(r, v) }''')
+        >>> found = scalable_channels(load(proto))
+        >>> scale_channels(load(proto), found, np.array([1.0, 4.0, 2.0, 1.0])).done
+        ('a', 'b')
+
+    Reference: Nagel et al. (2019), arXiv:1906.04721, section 4.1.
     """
     numbers = {}
     for layer in channels.layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,28 @@ _SPATIAL_FROM = 2
 _RANKS = (3, 4)
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What a linear Resize makes: sizes in a tensor of the graph, or whole scales."""
+
+    tensor: str = ""
+    scales: np.ndarray | None = None
+
+
 class LinearStep(Step):
     """Linear interpolation, in the format of what is interpolated."""
 
     becomes = "FixedResize"
 
-    def __init__(
-        self, node: NodeProto, maker: Step, coordinates: int, sizes: str | np.ndarray
-    ) -> None:
+    def __init__(self, node: NodeProto, maker: Step, coordinates: int, sizes: _Sizes) -> None:
         super().__init__(node, (node.input[0],), maker.form, maker.rank)
         self._coordinates, self._sizes = coordinates, sizes
 
     def write(self, writer: ChainWriter) -> None:
         """Write a FixedResize."""
         x, _ = writer.bytes_of(self.reads[0])
-        sizes = self._sizes if isinstance(self._sizes, str) else self._scaled(writer, self._sizes)
+        scales = self._sizes.scales
+        sizes = self._sizes.tensor if scales is None else self._scaled(writer, scales)
         writer.make(self, "FixedResize", [x, sizes], {"coordinates": self._coordinates})
 
     def _scaled(self, writer: ChainWriter, scales: np.ndarray) -> str:
@@ -103,14 +111,16 @@ def _linear(plan: Planned, node: NodeProto, maker: Step) -> Step | Reason:
     return LinearStep(node, maker, COORDINATES.index(mode), sizes)
 
 
-def _sizes(plan: Planned, node: NodeProto) -> str | np.ndarray | Reason:
+def _sizes(plan: Planned, node: NodeProto) -> _Sizes | Reason:
     """Return the tensor of sizes, or whole scales, with which the rule is that of Resize."""
     name = _given(node, _SIZES_PLACE)
     if name:
         value = plan.editor.constant(name)
         x = plan.shape(node.input[0])
         known = value is None or x is None or tuple(value[:_SPATIAL_FROM]) == x[:_SPATIAL_FROM]
-        return name if known else Reason("its sizes are not those of its inputs and channels")
+        return (
+            _Sizes(name) if known else Reason("its sizes are not those of its inputs and channels")
+        )
     name = _given(node, _SCALES_PLACE)
     scales = plan.editor.constant(name) if name else None
     if scales is None:
@@ -119,11 +129,11 @@ def _sizes(plan: Planned, node: NodeProto) -> str | np.ndarray | Reason:
     if (factors[:_SPATIAL_FROM] != 1).any():
         return Reason("it resizes inputs or channels")
     if (factors == np.rint(factors)).all():
-        return factors.astype(np.int64)
+        return _Sizes(scales=factors.astype(np.int64))
     x = plan.shape(node.input[0])
     if x is None or not all(isinstance(size, int) for size in x):
         return Reason("its scales are no whole numbers, and the sizes that they make unknown")
     made = np.array(x, np.float64) * factors
     if (made != np.rint(made)).any() or (made < 1).any():
         return Reason("its scales leave parts of a pixel")
-    return plan.editor.add_initializer(node.output[0], "sizes", made.astype(np.int64))
+    return _Sizes(plan.editor.add_initializer(node.output[0], "sizes", made.astype(np.int64)))

@@ -45,7 +45,7 @@ def chain_both(
         >>> formats = {"x": FixedFormat(5, 128), "r": FixedFormat(7, 0)}
         >>> found = chain_both(psb, formats, {"r": 10, "y": 11})
         >>> [node.op for node in found.done.nodes], found.done.begins
-        (['FixedConv', 'FixedConv16'], ('x', 'r'))
+        (['FromFixedConv', 'FixedConv16'], ('x', 'r'))
 
     Reference: docs/psb.md, chains.
     """
