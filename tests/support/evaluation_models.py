@@ -148,3 +148,18 @@ def loud_channel(times: float, x_shape: tuple[int, ...] = (30, 2, 12, 12)) -> Ca
     output: dict[str, tuple[int, list[int | str]]] = {"y": (TensorProto.FLOAT, [4, *x_shape[2:]])}
     proto = model(nodes, {"k1": k1, "k2": k2}, list(x_shape[1:]), output)
     return Case(proto, random(*x_shape, seed=7), np.zeros(0))
+
+
+def loud_output(times: float, x_shape: tuple[int, ...] = (20, 2, 12, 12)) -> Case:
+    """Two convolutions and a pool; the second one makes a channel `times` as loud as the others."""
+    k1, k2 = random(8, 2, 3, 3), random(4, 8, 3, 3, seed=6)
+    k2[2] *= times
+    nodes = [
+        node("Conv", ["x", "k1"], "a", pads=[1] * 4),
+        node("Relu", ["a"], "h"),
+        node("Conv", ["h", "k2"], "c", pads=[1] * 4),
+        node("MaxPool", ["c"], "y", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    output: dict[str, tuple[int, list[int | str]]] = {"y": (TensorProto.FLOAT, [4, 6, 6])}
+    proto = model(nodes, {"k1": k1, "k2": k2}, list(x_shape[1:]), output)
+    return Case(proto, random(*x_shape, seed=7), np.zeros(0))

@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from evaluation_models import loud_output
 
 import reluflow
 from reluflow.cli import main
+from reluflow.data import open_data
 from reluflow.errors import OptionError
+from reluflow.evaluation import choose_activation_bits
+from reluflow.evaluation.widths.activation_bits import is_enough
+from reluflow.evaluation.widths.chains16 import chain_chosen
+from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import find_chains, find_psb, load, upgrade
 from reluflow.sessions import open_session
 
@@ -209,3 +215,18 @@ def test_an_option_without_effect_is_refused(
 def test_python_refuses_in_its_own_words() -> None:
     with pytest.raises(OptionError, match="chains is False, but there are none without calibratio"):
         reluflow.convert(RESNET, chains=False)
+
+
+@pytest.mark.parametrize(("times", "bits"), [(8, 12), (100, 14), (1000, 16)])
+def test_chains_of_auto_are_as_wide_as_what_they_round_needs(times: float, bits: int) -> None:
+    case = loud_output(times)
+    model = load(case.proto)
+    source = open_data(case.x, model.inputs)
+    width = choose_activation_bits(model, source)
+    assert width.chosen == 12  # without chains nobody rounds what the second convolution gives
+    found = chain_chosen(width, source, FloatOutputs(model, source))
+    assert {chain.bits for chain in find_chains(found.rewritten.model)} == {bits}
+    assert {node.x_bits for node in find_psb(found.operators.model)} == {bits}
+    assert found.tried[0].x_bits == bits and found.tried[-1] == width.tried[-1]
+    assert is_enough(found.tried[0], width.tried[-1])
+    assert not any(is_enough(each, width.tried[-1]) for each in found.tried[1:-1])

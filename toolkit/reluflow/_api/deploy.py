@@ -46,7 +46,7 @@ def convert(
         x_bits: bits of an activation, instead of those of `options`. With calibration data,
             operators pass integers of so many bits to each other, in scales found on these data:
             bytes with 8, else int16. "auto" lets as many pass bytes as the error on the data
-            allows, and chooses 12 or 16 bits for the others; `activation_bits` and `chains` say
+            allows, and chooses 12 to 16 bits for the others; `activation_bits` and `chains` say
             why.
         x_loss: accepted loss in dB of the outputs' SQNR where "auto" lets operators pass bytes;
             None: 3.

@@ -38,7 +38,8 @@ class Chains:
     Attributes:
         operators: of `to_psb`, without chains.
         rewritten: of `chain_psb` or `chain_both`; its model is the one to deploy.
-        tried: the errors with the bits of the chains and with 16 on the data, in nearest mode.
+        tried: the errors with the bits of the chains, with those that were not enough, and with
+            16 on the data, in nearest mode.
         n_inputs: number of inputs used for the measurement.
     """
 

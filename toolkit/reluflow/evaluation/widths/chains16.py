@@ -10,7 +10,13 @@ from reluflow.errors import DataError
 from reluflow.evaluation.calibrate import calibrate, exponents
 from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.evaluation.run import Runner
-from reluflow.evaluation.widths.activation_bits import ActivationBits, measure_widths, pays_alone
+from reluflow.evaluation.widths.activation_bits import (
+    ActivationBits,
+    TriedBits,
+    is_enough,
+    measure_widths,
+    pays_alone,
+)
 from reluflow.evaluation.widths.chains import Chains
 from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import (
@@ -25,6 +31,8 @@ from reluflow.graph import (
 )
 
 _WIDEST = 16
+_IN_CHAINS = (12, 14, _WIDEST)
+"""Widths that are tried in chains, where sums are rounded as well as what a sum is made of."""
 
 
 def convert_to_chains16(
@@ -95,7 +103,11 @@ def chain_chosen(
     threads: int | None = None,
     native: bool | None = None,
 ) -> Chains:
-    """Let the operators of a conversion pass int16 of the width that was chosen for it.
+    """Let the operators of a conversion pass int16, of a width that is enough in chains as well.
+
+    Chains round what operators give, not only what they multiply. From the width that was chosen
+    on, the first of 12, 14 and 16 bits is taken that is enough (`is_enough`) beside 16 bits
+    without chains.
 
     Args:
         chosen: of `choose_activation_bits`.
@@ -117,12 +129,21 @@ def chain_chosen(
 
     Reference: docs/decisions/0022-activation-bits.md; docs/psb.md, chains.
     """
-    made = chosen.result
+    made, exact = chosen.result, chosen.tried[-1]
     largest = largest_activations(made.model, source, size=size, threads=threads, native=native)
-    chained = _in_int16(made, largest, chosen.chosen)
-    runners = {chosen.chosen: Runner(chained.model, threads, native)}
-    tried, n_inputs = measure_widths(floats, runners)
-    return Chains(made, chained, (*tried, chosen.tried[-1]), n_inputs)
+    measured: list[TriedBits] = []
+    for bits in (chosen.chosen, *(each for each in _IN_CHAINS if each > chosen.chosen)):
+        if bits != chosen.chosen:
+            finer = bits - chosen.chosen
+            scales = {name: f + finer for name, f in chosen.options.x_exponents.items()}
+            made = with_activations(chosen.result, bits, scales)
+        chained = _in_int16(made, largest, bits)
+        runner = Runner(chained.model, threads, native)
+        (tried,), n_inputs = measure_widths(floats, {bits: runner})
+        measured.append(tried)
+        if is_enough(tried, exact):
+            break
+    return Chains(made, chained, (tried, *measured[:-1], exact), n_inputs)
 
 
 def _in_int16(
