@@ -130,7 +130,8 @@ def files() -> list[Path]:
     """Return every file of the repository that has prose, but this one."""
     found = [path for top in TOPS for path in (ROOT / top).rglob("*") if path.is_file()]
     found += ROOT.glob("*.md")
-    return [path for path in found if path.suffix in PROSE and path != Path(__file__)]
+    own = (path for path in found if "node_modules" not in path.parts)
+    return [path for path in own if path.suffix in PROSE and path != Path(__file__)]
 
 
 def test_prose_is_british_and_says_per() -> None:

@@ -19,7 +19,7 @@ def texts() -> dict[str, str]:
     return {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in found
-        if path != Path(__file__)
+        if path != Path(__file__) and "node_modules" not in path.parts
     }
 
 

@@ -25,9 +25,11 @@ Status check_x(const ConvSpec& conv, const std::vector<int64_t>& dims) {
 }
 
 Status read_x(Call& call, ProductCall* out) {
-  RELUFLOW_RETURN_IF_BAD(call.input(kX, &out->x));
-  if (out->x) return {};
-  return Status("X is missing; give the bytes of a chain.");
+  std::optional<Tensor> x;
+  RELUFLOW_RETURN_IF_BAD(call.input(kX, &x));
+  if (!x) return Status("X is missing; give the bytes of a chain.");
+  out->x = *x;
+  return {};
 }
 
 }  // namespace
@@ -55,12 +57,12 @@ Status FixedProduct::create_matmul(const NodeInfo& info) {
 
 Status FixedProduct::open_conv(Call& call, ProductCall* out) const {
   RELUFLOW_RETURN_IF_BAD(read_x(call, out));
-  const std::vector<int64_t> dims = channels_first(out->x->dims);
+  const std::vector<int64_t> dims = channels_first(out->x.dims);
   out->conv = conv;
   if (conv.group == 1 && dims.size() > 1 && dims[1] == (conv.group_inputs + 3) / 4 * 4) {
     out->conv.group_inputs = dims[1];  // channels that fill a quad up have weights of 0
   }
-  RELUFLOW_RETURN_IF_BAD(check_x(out->conv, out->x->dims));
+  RELUFLOW_RETURN_IF_BAD(check_x(out->conv, out->x.dims));
   RELUFLOW_RETURN_IF_BAD(place_windows(out->conv, dims, &out->shape));
   RELUFLOW_RETURN_IF_BAD(node.open(call, &out->in));
   out->dims = {out->shape.batch, conv.outputs, out->shape.output[0], out->shape.output[1]};
@@ -71,14 +73,14 @@ Status FixedProduct::open_conv(Call& call, ProductCall* out) const {
 Status FixedProduct::open_matmul(Call& call, ProductCall* out) const {
   RELUFLOW_RETURN_IF_BAD(read_x(call, out));
   out->conv = conv;
-  out->dims = out->x->dims;
+  out->dims = out->x.dims;
   if (out->dims.empty() || out->dims.back() != conv.group_inputs) {
     return Status("X has shape " + text_of(out->dims) + ", but [..., " +
                   std::to_string(conv.group_inputs) +
                   "] is wanted; give the bytes of a chain that fit weight_shape.");
   }
   out->dims.back() = conv.outputs;
-  const int64_t rows = out->x->count() / conv.group_inputs;
+  const int64_t rows = out->x.count() / conv.group_inputs;
   if (rows > 0) {
     RELUFLOW_RETURN_IF_BAD(place_windows(conv, {1, conv.group_inputs, rows}, &out->shape));
   }
@@ -109,7 +111,7 @@ Status FixedProduct::run(Call& call, const ProductCall& product) const {
                          &draw,
                          *kept.operator->(),
                          formats,
-                         product.x->as<const uint8_t>(),
+                         product.x.as<const uint8_t>(),
                          product.y,
                          product.z,
                          product.table,

@@ -13,7 +13,7 @@ namespace reluflow {
 
 /// One call: its input, its windows, and where its result goes.
 struct ProductCall {
-  std::optional<Tensor> x;
+  Tensor x{};
   ConvSpec conv;
   ConvShape shape;
   FixedInputs in;
