@@ -1,5 +1,7 @@
 #include "ops/products/fixed_product.h"
 
+#include <optional>
+
 #include "base/text.h"
 #include "fixed/fixed_conv.h"
 #include "fixed/fixed_depthwise.h"
