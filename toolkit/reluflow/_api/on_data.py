@@ -28,13 +28,12 @@ from reluflow.evaluation import (
     tune_for_bytes,
 )
 from reluflow.evaluation import tune as run_tune
+from reluflow.evaluation.widths.chains import BYTE_BITS
 from reluflow.evaluation.widths.chains16 import chain_chosen
 from reluflow.evaluation.widths.mixed import BYTES_LOSS_DB
 from reluflow.evaluation.widths.reference import FloatOutputs
 from reluflow.graph import Model, PsbChanges, PsbOptions, PsbPlan, Rewritten, plan_psb, to_psb
 from reluflow.progress import Progress
-
-BYTE_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,17 +105,7 @@ def receptive_region(graph: SpatialGraph, tensor: str, mask: Mask) -> Region:
     Reference: thesis 4.2.5, "identifying the receptive fields of interesting regions throughout
     the network"; docs/attention.md, regions.
     """
-    marked, flagged = _start(graph, tensor, mask)
-    said: dict[str, None] = {}
-    for step in reversed(graph.steps):
-        if isinstance(step, Reads):
-            if step.target in marked:
-                _join(marked, step.source, _back(step, marked[step.target]))
-        elif any(name in marked or name in flagged for name in step.targets):
-            _mark_all(graph, step.sources, marked, flagged)
-            if step.reason:
-                said[step.sentence()] = None
-    return Region(marked, dict(graph.sizes), tuple(said))
+    return _carried(graph, tensor, mask, back=True)
 
 
 def changed_region(graph: SpatialGraph, tensor: str, mask: Mask) -> Region:
@@ -143,14 +133,25 @@ def changed_region(graph: SpatialGraph, tensor: str, mask: Mask) -> Region:
 
     Reference: docs/attention.md, regions.
     """
+    return _carried(graph, tensor, mask, back=False)
+
+
+def _carried(graph: SpatialGraph, tensor: str, mask: Mask, *, back: bool) -> Region:
+    """Carry a region through the steps of a graph, from the last to the first if `back`."""
     marked, flagged = _start(graph, tensor, mask)
     said: dict[str, None] = {}
-    for step in graph.steps:
+    for step in reversed(graph.steps) if back else graph.steps:
         if isinstance(step, Reads):
-            if step.source in marked:
-                _join(marked, step.target, _forth(step, marked[step.source]))
-        elif any(name in marked or name in flagged for name in step.sources):
-            _mark_all(graph, step.targets, marked, flagged)
+            known, next_one = (step.target, step.source) if back else (step.source, step.target)
+            if known in marked:
+                carry = _back if back else _forth
+                _join(marked, next_one, carry(step, marked[known]))
+            continue
+        known_ones, next_ones = step.sources, step.targets
+        if back:
+            known_ones, next_ones = next_ones, known_ones
+        if any(name in marked or name in flagged for name in known_ones):
+            _mark_all(graph, next_ones, marked, flagged)
             if step.reason:
                 said[step.sentence()] = None
     return Region(marked, dict(graph.sizes), tuple(said))

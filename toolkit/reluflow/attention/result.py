@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from reluflow.evaluation.result import finite
+
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
@@ -141,13 +143,5 @@ class CascadeReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON; thresholds that are not finite become None."""
-        found: dict[str, Any] = _finite(asdict(self))
+        found: dict[str, Any] = finite(asdict(self))
         return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_finite(each) for each in value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -297,14 +297,22 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON; numbers that are not finite become None."""
-        found: dict[str, Any] = _finite(asdict(self))
+        found: dict[str, Any] = finite(asdict(self))
         return found
 
 
-def _finite(value: Any) -> Any:
-    """Return a tree of plain values without infinities and NaN, which JSON does not have."""
+def finite(value: Any) -> Any:
+    """Return a tree of plain values without infinities and NaN, which JSON does not have.
+
+    Args:
+        value: numbers, texts, and dicts, lists and tuples of them.
+
+    Example:
+        >>> finite({"a": [1.0, float("nan")]})
+        {'a': [1.0, None]}
+    """
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_finite(each) for each in value)
+        return type(value)(finite(each) for each in value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -106,9 +106,7 @@ def choose_chains(
     place = 0  # all tensors at once: most often they are within it
     while low < high:
         found = tried(place)
-        if found is None or is_enough(
-            found.tried[0], chosen.tried[-1], loss_db, ENOUGH_DB, worst=True
-        ):
+        if found is None or within(found):
             best, high = found or best, place
         else:
             low = place + 1
