@@ -24,10 +24,18 @@ def arguments(description: str, rounds: int) -> argparse.Namespace:
 def keep(path: Path | None, results: Any) -> None:
     """Write the results where asked for, with the command and the machine they came from."""
     if path is not None:
-        command = f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
-        record = {"command": command, "machine": machine(), "results": results}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write(path, {"command": command(), "machine": machine(), "results": results})
+
+
+def write(path: Path, record: Any) -> None:
+    """Write a whole record."""
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def command() -> str:
+    """Return the command that runs."""
+    return f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
 
 
 def machine() -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from real.forms.kept import Forms, Made
 from real.metrics import Outputs
 from real.tasks import Task
 from real.variants import TIMED, Given, Variant
@@ -50,7 +51,11 @@ class Effort:
 
 
 def measure_network(
-    path: Path, task: Task, variants: Mapping[str, Variant], effort: Effort
+    path: Path,
+    task: Task,
+    variants: Mapping[str, Variant],
+    effort: Effort,
+    forms: Forms | None = None,
 ) -> dict[str, Any]:
     """Return the record of one network.
 
@@ -59,7 +64,9 @@ def measure_network(
         task: its inputs and measures.
         variants: name -> form.
         effort: how much to measure.
+        forms: where forms are kept and taken from; None: all are made, and none is kept.
     """
+    forms = forms or Forms(path.stem)
     model = load(path)
     (name,) = (spec.name for spec in model.inputs)
     inputs = task.inputs(False, task.n[effort.quick])
@@ -68,14 +75,17 @@ def measure_network(
     built: dict[str, Model] = {}
     rows: dict[str, Any] = {}
     for label, variant in variants.items():
-        rows[label], made = _one_form(variant, given, inputs, exact, task, effort)
-        if made is not None:
-            built[label] = made
+        rows[label] = {"title": variant.title, "family": variant.family, "what": variant.what}
+        try:
+            made = forms.make(label, variant, given)
+            rows[label] |= _about(made, model)
+            points = _points(variant, made.model, [name], inputs, exact, task, effort)
+            rows[label]["points"] = points
+            built[label] = made.model
+        except ReluflowError as error:
+            rows[label]["failed"] = str(error)
         print(f"  {summary(variant, rows[label], task)}", flush=True)
-    times = {
-        str(threads): time_forms(model, built, variants, {name: inputs[:1]}, threads, effort)
-        for threads in effort.threads
-    }
+    drawing = [label for label in built if variants[label].draws]
     return {
         "title": task.title,
         "what": task.what,
@@ -83,28 +93,19 @@ def measure_network(
         "inputs": len(inputs),
         "calibration_inputs": task.n_calibration,
         "file_bytes": model.size_bytes,
+        "sha256": model.sha256,
         "variants": rows,
-        "times": times,
+        "times": time_forms(model, built, drawing, {name: inputs[:1]}, effort),
     }
 
 
-def _one_form(
-    variant: Variant, given: Given, inputs: NDArray[Any], exact: Outputs, task: Task, effort: Effort
-) -> tuple[dict[str, Any], Model | None]:
-    row: dict[str, Any] = {
-        "title": variant.title,
-        "family": variant.family,
-        "what": variant.what,
+def _about(made: Made, model: Model) -> dict[str, Any]:
+    return {
+        "build_s": made.build_s,
+        "sha256": made.model.sha256,
+        "file_bytes": made.model.size_bytes,
+        "file_share": made.model.size_bytes / model.size_bytes,
     }
-    start = time.perf_counter()
-    try:
-        made = variant.build(given)
-        row |= {"build_s": time.perf_counter() - start, "file_bytes": made.size_bytes}
-        row["file_share"] = made.size_bytes / given.model.size_bytes
-        points = _points(variant, made, list(given.inputs), inputs, exact, task, effort)
-    except ReluflowError as error:
-        return row | {"failed": str(error)}, None
-    return row | {"points": points}, made
 
 
 def _points(
@@ -167,25 +168,36 @@ def _finite(value: float) -> float | None:
 def time_forms(
     model: Model,
     built: Mapping[str, Model],
-    variants: Mapping[str, Variant],
+    drawing: Collection[str],
     feeds: Feeds,
-    threads: int,
     effort: Effort,
 ) -> dict[str, Any]:
-    """Time all forms in turn on one input; return medians and the ratios of float's time to each.
+    """Time all forms in turn on one input, with each number of threads.
 
-    A form that draws is timed with each number of `TIMED`, its seed kept.
+    Args:
+        model: the float model.
+        built: label -> form.
+        drawing: labels of the forms that draw; they are timed with each number of `TIMED`, their
+            seed kept.
+        feeds: the input.
+        effort: how often, and with how many threads.
+
+    Returns:
+        Number of threads -> medians, and the ratios of float's time to each.
     """
-    calls = {"float": _call(model, threads, feeds)}
-    for label, made in built.items():
-        if not variants[label].draws:
-            calls[label] = _call(made, threads, feeds)
-            continue
-        runner = Runner(made, threads, True, rounded_below=ROUNDED_BELOW)
-        for samples in TIMED:
-            session, numbers = runner.at(samples, 1)
-            calls[f"{label}, {samples}"] = _again(session, feeds | numbers)
-    return rounds_of(calls, effort)
+    found = {}
+    for threads in effort.threads:
+        calls = {"float": _call(model, threads, feeds)}
+        for label, made in built.items():
+            if label not in drawing:
+                calls[label] = _call(made, threads, feeds)
+                continue
+            runner = Runner(made, threads, True, rounded_below=ROUNDED_BELOW)
+            for samples in TIMED:
+                session, numbers = runner.at(samples, 1)
+                calls[f"{label}, {samples}"] = _again(session, feeds | numbers)
+        found[str(threads)] = rounds_of(calls, effort)
+    return found
 
 
 def _call(model: Model, threads: int, feeds: Feeds) -> Call:

@@ -36,6 +36,12 @@ def fill(page: str, record: Mapping[str, Any]) -> str:
     forms = explained(record["results"])
     page = _replace(page, "forms", f"<!-- forms -->\n{forms}\n<!-- /forms -->")
     made = f"`{record['command']}`, {record['machine']}"
+    retimed = {
+        f"`{row['timed_by']['command']}`, {row['timed_by']['machine']}": None
+        for row in record["results"]["networks"].values()
+        if "timed_by" in row
+    }
+    made = "; times: ".join([made, *retimed])
     return _replace(page, "made", f"<!-- made -->\n{made}\n<!-- /made -->")
 
 

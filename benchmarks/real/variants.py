@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+import reluflow
 from reluflow.data import DataSource, open_data
 from reluflow.evaluation import (
-    TuningOptions,
     choose_activation_bits,
-    choose_bits,
     choose_chains,
     convert_to_chains16,
     find_formats,
@@ -131,11 +130,11 @@ def _auto(given: Given) -> Model:
     return (joined or chain_chosen(width, given.few, floats)).rewritten.model
 
 
-def _own_bits(given: Given) -> Model:
-    """Return the tuned conversion whose layers have their own bits of probability."""
-    bits = choose_bits(given.model, given.source).node_bits
-    tuned = tune(given.model, given.source, TuningOptions(node_bits=bits)).model
-    return _wide(given, tuned, PsbOptions(node_bits=bits))
+def _recommended(given: Given) -> Model:
+    """Return what the library makes when it chooses everything on the calibration data."""
+    return reluflow.convert(
+        given.model, calibration=dict(given.inputs), tune=["usual"], p_bits="auto", x_bits="auto"
+    ).model
 
 
 def _budget(given: Given) -> Model:
@@ -163,12 +162,12 @@ VARIANTS: dict[str, Variant] = {
         SOME,
         "weights and biases are chosen on the calibration inputs; operators pass int16",
     ),
-    "psb_own_bits": Variant(
-        "PSB tuned, 12 bits, own bits of p",
+    "psb_recommended": Variant(
+        "PSB recommended",
         "psb",
-        _own_bits,
+        _recommended,
         SOME,
-        "layers have bits of probability of their own, and the samples that these take",
+        "`psb convert --calibration --tune usual --p-bits auto --x-bits auto`",
     ),
     "psb_budget": Variant(
         "PSB tuned, 12 bits, budget",

@@ -8,45 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import networks.real
-import numpy as np
-import onnx
-import onnx.parser
 import pytest
 import real_models
-from onnx import numpy_helper
+from benched.tiny import TASK, tiny
 from real.measure import Effort, measure_network
-from real.metrics import agreement, sqnr_db
-from real.tasks import TASKS, Task
+from real.tasks import TASKS
 from real.variants import VARIANTS, Variant
 
 from reluflow.errors import ModelError
 
 PLAIN = ("int8_channel", "int8_tensor")
-
-
-def inputs(calibration: bool, n: int) -> np.ndarray:
-    rng = np.random.default_rng(int(calibration))
-    return rng.standard_normal((n, 3, 8, 8)).astype(np.float32)
-
-
-TASK = Task("tiny", inputs, (12, 4), 5, {"agreement": agreement, "sqnr_db": sqnr_db()}, "agreement")
-
-
-def tiny(path: Path) -> Path:
-    """Write a network of two layers."""
-    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
-        g (float[N,3,8,8] x) => (float[N,5] y) {
-            a = Conv<pads = [1, 1, 1, 1]>(x, v)
-            b = Relu(a)
-            c = GlobalAveragePool(b)
-            d = Flatten(c)
-            y = MatMul(d, w) }""")
-    rng = np.random.default_rng(0)
-    for name, shape in (("v", (8, 3, 3, 3)), ("w", (8, 5))):
-        weights = rng.standard_normal(shape).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(weights, name))
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture(scope="module")

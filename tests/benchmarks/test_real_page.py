@@ -81,6 +81,14 @@ def test_the_record_has_all_networks_and_no_hidden_ones() -> None:
             assert ("failed" in each) != bool(each.get("points"))
 
 
+def test_the_page_says_what_timed_the_forms_anew() -> None:
+    again = json.loads(json.dumps(KEPT))
+    for row in again["results"]["networks"].values():
+        row["timed_by"] = {"command": "python later.py", "machine": "another"}
+    text = page.fill(page.PAGE.read_text("utf-8"), again)
+    assert f"{KEPT['machine']}; times: `python later.py`, another\n" in text
+
+
 @pytest.mark.parametrize("mark", [*page.TABLES, "forms", "made"])
 def test_a_page_without_its_mark_is_refused(mark: str) -> None:
     text = page.PAGE.read_text("utf-8").replace(f"<!-- {mark} -->", "")
