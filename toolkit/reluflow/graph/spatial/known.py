@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from onnx import AttributeProto, NodeProto, helper, numpy_helper
+from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
+from reluflow.graph.proto import own_domain
+from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.reader import Reader, attribute
 from reluflow.graph.sites.bound import bind
 
@@ -28,7 +31,7 @@ def read_with_shapes(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Rea
     """
     bound = bind(model, inputs)
     reader = Reader(bound, model.base_dir)
-    while _store_shapes(reader) + _store_sizes(reader) + _pad_for_ceil(reader):
+    while sum(write(reader) for write in (_store_shapes, _store_sizes, _pad_for_ceil, _store_own)):
         reader = Reader(bound, model.base_dir)
     return reader
 
@@ -116,6 +119,42 @@ def _write_pads(node: NodeProto, sizes: tuple[int, ...]) -> None:
     del node.attribute[:]
     node.attribute.extend(copies)
     node.attribute.extend(helper.make_attribute(name, value) for name, value in new.items())
+
+
+def _store_own(reader: Reader) -> int:
+    """Store the shapes of results that functions hide from shape inference; return how many."""
+    count = 0
+    for node in reader.nodes:
+        if domain_of(node.domain) != OWN_DOMAIN or node.op_type not in _HIDDEN:
+            continue
+        shape = known_shape(reader, node.input[0])
+        if shape is not None and known_shape(reader, node.output[0]) is None:
+            kind, made = _HIDDEN[node.op_type](node, shape)
+            value = helper.make_tensor_value_info(node.output[0], kind, made)
+            known = [each for each in reader.graph.value_info if each.name != value.name]
+            del reader.graph.value_info[:]
+            reader.graph.value_info.extend([*known, value])
+            count += 1
+    return count
+
+
+def _filled(node: NodeProto, shape: tuple[int, ...]) -> tuple[int, list[int]]:
+    """Return bytes with the channels last, filled up to fours where the node says so."""
+    more = -shape[1] % _QUAD if attribute(node, "fills_quads", 0) else 0
+    return TensorProto.UINT8, [shape[0], *shape[2:], shape[1] + more]
+
+
+def _pooled(node: NodeProto, shape: tuple[int, ...]) -> tuple[int, list[int]]:
+    return TensorProto.FLOAT, [shape[0], shape[-1], *[1] * (len(shape) - 2)]
+
+
+_QUAD = 4
+"""Channels that a product of bytes takes at a time."""
+_HIDDEN = {
+    own_domain.TO_FIXED: _filled,
+    own_domain.FIXED_GLOBAL_POOL: _pooled,
+    own_domain.FIXED_GLOBAL_POOL_16: _pooled,
+}
 
 
 def _list(node: NodeProto, name: str, default: list[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnx import NodeProto
 
@@ -13,7 +13,7 @@ from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph, reads
-from reluflow.graph.spatial import steps
+from reluflow.graph.spatial import own, steps
 from reluflow.graph.spatial.known import read_with_shapes
 from reluflow.graph.spatial.steps import Frame, Reads
 
@@ -207,7 +207,7 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
                 SpatialEnd(name_of(node), node.op_type, pixels + others, targets, made.text)
             )
             continue
-        found += made
+        found += [replace(each, node=name_of(node), op=node.op_type) for each in made]
         without = tuple(name for name in targets if not frame.has_pixels(name))
         mixed.update(without)
         if without:
@@ -220,9 +220,8 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
 
 def _read(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     domain = domain_of(node.domain)
-    if domain == OWN_DOMAIN and node.op_type == "PsbConv":
-        return steps.convolution(frame, node)
-    handler = HANDLERS.get(node.op_type) if not domain else None
+    known = HANDLERS if not domain else own.HANDLERS if domain == OWN_DOMAIN else {}
+    handler = known.get(node.op_type)
     if handler is None:
         return Reason(f"{node.op_type} does not keep pixels apart")
     if not frame.has_pixels(node.input[0]) and handler not in (

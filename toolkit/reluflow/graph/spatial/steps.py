@@ -27,11 +27,15 @@ class Reads:
         maps: one sparse `(target pixels, source pixels)` 0-1 matrix for each axis of pixels; pixel
             (i, j) of the target reads all (k, l) with a 1 at [i, k] of the first, [j, l] of the
             second.
+        node: name of the node that does it.
+        op: its operator.
     """
 
     source: str
     target: str
     maps: tuple[csr_array, ...]
+    node: str = ""
+    op: str = ""
 
 
 class Frame:
@@ -69,7 +73,9 @@ class Frame:
 
 
 Handler = Callable[[Frame, NodeProto], list[Reads] | Reason]
-_SIZE_UNKNOWN = "the graph does not tell the size of its result"
+SIZE_UNKNOWN = "the graph does not tell the size of its result"
+How = Callable[[int, int], csr_array]
+"""A relation, by the numbers of pixels of the target and of the source."""
 
 
 def elementwise(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
@@ -78,20 +84,20 @@ def elementwise(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     sources = [name for name in node.input if name and frame.has_pixels(name)]
     shape = frame.shape(target)
     if shape is None:
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     placed = {_from_end(frame, name) for name in sources}
     if len(placed) != 1:
         return Reason("its inputs have their pixels on different axes")
     frame.axes[target] = tuple(len(shape) + at for at in placed.pop())
-    return [_mapped(frame, name, target, axis.same) for name in sources]
+    return [mapped(frame, name, target, axis.same) for name in sources]
 
 
 def first_only(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     """Read an operator whose output has the pixels of its first input."""
     source, target = node.input[0], node.output[0]
     if not frame.give(target, frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
-    return [_mapped(frame, source, target, axis.same)]
+        return Reason(SIZE_UNKNOWN)
+    return [mapped(frame, source, target, axis.same)]
 
 
 def normalisation(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
@@ -121,14 +127,14 @@ def convolution(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if reason := _not_channels_first(frame, source):
         return reason
     if not frame.give(node.output[0], frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     rank = len(frame.axes[source])
     size = tuple(_list(node, "kernel_shape", 0) or _list(node, "weight_shape", 0)[-rank:])
     if not size and len(node.input) > 1:
         size = (frame.shape(node.input[1]) or ())[2:]
     if len(size) != rank:
         return Reason("the size of its window is computed")
-    return [_windows(frame, node, size)]
+    return [windows(frame, node, size)]
 
 
 def pooling(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
@@ -143,7 +149,7 @@ def transposed_convolution(frame: Frame, node: NodeProto) -> list[Reads] | Reaso
         return reason
     weights = frame.shape(node.input[1])
     if weights is None or not frame.give(target, frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     size, rank = weights[2:], len(weights) - 2
     strides, dilations = _list(node, "strides", rank), _list(node, "dilations", rank)
     more = _list(node, "output_padding", rank, 0)
@@ -165,8 +171,8 @@ def global_pooling(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if reason := _not_channels_first(frame, node.input[0]):
         return reason
     if not frame.give(node.output[0], frame.axes[node.input[0]]):
-        return Reason(_SIZE_UNKNOWN)
-    return [_mapped(frame, node.input[0], node.output[0], axis.everything)]
+        return Reason(SIZE_UNKNOWN)
+    return [mapped(frame, node.input[0], node.output[0], axis.everything)]
 
 
 def reduction(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
@@ -187,7 +193,7 @@ def reduction(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     else:
         kept = frame.axes[source]
     if not frame.give(target, kept):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     maps = [
         (axis.everything if at in axes else axis.same)(n_out, n_in)
         for at, n_out, n_in in zip(
@@ -206,7 +212,7 @@ def concatenation(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     axes = placed.pop()
     shapes = [frame.shape(name) for name in sources]
     if None in shapes or not frame.give(target, axes):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     along = _integer(node, "axis", 1) % len(shapes[0] or ())
     found, start = [], 0
     for name, shape in zip(sources, shapes, strict=True):
@@ -230,7 +236,7 @@ def split(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     found, start = [], 0
     for target in filter(None, node.output):
         if not frame.give(target, frame.axes[source]):
-            return Reason(_SIZE_UNKNOWN)
+            return Reason(SIZE_UNKNOWN)
         shape = frame.shape(target) or ()
         found.append(_moved(frame, source, target, {along: (start, 1)}))
         start += shape[along]
@@ -244,7 +250,7 @@ def slicing(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if not places or any(place is None for place in places):
         return Reason("where it cuts is computed")
     if not frame.give(target, frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     return [_moved(frame, source, target, dict(filter(None, places)))]
 
 
@@ -296,7 +302,7 @@ def padding(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
             return Reason("which axes it pads is computed")
         chosen = [int(at) % rank for at in axes.reshape(-1)]
     if not frame.give(target, frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     begins = dict(zip(chosen, pads[: len(chosen)], strict=True))
     mode = str(attribute(node, "mode", "constant"))
     maps = tuple(
@@ -335,7 +341,7 @@ def resize(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if attribute(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
         return Reason("it keeps the aspect ratio")
     if not frame.give(target, frame.axes[source]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     scales = _scales(frame, node)
     maps = []
     for at, n_out, n_in in zip(
@@ -372,10 +378,10 @@ def shuffle(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if reason := _not_channels_first(frame, node.input[0]):
         return reason
     if not frame.give(node.output[0], frame.axes[node.input[0]]):
-        return Reason(_SIZE_UNKNOWN)
+        return Reason(SIZE_UNKNOWN)
     block = _integer(node, "blocksize", 1)
     how = axis.repeated if node.op_type == "DepthToSpace" else axis.gathered
-    return [_mapped(frame, node.input[0], node.output[0], lambda a, b: how(a, b, block))]
+    return [mapped(frame, node.input[0], node.output[0], lambda a, b: how(a, b, block))]
 
 
 def transposition(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
@@ -387,11 +393,11 @@ def transposition(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if list(axes) != sorted(axes):
         return Reason("it exchanges the axes of pixels")
     if not frame.give(target, axes):
-        return Reason(_SIZE_UNKNOWN)
-    return [_mapped(frame, source, target, axis.same)]
+        return Reason(SIZE_UNKNOWN)
+    return [mapped(frame, source, target, axis.same)]
 
 
-def _windows(frame: Frame, node: NodeProto, size: Sizes) -> Reads:
+def windows(frame: Frame, node: NodeProto, size: Sizes) -> Reads:
     """Return what windows of a size read, by the node's strides, dilations and padding."""
     source, target, rank = node.input[0], node.output[0], len(size)
     strides, dilations = _list(node, "strides", rank), _list(node, "dilations", rank)
@@ -408,7 +414,8 @@ def _windows(frame: Frame, node: NodeProto, size: Sizes) -> Reads:
     return Reads(source, target, tuple(maps))
 
 
-def _mapped(frame: Frame, source: str, target: str, how: Callable[[int, int], csr_array]) -> Reads:
+def mapped(frame: Frame, source: str, target: str, how: How) -> Reads:
+    """Return one relation for every axis of pixels."""
     pairs = zip(frame.sizes(target), frame.sizes(source), strict=True)
     return Reads(source, target, tuple(how(n_out, n_in) for n_out, n_in in pairs))
 
