@@ -20,6 +20,7 @@ FLOORS = [
     {"grid"},
     {"bytes", "fixed", "fixed16", "inputs"},
     {"sums"},
+    {"ops/region"},
     {"ops/psb"},
     {"ops/fixed"},
     {"ops/fixed16", "ops/products"},

@@ -7,6 +7,7 @@
 
 #include "base/runner.h"
 #include "kernels/kernels.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -17,11 +18,12 @@ struct Image16 {
   int64_t pixels;
 };
 
-/// Values beyond `limit` are clamped.
-void to_fixed16(Runner& runner, const Kernels& kernels, const Image16& image, int exponent,
-                int limit, const float* x, int16_t* out);
+/// Values beyond `limit` are clamped. A `region` that is not null holds the pixels to be written.
+void to_fixed16(Runner& runner, const Kernels& kernels, const Image16& image, const Region* region,
+                int exponent, int limit, const float* x, int16_t* out);
 
-void from_fixed16(Runner& runner, const Image16& image, int exponent, const int16_t* x, float* out);
+void from_fixed16(Runner& runner, const Image16& image, const Region* region, int exponent,
+                  const int16_t* x, float* out);
 
 }  // namespace reluflow
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "fixed16/quantise16.h"
 #include "ops/fixed16/attributes16.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -48,10 +49,14 @@ Status ToFixed16::compute(Call& call) const {
                   ", but an axis of inputs and one of channels "
                   "are wanted; give a tensor of at least two axes.");
   }
+  const std::vector<int64_t> dims = channels_last(x->dims);
+  RegionInputs inputs;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kInt16, Channels::kLast, dims}, &inputs));
   void* y = nullptr;
-  RELUFLOW_RETURN_IF_BAD(call.output(0, channels_last(x->dims), &y));
-  to_fixed16(call, *kernels_, image_of(x->dims), exponent_, limit_, x->as<const float>(),
-             static_cast<int16_t*>(y));
+  RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  inputs.start(call, y);
+  to_fixed16(call, *kernels_, image_of(x->dims), inputs.pixels(), exponent_, limit_,
+             x->as<const float>(), static_cast<int16_t*>(y));
   return {};
 }
 
@@ -66,9 +71,13 @@ Status FromFixed16::compute(Call& call) const {
   Tensor x;
   RELUFLOW_RETURN_IF_BAD(open_x16(call, 0, &x));
   const std::vector<int64_t> dims = channels_first(x.dims);
+  RegionInputs inputs;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kFloat, Channels::kFirst, dims}, &inputs));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  from_fixed16(call, image_of(dims), exponent_, x.as<const int16_t>(), static_cast<float*>(y));
+  inputs.start(call, y);
+  from_fixed16(call, image_of(dims), inputs.pixels(), exponent_, x.as<const int16_t>(),
+               static_cast<float*>(y));
   return {};
 }
 

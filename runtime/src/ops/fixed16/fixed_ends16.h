@@ -13,7 +13,9 @@ namespace reluflow {
 class ToFixed16 {
  public:
   static constexpr const char* kName = "ToFixed16";
-  static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kInt16, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kInt16, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<ToFixed16>* out);
@@ -29,7 +31,9 @@ class ToFixed16 {
 class FromFixed16 {
  public:
   static constexpr const char* kName = "FromFixed16";
-  static constexpr Port kInputs[] = {{abi::kInt16, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kInt16, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kFloat, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FromFixed16>* out);

@@ -23,6 +23,7 @@ from reluflow.graph.proto.psb_rules import (
     CONV_SHAPE,
     GROUP,
     MATMUL_SHAPE,
+    REGION,
     WEIGHT_INPUTS,
     WEIGHTS,
     WINDOWS,
@@ -98,6 +99,18 @@ CHAIN_RULES: dict[str, dict[str, Rule]] = {
 _BYTE, _SHORT, _FLOAT = (TensorProto.UINT8,), (TensorProto.INT16,), (TensorProto.FLOAT,)
 _Y = ("Y",)
 _N_NEEDED = 1 + len(WEIGHT_INPUTS)
+
+
+def _in_regions(ports: Ports, y: tuple[int, ...]) -> Ports:
+    """Return ports with the optional inputs of an operator that can compute a region of Y alone."""
+    return Ports(
+        {**ports.inputs, "region": REGION, "base": y},
+        ports.outputs,
+        ports.needed,
+        (*ports.optional, "region", "base"),
+    )
+
+
 CHAIN_PORTS: dict[str, Ports] = {
     FIXED_CONV: Ports(
         {"X": _BYTE, **WEIGHT_INPUTS, "Z": _BYTE, "table": _BYTE},
@@ -118,8 +131,8 @@ CHAIN_PORTS: dict[str, Ports] = {
     FIXED_TABLE: Ports({"X": _BYTE, "table": _BYTE}, _Y, 2),
     FIXED_RESIZE: Ports({"X": _BYTE, "sizes": (TensorProto.INT64,)}, _Y, 2),
     "FixedConv16": Ports({"X": _SHORT, **WEIGHT_INPUTS, "Z": _SHORT}, _Y, _N_NEEDED, ("B", "Z")),
-    "ToFixed16": Ports({"X": _FLOAT}, _Y, 1),
-    "FromFixed16": Ports({"X": _SHORT}, _Y, 1),
+    "ToFixed16": _in_regions(Ports({"X": _FLOAT}, _Y, 1), _SHORT),
+    "FromFixed16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _FLOAT),
     "FixedMaxPool16": Ports({"X": _SHORT}, _Y, 1),
     "FixedGlobalPool16": Ports({"X": _SHORT}, _Y, 1),
 }

@@ -127,11 +127,11 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
     "samples": (TensorProto.INT64,),
     "seed": (TensorProto.INT64,),
 }
-_REGION = (TensorProto.BOOL, TensorProto.UINT8)
+REGION = (TensorProto.BOOL, TensorProto.UINT8)
 _N_NEEDED = 1 + len(WEIGHT_INPUTS)
 PORTS: dict[str, Ports] = {
     PSB_CONV: Ports(
-        {"X": _FLOAT, **WEIGHT_INPUTS, "region": _REGION, "Z": _FLOAT},
+        {"X": _FLOAT, **WEIGHT_INPUTS, "region": REGION, "Z": _FLOAT},
         ("Y",),
         _N_NEEDED,
         ("B", "region", "Z"),
