@@ -12,7 +12,14 @@ from torch import nn
 OPSET = 17
 
 
-def export_onnx(model: nn.Module, path: Path, properties: dict[str, str], name: str) -> None:
+def export_onnx(
+    model: nn.Module,
+    path: Path,
+    properties: dict[str, str],
+    name: str,
+    *,
+    free_size: bool = False,
+) -> None:
     """Writes the model in inference mode, batch normalisation unfolded, batch size free.
 
     `TrainingMode.PRESERVE` is what keeps the exporter from folding batch normalisation
@@ -23,8 +30,14 @@ def export_onnx(model: nn.Module, path: Path, properties: dict[str, str], name: 
         path: the .onnx file to write.
         properties: metadata_props of the file.
         name: of the graph.
+        free_size: whether rows and columns of the pictures are free too, for a network whose
+            output has pixels.
     """
     model.eval()
+    free: dict[str, dict[int, str]] = {"image": {0: "N"}, "logits": {0: "N"}}
+    if free_size:
+        free["image"] |= {2: "rows", 3: "columns"}
+        free["logits"] |= {2: "cell_rows", 3: "cell_columns"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the TorchScript exporter is meant
         torch.onnx.export(
@@ -33,7 +46,7 @@ def export_onnx(model: nn.Module, path: Path, properties: dict[str, str], name: 
             str(path),
             input_names=["image"],
             output_names=["logits"],
-            dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
+            dynamic_axes=free,
             opset_version=OPSET,
             training=torch.onnx.TrainingMode.PRESERVE,
             do_constant_folding=False,
