@@ -138,6 +138,14 @@ FLOORS = {
         "tuning",
         "",
     ],
+    "reluflow.attention": [
+        "uncertainty",
+        "threshold",
+        "choose",
+        "region",
+        "regional",
+        "",
+    ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],
     "reluflow.cli": [
         "_words",

@@ -75,6 +75,10 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         lambda m: graph.hash_taps(m, tapped()[1], keep=["y"], seed=0),
     ),
     "label_nodes": (network, graph.label_nodes),
+    "mix_passes": (
+        network,
+        lambda m: graph.mix_passes(m, graph.read_spatial(m, {"x": (2, 4, 2, 2)})),
+    ),
     "plan_psb": (network, graph.plan_psb),
     "prune": (network, lambda m: graph.prune(m, 0.5)),
     "psb_alone": (network, lambda m: graph.psb_alone(m, converted(), "last")),

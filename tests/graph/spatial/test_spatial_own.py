@@ -10,7 +10,8 @@ from chain_nets import PIXELS, conv, converted, network, ranged
 from rewriting import N
 
 from reluflow.attention import receptive_region
-from reluflow.graph import Model, chain_psb, chain_psb16, read_spatial
+from reluflow.graph import Model, chain_psb, chain_psb16, expose, read_spatial
+from reluflow.sessions import open_session
 
 IMAGES = np.random.default_rng(5).random(PIXELS).astype(np.float32)
 SIZES = {"x": PIXELS}
@@ -119,3 +120,26 @@ def test_each_relation_names_its_node() -> None:
 def test_a_chain_with_other_axes_ends_its_pixels() -> None:
     found = read_spatial(as_bytes(residual()), {"x": PIXELS[1:]})
     assert found.ends and "channels" in found.ends[0].sentence()
+
+
+def with_addends() -> Model:
+    """Return a network whose sums have an empty addend, which hides shapes from inference."""
+    nodes = [conv("x", "w", "a", "first", pads=[1, 1, 1, 1], strides=[2, 1], group=1)]
+    nodes += [N("Relu", ["a"], ["b"]), conv("b", "v", "c", "wide", auto_pad="SAME_UPPER")]
+    nodes += [N("Relu", ["c"], ["d"]), conv("d", "u", "y", "last", auto_pad="VALID")]
+    tensors = stored(w=(5, 3, 3, 3), wb=(5,), v=(4, 5, 2, 3), vb=(4,), u=(6, 4, 2, 2), ub=(6,))
+    return network(*nodes, tensors=tensors)
+
+
+@pytest.mark.parametrize("convert", [as_floats, as_bytes, as_int16])
+@pytest.mark.parametrize("network_of", [residual, pooled, gated, with_addends])
+def test_shapes_and_types_are_those_of_a_run(
+    network_of: Callable[[], Model], convert: Callable[[Model], Model]
+) -> None:
+    model = convert(network_of())
+    graph = read_spatial(model, SIZES)
+    tensors = list(graph.sizes)
+    session = open_session(expose(model, tensors).model, threads=1, library=False)
+    made = dict(zip(session.outputs, session.run({"x": IMAGES}), strict=True))
+    for name in tensors:
+        assert (graph.shapes[name], graph.dtypes[name]) == (made[name].shape, made[name].dtype)

@@ -12,6 +12,8 @@ from reluflow.attention.region import (
     pixels_of,
     receptive_region,
 )
+from reluflow.attention.regional.options import CARRIES, RegionOptions
+from reluflow.attention.regional.scaled import scaled_region
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
@@ -25,6 +27,7 @@ from reluflow.attention.uncertainty import (
 )
 
 __all__ = [
+    "CARRIES",
     "MEASURES",
     "RULES",
     "Cascade",
@@ -36,6 +39,7 @@ __all__ = [
     "Pass",
     "PassResult",
     "Region",
+    "RegionOptions",
     "Scores",
     "blocks_of",
     "changed_region",
@@ -49,6 +53,7 @@ __all__ = [
     "probabilities_of",
     "random_region",
     "receptive_region",
+    "scaled_region",
     "small_margin",
     "threshold_for_coverage",
     "threshold_for_loss",

@@ -218,7 +218,17 @@ def _check_side(side: int) -> None:
         raise OptionError(f"side is {side}; give a whole number of pixels from 1 on.")
 
 
-def _start(graph: SpatialGraph, tensor: str, mask: Mask) -> tuple[dict[str, Mask], set[str]]:
+def check_mask(graph: SpatialGraph, tensor: str, mask: Mask) -> Mask:
+    """Return a mask as bool.
+
+    Args:
+        graph: of `reluflow.graph.read_spatial`.
+        tensor: the tensor in which it lies.
+        mask: of the shape of its pixels.
+
+    Raises:
+        DataError: the tensor has no pixels, or the mask has another shape.
+    """
     sizes = graph.check(tensor)
     given = np.asarray(mask, bool)
     if given.shape != sizes:
@@ -226,6 +236,11 @@ def _start(graph: SpatialGraph, tensor: str, mask: Mask) -> tuple[dict[str, Mask
             f"mask is {list(given.shape)}, but tensor {tensor!r} has {list(sizes)} pixels; give "
             "one value for each."
         )
+    return given
+
+
+def _start(graph: SpatialGraph, tensor: str, mask: Mask) -> tuple[dict[str, Mask], set[str]]:
+    given = check_mask(graph, tensor, mask)
     return ({tensor: given.copy()} if given.any() else {}), set()
 
 

@@ -41,6 +41,7 @@ from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
+from reluflow.graph.spatial.mix import MixedTensor, mix_passes
 from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
 from reluflow.graph.spatial.steps import Reads
 from reluflow.graph.taps.annotate import annotate
@@ -89,6 +90,7 @@ __all__ = [
     "LabelledNode",
     "Layer",
     "LeftOut",
+    "MixedTensor",
     "Model",
     "Numbers",
     "Operation",
@@ -141,6 +143,7 @@ __all__ = [
     "label_nodes",
     "last_layers",
     "load",
+    "mix_passes",
     "normalises_by_batch",
     "output_makers",
     "own_samples",

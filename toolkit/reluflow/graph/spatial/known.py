@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
-from reluflow.graph.proto import own_domain
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.reader import Reader, attribute
 from reluflow.graph.sites.bound import bind
+from reluflow.graph.spatial.own_shapes import own_shape
 
 _SHORT = 16
 """Elements of a vector that may hold sizes, starts or pads."""
@@ -122,39 +122,25 @@ def _write_pads(node: NodeProto, sizes: tuple[int, ...]) -> None:
 
 
 def _store_own(reader: Reader) -> int:
-    """Store the shapes of results that functions hide from shape inference; return how many."""
-    count = 0
+    """Store the shapes of what our own operators make; return how many became known.
+
+    Their functions tell less: a branch on whether an input is empty ends inference.
+    """
+    told: dict[str, tuple[int, ...]] = {}
+    graph = reader.graph
     for node in reader.nodes:
-        if domain_of(node.domain) != OWN_DOMAIN or node.op_type not in _HIDDEN:
+        target = node.output[0] if node.output else ""
+        if domain_of(node.domain) != OWN_DOMAIN or known_shape(reader, target) is not None:
             continue
-        shape = known_shape(reader, node.input[0])
-        if shape is not None and known_shape(reader, node.output[0]) is None:
-            kind, made = _HIDDEN[node.op_type](node, shape)
-            value = helper.make_tensor_value_info(node.output[0], kind, made)
-            known = [each for each in reader.graph.value_info if each.name != value.name]
-            del reader.graph.value_info[:]
-            reader.graph.value_info.extend([*known, value])
-            count += 1
-    return count
-
-
-def _filled(node: NodeProto, shape: tuple[int, ...]) -> tuple[int, list[int]]:
-    """Return bytes with the channels last, filled up to fours where the node says so."""
-    more = -shape[1] % _QUAD if attribute(node, "fills_quads", 0) else 0
-    return TensorProto.UINT8, [shape[0], *shape[2:], shape[1] + more]
-
-
-def _pooled(node: NodeProto, shape: tuple[int, ...]) -> tuple[int, list[int]]:
-    return TensorProto.FLOAT, [shape[0], shape[-1], *[1] * (len(shape) - 2)]
-
-
-_QUAD = 4
-"""Channels that a product of bytes takes at a time."""
-_HIDDEN = {
-    own_domain.TO_FIXED: _filled,
-    own_domain.FIXED_GLOBAL_POOL: _pooled,
-    own_domain.FIXED_GLOBAL_POOL_16: _pooled,
-}
+        source = told.get(node.input[0]) or known_shape(reader, node.input[0])
+        found = None if source is None else own_shape(reader, node, source)
+        if found is not None:
+            told[target] = found[1]
+            kept = [each for each in graph.value_info if each.name != target]
+            copies = [ValueInfoProto.FromString(each.SerializeToString()) for each in kept]
+            del graph.value_info[:]
+            graph.value_info.extend([*copies, helper.make_tensor_value_info(target, *found)])
+    return len(told)
 
 
 def _list(node: NodeProto, name: str, default: list[int]) -> list[int]:

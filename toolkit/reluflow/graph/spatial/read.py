@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from onnx import NodeProto
+import numpy as np
+from onnx import NodeProto, TensorProto, helper
 
 from reluflow.errors import DataError
 from reluflow.graph.proto.inline import domain_of
@@ -112,11 +114,15 @@ class SpatialGraph:
     Attributes:
         sizes: tensor with pixels -> their number along each axis, in graph order.
         axes: tensor -> its axes of pixels.
+        shapes: tensor with pixels -> all of its sizes.
+        dtypes: tensor with pixels -> its type.
         steps: what each tensor reads of another, and where pixels end, in graph order.
     """
 
     sizes: dict[str, tuple[int, ...]]
     axes: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, np.dtype[Any]]
     steps: tuple[Reads | SpatialEnd, ...]
 
     @property
@@ -215,7 +221,16 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
         if others:
             found.append(SpatialEnd(name_of(node), node.op_type, others, targets, ""))
     sizes = {name: frame.sizes(name) for name in frame.axes}
-    return SpatialGraph(sizes, dict(frame.axes), tuple(found))
+    all_sizes = {name: frame.shape(name) or () for name in frame.axes}
+    dtypes = {name: _dtype(reader, name) for name in frame.axes}
+    return SpatialGraph(sizes, dict(frame.axes), all_sizes, dtypes, tuple(found))
+
+
+def _dtype(reader: Reader, tensor: str) -> np.dtype[Any]:
+    """Return a tensor's type; float32 where the graph does not tell."""
+    known = reader.types.get(tensor)
+    kind = known.elem_type if known is not None and known.elem_type else TensorProto.FLOAT
+    return np.dtype(helper.tensor_dtype_to_np_dtype(kind))
 
 
 def _read(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
