@@ -13,7 +13,9 @@ from reluflow.attention.region import (
     receptive_region,
 )
 from reluflow.attention.regional.options import CARRIES, RegionOptions
+from reluflow.attention.regional.result import AttentionRun, NodeShare
 from reluflow.attention.regional.scaled import scaled_region
+from reluflow.attention.regional.session import AttentionSession
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
@@ -30,12 +32,15 @@ __all__ = [
     "CARRIES",
     "MEASURES",
     "RULES",
+    "AttentionRun",
+    "AttentionSession",
     "Cascade",
     "CascadeOptions",
     "CascadePoint",
     "CascadeReport",
     "CascadeRun",
     "ChosenThreshold",
+    "NodeShare",
     "Pass",
     "PassResult",
     "Region",
