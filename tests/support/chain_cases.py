@@ -98,8 +98,13 @@ class Case:
     expected: np.ndarray
 
 
-def random_weights(rng: np.random.Generator) -> tuple[np.ndarray, PsbCode, dict[str, Any]]:
-    """Return bytes, weights and the window of a convolution, whatever a chain may hold."""
+def random_weights(
+    rng: np.random.Generator, columns: int = 0
+) -> tuple[np.ndarray, PsbCode, dict[str, Any]]:
+    """Return bytes, weights and the window of a convolution, whatever a chain may hold.
+
+    Rows are `columns` pixels longer than they would be.
+    """
     rank = int(rng.integers(1, 3))
     depthwise = rng.random() < 0.3
     group = int(rng.integers(1, 80)) if depthwise else int(rng.integers(1, 3))
@@ -116,6 +121,7 @@ def random_weights(rng: np.random.Generator) -> tuple[np.ndarray, PsbCode, dict[
         d * (k - 1) + 1 + int(rng.integers(0, 9))
         for d, k in zip(options["dilations"], kernel, strict=True)
     ]
+    sizes[-1] += columns
     w = rng.standard_t(2, (outputs, per_group, *kernel)).astype(np.float32)
     w[rng.random(w.shape) < 0.1] = 0
     code = encode(w, p_bits=int(rng.choice([1, 2, 3, 4, 4, 6, 8, 16])))
@@ -123,10 +129,10 @@ def random_weights(rng: np.random.Generator) -> tuple[np.ndarray, PsbCode, dict[
     return x, code, options
 
 
-def random_conv(seed: int, sampler: str = "systematic") -> Case:
+def random_conv(seed: int, sampler: str = "systematic", columns: int = 0) -> Case:
     """Return a random call of FixedConv."""
     rng = np.random.default_rng(seed)
-    x, code, options = random_weights(rng)
+    x, code, options = random_weights(rng, columns)
     forms = [FixedFormat(int(rng.integers(-3, 7)), int(rng.choice([0, 128]))) for _ in range(3)]
     bias = (rng.normal(size=len(code.emax)) * 20).astype(np.float32)
     samples, numbers = int(rng.choice([0, 1, 2, 4, 8, 16, 32, 64])), (int(seed) * 7, 5)
@@ -164,10 +170,10 @@ def random_conv(seed: int, sampler: str = "systematic") -> Case:
     return Case("FixedConv", {"x": x}, constants, attributes, expected)
 
 
-def random_end(seed: int, sampler: str = "systematic") -> Case:
+def random_end(seed: int, sampler: str = "systematic", columns: int = 0) -> Case:
     """Return a random call of FromFixedConv or FromFixedMatMul."""
     rng = np.random.default_rng(seed)
-    x, code, options = random_weights(rng)
+    x, code, options = random_weights(rng, columns)
     form = _far_or_near(rng)
     numbers: dict[str, Any] = {
         "samples": int(rng.choice([0, 1, 2, 4, 8, 16, 32, 64])),

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int64_t kBlock = 256;           // channels summed at a time
 constexpr int64_t kMostPixels = 1 << 20;  // of a window whose sums int32 and double hold exactly
+constexpr int64_t kRunPixels = 64;        // of a region that a thread takes at once, at least
 constexpr int kMostOctaves = 20;          // between the formats of x and y
 
 /// What the mean of `inside` pixels, divided by `count`, needs beside their sum.
@@ -80,15 +81,13 @@ Span inside_span(int64_t begin, int64_t taps, int64_t step, int64_t size) {
 
 void average_pool(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
                   const ConvShape& shape, int64_t channels, bool counts_padding, const uint8_t* x,
-                  FixedFormat x_format, const ByteOutput& y, uint8_t* out) {
+                  FixedFormat x_format, const ByteOutput& y, uint8_t* out, const Region* region) {
   const int octaves = octaves_between(x_format, y.format);
-  const auto row = [&](size_t i) {
-    const int64_t image = static_cast<int64_t>(i) / shape.output[0];
-    const int64_t top =
-        static_cast<int64_t>(i) % shape.output[0] * windows.strides[0] - shape.begin[0];
+  const auto run = [&](const PixelRun& at) {
+    const int64_t top = at.row * windows.strides[0] - shape.begin[0];
     const Span rows = inside_span(top, windows.kernel[0], windows.dilations[0], shape.input[0]);
-    uint8_t* to = out + static_cast<int64_t>(i) * shape.output[1] * channels;
-    for (int64_t o = 0; o < shape.output[1]; ++o) {
+    uint8_t* to = out + (at.image * shape.output[0] + at.row) * shape.output[1] * channels;
+    for (int64_t o = at.column; o < at.column + at.length; ++o) {
       const int64_t left = o * windows.strides[1] - shape.begin[1];
       const Span columns =
           inside_span(left, windows.kernel[1], windows.dilations[1], shape.input[1]);
@@ -98,7 +97,7 @@ void average_pool(Runner& runner, const Kernels& kernels, const ConvSpec& window
       for (int64_t c = 0; c < channels; c += kBlock) {
         const auto each = [&](auto&& f) {
           for (int64_t r = rows.first; r < rows.last; ++r) {
-            const int64_t line = image * shape.input[0] + top + r * windows.dilations[0];
+            const int64_t line = at.image * shape.input[0] + top + r * windows.dilations[0];
             for (int64_t q = columns.first; q < columns.last; ++q) {
               const int64_t pixel = line * shape.input[1] + left + q * windows.dilations[1];
               f(x + pixel * channels + c);
@@ -109,6 +108,11 @@ void average_pool(Runner& runner, const Kernels& kernels, const ConvSpec& window
         average_block(kernels, window, n, each, to + o * channels + c);
       }
     }
+  };
+  if (region) return for_each_run(runner, *region, kRunPixels, run);
+  const auto row = [&](size_t i) {
+    const int64_t number = static_cast<int64_t>(i);
+    run({number / shape.output[0], number % shape.output[0], 0, shape.output[1]});
   };
   parallel_for(runner, static_cast<size_t>(shape.batch * shape.output[0]), row);
 }

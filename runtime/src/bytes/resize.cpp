@@ -8,6 +8,7 @@ namespace reluflow {
 namespace {
 
 constexpr int64_t kOne = 1 << kMixBits;  // a weight of 1 along an axis
+constexpr int64_t kRunPixels = 256;      // of a region that a thread takes at once, at least
 
 /// The two input pixels of an output pixel along an axis, and the second's weight.
 struct Neighbours {
@@ -37,21 +38,21 @@ Neighbours neighbours_of(int64_t i, int64_t n, int64_t m, Coordinates coordinate
 }  // namespace
 
 void resize_bytes(Runner& runner, const Kernels& kernels, const Resizing& s, const uint8_t* x,
-                  uint8_t* out) {
+                  uint8_t* out, const Region* region) {
   std::vector<Neighbours> columns;
   columns.reserve(static_cast<size_t>(s.output[1]));
   for (int64_t i = 0; i < s.output[1]; ++i) {
     columns.push_back(neighbours_of(i, s.input[1], s.output[1], s.coordinates));
   }
-  const auto row = [&](size_t item) {
-    const int64_t image = static_cast<int64_t>(item) / s.output[0];
-    const int64_t r = static_cast<int64_t>(item) % s.output[0];
-    const Neighbours rows = neighbours_of(r, s.input[0], s.output[0], s.coordinates);
+  const auto run = [&](const PixelRun& at) {
+    const Neighbours rows = neighbours_of(at.row, s.input[0], s.output[0], s.coordinates);
     const int64_t line = s.input[1] * s.channels;
-    const uint8_t* near = x + (image * s.input[0] + rows.first) * line;
-    const uint8_t* far = x + (image * s.input[0] + rows.second) * line;
-    uint8_t* to = out + static_cast<int64_t>(item) * s.output[1] * s.channels;
-    for (const Neighbours& c : columns) {
+    const uint8_t* near = x + (at.image * s.input[0] + rows.first) * line;
+    const uint8_t* far = x + (at.image * s.input[0] + rows.second) * line;
+    const int64_t line_of_output = at.image * s.output[0] + at.row;
+    uint8_t* to = out + (line_of_output * s.output[1] + at.column) * s.channels;
+    for (int64_t i = at.column; i < at.column + at.length; ++i) {
+      const Neighbours& c = columns[static_cast<size_t>(i)];
       const int64_t first = c.first * s.channels;
       const int64_t second = c.second * s.channels;
       BytesMixArgs args{
@@ -64,6 +65,11 @@ void resize_bytes(Runner& runner, const Kernels& kernels, const Resizing& s, con
       kernels.bytes_mix(args);
       to += s.channels;
     }
+  };
+  if (region) return for_each_run(runner, *region, kRunPixels, run);
+  const auto row = [&](size_t item) {
+    const int64_t number = static_cast<int64_t>(item);
+    run({number / s.output[0], number % s.output[0], 0, s.output[1]});
   };
   parallel_for(runner, static_cast<size_t>(s.batch * s.output[0]), row);
 }

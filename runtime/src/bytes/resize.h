@@ -6,6 +6,7 @@
 
 #include "base/runner.h"
 #include "kernels/kernels.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -23,9 +24,10 @@ struct Resizing {
   Coordinates coordinates;
 };
 
-/// Every pixel between its neighbours with weights of 7 bits per axis, rounded once, half up.
+/// Every pixel, or every one of a region, between its neighbours with weights of 7 bits per axis,
+/// rounded once, half up.
 void resize_bytes(Runner& runner, const Kernels& kernels, const Resizing& sizes, const uint8_t* x,
-                  uint8_t* out);
+                  uint8_t* out, const Region* region = nullptr);
 
 }  // namespace reluflow
 

@@ -9,6 +9,7 @@
 #include "grid/grid_weights.h"
 #include "grid/stores.h"
 #include "spec/conv_shape.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -35,6 +36,7 @@ struct FixedConvRun {
   const uint8_t* z;      ///< like y, added before the clamp, or null
   const uint8_t* table;  ///< 256 bytes applied to y, or null
   FloatOutput floats{};
+  const Region* region = nullptr;  ///< the output pixels that are computed, or null: all
 };
 
 /// What the sets of a convolution are used for.
@@ -55,6 +57,10 @@ int64_t band_rows(const FixedConvRun& run, int64_t rows);
 /// Copies what the windows of output rows [begin, end) see; pixels outside have the value 0.
 void copy_band(const FixedConvRun& run, const BandLayout& layout, int64_t image, int64_t begin,
                int64_t end, uint8_t* out);
+
+/// Copies what the windows of a run see, one row for each of the kernel's, `layout.row` apart.
+void copy_run(const FixedConvRun& run, const BandLayout& layout, const PixelRun& pixels,
+              uint8_t* out);
 
 }  // namespace reluflow
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kLeastPower = -126;  // of two, as a normal float
 constexpr int kMostPower = 127;
+constexpr int64_t kRunPixels = 64;  // of a region that a thread takes at once, at least
 
 float power_of_two(int exponent) {
   const int kept = std::min(std::max(exponent, kLeastPower), kMostPower);
@@ -51,14 +52,15 @@ FloatScale float_scale(const FixedConvRun& run, const OutputBlock& block) {
 }
 
 void store_floats(const FixedConvRun& run, const OutputBlock& block, const FloatScale& scale,
-                  const FixedStore& store, const PixelSpan& pixels, const int32_t* sums) {
+                  const FixedStore& store, const PixelNumbers& pixels, const int32_t* sums) {
   const int64_t plane = run.shape.pixels();
   const int64_t outputs = run.conv.outputs;
   const int64_t pixel_step = run.floats.rows ? outputs : 1;
   const int64_t lane_step = run.floats.rows ? 1 : plane;
-  float* y = run.floats.y + pixels.image * plane * outputs + pixels.first * pixel_step +
-             block.first * lane_step;
-  for (int p = 0; p < pixels.count; ++p, sums += kTileLanes, y += pixel_step) {
+  for (int p = 0; p < pixels.count; ++p, sums += kTileLanes) {
+    const int64_t image = pixels.numbers[p] / plane;
+    float* y = run.floats.y + image * plane * outputs +
+               (pixels.numbers[p] - image * plane) * pixel_step + block.first * lane_step;
     for (int lane = 0; lane < block.lanes; ++lane) {
       y[lane * lane_step] =
           static_cast<float>(sums[lane] + store.add[lane]) * scale.scale[lane] + scale.bias[lane];
@@ -67,22 +69,28 @@ void store_floats(const FixedConvRun& run, const OutputBlock& block, const Float
 }
 
 Status run_float_depthwise(Runner& runner, const FixedConvRun& run) {
-  const int64_t height = run.shape.output[0];
-  const auto row = [&](size_t item) {
-    const int64_t image = static_cast<int64_t>(item) / height;
-    const int64_t r = static_cast<int64_t>(item) % height;
+  const auto pixels = [&](const PixelRun& at) {
     for (size_t b = 0; b < run.code.blocks().size(); ++b) {
       const OutputBlock& block = run.code.blocks()[b];
       const FloatScale scale = float_scale(run, block);
-      for (int64_t c = 0; c < run.shape.output[1]; ++c) {
+      int64_t number = (at.image * run.shape.output[0] + at.row) * run.shape.output[1] + at.column;
+      for (int64_t c = at.column; c < at.column + at.length; ++c, ++number) {
         int32_t sums[kTileLanes];
-        sum_window(run, b, image, r, c, sums);
-        const PixelSpan pixel{image, r * run.shape.output[1] + c, 1};
-        store_floats(run, block, scale, run.stores.of(b), pixel, sums);
+        sum_window(run, b, at.image, at.row, c, sums);
+        store_floats(run, block, scale, run.stores.of(b), {&number, 1}, sums);
       }
     }
   };
-  parallel_for(runner, static_cast<size_t>(run.shape.batch * height), row);
+  if (run.region) {
+    for_each_run(runner, *run.region, kRunPixels, pixels);
+    return {};
+  }
+  const auto row = [&](size_t item) {
+    const int64_t number = static_cast<int64_t>(item);
+    const int64_t height = run.shape.output[0];
+    pixels({number / height, number % height, 0, run.shape.output[1]});
+  };
+  parallel_for(runner, static_cast<size_t>(run.shape.batch * run.shape.output[0]), row);
   return {};
 }
 

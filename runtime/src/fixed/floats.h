@@ -14,16 +14,15 @@ struct FloatScale {
 
 FloatScale float_scale(const FixedConvRun& run, const OutputBlock& block);
 
-/// Neighbouring output pixels of an image.
-struct PixelSpan {
-  int64_t image;
-  int64_t first;
+/// Output pixels by their numbers.
+struct PixelNumbers {
+  const int64_t* numbers;
   int count;
 };
 
 /// Stores the sums `[pixel][64]` of a block as floats.
 void store_floats(const FixedConvRun& run, const OutputBlock& block, const FloatScale& scale,
-                  const FixedStore& store, const PixelSpan& pixels, const int32_t* sums);
+                  const FixedStore& store, const PixelNumbers& pixels, const int32_t* sums);
 
 /// Groups of one channel: pixel by pixel, as no kernel gives their sums.
 Status run_float_depthwise(Runner& runner, const FixedConvRun& run);

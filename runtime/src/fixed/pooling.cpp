@@ -7,24 +7,35 @@
 
 namespace reluflow {
 
+namespace {
+
+constexpr int64_t kRunPixels = 128;  // of a region that a thread takes at once, at least
+
+}  // namespace
+
 void max_pool(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
-              const ConvShape& shape, int64_t channels, const uint8_t* x, uint8_t* out) {
-  const auto row = [&](size_t i) {
-    const int64_t image = static_cast<int64_t>(i) / shape.output[0];
-    const int64_t r = static_cast<int64_t>(i) % shape.output[0];
-    uint8_t* to = out + static_cast<int64_t>(i) * shape.output[1] * channels;
-    for (int64_t c = 0; c < shape.output[1]; ++c, to += channels) {
+              const ConvShape& shape, int64_t channels, const uint8_t* x, uint8_t* out,
+              const Region* region) {
+  const auto run = [&](const PixelRun& at) {
+    const int64_t line = at.image * shape.output[0] + at.row;
+    uint8_t* to = out + (line * shape.output[1] + at.column) * channels;
+    for (int64_t c = at.column; c < at.column + at.length; ++c, to += channels) {
       std::memset(to, 0, static_cast<size_t>(channels));
       for (int64_t t = 0; t < windows.taps(); ++t) {
-        const int64_t y =
-            r * windows.strides[0] + t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
+        const int64_t y = at.row * windows.strides[0] +
+                          t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
         const int64_t z =
             c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
         if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
-        const int64_t pixel = (image * shape.input[0] + y) * shape.input[1] + z;
+        const int64_t pixel = (at.image * shape.input[0] + y) * shape.input[1] + z;
         kernels.fixed_max(x + pixel * channels, channels, to);
       }
     }
+  };
+  if (region) return for_each_run(runner, *region, kRunPixels, run);
+  const auto row = [&](size_t i) {
+    const int64_t number = static_cast<int64_t>(i);
+    run({number / shape.output[0], number % shape.output[0], 0, shape.output[1]});
   };
   parallel_for(runner, static_cast<size_t>(shape.batch * shape.output[0]), row);
 }

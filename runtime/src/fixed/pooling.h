@@ -8,12 +8,14 @@
 #include "kernels/kernels.h"
 #include "spec/conv_shape.h"
 #include "spec/fixed_format.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
-/// The largest byte of every window; pixels outside count for nothing.
+/// The largest byte of every window, or of those of a region; pixels outside count for nothing.
 void max_pool(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
-              const ConvShape& shape, int64_t channels, const uint8_t* x, uint8_t* out);
+              const ConvShape& shape, int64_t channels, const uint8_t* x, uint8_t* out,
+              const Region* region = nullptr);
 
 /// The mean of every channel over `pixels`, `[batch, channels]` values: an exact sum, rounded once
 /// to float32, over the number of pixels.

@@ -9,18 +9,30 @@ namespace {
 
 constexpr int64_t kPiece = 2048;  // pixels of one piece of work: their bytes stay in a near cache
 
-size_t pieces_of(int64_t pixels) { return static_cast<size_t>((pixels + kPiece - 1) / kPiece); }
+/// Calls `work(batch, begin, end)` for all pixels of an image, or for those of a region.
+template <class Work>
+void by_pieces(Runner& runner, const FixedImage& image, const Region* region, Work&& work) {
+  if (region) {
+    for_each_run(runner, *region, kPiece, [&](const PixelRun& run) {
+      const int64_t begin = run.row * region->grid().columns + run.column;
+      work(run.image, begin, begin + run.length);
+    });
+    return;
+  }
+  const size_t pieces = static_cast<size_t>((image.pixels + kPiece - 1) / kPiece);
+  parallel_for(runner, static_cast<size_t>(image.batch) * pieces, [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(i % pieces) * kPiece;
+    work(static_cast<int64_t>(i / pieces), begin, std::min(image.pixels, begin + kPiece));
+  });
+}
 
 }  // namespace
 
 void to_fixed(Runner& runner, const Kernels& kernels, const FixedImage& image, FixedFormat format,
-              const float* x, uint8_t* out) {
-  const size_t pieces = pieces_of(image.pixels);
-  const auto work = [&](size_t i) {
-    const int64_t batch = static_cast<int64_t>(i / pieces);
-    const int64_t begin = static_cast<int64_t>(i % pieces) * kPiece;
+              const float* x, uint8_t* out, const Region* region) {
+  by_pieces(runner, image, region, [&](int64_t batch, int64_t begin, int64_t end) {
     FixedPackArgs args{};
-    args.pixels = std::min(kPiece, image.pixels - begin);
+    args.pixels = end - begin;
     args.plane = image.pixels;
     args.step = image.stored;
     args.scale = std::ldexp(1.0f, format.exponent);
@@ -32,18 +44,13 @@ void to_fixed(Runner& runner, const Kernels& kernels, const FixedImage& image, F
       args.stored = static_cast<int>(std::min<int64_t>(kQuad, image.stored - c));
       kernels.fixed_pack(args);
     }
-  };
-  parallel_for(runner, static_cast<size_t>(image.batch) * pieces, work);
+  });
 }
 
 void from_fixed(Runner& runner, const FixedImage& image, FixedFormat format, const uint8_t* x,
-                float* out) {
-  const size_t pieces = pieces_of(image.pixels);
+                float* out, const Region* region) {
   const float scale = std::ldexp(1.0f, -format.exponent);
-  const auto work = [&](size_t i) {
-    const int64_t batch = static_cast<int64_t>(i / pieces);
-    const int64_t begin = static_cast<int64_t>(i % pieces) * kPiece;
-    const int64_t end = std::min(image.pixels, begin + kPiece);
+  by_pieces(runner, image, region, [&](int64_t batch, int64_t begin, int64_t end) {
     for (int64_t c = 0; c < image.channels; ++c) {
       const uint8_t* from = x + batch * image.pixels * image.stored + c;
       float* to = out + (batch * image.channels + c) * image.pixels;
@@ -51,8 +58,7 @@ void from_fixed(Runner& runner, const FixedImage& image, FixedFormat format, con
         to[p] = static_cast<float>(from[p * image.stored] - format.zero) * scale;
       }
     }
-  };
-  parallel_for(runner, static_cast<size_t>(image.batch) * pieces, work);
+  });
 }
 
 }  // namespace reluflow

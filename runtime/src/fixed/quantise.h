@@ -7,6 +7,7 @@
 #include "base/runner.h"
 #include "kernels/kernels.h"
 #include "spec/fixed_format.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -18,11 +19,13 @@ struct FixedImage {
   int64_t stored;
 };
 
+// Each turns all pixels, or those of a region and leaves the others as they are.
+
 void to_fixed(Runner& runner, const Kernels& kernels, const FixedImage& image, FixedFormat format,
-              const float* x, uint8_t* out);
+              const float* x, uint8_t* out, const Region* region = nullptr);
 
 void from_fixed(Runner& runner, const FixedImage& image, FixedFormat format, const uint8_t* x,
-                float* out);
+                float* out, const Region* region = nullptr);
 
 }  // namespace reluflow
 

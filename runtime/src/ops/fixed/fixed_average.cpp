@@ -2,6 +2,7 @@
 
 #include "bytes/averages.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -21,10 +22,14 @@ Status FixedAveragePool::compute(Call& call) const {
   PoolWindows pool;
   RELUFLOW_RETURN_IF_BAD(read_bytes(call, 0, "X", &x));
   RELUFLOW_RETURN_IF_BAD(place_pool(windows_, x, &pool));
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kUint8, Channels::kLast, pool.dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, pool.dims, &y));
+  at.start(call, y);
   average_pool(call, *kernels_, pool.windows, pool.shape, pool.windows.group_inputs,
-               counts_padding_ != 0, x.as<const uint8_t>(), x_, y_, static_cast<uint8_t*>(y));
+               counts_padding_ != 0, x.as<const uint8_t>(), x_, y_, static_cast<uint8_t*>(y),
+               at.pixels());
   return {};
 }
 

@@ -15,7 +15,9 @@ namespace reluflow {
 class FixedAveragePool {
  public:
   static constexpr const char* kName = "FixedAveragePool";
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedAveragePool>* out);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "bytes/elementwise.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -27,10 +28,13 @@ Status FixedAdd::compute(Call& call) const {
     return Status("A has shape " + text_of(a.dims) + " and B " + text_of(b.dims) +
                   ", but one shape is wanted; give two tensors that need no broadcasting.");
   }
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 3, {abi::kUint8, Channels::kLast, a.dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, a.dims, &y));
+  at.start(call, y);
   add_bytes(call, *kernels_, a.count(), a.as<const uint8_t>(), a_, b.as<const uint8_t>(), b_, y_,
-            table, static_cast<uint8_t*>(y));
+            table, static_cast<uint8_t*>(y), at.pixels());
   return {};
 }
 
@@ -60,12 +64,15 @@ Status FixedMul::compute(Call& call) const {
                   ", is wanted; give a factor for each "
                   "channel or for each byte.");
   }
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 2, {abi::kUint8, Channels::kLast, x.dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, x.dims, &y));
+  at.start(call, y);
   const int64_t values = ones.front() * ones.back();
   const ByteImage image{ones.front(), values == 0 ? 0 : x.count() / values, ones.back()};
   mul_bytes(call, *kernels_, image, x.as<const uint8_t>(), x_, s.as<const uint8_t>(), s_,
-            for_each_channel, y_, static_cast<uint8_t*>(y));
+            for_each_channel, y_, static_cast<uint8_t*>(y), at.pixels());
   return {};
 }
 
@@ -82,9 +89,13 @@ Status FixedTable::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(read_bytes(call, 0, "X", &x));
   RELUFLOW_RETURN_IF_BAD(read_table(call, 1, &table));
   if (!table) return Status("table has shape [0], but [256] is wanted; give a byte for each byte.");
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 2, {abi::kUint8, Channels::kLast, x.dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, x.dims, &y));
-  look_up_bytes(call, *kernels_, x.count(), x.as<const uint8_t>(), table, static_cast<uint8_t*>(y));
+  at.start(call, y);
+  look_up_bytes(call, *kernels_, x.count(), x.as<const uint8_t>(), table, static_cast<uint8_t*>(y),
+                at.pixels());
   return {};
 }
 

@@ -14,8 +14,11 @@ namespace reluflow {
 class FixedAdd {
  public:
   static constexpr const char* kName = "FixedAdd";
-  static constexpr Port kInputs[] = {
-      {abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kOptional}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kUint8, abi::kRequired},
+                                     {abi::kUint8, abi::kOptional},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedAdd>* out);
@@ -31,7 +34,10 @@ class FixedAdd {
 class FixedMul {
  public:
   static constexpr const char* kName = "FixedMul";
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kUint8, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedMul>* out);
@@ -48,7 +54,10 @@ class FixedMul {
 class FixedTable {
  public:
   static constexpr const char* kName = "FixedTable";
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kUint8, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedTable>* out);

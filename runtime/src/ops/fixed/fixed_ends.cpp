@@ -2,6 +2,7 @@
 
 #include "fixed/quantise.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -33,9 +34,12 @@ Status ToFixed::compute(Call& call) const {
   if (fills_) image.stored = (image.channels + kQuad - 1) / kQuad * kQuad;
   std::vector<int64_t> dims = channels_last(x->dims);
   dims.back() = image.stored;
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kUint8, Channels::kLast, dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  to_fixed(call, *kernels_, image, y_, x->as<const float>(), static_cast<uint8_t*>(y));
+  at.start(call, y);
+  to_fixed(call, *kernels_, image, y_, x->as<const float>(), static_cast<uint8_t*>(y), at.pixels());
   return {};
 }
 
@@ -52,10 +56,13 @@ Status FromFixed::compute(Call& call) const {
   if (!x) return Status("X is missing; give the bytes of a chain.");
   RELUFLOW_RETURN_IF_BAD(check_channels(*x, "X"));
   const std::vector<int64_t> dims = channels_first(x->dims);
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kFloat, Channels::kFirst, dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  at.start(call, y);
   from_fixed(call, {dims[0], dims[1], pixels_of(dims), dims[1]}, x_, x->as<const uint8_t>(),
-             static_cast<float*>(y));
+             static_cast<float*>(y), at.pixels());
   return {};
 }
 

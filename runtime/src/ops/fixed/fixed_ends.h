@@ -14,7 +14,9 @@ namespace reluflow {
 class ToFixed {
  public:
   static constexpr const char* kName = "ToFixed";
-  static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kFloat, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<ToFixed>* out);
@@ -30,7 +32,9 @@ class ToFixed {
 class FromFixed {
  public:
   static constexpr const char* kName = "FromFixed";
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kFloat, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FromFixed>* out);

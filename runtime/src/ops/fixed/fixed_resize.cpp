@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -58,8 +59,12 @@ Status FixedResize::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(check_x(x));
   std::vector<int64_t> sizes;
   RELUFLOW_RETURN_IF_BAD(read_sizes(call, x, &sizes));
+  const std::vector<int64_t> dims = channels_last(sizes);
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 2, {abi::kUint8, Channels::kLast, dims}, &at));
   void* y = nullptr;
-  RELUFLOW_RETURN_IF_BAD(call.output(0, channels_last(sizes), &y));
+  RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  at.start(call, y);
   const bool plane = x.dims.size() == 4;
   const Resizing resizing{x.dims[0],
                           {plane ? x.dims[1] : 1, x.dims[plane ? 2 : 1]},
@@ -67,7 +72,8 @@ Status FixedResize::compute(Call& call) const {
                           x.dims.back(),
                           coordinates_};
   if (x.count() > 0) {
-    resize_bytes(call, *kernels_, resizing, x.as<const uint8_t>(), static_cast<uint8_t*>(y));
+    resize_bytes(call, *kernels_, resizing, x.as<const uint8_t>(), static_cast<uint8_t*>(y),
+                 at.pixels());
   }
   return {};
 }

@@ -13,7 +13,10 @@ namespace reluflow {
 class FixedResize {
  public:
   static constexpr const char* kName = "FixedResize";
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}, {abi::kInt64, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired},
+                                     {abi::kInt64, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kUint8, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kUint8, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedResize>* out);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "ops/fixed/fixed_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kZ = kFurther;
 constexpr size_t kTable = kFurther + 1;
+constexpr size_t kRegion = kFurther + 2;
 constexpr int kMostApart = 20;  // bits between the formats of Y and Z, so that sums hold both
 
 Status check_z(const FixedFormats& formats, const std::vector<int64_t>& dims,
@@ -50,9 +52,13 @@ Status FixedConv::compute(Call& call) const {
     run.z = z->as<const uint8_t>();
   }
   RELUFLOW_RETURN_IF_BAD(read_table(call, kTable, &run.table));
+  RegionInputs at;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, kRegion, {abi::kUint8, Channels::kLast, dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
+  at.start(call, y);
   run.y = static_cast<uint8_t*>(y);
+  run.region = at.pixels();
   return product_.run(call, run);
 }
 

@@ -90,6 +90,9 @@ Status FixedProduct::open_matmul(Call& call, ProductCall* out) const {
 }
 
 Status FixedProduct::run(Call& call, const ProductCall& product) const {
+  const int64_t pixels =
+      product.region ? product.region->count() : product.shape.batch * product.shape.pixels();
+  if (pixels == 0) return {};
   GridWeights& weights = *product.in.weights;
   const Precision& precision = product.in.precision;
   const Kernels& kernels = node.kernels();
@@ -97,7 +100,7 @@ Status FixedProduct::run(Call& call, const ProductCall& product) const {
   const GridDraw draw(weights.code(), kernels, precision,
                       make_key(precision.seed, node.spec().stream));
   auto set = weights.find(precision);
-  if (!set && (weights.repeats(precision) || !draws_by_blocks(weights.code(), product.shape))) {
+  if (!set && (weights.repeats(precision) || !draws_by_blocks(weights.code(), pixels))) {
     set = weights.draw(call, kernels, node.spec(), precision, use);
   }
   const GridSet* drawn = set ? set.operator->() : nullptr;
@@ -117,7 +120,8 @@ Status FixedProduct::run(Call& call, const ProductCall& product) const {
                          product.y,
                          product.z,
                          product.table,
-                         {product.floats, emax, bias, product.rows}};
+                         {product.floats, emax, bias, product.rows},
+                         product.region};
   if (weights.depthwise() && !product.floats) return run_fixed_depthwise(call, run, use.columns);
   return run_fixed_conv(call, run);
 }

@@ -8,6 +8,7 @@
 #include "grid/stores.h"
 #include "ops/psb/psb_node.h"
 #include "spec/conv_shape.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -21,8 +22,9 @@ struct ProductCall {
   uint8_t* y = nullptr;
   const uint8_t* z = nullptr;
   const uint8_t* table = nullptr;
-  float* floats = nullptr;  ///< where the result goes instead of y
-  bool rows = false;        ///< as in FloatOutput
+  float* floats = nullptr;         ///< where the result goes instead of y
+  bool rows = false;               ///< as in FloatOutput
+  const Region* region = nullptr;  ///< the pixels that are computed, or null: all
 };
 
 /// A convolution or a matrix product, the latter as a convolution of single pixels.

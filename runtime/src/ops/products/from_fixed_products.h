@@ -9,18 +9,16 @@
 
 namespace reluflow {
 
-/// The inputs of both.
-struct FromFixedPorts {
-  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kRequired},
-                                     {abi::kInt8, abi::kRequired},  {abi::kFloat, abi::kOptional},
-                                     {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired}};
-  static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
-};
-
 /// FixedConv whose sums become float32 with the channels first.
-class FromFixedConv : public FromFixedPorts {
+class FromFixedConv {
  public:
   static constexpr const char* kName = "FromFixedConv";
+  static constexpr Port kInputs[] = {
+      {abi::kUint8, abi::kRequired},     {abi::kUint8, abi::kRequired},
+      {abi::kInt8, abi::kRequired},      {abi::kFloat, abi::kOptional},
+      {abi::kInt64, abi::kRequired},     {abi::kInt64, abi::kRequired},
+      {abi::kUndefined, abi::kOptional}, {abi::kFloat, abi::kOptional}};
+  static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FromFixedConv>* out);
   Status compute(Call& call) const;
@@ -30,9 +28,13 @@ class FromFixedConv : public FromFixedPorts {
 };
 
 /// Rows of bytes times a matrix.
-class FromFixedMatMul : public FromFixedPorts {
+class FromFixedMatMul {
  public:
   static constexpr const char* kName = "FromFixedMatMul";
+  static constexpr Port kInputs[] = {{abi::kUint8, abi::kRequired}, {abi::kUint8, abi::kRequired},
+                                     {abi::kInt8, abi::kRequired},  {abi::kFloat, abi::kOptional},
+                                     {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired}};
+  static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FromFixedMatMul>* out);
   Status compute(Call& call) const;

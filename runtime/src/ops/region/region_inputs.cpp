@@ -11,6 +11,7 @@ namespace reluflow {
 
 namespace {
 
+constexpr size_t kLeastAxes = 2;             // of Y: inputs and channels
 constexpr size_t kCopied = size_t{1} << 18;  // bytes that one item of work copies
 
 size_t bytes_of(int type) {
@@ -67,6 +68,11 @@ Status open_region(Call& call, size_t index, const RegionOutput& y, RegionInputs
   std::optional<Tensor> base;
   RELUFLOW_RETURN_IF_BAD(call.input(index, &region));
   RELUFLOW_RETURN_IF_BAD(call.input(index + 1, &base));
+  if (left_out(region) && left_out(base)) return {};
+  if (y.dims.size() < kLeastAxes) {
+    return Status("Y has shape " + text_of(y.dims) +
+                  ", but a region wants an axis of inputs and one of channels; give no region.");
+  }
   const std::vector<int64_t> pixels = pixel_dims(y);
   if (!left_out(base)) RELUFLOW_RETURN_IF_BAD(check_base(*base, !left_out(region), y));
   if (left_out(region)) return {};

@@ -112,24 +112,31 @@ def _in_regions(ports: Ports, y: tuple[int, ...]) -> Ports:
 
 
 CHAIN_PORTS: dict[str, Ports] = {
-    FIXED_CONV: Ports(
-        {"X": _BYTE, **WEIGHT_INPUTS, "Z": _BYTE, "table": _BYTE},
-        _Y,
-        _N_NEEDED,
-        ("B", "Z", "table"),
+    FIXED_CONV: _in_regions(
+        Ports(
+            {"X": _BYTE, **WEIGHT_INPUTS, "Z": _BYTE, "table": _BYTE},
+            _Y,
+            _N_NEEDED,
+            ("B", "Z", "table"),
+        ),
+        _BYTE,
     ),
-    TO_FIXED: Ports({"X": _FLOAT}, _Y, 1),
-    FROM_FIXED: Ports({"X": _BYTE}, _Y, 1),
-    FROM_FIXED_CONV: Ports({"X": _BYTE, **WEIGHT_INPUTS}, _Y, _N_NEEDED, ("B",)),
+    TO_FIXED: _in_regions(Ports({"X": _FLOAT}, _Y, 1), _BYTE),
+    FROM_FIXED: _in_regions(Ports({"X": _BYTE}, _Y, 1), _FLOAT),
+    FROM_FIXED_CONV: _in_regions(
+        Ports({"X": _BYTE, **WEIGHT_INPUTS}, _Y, _N_NEEDED, ("B",)), _FLOAT
+    ),
     FROM_FIXED_MATMUL: Ports({"X": _BYTE, **WEIGHT_INPUTS}, _Y, _N_NEEDED, ("B",)),
-    FIXED_MAX_POOL: Ports({"X": _BYTE}, _Y, 1),
+    FIXED_MAX_POOL: _in_regions(Ports({"X": _BYTE}, _Y, 1), _BYTE),
     FIXED_GLOBAL_POOL: Ports({"X": _BYTE}, _Y, 1),
-    FIXED_AVERAGE_POOL: Ports({"X": _BYTE}, _Y, 1),
+    FIXED_AVERAGE_POOL: _in_regions(Ports({"X": _BYTE}, _Y, 1), _BYTE),
     FIXED_GLOBAL_AVERAGE_POOL: Ports({"X": _BYTE}, _Y, 1),
-    FIXED_ADD: Ports({"A": _BYTE, "B": _BYTE, "table": _BYTE}, _Y, 2, ("table",)),
-    FIXED_MUL: Ports({"X": _BYTE, "S": _BYTE}, _Y, 2),
-    FIXED_TABLE: Ports({"X": _BYTE, "table": _BYTE}, _Y, 2),
-    FIXED_RESIZE: Ports({"X": _BYTE, "sizes": (TensorProto.INT64,)}, _Y, 2),
+    FIXED_ADD: _in_regions(
+        Ports({"A": _BYTE, "B": _BYTE, "table": _BYTE}, _Y, 2, ("table",)), _BYTE
+    ),
+    FIXED_MUL: _in_regions(Ports({"X": _BYTE, "S": _BYTE}, _Y, 2), _BYTE),
+    FIXED_TABLE: _in_regions(Ports({"X": _BYTE, "table": _BYTE}, _Y, 2), _BYTE),
+    FIXED_RESIZE: _in_regions(Ports({"X": _BYTE, "sizes": (TensorProto.INT64,)}, _Y, 2), _BYTE),
     "FixedConv16": Ports({"X": _SHORT, **WEIGHT_INPUTS, "Z": _SHORT}, _Y, _N_NEEDED, ("B", "Z")),
     "ToFixed16": _in_regions(Ports({"X": _FLOAT}, _Y, 1), _SHORT),
     "FromFixed16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _FLOAT),

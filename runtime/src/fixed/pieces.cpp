@@ -1,0 +1,151 @@
+#include "fixed/pieces.h"
+
+#include <algorithm>
+
+namespace reluflow {
+
+namespace {
+
+constexpr int64_t kBandPixels = 96;  // output pixels of one piece of work, at least
+
+bool lies_in_place(const FixedConvRun& run) {
+  if (run.conv.group_inputs % kQuad != 0) return false;
+  for (int axis = 0; axis < 2; ++axis) {
+    const int64_t last = (run.shape.output[axis] - 1) * run.conv.strides[axis] +
+                         (run.conv.kernel[axis] - 1) * run.conv.dilations[axis] -
+                         run.shape.begin[axis];
+    if (run.shape.begin[axis] > 0 || last >= run.shape.input[axis]) return false;
+  }
+  return true;
+}
+
+/// Pixels of a row that neighbouring windows see.
+int64_t columns_seen(const FixedConvRun& run, int64_t windows) {
+  return (windows - 1) * run.conv.strides[1] + (run.conv.kernel[1] - 1) * run.conv.dilations[1] + 1;
+}
+
+BandLayout make_layout(const FixedConvRun& run) {
+  BandLayout l{};
+  l.copies = !lies_in_place(run);
+  l.group_bytes = (run.conv.group_inputs + kQuad - 1) / kQuad * kQuad;
+  l.pixel = l.copies ? l.group_bytes * run.conv.group : run.conv.inputs();
+  l.row = l.pixel * (l.copies ? columns_seen(run, run.shape.output[1]) : run.shape.input[1]);
+  l.step[0] = run.conv.strides[0];
+  l.step[1] = run.conv.strides[1];
+  return l;
+}
+
+std::vector<int32_t> make_offsets(const FixedConvRun& run, const BandLayout& layout,
+                                  int64_t tap_row) {
+  std::vector<int32_t> offsets;
+  offsets.reserve(static_cast<size_t>(run.code.quads()));
+  for (int64_t c = 0; c < layout.group_bytes; c += kQuad) {
+    for (int64_t i = 0; i < run.conv.kernel[0]; ++i) {
+      for (int64_t j = 0; j < run.conv.kernel[1]; ++j) {
+        offsets.push_back(
+            static_cast<int32_t>(i * tap_row + j * run.conv.dilations[1] * layout.pixel + c));
+      }
+    }
+  }
+  return offsets;
+}
+
+}  // namespace
+
+FixedPieces::FixedPieces(const FixedConvRun& run)
+    : run_(run), layout_(make_layout(run)), tap_row_(layout_.row * run.conv.dilations[0]) {
+  if (run.region) {
+    cut_runs();
+  } else {
+    const int64_t height = run.shape.output[0];
+    rows_ = std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
+    bands_ = (height + rows_ - 1) / rows_;
+  }
+  offsets_ = make_offsets(run, layout_, tap_row_);
+}
+
+int64_t FixedPieces::columns_of(const PixelRun& run) const {
+  return columns_seen(run_, run.length);
+}
+
+void FixedPieces::cut_runs() {
+  runs_ = run_.region->pieces(kBandPixels);
+  if (!layout_.copies) return;
+  int64_t most = 0;
+  for (size_t i = 0; i + 1 < runs_.size(); ++i) {
+    int64_t columns = 0;
+    for (size_t r = runs_[i]; r < runs_[i + 1]; ++r) columns += columns_of(run_.region->runs()[r]);
+    most = std::max(most, columns);
+  }
+  layout_.row = most * layout_.pixel;
+  tap_row_ = layout_.row;
+}
+
+size_t FixedPieces::copy_bytes() const {
+  const int64_t rows = run_.region ? run_.conv.kernel[0] : band_rows(run_, rows_);
+  return static_cast<size_t>(rows * layout_.row);
+}
+
+void FixedPieces::copy(size_t piece, uint8_t* to) const {
+  if (!run_.region) {
+    const int64_t begin = static_cast<int64_t>(piece) % bands_ * rows_;
+    const int64_t end = std::min(run_.shape.output[0], begin + rows_);
+    copy_band(run_, layout_, static_cast<int64_t>(piece) / bands_, begin, end, to);
+    return;
+  }
+  for (size_t r = runs_[piece]; r < runs_[piece + 1]; ++r) {
+    const PixelRun& run = run_.region->runs()[r];
+    copy_run(run_, layout_, run, to);
+    to += columns_of(run) * layout_.pixel;
+  }
+}
+
+int64_t FixedPieces::pixels(size_t piece) const {
+  if (!run_.region) {
+    const int64_t begin = static_cast<int64_t>(piece) % bands_ * rows_;
+    return std::min(rows_, run_.shape.output[0] - begin) * run_.shape.output[1];
+  }
+  int64_t pixels = 0;
+  for (size_t r = runs_[piece]; r < runs_[piece + 1]; ++r) pixels += run_.region->runs()[r].length;
+  return pixels;
+}
+
+const uint8_t* FixedPieces::window(int64_t image, int64_t row, int64_t column) const {
+  const int64_t y = image * run_.shape.input[0] + row * layout_.step[0] - run_.shape.begin[0];
+  return run_.x +
+         (y * run_.shape.input[1] + column * layout_.step[1] - run_.shape.begin[1]) * layout_.pixel;
+}
+
+FixedPieces::Walk::Walk(const FixedPieces& all, size_t piece, const uint8_t* copy)
+    : all_(all), copy_(copy), step_(all.layout_.step[1] * all.layout_.pixel) {
+  if (all.run_.region) {
+    strip_ = static_cast<int64_t>(all.runs_[piece]);
+    return;
+  }
+  const int64_t begin = static_cast<int64_t>(piece) % all.bands_ * all.rows_;
+  strip_ = static_cast<int64_t>(piece) / all.bands_ * all.run_.shape.output[0] + begin;
+}
+
+void FixedPieces::Walk::enter() {
+  const FixedConvRun& run = all_.run_;
+  const int64_t strip = strip_++;
+  int64_t seen = 0;  // bytes of a copy
+  if (run.region) {
+    const PixelRun& at = run.region->runs()[static_cast<size_t>(strip)];
+    number_ = run.region->first(at);
+    left_ = at.length;
+    if (!copy_) x_ = all_.window(at.image, at.row, at.column);
+    seen = all_.columns_of(at) * all_.layout_.pixel;
+  } else {
+    const int64_t height = run.shape.output[0];
+    number_ = strip * run.shape.output[1];
+    left_ = run.shape.output[1];
+    if (!copy_) x_ = all_.window(strip / height, strip % height, 0);
+    seen = all_.layout_.step[0] * all_.layout_.row;
+  }
+  if (!copy_) return;
+  x_ = copy_;
+  copy_ += seen;
+}
+
+}  // namespace reluflow
