@@ -143,6 +143,7 @@ FLOORS = {
         "threshold",
         "choose",
         "region",
+        "maps",
         "regional",
         "",
     ],

@@ -2,6 +2,13 @@
 
 from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
 from reluflow.attention.choose import RULES, random_region, unsure_region, with_margin
+from reluflow.attention.maps.find import UncertaintyMap, open_map
+from reluflow.attention.maps.reading import (
+    READINGS,
+    channels_last,
+    find_reading,
+    unsure_pixels,
+)
 from reluflow.attention.measure import measure_cascade
 from reluflow.attention.options import CascadeOptions
 from reluflow.attention.passes import Pass, open_pass
@@ -31,6 +38,7 @@ from reluflow.attention.uncertainty import (
 __all__ = [
     "CARRIES",
     "MEASURES",
+    "READINGS",
     "RULES",
     "AttentionRun",
     "AttentionSession",
@@ -46,13 +54,17 @@ __all__ = [
     "Region",
     "RegionOptions",
     "Scores",
+    "UncertaintyMap",
     "blocks_of",
     "changed_region",
+    "channels_last",
     "disagreement",
     "entropy_bits",
+    "find_reading",
     "find_scores",
     "measure_cascade",
     "open_cascade",
+    "open_map",
     "open_pass",
     "pixels_of",
     "probabilities_of",
@@ -63,6 +75,7 @@ __all__ = [
     "threshold_for_coverage",
     "threshold_for_loss",
     "uncertainty",
+    "unsure_pixels",
     "unsure_region",
     "with_margin",
 ]

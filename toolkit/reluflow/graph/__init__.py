@@ -24,6 +24,7 @@ from reluflow.graph.psb.variants.floats import (
     with_wide_activations,
 )
 from reluflow.graph.psb.variants.input_defaults import with_input_defaults, without_input_defaults
+from reluflow.graph.psb.variants.pooled_formats import keep_pooled_formats
 from reluflow.graph.psb.variants.samples import with_own_samples, with_sample_factors
 from reluflow.graph.psb.variants.saturation import SaturationCounts, count_saturation
 from reluflow.graph.psb.variants.with_sampler import with_sampler
@@ -42,6 +43,7 @@ from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
 from reluflow.graph.spatial.mix import MixedTensor, mix_passes
+from reluflow.graph.spatial.pooled import PooledHead, find_pooled_head
 from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
 from reluflow.graph.spatial.steps import Reads
 from reluflow.graph.taps.annotate import annotate
@@ -70,7 +72,7 @@ from reluflow.graph.view.comparable import (
     replaceable_inputs,
     rounds_activations,
 )
-from reluflow.graph.view.outputs import output_makers
+from reluflow.graph.view.outputs import makes_tensor, output_makers, output_shapes
 from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "Numbers",
     "Operation",
     "PlannedNode",
+    "PooledHead",
     "Program",
     "Pruned",
     "PsbChanges",
@@ -132,6 +135,7 @@ __all__ = [
     "find_activations",
     "find_chains",
     "find_label",
+    "find_pooled_head",
     "find_psb",
     "find_sites",
     "find_successions",
@@ -140,12 +144,15 @@ __all__ = [
     "has_convolutions",
     "has_narrow_floats",
     "hash_taps",
+    "keep_pooled_formats",
     "label_nodes",
     "last_layers",
     "load",
+    "makes_tensor",
     "mix_passes",
     "normalises_by_batch",
     "output_makers",
+    "output_shapes",
     "own_samples",
     "plan_psb",
     "prune",

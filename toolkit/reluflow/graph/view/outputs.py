@@ -6,6 +6,7 @@ from collections.abc import Container
 
 from onnx import NodeProto
 
+from reluflow.data import Dim
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import (
@@ -50,6 +51,43 @@ def output_makers(model: Model) -> dict[str, str]:
             node = nodes.get(node.input[0]) if node.input else None
         found[output] = "" if node is None else _computes(node, empty)
     return found
+
+
+def output_shapes(model: Model) -> dict[str, tuple[Dim, ...] | None]:
+    """Return each output's name and shape, as the file declares it.
+
+    Args:
+        model: any model.
+
+    Returns:
+        A size, the name of a size or None for each axis; None where not even their number is told.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> output_shapes(load("models/fashion_resnet8.onnx"))
+        {'logits': ('N', 10)}
+    """
+    found: dict[str, tuple[Dim, ...] | None] = {}
+    for value in model._proto.graph.output:
+        kind = value.type.tensor_type
+        dims = tuple(each.dim_value or each.dim_param or None for each in kind.shape.dim)
+        found[value.name] = dims if kind.HasField("shape") else None
+    return found
+
+
+def makes_tensor(model: Model, tensor: str) -> bool:
+    """Tell whether a node of the main graph makes a tensor.
+
+    Args:
+        model: any model.
+        tensor: its name.
+
+    Example:
+        >>> from reluflow.graph import load
+        >>> makes_tensor(load("models/fashion_resnet8.onnx"), "image")
+        False
+    """
+    return any(tensor in node.output for node in model._proto.graph.node if tensor)
 
 
 def _changes_form(node: NodeProto) -> bool:

@@ -11,7 +11,13 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import ADDEND_PLACE, FROM_THE_RUN, PSB_CONV, PsbPlace
+from reluflow.graph.proto.own_domain import (
+    ADDEND_PLACE,
+    FROM_THE_RUN,
+    PSB_CONV,
+    PSB_MATMUL,
+    PsbPlace,
+)
 from reluflow.graph.psb.nodes import code_of, find_psb, psb_places, refuse_chains
 from reluflow.graph.psb.to_psb import PsbChanges
 from reluflow.graph.rewrite.contract import Rewritten
@@ -59,11 +65,14 @@ def psb_in_floats(model: Model) -> Rewritten[tuple[str, ...]]:
     return editor.finish(names)
 
 
-def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
+def with_wide_activations(
+    model: Model, *, beside_chains: bool = False
+) -> Rewritten[tuple[str, ...]]:
     """Give all PSB operators activations of 16 bits whose scale each run chooses.
 
     Args:
         model: of `to_psb`, not changed.
+        beside_chains: leave operators that pass bytes or int16 as they are, and change the others.
 
     Returns:
         The new model, and the names of the operators that were changed.
@@ -81,9 +90,10 @@ def with_wide_activations(model: Model) -> Rewritten[tuple[str, ...]]:
         >>> [node.x_bits for node in find_psb(with_wide_activations(converted).model)]
         [16]
     """
-    refuse_chains(model, "its activations cannot have 16 bits")
+    if not beside_chains:
+        refuse_chains(model, "its activations cannot have 16 bits")
     editor = Editor(model)
-    nodes = [node for _, node in psb_places(editor)]
+    nodes = [node for _, node in psb_places(editor) if node.op_type in (PSB_CONV, PSB_MATMUL)]
     names = tuple(map(name_of, nodes))
     for node in nodes:
         for entry in [a for a in node.attribute if a.name in ("x_bits", "x_exponent")]:
