@@ -18,7 +18,7 @@ FLOORS = [
     {"kernels/avx512"},
     {"hash", "weights"},
     {"grid"},
-    {"bytes", "fixed", "fixed16", "inputs"},
+    {"bytes", "fixed", "fixed16", "inputs", "shorts"},
     {"sums"},
     {"ops/region"},
     {"ops/psb"},

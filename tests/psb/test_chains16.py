@@ -8,6 +8,7 @@ import onnxruntime as ort
 import pytest
 from chain_cases import one_node
 from each_kernel import KERNELS, check_with
+from region_runs import check_region
 
 from reluflow.errors import DataError
 from reluflow.psb import conv, encode, pack
@@ -70,8 +71,8 @@ def random_case(rng):
     return x, bits, code, options
 
 
-def check_conv(seed, threads=1):
-    """Compare one random FixedConv16 with its oracle."""
+def check_conv(seed, threads=1, region=False):
+    """Compare one random FixedConv16 with its oracle, everywhere or in a region."""
     rng = np.random.default_rng(seed)
     x, bits, code, options = random_case(rng)
     far = 60 if rng.random() < 0.2 else 5
@@ -106,22 +107,24 @@ def check_conv(seed, threads=1):
         "seed": np.array(numbers.pop("seed"), np.int64),
         "z": np.zeros(0, np.int16) if z is None else z,
     }
-    found = run(
-        "FixedConv16",
-        {"x": x},
-        constants,
-        threads,
-        weight_shape=code.shape,
-        p_bits=code.p_bits,
-        rounding=code.rounding,
-        x_exponent=exponents.x,
-        y_exponent=exponents.y,
-        z_exponent=exponents.z,
-        y_min=low,
-        y_max=high,
+    attributes = {
+        "weight_shape": code.shape,
+        "p_bits": code.p_bits,
+        "rounding": code.rounding,
+        "x_exponent": exponents.x,
+        "y_exponent": exponents.y,
+        "z_exponent": exponents.z,
+        "y_min": low,
+        "y_max": high,
         **numbers,
         **options,
-    )
+    }
+    if region:
+        check_region(
+            "FixedConv16", {"x": x}, constants, attributes, expected, seed=seed, threads=threads
+        )
+        return
+    found = run("FixedConv16", {"x": x}, constants, threads, **attributes)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -146,6 +149,44 @@ def check_others(seed):
     }
     found = run("FixedMaxPool16", {"x": v}, {}, kernel_shape=kernel, **windows)
     np.testing.assert_array_equal(found, fixed_max_pool16(v, kernel, **windows))
+
+
+def check_others_in_a_region(seed):
+    """Compare the ends of chains and pooling with their oracle in a region."""
+    rng = np.random.default_rng(seed)
+    exponent, how = int(rng.integers(-2, 12)), {"seed": seed, "threads": 1 + seed % 2}
+    sizes = rng.integers(1, 50, int(rng.integers(1, 3)))
+    floats = (rng.normal(size=(2, int(rng.integers(1, 70)), *sizes)) * 9).astype(np.float32)
+    v = to_fixed16(floats, exponent)
+    check_region("ToFixed16", {"x": floats}, {}, {"y_exponent": exponent}, v, **how)
+    check_region(
+        "FromFixed16",
+        {"x": v},
+        {},
+        {"x_exponent": exponent},
+        from_fixed16(v, exponent),
+        channels_last=False,
+        **how,
+    )
+    kernel = [int(min(3, s)) for s in sizes]
+    windows = {
+        "strides": rng.integers(1, 3, len(sizes)).tolist(),
+        "pads": [k // 2 for k in kernel] * 2,
+    }
+    pooled = fixed_max_pool16(v, kernel, **windows)
+    attributes = {"kernel_shape": kernel, **windows}
+    check_region("FixedMaxPool16", {"x": v}, {}, attributes, pooled, **how)
+
+
+@native
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_computes_regions_alone(kernel: str) -> None:
+    script = (
+        "from test_chains16 import check_conv, check_others_in_a_region\n"
+        "for seed in range(200, 300): check_conv(seed, 1 + seed % 2, region=True)\n"
+        "for seed in range(25): check_others_in_a_region(seed)\n"
+    )
+    check_with(kernel, script, Path(__file__).parent)
 
 
 @native

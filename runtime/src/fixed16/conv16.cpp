@@ -2,89 +2,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <vector>
+
+#include "fixed16/windows16.h"
 
 namespace reluflow {
 
 namespace {
 
-constexpr int64_t kBandPixels = 98;   // output pixels of one piece of work, at least
 constexpr size_t kPieces = 12;        // pieces of work wanted, so that a few threads end together
 constexpr int64_t kMostDrawn = 1024;  // output pixels beyond which a draw costs too little to hide
 constexpr int64_t kLine = 64;         // bytes that a tile fetches per pair
 constexpr size_t kLeastBlocks = 4;    // blocks below which drawing one by one idles threads
-
-/// Where the pixels of an image lie for its windows: in place, or copied with their padding.
-struct Layout16 {
-  bool copies;
-  int64_t row;      ///< elements from one row to the next
-  int64_t columns;  ///< pixels of a copied row
-
-  explicit Layout16(const Run16& run) : copies(!lies_in_place(run)) {
-    columns = (run.shape.output[1] - 1) * run.conv.strides[1] +
-              (run.conv.kernel[1] - 1) * run.conv.dilations[1] + 1;
-    row = run.conv.inputs() * (copies ? columns : run.shape.input[1]);
-  }
-
- private:
-  /// An odd number of channels is copied: its last pair reads one value more.
-  static bool lies_in_place(const Run16& run) {
-    if (run.conv.group_inputs % 2 != 0) return false;
-    for (int axis = 0; axis < 2; ++axis) {
-      const int64_t last = (run.shape.output[axis] - 1) * run.conv.strides[axis] +
-                           (run.conv.kernel[axis] - 1) * run.conv.dilations[axis] -
-                           run.shape.begin[axis];
-      if (run.shape.begin[axis] != 0 || last >= run.shape.input[axis]) return false;
-    }
-    return true;
-  }
-};
-
-/// Rows of pixels that the windows of `rows` output rows see, inside the image or not.
-int64_t band_rows(const Run16& run, int64_t rows) {
-  return (rows - 1) * run.conv.strides[0] + (run.conv.kernel[0] - 1) * run.conv.dilations[0] + 1;
-}
-
-/// Copies what the windows of output rows [begin, end) see; values outside are 0.
-void copy_band(const Run16& run, const Layout16& layout, int64_t image, int64_t begin, int64_t end,
-               int16_t* out) {
-  const int64_t pixel = run.conv.inputs();
-  const int64_t rows = band_rows(run, end - begin);
-  const int64_t first = std::clamp<int64_t>(run.shape.begin[1], 0, layout.columns);
-  const int64_t from = std::max<int64_t>(-run.shape.begin[1], 0);
-  const int64_t count =
-      std::max<int64_t>(0, std::min(layout.columns - first, run.shape.input[1] - from));
-  const auto clear = [&](int16_t* to, int64_t values) {
-    std::memset(to, 0, static_cast<size_t>(values) * sizeof *to);
-  };
-  for (int64_t r = 0; r < rows; ++r, out += layout.row) {
-    const int64_t at = begin * run.conv.strides[0] + r - run.shape.begin[0];
-    if (at < 0 || at >= run.shape.input[0] || count == 0) {
-      clear(out, layout.row);
-      continue;
-    }
-    clear(out, first * pixel);
-    std::memcpy(out + first * pixel,
-                run.x + ((image * run.shape.input[0] + at) * run.shape.input[1] + from) * pixel,
-                static_cast<size_t>(count * pixel) * sizeof *out);
-    clear(out + (first + count) * pixel, (layout.columns - first - count) * pixel);
-  }
-  *out = 0;  // what the last pair of an odd number of channels reads
-}
-
-/// Byte offset of each pair from the first value of a window.
-std::vector<int64_t> pair_offsets(const Run16& run, const Layout16& layout) {
-  std::vector<int64_t> offsets;
-  for (const WeightPair& pair : run.weights.lanes().order().pairs) {
-    const int64_t tap = pair.low % run.conv.taps();
-    const int64_t at = tap / run.conv.kernel[1] * run.conv.dilations[0] * layout.row +
-                       tap % run.conv.kernel[1] * run.conv.dilations[1] * run.conv.inputs() +
-                       pair.low / run.conv.taps();
-    offsets.push_back(at * static_cast<int64_t>(sizeof(int16_t)));
-  }
-  return offsets;
-}
 
 /// The weights of one block of output channels.
 struct Block {
@@ -99,48 +28,13 @@ int64_t bytes_of(const LaneCode& lanes, size_t block) {
   return (lanes.end_of(block) - lanes.blocks()[block].weights) * 2;
 }
 
-/// A convolution as pieces, bands of rows of an image, each of which needs all blocks.
+/// A convolution as pieces, each of which needs all blocks.
 struct Work {
   const Run16& run;
-  Layout16 layout;
+  Windows16 windows;
   std::vector<int64_t> offsets;
-  int64_t rows;   // of a piece
-  int64_t bands;  // of an image
 
-  explicit Work(const Run16& r) : run(r), layout(r), offsets(pair_offsets(r, layout)) {
-    const int64_t height = run.shape.output[0];
-    rows = std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
-    bands = (height + rows - 1) / rows;
-  }
-
-  /// What is summed at once: output rows [begin, end) of an image, and where their windows begin.
-  struct Piece {
-    int64_t image;
-    int64_t begin;
-    int64_t end;
-    const int16_t* x;
-    size_t bound;  // of the weights' runs
-  };
-
-  size_t pieces() const { return static_cast<size_t>(run.shape.batch * bands); }
-  size_t copy_size() const {
-    return layout.copies ? static_cast<size_t>(band_rows(run, rows) * layout.row + 1) : 0;
-  }
-
-  /// Looks through what a piece sees, and copies it where it does not lie in place; false where a
-  /// value is too large.
-  bool open(size_t i, int16_t* copy, Largest* largest, Piece* out) const {
-    const int64_t begin = static_cast<int64_t>(i) % bands * rows;
-    const int64_t image = static_cast<int64_t>(i) / bands;
-    const int64_t end = std::min(run.shape.output[0], begin + rows);
-    Range16 range;
-    if (!largest->see(run, image, rows_seen(run, begin, end), &range)) return false;
-    if (layout.copies) copy_band(run, layout, image, begin, end, copy);
-    const int64_t row = image * run.shape.input[0] + begin * run.conv.strides[0];
-    *out = {image, begin, end, layout.copies ? copy : run.x + row * layout.row,
-            run.weights.bound_of(range)};
-    return true;
-  }
+  explicit Work(const Run16& r) : run(r), windows(r), offsets(windows.offsets()) {}
 
   /// A block of the drawn set, and the one behind it.
   Block drawn(size_t number) const {
@@ -154,35 +48,38 @@ struct Work {
   }
 
   /// A piece times one block.
-  void sum(const Piece& at, const Block& block) const {
+  void sum(const Piece16& piece, const Block& block) const {
     const OutputBlock& lanes = run.weights.lanes().blocks()[block.number];
-    const int64_t width = run.shape.output[1];
     const int64_t outputs = run.conv.outputs;
+    const int64_t step = windows.step();
+    const int64_t group = lanes.group * run.conv.group_inputs;
     const char* pixels[kMaxPixels];
     const int16_t* z[kMaxPixels];
     int16_t* out[kMaxPixels];
-    const int16_t* x = at.x + lanes.group * run.conv.group_inputs;
-    const int64_t count = (at.end - at.begin) * width;
-    const int64_t tiles = (count + run.kernels.tile_pixels - 1) / run.kernels.tile_pixels;
+    const int64_t tiles = (piece.pixels + run.kernels.tile_pixels - 1) / run.kernels.tile_pixels;
     const int64_t line = static_cast<int64_t>(offsets.size()) * kLine;
-    int64_t to = (at.image * run.shape.output[0] + at.begin) * width * outputs + lanes.first;
-    int64_t column = 0;
+    const Stretch16* stretch = piece.stretches.data();
+    const int16_t* x = stretch->x + group;
+    int64_t to = stretch->first * outputs + lanes.first;
+    int64_t left = stretch->length;
     for (int64_t t = 0; t < tiles; ++t) {
       // Of nearly equal size: a tile of few pixels waits for its weights.
-      const int tile = static_cast<int>(count / tiles + (t < count % tiles ? 1 : 0));
-      for (int i = 0; i < tile; ++i, to += outputs) {
-        pixels[i] =
-            reinterpret_cast<const char*>(x + column * run.conv.strides[1] * run.conv.inputs());
+      const int tile = static_cast<int>(piece.pixels / tiles + (t < piece.pixels % tiles ? 1 : 0));
+      for (int i = 0; i < tile; ++i, x += step, to += outputs) {
+        if (left == 0) {
+          ++stretch;
+          x = stretch->x + group;
+          to = stretch->first * outputs + lanes.first;
+          left = stretch->length;
+        }
+        --left;
+        pixels[i] = reinterpret_cast<const char*>(x);
         out[i] = run.y + to;
         z[i] = run.z ? run.z + to : nullptr;
         fetch(out[i], z[i], lanes.lanes);
-        if (++column == width) {
-          column = 0;
-          x += run.conv.strides[0] * layout.row;
-        }
       }
       const char* ahead = t * line < block.ahead_bytes ? block.ahead + t * line : nullptr;
-      sum_tile(at, block, pixels, ahead,
+      sum_tile(piece, block, pixels, ahead,
                {&run.stores.stores[block.number], nullptr, nullptr, tile, lanes.lanes,
                 run.z ? z : nullptr, out});
     }
@@ -199,11 +96,11 @@ struct Work {
 #endif
   }
 
-  void sum_tile(const Piece& at, const Block& block, const char* const* pixels, const char* ahead,
-                Fixed16StoreArgs store) const {
+  void sum_tile(const Piece16& piece, const Block& block, const char* const* pixels,
+                const char* ahead, Fixed16StoreArgs store) const {
     alignas(64) int32_t low[kMaxPixels * kTileLanes];
     alignas(64) int32_t high[kMaxPixels * kTileLanes];
-    const std::vector<int64_t>& ends = run.weights.sums(block.number).runs[at.bound];
+    const std::vector<int64_t>& ends = run.weights.sums(block.number).runs[piece.bound];
     const int64_t runs = static_cast<int64_t>(ends.size());
     const char* fetched = ahead ? ahead : reinterpret_cast<const char*>(block.weights);
     run.kernels.tile_runs(store.pixels, run.weights.lanes().blocks()[block.number].vectors,
@@ -223,23 +120,23 @@ Status no_memory() {
 Status run_by_pieces(Runner& runner, const Work& work, Largest* largest) {
   std::atomic<bool> missing{false};
   const auto item = [&](size_t i) {
-    const Scratch<int16_t> copy(runner, work.copy_size());
+    const Scratch<int16_t> copy(runner, work.windows.copy_size());
     if (!copy) {
       missing = true;
       return;
     }
-    Work::Piece piece;
-    if (!work.open(i, copy.data(), largest, &piece)) return;
+    Piece16 piece;
+    if (!work.windows.open(i, copy.data(), largest, &piece)) return;
     for (size_t b = 0; b < work.run.weights.lanes().blocks().size(); ++b) {
       work.sum(piece, work.drawn(b));
     }
   };
-  parallel_for(runner, work.pieces(), item);
+  parallel_for(runner, work.windows.pieces(), item);
   return missing ? no_memory() : Status();
 }
 
 /// Draws blocks one by one, and multiplies all pieces by each; threads share the blocks.
-Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Work::Piece>& pieces,
+Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Piece16>& pieces,
                     size_t threads) {
   const LaneCode& lanes = work.run.weights.lanes();
   const Run16& run = work.run;
@@ -262,7 +159,7 @@ Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Work::Pi
       if (!last) block = {b, weights.data(), lanes.words(after), bytes_of(lanes, after)};
       BlockDraw draw(lanes, b, run.kernels, run.precision, key, weights.data());
       draw(0, pairs);
-      for (const Work::Piece& piece : pieces) {
+      for (const Piece16& piece : pieces) {
         work.sum(piece, block);
         block.ahead_bytes = 0;
       }
@@ -273,13 +170,14 @@ Status draw_and_sum(Runner& runner, const Work& work, const std::vector<Work::Pi
 
 /// Few pieces: their rows are copied once, then threads share the blocks.
 Status run_by_blocks(Runner& runner, const Work& work, size_t parts, Largest* largest) {
-  const size_t count = work.pieces();
-  const Scratch<int16_t> copy(runner, count * work.copy_size());
+  const size_t count = work.windows.pieces();
+  const Scratch<int16_t> copy(runner, count * work.windows.copy_size());
   if (!copy) return no_memory();
-  std::vector<Work::Piece> pieces(count);
+  std::vector<Piece16> pieces(count);
   std::atomic<bool> fits{true};
   parallel_for(runner, count, [&](size_t i) {
-    if (!work.open(i, copy.data() + i * work.copy_size(), largest, &pieces[i])) fits = false;
+    if (!work.windows.open(i, copy.data() + i * work.windows.copy_size(), largest, &pieces[i]))
+      fits = false;
   });
   if (!fits) return {};
   const Split split(work.run.weights.lanes().blocks().size(), parts);
@@ -296,16 +194,15 @@ Status run_by_blocks(Runner& runner, const Work& work, size_t parts, Largest* la
 
 }  // namespace
 
-bool draws_by_blocks16(const Weights16& weights, const ConvShape& shape) {
-  const int64_t pixels = shape.batch * shape.pixels();
+bool draws_by_blocks16(const Weights16& weights, int64_t pixels) {
   const size_t least =
-      pixels <= kBandPixels ? 1 : kLeastBlocks;  // one piece: blocks are all there is
+      pixels <= kPiecePixels ? 1 : kLeastBlocks;  // one piece: blocks are all there is
   return !weights.depthwise() && weights.lanes().blocks().size() >= least && pixels <= kMostDrawn;
 }
 
 Status run_conv16(Runner& runner, const Run16& run) {
   const Work work(run);
-  const size_t pieces = work.pieces();
+  const size_t pieces = work.windows.pieces();
   if (pieces == 0) return {};
   const size_t parts = run.set ? (kPieces + pieces - 1) / pieces : kPieces;  // 7 pieces are uneven
   Largest largest;

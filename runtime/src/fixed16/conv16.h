@@ -8,7 +8,7 @@ namespace reluflow {
 
 /// Whether weights are better drawn block by block, next to their use, than as a set before it:
 /// where few pixels share a weight, writing the set and reading it again costs as much as the sums.
-bool draws_by_blocks16(const Weights16& weights, const ConvShape& shape);
+bool draws_by_blocks16(const Weights16& weights, int64_t pixels);
 
 /// Sums in tiles of neighbouring pixels and 64 output channels.
 Status run_conv16(Runner& runner, const Run16& run);

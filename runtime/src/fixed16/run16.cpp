@@ -13,17 +13,26 @@ RowRange rows_seen(const Run16& run, int64_t begin, int64_t end) {
           std::clamp<int64_t>(last, 0, run.shape.input[0])};
 }
 
+void widen(const Range16& other, Range16* range) {
+  range->low = std::min(range->low, other.low);
+  range->high = std::max(range->high, other.high);
+}
+
 bool Largest::see(const Run16& run, int64_t image, RowRange rows, Range16* range) {
   *range = {0, 0};
   if (rows.begin >= rows.end) return true;
   const int64_t row = run.shape.input[1] * run.conv.inputs();
   const int16_t* x = run.x + (image * run.shape.input[0] + rows.begin) * row;
   *range = run.kernels.fixed16_range(x, (rows.end - rows.begin) * row);
-  const int found = std::max(-range->low, range->high);
+  return add(run.psb, *range);
+}
+
+bool Largest::add(const PsbSpec& psb, const Range16& range) {
+  const int found = std::max(-range.low, range.high);
   int before = most_.load(std::memory_order_relaxed);
   while (before < found && !most_.compare_exchange_weak(before, found)) {
   }
-  return found <= run.psb.limit();
+  return found <= psb.limit();
 }
 
 Status Largest::check(const PsbSpec& psb) const {

@@ -10,6 +10,7 @@
 #include "fixed16/stores16.h"
 #include "fixed16/weights16.h"
 #include "spec/conv_shape.h"
+#include "spec/region.h"
 
 namespace reluflow {
 
@@ -27,7 +28,8 @@ struct Run16 {
   const Stores16& stores;
   const int16_t* x;  ///< [batch, spatial..., inputs]
   int16_t* y;        ///< [batch, spatial..., outputs]
-  const int16_t* z;  ///< like y, added before the clamp, or null
+  const int16_t* z;      ///< like y, added before the clamp, or null
+  const Region* region;  ///< the pixels of y that are computed, or null for all
 };
 
 /// Input rows that the windows of output rows [begin, end) see, cut to the image.
@@ -37,11 +39,16 @@ struct RowRange {
 };
 RowRange rows_seen(const Run16& run, int64_t begin, int64_t end);
 
+/// Makes `range` hold `other`, too.
+void widen(const Range16& other, Range16* range);
+
 /// Looks for the largest magnitude of X, piece by piece, by several threads.
 class Largest {
  public:
   /// The range of some rows, and whether it is within x_bits: where it is not, sums may overflow.
   bool see(const Run16& run, int64_t image, RowRange rows, Range16* range);
+  /// Takes a range into account; false where it is not within x_bits.
+  bool add(const PsbSpec& psb, const Range16& range);
   /// A sentence where a value is beyond x_bits.
   Status check(const PsbSpec& psb) const;
 

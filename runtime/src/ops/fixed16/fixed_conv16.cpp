@@ -8,6 +8,7 @@
 #include "fixed16/depthwise16.h"
 #include "ops/fixed16/attributes16.h"
 #include "ops/psb/conv_attributes.h"
+#include "ops/region/region_inputs.h"
 
 namespace reluflow {
 
@@ -69,12 +70,16 @@ Status FixedConv16::compute(Call& call) const {
   if (conv_.spatial_rank == 1) dims.erase(dims.begin() + 1);
   const int16_t* z = nullptr;
   RELUFLOW_RETURN_IF_BAD(open_z16(call, dims, &z));
+  RegionInputs region;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, kZ + 1, {abi::kInt16, Channels::kLast, dims}, &region));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
-  if (shape.batch == 0) return {};
+  region.start(call, y);
+  const int64_t pixels = region.region ? region.region->count() : shape.batch * shape.pixels();
+  if (pixels == 0) return {};
   // A seed's first run draws blocks next to their use; only what comes again is kept.
   auto set = in.weights->find(in.precision);
-  if (!set && (in.weights->repeats(in.precision) || !draws_by_blocks16(*in.weights, shape))) {
+  if (!set && (in.weights->repeats(in.precision) || !draws_by_blocks16(*in.weights, pixels))) {
     set = in.weights->draw(call, node_.kernels(), node_.spec(), in.precision);
   }
   const StoreInputs16 inputs{in.emax.as<const int8_t>(),
@@ -91,7 +96,8 @@ Status FixedConv16::compute(Call& call) const {
                   *stores.operator->(),
                   x.as<const int16_t>(),
                   static_cast<int16_t*>(y),
-                  z};
+                  z,
+                  region.pixels()};
   return in.weights->depthwise() ? run_depthwise16(call, run) : run_conv16(call, run);
 }
 

@@ -14,10 +14,12 @@ namespace reluflow {
 class FixedConv16 {
  public:
   static constexpr const char* kName = "FixedConv16";
-  static constexpr Port kInputs[] = {{abi::kInt16, abi::kRequired}, {abi::kUint8, abi::kRequired},
-                                     {abi::kInt8, abi::kRequired},  {abi::kFloat, abi::kOptional},
-                                     {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired},
-                                     {abi::kInt16, abi::kOptional}};
+  static constexpr Port kInputs[] = {
+      {abi::kInt16, abi::kRequired}, {abi::kUint8, abi::kRequired},
+      {abi::kInt8, abi::kRequired},  {abi::kFloat, abi::kOptional},
+      {abi::kInt64, abi::kRequired}, {abi::kInt64, abi::kRequired},
+      {abi::kInt16, abi::kOptional}, {abi::kUndefined, abi::kOptional},
+      {abi::kInt16, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kInt16, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedConv16>* out);

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "base/text.h"
-#include "fixed16/quantise16.h"
 #include "ops/fixed16/attributes16.h"
 #include "ops/region/region_inputs.h"
+#include "shorts/quantise16.h"
 
 namespace reluflow {
 

@@ -1,8 +1,9 @@
 #include "ops/fixed16/fixed_pool16.h"
 
-#include "fixed16/pooling16.h"
 #include "ops/fixed/fixed_attributes.h"
 #include "ops/fixed16/attributes16.h"
+#include "ops/region/region_inputs.h"
+#include "shorts/pooling16.h"
 
 namespace reluflow {
 
@@ -19,9 +20,12 @@ Status FixedMaxPool16::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(open_x16(call, 1, &x));
   PoolWindows pool;
   RELUFLOW_RETURN_IF_BAD(place_pool(windows_, x, &pool));
+  RegionInputs region;
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 1, {abi::kInt16, Channels::kLast, pool.dims}, &region));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, pool.dims, &y));
-  max_pool16(call, *kernels_, pool.windows, pool.shape, pool.windows.group_inputs,
+  region.start(call, y);
+  max_pool16(call, *kernels_, pool.windows, pool.shape, region.pixels(), pool.windows.group_inputs,
              x.as<const int16_t>(), static_cast<int16_t*>(y));
   return {};
 }

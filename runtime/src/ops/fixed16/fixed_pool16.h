@@ -13,7 +13,9 @@ namespace reluflow {
 class FixedMaxPool16 {
  public:
   static constexpr const char* kName = "FixedMaxPool16";
-  static constexpr Port kInputs[] = {{abi::kInt16, abi::kRequired}};
+  static constexpr Port kInputs[] = {{abi::kInt16, abi::kRequired},
+                                     {abi::kUndefined, abi::kOptional},
+                                     {abi::kInt16, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kInt16, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<FixedMaxPool16>* out);

@@ -137,9 +137,11 @@ CHAIN_PORTS: dict[str, Ports] = {
     FIXED_MUL: _in_regions(Ports({"X": _BYTE, "S": _BYTE}, _Y, 2), _BYTE),
     FIXED_TABLE: _in_regions(Ports({"X": _BYTE, "table": _BYTE}, _Y, 2), _BYTE),
     FIXED_RESIZE: _in_regions(Ports({"X": _BYTE, "sizes": (TensorProto.INT64,)}, _Y, 2), _BYTE),
-    "FixedConv16": Ports({"X": _SHORT, **WEIGHT_INPUTS, "Z": _SHORT}, _Y, _N_NEEDED, ("B", "Z")),
+    "FixedConv16": _in_regions(
+        Ports({"X": _SHORT, **WEIGHT_INPUTS, "Z": _SHORT}, _Y, _N_NEEDED, ("B", "Z")), _SHORT
+    ),
     "ToFixed16": _in_regions(Ports({"X": _FLOAT}, _Y, 1), _SHORT),
     "FromFixed16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _FLOAT),
-    "FixedMaxPool16": Ports({"X": _SHORT}, _Y, 1),
+    "FixedMaxPool16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _SHORT),
     "FixedGlobalPool16": Ports({"X": _SHORT}, _Y, 1),
 }

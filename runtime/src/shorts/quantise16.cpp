@@ -1,4 +1,4 @@
-#include "fixed16/quantise16.h"
+#include "shorts/quantise16.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // The ends of a chain of 16 bits: float32 with the channels first to int16 with them last, and
 // back.
-#ifndef RELUFLOW_FIXED16_QUANTISE16_H
-#define RELUFLOW_FIXED16_QUANTISE16_H
+#ifndef RELUFLOW_SHORTS_QUANTISE16_H
+#define RELUFLOW_SHORTS_QUANTISE16_H
 
 #include <cstdint>
 
