@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from chain_cases import one_node
 from each_kernel import KERNELS, check_with
-from region_runs import check_region
+from regional.runs import check_region
 
 from reluflow.errors import DataError
 from reluflow.psb import conv, encode, pack

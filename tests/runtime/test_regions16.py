@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from region_runs import open_in_region
+from regional.runs import open_in_region
 
 from reluflow.psb import encode, pack
 
