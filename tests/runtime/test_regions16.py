@@ -4,8 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from regional.runs import open_in_region
+from chain_cases import one_node
+from networks.psb import open_native
+from onnx import helper
+from regional.runs import check_region, open_in_region, random_region
 
+from reluflow.graph.proto.psb_check import check_psb_nodes
 from reluflow.psb import encode, pack
 
 LARGE = "X holds a value of magnitude 8, but x_bits 4 allows at most 7"
@@ -40,6 +44,60 @@ def test_only_what_windows_of_the_region_see_is_looked_at(
             session.run(None, fed)
     region[...] = False
     np.testing.assert_array_equal(session.run(None, fed)[0], y)
+
+
+def join(parts: list[np.ndarray], fed: dict[str, np.ndarray]) -> np.ndarray:
+    """Run RegionConcat of some parts; `fed` may hold a region and a base."""
+    given = dict(zip("ABCDEFGH", parts, strict=False)) | fed
+    proto = one_node("RegionConcat", given, {}, {})
+    places = [name if name in given else "" for name in ("region", "base", *"ABCDEFGH")]
+    del proto.graph.node[0].input[:]
+    proto.graph.node[0].input.extend(places[: 2 + len(parts)])
+    made = helper.np_dtype_to_tensor_dtype(parts[0].dtype)
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", made, None))
+    check_psb_nodes(proto)
+    return np.asarray(open_native(proto.SerializeToString()).run(None, given)[0])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("spatial", [(), (70,), (9, 50)])
+def test_concat_joins_channels_in_the_region(
+    kind: type[np.integer[Any]], count: int, spatial: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(count)
+    channels = rng.integers(0, 40, count)
+    info = np.iinfo(kind)
+    parts = [
+        rng.integers(info.min, info.max, (2, *spatial, int(c)), kind, endpoint=True)
+        for c in channels
+    ]
+    joined = np.concatenate(parts, axis=-1)
+    np.testing.assert_array_equal(join(parts, {}), joined)
+    for seed in range(6):
+        region = random_region(np.random.default_rng(seed), (2, *spatial))
+        base = np.full_like(joined, 5)
+        found = join(parts, {"region": region, "base": base})
+        np.testing.assert_array_equal(found, np.where(region[..., None], joined, base))
+    places = {name: part for name, part in zip("ABCDEFGH", parts, strict=False)}
+    if joined.size:
+        check_region("RegionConcat", places, {}, {}, joined, seed=count, threads=2)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "sentence"),
+    [
+        ([(1, 4, 3), (1, 5, 3)], r"B has shape \[1, 5, 3\] and A \[1, 4, 3\], but tensors that"),
+        ([(1, 4, 3), (2, 4, 3)], r"B has shape \[2, 4, 3\] and A"),
+        ([(1, 4, 3), (1, 4, 3), (1, 4, 1, 3)], r"C has shape \[1, 4, 1, 3\] and A"),
+        ([(7,), (7,)], r"A has shape \[7\], but an axis of inputs and one of channels"),
+    ],
+)
+def test_parts_that_do_not_fit_are_one_sentence(
+    shapes: list[tuple[int, ...]], sentence: str
+) -> None:
+    with pytest.raises(Exception, match=f"RegionConcat: {sentence}"):
+        join([np.zeros(shape, np.uint8) for shape in shapes], {})
 
 
 CONV: dict[str, Any] = {"weight_shape": (2, 2, 1), "p_bits": 4}

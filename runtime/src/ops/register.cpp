@@ -13,6 +13,7 @@
 #include "ops/products/from_fixed_products.h"
 #include "ops/psb/psb_conv.h"
 #include "ops/psb/psb_matmul.h"
+#include "ops/region/region_concat.h"
 
 namespace reluflow {
 
@@ -42,13 +43,17 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp from_fixed16 = describe<FromFixed16>();
   static const OrtCustomOp fixed_max_pool16 = describe<FixedMaxPool16>();
   static const OrtCustomOp fixed_global_pool16 = describe<FixedGlobalPool16>();
+  static const OrtCustomOp region_concat = describe<RegionConcat<abi::kUint8>>();
+  static const OrtCustomOp region_concat16 = describe<RegionConcat<abi::kInt16>>();
   static const OrtCustomOp* const all[] = {
-      &psb_conv,           &psb_matmul,        &pattern_hash,  &fixed_conv,
-      &from_fixed_conv,    &from_fixed_matmul, &to_fixed,      &from_fixed,
-      &fixed_max_pool,     &fixed_global_pool, &fixed_average, &fixed_global_average,
-      &fixed_add,          &fixed_mul,         &fixed_resize,  &fixed_table,
-      &fixed_conv16,       &to_fixed16,        &from_fixed16,  &fixed_max_pool16,
-      &fixed_global_pool16};
+      &psb_conv,          &psb_matmul,       &pattern_hash,
+      &fixed_conv,        &from_fixed_conv,  &from_fixed_matmul,
+      &to_fixed,          &from_fixed,       &fixed_max_pool,
+      &fixed_global_pool, &fixed_average,    &fixed_global_average,
+      &fixed_add,         &fixed_mul,        &fixed_resize,
+      &fixed_table,       &fixed_conv16,     &to_fixed16,
+      &from_fixed16,      &fixed_max_pool16, &fixed_global_pool16,
+      &region_concat,     &region_concat16};
   *count = std::size(all);
   return all;
 }

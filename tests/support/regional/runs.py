@@ -80,7 +80,10 @@ def open_in_region(
     names = ["" if array is None else name for name, array in constants.items()]
     behind = ["region", "base"] if "base" in fed else ["region"]
     del proto.graph.node[0].input[:]
-    proto.graph.node[0].input.extend([*inputs, *names, *behind])
+    if op == "RegionConcat":  # of any number of tensors, so that these stand behind
+        proto.graph.node[0].input.extend([*behind, *([""] * (2 - len(behind))), *inputs])
+    else:
+        proto.graph.node[0].input.extend([*inputs, *names, *behind])
     made = helper.np_dtype_to_tensor_dtype(y.dtype)
     proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", made, y.shape))
     options = ort.SessionOptions()

@@ -17,6 +17,7 @@ from reluflow.graph.proto.own_domain import (
     FROM_FIXED,
     FROM_FIXED_CONV,
     FROM_FIXED_MATMUL,
+    REGION_CONCAT,
     TO_FIXED,
 )
 from reluflow.graph.proto.psb_rules import (
@@ -94,6 +95,7 @@ CHAIN_RULES: dict[str, dict[str, Rule]] = {
     "FromFixed16": {"x_exponent": _EXPONENT},
     "FixedMaxPool16": {**_KERNEL, **WINDOWS},
     "FixedGlobalPool16": {"x_exponent": _EXPONENT},
+    REGION_CONCAT: {},
 }
 """Operator -> attribute -> rule; docs/psb-ops.md, chains."""
 _BYTE, _SHORT, _FLOAT = (TensorProto.UINT8,), (TensorProto.INT16,), (TensorProto.FLOAT,)
@@ -144,4 +146,14 @@ CHAIN_PORTS: dict[str, Ports] = {
     "FromFixed16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _FLOAT),
     "FixedMaxPool16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _SHORT),
     "FixedGlobalPool16": Ports({"X": _SHORT}, _Y, 1),
+    REGION_CONCAT: Ports(
+        {
+            "region": REGION,
+            "base": (*_BYTE, *_SHORT),
+            **dict.fromkeys("ABCDEFGH", (*_BYTE, *_SHORT)),
+        },
+        _Y,
+        3,
+        ("region", "base", *"BCDEFGH"),
+    ),
 }
