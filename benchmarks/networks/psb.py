@@ -54,12 +54,15 @@ def psb_node(
     rank: int,
     constant: bool = True,
     z: bool = False,
+    region: int | None = None,
+    base: bool = False,
     x_type: int = TensorProto.FLOAT,
     **attributes: Any,
 ) -> bytes:
     """Return a model of one PsbConv or PsbMatMul; W and emax are inputs if not `constant`.
 
-    With `z` the result is added to what is fed as "z".
+    With `z` the result is added to what is fed as "z"; with `region`, an element type, only the
+    pixels fed as "region" are computed, and with `base` the others are those fed as "base".
     """
     weights = {"w": pack(code), "emax": code.emax}
     constants = dict(weights) if constant else {}
@@ -71,9 +74,17 @@ def psb_node(
     if bias is not None:
         constants["b"] = bias
     order = ["x", "w", "emax", "" if bias is None else "b", "samples", "seed"]
+    image: tuple[int, list[Any]] = (TensorProto.FLOAT, [f"z{i}" for i in range(rank)])
     if z:
-        inputs["z"] = (TensorProto.FLOAT, [f"z{i}" for i in range(rank)])
-        order += ["", "z"] if op == "PsbConv" else ["z"]
+        inputs["z"] = image
+    if region is not None:
+        inputs["region"] = (region, [f"r{i}" for i in range(rank - 1)])
+    if base:
+        inputs["base"] = image
+    own_order = ["region", "z", "base"] if op == "PsbConv" else ["z"]
+    order += [name if name in inputs else "" for name in own_order]
+    while not order[-1]:
+        order.pop()
     given = {k: v for k, v in attributes.items() if v is not None}
     own = {"weight_shape": list(code.shape), "p_bits": code.p_bits, "rounding": code.rounding}
     given = own | given

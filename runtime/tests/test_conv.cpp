@@ -1,6 +1,7 @@
 // Whole convolutions against the plain meaning, for every table and number of threads.
 #include "inputs/activations.h"
 #include "inputs/bands.h"
+#include "inputs/pieces.h"
 #include "sums/conv.h"
 #include "support/check.h"
 #include "support/support.h"
@@ -152,14 +153,16 @@ std::vector<float> plain_conv(const Node& node, const Precision& precision) {
   return y;
 }
 
+constexpr float kUntouched = -77.0f;
+
 std::vector<float> native_conv(const Node& node, const Precision& precision, const Kernels& kernels,
-                               int threads, Weights& weights) {
+                               int threads, Weights& weights, const Region* region = nullptr) {
   test::Threads runner(threads);
-  std::vector<float> y(node.output_size());
+  std::vector<float> y(node.output_size(), kUntouched);
   const Status status =
       run_conv(runner, {node.psb, node.conv, node.shape, kernels, weights, precision, node.x.data(),
                         node.emax.data(), node.bias.data(), y.data(),
-                        node.z.empty() ? nullptr : node.z.data()});
+                        node.z.empty() ? nullptr : node.z.data(), region});
   CHECK(status.ok());
   return y;
 }
@@ -203,6 +206,76 @@ TEST(draws_per_product_are_equal_to_the_bit) {
     CHECK_EQ_AT(same(native_conv(node, precision, portable_kernels(), 2, *weights),
                      plain_conv(node, precision)),
                 true, "row " + std::to_string(r));
+  }
+}
+
+/// About one pixel in `one_in`, in runs of a few.
+Region random_region(const Node& node, uint32_t one_in, std::mt19937& rng) {
+  const PixelGrid grid{node.shape.batch, node.shape.output[0], node.shape.output[1]};
+  std::vector<uint8_t> mask(static_cast<size_t>(grid.count()));
+  for (size_t i = 0; i < mask.size(); ++i) {
+    const bool goes_on = i > 0 && rng() % 2 == 0;
+    mask[i] = goes_on ? mask[i - 1] : rng() % one_in == 0;
+  }
+  return Region(mask.data(), grid);
+}
+
+/// A whole run where the region is, nothing elsewhere.
+std::vector<float> inside(const Node& node, const Region& region, const std::vector<float>& all) {
+  std::vector<float> y(all.size(), kUntouched);
+  const int64_t pixels = node.shape.pixels();
+  for (const PixelRun& run : region.runs()) {
+    for (int64_t m = 0; m < node.conv.outputs; ++m) {
+      const int64_t at = (run.image * node.conv.outputs + m) * pixels +
+                         run.row * node.shape.output[1] + run.column;
+      const auto from = all.begin() + at;
+      std::copy(from, from + run.length, y.begin() + at);
+    }
+  }
+  return y;
+}
+
+TEST(a_region_is_that_part_of_a_whole_run) {
+  std::mt19937 rng(9);
+  for (size_t r = 0; r < std::size(kRows); ++r) {
+    Node node(kRows[r], rng);
+    node.psb.per_product = kRows[r].group_inputs <= 5 && r % 4 == 0;
+    std::unique_ptr<Weights> weights;
+    CHECK(Weights::make(node.planes.data(), node.psb, lane_shape(node.conv), &weights).ok());
+    const Precision precision{static_cast<int>(rng() % 7), Sampler::kSystematic, rng()};
+    const std::vector<float> all = native_conv(node, precision, portable_kernels(), 2, *weights);
+    for (const uint32_t one_in : {1000u, 5u, 2u, 1u}) {
+      const Region region = random_region(node, one_in, rng);
+      const std::vector<float> want = inside(node, region, all);
+      for (const Kernels* k : test::tables()) {
+        for (const int threads : {1, 3}) {
+          CHECK_EQ_AT(same(native_conv(node, precision, *k, threads, *weights, &region), want),
+                      true, "row " + std::to_string(r) + " " + k->name);
+        }
+      }
+    }
+  }
+}
+
+TEST(a_piece_holds_whole_runs_and_few_columns) {
+  std::mt19937 rng(4);
+  for (const Row& row : kRows) {
+    const Node node(row, rng);
+    const Region region = random_region(node, 2, rng);
+    const Pieces pieces(node.conv, node.shape, region);
+    int64_t pixels = 0;
+    for (size_t p = 0; p < pieces.count(); ++p) {
+      CHECK(pieces.pixels(p) > 0 && pieces.pixels(p) <= Pieces::kMostPixels);
+      int64_t seen = 0;
+      pieces.visit(p, 0, pieces.pixels(p), [&](const Pieces::Part& part) {
+        CHECK_EQ(part.skipped, 0);
+        CHECK_EQ(part.length, part.run.length);
+        seen += part.length;
+      });
+      CHECK_EQ(seen, pieces.pixels(p));
+      pixels += seen;
+    }
+    CHECK_EQ(pixels, region.count());
   }
 }
 

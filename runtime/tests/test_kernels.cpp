@@ -235,15 +235,16 @@ TEST(packed_words_agree_with_the_plain_meaning) {
     for (int64_t width = 1; width < 300; width += width < 70 ? 3 : 101) {
       for (const int64_t pad : {0, 1, 2, 5, 40}) {
         for (const int step : {1, 2}) {
-          const std::vector<float> x = odd_values(static_cast<size_t>(5 * width), rng);
+          const int64_t stride = width + static_cast<int64_t>(rng() % 3);
+          const std::vector<float> x = odd_values(static_cast<size_t>(5 * stride), rng);
           const int64_t n = (width / step + static_cast<int64_t>(rng() % 60)) / 16 * 16 + 16;
           const int64_t first = static_cast<int64_t>(rng() % 6) - 3;
           std::vector<int32_t> out(static_cast<size_t>(6 * n));
-          const PackWordsArgs p{x.data(), 5, width, first,  step,    1,
+          const PackWordsArgs p{x.data(), 5, width, stride, first,   step,      1,
                                 pad,      n, 6,     512.0f, 2047.0f, out.data()};
           const auto pixel = [&](int64_t row, int64_t i) {
             if (row < 0 || row >= 5 || i < pad || i >= pad + width) return 0;
-            return test::quantised(x[static_cast<size_t>(row * width + i - pad)], 9, 2047);
+            return test::quantised(x[static_cast<size_t>(row * stride + i - pad)], 9, 2047);
           };
           for (const bool neighbours : {false, true}) {
             (neighbours ? k->pack_neighbours : k->pack_words)(p);

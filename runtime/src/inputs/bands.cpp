@@ -73,9 +73,10 @@ void Bands::pack(size_t band, const RowPacker& packer, const float* x, int32_t* 
   for (int64_t i = 0; i < images(band); ++i) {
     const float* image = x + (first_image(band) + i) * size;
     for (int64_t plane = 0; plane < layout_.planes(); ++plane) {
+      const RowPacker::Plane from_plane = packer.plane(image, plane);
       int32_t* to = out + i * layout_.image() + plane * layout_.plane_stride;
       for (int64_t r = 0; r < rows; ++r) {
-        packer.row(image, plane, first_row + r, first_column, columns, to + r * part_.packed[1]);
+        packer.row(from_plane, first_row + r, first_column, columns, to + r * part_.packed[1]);
       }
     }
   }

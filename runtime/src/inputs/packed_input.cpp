@@ -30,7 +30,17 @@ int64_t spread(int64_t pixels) {
   return (lines | 1) * kLine;
 }
 
-void RowPacker::row(const float* image, int64_t plane, int64_t row, int64_t first, int64_t count,
+RowPacker::Plane RowPacker::plane(const float* image, int64_t plane) const {
+  const ConvShape& shape = layout_.shape;
+  const int64_t group = plane / layout_.group_pairs();
+  const int64_t within = plane % layout_.group_pairs() * 2;
+  const int64_t channel = group * layout_.conv.group_inputs + within;
+  const int64_t size = shape.input[0] * shape.input[1];
+  const float* low = image + channel * size;
+  return {low, within + 1 < layout_.conv.group_inputs ? low + size : nullptr};
+}
+
+void RowPacker::row(const Plane& plane, int64_t row, int64_t first, int64_t count,
                     int32_t* out) const {
   const ConvShape& shape = layout_.shape;
   const int64_t in_row = row * shape.pack_step[0] - shape.begin[0];
@@ -38,21 +48,17 @@ void RowPacker::row(const float* image, int64_t plane, int64_t row, int64_t firs
     std::memset(out, 0, sizeof(int32_t) * static_cast<size_t>(count));
     return;
   }
-  const int64_t group = plane / layout_.group_pairs();
-  const int64_t within = plane % layout_.group_pairs() * 2;
-  const int64_t channel = group * layout_.conv.group_inputs + within;
-  const int64_t size = shape.input[0] * shape.input[1];
   const int64_t begin = std::clamp(begin_ - first, int64_t{0}, count);
   const int64_t end = std::clamp(end_ - first, begin, count);
   for (int64_t c = 0; c < begin; ++c) out[c] = 0;
   if (end > begin) {
-    const float* a = image + channel * size + in_row * shape.input[1] + input_ +
-                     (first + begin - begin_) * shape.pack_step[1];
-    const float* b = within + 1 < layout_.conv.group_inputs ? a + size : nullptr;
-    kernels_.pack_row(a, b, end - begin, shape.pack_step[1], scale_, limit_, out + begin);
+    const int64_t at =
+        in_row * shape.input[1] + input_ + (first + begin - begin_) * shape.pack_step[1];
+    kernels_.pack_row(plane.low + at, plane.high ? plane.high + at : nullptr, end - begin,
+                      shape.pack_step[1], scale_, limit_, out + begin);
   }
   for (int64_t c = end; c < count; ++c) out[c] = 0;
-  if (neighbour_ == 0 || within + 1 < layout_.conv.group_inputs) return;
+  if (neighbour_ == 0 || plane.high) return;
   // Only low halves are read, and these stay.
   for (int64_t c = 0; c + neighbour_ < count; ++c) {
     const uint32_t high = static_cast<uint32_t>(out[c + neighbour_]) << 16;
@@ -97,7 +103,7 @@ void pack_image(Runner& runner, const Kernels& kernels, const PackedLayout& layo
     for (size_t r = split.begin(item); r < split.end(item); ++r) {
       const int64_t plane = static_cast<int64_t>(r) / shape.packed[0];
       const int64_t row = static_cast<int64_t>(r) % shape.packed[0];
-      packer.row(image, plane, row, 0, shape.packed[1],
+      packer.row(packer.plane(image, plane), row, 0, shape.packed[1],
                  out + plane * layout.plane_stride + row * shape.packed[1]);
     }
   };

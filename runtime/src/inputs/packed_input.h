@@ -43,9 +43,16 @@ class RowPacker {
   RowPacker(const Kernels& kernels, const PackedLayout& layout, int f, int limit,
             int64_t neighbour);
 
-  /// Packs columns [first, first + count) of one row of plane number `plane` of an image.
-  void row(const float* image, int64_t plane, int64_t row, int64_t first, int64_t count,
-           int32_t* out) const;
+  /// What gives the two halves of a plane's words.
+  struct Plane {
+    const float* low;
+    const float* high;  ///< null where an odd last channel stands alone
+  };
+  /// Plane number `plane` of an image.
+  Plane plane(const float* image, int64_t plane) const;
+
+  /// Packs columns [first, first + count) of one row of a plane.
+  void row(const Plane& plane, int64_t row, int64_t first, int64_t count, int32_t* out) const;
 
  private:
   const Kernels& kernels_;

@@ -133,9 +133,10 @@ struct DrawArgs {
 
 /// Quantises rows of one channel to words of two pixels each.
 struct PackWordsArgs {
-  const float* x;     ///< [height][width]
+  const float* x;     ///< [height] rows of `width` pixels
   int64_t height;     ///< rows outside are zeros
   int64_t width;      ///< and so are pixels outside
+  int64_t stride;     ///< elements from one row to the next
   int64_t first_row;  ///< row of the first words, negative in the padding
   int64_t row_step;   ///< from the row of one row of words to that of the next
   int pairs_rows;     ///< whether the next row gives the high halves of pack_words

@@ -6,6 +6,7 @@
 #include "inputs/activations.h"
 #include "inputs/bands.h"
 #include "inputs/packed_input.h"
+#include "sums/conv_region.h"
 #include "sums/depthwise.h"
 #include "sums/gemm.h"
 #include "sums/per_product.h"
@@ -85,14 +86,6 @@ struct TileWork {
   }
 };
 
-/// Chunks of whole tiles, as equal as they can be.
-Split split_windows(const Kernels& kernels, int64_t windows) {
-  const size_t tile = static_cast<size_t>(kernels.tile_pixels);
-  const size_t tiles = (static_cast<size_t>(windows) + tile - 1) / tile;
-  const size_t per_chunk = tiles_per_chunk(kernels.tile_pixels);
-  return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
-}
-
 /// Whether drawing weights apart from their use would cost much: there are few windows for each.
 bool draws_on_the_way(const ConvRun& run) {
   // A block's weights are drawn while its first chunk is summed, and the other chunks wait for it.
@@ -147,14 +140,7 @@ Status run_per_product(Runner& runner, const ConvRun& run, int f) {
   const int64_t pixels = run.shape.pixels();
   const Scratch<int32_t> packed(runner, static_cast<size_t>(layout.image()));
   if (!packed) return Status("memory for the packed input is missing; give a smaller input.");
-  const ProductRun products{
-      run.psb,
-      run.weights.code(),
-      run.precision,
-      f,
-      run.emax,
-      run.bias,
-      {run.conv.group, run.conv.outputs / run.conv.group, run.conv.group_inputs, run.conv.taps()}};
+  const ProductRun products = product_run(run, f);
   for (int64_t image = 0; image < run.shape.batch; ++image) {
     pack_image(runner, run.kernels, layout, run.x, image, f, run.psb.limit(), packed.data());
     auto item = [&](size_t i) {
@@ -227,7 +213,8 @@ LaneShape lane_shape(const ConvSpec& conv) {
 }
 
 Status run_conv(Runner& runner, const ConvRun& given) {
-  const ConvShape shape = joined(given.conv, given.shape);
+  // A region's runs lie in the rows of the image.
+  const ConvShape shape = given.region ? given.shape : joined(given.conv, given.shape);
   static const float kNothing = 0;  // an input without pixels may have no memory at all
   const ConvRun run{given.psb,
                     given.conv,
@@ -239,11 +226,13 @@ Status run_conv(Runner& runner, const ConvRun& given) {
                     given.emax,
                     given.bias,
                     given.y,
-                    given.z};
-  if (run.shape.batch == 0) return {};
+                    given.z,
+                    given.region};
+  if (run.shape.batch == 0 || (run.region && run.region->count() == 0)) return {};
   const int64_t count =
       run.shape.batch * run.conv.inputs() * run.shape.input[0] * run.shape.input[1];
   const int f = activation_exponent(runner, run.kernels, run.psb, run.x, count);
+  if (run.region) return run_region(runner, run, f);
   if (run.weights.path() == Path::kPerProduct) return run_per_product(runner, run, f);
   RunWeights set(runner, run);
   if (run.weights.path() == Path::kDepthwise) return run_depthwise(runner, run, set.weights(), f);

@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "spec/conv_shape.h"
 #include "spec/psb_spec.h"
+#include "spec/region.h"
 #include "weights/weights.h"
 
 namespace reluflow {
@@ -24,6 +25,8 @@ struct ConvRun {
   const float* bias;         ///< [outputs] or null
   float* y;                  ///< [batch, outputs, spatial...]
   const float* z = nullptr;  ///< like y, added before the activation, or null
+  /// The pixels of y that are computed; null: all. Others are neither read nor written.
+  const Region* region = nullptr;
 };
 
 }  // namespace reluflow

@@ -1,6 +1,7 @@
 #include "sums/depthwise.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "inputs/activations.h"
@@ -36,15 +37,14 @@ struct Plan {
   int64_t pass_step = 1;     ///< packed rows from one pass to the next
   std::vector<int64_t> offsets;
 
-  explicit Plan(const ConvRun& run);
+  /// For rows of up to `width` output pixels.
+  Plan(const ConvSpec& conv, int64_t width);
 
   int64_t passes(int64_t rows) const { return (rows + rows_at_once - 1) / rows_at_once; }
   int64_t packed_rows(int64_t n_passes) const { return (n_passes - 1) * pass_step + window_rows; }
 };
 
-Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
-  const ConvSpec& conv = run.conv;
-  const int64_t width = run.shape.output[1];
+Plan::Plan(const ConvSpec& conv, int64_t width) : pairing(pairing_of(conv)) {
   const int64_t span = (conv.kernel[1] - 1) * conv.dilations[1];
   int64_t rows = conv.kernel[0];     // rows of words that a window meets
   int64_t columns = conv.kernel[1];  // words of such a row
@@ -70,13 +70,15 @@ Plan::Plan(const ConvRun& run) : pairing(pairing_of(run.conv)) {
   }
 }
 
-/// Some output rows of the channels of one group.
+/// Some output rows of the channels of one group; or, where there is but one, part of it.
 struct Band {
   int64_t image;
   int64_t group;
   int64_t passes;
   int64_t begin;  ///< output rows [begin, end)
   int64_t end;
+  int64_t column;  ///< output columns from here on
+  int64_t width;   ///< so many
 };
 
 struct DepthwiseWork {
@@ -102,6 +104,11 @@ struct DepthwiseWork {
     const ConvShape& shape = run.shape;
     PackWordsArgs p = packing;
     p.x = run.x + (band.image * run.conv.group + band.group) * shape.input[0] * shape.input[1];
+    const int64_t first = band.column * run.conv.strides[1] - shape.begin[1];  // input column
+    const int64_t skipped = std::clamp(first, int64_t{0}, shape.input[1]);
+    p.x += skipped;
+    p.width -= skipped;
+    p.pad = std::max(-first, int64_t{0});
     p.first_row = band.begin * run.conv.strides[0] - shape.begin[0];
     p.rows = plan.packed_rows(band.passes);
     p.out = packed;
@@ -115,9 +122,11 @@ struct DepthwiseWork {
       place_channel(m, &d);
       d.words = packed;
       d.height = band.end - band.begin;
+      d.width = band.width;
       const int64_t row = (band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin;
-      d.out = run.y + row * d.width;
-      d.z = run.z ? run.z + row * d.width : nullptr;
+      const int64_t at = row * run.shape.output[1] + band.column;
+      d.out = run.y + at;
+      d.z = run.z ? run.z + at : nullptr;
       run.kernels.depthwise(d);
     }
   }
@@ -127,9 +136,9 @@ struct DepthwiseWork {
     PackWordsArgs p{};
     p.height = run.shape.input[0];
     p.width = run.shape.input[1];
+    p.stride = run.shape.input[1];
     p.row_step = plan.rows_at_once;
     p.pairs_rows = plan.pairing == Pairing::kRows;
-    p.pad = run.shape.begin[1];
     p.n = plan.row_words;
     p.scale = power_of_two(f);
     p.limit = static_cast<float>(run.psb.limit());
@@ -143,7 +152,6 @@ struct DepthwiseWork {
     d.rows = static_cast<int>(plan.rows_at_once);
     d.pass_step = plan.pass_step * plan.row_words;
     d.column_step = plan.pairing == Pairing::kNone ? run.conv.strides[1] : 1;
-    d.width = run.shape.output[1];
     d.clips = run.psb.clips();
     d.low = run.psb.low();
     d.high = run.psb.high();
@@ -164,6 +172,10 @@ struct DepthwiseWork {
     d->bias = run.bias ? run.bias + m : nullptr;
   }
 };
+
+Status no_memory() {
+  return Status("memory for the packed input is missing; give a smaller input.");
+}
 
 /// Output rows of a band: as many as fit, at least those of one pass.
 int64_t band_rows(const Plan& plan) {
@@ -229,8 +241,13 @@ class BandWalk {
     const int64_t first = piece_ ? static_cast<int64_t>(bands_.begin(piece_)) : 0;
     const int64_t last =
         static_cast<int64_t>(piece_ + 1 < bands_.pieces ? bands_.end(piece_) : bands_.total);
-    const Band band{image_, group_, last - first, first * plan_.rows_at_once,
-                    std::min(last * plan_.rows_at_once, run_.shape.output[0])};
+    const Band band{image_,
+                    group_,
+                    last - first,
+                    first * plan_.rows_at_once,
+                    std::min(last * plan_.rows_at_once, run_.shape.output[0]),
+                    0,
+                    run_.shape.output[1]};
     step();
     return band;
   }
@@ -255,7 +272,7 @@ class BandWalk {
 }  // namespace
 
 Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights, int f) {
-  const Plan plan(run);
+  const Plan plan(run.conv, run.shape.output[1]);
   const DepthwiseWork work(run, plan, weights, f);
   const int64_t passes = plan.passes(run.shape.output[0]);
   const int64_t at_most = band_rows(plan) / plan.rows_at_once;
@@ -268,7 +285,7 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   const size_t piece = static_cast<size_t>(words + kSpareWords);
   const Split split(all, is_long ? kLongPieces : all * pixels / kWordsPerItem + 1);
   const Scratch<int32_t> rows(runner, is_long ? split.pieces * piece : size_t{0});
-  if (!rows) return Status("memory for the packed input is missing; give a smaller input.");
+  if (!rows) return no_memory();
   auto item = [&](size_t i) {
     alignas(64) int32_t band[kBandWords + kSpareWords];
     int32_t* packed = is_long ? rows.data() + i * piece : band;
@@ -281,6 +298,32 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   };
   parallel_for(runner, split.pieces, item);
   return {};
+}
+
+Status run_depthwise_region(Runner& runner, const ConvRun& run, const int16_t* weights, int f) {
+  const std::vector<PixelRun>& runs = run.region->runs();
+  const Plan plan(run.conv, std::min(kMostRun, run.shape.output[1]));
+  const DepthwiseWork work(run, plan, weights, f);
+  const size_t all = static_cast<size_t>(run.conv.group) * runs.size();
+  const size_t words = static_cast<size_t>(plan.packed_rows(1) * plan.row_words);
+  const Split split(all, all * words / kWordsPerItem + 1);
+  std::atomic<bool> missing{false};
+  auto item = [&](size_t i) {
+    const Scratch<int32_t> packed(runner, words + kSpareWords);
+    if (!packed) {
+      missing = true;
+      return;
+    }
+    for (size_t at = split.begin(i); at < split.end(i); ++at) {
+      const PixelRun& r = runs[at % runs.size()];
+      const Band band{
+          r.image, static_cast<int64_t>(at / runs.size()), 1, r.row, r.row + 1, r.column, r.length};
+      work.pack(band, packed.data());
+      work.sum(band, packed.data());
+    }
+  };
+  parallel_for(runner, split.pieces, item);
+  return missing ? no_memory() : Status();
 }
 
 }  // namespace reluflow

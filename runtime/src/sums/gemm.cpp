@@ -84,6 +84,13 @@ class NextBlock {
 
 }  // namespace
 
+Split split_windows(const Kernels& kernels, int64_t windows) {
+  const size_t tile = static_cast<size_t>(kernels.tile_pixels);
+  const size_t tiles = (static_cast<size_t>(windows) + tile - 1) / tile;
+  const size_t per_chunk = tiles_per_chunk(kernels.tile_pixels);
+  return Split(tiles, (tiles + per_chunk - 1) / per_chunk);
+}
+
 void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,
                 const int16_t* weights, float* sums) {
   const int64_t row = int64_t{2} * kLanes * block.vectors;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/runner.h"
 #include "kernels/kernels.h"
 #include "spec/psb_spec.h"
 #include "weights/lanes.h"
@@ -28,6 +29,9 @@ struct GemmInput {
   const int64_t* runs;               ///< where each run ends, if a block may have several
   BlockDraw* draw = nullptr;         ///< draws the weights just before they are used, if given
 };
+
+/// Chunks of whole tiles, as equal as they can be: ranges of tiles.
+Split split_windows(const Kernels& kernels, int64_t windows);
 
 /// Adds up all blocks of a chunk. `sums` is `[kChunkPixels + kSpareRows][kTileLanes]`.
 void gemm_chunk(const Kernels& kernels, const GemmInput& in, const OutputBlock& block,

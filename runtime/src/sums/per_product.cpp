@@ -35,6 +35,17 @@ float finish(const ProductRun& run, int64_t channel, float sum, const float* z) 
 
 }  // namespace
 
+ProductRun product_run(const ConvRun& run, int f) {
+  return {
+      run.psb,
+      run.weights.code(),
+      run.precision,
+      f,
+      run.emax,
+      run.bias,
+      {run.conv.group, run.conv.outputs / run.conv.group, run.conv.group_inputs, run.conv.taps()}};
+}
+
 void position(const ProductRun& run, int64_t v, const int32_t* x, const int64_t* offsets,
               int64_t group_stride, const ProductOutput& out) {
   const Key key = at_position(make_key(run.precision.seed, run.psb.stream),

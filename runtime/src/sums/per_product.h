@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "spec/psb_spec.h"
+#include "sums/conv_run.h"
 #include "weights/lanes.h"
 #include "weights/weight_code.h"
 
@@ -19,6 +20,9 @@ struct ProductRun {
   const float* bias;  ///< or null
   LaneShape shape;
 };
+
+/// That of a convolution.
+ProductRun product_run(const ConvRun& run, int f);
 
 /// Where the outputs of a position go: channel m to `y[m * stride]`.
 struct ProductOutput {

@@ -68,19 +68,19 @@ struct RowMasks {
 class RowWalk {
  public:
   explicit RowWalk(const PackWordsArgs& p)
-      : x_(p.x), height_(p.height), width_(p.width), step_(p.row_step), row_(p.first_row) {}
+      : x_(p.x), height_(p.height), stride_(p.stride), step_(p.row_step), row_(p.first_row) {}
 
   /// The row `behind` rows further on; null for zeros.
   __attribute__((always_inline)) const float* row(int64_t behind) const {
     const uint64_t row = static_cast<uint64_t>(row_ + behind);
-    return row < static_cast<uint64_t>(height_) ? x_ + (row_ + behind) * width_ : nullptr;
+    return row < static_cast<uint64_t>(height_) ? x_ + (row_ + behind) * stride_ : nullptr;
   }
   __attribute__((always_inline)) void next() { row_ += step_; }
 
  private:
   const float* x_;
   int64_t height_;
-  int64_t width_;
+  int64_t stride_;
   int64_t step_;
   int64_t row_;
 };

@@ -18,7 +18,7 @@ namespace {
 /// The row of the input that gives row `r` of words, `behind` rows further on; null for zeros.
 inline const float* word_row(const PackWordsArgs& p, int64_t r, int64_t behind) {
   const int64_t row = p.first_row + r * p.row_step + behind;
-  return row >= 0 && row < p.height ? p.x + row * p.width : nullptr;
+  return row >= 0 && row < p.height ? p.x + row * p.stride : nullptr;
 }
 
 /// Pixel `i` of a padded row, quantised.

@@ -17,7 +17,8 @@ class PsbConv {
       {abi::kFloat, abi::kRequired},     {abi::kUint8, abi::kRequired},
       {abi::kInt8, abi::kRequired},      {abi::kFloat, abi::kOptional},
       {abi::kInt64, abi::kRequired},     {abi::kInt64, abi::kRequired},
-      {abi::kUndefined, abi::kOptional}, {abi::kFloat, abi::kOptional}};
+      {abi::kUndefined, abi::kOptional}, {abi::kFloat, abi::kOptional},
+      {abi::kFloat, abi::kOptional}};
   static constexpr Port kOutputs[] = {{abi::kFloat, abi::kRequired}};
 
   static Status create(const NodeInfo& info, std::unique_ptr<PsbConv>* out);

@@ -15,7 +15,8 @@
 
 namespace reluflow {
 
-/// Inputs of both PSB nodes, by number. PsbConv goes on with `region` and Z, PsbMatMul with Z.
+/// Inputs of both PSB nodes, by number. PsbConv goes on with `region`, Z and `base`, PsbMatMul with
+/// Z.
 enum PsbInput : size_t { kX = 0, kW, kEmax, kB, kSamples, kSeed, kFurther };
 
 /// The weights, exponents and bias of one run, and how they are sampled.
