@@ -194,7 +194,7 @@ TEST(wrong_inputs_are_refused) {
               c.node.inputs.push_back(&c.b);
               c.node.constant.push_back(false);
             }),
-            "region is given, but is not used yet");
+            "region has element type 1, but bool or uint8");
 }
 
 TEST(an_unknown_kernel_is_refused) {

@@ -94,16 +94,6 @@ def test_a_wrong_constant_is_one_sentence(name: str, value: np.ndarray, sentence
         run_psb(open_native(model.SerializeToString()), X, 4)
 
 
-def test_a_region_is_refused_until_it_is_used() -> None:
-    model = ModelProto.FromString(psb_node("PsbConv", CODE, rank=4))
-    region = numpy_helper.from_array(np.ones((1, 4, 4), bool), "region")
-    model.graph.initializer.append(region)
-    model.graph.node[0].input.append("region")
-    session = open_native(model.SerializeToString())
-    with pytest.raises(Exception, match="region is given, but is not used yet; leave it out"):
-        run_psb(session, X, 4)
-
-
 @pytest.mark.parametrize("shape", [(1, 4, 1, 1), (2, 4, 4, 4), (1, 4, 4, 5)])
 def test_a_z_of_another_shape_is_one_sentence_and_the_session_lives_on(
     shape: tuple[int, ...],

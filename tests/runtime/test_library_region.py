@@ -1,11 +1,13 @@
 """PsbConv on some pixels: the region's are those of a whole run, the others stay or are base's."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from networks.psb import KERNELS, assert_same_bits, open_native, psb_node, run_psb
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
+from onnx.onnx_ml_pb2 import ModelProto
 from regions import KINDS, mask_of, run_into, spread
 
 from reluflow.psb import conv, encode
@@ -54,11 +56,6 @@ def made(row: int) -> Node:
     return x, encode(w, p_bits=(4, 16, 1, 8)[row % 4]), bias, attributes | own
 
 
-def model_of(node: Node, **given: Any) -> bytes:
-    x, code, bias, attributes = node
-    return psb_node("PsbConv", code, bias, rank=x.ndim, **(attributes | given))
-
-
 def check_kinds(node: Node, threads: int, kinds: tuple[str, ...], n: int, **given: Any) -> None:
     """Compare runs on masks of some kinds with a whole run of the oracle."""
     x, code, bias, attributes = node
@@ -67,7 +64,7 @@ def check_kinds(node: Node, threads: int, kinds: tuple[str, ...], n: int, **give
     want = conv(x, code, bias, samples=n, seed=7, **attributes)
     z = rng.standard_normal(want.shape).astype(np.float32)
     added = conv(x, code, bias, z, samples=n, seed=7, **attributes)
-    form = {"rank": x.ndim, "region": TensorProto.BOOL} | attributes
+    form: dict[str, Any] = {"rank": x.ndim, "region": TensorProto.BOOL} | attributes
     plain = open_native(psb_node("PsbConv", code, bias, **form), threads)
     whole = open_native(psb_node("PsbConv", code, bias, z=True, base=True, **form), threads)
     before = rng.standard_normal(want.shape).astype(np.float32)
@@ -93,9 +90,114 @@ def test_a_region_is_that_part_of_a_whole_run(
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("row", [0, 2, 8, 10, 14, 17])
+@pytest.mark.parametrize("row", [0, 2, 8, 10, 14, 18])
 def test_draws_per_product_are_those_of_the_pixels(
     row: int, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELUFLOW_KERNEL", kernel)
     check_kinds(made(row), 2, ("one", "blob", "sparse"), 2, draws="product")
+
+
+SMALL = made(0)
+Y_SHAPE = (1, 5, 9, 8)
+
+
+def fed(**feeds: np.ndarray) -> np.ndarray:
+    """Run the first row with inputs beside X, from the types that they have."""
+    x, code, bias, attributes = SMALL
+    region = feeds.get("region")
+    kind = None
+    if region is not None:
+        kind = TensorProto.BOOL if region.dtype == bool else TensorProto.UINT8
+    form: dict[str, Any] = {"region": kind, "base": "base" in feeds}
+    model = psb_node("PsbConv", code, bias, rank=4, **form, **attributes)
+    return run_psb(open_native(model), x, 4, 1, **feeds)
+
+
+def whole() -> np.ndarray:
+    x, code, bias, attributes = SMALL
+    return conv(x, code, bias, samples=4, seed=1, **attributes)
+
+
+@pytest.mark.parametrize("value", [1, 2, 128, 255])
+def test_bytes_serve_as_a_mask(value: int) -> None:
+    mask = np.zeros((1, 9, 8), np.uint8)
+    mask[0, 2:5, 3:8] = value
+    base = np.full(Y_SHAPE, 0.5, np.float32)
+    assert_same_bits(fed(region=mask, base=base), np.where(mask[:, None] > 0, whole(), base))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 9, 8), (1, 0, 8)])
+def test_a_region_without_elements_counts_as_left_out(shape: tuple[int, ...]) -> None:
+    if len(shape) == 3:
+        assert_same_bits(fed(region=np.zeros(shape, bool)), whole())
+        return
+    x, code, bias, attributes = SMALL
+    model = ModelProto.FromString(psb_node("PsbConv", code, bias, rank=4, **attributes))
+    for name in ("region", "z", "base"):
+        value = np.zeros(0, bool if name == "region" else np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+        model.graph.node[0].input.append(name)
+    assert_same_bits(run_psb(open_native(model.SerializeToString()), x, 4, 1), whole())
+
+
+@pytest.mark.parametrize(
+    ("feeds", "sentence"),
+    [
+        (
+            {"region": np.ones((1, 9, 9), bool)},
+            "region has shape [1, 9, 9], but [1, 9, 8] is wanted",
+        ),
+        (
+            {"region": np.ones((2, 9, 8), bool)},
+            "region has shape [2, 9, 8], but [1, 9, 8] is",
+        ),
+        ({"region": np.ones((1, 8, 9), np.uint8)}, "region has shape [1, 8, 9], but"),
+        (
+            {"region": np.ones((1, 9, 8), bool), "base": np.zeros((1, 5, 9, 9), np.float32)},
+            "base has shape [1, 5, 9, 9], but that of Y, [1, 5, 9, 8], is wanted",
+        ),
+        ({"base": np.zeros(Y_SHAPE, np.float32)}, "but there is no region; give a region, or no"),
+    ],
+)
+def test_a_wrong_mask_or_base_is_one_sentence(feeds: dict[str, np.ndarray], sentence: str) -> None:
+    with pytest.raises(Exception, match="PsbConv: .*" + re.escape(sentence)) as caught:
+        fed(**feeds)
+    assert "\n" not in str(caught.value).strip()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.int8])
+def test_a_mask_of_another_type_is_one_sentence(kind: type) -> None:
+    x, code, bias, attributes = SMALL
+    model = ModelProto.FromString(psb_node("PsbConv", code, bias, rank=4, **attributes))
+    mask = numpy_helper.from_array(np.ones((1, 9, 8), kind), "region")
+    model.graph.initializer.append(mask)
+    model.graph.node[0].input.append("region")
+    session = open_native(model.SerializeToString())
+    with pytest.raises(Exception, match=r"region has element type .*, but bool or uint8 is wanted"):
+        run_psb(session, x, 4)
+
+
+def test_a_run_without_images_takes_an_empty_mask() -> None:
+    x, code, bias, attributes = SMALL
+    session = open_native(
+        psb_node("PsbConv", code, bias, rank=4, region=TensorProto.BOOL, **attributes)
+    )
+    got = run_psb(session, x[:0], 4, 1, region=np.zeros((0, 9, 8), bool))
+    assert got.shape == (0, *Y_SHAPE[1:])
+
+
+def test_the_exponent_is_that_of_the_whole_input() -> None:
+    x, code, bias, attributes = SMALL
+    x = x.copy()
+    x[0, 0, -1, -1] = 1e4  # no window of the region sees it
+    mask = np.zeros((1, 9, 8), bool)
+    mask[0, 1, 2] = True
+    session = open_native(
+        psb_node("PsbConv", code, bias, rank=4, region=TensorProto.BOOL, base=True, **attributes)
+    )
+    base = np.zeros(Y_SHAPE, np.float32)
+    want = conv(x, code, bias, samples=4, seed=1, **attributes)
+    assert (want != whole())[:, :, 1, 2].any()
+    got = run_psb(session, x, 4, 1, region=mask, base=base)
+    assert_same_bits(got, np.where(mask[:, None], want, base))

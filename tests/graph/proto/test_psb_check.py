@@ -153,7 +153,7 @@ ATTRIBUTES = [
 ]
 INPUTS = [
     ("mm", shorten(1), "1 inputs are given; 6 to 7 are wanted: A, W, emax"),
-    ("conv", shorten(5), "5 inputs are given; 6 to 8 are wanted: X, W, emax"),
+    ("conv", shorten(5), "5 inputs are given; 6 to 9 are wanted: X, W, emax"),
     ("mm", feed(1, ""), "its input W is left out; give one"),
     ("mm", feed(4, ""), "its input samples is left out; give one"),
     ("mm", two_outputs, "its outputs are .*; 1 is wanted: Y"),

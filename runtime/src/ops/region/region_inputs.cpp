@@ -64,10 +64,15 @@ Status check_base(const Tensor& base, bool has_region, const RegionOutput& y) {
 }  // namespace
 
 Status open_region(Call& call, size_t index, const RegionOutput& y, RegionInputs* out) {
+  return open_region(call, index, index + 1, y, out);
+}
+
+Status open_region(Call& call, size_t index, size_t base_index, const RegionOutput& y,
+                   RegionInputs* out) {
   std::optional<Tensor> region;
   std::optional<Tensor> base;
   RELUFLOW_RETURN_IF_BAD(call.input(index, &region));
-  RELUFLOW_RETURN_IF_BAD(call.input(index + 1, &base));
+  RELUFLOW_RETURN_IF_BAD(call.input(base_index, &base));
   if (left_out(region) && left_out(base)) return {};
   if (y.dims.size() < kLeastAxes) {
     return Status("Y has shape " + text_of(y.dims) +
@@ -77,7 +82,11 @@ Status open_region(Call& call, size_t index, const RegionOutput& y, RegionInputs
   if (!left_out(base)) RELUFLOW_RETURN_IF_BAD(check_base(*base, !left_out(region), y));
   if (left_out(region)) return {};
   RELUFLOW_RETURN_IF_BAD(check_region(*region, pixels));
-  out->region.emplace(region->as<const uint8_t>(), grid_of(pixels));
+  const Region& given = out->region.emplace(region->as<const uint8_t>(), grid_of(pixels));
+  if (given.count() == given.grid().count()) {
+    out->region.reset();
+    return {};
+  }
   if (left_out(base)) return {};
   out->base = base->data;
   out->bytes = static_cast<size_t>(base->count()) * bytes_of(y.type);

@@ -23,7 +23,7 @@ struct RegionOutput {
 
 /// What they say.
 struct RegionInputs {
-  std::optional<Region> region;  ///< nothing: all pixels are computed
+  std::optional<Region> region;  ///< nothing: all pixels are computed, also where all are given
   const void* base = nullptr;    ///< values of the others, or null: the host's buffer keeps its own
   size_t bytes = 0;              ///< of base
 
@@ -35,6 +35,10 @@ struct RegionInputs {
 
 /// Reads `region` from input `index` and `base` from the next one.
 Status open_region(Call& call, size_t index, const RegionOutput& y, RegionInputs* out);
+
+/// The same where another input stands between them: `base` is number `base_index`.
+Status open_region(Call& call, size_t index, size_t base_index, const RegionOutput& y,
+                   RegionInputs* out);
 
 }  // namespace reluflow
 

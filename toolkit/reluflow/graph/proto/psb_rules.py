@@ -131,10 +131,10 @@ REGION = (TensorProto.BOOL, TensorProto.UINT8)
 _N_NEEDED = 1 + len(WEIGHT_INPUTS)
 PORTS: dict[str, Ports] = {
     PSB_CONV: Ports(
-        {"X": _FLOAT, **WEIGHT_INPUTS, "region": REGION, "Z": _FLOAT},
+        {"X": _FLOAT, **WEIGHT_INPUTS, "region": REGION, "Z": _FLOAT, "base": _FLOAT},
         ("Y",),
         _N_NEEDED,
-        ("B", "region", "Z"),
+        ("B", "region", "Z", "base"),
     ),
     PSB_MATMUL: Ports({"A": _FLOAT, **WEIGHT_INPUTS, "Z": _FLOAT}, ("Y",), _N_NEEDED, ("B", "Z")),
     PATTERN_HASH: Ports({"X": _FLOAT}, ("keys", "active", "nonfinite"), 1),
