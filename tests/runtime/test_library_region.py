@@ -8,7 +8,7 @@ import pytest
 from networks.psb import KERNELS, assert_same_bits, open_native, psb_node, run_psb
 from onnx import TensorProto, numpy_helper
 from onnx.onnx_ml_pb2 import ModelProto
-from spatial.masks import KINDS, mask_of, run_into, spread
+from regional.masks import KINDS, mask_of, run_into, spread
 
 from reluflow.psb import conv, encode
 
