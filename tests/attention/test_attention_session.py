@@ -82,6 +82,27 @@ def test_all_is_the_second_pass_and_nothing_is_the_first(net: str, form: str, th
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("seed", range(2))
+def test_operators_that_skip_give_what_a_where_gives(net: str, form: str, seed: int) -> None:
+    model = FORMS[form](NETS[net]())
+    rng = np.random.default_rng(seed)
+    threads = int(rng.integers(1, 3))
+    skips, where = (AttentionSession(model, threads=threads, native=n) for n in (True, False))
+    for share in (0.02, 0.3, 0.8):
+        mask = rng.random(IMAGES.shape[:1] + PIXELS[2:]) < share
+        margin, samples = int(rng.integers(0, 2)), (int(rng.choice([1, 4])), 16)
+        found, wanted = (
+            each.run({"x": IMAGES}, samples, mask, margin=margin, seed=seed)
+            for each in (skips, where)
+        )
+        np.testing.assert_array_equal(found.answers["y"], wanted.answers["y"])
+        np.testing.assert_array_equal(found.first["y"], wanted.first["y"])
+        assert found.nodes == wanted.nodes
+        assert "no time is saved" in wanted.notes[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("carry", ["scaled", "exact"])
 def test_pixels_outside_keep_the_first_pass(form: str, carry: str) -> None:
     model = FORMS[form](dense())
@@ -165,8 +186,6 @@ def test_what_is_refused() -> None:
     with pytest.raises(ModelError, match="has no PSB operator, so that no number of samples makes"):
         AttentionSession(dense())
     session = AttentionSession(psb, threads=1)
-    with pytest.raises(DataError, match="nothing tells how unsure each pixel is; give Attention"):
-        session.run({"x": IMAGES})
     with pytest.raises(OptionError, match="samples of a pass are 3; accepted are 1, 2, 4"):
         session.run({"x": IMAGES}, (1, 3), np.ones(PIXELS[2:], bool))
     with pytest.raises(OptionError, match="tensor is 'h' and margin 0, but without a given region"):
@@ -175,6 +194,14 @@ def test_what_is_refused() -> None:
         session.run({"x": IMAGES}, (1, 16), np.ones((3, 3), bool))
     with pytest.raises(DataError, match="tensor is 'nowhere', which has no pixels"):
         session.run({"x": IMAGES}, (1, 16), np.ones((3, 3), bool), tensor="nowhere")
+    ends = network(
+        conv("x", "w", "h", "stem"),
+        N("Flatten", ["h"], ["f"]),
+        N("MatMul", ["f", "v"], ["y"]),
+        tensors=kernels(w=(2, 3, 1, 1), v=(2 * 9 * 8, 4)),
+    )
+    with pytest.raises(DataError, match="which has no pixels"):
+        AttentionSession(converted(ends)).run({"x": IMAGES})
     flat = network(
         N("Flatten", ["x"], ["f"]),
         N("MatMul", ["f", "w"], ["y"]),

@@ -89,6 +89,10 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "spell_out": (network, graph.spell_out),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
+    "to_regional": (
+        converted,
+        lambda m: graph.to_regional(m, graph.read_spatial(m, {"x": (2, 4, 2, 2)})),
+    ),
     "unround_activations": (network, graph.unround_activations),
     "upgrade": (network, graph.upgrade),
     "use_batch_statistics": (network, lambda m: graph.use_batch_statistics(m, False)),

@@ -42,10 +42,10 @@ from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
-from reluflow.graph.spatial.beside import Beside
 from reluflow.graph.spatial.mix import MixedTensor, mix_passes
 from reluflow.graph.spatial.pooled import PooledHead, find_pooled_head
 from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
+from reluflow.graph.spatial.regional import RegionalTensor, to_regional
 from reluflow.graph.spatial.steps import Reads
 from reluflow.graph.taps.annotate import annotate
 from reluflow.graph.taps.blocked_taps import blocked_probe, has_convolutions, read_blocked
@@ -78,7 +78,6 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "Activation",
-    "Beside",
     "ByteRounding",
     "Chain",
     "Chain16Changes",
@@ -109,6 +108,7 @@ __all__ = [
     "Raised",
     "Reads",
     "Refused",
+    "RegionalTensor",
     "Rewritten",
     "SaturationCounts",
     "ScalableChannels",
@@ -176,6 +176,7 @@ __all__ = [
     "tap",
     "tensors_needed",
     "to_psb",
+    "to_regional",
     "unround_activations",
     "upgrade",
     "use_batch_statistics",

@@ -132,11 +132,59 @@ class Session:
         try:
             return self._run(list(self.outputs), dict(feeds), shrink)
         except Exception as error:
-            shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
-            raise DataError(
-                f"the model failed on inputs {shapes}: {one_sentence(error)}; give inputs of the "
-                "sizes and values that it was made for."
-            ) from error
+            raise _failed(feeds, error) from error
+
+    def run_into(
+        self, feeds: Mapping[str, np.ndarray], into: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Run the model once, with memory of the caller for some of the outputs.
+
+        What a kernel does not write there stays as it was.
+
+        Args:
+            feeds: input name -> array.
+            into: output name -> array in C order, of the type and shape that the output has.
+
+        Returns:
+            Output name -> array; those of `into` are the given ones.
+
+        Raises:
+            DataError: ONNX Runtime refuses the inputs or the memory, or a node fails on them.
+            RunStopped: `stop` was called, or Ctrl-C was pressed; it is a KeyboardInterrupt.
+
+        Example:
+            >>> from reluflow.graph import load
+            >>> session = open_session(load("models/fashion_resnet8.onnx"))
+            >>> logits = np.empty((2, 10), np.float32)
+            >>> images = np.zeros((2, 1, 28, 28), np.float32)
+            >>> session.run_into({"image": images}, {"logits": logits})["logits"] is logits
+            True
+        """
+        binding = self._session.io_binding()
+        held = {name: np.asarray(value, order="C") for name, value in feeds.items()}
+        try:
+            for name, value in held.items():  # whose memory has to live as long as the run
+                binding.bind_cpu_input(name, value)
+            for name in self.outputs:
+                if name in into:
+                    given = into[name]
+                    place = ("cpu", 0, given.dtype, given.shape, given.ctypes.data)
+                    binding.bind_output(name, *place)
+                else:
+                    binding.bind_output(name)
+            self._run.bound(binding)
+        except Exception as error:
+            raise _failed(feeds, error) from error
+        found = zip(self.outputs, binding.get_outputs(), strict=True)
+        return {name: into[name] if name in into else each.numpy() for name, each in found}
+
+
+def _failed(feeds: Mapping[str, np.ndarray], error: Exception) -> DataError:
+    shapes = ", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in feeds.items())
+    return DataError(
+        f"the model failed on inputs {shapes}: {one_sentence(error)}; give inputs of the "
+        "sizes and values that it was made for."
+    )
 
 
 def check_threads(threads: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any
@@ -42,15 +43,34 @@ class StoppableRun:
             RunStopped: it was stopped.
             Exception: ONNX Runtime's own.
         """
-        options = self._options = ort.RunOptions()
-        options.log_severity_level = 4
+        options = self._new_options()
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        call = partial(self._session.run, outputs, feeds, options)
+        return list(self._stoppable(partial(self._session.run, outputs, feeds, options), options))
+
+    def bound(self, binding: Any) -> None:
+        """Run the model once, from and into what is bound.
+
+        Args:
+            binding: ONNX Runtime's own.
+
+        Raises:
+            RunStopped: it was stopped.
+            Exception: ONNX Runtime's own.
+        """
+        options = self._new_options()
+        self._stoppable(partial(self._session.run_with_iobinding, binding, options), options)
+
+    def _new_options(self) -> Any:
+        options = self._options = ort.RunOptions()
+        options.log_severity_level = 4
+        return options
+
+    def _stoppable(self, call: Callable[[], Any], options: Any) -> Any:
         try:
             if threading.current_thread() is not threading.main_thread():
-                return list(call())
-            return list(self._wait(_helper().submit(call)))
+                return call()
+            return self._wait(_helper().submit(call))
         except Exception as error:
             if options.terminate:
                 raise RunStopped from error

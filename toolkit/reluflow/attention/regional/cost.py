@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.attention.regional.result import NodeShare
-from reluflow.graph import Model, PsbNode, Reads, SpatialGraph, find_psb
+from reluflow.graph import PsbNode, Reads, SpatialGraph
 from reluflow.psb import MAX_SAMPLES
 
 Mask = NDArray[np.bool_]
@@ -29,21 +29,21 @@ def dense_adds(node: PsbNode, graph: SpatialGraph, samples: int) -> int | None:
     return (node.samples(samples) or MAX_SAMPLES) * (node.weights - node.zeros) * pixels
 
 
-def pass_adds(model: Model, graph: SpatialGraph, samples: int) -> int | None:
+def pass_adds(nodes: Sequence[PsbNode], graph: SpatialGraph, samples: int) -> int | None:
     """Return the shift-adds of a whole pass for one input; None where shapes do not tell.
 
     Args:
-        model: a converted model.
-        graph: of `read_spatial` of it.
+        nodes: of `find_psb`.
+        graph: of `read_spatial` of the model.
         samples: n of the run.
     """
-    found = [dense_adds(node, graph, samples) for node in find_psb(model)]
+    found = [dense_adds(node, graph, samples) for node in nodes]
     known = [each for each in found if each is not None]
     return sum(known) if len(known) == len(found) else None
 
 
 def node_shares(
-    model: Model,
+    nodes: Sequence[PsbNode],
     graph: SpatialGraph,
     samples: int,
     masks: Mapping[str, Mask],
@@ -53,14 +53,14 @@ def node_shares(
     """Return what pass 2 computed of every node.
 
     Args:
-        model: of pass 2.
-        graph: of `read_spatial` of it.
+        nodes: of `find_psb`.
+        graph: of `read_spatial` of the model of pass 2.
         samples: of pass 2.
         masks: tensor -> `(n, pixels...)`.
         refined: `(n,)` the inputs with a region.
         reasons: tensor -> why it is computed everywhere.
     """
-    psb = {node.output: node for node in find_psb(model)}
+    psb = {node.output: node for node in nodes}
     makers = {
         target: (step.node, step.op)
         for step in graph.steps

@@ -37,6 +37,13 @@ class RegionOptions:
         array([[False,  True],
                [False, False],
                [False, False]])
+        >>> from reluflow.graph import load, read_spatial
+        >>> graph = read_spatial(load("models/fashion_resnet8.onnx"), {"image": (1, 1, 28, 28)})
+        >>> mask = np.eye(28, dtype=bool)
+        >>> RegionOptions(carry="exact").carried(graph, "image", mask).mask("image").sum().item()
+        28
+
+    Reference: thesis 4.2.5; docs/attention.md, regions.
     """
 
     rule: str = "mean"
@@ -56,7 +63,8 @@ class RegionOptions:
         """Return the region of one map of uncertainties.
 
         Args:
-            unsure: of each pixel; NaN, of which nothing is known, counts as the most unsure.
+            unsure: of each pixel, `(pixels...)`; NaN, of which nothing is known, counts as the
+                most unsure.
             number: of the input, so that random regions differ.
 
         Returns:

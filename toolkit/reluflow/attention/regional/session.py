@@ -11,13 +11,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.attention.maps.find import open_map
 from reluflow.attention.regional.cost import node_shares, pass_adds
 from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.result import AttentionRun
+from reluflow.attention.regional.skip import SkippingPasses, open_skipping
 from reluflow.attention.regional.where import WherePasses
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.evaluation.options import SAMPLES
-from reluflow.graph import Model, SpatialGraph, find_psb, read_spatial, with_input_defaults
+from reluflow.graph import (
+    Model,
+    Reads,
+    SpatialGraph,
+    find_psb,
+    psb_inputs,
+    read_spatial,
+    to_regional,
+    with_input_defaults,
+)
+from reluflow.sessions import use_library
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -32,13 +44,18 @@ class Unsure(Protocol):
         """Return `(n, pixels...)` from the values of `tensor`."""
 
 
+_Key = tuple[tuple[tuple[str, tuple[int, ...]], ...], bool]
+Passes = WherePasses | SkippingPasses
+
+
 @dataclass
 class _Prepared:
     """What is made once for inputs of one shape."""
 
     graph: SpatialGraph
-    passes: WherePasses
-    unsure: Unsure | None = None
+    passes: Passes
+    reasons: dict[str, str]
+    unsure: Unsure | None
 
 
 class AttentionSession:
@@ -51,7 +68,7 @@ class AttentionSession:
 
     Args:
         fine: a converted model, with or without chains.
-        unsure: tells how unsure each pixel is, as `open_map` does; None: `run` is given masks.
+        unsure: tells how unsure each pixel is; None: what `open_map` finds, where no mask is given.
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
 
@@ -84,14 +101,15 @@ class AttentionSession:
         threads: int | None = None,
         native: bool | None = None,
     ) -> None:
-        if not find_psb(fine):
+        self._nodes = find_psb(fine)  # which unpacks weights
+        if not self._nodes:
             raise ModelError(
                 f"model {str(fine.path or '<memory>')!r} has no PSB operator, so that no number of "
                 "samples makes it coarse or fine; convert it with reluflow psb convert."
             )
         self.fine = with_input_defaults(fine).model
         self._unsure, self._threads, self._native = unsure, threads, native
-        self._prepared: dict[tuple[tuple[str, tuple[int, ...]], ...], _Prepared] = {}
+        self._ready: tuple[_Key, _Prepared] | None = None
 
     def graph(self, inputs: Mapping[str, Array]) -> SpatialGraph:
         """Return the pixels of pass 2 for inputs of these shapes.
@@ -102,7 +120,7 @@ class AttentionSession:
         Raises:
             DataError: no input has pixels.
         """
-        return self._prepare(inputs).graph
+        return read_spatial(self.fine, {name: np.shape(value) for name, value in inputs.items()})
 
     def run(
         self,
@@ -132,50 +150,80 @@ class AttentionSession:
         Raises:
             OptionError: a number of samples is not accepted, or `tensor` or `margin` would do
                 nothing.
-            DataError: no input has pixels, the region has another shape than the pixels, or nothing
-                tells how unsure they are.
+            DataError: no input has pixels, the region has another shape than the pixels, or no map
+                of uncertainties is found or can be read.
         """
-        clock = _Clock()
         _check_samples(samples)
-        ready = self._prepare(inputs)
+        masked = region is not None and not isinstance(region, RegionOptions)
+        ready = self._prepare(inputs, not masked)
         first_number, second_number = samples
+        clock = _Clock()
         with clock("pass 1"):
-            bases = ready.passes.first(inputs, first_number, seed)
+            values = ready.passes.first(inputs, first_number, seed)
+            # pass 2 writes over the values of tensors that skip pixels
+            first = {name: values[name].copy() for name in self.fine.outputs}
         with clock("region"):
             named, unsure, chosen, options = self._choose(
-                ready, inputs, bases, region, tensor, margin
+                ready, inputs, values, region, tensor, margin, _scalars(first_number, seed)
             )
             masks = _carried(ready.graph, named, chosen, options)
-        first = {name: bases[name] for name in self.fine.outputs}
         refined = np.asarray(chosen.reshape(len(chosen), -1).any(axis=1))
         answers = dict(first)
         if refined.any():
             with clock("pass 2"):
-                made = ready.passes.second(inputs, second_number, seed, masks, bases)
+                made = ready.passes.second(inputs, second_number, seed, masks)
             answers = {name: _kept(made[name], first[name], refined) for name in first}
-        shares = node_shares(
-            self.fine, ready.graph, second_number, masks, refined, ready.passes.reasons
-        )
-        adds = pass_adds(self.fine, ready.graph, first_number)
+        shares = node_shares(self._nodes, ready.graph, second_number, masks, refined, ready.reasons)
+        adds = pass_adds(self._nodes, ready.graph, first_number)
         times = clock.read()
-        return AttentionRun(answers, first, named, unsure, chosen, masks, shares, adds, times, ())
+        return AttentionRun(
+            answers, first, named, unsure, chosen, masks, shares, adds, times, _notes(ready.passes)
+        )
 
-    def _prepare(self, inputs: Mapping[str, Array]) -> _Prepared:
-        key = tuple((name, tuple(np.shape(value))) for name, value in sorted(inputs.items()))
-        if key not in self._prepared:
-            graph = read_spatial(self.fine, dict(key))
-            passes = WherePasses(self.fine, graph, self._threads, self._native)
-            self._prepared[key] = _Prepared(graph, passes)
-        return self._prepared[key]
+    def _prepare(self, inputs: Mapping[str, Array], with_map: bool) -> _Prepared:
+        shapes = {name: tuple(np.shape(value)) for name, value in sorted(inputs.items())}
+        key = (tuple(shapes.items()), with_map)
+        if self._ready is None or self._ready[0] != key:
+            self._ready = None  # buffers of another size go before new ones come
+            graph = read_spatial(self.fine, shapes)
+            unsure = self._unsure if with_map else None
+            if with_map and unsure is None:
+                unsure = open_map(
+                    self.fine, shapes, graph=graph, threads=self._threads, native=self._native
+                )
+            self._ready = key, self._prepared(graph, unsure)
+        return self._ready[1]
+
+    def _prepared(self, graph: SpatialGraph, unsure: Unsure | None) -> _Prepared:
+        """Return both passes: on operators that skip pixels where the library has them."""
+        wanted = [] if unsure is None else [unsure.tensor]
+        made = to_regional(self.fine, graph, wanted)
+        skip = {each.tensor for each in made.done}
+        drawn = {node.output for node in self._nodes if node.output in graph.sizes}
+        mixed = skip | drawn
+        reasons = {each.node: each.reason for each in made.refused}
+        everywhere = {
+            step.target: reasons.get(step.node, "it computes all pixels")
+            for step in graph.steps
+            if isinstance(step, Reads) and step.target not in mixed
+        }
+        passes: Passes | None = None
+        # what draws must keep pass 1's values outside: either all PSB operators skip or none
+        if use_library(self._native) and drawn <= skip:
+            passes = open_skipping(made.model, made.done, graph, self._threads)
+        if passes is None:
+            passes = WherePasses(self.fine, graph, mixed, wanted, self._threads, self._native)
+        return _Prepared(graph, passes, everywhere, unsure)
 
     def _choose(
         self,
         ready: _Prepared,
         inputs: Mapping[str, Array],
-        bases: Mapping[str, Array],
+        values: Mapping[str, Array],
         region: RegionOptions | Mask | None,
         tensor: str | None,
         margin: int,
+        given: tuple[Array, ...],
     ) -> tuple[str, NDArray[np.float64] | None, Mask, RegionOptions]:
         """Return where the region lies, the map, the region, and how it is carried."""
         if region is not None and not isinstance(region, RegionOptions):
@@ -188,15 +236,25 @@ class AttentionSession:
                 "nothing; set the margin in RegionOptions, and the tensor in the map."
             )
         options = RegionOptions() if region is None else region
-        if self._unsure is None:
-            raise DataError(
-                "nothing tells how unsure each pixel is; give AttentionSession a map (`unsure`), "
-                "or `run` a region."
-            )
-        values = bases[self._unsure.tensor]
-        unsure = np.asarray(self._unsure.read(values), np.float64)
+        told = ready.unsure
+        assert told is not None
+        numbers = dict(zip(psb_inputs(self.fine), given, strict=True))
+        unsure = np.asarray(told.read(values[told.tensor], numbers), np.float64)
         chosen = np.stack([options.choose(each, number) for number, each in enumerate(unsure)])
-        return self._unsure.tensor, unsure, chosen, options
+        return told.tensor, unsure, chosen, options
+
+
+def _notes(passes: Passes) -> tuple[str, ...]:
+    if isinstance(passes, SkippingPasses):
+        return ()
+    return (
+        "Pass 2 computes everything and takes the region, as the native library is not there or "
+        "has no regions for some PSB operator: no time is saved.",
+    )
+
+
+def _scalars(*numbers: int) -> tuple[Array, ...]:
+    return tuple(np.array(number, np.int64) for number in numbers)
 
 
 def _check_samples(samples: tuple[int, int]) -> None:
@@ -231,7 +289,7 @@ def _carried(
 def _kept(made: Array, first: Array, refined: NDArray[np.bool_]) -> Array:
     """Return pass 2's answers, those of pass 1 where an input has no region."""
     if refined.all() or made.ndim == 0 or len(made) != len(refined):
-        return made
+        return made.copy()  # the next run may write over it
     return np.where(refined.reshape(-1, *[1] * (made.ndim - 1)), made, first)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,32 +16,38 @@ Mask = NDArray[np.bool_]
 
 
 class WherePasses:
-    """Runs both passes of one model, and keeps all values of the first.
+    """Runs both passes of one model, and keeps the values of the first.
 
     Time is not saved: pass 2 computes everything and takes the region.
 
     Args:
         model: a converted model.
         graph: of `read_spatial` of it.
+        tensors: of which a region is taken; the others are computed everywhere.
+        outputs: tensors whose values are wanted beside the outputs.
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
 
     Attributes:
-        reasons: tensor -> why all of its pixels are computed; none are, by the meaning of it.
+        state: tensor -> its values, those of the last pass 1.
     """
 
     def __init__(
-        self, model: Model, graph: SpatialGraph, threads: int | None, native: bool | None
+        self,
+        model: Model,
+        graph: SpatialGraph,
+        tensors: Collection[str],
+        outputs: Collection[str],
+        threads: int | None,
+        native: bool | None,
     ) -> None:
-        mixed = mix_passes(model, graph)
+        mixed = mix_passes(model, graph, tensors)
         self._graph = graph
-        self._outputs = model.outputs
         self._tensors: tuple[MixedTensor, ...] = mixed.done
-        names = [each.tensor for each in self._tensors]
-        exposed = expose(model, names).model
+        exposed = expose(model, [*tensors, *outputs]).model
         self._first = Runner(exposed, threads, native, rounded_below=ROUNDED_BELOW)
         self._second = Runner(mixed.model, threads, native, rounded_below=ROUNDED_BELOW)
-        self.reasons: dict[str, str] = {}
+        self.state: dict[str, Array] = {}
 
     def first(self, feeds: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
         """Run pass 1.
@@ -52,17 +58,14 @@ class WherePasses:
             seed: of the draws.
 
         Returns:
-            The outputs, and all tensors with pixels, by name.
+            The outputs and all values that are kept, by name.
         """
-        return _run(self._first, feeds, samples, seed)
+        found = _run(self._first, feeds, samples, seed)
+        self.state = {each.tensor: found[each.tensor] for each in self._tensors}
+        return found
 
     def second(
-        self,
-        feeds: Mapping[str, Array],
-        samples: int,
-        seed: int,
-        masks: Mapping[str, Mask],
-        bases: Mapping[str, Array],
+        self, feeds: Mapping[str, Array], samples: int, seed: int, masks: Mapping[str, Mask]
     ) -> dict[str, Array]:
         """Run pass 2 in the region.
 
@@ -71,7 +74,6 @@ class WherePasses:
             samples: of pass 2.
             seed: of the draws.
             masks: tensor -> `(n, pixels...)`.
-            bases: tensor -> the values of pass 1.
 
         Returns:
             The outputs by name.
@@ -79,7 +81,7 @@ class WherePasses:
         given = dict(feeds)
         for each in self._tensors:
             given[each.region] = spread(masks[each.tensor], self._graph, each.tensor)
-            given[each.base] = bases[each.tensor]
+            given[each.base] = self.state[each.tensor]
         return _run(self._second, given, samples, seed)
 
 
