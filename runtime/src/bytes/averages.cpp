@@ -49,7 +49,7 @@ uint8_t exact_byte(int64_t sum, const Window& w) {
 template <class Each>
 void average_block(const Kernels& kernels, const Window& w, int64_t n, Each&& each, uint8_t* out) {
   if (w.count <= kMostPixels) {
-    int32_t sums[kBlock] = {};
+    alignas(64) int32_t sums[kBlock] = {};
     each([&](const uint8_t* x) { kernels.bytes_sum(x, n, sums); });
     kernels.bytes_mean(sums, n, mean_of(w), out);
     return;
@@ -83,7 +83,7 @@ void average_pool(Runner& runner, const Kernels& kernels, const ConvSpec& window
                   const ConvShape& shape, int64_t channels, bool counts_padding, const uint8_t* x,
                   FixedFormat x_format, const ByteOutput& y, uint8_t* out, const Region* region) {
   const int octaves = octaves_between(x_format, y.format);
-  const auto run = [&](const PixelRun& at) {
+  const auto run = [&](const PixelRun at) {
     const int64_t top = at.row * windows.strides[0] - shape.begin[0];
     const Span rows = inside_span(top, windows.kernel[0], windows.dilations[0], shape.input[0]);
     uint8_t* to = out + (at.image * shape.output[0] + at.row) * shape.output[1] * channels;

@@ -44,21 +44,21 @@ void resize_bytes(Runner& runner, const Kernels& kernels, const Resizing& s, con
   for (int64_t i = 0; i < s.output[1]; ++i) {
     columns.push_back(neighbours_of(i, s.input[1], s.output[1], s.coordinates));
   }
-  const auto run = [&](const PixelRun& at) {
+  const auto run = [&](const PixelRun at) {
     const Neighbours rows = neighbours_of(at.row, s.input[0], s.output[0], s.coordinates);
     const int64_t line = s.input[1] * s.channels;
     const uint8_t* near = x + (at.image * s.input[0] + rows.first) * line;
     const uint8_t* far = x + (at.image * s.input[0] + rows.second) * line;
     const int64_t line_of_output = at.image * s.output[0] + at.row;
     uint8_t* to = out + (line_of_output * s.output[1] + at.column) * s.channels;
-    for (int64_t i = at.column; i < at.column + at.length; ++i) {
-      const Neighbours& c = columns[static_cast<size_t>(i)];
-      const int64_t first = c.first * s.channels;
-      const int64_t second = c.second * s.channels;
+    const Neighbours* const end = columns.data() + at.column + at.length;
+    for (const Neighbours* c = end - at.length; c != end; ++c) {
+      const int64_t first = c->first * s.channels;
+      const int64_t second = c->second * s.channels;
       BytesMixArgs args{
           {near + first, near + second, far + first, far + second}, {}, s.channels, to};
       const int64_t row_weights[2] = {kOne - rows.weight, rows.weight};
-      const int64_t column_weights[2] = {kOne - c.weight, c.weight};
+      const int64_t column_weights[2] = {kOne - c->weight, c->weight};
       for (int k = 0; k < 4; ++k) {
         args.weights[k] = static_cast<int16_t>(row_weights[k / 2] * column_weights[k % 2]);
       }

@@ -1,6 +1,5 @@
 #include "fixed/fixed_conv.h"
 
-#include <algorithm>
 #include <atomic>
 
 #include "fixed/floats.h"
@@ -23,6 +22,14 @@ struct Block {
   const uint8_t* ahead = nullptr;  // as many bytes as `weights` has, needed next, or null
 };
 
+/// Addresses of neighbouring pixels, for one block.
+struct Strip {
+  const uint8_t* x = nullptr;
+  const uint8_t* z = nullptr;
+  uint8_t* y = nullptr;
+  int64_t left = 0;  // pixels
+};
+
 /// A convolution as pieces, each of which needs all blocks.
 struct Work {
   const FixedConvRun& run;
@@ -30,53 +37,76 @@ struct Work {
 
   explicit Work(const FixedConvRun& r) : run(r), pieces(r) {}
 
-  /// Piece `i`, whose windows lie in `copy` if pieces are copied, times one block.
-  void sum(size_t i, const uint8_t* copy, const Block& b) const {
-    const int64_t outputs = run.conv.outputs;
-    const uint8_t* pixels[kFixedPixels];
+  Strip strip(const FixedPixels& pixels, const OutputBlock& lanes) const {
+    const int64_t pixel = pixels.image * run.shape.pixels() + pixels.first;
+    const int64_t to = pixel * run.conv.outputs + lanes.first;
+    return {pixels.x + lanes.group * pieces.layout().group_bytes, run.z ? run.z + to : nullptr,
+            run.y ? run.y + to : nullptr, pixels.count};
+  }
+
+  /// A piece, whose windows lie in `copy` if pieces are copied, times one block.
+  void sum(const FixedPiece& piece, const uint8_t* copy, const Block& b) const {
+    const uint8_t* x[kFixedPixels];
     const uint8_t* z[kFixedPixels];
-    uint8_t* out[kFixedPixels];
-    int64_t numbers[kFixedPixels];
-    FixedTileArgs args{
-        pixels,        pieces.offsets().data(), b.weights, run.code.quads(), &b.store,
-        b.lanes.lanes, run.z ? z : nullptr,     out,       nullptr,          nullptr};
+    uint8_t* y[kFixedPixels];
+    FixedTileArgs args{x,
+                       pieces.offsets().data(),
+                       b.weights,
+                       run.code.quads(),
+                       &b.store,
+                       b.lanes.lanes,
+                       run.z ? z : nullptr,
+                       y,
+                       nullptr,
+                       nullptr};
     alignas(64) int32_t sums[kFixedPixels * kTileLanes];
     FloatScale scale;
     if (run.floats.y) {
       args.sums = sums;
       scale = float_scale(run, b.lanes);
     }
-    const int64_t group = b.lanes.group * pieces.layout().group_bytes;
-    const int64_t count = pieces.pixels(i);
-    const int64_t tiles = (count + kFixedPixels - 1) / kFixedPixels;
-    FixedPieces::Walk walk = pieces.walk(i, copy);
+    FixedPieces::Walk walk = pieces.walk(piece, copy);
+    FixedPieces::Walk stored = walk;
+    const int64_t x_step = walk.step();
+    const int64_t y_step = run.y ? run.conv.outputs : 0;
+    const int64_t z_step = run.z ? run.conv.outputs : 0;
+    const int64_t tiles = (piece.pixels + kFixedPixels - 1) / kFixedPixels;
+    Strip at;
     for (int64_t t = 0; t < tiles; ++t) {
       // Of nearly equal size: a tile of few pixels waits for its weights.
-      const int tile = static_cast<int>(count / tiles + (t < count % tiles ? 1 : 0));
-      for (int p = 0; p < tile; ++p) {
-        const FixedPixel pixel = walk.next();
-        const int64_t to = pixel.number * outputs + b.lanes.first;
-        pixels[p] = pixel.x + group;
-        out[p] = run.y ? run.y + to : nullptr;
-        z[p] = run.z ? run.z + to : nullptr;
-        numbers[p] = pixel.number;
+      const int tile = static_cast<int>(piece.pixels / tiles + (t < piece.pixels % tiles ? 1 : 0));
+      for (int p = 0; p < tile; ++p, --at.left, at.x += x_step, at.z += z_step, at.y += y_step) {
+        if (at.left == 0) at = strip(walk.take(piece.pixels), b.lanes);
+        x[p] = at.x;
+        z[p] = at.z;
+        y[p] = at.y;
       }
       const int64_t fetched = t * args.quads * kLine;
       args.ahead = b.ahead && fetched < run.code.bytes(b.lanes) ? b.ahead + fetched : nullptr;
       run.kernels.fixed_tile(tile, b.lanes.vectors, args);
-      if (args.sums) store_floats(run, b.lanes, scale, b.store, {numbers, tile}, args.sums);
+      if (run.floats.y) store_tile(b, scale, tile, sums, &stored);
       for (int p = 0; run.table && p < tile; ++p) {
-        run.kernels.fixed_table(out[p], b.lanes.lanes, run.table);
+        run.kernels.fixed_table(y[p], b.lanes.lanes, run.table);
       }
     }
   }
 
+  /// Stores the sums of the next pixels as floats.
+  void store_tile(const Block& b, const FloatScale& scale, int64_t pixels, const int32_t* sums,
+                  FixedPieces::Walk* walk) const {
+    for (int64_t p = 0; p < pixels;) {
+      const FixedPixels span = walk->take(pixels - p);
+      store_floats(run, b.lanes, scale, b.store, span, sums + p * kTileLanes);
+      p += span.count;
+    }
+  }
+
   /// A piece times one block of the drawn set; block `after` comes next.
-  void sum_drawn(size_t i, const uint8_t* copy, size_t number, size_t after) const {
+  void sum_drawn(const FixedPiece& piece, const uint8_t* copy, size_t number, size_t after) const {
     const auto& blocks = run.code.blocks();
     const int8_t* weights = run.set->weights.data();
     const int8_t* ahead = after < blocks.size() ? weights + blocks[after].weights : nullptr;
-    sum(i, copy,
+    sum(piece, copy,
         {blocks[number], weights + blocks[number].weights, run.stores.of(number),
          reinterpret_cast<const uint8_t*>(ahead)});
   }
@@ -94,7 +124,7 @@ struct Work {
     }
     const uint8_t* ahead = after < blocks.size() ? run.code.codes(blocks[after]) : nullptr;
     for (size_t i = 0; i < pieces.count(); ++i) {
-      sum(i, copies ? copies + i * pieces.copy_bytes() : nullptr,
+      sum(pieces.piece(i), copies ? copies + i * pieces.copy_bytes() : nullptr,
           {blocks[number], weights, store, i == 0 ? ahead : nullptr});
     }
   }
@@ -113,9 +143,12 @@ Status run_by_pieces(Runner& runner, const Work& work) {
       missing = true;
       return;
     }
-    if (work.pieces.copies()) work.pieces.copy(i, copy.data());
+    const FixedPiece piece = work.pieces.piece(i);
+    if (work.pieces.copies()) work.pieces.copy(piece, copy.data());
     const uint8_t* x = work.pieces.copies() ? copy.data() : nullptr;
-    for (size_t b = 0; b < work.run.code.blocks().size(); ++b) work.sum_drawn(i, x, b, b + 1);
+    for (size_t b = 0; b < work.run.code.blocks().size(); ++b) {
+      work.sum_drawn(piece, x, b, b + 1);
+    }
   };
   parallel_for(runner, work.pieces.count(), item);
   return missing ? no_memory() : Status();
@@ -129,16 +162,21 @@ Status run_by_blocks(Runner& runner, const Work& work, size_t parts) {
   const Scratch<uint8_t> copy(runner, copies ? pieces * bytes : 1);
   if (!copy) return no_memory();
   if (copies) {
-    parallel_for(runner, pieces, [&](size_t i) { work.pieces.copy(i, copy.data() + i * bytes); });
+    parallel_for(runner, pieces, [&](size_t i) {
+      work.pieces.copy(work.pieces.piece(i), copy.data() + i * bytes);
+    });
   }
   const auto& blocks = work.run.code.blocks();
   const Split split(blocks.size(), parts);
   if (work.run.set) {
     parallel_for(runner, pieces * split.pieces, [&](size_t item) {
       const size_t i = item / split.pieces;
+      const FixedPiece piece = work.pieces.piece(i);
       const size_t part = item % split.pieces;
       const uint8_t* x = copies ? copy.data() + i * bytes : nullptr;
-      for (size_t b = split.begin(part); b < split.end(part); ++b) work.sum_drawn(i, x, b, b + 1);
+      for (size_t b = split.begin(part); b < split.end(part); ++b) {
+        work.sum_drawn(piece, x, b, b + 1);
+      }
     });
     return {};
   }

@@ -40,12 +40,12 @@ void copy_row(const FixedConvRun& run, const BandLayout& l, int64_t image, int64
     std::memcpy(to, x, static_cast<size_t>(count * inputs));
     to += count * inputs;
   } else {
-    for (int64_t p = 0; p < count; ++p) {
-      for (int64_t g = 0; g < run.conv.group; ++g, x += run.conv.group_inputs) {
-        for (int64_t c = 0; c < l.group_bytes; ++c) {
-          *to++ = c < run.conv.group_inputs ? x[c] : static_cast<uint8_t>(run.formats.x.zero);
-        }
-      }
+    // Bytes may alias anything: what the loops compare with is not read again in each.
+    const int64_t kept = run.conv.group_inputs;
+    const int64_t filled = l.group_bytes;
+    const auto zero = static_cast<uint8_t>(run.formats.x.zero);
+    for (int64_t g = 0; g < count * run.conv.group; ++g, x += kept) {
+      for (int64_t c = 0; c < filled; ++c) *to++ = c < kept ? x[c] : zero;
     }
   }
   std::memset(to, run.formats.x.zero, static_cast<size_t>((columns - first - count) * l.pixel));

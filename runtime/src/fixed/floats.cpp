@@ -52,15 +52,14 @@ FloatScale float_scale(const FixedConvRun& run, const OutputBlock& block) {
 }
 
 void store_floats(const FixedConvRun& run, const OutputBlock& block, const FloatScale& scale,
-                  const FixedStore& store, const PixelNumbers& pixels, const int32_t* sums) {
+                  const FixedStore& store, const FixedPixels& pixels, const int32_t* sums) {
   const int64_t plane = run.shape.pixels();
   const int64_t outputs = run.conv.outputs;
   const int64_t pixel_step = run.floats.rows ? outputs : 1;
   const int64_t lane_step = run.floats.rows ? 1 : plane;
-  for (int p = 0; p < pixels.count; ++p, sums += kTileLanes) {
-    const int64_t image = pixels.numbers[p] / plane;
-    float* y = run.floats.y + image * plane * outputs +
-               (pixels.numbers[p] - image * plane) * pixel_step + block.first * lane_step;
+  float* y = run.floats.y + pixels.image * plane * outputs + pixels.first * pixel_step +
+             block.first * lane_step;
+  for (int p = 0; p < pixels.count; ++p, sums += kTileLanes, y += pixel_step) {
     for (int lane = 0; lane < block.lanes; ++lane) {
       y[lane * lane_step] =
           static_cast<float>(sums[lane] + store.add[lane]) * scale.scale[lane] + scale.bias[lane];
@@ -69,15 +68,15 @@ void store_floats(const FixedConvRun& run, const OutputBlock& block, const Float
 }
 
 Status run_float_depthwise(Runner& runner, const FixedConvRun& run) {
-  const auto pixels = [&](const PixelRun& at) {
+  const auto pixels = [&](const PixelRun at) {
     for (size_t b = 0; b < run.code.blocks().size(); ++b) {
       const OutputBlock& block = run.code.blocks()[b];
       const FloatScale scale = float_scale(run, block);
-      int64_t number = (at.image * run.shape.output[0] + at.row) * run.shape.output[1] + at.column;
-      for (int64_t c = at.column; c < at.column + at.length; ++c, ++number) {
+      for (int64_t c = at.column; c < at.column + at.length; ++c) {
         int32_t sums[kTileLanes];
         sum_window(run, b, at.image, at.row, c, sums);
-        store_floats(run, block, scale, run.stores.of(b), {&number, 1}, sums);
+        const FixedPixels pixel{nullptr, at.image, at.row * run.shape.output[1] + c, 1};
+        store_floats(run, block, scale, run.stores.of(b), pixel, sums);
       }
     }
   };

@@ -3,6 +3,7 @@
 #define RELUFLOW_FIXED_FLOATS_H
 
 #include "fixed/fixed_run.h"
+#include "fixed/pieces.h"
 
 namespace reluflow {
 
@@ -14,15 +15,9 @@ struct FloatScale {
 
 FloatScale float_scale(const FixedConvRun& run, const OutputBlock& block);
 
-/// Output pixels by their numbers.
-struct PixelNumbers {
-  const int64_t* numbers;
-  int count;
-};
-
 /// Stores the sums `[pixel][64]` of a block as floats.
 void store_floats(const FixedConvRun& run, const OutputBlock& block, const FloatScale& scale,
-                  const FixedStore& store, const PixelNumbers& pixels, const int32_t* sums);
+                  const FixedStore& store, const FixedPixels& pixels, const int32_t* sums);
 
 /// Groups of one channel: pixel by pixel, as no kernel gives their sums.
 Status run_float_depthwise(Runner& runner, const FixedConvRun& run);

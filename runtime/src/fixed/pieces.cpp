@@ -86,28 +86,27 @@ size_t FixedPieces::copy_bytes() const {
   return static_cast<size_t>(rows * layout_.row);
 }
 
-void FixedPieces::copy(size_t piece, uint8_t* to) const {
+FixedPiece FixedPieces::piece(size_t number) const {
+  const int64_t i = static_cast<int64_t>(number);
   if (!run_.region) {
-    const int64_t begin = static_cast<int64_t>(piece) % bands_ * rows_;
+    const int64_t begin = i % bands_ * rows_;
     const int64_t end = std::min(run_.shape.output[0], begin + rows_);
-    copy_band(run_, layout_, static_cast<int64_t>(piece) / bands_, begin, end, to);
-    return;
+    return {i / bands_, begin, end, (end - begin) * run_.shape.output[1]};
   }
-  for (size_t r = runs_[piece]; r < runs_[piece + 1]; ++r) {
-    const PixelRun& run = run_.region->runs()[r];
+  int64_t pixels = 0;
+  for (size_t r = runs_[number]; r < runs_[number + 1]; ++r) {
+    pixels += run_.region->runs()[r].length;
+  }
+  return {0, static_cast<int64_t>(runs_[number]), static_cast<int64_t>(runs_[number + 1]), pixels};
+}
+
+void FixedPieces::copy(const FixedPiece& piece, uint8_t* to) const {
+  if (!run_.region) return copy_band(run_, layout_, piece.image, piece.begin, piece.end, to);
+  for (int64_t r = piece.begin; r < piece.end; ++r) {
+    const PixelRun& run = run_.region->runs()[static_cast<size_t>(r)];
     copy_run(run_, layout_, run, to);
     to += columns_of(run) * layout_.pixel;
   }
-}
-
-int64_t FixedPieces::pixels(size_t piece) const {
-  if (!run_.region) {
-    const int64_t begin = static_cast<int64_t>(piece) % bands_ * rows_;
-    return std::min(rows_, run_.shape.output[0] - begin) * run_.shape.output[1];
-  }
-  int64_t pixels = 0;
-  for (size_t r = runs_[piece]; r < runs_[piece + 1]; ++r) pixels += run_.region->runs()[r].length;
-  return pixels;
 }
 
 const uint8_t* FixedPieces::window(int64_t image, int64_t row, int64_t column) const {
@@ -116,15 +115,12 @@ const uint8_t* FixedPieces::window(int64_t image, int64_t row, int64_t column) c
          (y * run_.shape.input[1] + column * layout_.step[1] - run_.shape.begin[1]) * layout_.pixel;
 }
 
-FixedPieces::Walk::Walk(const FixedPieces& all, size_t piece, const uint8_t* copy)
-    : all_(all), copy_(copy), step_(all.layout_.step[1] * all.layout_.pixel) {
-  if (all.run_.region) {
-    strip_ = static_cast<int64_t>(all.runs_[piece]);
-    return;
-  }
-  const int64_t begin = static_cast<int64_t>(piece) % all.bands_ * all.rows_;
-  strip_ = static_cast<int64_t>(piece) / all.bands_ * all.run_.shape.output[0] + begin;
-}
+FixedPieces::Walk::Walk(const FixedPieces& all, const FixedPiece& piece, const uint8_t* copy)
+    : all_(all),
+      copy_(copy),
+      step_(all.layout_.step[1] * all.layout_.pixel),
+      strip_(piece.begin),
+      image_(piece.image) {}
 
 void FixedPieces::Walk::enter() {
   const FixedConvRun& run = all_.run_;
@@ -132,15 +128,15 @@ void FixedPieces::Walk::enter() {
   int64_t seen = 0;  // bytes of a copy
   if (run.region) {
     const PixelRun& at = run.region->runs()[static_cast<size_t>(strip)];
-    number_ = run.region->first(at);
+    image_ = at.image;
+    first_ = at.row * run.shape.output[1] + at.column;
     left_ = at.length;
     if (!copy_) x_ = all_.window(at.image, at.row, at.column);
     seen = all_.columns_of(at) * all_.layout_.pixel;
   } else {
-    const int64_t height = run.shape.output[0];
-    number_ = strip * run.shape.output[1];
+    first_ = strip * run.shape.output[1];
     left_ = run.shape.output[1];
-    if (!copy_) x_ = all_.window(strip / height, strip % height, 0);
+    if (!copy_) x_ = all_.window(image_, strip, 0);
     seen = all_.layout_.step[0] * all_.layout_.row;
   }
   if (!copy_) return;

@@ -9,10 +9,20 @@
 
 namespace reluflow {
 
-/// An output pixel.
-struct FixedPixel {
-  const uint8_t* x;  ///< first byte of its window
-  int64_t number;    ///< among all output pixels
+/// Neighbouring output pixels of a row.
+struct FixedPixels {
+  const uint8_t* x;  ///< first byte of the first window
+  int64_t image;
+  int64_t first;  ///< number of the first pixel in its image
+  int64_t count;
+};
+
+/// A piece of work: rows of the output of an image, or runs of a region.
+struct FixedPiece {
+  int64_t image;  ///< of rows
+  int64_t begin;  ///< the first row, or run
+  int64_t end;
+  int64_t pixels;  ///< of the output
 };
 
 /// Pieces of at least `kBandPixels` output pixels where there are so many. The windows of a piece
@@ -28,21 +38,25 @@ class FixedPieces {
   /// Byte offset of each quad of a window.
   const std::vector<int32_t>& offsets() const { return offsets_; }
   size_t copy_bytes() const;
+  FixedPiece piece(size_t number) const;
   /// Copies what the windows of a piece see.
-  void copy(size_t piece, uint8_t* to) const;
-  /// Number of output pixels of a piece.
-  int64_t pixels(size_t piece) const;
+  void copy(const FixedPiece& piece, uint8_t* to) const;
 
-  /// The pixels of a piece one by one.
+  /// The pixels of a piece, some at a time.
   class Walk {
    public:
-    FixedPixel next() {
+    /// The next pixels, `most` or as many as are left in a row.
+    FixedPixels take(int64_t most) {
       if (left_ == 0) enter();
-      --left_;
-      const FixedPixel pixel{x_, number_++};
-      x_ += step_;
-      return pixel;
+      const int64_t count = left_ < most ? left_ : most;
+      const FixedPixels taken{x_, image_, first_, count};
+      left_ -= count;
+      first_ += count;
+      x_ += count * step_;
+      return taken;
     }
+    /// Bytes from one window to the next.
+    int64_t step() const { return step_; }
 
    private:
     friend class FixedPieces;
@@ -53,13 +67,14 @@ class FixedPieces {
     int64_t step_;
     int64_t strip_;  // the next row of the output, or run
     const uint8_t* x_ = nullptr;
-    int64_t number_ = 0;
+    int64_t image_;
+    int64_t first_ = 0;
     int64_t left_ = 0;
 
-    Walk(const FixedPieces& all, size_t piece, const uint8_t* copy);
+    Walk(const FixedPieces& all, const FixedPiece& piece, const uint8_t* copy);
   };
   /// `copy` as `copy()` left it; null where nothing is copied.
-  Walk walk(size_t piece, const uint8_t* copy) const { return Walk(*this, piece, copy); }
+  Walk walk(const FixedPiece& piece, const uint8_t* copy) const { return Walk(*this, piece, copy); }
 
  private:
   size_t bands() const { return static_cast<size_t>(run_.shape.batch * bands_); }

@@ -16,19 +16,22 @@ constexpr int64_t kRunPixels = 128;  // of a region that a thread takes at once,
 void max_pool(Runner& runner, const Kernels& kernels, const ConvSpec& windows,
               const ConvShape& shape, int64_t channels, const uint8_t* x, uint8_t* out,
               const Region* region) {
-  const auto run = [&](const PixelRun& at) {
+  const auto run = [&](const PixelRun at) {
     const int64_t line = at.image * shape.output[0] + at.row;
     uint8_t* to = out + (line * shape.output[1] + at.column) * channels;
+    const int64_t top = at.row * windows.strides[0] - shape.begin[0];
     for (int64_t c = at.column; c < at.column + at.length; ++c, to += channels) {
+      const int64_t left = c * windows.strides[1] - shape.begin[1];
       std::memset(to, 0, static_cast<size_t>(channels));
-      for (int64_t t = 0; t < windows.taps(); ++t) {
-        const int64_t y = at.row * windows.strides[0] +
-                          t / windows.kernel[1] * windows.dilations[0] - shape.begin[0];
-        const int64_t z =
-            c * windows.strides[1] + t % windows.kernel[1] * windows.dilations[1] - shape.begin[1];
-        if (y < 0 || z < 0 || y >= shape.input[0] || z >= shape.input[1]) continue;
-        const int64_t pixel = (at.image * shape.input[0] + y) * shape.input[1] + z;
-        kernels.fixed_max(x + pixel * channels, channels, to);
+      for (int64_t i = 0; i < windows.kernel[0]; ++i) {
+        const int64_t y = top + i * windows.dilations[0];
+        if (y < 0 || y >= shape.input[0]) continue;
+        const int64_t pixels = (at.image * shape.input[0] + y) * shape.input[1];
+        for (int64_t j = 0; j < windows.kernel[1]; ++j) {
+          const int64_t z = left + j * windows.dilations[1];
+          if (z < 0 || z >= shape.input[1]) continue;
+          kernels.fixed_max(x + (pixels + z) * channels, channels, to);
+        }
       }
     }
   };
