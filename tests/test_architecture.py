@@ -145,8 +145,6 @@ FLOORS = {
         "region",
         "maps",
         "regional",
-        "passes",
-        "tiles",
         "",
     ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],

@@ -26,7 +26,6 @@ from reluflow.attention.regional.session import AttentionSession
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
-from reluflow.attention.tiles.run import TileOptions, TilesRun, run_tiles
 from reluflow.attention.uncertainty import (
     MEASURES,
     disagreement,
@@ -55,8 +54,6 @@ __all__ = [
     "Region",
     "RegionOptions",
     "Scores",
-    "TileOptions",
-    "TilesRun",
     "UncertaintyMap",
     "blocks_of",
     "changed_region",
@@ -73,7 +70,6 @@ __all__ = [
     "probabilities_of",
     "random_region",
     "receptive_region",
-    "run_tiles",
     "scaled_region",
     "small_margin",
     "threshold_for_coverage",

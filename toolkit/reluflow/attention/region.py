@@ -144,7 +144,7 @@ def _carried(graph: SpatialGraph, tensor: str, mask: Mask, *, back: bool) -> Reg
         if isinstance(step, Reads):
             known, next_one = (step.target, step.source) if back else (step.source, step.target)
             if known in marked:
-                carry = _back if back else _forth
+                carry = read_pixels if back else _forth
                 _join(marked, next_one, carry(step, marked[known]))
             continue
         known_ones, next_ones = step.sources, step.targets
@@ -259,7 +259,7 @@ def _join(marked: dict[str, Mask], name: str, mask: Mask) -> None:
         marked[name] = marked[name] | mask if name in marked else mask
 
 
-def _back(step: Reads, mask: Mask) -> Mask:
+def read_pixels(step: Reads, mask: Mask) -> Mask:
     """Return the source's pixels that some pixel of the target reads."""
     return _through(mask, [matrix.T for matrix in step.maps])
 

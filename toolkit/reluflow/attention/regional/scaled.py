@@ -47,7 +47,24 @@ def scaled_region(graph: SpatialGraph, tensor: str, mask: Mask, margin: int = 0)
 
     Reference: thesis 4.2.5, "used as scaled masks"; docs/attention.md, regions.
     """
-    given = check_mask(graph, tensor, mask)
+    return rescaled_region(graph, check_mask(graph, tensor, mask), margin)
+
+
+def rescaled_region(graph: SpatialGraph, mask: Mask, margin: int = 0) -> Region:
+    """Scale a region to every tensor of a graph; it may lie in a tensor of another graph.
+
+    Args:
+        graph: of `reluflow.graph.read_spatial`.
+        mask: bool, one to three axes.
+        margin: pixels of each tensor that are added around, at least 0.
+
+    Returns:
+        The region in every tensor.
+
+    Raises:
+        OptionError: the margin is below 0.
+    """
+    given = np.asarray(mask, bool)
     made: dict[tuple[int, ...], Mask] = {}
     masks = {}
     for name, sizes in graph.sizes.items():

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.attention.maps.find import open_map
+from reluflow.attention.regional.clock import Clock
 from reluflow.attention.regional.cost import node_shares, pass_adds
 from reluflow.attention.regional.options import RegionOptions
+from reluflow.attention.regional.prepare import Maker, Prepared, Unsure
 from reluflow.attention.regional.result import AttentionRun
-from reluflow.attention.regional.skip import SkippingPasses, open_skipping
-from reluflow.attention.regional.where import WherePasses
-from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.errors import DataError, OptionError
 from reluflow.evaluation.options import SAMPLES
-from reluflow.graph import (
-    Model,
-    Reads,
-    SpatialGraph,
-    find_psb,
-    psb_inputs,
-    read_spatial,
-    to_regional,
-    with_input_defaults,
-)
-from reluflow.sessions import use_library
+from reluflow.graph import Model, SpatialGraph, psb_inputs, read_spatial, with_input_defaults
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 
-class Unsure(Protocol):
-    """What tells how unsure each pixel is, such as `reluflow.attention.open_map` returns."""
-
-    tensor: str
-
-    def read(self, values: Array, inputs: Mapping[str, Array] | None = None) -> NDArray[np.float64]:
-        """Return `(n, pixels...)` from the values of `tensor`."""
-
-
 _Key = tuple[tuple[tuple[str, tuple[int, ...]], ...], bool]
-Passes = WherePasses | SkippingPasses
-
-
-@dataclass
-class _Prepared:
-    """What is made once for inputs of one shape."""
-
-    graph: SpatialGraph
-    passes: Passes
-    reasons: dict[str, str]
-    unsure: Unsure | None
 
 
 class AttentionSession:
@@ -68,12 +34,15 @@ class AttentionSession:
 
     Args:
         fine: a converted model, with or without chains.
+        coarse: another form of the network as pass 1, such as one that passes bytes; None: `fine`.
+        half: run `coarse` on the picture at half the side, the means of 2 x 2 pixels.
         unsure: tells how unsure each pixel is; None: what `open_map` finds, where no mask is given.
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
 
     Raises:
-        ModelError: the model has no PSB operator.
+        ModelError: a model has no PSB operator.
+        OptionError: `half` is set without a coarse model.
 
     Example:
         >>> from reluflow.graph import load, to_psb
@@ -96,20 +65,22 @@ class AttentionSession:
     def __init__(
         self,
         fine: Model,
+        coarse: Model | None = None,
         *,
+        half: bool = False,
         unsure: Unsure | None = None,
         threads: int | None = None,
         native: bool | None = None,
     ) -> None:
-        self._nodes = find_psb(fine)  # which unpacks weights
-        if not self._nodes:
-            raise ModelError(
-                f"model {str(fine.path or '<memory>')!r} has no PSB operator, so that no number of "
-                "samples makes it coarse or fine; convert it with reluflow psb convert."
+        if half and coarse is None:
+            raise OptionError(
+                "half is True, but there is no coarse model to run on the smaller picture; give "
+                "one."
             )
         self.fine = with_input_defaults(fine).model
-        self._unsure, self._threads, self._native = unsure, threads, native
-        self._ready: tuple[_Key, _Prepared] | None = None
+        self.coarse = None if coarse is None else with_input_defaults(coarse).model
+        self._maker = Maker(self.fine, self.coarse, half, unsure, threads, native)
+        self._ready: tuple[_Key, Prepared] | None = None
 
     def graph(self, inputs: Mapping[str, Array]) -> SpatialGraph:
         """Return the pixels of pass 2 for inputs of these shapes.
@@ -156,68 +127,48 @@ class AttentionSession:
         _check_samples(samples)
         masked = region is not None and not isinstance(region, RegionOptions)
         ready = self._prepare(inputs, not masked)
-        first_number, second_number = samples
-        clock = _Clock()
+        clock = Clock()
         with clock("pass 1"):
-            values = ready.passes.first(inputs, first_number, seed)
-            # pass 2 writes over the values of tensors that skip pixels
-            first = {name: values[name].copy() for name in self.fine.outputs}
+            values = ready.first(inputs, samples[0], seed)
+            first = ready.answers(values, self.fine.outputs)
         with clock("region"):
+            scalars = tuple(np.array(number, np.int64) for number in (samples[0], seed))
             named, unsure, chosen, options = self._choose(
-                ready, inputs, values, region, tensor, margin, _scalars(first_number, seed)
+                ready, inputs, values, region, tensor, margin, scalars
             )
-            masks = _carried(ready.graph, named, chosen, options)
+            masks = ready.carried(named, chosen, options)
         refined = np.asarray(chosen.reshape(len(chosen), -1).any(axis=1))
         answers = dict(first)
         if refined.any():
+            with clock("values"):
+                ready.give(values, masks)
             with clock("pass 2"):
-                made = ready.passes.second(inputs, second_number, seed, masks)
+                made = ready.passes.second(inputs, samples[1], seed, masks)
             answers = {name: _kept(made[name], first[name], refined) for name in first}
-        shares = node_shares(self._nodes, ready.graph, second_number, masks, refined, ready.reasons)
-        adds = pass_adds(self._nodes, ready.graph, first_number)
-        times = clock.read()
         return AttentionRun(
-            answers, first, named, unsure, chosen, masks, shares, adds, times, _notes(ready.passes)
+            answers,
+            first,
+            named,
+            unsure,
+            chosen,
+            masks,
+            node_shares(ready.nodes, ready.graph, samples[1], masks, refined, ready.reasons),
+            pass_adds(ready.first_nodes, ready.first_graph, samples[0]),
+            clock.read(),
+            ready.notes(),
         )
 
-    def _prepare(self, inputs: Mapping[str, Array], with_map: bool) -> _Prepared:
+    def _prepare(self, inputs: Mapping[str, Array], with_map: bool) -> Prepared:
         shapes = {name: tuple(np.shape(value)) for name, value in sorted(inputs.items())}
         key = (tuple(shapes.items()), with_map)
         if self._ready is None or self._ready[0] != key:
             self._ready = None  # buffers of another size go before new ones come
-            graph = read_spatial(self.fine, shapes)
-            unsure = self._unsure if with_map else None
-            if with_map and unsure is None:
-                unsure = open_map(
-                    self.fine, shapes, graph=graph, threads=self._threads, native=self._native
-                )
-            self._ready = key, self._prepared(graph, unsure)
+            self._ready = key, self._maker.prepared(shapes, with_map)
         return self._ready[1]
-
-    def _prepared(self, graph: SpatialGraph, unsure: Unsure | None) -> _Prepared:
-        """Return both passes: on operators that skip pixels where the library has them."""
-        wanted = [] if unsure is None else [unsure.tensor]
-        made = to_regional(self.fine, graph, wanted)
-        skip = {each.tensor for each in made.done}
-        drawn = {node.output for node in self._nodes if node.output in graph.sizes}
-        mixed = skip | drawn
-        reasons = {each.node: each.reason for each in made.refused}
-        everywhere = {
-            step.target: reasons.get(step.node, "it computes all pixels")
-            for step in graph.steps
-            if isinstance(step, Reads) and step.target not in mixed
-        }
-        passes: Passes | None = None
-        # what draws must keep pass 1's values outside: either all PSB operators skip or none
-        if use_library(self._native) and drawn <= skip:
-            passes = open_skipping(made.model, made.done, graph, self._threads)
-        if passes is None:
-            passes = WherePasses(self.fine, graph, mixed, wanted, self._threads, self._native)
-        return _Prepared(graph, passes, everywhere, unsure)
 
     def _choose(
         self,
-        ready: _Prepared,
+        ready: Prepared,
         inputs: Mapping[str, Array],
         values: Mapping[str, Array],
         region: RegionOptions | Mask | None,
@@ -238,23 +189,10 @@ class AttentionSession:
         options = RegionOptions() if region is None else region
         told = ready.unsure
         assert told is not None
-        numbers = dict(zip(psb_inputs(self.fine), given, strict=True))
+        numbers = dict(zip(psb_inputs(self.coarse or self.fine), given, strict=True))
         unsure = np.asarray(told.read(values[told.tensor], numbers), np.float64)
         chosen = np.stack([options.choose(each, number) for number, each in enumerate(unsure)])
         return told.tensor, unsure, chosen, options
-
-
-def _notes(passes: Passes) -> tuple[str, ...]:
-    if isinstance(passes, SkippingPasses):
-        return ()
-    return (
-        "Pass 2 computes everything and takes the region, as the native library is not there or "
-        "has no regions for some PSB operator: no time is saved.",
-    )
-
-
-def _scalars(*numbers: int) -> tuple[Array, ...]:
-    return tuple(np.array(number, np.int64) for number in numbers)
 
 
 def _check_samples(samples: tuple[int, int]) -> None:
@@ -278,34 +216,8 @@ def _masks(graph: SpatialGraph, tensor: str, region: Mask, n: int) -> Mask:
     return given
 
 
-def _carried(
-    graph: SpatialGraph, tensor: str, chosen: Mask, options: RegionOptions
-) -> dict[str, Mask]:
-    """Return the region of every tensor that a node makes, for each input."""
-    regions = [options.carried(graph, tensor, mask) for mask in chosen]
-    return {name: np.stack([region.mask(name) for region in regions]) for name in graph.sizes}
-
-
 def _kept(made: Array, first: Array, refined: NDArray[np.bool_]) -> Array:
     """Return pass 2's answers, those of pass 1 where an input has no region."""
     if refined.all() or made.ndim == 0 or len(made) != len(refined):
         return made.copy()  # the next run may write over it
     return np.where(refined.reshape(-1, *[1] * (made.ndim - 1)), made, first)
-
-
-class _Clock:
-    """Milliseconds of phases."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._phases: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self._phases[phase] = self._phases.get(phase, 0.0) + 1e3 * (time.perf_counter() - began)
-
-    def read(self) -> dict[str, float]:
-        """Return the phases and their total."""
-        return {**self._phases, "total": 1e3 * (time.perf_counter() - self._began)}

@@ -29,8 +29,10 @@ class WherePasses:
         native: run the native library: always, never, or by default where available.
 
     Attributes:
-        state: tensor -> its values, those of the last pass 1.
+        state: tensor -> the values that pass 2 takes outside the region.
     """
+
+    saves_time = False
 
     def __init__(
         self,
@@ -47,7 +49,9 @@ class WherePasses:
         exposed = expose(model, [*tensors, *outputs]).model
         self._first = Runner(exposed, threads, native, rounded_below=ROUNDED_BELOW)
         self._second = Runner(mixed.model, threads, native, rounded_below=ROUNDED_BELOW)
-        self.state: dict[str, Array] = {}
+        self.state: dict[str, Array] = {
+            name: np.zeros(graph.shapes[name], graph.dtypes[name]) for name in tensors
+        }
 
     def first(self, feeds: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
         """Run pass 1.

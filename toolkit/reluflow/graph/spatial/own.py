@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from onnx import NodeProto
 from scipy.sparse import csr_array
 
@@ -71,10 +69,7 @@ def resize(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
             return axis.same(n_out, n_in)
         return axis.resized(n_out, n_in, n_out / n_in, "linear", where)
 
-    read = steps.mapped(frame, node.input[0], node.output[0], how)
-    sizes = zip(frame.sizes(read.target), frame.sizes(read.source), strict=True)
-    rule = tuple(f"linear {where} {axis.spacing(n, m, n / m, where)}" for n, m in sizes)
-    return [replace(read, rule=rule)]
+    return [steps.mapped(frame, node.input[0], node.output[0], how)]
 
 
 HANDLERS: dict[str, steps.Handler] = {

@@ -1,1 +1,0 @@
-"""Benchmarks of large pictures and of video."""

@@ -1,0 +1,208 @@
+"""Another model as pass 1: a file of bytes, on the picture or on one of half the side."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reluflow.attention.regional.bound import BoundModel
+from reluflow.attention.regional.pairs import Converter, nearest_places, pair_tensors
+from reluflow.errors import DataError, ModelError
+from reluflow.evaluation.run import ROUNDED_BELOW, Runner
+from reluflow.graph import (
+    Model,
+    Reads,
+    SpatialGraph,
+    chain_formats,
+    expose,
+    read_spatial,
+)
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+_HALF = 2
+
+
+class CoarsePass:
+    """Runs a coarse model, and gives its values to the tensors of a fine one.
+
+    Args:
+        model: the coarse one, converted.
+        fine: the fine one.
+        graph: of `read_spatial` of the fine one.
+        shapes: its inputs.
+        half: run the coarse model on the picture at half the side.
+        wanted: tensors of the fine model that get values.
+        outputs: tensors of the coarse one whose values are wanted beside the outputs.
+        threads: of ONNX Runtime.
+        native: run the native library, or not.
+
+    Attributes:
+        graph: of `read_spatial` of the coarse model.
+        without: tensors of `wanted` that get none -> why.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        fine: Model,
+        graph: SpatialGraph,
+        shapes: Mapping[str, tuple[int, ...]],
+        half: bool,
+        wanted: Collection[str],
+        outputs: Collection[str],
+        threads: int | None,
+        native: bool,
+    ) -> None:
+        self.graph = read_spatial(model, coarse_shapes(model, graph, shapes, half))
+        self._fine, self._half = graph, half
+        made = [step.target for step in self.graph.steps if isinstance(step, Reads)]
+        given = set(shapes)
+        quantised = {
+            step.target
+            for step in graph.steps
+            if isinstance(step, Reads) and step.source in given and step.op.startswith("ToFixed")
+        }
+        # the picture itself is known exactly
+        pairs = pair_tensors([name for name in wanted if name not in quantised], made)
+        self.without = {
+            name: "the picture is read as it is"
+            if name in quantised
+            else "pass 1 has no values of it"
+            for name in wanted
+            if name not in pairs
+        }
+        source, target = chain_formats(model), chain_formats(fine)
+        self._converters = [
+            Converter(b, self.graph, source.get(b), a, graph, target.get(a))
+            for a, b in pairs.items()
+        ]
+        names = [*dict.fromkeys([*pairs.values(), *outputs])]
+        exposed = expose(model, names).model
+        self._bound: BoundModel | None = None
+        self._runner = Runner(exposed, threads, native, rounded_below=ROUNDED_BELOW)
+        if native:
+            buffers = {
+                name: np.zeros(self.graph.shapes[name], self.graph.dtypes[name])
+                for name in names
+                if name in self.graph.shapes
+            }
+            self._bound = BoundModel(exposed, buffers, threads)
+
+    def run(self, feeds: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
+        """Run pass 1.
+
+        Args:
+            feeds: input of the fine model -> array.
+            samples: of pass 1.
+            seed: of the draws.
+
+        Returns:
+            The outputs and all tensors that are wanted, by the names of the coarse model.
+        """
+        given = {
+            name: halved(value, self._fine.axes[name])
+            if self._half and name in self._fine.axes
+            else value
+            for name, value in feeds.items()
+        }
+        if self._bound is not None:
+            return self._bound.run(given, samples, seed)
+        session, extra = self._runner.at(samples, seed)
+        return dict(zip(session.outputs, session.run({**given, **extra}), strict=True))
+
+    def give(
+        self,
+        values: Mapping[str, Array],
+        state: Mapping[str, Array],
+        wanted: Mapping[str, Mask | None],
+    ) -> None:
+        """Write values of pass 1 where pass 2 reads them.
+
+        Args:
+            values: of `run`.
+            state: tensor of the fine model -> its memory.
+            wanted: tensor -> `(n, pixels...)`, or None for all pixels.
+        """
+        for each in self._converters:
+            if each.target in wanted:
+                each.write(values[each.source], state[each.target], wanted[each.target])
+
+    def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> dict[str, Array]:
+        """Return the outputs of pass 1, with as many pixels as those of pass 2.
+
+        Args:
+            values: of `run`.
+            outputs: of the fine model.
+
+        Raises:
+            DataError: the coarse model does not have one of them.
+        """
+        found = {}
+        for name in outputs:
+            if name not in values:
+                raise DataError(
+                    f"coarse has no output {name!r}, but fine has; both are forms of one network."
+                )
+            value = values[name].copy()
+            for at in self._fine.axes.get(name, ()):
+                size = self._fine.shapes[name][at]
+                value = np.take(value, nearest_places(value.shape[at], size), axis=at)
+            found[name] = value
+        return found
+
+
+def coarse_shapes(
+    model: Model, graph: SpatialGraph, shapes: Mapping[str, tuple[int, ...]], half: bool
+) -> dict[str, tuple[int, ...]]:
+    """Return the inputs of a coarse model for those of a fine one.
+
+    Args:
+        model: the coarse one.
+        graph: of the fine one.
+        shapes: inputs of the fine one.
+        half: the coarse model gets the picture at half the side.
+
+    Raises:
+        ModelError: the models have different inputs.
+    """
+    names = [spec.name for spec in model.inputs]
+    if not set(shapes) <= set(names):
+        raise ModelError(
+            f"coarse has the inputs {', '.join(map(repr, names))}, but fine has "
+            f"{', '.join(map(repr, shapes))}; both are forms of one network."
+        )
+    if not half:
+        return dict(shapes)
+    return {
+        name: tuple(
+            -(-size // _HALF) if at in graph.axes.get(name, ()) else size
+            for at, size in enumerate(shape)
+        )
+        for name, shape in shapes.items()
+    }
+
+
+def halved(values: Array, axes: tuple[int, ...]) -> Array:
+    """Return a picture of half the side: the mean of each 2 x 2 pixels.
+
+    Args:
+        values: floats.
+        axes: of its pixels; where their number is odd, the last one is repeated.
+
+    Example:
+        >>> halved(np.array([[[1.0, 3.0, 5.0]]]), (2,)).tolist()
+        [[[2.0, 5.0]]]
+    """
+    found = values
+    for at in axes:
+        if found.shape[at] % _HALF:
+            found = np.concatenate([found, np.take(found, [-1], axis=at)], axis=at)
+        even = [slice(None)] * found.ndim
+        odd = list(even)
+        even[at], odd[at] = slice(0, None, _HALF), slice(1, None, _HALF)
+        found = found[tuple(even)] / _HALF + found[tuple(odd)] / _HALF
+    return np.ascontiguousarray(found, values.dtype)

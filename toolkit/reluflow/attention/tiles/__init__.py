@@ -1,1 +1,0 @@
-"""Runs of pictures tile by tile whose seams are exact, in bounded memory."""
