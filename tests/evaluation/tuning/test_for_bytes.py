@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 from rewriting import N, build, weights
 
 from reluflow.data import DataSource, open_data
-from reluflow.evaluation import TuningOptions, fill_bytes, find_formats, tune, tune_for_bytes
+from reluflow.evaluation import (
+    TunedForBytes,
+    TuningOptions,
+    fill_bytes,
+    find_formats,
+    tune,
+    tune_for_bytes,
+)
 from reluflow.evaluation.run import Runner
 from reluflow.graph import (
     Model,
@@ -30,7 +38,8 @@ DATA = RNG.normal(0, 1, (120, *SHAPE)).astype(np.float32)
 LOUD = np.exp2(RNG.uniform(-4, 4, 8)).astype(np.float32)
 
 
-def network(bound: float | None = None) -> Model:
+@cache
+def network(bound: float | None) -> Model:
     """Depthwise and pointwise layers with a skip connection; channels are of unequal loudness."""
     clip = [N("Clip", ["h", "low", "high"], ["r"])] if bound else [N("Relu", ["h"], ["r"])]
     nodes = [
@@ -57,6 +66,19 @@ def network(bound: float | None = None) -> Model:
     return build(nodes, tensors, ("N", *SHAPE), 4)
 
 
+@cache
+def tuned(bound: float | None) -> TunedForBytes:
+    """Return what tuning for bytes finds by itself."""
+    return tune_for_bytes(network(bound), source(network(bound)))
+
+
+@cache
+def untuned_bytes() -> Model:
+    """Return the network in bytes without any tuning."""
+    plain = to_psb(network(None)).model
+    return chain_psb(plain, find_formats(plain, source(network(None)))).model
+
+
 def source(model: Model) -> DataSource:
     return open_data(DATA[:24], model.inputs)
 
@@ -74,7 +96,7 @@ def test_it_is_nearer_to_the_float_model_than_tuning_without_formats(bound: floa
     data = source(model)
     plain = to_psb(tune(model, data).model).model
     unaware = chain_psb(plain, find_formats(plain, data)).model
-    found = tune_for_bytes(model, data)
+    found = tuned(bound)
     aware = chain_psb(to_psb(found.tuned.model).model, found.formats).model
     for x in (DATA[:24], DATA[24:]):
         assert error(model, aware, x) < error(model, unaware, x)
@@ -83,18 +105,16 @@ def test_it_is_nearer_to_the_float_model_than_tuning_without_formats(bound: floa
 @pytest.mark.parametrize("tuning", [{"equalise": True}, {"follow": False}, {"feedback": False}])
 @pytest.mark.parametrize("sees_rounding", [False, True])
 def test_other_steps_beat_no_tuning(tuning: dict[str, Any], sees_rounding: bool) -> None:
-    model = network()
+    model = network(None)
     data = source(model)
-    plain = to_psb(model).model
-    bytes_alone = chain_psb(plain, find_formats(plain, data)).model
     found = tune_for_bytes(model, data, tuning=TuningOptions(**tuning), sees_rounding=sees_rounding)
     made = chain_psb(to_psb(found.tuned.model).model, found.formats).model
-    assert error(model, made, DATA[24:]) < error(model, bytes_alone, DATA[24:])
+    assert error(model, made, DATA[24:]) < error(model, untuned_bytes(), DATA[24:])
 
 
 @pytest.mark.parametrize(("p_bits", "samples"), [(2, 4), (4, 16), (6, 64)])
 def test_what_was_chosen_is_what_samples_draw(p_bits: int, samples: int) -> None:
-    model = network()
+    model = network(None)
     options = PsbOptions(p_bits=p_bits)
     found = tune_for_bytes(model, source(model), options=options)
     for layer in read_layers(found.tuned.model)[0]:
@@ -123,7 +143,7 @@ def test_channels_that_fill_their_bytes_have_more_signal(bound: float | None) ->
 
 
 def test_a_strength_of_0_scales_whole_tensors_only() -> None:
-    model = plan_psb(network()).model
+    model = plan_psb(network(None)).model
     made = fill_bytes(model, source(model), ["r", "d", "t", "u"], strength=0).model
     for old, new in zip(read_layers(model)[0], read_layers(made)[0], strict=True):
         ratio = new.weights / old.weights
@@ -131,8 +151,8 @@ def test_a_strength_of_0_scales_whole_tensors_only() -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
-    model = network()
-    one, two = (tune_for_bytes(model, source(model)) for _ in range(2))
+    model = network(None)
+    one, two = tuned(None), tune_for_bytes(model, source(model))
     for a, b in zip(*(read_layers(each.tuned.model)[0] for each in (one, two)), strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
     assert one.formats == two.formats

@@ -35,6 +35,12 @@ def converted(out: Path, *more: str) -> str:
     return str(out)
 
 
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the file of a chain of 12 bits, which no test changes."""
+    return converted(tmp_path_factory.mktemp("chain") / "c.onnx")
+
+
 @pytest.mark.parametrize(
     ("more", "bits"),
     [
@@ -74,10 +80,9 @@ def test_what_the_file_says_is_what_was_joined(
     assert json.loads(capsys.readouterr().out)["chains"] == found["chains"]
 
 
-def test_python_makes_the_same_file(tmp_path: Path) -> None:
-    converted(tmp_path / "command.onnx")
+def test_python_makes_the_same_file(chain: str, tmp_path: Path) -> None:
     made = reluflow.convert(RESNET, tmp_path / "call.onnx", calibration=IMAGES, limit=8)
-    assert (tmp_path / "call.onnx").read_bytes() == (tmp_path / "command.onnx").read_bytes()
+    assert (tmp_path / "call.onnx").read_bytes() == Path(chain).read_bytes()
     assert made.chains is not None and made.model is made.chains.rewritten.model
     assert find_psb(made.result.model)[0].op == "PsbConv"  # the operators before they joined
 
@@ -104,12 +109,10 @@ def test_the_bits_of_a_chain_are_drawn_as_those_of_its_operators(tmp_path: Path)
 
 @pytest.mark.parametrize("more", [[], ["--sampler", "binomial"], ["--sensitivity", "4"]])
 def test_a_chain_is_evaluated_like_any_other(
-    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], chain: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = converted(tmp_path / "c.onnx")
-    capsys.readouterr()
     few = ["--samples", "4,64", "--seeds", "2", "--limit", "100", "--json"]
-    code = main(["psb", "eval", out, "--data", IMAGES, "--float", RESNET, *few, *more])
+    code = main(["psb", "eval", chain, "--data", IMAGES, "--float", RESNET, *few, *more])
     text = capsys.readouterr()
     if "--sensitivity" in more:
         assert code == 2 and "passes int16 in a chain, so it cannot work alone" in text.err
@@ -120,28 +123,26 @@ def test_a_chain_is_evaluated_like_any_other(
     assert means[64] > 0.85  # float32: 0.92
 
 
-def test_draws_baked_into_a_chain_are_those_of_the_library(tmp_path: Path) -> None:
-    out = converted(tmp_path / "c.onnx")
+def test_draws_baked_into_a_chain_are_those_of_the_library(chain: str) -> None:
     options = [reluflow.EvaluationOptions(samples=(4,), seeds=2, native=n) for n in (True, False)]
     with_library, without = (
-        reluflow.evaluate(out, IMAGES, options=each, limit=20).points[0] for each in options
+        reluflow.evaluate(chain, IMAGES, options=each, limit=20).points[0] for each in options
     )
     assert with_library.mean == without.mean
     assert with_library.values == without.values
 
 
 def test_a_chain_is_profiled_and_allocated(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, own = converted(tmp_path / "c.onnx"), str(tmp_path / "a.onnx")
-    capsys.readouterr()
-    profile = ["psb", "inspect", out, "--profile", "--float", RESNET, "--runs", "2", "--json"]
+    own = str(tmp_path / "a.onnx")
+    profile = ["psb", "inspect", chain, "--profile", "--float", RESNET, "--runs", "2", "--json"]
     assert main(profile) == 0
     rows = json.loads(capsys.readouterr().out)["nodes"]
     layers = [row for row in rows if row["op"] == "FixedConv16"]
     assert len(layers) == 9 and all(row["float_ms"] is not None for row in layers)
     data = ["--data", IMAGES, "--limit", "4"]
-    assert main(["psb", "allocate", out, "-o", own, "--budget", "4", *data]) == 0
+    assert main(["psb", "allocate", chain, "-o", own, "--budget", "4", *data]) == 0
     nodes = find_psb(load(own))
     assert len({node.factor for node in nodes}) > 1
     assert [node.op for node in nodes] == [*["FixedConv16"] * 9, "PsbMatMul"]
@@ -169,25 +170,23 @@ def test_a_tuned_file_passes_int16(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_other_commands_say_what_a_chain_hides(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chain: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = converted(tmp_path / "c.onnx")
-    capsys.readouterr()
-    assert main(["analyze", out, "--data", IMAGES, "--limit", "4"]) == 2
+    assert main(["analyze", chain, "--data", IMAGES, "--limit", "4"]) == 2
     assert "pass bytes or int16 to each other" in " ".join(capsys.readouterr().err.split())
-    assert main(["inspect", out]) in (0, 2)
+    assert main(["inspect", chain]) in (0, 2)
 
 
-def test_a_file_with_a_chain_is_run_by_onnx_alone(tmp_path: Path) -> None:
-    made = load(converted(tmp_path / "c.onnx"))
+def test_a_file_with_a_chain_is_run_by_onnx_alone(chain: str) -> None:
+    made = load(chain)
     onnx.checker.check_model(made._proto, full_check=True)
     feeds = {"image": np.load(IMAGES)["image"][:2]}
     alone = open_session(made, library=False).run(feeds)[0]
     np.testing.assert_allclose(alone, open_session(made).run(feeds)[0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_chain_is_upgraded_like_any_other(tmp_path: Path) -> None:
-    made = load(converted(tmp_path / "c.onnx"))
+def test_a_chain_is_upgraded_like_any_other(chain: str) -> None:
+    made = load(chain)
     feeds = {"image": np.load(IMAGES)["image"][:2]}
     raised = upgrade(made)
     assert find_chains(raised.model) == find_chains(made)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy import special
 
 from reluflow.errors import DataError, OptionError
 
@@ -105,7 +105,7 @@ def _bounds(counts: NDArray[np.int64], n: int, confidence: float | None) -> Floa
     """Return the upper bounds of a share of which so many of n were seen."""
     if confidence is None:
         return np.asarray(counts / n)
-    found: Floats = beta.ppf(confidence, counts + 1, np.maximum(n - counts, 1))
+    found: Floats = special.betaincinv(counts + 1, np.maximum(n - counts, 1), confidence)
     return np.where(counts == n, 1.0, found)
 
 

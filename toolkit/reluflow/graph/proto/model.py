@@ -73,6 +73,7 @@ class Model:
         self._file_bytes = len(data) if data is not None else None
         self._notes = notes
         self._located: tuple[Any, ...] | None = None  # sites and their locations, found on demand
+        self._reader: Any = None  # the index of the graph, made on demand
 
     def __repr__(self) -> str:
         return f"Model({str(self.path or '<memory>')!r}, {self.n_nodes} nodes)"

@@ -315,7 +315,7 @@ class _Body(Editor):
         place: Editor | None = self.parent
         while place is not None:
             place.__dict__.pop("types", None)
-            place.__dict__.pop("_scope", None)
+            place.__dict__.pop("_typed", None)
             place = place.parent
 
     def add_initializer(self, stem: str, what: str, array: np.ndarray) -> str:

@@ -15,8 +15,8 @@ from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.view.constants import ANY_SIZE, DEPTH, evaluate, stored_value
-from reluflow.graph.view.index import Constant, Constants, Node, Scope, TensorType
-from reluflow.graph.view.structure import build_structure
+from reluflow.graph.view.index import Constant, Constants, Node, TensorType
+from reluflow.graph.view.shapes import TypedGraph, read_types
 
 WITH_BODIES = ("If", "Loop", "Scan")
 """Operators whose subgraphs read the graph around them."""
@@ -57,7 +57,7 @@ class Reader:
         self._outputs = {value.name for value in self.graph.output}
         self._producers: dict[str, NodeProto] = {}
         self._readers: dict[str, list[NodeProto]] = {}
-        for known in ("types", "_scope", "bodies"):
+        for known in ("types", "_typed", "bodies"):
             self.__dict__.pop(known, None)
         for node in self.nodes:
             self._enter(node)
@@ -88,20 +88,16 @@ class Reader:
     def types(self) -> dict[str, TensorType]:
         """Types of the tensors that the graph knows as they were before the rewrite."""
         outer = {} if self.parent is None else self.parent.types
-        own = {} if self._scope is None else self._scope.types
+        own = {} if self._typed is None else self._typed.types
         return {**outer, **own}
 
     @cached_property
-    def _scope(self) -> Scope | None:
-        """The graph's scope; None where the structure of the model does not show it."""
+    def _typed(self) -> TypedGraph | None:
+        """The graph's types; None where inference does not show it."""
         if self.parent is None or self.owner is None:
-            return build_structure(self.proto, self.base_dir).main
-        around, outputs = self.parent._scope, list(self.owner.output)
-        for node in () if around is None else around.nodes:
-            if list(node.outputs) == outputs:
-                inner = around.inner.get(id(node), []) if around is not None else []
-                return next((each for each in inner if each.branch == self.branch), None)
-        return None
+            return read_types(self.proto, self.base_dir)
+        around = self.parent._typed
+        return None if around is None else around.body(self.owner.output, self.branch)
 
     def rank(self, tensor: str) -> int | None:
         """Return the number of axes of a tensor, None where the graph does not tell."""
@@ -168,10 +164,16 @@ class _BodyReader(Reader):
 
 
 def read_graph(model: Model) -> Reader:
-    """Return the index of a model, which is copied only where functions have to be inlined."""
-    if all(function.domain == OWN_DOMAIN for function in model._proto.functions):
-        return Reader(model._proto, model.base_dir)
-    return Reader(copy_proto(model, inline=True, keep_domain=OWN_DOMAIN), model.base_dir)
+    """Return the index of a model, which is copied only where functions have to be inlined.
+
+    It is made once, since models do not change, and must not be changed either.
+    """
+    if model._reader is None:
+        own = all(function.domain == OWN_DOMAIN for function in model._proto.functions)
+        proto = model._proto if own else copy_proto(model, inline=True, keep_domain=OWN_DOMAIN)
+        model._reader = Reader(proto, model.base_dir)
+    found: Reader = model._reader
+    return found
 
 
 def reads(node: NodeProto) -> Iterator[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 from onnx import (
     GraphProto,
     ModelProto,
@@ -13,7 +17,9 @@ from onnx import (
 )
 
 from reluflow.data import Dim
-from reluflow.graph.proto.external import elements, walk_graphs
+from reluflow.graph.proto.external import elements, graphs_of, walk_graphs
+from reluflow.graph.proto.inline import inline_functions
+from reluflow.graph.proto.skeleton import make_skeleton
 from reluflow.graph.view.index import UNKNOWN, TensorType
 
 _SAME_SHAPE = ("", "Identity")
@@ -31,6 +37,46 @@ _USUAL_RANK = 8
 _LONGEST_SHAPE = 2**16
 _LONGEST_VECTOR = 2**20
 _FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
+
+
+@dataclass(frozen=True)
+class TypedGraph:
+    """What is known about the tensors of a graph.
+
+    Attributes:
+        types: tensor -> type, of this graph's tensors only.
+        graph: after inference, without weights, its calls inlined.
+        declared: names of sizes that count; others are unknown sizes.
+    """
+
+    types: dict[str, TensorType]
+    graph: GraphProto
+    declared: frozenset[str]
+
+    def body(self, outputs: Sequence[str], branch: str) -> TypedGraph | None:
+        """Return the subgraph that the node with these outputs holds; None where there is none."""
+        for node in self.graph.node:
+            if list(node.output) == list(outputs):
+                held = [g for a in node.attribute if a.name == branch for g in graphs_of(a)]
+                return _typed(held[0], self.declared) if held else None
+        return None
+
+
+def read_types(proto: ModelProto, base_dir: Path | None) -> TypedGraph:
+    """Return the types that `build_structure` finds, without the places of the nodes.
+
+    Args:
+        proto: the model, not changed.
+        base_dir: folder of its external data.
+    """
+    skeleton = make_skeleton(proto, base_dir)
+    flat = inline_functions(skeleton.proto)
+    declared = symbols(flat)
+    return _typed((infer(flat) if skeleton.exact else flat).graph, declared)
+
+
+def _typed(graph: GraphProto, declared: frozenset[str]) -> TypedGraph:
+    return TypedGraph(types_of(graph, declared), graph, declared)
 
 
 def infer(proto: ModelProto) -> ModelProto:
