@@ -145,7 +145,7 @@ class CoarsePass:
         for name in outputs:
             if name not in values:
                 raise DataError(
-                    f"coarse has no output {name!r}, but fine has; both are forms of one network."
+                    f"coarse has no output {name!r}, but fine has; give two forms of one network."
                 )
             value = values[name].copy()
             for at in self._fine.axes.get(name, ()):
@@ -173,7 +173,7 @@ def coarse_shapes(
     if not set(shapes) <= set(names):
         raise ModelError(
             f"coarse has the inputs {', '.join(map(repr, names))}, but fine has "
-            f"{', '.join(map(repr, shapes))}; both are forms of one network."
+            f"{', '.join(map(repr, shapes))}; give two forms of one network."
         )
     if not half:
         return dict(shapes)
