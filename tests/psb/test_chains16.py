@@ -13,10 +13,12 @@ from regional.runs import check_region
 from reluflow.errors import DataError
 from reluflow.psb import conv, encode, pack
 from reluflow.psb.fixed import (
+    COORDINATES,
     Exponents,
     fixed_conv16,
     fixed_global_pool16,
     fixed_max_pool16,
+    fixed_resize16,
     from_fixed16,
     sum_excess,
     to_fixed16,
@@ -151,6 +153,28 @@ def check_others(seed):
     np.testing.assert_array_equal(found, fixed_max_pool16(v, kernel, **windows))
 
 
+def random_resize(seed):
+    """Return inputs, constants, attributes and output of a random FixedResize16."""
+    rng = np.random.default_rng(seed)
+    spatial = rng.integers(1, 14, 1 + seed % 2)
+    shape = (int(rng.integers(1, 3)), *spatial, int(rng.choice([1, 3, 32, 70])))
+    x = rng.integers(-32768, 32768, shape).astype(np.int16)
+    if seed % 3 == 0:  # sums at their largest
+        x = rng.choice([-32768, 32767], shape).astype(np.int16)
+    sizes = [shape[0], shape[-1], *rng.integers(1, 45, len(spatial)).tolist()]
+    place = seed % len(COORDINATES)
+    y = fixed_resize16(x, sizes, coordinates=COORDINATES[place])
+    return {"x": x}, {"sizes": np.array(sizes)}, {"coordinates": place}, y
+
+
+def check_resize(seed):
+    """Compare a random FixedResize16 with its oracle, everywhere and in a region."""
+    inputs, constants, attributes, y = random_resize(seed)
+    found = run("FixedResize16", inputs, constants, 1 + seed % 3, **attributes)
+    np.testing.assert_array_equal(found, y)
+    check_region("FixedResize16", inputs, constants, attributes, y, seed=seed, threads=2)
+
+
 def check_others_in_a_region(seed):
     """Compare the ends of chains and pooling with their oracle in a region."""
     rng = np.random.default_rng(seed)
@@ -193,7 +217,8 @@ def test_every_kernel_computes_regions_alone(kernel: str) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_kernel_gives_the_values_of_the_oracle(kernel: str) -> None:
     script = (
-        "from test_chains16 import check_conv, check_others\n"
+        "from test_chains16 import check_conv, check_others, check_resize\n"
+        "for seed in range(24): check_resize(seed)\n"
         "for seed in range(160): check_conv(seed, 1 + seed % 3)\n"
         "for seed in range(25): check_others(seed)\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from chain_nets import conv, kernels, network, single
@@ -36,6 +37,24 @@ def mobile() -> Model:
         conv("g", "u", "y", "project"),
         tensors=kernels(w=(12, 3, 1, 1), v=(12, 1, 3, 3), u=(5, 12, 1, 1))
         | {"zero": single(0), "six": single(0.75)},
+    )
+
+
+def interpolated(**how: Any) -> Model:
+    """Linear Resizes by scales and to the size of another tensor, joined with what is as large."""
+    linear: dict[str, Any] = {"mode": "linear", **how}
+    return network(
+        conv("x", "w", "h", "first"),
+        N("Relu", ["h"], ["r"]),
+        N("Resize", ["r", "", "twice"], ["a"], name="up", **linear),
+        conv("a", "v", "k", "second", strides=[2, 1]),
+        N("Shape", ["r"], ["s"]),
+        N("Resize", ["k", "", "", "s"], ["b"], name="like", **linear),
+        N("Concat", ["b", "r"], ["c"], axis=1, name="join"),
+        conv("c", "u", "y", "last"),
+        tensors=kernels(w=(4, 3, 2, 1), v=(4, 4, 1, 1), u=(3, 8, 1, 2))
+        | {"twice": np.array([1, 1, 2, 2], np.float32)},
+        opset=18,
     )
 
 

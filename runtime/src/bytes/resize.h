@@ -1,4 +1,4 @@
-// Linear interpolation of bytes with the channels last.
+// Linear interpolation of bytes, and of values of 16 bits, with the channels last.
 #ifndef RELUFLOW_BYTES_RESIZE_H
 #define RELUFLOW_BYTES_RESIZE_H
 
@@ -28,6 +28,8 @@ struct Resizing {
 /// rounded once, half up.
 void resize_bytes(Runner& runner, const Kernels& kernels, const Resizing& sizes, const uint8_t* x,
                   uint8_t* out, const Region* region = nullptr);
+void resize_shorts(Runner& runner, const Kernels& kernels, const Resizing& sizes, const int16_t* x,
+                   int16_t* out, const Region* region = nullptr);
 
 }  // namespace reluflow
 

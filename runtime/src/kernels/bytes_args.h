@@ -48,11 +48,12 @@ struct BytesMulArgs {
 constexpr int kMixBits = 7;  ///< of the weight of a neighbour along one axis
 
 /// out = (sum of four x times their weights + 2^13) >> 14; the weights add up to 2^14.
-struct BytesMixArgs {
-  const uint8_t* x[4];
+template <class Value>
+struct MixArgs {
+  const Value* x[4];
   int16_t weights[4];
   int64_t n;
-  uint8_t* out;
+  Value* out;
 };
 
 constexpr int32_t kMeanOffset = 512;  ///< more than a byte: keeps what is truncated positive

@@ -249,7 +249,8 @@ struct Kernels {
   /// sums[i] += x[i].
   void (*bytes_sum)(const uint8_t* x, int64_t n, int32_t* sums);
   void (*bytes_mean)(const int32_t* sums, int64_t n, const ByteMean& mean, uint8_t* out);
-  void (*bytes_mix)(const BytesMixArgs& args);
+  void (*bytes_mix)(const MixArgs<uint8_t>& args);
+  void (*shorts_mix)(const MixArgs<int16_t>& args);
   void (*fixed16_store)(const Fixed16StoreArgs& args);
   void (*fixed16_depthwise)(const Fixed16DepthwiseArgs& args);
   void (*fixed16_pack)(const Fixed16PackArgs& args);

@@ -43,6 +43,7 @@ const OrtCustomOp* const* operators(size_t* count) {
   static const OrtCustomOp from_fixed16 = describe<FromFixed16>();
   static const OrtCustomOp fixed_max_pool16 = describe<FixedMaxPool16>();
   static const OrtCustomOp fixed_global_pool16 = describe<FixedGlobalPool16>();
+  static const OrtCustomOp fixed_resize16 = describe<FixedResize16>();
   static const OrtCustomOp region_concat = describe<RegionConcat<abi::kUint8>>();
   static const OrtCustomOp region_concat16 = describe<RegionConcat<abi::kInt16>>();
   static const OrtCustomOp* const all[] = {
@@ -53,7 +54,7 @@ const OrtCustomOp* const* operators(size_t* count) {
       &fixed_add,         &fixed_mul,        &fixed_resize,
       &fixed_table,       &fixed_conv16,     &to_fixed16,
       &from_fixed16,      &fixed_max_pool16, &fixed_global_pool16,
-      &region_concat,     &region_concat16};
+      &region_concat,     &region_concat16,  &fixed_resize16};
   *count = std::size(all);
   return all;
 }

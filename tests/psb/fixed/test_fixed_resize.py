@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from reluflow.errors import DataError, OptionError
 from reluflow.graph import Model
-from reluflow.psb.fixed import COORDINATES, fixed_resize
+from reluflow.psb.fixed import COORDINATES, fixed_resize, fixed_resize16
 from reluflow.sessions import open_session
 
 CHANNELS = 3
@@ -49,6 +49,23 @@ def test_bytes_lie_within_the_bound_of_float_resize(coordinates: str, seed: int)
     wanted = resized(x, sizes, coordinates)
     assert y.shape == wanted.shape
     assert np.abs(y - wanted).max() <= bound(x)
+
+
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize("seed", range(10))
+def test_values_of_16_bits_lie_within_the_bound_of_float_resize(
+    coordinates: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    axes = 1 + seed % 2
+    shape = (2, *rng.integers(1, 13, axes).tolist(), CHANNELS)
+    x = rng.integers(-32768, 32768, shape).astype(np.int16)
+    sizes = [2, CHANNELS, *rng.integers(1, 30, axes).tolist()]
+    y = fixed_resize16(x, sizes, coordinates=coordinates)
+    assert y.dtype == np.int16
+    assert np.abs(y - resized(x, sizes, coordinates)).max() <= bound(x)
+    whole = fixed_resize16(x, [2, CHANNELS, *x.shape[1:-1]], coordinates=coordinates)
+    np.testing.assert_array_equal(whole, x)
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

@@ -308,7 +308,8 @@ const Kernels& avx512vnni_kernels() {
     k.fixed_sums = avx512_fixed_sums;
     k.fixed_pack = avx512_fixed_pack;
     k.fixed_draw = avx2_fixed_draw;
-    k.bytes_mix = avx512_bytes_mix;
+    k.bytes_mix = avx512_mix<uint8_t>;
+    k.shorts_mix = avx512_mix<int16_t>;
     if (__builtin_cpu_supports("avx512vbmi")) {
       k.fixed_draw = vbmi_fixed_draw;
       k.fixed_table = vbmi_fixed_table;

@@ -58,14 +58,15 @@ inline uint8_t byte_of(int32_t y, const ByteStore& s) {
   }
 }
 
-[[maybe_unused]] void common_bytes_mix(const BytesMixArgs& args) {
+template <class Value>
+[[maybe_unused]] void common_mix(const MixArgs<Value>& args) {
   const int32_t a = args.weights[0];
   const int32_t b = args.weights[1];
   const int32_t c = args.weights[2];
   const int32_t d = args.weights[3];
   for (int64_t i = 0; i < args.n; ++i) {
     const int32_t sum = args.x[0][i] * a + args.x[1][i] * b + args.x[2][i] * c + args.x[3][i] * d;
-    args.out[i] = static_cast<uint8_t>((sum + (1 << (2 * kMixBits - 1))) >> (2 * kMixBits));
+    args.out[i] = static_cast<Value>((sum + (1 << (2 * kMixBits - 1))) >> (2 * kMixBits));
   }
 }
 

@@ -50,7 +50,8 @@ template <void (*kTile)(int, int, const TileArgs&)>
   k.bytes_mul = common_bytes_mul;
   k.bytes_sum = common_bytes_sum;
   k.bytes_mean = common_bytes_mean;
-  k.bytes_mix = common_bytes_mix;
+  k.bytes_mix = common_mix<uint8_t>;
+  k.shorts_mix = common_mix<int16_t>;
   k.fixed16_store = common_fixed16_store;
   k.fixed16_depthwise = common_fixed16_depthwise;
   k.fixed16_pack = common_fixed16_pack;

@@ -1,5 +1,7 @@
 #include "ops/fixed/fixed_resize.h"
 
+#include <type_traits>
+
 #include "base/text.h"
 #include "ops/fixed/fixed_attributes.h"
 #include "ops/region/region_inputs.h"
@@ -37,10 +39,21 @@ Status check_x(const Tensor& x) {
                 ", but one or two spatial axes with at least one pixel are wanted; give an image.");
 }
 
+void resize(Call& call, const Kernels& kernels, const Resizing& sizes, const uint8_t* x,
+            uint8_t* out, const Region* region) {
+  resize_bytes(call, kernels, sizes, x, out, region);
+}
+
+void resize(Call& call, const Kernels& kernels, const Resizing& sizes, const int16_t* x,
+            int16_t* out, const Region* region) {
+  resize_shorts(call, kernels, sizes, x, out, region);
+}
+
 }  // namespace
 
-Status FixedResize::create(const NodeInfo& info, std::unique_ptr<FixedResize>* out) {
-  auto made = std::make_unique<FixedResize>();
+template <int Type>
+Status FixedResizeOf<Type>::create(const NodeInfo& info, std::unique_ptr<FixedResizeOf>* out) {
+  auto made = std::make_unique<FixedResizeOf>();
   RELUFLOW_RETURN_IF_BAD(choose_kernels(&made->kernels_));
   int64_t coordinates = 0;
   RELUFLOW_RETURN_IF_BAD(info.read("coordinates", &coordinates));
@@ -53,7 +66,9 @@ Status FixedResize::create(const NodeInfo& info, std::unique_ptr<FixedResize>* o
   return {};
 }
 
-Status FixedResize::compute(Call& call) const {
+template <int Type>
+Status FixedResizeOf<Type>::compute(Call& call) const {
+  using Value = std::conditional_t<Type == abi::kInt16, int16_t, uint8_t>;
   Tensor x;
   RELUFLOW_RETURN_IF_BAD(read_bytes(call, 0, "X", &x));
   RELUFLOW_RETURN_IF_BAD(check_x(x));
@@ -61,7 +76,7 @@ Status FixedResize::compute(Call& call) const {
   RELUFLOW_RETURN_IF_BAD(read_sizes(call, x, &sizes));
   const std::vector<int64_t> dims = channels_last(sizes);
   RegionInputs at;
-  RELUFLOW_RETURN_IF_BAD(open_region(call, 2, {abi::kUint8, Channels::kLast, dims}, &at));
+  RELUFLOW_RETURN_IF_BAD(open_region(call, 2, {Type, Channels::kLast, dims}, &at));
   void* y = nullptr;
   RELUFLOW_RETURN_IF_BAD(call.output(0, dims, &y));
   at.start(call, y);
@@ -72,10 +87,12 @@ Status FixedResize::compute(Call& call) const {
                           x.dims.back(),
                           coordinates_};
   if (x.count() > 0) {
-    resize_bytes(call, *kernels_, resizing, x.as<const uint8_t>(), static_cast<uint8_t*>(y),
-                 at.pixels());
+    resize(call, *kernels_, resizing, x.as<const Value>(), static_cast<Value*>(y), at.pixels());
   }
   return {};
 }
+
+template class FixedResizeOf<abi::kUint8>;
+template class FixedResizeOf<abi::kInt16>;
 
 }  // namespace reluflow

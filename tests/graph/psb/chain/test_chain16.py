@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from chain16_nets import largest_exponents, mobile, pooled
+from chain16_nets import interpolated, largest_exponents, mobile, pooled
 from chain_nets import conv, converted, kernels, network
 
 from reluflow.errors import ModelError, OptionError
@@ -24,7 +24,7 @@ def inputs(model: Model) -> dict[str, np.ndarray]:
 
 
 @native
-@pytest.mark.parametrize("made", [pooled, mobile])
+@pytest.mark.parametrize("made", [pooled, mobile, interpolated])
 def test_a_chain_computes_what_the_operators_did(made: Callable[[], Model]) -> None:
     model = converted(made())
     feeds = inputs(model)
@@ -33,7 +33,7 @@ def test_a_chain_computes_what_the_operators_did(made: Callable[[], Model]) -> N
     chained = open_session(found.model, threads=1).run(feeds)[0]
     assert np.linalg.norm(chained - plain) < 0.01 * np.linalg.norm(plain)
     alone = open_session(found.model, threads=1, optimisation="none", library=False).run(feeds)[0]
-    if made is pooled:  # the end of the other rounds in float32
+    if made is not mobile:  # the end of the other rounds in float32
         np.testing.assert_array_equal(alone, chained)
     onnx.checker.check_model(found.model._proto, full_check=True)
 
@@ -51,6 +51,45 @@ def test_all_between_the_ends_is_int16() -> None:
     assert len(last.input) == 7
     assert psb_inputs(found.model) == psb_inputs(model)
     assert [node.op for node in find_psb(found.model)] == ["FixedConv16"] * 2
+
+
+@pytest.mark.parametrize(
+    "coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
+)
+def test_linear_resizes_stay_in_the_chain(coordinates: str) -> None:
+    model = converted(interpolated(coordinate_transformation_mode=coordinates))
+    found = chain_psb16(model, largest_exponents(model, inputs(model)["x"]))
+    ops = [node.op_type for node in found.model._proto.graph.node]
+    assert ops.count("FixedResize16") == 2
+    assert ops.count("ToFixed16") == ops.count("FromFixed16") == 1
+    assert not {"Resize"} & set(ops)
+    assert not found.refused
+    joined = {node.name: node for node in found.done.chained}
+    assert joined["up"].op == joined["like"].op == "FixedResize16"
+    assert len({joined[name].form.exponent for name in ("second", "like", "join")}) == 1
+    assert joined["up"].form == joined["first"].form
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ({"mode": "nearest"}, "it interpolates (nearest), for which chains have no exact rule"),
+        ({"mode": "cubic"}, "it interpolates (cubic)"),
+        ({"coordinate_transformation_mode": "half_pixel_symmetric"}, "its coordinates are half_p"),
+        ({"antialias": 1}, "it smooths what it makes smaller (antialias)"),
+    ],
+)
+def test_a_resize_that_cannot_join_says_why(how: dict[str, object], reason: str) -> None:
+    model = converted(interpolated(**how))
+    found = chain_psb16(model, largest_exponents(model, inputs(model)["x"]))
+    reasons = {each.node: each.reason for each in found.refused}
+    assert set(reasons) >= {"up", "like"}
+    assert all(reason in reasons[name] for name in ("up", "like")), reasons
+    assert [n.op_type for n in found.model._proto.graph.node].count("Resize") == 2
+    feeds = inputs(model)
+    plain = open_session(model, threads=1).run(feeds)[0]
+    chained = open_session(found.model, threads=1).run(feeds)[0]
+    assert np.linalg.norm(chained - plain) < 0.01 * np.linalg.norm(plain)
 
 
 def test_calibrated_exponents_are_taken() -> None:

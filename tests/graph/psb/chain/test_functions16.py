@@ -9,10 +9,12 @@ from chain_cases import call_function as call
 
 from reluflow.psb import encode, pack
 from reluflow.psb.fixed import (
+    COORDINATES,
     Exponents,
     fixed_conv16,
     fixed_global_pool16,
     fixed_max_pool16,
+    fixed_resize16,
     from_fixed16,
     to_fixed16,
 )
@@ -109,6 +111,28 @@ def test_ends_and_pooling_give_the_numbers_of_the_oracle(seed: int, reference: b
     }
     found = call("FixedMaxPool16", {"x": v}, kernel_shape=kernel, **window, **how)
     np.testing.assert_array_equal(found, fixed_max_pool16(v, kernel, **window))
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_resizing_gives_the_values_of_the_oracle(seed: int, reference: bool) -> None:
+    rng = np.random.default_rng(seed)
+    spatial = rng.integers(1, 9, 1 + seed % 2).tolist()
+    x = rng.integers(-32768, 32768, (2, *spatial, 3)).astype(np.int16)
+    x.flat[:2] = -32768
+    sizes = [2, 3, *rng.integers(1, 20, len(spatial)).tolist()]
+    place = seed % len(COORDINATES)
+    found = call(
+        "FixedResize16",
+        {"x": x},
+        {"sizes": np.array(sizes)},
+        coordinates=place,
+        reference=reference,
+        opset=OPSETS[seed % len(OPSETS)],
+    )
+    assert found.dtype == np.int16
+    wanted = fixed_resize16(x, sizes, coordinates=COORDINATES[place])
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_node_that_leaves_all_out_gets_the_defaults() -> None:

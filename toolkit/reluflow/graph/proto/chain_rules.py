@@ -13,6 +13,7 @@ from reluflow.graph.proto.own_domain import (
     FIXED_MAX_POOL,
     FIXED_MUL,
     FIXED_RESIZE,
+    FIXED_RESIZE_16,
     FIXED_TABLE,
     FROM_FIXED,
     FROM_FIXED_CONV,
@@ -44,6 +45,7 @@ _ZERO = Rule("INT", " or ".join(map(str, ZEROS)), lambda value: value in ZEROS)
 _FLAG = number(0, 1)
 _BOUNDS = {name: number(0, _LAST_BYTE) for name in ("y_min", "y_max")}
 _BOUNDS_16 = {name: number(-_LAST_16, _LAST_16) for name in ("y_min", "y_max")}
+_COORDINATES = {"coordinates": number(0, len(COORDINATES) - 1)}
 _KERNEL = {"kernel_shape": shape_of("[k] or [kH, kW]", 1, 2, holds="taps")}
 
 
@@ -84,7 +86,8 @@ CHAIN_RULES: dict[str, dict[str, Rule]] = {
     FIXED_ADD: {**_formats("a", "b", "y"), **_BOUNDS},
     FIXED_MUL: {**_formats("x", "s", "y"), **_BOUNDS},
     FIXED_TABLE: {},
-    FIXED_RESIZE: {"coordinates": number(0, len(COORDINATES) - 1)},
+    FIXED_RESIZE: _COORDINATES,
+    FIXED_RESIZE_16: _COORDINATES,
     "FixedConv16": {
         **_CONV,
         "x_bits": X_BITS,
@@ -146,6 +149,9 @@ CHAIN_PORTS: dict[str, Ports] = {
     "FromFixed16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _FLOAT),
     "FixedMaxPool16": _in_regions(Ports({"X": _SHORT}, _Y, 1), _SHORT),
     "FixedGlobalPool16": Ports({"X": _SHORT}, _Y, 1),
+    FIXED_RESIZE_16: _in_regions(
+        Ports({"X": _SHORT, "sizes": (TensorProto.INT64,)}, _Y, 2), _SHORT
+    ),
     REGION_CONCAT: Ports(
         {
             "region": REGION,

@@ -15,6 +15,7 @@ FIXED_AVERAGE_POOL = "FixedAveragePool"
 FIXED_GLOBAL_AVERAGE_POOL = "FixedGlobalAveragePool"
 FIXED_ADD, FIXED_MUL, FIXED_TABLE = "FixedAdd", "FixedMul", "FixedTable"
 FIXED_RESIZE = "FixedResize"
+FIXED_RESIZE_16 = "FixedResize16"
 REGION_CONCAT = "RegionConcat"
 FROM_FIXED_CONV, FROM_FIXED_MATMUL = "FromFixedConv", "FromFixedMatMul"
 FIXED_WEIGHTS = "FixedWeights"
@@ -76,6 +77,7 @@ FIXED_16_DEFAULTS: dict[str, dict[str, int]] = {
     FROM_FIXED_16: {"x_exponent": 0},
     FIXED_MAX_POOL_16: {},
     FIXED_GLOBAL_POOL_16: {"x_exponent": 0},
+    FIXED_RESIZE_16: {"coordinates": 0},
 }
 """The same for chains of 16 bits; `z_exponent` is that of y where it is left out."""
 ADD_TABLE_PLACE = 2

@@ -83,7 +83,7 @@ HANDLERS: dict[str, steps.Handler] = {
     ),
     **dict.fromkeys((own.FIXED_ADD, own.FIXED_MUL), steps.elementwise),
     own.FIXED_TABLE: steps.first_only,
-    own.FIXED_RESIZE: resize,
+    **dict.fromkeys((own.FIXED_RESIZE, own.FIXED_RESIZE_16), resize),
     **dict.fromkeys((own.TO_FIXED, own.TO_FIXED_16), entrance),
     **dict.fromkeys((own.FROM_FIXED, own.FROM_FIXED_16), exit_),
 }

@@ -23,7 +23,7 @@ from reluflow.psb.fixed.elementwise import fixed_add, fixed_mul, fixed_table, ta
 from reluflow.psb.fixed.error import squared_error, widest_format
 from reluflow.psb.fixed.grid import GRID_BITS, grid_means, grid_steps, grid_weights
 from reluflow.psb.fixed.products import from_fixed_conv, from_fixed_matmul
-from reluflow.psb.fixed.resize import COORDINATES, fixed_resize
+from reluflow.psb.fixed.resize import COORDINATES, fixed_resize, fixed_resize16
 
 __all__ = [
     "COORDINATES",
@@ -42,6 +42,7 @@ __all__ = [
     "fixed_max_pool16",
     "fixed_mul",
     "fixed_resize",
+    "fixed_resize16",
     "fixed_table",
     "from_fixed",
     "from_fixed16",

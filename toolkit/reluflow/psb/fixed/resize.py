@@ -1,8 +1,9 @@
-"""Linear interpolation of bytes inside a chain: its exact meaning."""
+"""Linear interpolation inside a chain, of bytes or of 16 bits: its exact meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,39 @@ def fixed_resize(
 
     Reference: docs/psb-ops.md, chains; ONNX Resize, mode "linear".
     """
+    return _resized(x, sizes, coordinates).astype(np.uint8)
+
+
+def fixed_resize16(
+    x: NDArray[np.int16], sizes: Sequence[int], *, coordinates: str = "half_pixel"
+) -> NDArray[np.int16]:
+    """Return FixedResize16's output: as `fixed_resize`, of int16.
+
+    Args:
+        x: `(N, spatial..., C)` int16, one or two spatial axes.
+        sizes: of the output in the order of ONNX, `(N, C, spatial...)`.
+        coordinates: "half_pixel", "pytorch_half_pixel", "align_corners" or "asymmetric".
+
+    Returns:
+        `(N, spatial..., C)` int16 of the same exponent.
+
+    Raises:
+        OptionError: there are no such coordinates.
+        DataError: the sizes do not fit x.
+
+    Example:
+        >>> x = np.array([[[-3], [1000]]], np.int16)
+        >>> fixed_resize16(x, [1, 1, 4]).tolist()
+        [[[-3], [248], [749], [1000]]]
+
+    Reference: docs/psb-ops.md, chains of 16 bits; ONNX Resize, mode "linear".
+    """
+    return _resized(x, sizes, coordinates).astype(np.int16)
+
+
+def _resized(
+    x: NDArray[np.integer[Any]], sizes: Sequence[int], coordinates: str
+) -> NDArray[np.int64]:
     if coordinates not in COORDINATES:
         raise OptionError(
             f"coordinates={coordinates!r} is not accepted; give one of {', '.join(COORDINATES)}."
@@ -57,14 +91,14 @@ def fixed_resize(
             f"sizes are {list(sizes)} for x of shape {x.shape}: give its inputs and channels, then "
             "one or two sizes from 1 on."
         )
-    y = x.astype(np.int64)
+    y: NDArray[np.int64] = x.astype(np.int64)
     for axis, size in enumerate(sizes[2:], start=1):
         first, second, weight = neighbours(x.shape[axis], size, coordinates)
         weight = weight.reshape(-1, *[1] * (x.ndim - 1 - axis))
         near, far = np.take(y, first, axis), np.take(y, second, axis)
         y = near * ((1 << WEIGHT_BITS) - weight) + far * weight
     shift = WEIGHT_BITS * axes
-    return ((y + (1 << (shift - 1))) >> shift).astype(np.uint8)
+    return (y + (1 << (shift - 1))) >> shift
 
 
 def neighbours(

@@ -12,6 +12,7 @@ from reluflow.graph.psb.chain.layout import MoveStep, last
 from reluflow.graph.psb.chain.steps import Planned, Step
 from reluflow.graph.psb.chain.write import ChainWriter
 from reluflow.graph.rewrite.contract import Reason
+from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute
 from reluflow.psb.fixed import COORDINATES
 
@@ -24,11 +25,24 @@ _RANKS = (3, 4)
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """What a linear Resize makes: sizes in a tensor of the graph, or whole scales."""
 
     tensor: str = ""
     scales: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A Resize that interpolates linearly by the rule of chains.
+
+    Attributes:
+        coordinates: number of its coordinates among `COORDINATES`.
+        sizes: of what it makes.
+    """
+
+    coordinates: int
+    sizes: Sizes
 
 
 class LinearStep(Step):
@@ -36,9 +50,9 @@ class LinearStep(Step):
 
     becomes = "FixedResize"
 
-    def __init__(self, node: NodeProto, maker: Step, coordinates: int, sizes: _Sizes) -> None:
+    def __init__(self, node: NodeProto, maker: Step, how: Linear) -> None:
         super().__init__(node, (node.input[0],), maker.form, maker.rank)
-        self._coordinates, self._sizes = coordinates, sizes
+        self._coordinates, self._sizes = how.coordinates, how.sizes
 
     def write(self, writer: ChainWriter) -> None:
         """Write a FixedResize."""
@@ -61,16 +75,19 @@ def join_resize(plan: Planned, node: NodeProto) -> Step | Reason:
     maker = plan.makers.get(node.input[0])
     if maker is None:
         return Reason("what it reads is not in a chain")
-    if node.op_type != "Resize" or plan.editor.opset < _FROM_OPSET:
-        return Reason(f"it is {node.op_type} of opset {plan.editor.opset}")
+    if attribute(node, "mode", "nearest") != "nearest":
+        how = read_linear(plan.editor, node, maker.rank, plan.shape(node.input[0]))
+        return how if isinstance(how, Reason) else LinearStep(node, maker, how)
+    return _kind(plan.editor, node) or _nearest(plan, node, maker)
+
+
+def _kind(editor: Editor, node: NodeProto) -> Reason | None:
+    """Return why a node is no Resize that is known here."""
+    if node.op_type != "Resize" or editor.opset < _FROM_OPSET:
+        return Reason(f"it is {node.op_type} of opset {editor.opset}")
     if attribute(node, "axes") is not None:
         return Reason("it names the axes that it resizes")
-    mode = attribute(node, "mode", "nearest")
-    if mode == "linear":
-        return _linear(plan, node, maker)
-    if mode != "nearest":
-        return Reason(f"it interpolates ({mode}), for which chains have no exact rule")
-    return _nearest(plan, node, maker)
+    return None
 
 
 def _nearest(plan: Planned, node: NodeProto, maker: Step) -> Step | Reason:
@@ -95,7 +112,22 @@ def _given(node: NodeProto, place: int) -> str:
     return str(node.input[place]) if len(node.input) > place else ""
 
 
-def _linear(plan: Planned, node: NodeProto, maker: Step) -> Step | Reason:
+def read_linear(
+    editor: Editor, node: NodeProto, rank: int, x: tuple[int | str | None, ...] | None
+) -> Linear | Reason:
+    """Return how a Resize interpolates, or why chains have no rule for it.
+
+    Args:
+        editor: of the model; sizes that follow from constants become one.
+        node: a Resize or an Upsample.
+        rank: of what it reads.
+        x: the shape of that, where it is known.
+    """
+    if reason := _kind(editor, node):
+        return reason
+    mode = str(attribute(node, "mode", "nearest"))
+    if mode != "linear":
+        return Reason(f"it interpolates ({mode}), for which chains have no exact rule")
     mode = str(attribute(node, "coordinate_transformation_mode", COORDINATES[0]))
     if mode not in COORDINATES:
         return Reason(f"its coordinates are {mode}, for which chains have no exact rule")
@@ -103,37 +135,35 @@ def _linear(plan: Planned, node: NodeProto, maker: Step) -> Step | Reason:
         return Reason("it smooths what it makes smaller (antialias)")
     if attribute(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
         return Reason("it keeps the ratio of the sizes")
-    if maker.rank not in _RANKS:
-        return Reason(f"it interpolates {maker.rank - _SPATIAL_FROM} axes; 1 and 2 are accepted")
-    sizes = _sizes(plan, node)
-    if isinstance(sizes, Reason):
-        return sizes
-    return LinearStep(node, maker, COORDINATES.index(mode), sizes)
+    if rank not in _RANKS:
+        return Reason(f"it interpolates {rank - _SPATIAL_FROM} axes; 1 and 2 are accepted")
+    sizes = _sizes(editor, node, x)
+    return sizes if isinstance(sizes, Reason) else Linear(COORDINATES.index(mode), sizes)
 
 
-def _sizes(plan: Planned, node: NodeProto) -> _Sizes | Reason:
+def _sizes(
+    editor: Editor, node: NodeProto, x: tuple[int | str | None, ...] | None
+) -> Sizes | Reason:
     """Return the tensor of sizes, or whole scales, with which the rule is that of Resize."""
     name = _given(node, _SIZES_PLACE)
     if name:
-        value = plan.editor.constant(name)
-        x = plan.shape(node.input[0])
+        value = editor.constant(name)
         known = value is None or x is None or tuple(value[:_SPATIAL_FROM]) == x[:_SPATIAL_FROM]
         return (
-            _Sizes(name) if known else Reason("its sizes are not those of its inputs and channels")
+            Sizes(name) if known else Reason("its sizes are not those of its inputs and channels")
         )
     name = _given(node, _SCALES_PLACE)
-    scales = plan.editor.constant(name) if name else None
+    scales = editor.constant(name) if name else None
     if scales is None:
         return Reason("its scales are computed")
     factors = scales.reshape(-1).astype(np.float64)
     if (factors[:_SPATIAL_FROM] != 1).any():
         return Reason("it resizes inputs or channels")
     if (factors == np.rint(factors)).all():
-        return _Sizes(scales=factors.astype(np.int64))
-    x = plan.shape(node.input[0])
+        return Sizes(scales=factors.astype(np.int64))
     if x is None or not all(isinstance(size, int) for size in x):
         return Reason("its scales are no whole numbers, and the sizes that they make unknown")
     made = np.array(x, np.float64) * factors
     if (made != np.rint(made)).any() or (made < 1).any():
         return Reason("its scales leave parts of a pixel")
-    return _Sizes(plan.editor.add_initializer(node.output[0], "sizes", made.astype(np.int64)))
+    return Sizes(editor.add_initializer(node.output[0], "sizes", made.astype(np.int64)))

@@ -20,6 +20,7 @@ from reluflow.graph.proto.own_domain import (
     FIXED_CONV_16,
     FIXED_GLOBAL_POOL_16,
     FIXED_MAX_POOL_16,
+    FIXED_RESIZE_16,
     FROM_FIXED_16,
     FROM_THE_RUN,
     OWN_DOMAIN,
@@ -31,6 +32,7 @@ from reluflow.graph.proto.own_domain import (
 )
 from reluflow.graph.psb.chain.changes import ChainedNode
 from reluflow.graph.psb.chain.layout import last
+from reluflow.graph.psb.chain.resize import Linear
 from reluflow.graph.psb.chain.tidy import live
 from reluflow.graph.psb.chain.wide.functions16 import add_chain16_functions
 from reluflow.graph.psb.chain.wide.share import (
@@ -62,7 +64,9 @@ _KEPT = (
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "auto_pad")
 _REGION = 6
 """Place of PsbConv's input `region`."""
-_PASSING = ("MaxPool", "Concat")
+_PASSING = ("MaxPool", "Concat", "Resize")
+_KEEPING = ("MaxPool", "Resize")
+"""What makes values of the same range as it reads."""
 _ALONE = Reason("no other convolution passes int16 to it or takes them from it")
 
 
@@ -93,9 +97,9 @@ def chain_psb16(
 
     A PsbConv joins where the exponents of what it reads, adds and makes are known: those given, and
     the calibrated ones of the convolutions that read a tensor. It keeps its bits, its draws and so
-    its weights; sums stay exact, and only each output is rounded once. MaxPool, Concat
-    and means over all pixels behind them join as well; what a Concat joins gets one exponent, the
-    smallest, if the others are at most 3 larger.
+    its weights; sums stay exact, and only each output is rounded once. MaxPool, Concat, linear
+    Resize between them and means over all pixels behind them join as well; what a Concat joins gets
+    one exponent, the smallest, if the others are at most 3 larger.
 
     Args:
         model: of `to_psb`, not changed.
@@ -104,8 +108,8 @@ def chain_psb16(
         alone: whether a convolution joins that has no other to pass int16 to or to take them from.
 
     Returns:
-        The new model, what joined, and the convolutions that did not, with the reason. The
-        operators are functions as well, for runs without the native library.
+        The new model, what joined, and the convolutions and Resizes that did not, with the reason.
+        The operators are functions as well, for runs without the native library.
 
     Raises:
         ModelError: the model has no PSB operator.
@@ -194,10 +198,11 @@ class _Writer:
         self._made: set[str] = set()  # tensors that are made as int16
         self._floats: set[str] = set()  # those of them that are made floats again
         self._concats: set[int] = set()  # identities of those that join
+        self._resizes: dict[int, Linear] = {}
         self._bits = 0  # of all values
 
     def write(self, alone: bool) -> list[Refused]:
-        """Fill `nodes` and `joined`; return the convolutions that stay outside."""
+        """Fill `nodes` and `joined`; return the convolutions and Resizes that stay outside."""
         refused = []
         faults = self._faults(alone)
         for node in self.editor.nodes:
@@ -216,7 +221,7 @@ class _Writer:
         return refused
 
     def _faults(self, alone: bool) -> dict[int, Reason]:
-        """Return why each PsbConv that cannot join does not, by the node's identity."""
+        """Return why each PsbConv or Resize that cannot join does not, by the node's identity."""
         faults: dict[int, Reason] = {}
         convs: list[NodeProto] = []
         for node in self.editor.nodes:
@@ -227,18 +232,19 @@ class _Writer:
                     self._bits = int(str(attribute(node, "x_bits", USUAL_X_BITS)))
                 else:
                     faults[id(node)] = reason
-            elif node.op_type == "MaxPool" and node.input[0] in self.exponents:
+            elif node.op_type in _KEEPING and node.input[0] in self.exponents:
                 self.exponents.setdefault(node.output[0], self.exponents[node.input[0]])
         if not alone:
             linked = self._linked(convs)
             faults |= {id(node): _ALONE for node in convs if id(node) not in linked}
-        self._share([node for node in convs if id(node) not in faults])
-        return faults
+        return faults | self._share([node for node in convs if id(node) not in faults])
 
-    def _share(self, convs: list[NodeProto]) -> None:
-        """Find the Concats that join, and what they make share an exponent."""
+    def _share(self, convs: list[NodeProto]) -> dict[int, Reason]:
+        """Find the Concats and Resizes that join; return why other Resizes do not."""
         shared = SharedExponents(self.editor, self.exponents, convs, self._bits)
         self.exponents, self._concats = shared.exponents, shared.concats
+        self._resizes = shared.resizes
+        return shared.left
 
     def _linked(self, convs: list[NodeProto]) -> set[int]:
         """Return those of some convolutions that pass int16 to another or take them from one."""
@@ -320,6 +326,9 @@ class _Writer:
             self.exponents[node.output[0]] = self.exponents[node.input[0]]
             self._make(node, FIXED_MAX_POOL_16, [self._value(node.input[0])], window)
             return True
+        if id(node) in self._resizes:
+            self._resize(node, self._resizes[id(node)])
+            return True
         if node.op_type == "Shape" and not domain_of(node.domain) and not node.attribute:
             return self._shape(node)
         keeps = keeps_axes_of_mean(self.editor, node)
@@ -343,6 +352,19 @@ class _Writer:
         given = {"axis": last(range(rank)).index(axis)}
         self._make(node, "Concat", inputs, given, domain="")
 
+    def _resize(self, node: NodeProto, how: Linear) -> None:
+        """Write a linear Resize of int16."""
+        x, scales = node.input[0], how.sizes.scales
+        sizes = how.sizes.tensor
+        if scales is not None:
+            old, sizes = (self.editor.fresh(node.output[0], stem) for stem in ("old", "sizes"))
+            self._sizes(x, old, old)
+            stored = self.editor.add_initializer(node.output[0], "scales", scales)
+            self._emit("Mul", [old, stored], sizes, sizes, {}, domain="")
+        self.exponents[node.output[0]] = self.exponents[x]
+        given = {"coordinates": how.coordinates}
+        self._make(node, FIXED_RESIZE_16, [self._value(x), sizes], given)
+
     def _mean(self, node: NodeProto, keeps: bool) -> None:
         x, output = node.input[0], node.output[0]
         made = output if keeps else self.editor.fresh(output, "kept")
@@ -354,14 +376,18 @@ class _Writer:
 
     def _shape(self, node: NodeProto) -> bool:
         """Write a Shape of int16, whose sizes are put into the order of floats."""
-        rank = self.editor.rank(node.input[0])
+        return self._sizes(node.input[0], node.output[0], node.name)
+
+    def _sizes(self, tensor: str, output: str, name: str) -> bool:
+        """Write the sizes of an int16 tensor in the order of floats; False: its rank is unknown."""
+        rank = self.editor.rank(tensor)
         if rank is None:
             return False
-        sizes = self.editor.fresh(node.output[0], "last")
+        sizes = self.editor.fresh(output, "last")
         order = np.array([0, rank - 1, *range(1, rank - 1)], np.int64)
-        stored = self.editor.add_initializer(node.output[0], "order", order)
-        self._emit("Shape", [self._values[node.input[0]]], sizes, node.name, {}, domain="")
-        self.nodes.append(helper.make_node("Gather", [sizes, stored], [node.output[0]]))
+        stored = self.editor.add_initializer(output, "order", order)
+        self._emit("Shape", [self._values[tensor]], sizes, name, {}, domain="")
+        self.nodes.append(helper.make_node("Gather", [sizes, stored], [output]))
         return True
 
     def _value(self, tensor: str) -> str:

@@ -9,6 +9,8 @@ from onnx import NodeProto
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.own_domain import ADDEND_PLACE, PSB_CONV
+from reluflow.graph.psb.chain.resize import Linear, read_linear
+from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute
 from reluflow.psb import activation_exponent
@@ -58,7 +60,7 @@ def _axes(editor: Editor, node: NodeProto) -> list[int] | None:
 
 
 class SharedExponents:
-    """Finds which Concats can join, and gives what they and MaxPools link one exponent.
+    """Finds which Concats and Resizes can join, and gives what they and MaxPools link one exponent.
 
     The exponent is the smallest of those that are linked, so that nothing saturates that did not.
 
@@ -71,6 +73,8 @@ class SharedExponents:
     Attributes:
         exponents: tensor -> f, shared where it has to be.
         concats: identities of the Concats that join.
+        resizes: identity of each Resize that joins -> how it interpolates.
+        left: identity of each Resize between values of a chain that cannot join -> why.
     """
 
     def __init__(
@@ -83,12 +87,14 @@ class SharedExponents:
         self.exponents = dict(exponents)
         self._own = dict(exponents)  # as they would be without links
         self.concats: set[int] = set()
+        self.resizes: dict[int, Linear] = {}
+        self.left: dict[int, Reason] = {}
         self._editor, self._bits = editor, bits
         self._joined = set(map(id, convs))
         self._made = {node.output[0] for node in convs}
         self._group: dict[str, list[str]] = {}
         for node in editor.nodes:
-            if is_max_pool(node) and node.input[0] in self._made:
+            if (is_max_pool(node) and node.input[0] in self._made) or self._resizes(node):
                 self._made.add(node.output[0])
                 self._own[node.output[0]] = self._own[node.input[0]]
                 self.exponents[node.output[0]] = self.exponents[node.input[0]]
@@ -116,6 +122,20 @@ class SharedExponents:
             if value is not None and np.any(value)
         ]
         return self._link([*computed, node.output[0]], bounds)
+
+    def _resizes(self, node: NodeProto) -> bool:
+        """Take in a Resize between values of a chain, if chains have a rule for it."""
+        if domain_of(node.domain) or node.op_type != "Resize" or node.input[0] not in self._made:
+            return False
+        rank = self._editor.rank(node.input[0])
+        if rank is None or not any(map(self._takes, self._editor.readers(node.output[0]))):
+            return False
+        how = read_linear(self._editor, node, rank, self._editor.types[node.input[0]].shape)
+        if isinstance(how, Reason):
+            self.left[id(node)] = how
+            return False
+        self.resizes[id(node)] = how
+        return True
 
     def _takes(self, node: NodeProto) -> bool:
         own = id(node) in self._joined
