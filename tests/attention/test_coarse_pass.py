@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from reluflow.graph import (
     chain_psb,
     chain_psb16,
     expose,
+    load,
     read_spatial,
 )
 from reluflow.sessions import open_session
@@ -178,3 +179,39 @@ def test_what_is_refused() -> None:
     )
     with pytest.raises(DataError, match="coarse has no output 'y', but fine has"):
         AttentionSession(psb, converted(other)).run(FEEDS, (1, 16), np.ones((9, 8), bool))
+    renamed = converted(other)._proto
+    renamed.graph.input[0].name = "picture"
+    for node in renamed.graph.node:
+        node.input[:] = ["picture" if name == "x" else name for name in node.input]
+    with pytest.raises(ModelError, match="coarse has the inputs 'picture', but fine has 'x'; give"):
+        AttentionSession(psb, load(renamed)).run(FEEDS, (1, 16), np.ones((9, 8), bool))
+
+
+def test_what_earlier_runs_left_does_not_matter() -> None:
+    float_model = dense()
+    coarse, model = as_bytes(float_model), converted(float_model)  # scales are those of each run
+    kept = AttentionSession(model, coarse, threads=1, native=True)
+    mask = np.zeros((9, 8), bool)
+    mask[2:4, 3:5] = True
+    kept.run({"x": 50 * IMAGES}, (4, 16), np.ones((9, 8), bool))
+    fresh = AttentionSession(model, coarse, threads=1, native=True).run(FEEDS, (4, 16), mask)
+    np.testing.assert_array_equal(kept.run(FEEDS, (4, 16), mask).answers["y"], fresh.answers["y"])
+
+
+def test_an_exact_region_needs_the_tensor_in_both() -> None:
+    class Norm:
+        tensor = "q"
+
+        def read(
+            self, values: np.ndarray, inputs: Mapping[str, np.ndarray] | None = None
+        ) -> np.ndarray:
+            return np.asarray(np.abs(values).sum(axis=1, dtype=np.float64))
+
+    nodes = [conv("x", "w", "h", "stem", pads=[1, 1, 1, 1]), N("Relu", ["h"], ["q"])]
+    nodes.append(conv("q", "v", "y", "last", pads=[0, 0, 0, 0], strides=[2, 1]))
+    other = build(nodes, kernels(w=(8, 3, 3, 3), v=(4, 8, 2, 2)), FREE)
+    session = AttentionSession(converted(dense()), converted(other), unsure=Norm(), threads=1)
+    found = session.run(FEEDS, (1, 16))
+    assert found.tensor == "q" and found.region.shape == (2, 9, 8) and 0 < found.coverage < 1
+    with pytest.raises(OptionError, match="carry is 'exact', but the fine model has no tensor 'q'"):
+        session.run(FEEDS, (1, 16), RegionOptions(carry="exact"))

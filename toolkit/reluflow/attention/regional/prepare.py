@@ -183,7 +183,9 @@ class Maker:
             for step in graph.steps
             if isinstance(step, Reads) and step.target not in mixed
         }
-        whole = mixed if not passes.saves_time else mixed & set(self._fine.outputs)
+        # an operator that is not calibrated takes its scale from all of what it reads
+        scaled = {node.x for node in self._nodes if node.x_exponent is None}
+        whole = mixed & {*self._fine.outputs, *scaled} if passes.saves_time else mixed
         found = Prepared(
             graph, passes, None, reasons, unsure, self._nodes, self._first_nodes, mixed, whole
         )

@@ -60,7 +60,8 @@ class AttentionRun:
         masks: tensor of pass 2 -> `(n, pixels...)` bool, what is computed of it.
         nodes: every node with pixels and every PSB operator, in graph order.
         first_shift_adds: of pass 1 for one input; None where shapes do not tell.
-        milliseconds: phase -> time; "total" is all of it.
+        milliseconds: phase -> time: "pass 1", "region" (the map, what is chosen, and its masks),
+            "values" (those of another model that pass 2 reads), "pass 2"; "total" is all of it.
         notes: sentences on what else happened.
 
     Example:

@@ -102,8 +102,10 @@ def rescaled(mask: Mask, sizes: tuple[int, ...]) -> Mask:
 def _along(mask: Mask, size: int) -> Mask:
     """Rescale the first axis: pixel i of m covers [i / m, (i + 1) / m), so does j of n."""
     n, at = len(mask), np.arange(size)
-    if n == size:
-        return mask
+    if size % n == 0:
+        return mask if size == n else np.repeat(mask, size // n, axis=0)
+    if n % size == 0:
+        return np.asarray(mask.reshape(size, n // size, *mask.shape[1:]).any(axis=1))
     first = at * n // size
     last = -(-(at + 1) * n // size)  # exclusive
     before = np.concatenate([np.zeros((1, *mask.shape[1:]), np.int64), mask.cumsum(axis=0)])

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 
-_Key = tuple[tuple[tuple[str, tuple[int, ...]], ...], bool]
+_Shapes = dict[str, tuple[int, ...]]
 
 
 class AttentionSession:
@@ -80,7 +80,7 @@ class AttentionSession:
         self.fine = with_input_defaults(fine).model
         self.coarse = None if coarse is None else with_input_defaults(coarse).model
         self._maker = Maker(self.fine, self.coarse, half, unsure, threads, native)
-        self._ready: tuple[_Key, Prepared] | None = None
+        self._ready: tuple[_Shapes, Prepared] | None = None
 
     def graph(self, inputs: Mapping[str, Array]) -> SpatialGraph:
         """Return the pixels of pass 2 for inputs of these shapes.
@@ -91,7 +91,10 @@ class AttentionSession:
         Raises:
             DataError: no input has pixels.
         """
-        return read_spatial(self.fine, {name: np.shape(value) for name, value in inputs.items()})
+        shapes = _shapes(inputs)
+        if self._ready is not None and self._ready[0] == shapes:
+            return self._ready[1].graph
+        return read_spatial(self.fine, shapes)
 
     def run(
         self,
@@ -159,12 +162,13 @@ class AttentionSession:
         )
 
     def _prepare(self, inputs: Mapping[str, Array], with_map: bool) -> Prepared:
-        shapes = {name: tuple(np.shape(value)) for name, value in sorted(inputs.items())}
-        key = (tuple(shapes.items()), with_map)
-        if self._ready is None or self._ready[0] != key:
+        shapes = _shapes(inputs)
+        ready = None if self._ready is None or self._ready[0] != shapes else self._ready[1]
+        if ready is None or (with_map and ready.unsure is None):
             self._ready = None  # buffers of another size go before new ones come
-            self._ready = key, self._maker.prepared(shapes, with_map)
-        return self._ready[1]
+            ready = self._maker.prepared(shapes, with_map)
+            self._ready = shapes, ready
+        return ready
 
     def _choose(
         self,
@@ -193,6 +197,10 @@ class AttentionSession:
         unsure = np.asarray(told.read(values[told.tensor], numbers), np.float64)
         chosen = np.stack([options.choose(each, number) for number, each in enumerate(unsure)])
         return told.tensor, unsure, chosen, options
+
+
+def _shapes(inputs: Mapping[str, Array]) -> _Shapes:
+    return {name: tuple(np.shape(value)) for name, value in sorted(inputs.items())}
 
 
 def _check_samples(samples: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper
 from reluflow.graph.proto.chain_rules import CHAIN_PORTS
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
-from reluflow.graph.proto.own_domain import OWN_DOMAIN
+from reluflow.graph.proto.own_domain import OWN_DOMAIN, REGION_CONCAT
 from reluflow.graph.proto.psb_rules import PORTS
 from reluflow.graph.rewrite.contract import Reason, Refused, Rewritten
 from reluflow.graph.rewrite.draft import retain
@@ -19,7 +19,6 @@ from reluflow.graph.rewrite.edit import Editor
 from reluflow.graph.rewrite.reader import attribute, name_of
 from reluflow.graph.spatial.read import SpatialGraph
 
-REGION_CONCAT = "RegionConcat"
 _MOST_JOINED = 8
 """Tensors that RegionConcat joins at once, at most."""
 _JOINED = (np.dtype(np.uint8), np.dtype(np.int16))
@@ -109,7 +108,7 @@ def _place(node: NodeProto) -> int | Reason:
 def _join(editor: Editor, graph: SpatialGraph, node: NodeProto) -> int | Reason:
     """Replace a Concat of channels by one that joins regions."""
     tensor, parts = node.output[0], list(node.input)
-    if graph.dtypes[tensor] not in _JOINED or REGION_CONCAT not in CHAIN_PORTS:
+    if graph.dtypes[tensor] not in _JOINED:
         return Reason("Concat computes all pixels where it joins floats")
     if any(name not in graph.sizes for name in parts) or len(parts) > _MOST_JOINED:
         return Reason(f"Concat computes all pixels of constants and of more than {_MOST_JOINED}")
