@@ -145,6 +145,8 @@ FLOORS = {
         "region",
         "maps",
         "regional",
+        "passes",
+        "tiles",
         "",
     ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],

@@ -21,7 +21,7 @@ _ROOM = {0: 255.0, 128: 127.0}
 def network(
     *nodes: NodeProto,
     tensors: Mapping[str, np.ndarray],
-    x: tuple[int, ...] = PIXELS,
+    x: tuple[int | str, ...] = PIXELS,
     **options: Any,
 ) -> Model:
     """Return a float model from x to y."""

@@ -26,6 +26,7 @@ from reluflow.attention.regional.session import AttentionSession
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
+from reluflow.attention.tiles.run import TileOptions, TilesRun, run_tiles
 from reluflow.attention.uncertainty import (
     MEASURES,
     disagreement,
@@ -54,6 +55,8 @@ __all__ = [
     "Region",
     "RegionOptions",
     "Scores",
+    "TileOptions",
+    "TilesRun",
     "UncertaintyMap",
     "blocks_of",
     "changed_region",
@@ -70,6 +73,7 @@ __all__ = [
     "probabilities_of",
     "random_region",
     "receptive_region",
+    "run_tiles",
     "scaled_region",
     "small_margin",
     "threshold_for_coverage",

@@ -43,6 +43,7 @@ from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
 from reluflow.graph.spatial.formats import ChainFormat, chain_formats
+from reluflow.graph.spatial.beside import Beside
 from reluflow.graph.spatial.mix import MixedTensor, mix_passes
 from reluflow.graph.spatial.pooled import PooledHead, find_pooled_head
 from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
@@ -79,6 +80,7 @@ from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [
     "Activation",
+    "Beside",
     "ByteRounding",
     "Chain",
     "Chain16Changes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +133,22 @@ def nearest(n_out: int, n_in: int, scale: float, rounding: str, coordinates: str
     at = COORDINATES[coordinates](np.arange(n_out, dtype=np.float64), n_out, n_in, scale)
     taps = np.stack([ROUNDINGS[rounding](at + d) for d in (-_NEAR, 0, _NEAR)], axis=1)
     return relation(taps.clip(0, n_in - 1).astype(np.int64), n_in)
+
+
+def spacing(n_out: int, n_in: int, scale: float, coordinates: str) -> str:
+    """Return what fixes how far apart outputs lie among inputs: the same in two sizes, or not.
+
+    Args:
+        n_out: number of outputs.
+        n_in: number of inputs.
+        scale: outputs for one input.
+        coordinates: one of `COORDINATES`.
+    """
+    if coordinates == "align_corners":
+        return str(Fraction(n_in - 1, max(n_out - 1, 1)))
+    exact = Fraction(n_out, n_in)
+    told = str(exact) if scale == n_out / n_in else str(scale)
+    return f"{told} of {exact}" if coordinates == "half_pixel_symmetric" else told
 
 
 Floats = NDArray[np.float64]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onnx import NodeProto
 from scipy.sparse import csr_array
 
@@ -69,7 +71,10 @@ def resize(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
             return axis.same(n_out, n_in)
         return axis.resized(n_out, n_in, n_out / n_in, "linear", where)
 
-    return [steps.mapped(frame, node.input[0], node.output[0], how)]
+    read = steps.mapped(frame, node.input[0], node.output[0], how)
+    sizes = zip(frame.sizes(read.target), frame.sizes(read.source), strict=True)
+    rule = tuple(f"linear {where} {axis.spacing(n, m, n / m, where)}" for n, m in sizes)
+    return [replace(read, rule=rule)]
 
 
 HANDLERS: dict[str, steps.Handler] = {

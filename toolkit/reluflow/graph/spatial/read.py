@@ -10,13 +10,16 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
 from reluflow.errors import DataError
+from reluflow.graph.proto import own_domain
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.contract import Reason
 from reluflow.graph.rewrite.reader import Reader, attribute, name_of, read_graph, reads
 from reluflow.graph.spatial import own, steps
+from reluflow.graph.spatial.beside import Beside, read_beside
 from reluflow.graph.spatial.known import read_with_shapes
+from reluflow.graph.spatial.memory import live_bytes
 from reluflow.graph.spatial.steps import Frame, Reads
 
 _RANKS = (3, 4, 5)
@@ -70,6 +73,8 @@ HANDLERS: dict[str, steps.Handler] = {
 }
 _BEFORE_LAYOUT = {*_UNARY, *_NARY, "Slice", "Concat", "Split", "Pad", "Resize", "Upsample"}
 """Operators that may stand between an input with channels last and the Transpose that says so."""
+_WITH_OPERANDS = {*_NARY, "Clip", "Concat", own_domain.FIXED_ADD, own_domain.FIXED_MUL}
+"""Operators whose operands may have a value for each pixel, or one that comes from sizes."""
 _NO_VALUES = ("Shape", "Size")
 """Operators that read no values, only how many there are."""
 
@@ -117,6 +122,9 @@ class SpatialGraph:
         shapes: tensor with pixels -> all of its sizes.
         dtypes: tensor with pixels -> its type.
         steps: what each tensor reads of another, and where pixels end, in graph order.
+        beside: operands without pixels of operators that have some.
+        live_bytes: of all tensors that are needed at a time, at most, if nodes run in their order;
+            tensors whose shapes the graph does not tell are left out.
     """
 
     sizes: dict[str, tuple[int, ...]]
@@ -124,6 +132,8 @@ class SpatialGraph:
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, np.dtype[Any]]
     steps: tuple[Reads | SpatialEnd, ...]
+    beside: tuple[Beside, ...] = ()
+    live_bytes: int = 0
 
     @property
     def ends(self) -> tuple[SpatialEnd, ...]:
@@ -196,12 +206,16 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
             "and the shape of its input."
         )
     found: list[Reads | SpatialEnd] = []
+    beside: list[Beside] = []
     mixed: set[str] = set()  # what depends on pixels and has none
+    computed = _names(reader) - _names(flat)  # what comes from sizes
     for node in reader.nodes:
         read_here = dict.fromkeys(reads(node))
         pixels = tuple(name for name in read_here if frame.has_pixels(name))
         others = tuple(name for name in read_here if name in mixed)
         if not (pixels or others) or node.op_type in _NO_VALUES:
+            if node.op_type in _NO_VALUES or computed.intersection(read_here):
+                computed.update(node.output)
             continue
         made = _read(frame, node) if pixels else Reason("")
         targets = tuple(filter(None, node.output))
@@ -214,6 +228,8 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
             )
             continue
         found += [replace(each, node=name_of(node), op=node.op_type) for each in made]
+        if node.op_type in _WITH_OPERANDS:
+            beside += read_beside(frame, node, computed, mixed)
         without = tuple(name for name in targets if not frame.has_pixels(name))
         mixed.update(without)
         if without:
@@ -223,7 +239,15 @@ def read_spatial(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Spatial
     sizes = {name: frame.sizes(name) for name in frame.axes}
     all_sizes = {name: frame.shape(name) or () for name in frame.axes}
     dtypes = {name: _dtype(reader, name) for name in frame.axes}
-    return SpatialGraph(sizes, dict(frame.axes), all_sizes, dtypes, tuple(found))
+    return SpatialGraph(
+        sizes,
+        dict(frame.axes),
+        all_sizes,
+        dtypes,
+        tuple(found),
+        tuple(beside),
+        live_bytes(reader, inputs),
+    )
 
 
 def _dtype(reader: Reader, tensor: str) -> np.dtype[Any]:
@@ -231,6 +255,10 @@ def _dtype(reader: Reader, tensor: str) -> np.dtype[Any]:
     known = reader.types.get(tensor)
     kind = known.elem_type if known is not None and known.elem_type else TensorProto.FLOAT
     return np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+
+
+def _names(reader: Reader) -> set[str]:
+    return {tensor.name for tensor in reader.graph.initializer}
 
 
 def _read(frame: Frame, node: NodeProto) -> list[Reads] | Reason:

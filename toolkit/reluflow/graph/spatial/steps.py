@@ -29,6 +29,8 @@ class Reads:
             second.
         node: name of the node that does it.
         op: its operator.
+        rule: what, beside the maps, says how the pixels of a Resize are weighted: mode, coordinates
+            and exact scales along each axis; () elsewhere.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Reads:
     maps: tuple[csr_array, ...]
     node: str = ""
     op: str = ""
+    rule: tuple[str, ...] = ()
 
 
 class Frame:
@@ -343,18 +346,19 @@ def resize(frame: Frame, node: NodeProto) -> list[Reads] | Reason:
     if not frame.give(target, frame.axes[source]):
         return Reason(SIZE_UNKNOWN)
     scales = _scales(frame, node)
-    maps = []
+    maps, rule = [], []
     for at, n_out, n_in in zip(
         frame.axes[source], frame.sizes(target), frame.sizes(source), strict=True
     ):
         scale = n_out / n_in if scales is None else scales.get(at, 1.0)
+        rule.append(f"{mode} {where} {axis.spacing(n_out, n_in, scale, where)}")
         if scale == 1 and n_out == n_in:
             maps.append(axis.same(n_out, n_in))
         elif mode == "nearest":
             maps.append(axis.nearest(n_out, n_in, scale, rounding, where))
         else:
             maps.append(axis.resized(n_out, n_in, scale, mode, where))
-    return [Reads(source, target, tuple(maps))]
+    return [Reads(source, target, tuple(maps), rule=tuple(rule))]
 
 
 def _scales(frame: Frame, node: NodeProto) -> dict[int, float] | None:

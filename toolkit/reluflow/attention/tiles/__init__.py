@@ -1,0 +1,1 @@
+"""Runs of pictures tile by tile whose seams are exact, in bounded memory."""
