@@ -67,7 +67,11 @@ def test_another_run_is_not_taken_for_it(tmp_path: Path, change: str) -> None:
     file = tmp_path / "y.npy"
     with pytest.raises(Interrupted):
         run_tiles(MODEL, {"x": X}, file, options=options(), progress=stop_at(1))
-    changed = {"samples": {"samples": 8}, "seed": {"seed": 1}, "crop": {"crop": (48, 48)}}
+    changed: dict[str, dict[str, Any]] = {
+        "samples": {"samples": 8},
+        "seed": {"seed": 1},
+        "crop": {"crop": (48, 48)},
+    }
     x = X + 1 if change == "picture" else X
     again = options(resume=True, **changed.get(change, {}))
     with pytest.raises(DataError, match="had another model, picture, crop, samples or seed"):

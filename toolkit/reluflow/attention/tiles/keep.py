@@ -132,7 +132,9 @@ def open_kept(
     samples, seed, resume = chosen
     if out is None:
         if resume:
-            raise OptionError("resume is True, but no file is given; arrays are kept nowhere.")
+            raise OptionError(
+                "resume is True, but no file is given, and arrays are kept nowhere; give a file."
+            )
         return Kept(plan, {}, "", 0)
     files = _files(out, plan.lattice.outputs)
     identity = _identity(model, inputs, plan, (samples, seed))
