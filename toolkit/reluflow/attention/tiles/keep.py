@@ -33,7 +33,7 @@ class Kept:
     """
 
     def __init__(self, plan: TilePlan, files: Files, identity: str, n_done: int) -> None:
-        self._plan, self._files, self._identity = plan, files, identity
+        self._plan, self.files, self._identity = plan, files, identity
         self._arrays: dict[str, Any] = {}
         self.n_done = self.n_resumed = n_done
         if n_done:
@@ -50,35 +50,21 @@ class Kept:
             into, out_of = self._places(tile, name, value)
             self._array(name, value)[into] = value[out_of]
         self.n_done += 1
-        if self._files:
+        if self.files:
             for array in self._arrays.values():
                 array.flush()
             self._note()
 
     def finish(self) -> dict[str, NDArray[Any]]:
         """Give the files their names; return the outputs."""
-        if not self._files:
+        if not self.files:
             return self._arrays
         self._arrays.clear()
-        for file in self._files.values():
+        for file in self.files.values():
             _part(file).replace(file)
             sync_folder(file.parent)
-        _state(self._files).unlink(missing_ok=True)
-        return {name: np.load(file, mmap_mode="r") for name, file in self._files.items()}
-
-    def sentence(self) -> str:
-        """Return what an interrupted run says."""
-        total = len(self._plan.tiles)
-        if not self._files:
-            return (
-                f"interrupted after {self.n_done} of {total} tiles, and arrays in memory are gone; "
-                "give a file to keep them."
-            )
-        names = ", ".join(str(file) for file in self._files.values())
-        return (
-            f"interrupted after {self.n_done} of {total} tiles, which are kept beside {names}; run "
-            "again with resume to go on."
-        )
+        _state(self.files).unlink(missing_ok=True)
+        return {name: np.load(file, mmap_mode="r") for name, file in self.files.items()}
 
     def _places(
         self, tile: Tile, name: str, value: NDArray[Any]
@@ -98,18 +84,38 @@ class Kept:
             graph, shape = self._plan.lattice.graph, list(value.shape)
             for axis, size in zip(graph.axes[name], graph.sizes[name], strict=True):
                 shape[axis] = size
-            if self._files:
+            if self.files:
                 self._arrays[name] = np.lib.format.open_memmap(
-                    _part(self._files[name]), mode="w+", dtype=value.dtype, shape=tuple(shape)
+                    _part(self.files[name]), mode="w+", dtype=value.dtype, shape=tuple(shape)
                 )
             else:
                 self._arrays[name] = np.zeros(shape, value.dtype)
         return self._arrays[name]
 
     def _note(self) -> None:
-        with appearing(_state(self._files)) as partial:
+        with appearing(_state(self.files)) as partial:
             state = {"identity": self._identity, "n_done": self.n_done}
             partial.write_text(json.dumps(state), encoding="utf-8")
+
+
+def what_is_kept(n_done: int, n_tiles: int, kept: Kept) -> str:
+    """Return what an interrupted run says.
+
+    Args:
+        n_done: tiles that are done.
+        n_tiles: tiles of the whole picture.
+        kept: the outputs so far.
+    """
+    if not kept.files:
+        return (
+            f"interrupted after {n_done} of {n_tiles} tiles, and arrays in memory are gone; give a "
+            "file to keep them."
+        )
+    names = ", ".join(str(file) for file in kept.files.values())
+    return (
+        f"interrupted after {n_done} of {n_tiles} tiles, which are kept beside {names}; run again "
+        "with resume to go on."
+    )
 
 
 def open_kept(

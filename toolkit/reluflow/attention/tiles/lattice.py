@@ -78,8 +78,8 @@ def find_lattice(model: Model, given: Shapes, outputs: Sequence[str]) -> Lattice
     ranks = {len(whole.sizes[name]) for name in inputs}
     if len(ranks) != 1:
         raise DataError(
-            f"inputs {', '.join(map(repr, inputs))} have {sorted(ranks)} axes of pixels; tiles "
-            "need pictures with as many axes each."
+            f"inputs {', '.join(map(repr, inputs))} have {sorted(ranks)} axes of pixels, but tiles "
+            "need the same number; give pictures of one kind."
         )
     reasons = ["the picture is too small to be cut"]
     for less in _tries(whole.sizes[inputs[0]]):

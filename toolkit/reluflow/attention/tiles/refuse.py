@@ -11,8 +11,6 @@ import numpy as np
 from reluflow.errors import ModelError
 from reluflow.graph import Model, Reads, SpatialEnd, SpatialGraph, find_psb
 
-_INSTEAD = "run it on the whole picture, or cut the model in front of that node"
-
 
 def needed(graph: SpatialGraph, outputs: Sequence[str]) -> SpatialGraph:
     """Return a graph with the steps alone on which some outputs depend.
@@ -72,10 +70,10 @@ def refuse_dependent(model: Model, graph: SpatialGraph, outputs: Sequence[str]) 
     for node in find_psb(model):
         if node.x_exponent is None:
             what = f"takes the exponent of {node.x!r} from all pixels of the run"
-            raise _refused(node.op, node.name, what, "convert the model with --calibrate")
+            raise _refused(node.op, node.name, what, "convert the model with data")
         if node.draws == "product" and node.sampler != "nearest":
             what = "draws anew for each pixel, by its number in the picture"
-            raise _refused(node.op, node.name, what, "convert the model with draws per run")
+            raise _refused(node.op, node.name, what, "convert the model with draws for each run")
 
 
 def _reads_all(step: Reads) -> bool:
@@ -100,8 +98,13 @@ def _may_round_otherwise(step: Reads) -> bool:
     return False
 
 
-def _refused(op: str, node: str, what: str, instead: str = _INSTEAD) -> ModelError:
-    return ModelError(f"the model cannot run in tiles, since {op} {node!r} {what}; {instead}.")
+def _refused(
+    op: str, node: str, what: str, instead: str = "cut the model in front of it"
+) -> ModelError:
+    return ModelError(
+        f"the model cannot run in tiles, since {op} {node!r} {what}; {instead}, or run it on the "
+        "whole picture."
+    )
 
 
 def difference(whole: SpatialGraph, part: SpatialGraph) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.attention.passes import open_pass
-from reluflow.attention.tiles.keep import open_kept
+from reluflow.attention.tiles.keep import open_kept, what_is_kept
 from reluflow.attention.tiles.lattice import check_part, find_lattice, part_of
 from reluflow.attention.tiles.plan import Tile, TilePlan, plan_tiles
 from reluflow.errors import DataError, Interrupted, ModelError, OptionError
@@ -163,7 +163,7 @@ def run_tiles(
             found = run_arrays(session, {**_crops(plan, inputs, tile), **beside})
             kept.add(tile, {name: found[name] for name in plan.lattice.outputs})
     except KeyboardInterrupt:
-        raise Interrupted(kept.sentence()) from None
+        raise Interrupted(what_is_kept(kept.n_done, len(plan.tiles), kept)) from None
     if progress is not None:
         progress("tiles", len(plan.tiles), len(plan.tiles))
     seconds = time.perf_counter() - start
