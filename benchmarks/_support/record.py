@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,19 @@ def write(path: Path, record: Any) -> None:
 
 def command() -> str:
     """Return the command that runs."""
-    return f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
+    script, root = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[1]
+    inside = script.relative_to(root) if root in script.parents else Path(script.name)
+    path = "PYTHONPATH=benchmarks " if len(inside.parts) > 1 else ""
+    return f"{path}python benchmarks/{inside} {' '.join(sys.argv[1:])}".strip()
+
+
+def fill(page: str, parts: Mapping[str, str]) -> str:
+    """Return a page with new text between `<!-- name -->` and `<!-- /name -->`."""
+    for name, text in parts.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}"
+    return page
 
 
 def machine() -> str:

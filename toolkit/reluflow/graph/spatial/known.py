@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from onnx import AttributeProto, NodeProto, ValueInfoProto, helper, numpy_helper
+from onnx import AttributeProto, FunctionProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from reluflow.graph.proto.inline import domain_of
 from reluflow.graph.proto.model import Model
 from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.reader import Reader, attribute
 from reluflow.graph.sites.bound import bind
-from reluflow.graph.spatial.own_shapes import own_shape
+from reluflow.graph.spatial.own_shapes import has_rule, own_shape
 
 _SHORT = 16
 """Elements of a vector that may hold sizes, starts or pads."""
@@ -30,10 +30,19 @@ def read_with_shapes(model: Model, inputs: Mapping[str, tuple[int, ...]]) -> Rea
         inputs: input -> shape.
     """
     bound = bind(model, inputs)
+    # bodies are hundreds of nodes for each call, and say no more than the rules for shapes
+    needed = [each for each in bound.functions if not (_is_own(each) and has_rule(each.name))]
+    copies = [FunctionProto.FromString(each.SerializeToString()) for each in needed]
+    del bound.functions[:]
+    bound.functions.extend(copies)
     reader = Reader(bound, model.base_dir)
     while sum(write(reader) for write in (_store_shapes, _store_sizes, _pad_for_ceil, _store_own)):
         reader = Reader(bound, model.base_dir)
     return reader
+
+
+def _is_own(function: FunctionProto) -> bool:
+    return domain_of(function.domain) == OWN_DOMAIN
 
 
 def known_shape(reader: Reader, tensor: str) -> tuple[int, ...] | None:

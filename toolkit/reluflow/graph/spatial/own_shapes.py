@@ -50,6 +50,15 @@ def own_shape(reader: Reader, node: NodeProto, source: Sizes) -> tuple[int, Size
     return None if shape is None else (kind, shape)
 
 
+def has_rule(op: str) -> bool:
+    """Tell whether the shape of what an operator of ours makes is known without its function.
+
+    Args:
+        op: its name.
+    """
+    return op in _RULES
+
+
 def _same(reader: Reader, node: NodeProto, source: Sizes) -> Sizes:
     return source
 

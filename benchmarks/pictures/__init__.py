@@ -1,0 +1,1 @@
+"""Benchmarks of large pictures and of video."""
