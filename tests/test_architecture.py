@@ -147,6 +147,7 @@ FLOORS = {
         "regional",
         "passes",
         "tiles",
+        "video",
         "",
     ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],

@@ -35,8 +35,8 @@ RECORD = ROOT / "benchmarks" / "records" / "tiles.json"
 PAGE = ROOT / "docs" / "attention.md"
 HEIGHT, WIDTH = 1024, 4096
 SAMPLES = 16
-LIMITS_MIB = (None, 2048, 1024, 512)
-"""Memory limits; None: the whole picture at once."""
+LIMITS_MIB = {"int16": (None, 1024, 512), "float": (None, 2048)}
+"""Memory limits of each form; None: the whole picture at once."""
 PIECE = (256, 384)
 """Height and width of a page."""
 SCRIPT = """
@@ -105,7 +105,7 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             chosen = (samples, options.threads)
             idle = _run([*given, "", *chosen, "nothing"])["peak_bytes"]
             whole = 0.0
-            for limit in LIMITS_MIB:
+            for limit in LIMITS_MIB[form]:
                 out = scratch / f"{form}-{limit}.npy"
                 row = _run([*given, str(out), *chosen, limit])
                 whole = whole or row["seconds"]

@@ -35,6 +35,8 @@ from reluflow.attention.uncertainty import (
     small_margin,
     uncertainty,
 )
+from reluflow.attention.video.options import VideoOptions
+from reluflow.attention.video.session import VideoFrame, VideoSession
 
 __all__ = [
     "CARRIES",
@@ -58,6 +60,9 @@ __all__ = [
     "TileOptions",
     "TilesRun",
     "UncertaintyMap",
+    "VideoFrame",
+    "VideoOptions",
+    "VideoSession",
     "blocks_of",
     "changed_region",
     "channels_last",

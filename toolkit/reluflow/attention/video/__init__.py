@@ -1,0 +1,1 @@
+"""Runs of video: what did not change from frame to frame is not computed again."""
