@@ -42,8 +42,8 @@ from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
-from reluflow.graph.spatial.formats import ChainFormat, chain_formats
 from reluflow.graph.spatial.beside import Beside
+from reluflow.graph.spatial.formats import ChainFormat, chain_formats
 from reluflow.graph.spatial.mix import MixedTensor, mix_passes
 from reluflow.graph.spatial.pooled import PooledHead, find_pooled_head
 from reluflow.graph.spatial.read import SpatialEnd, SpatialGraph, read_spatial
