@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch  # a recipe runs outside the toolkit
 from _scene_net import STRIDE, SceneNet
-from _scenes import GROUND, VOID, Scene, cell_labels, halve, place_objects
+from _scenes import VOID, Scene, cell_labels, halve, place_objects
 from _textures import TRAINING_KINDS, draw_texture
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-GROUND_WEIGHT = 0.3
-"""Of a cell of ground in the loss, against 1 of an object's: most cells are ground."""
 COVERAGES = (0.02, 0.3)
 """Of a crop; denser than a scene, so that a step sees many objects. What finds no place is left."""
-POOL_SIDE = 640
+POOL_SIDE = 480
 """Pixels along each axis of a drawn ground."""
+GAINS, SHIFTS = (0.7, 1.3), (-0.1, 0.1)
+"""Of the values of a ground, drawn for each crop."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,15 @@ class SceneSettings:
         grounds: drawn before training, of each kind; a crop is cut out of one of them.
         max_lr: peak learning rate of OneCycle.
         weight_decay: of AdamW.
-        label_smoothing: share of the target spread evenly over all classes.
     """
 
     seed: int = 20260
     steps: int = 2400
     batch_size: int = 16
     crop: int = 128
-    grounds: int = 12
+    grounds: int = 24
     max_lr: float = 4e-3
     weight_decay: float = 0.02
-    label_smoothing: float = 0.02
 
 
 class Crops:
@@ -82,9 +80,7 @@ class Crops:
         row, column = rng.integers(POOL_SIDE - side + 1, size=2)
         ground = whole[row : row + side, column : column + side]
         ground = np.rot90(ground, int(rng.integers(4)))
-        dark, bright = np.sort(rng.uniform(0, 1, 2))
-        contrast = max(bright - dark, 0.1)
-        toned = np.clip(dark + contrast * (ground - ground.mean()) / 0.6 + 0.1, 0, 1)
+        toned = np.clip(ground * rng.uniform(*GAINS) + rng.uniform(*SHIFTS), 0, 1)
         coverage = rng.uniform(*COVERAGES)
         toned = np.ascontiguousarray(toned, np.float32)
         return place_objects(self.images, self.labels, coverage, rng, toned, kind)
@@ -110,11 +106,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.max_lr, total_steps=settings.steps, pct_start=0.2
     )
-    weight = torch.ones(GROUND + 1)
-    weight[GROUND] = GROUND_WEIGHT
-    loss_of = nn.CrossEntropyLoss(
-        weight, ignore_index=VOID, label_smoothing=settings.label_smoothing
-    )
+    loss_of = nn.CrossEntropyLoss(ignore_index=VOID)
     crops = Crops(settings, images, labels)
     model.train()
     started, recent = time.monotonic(), []

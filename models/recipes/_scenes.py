@@ -99,7 +99,7 @@ def scene_set(
     size: tuple[int, int] = SIZE,
     kinds: tuple[str, ...] = TEST_KINDS,
 ) -> Iterator[Scene]:
-    """Composes scenes of 1 to 10 % of objects, the kinds of ground in turn.
+    """Composes scenes of 1 to 10 % of objects, the kinds of ground in turn in an order of the seed.
 
     Args:
         images: as in `compose`.
@@ -107,7 +107,7 @@ def scene_set(
         n: number of scenes, at least 1.
         seed: of the set; sets of other seeds have no scene in common.
         size: as in `compose`.
-        kinds: of textures, taken in turn.
+        kinds: of textures.
 
     Yields:
         The scenes, one at a time.
@@ -120,8 +120,9 @@ def scene_set(
     if not kinds:
         raise SystemExit("kinds are none; name at least one texture.")
     seeds = np.random.SeedSequence(seed).generate_state(n)
+    order = np.random.default_rng(seed).permutation(len(kinds))
     for number, coverage in enumerate(np.linspace(*COVERAGES, n)):
-        kind = kinds[number % len(kinds)]
+        kind = kinds[order[number % len(kinds)]]
         yield compose(images, labels, float(coverage), int(seeds[number]), size, (kind,))
 
 

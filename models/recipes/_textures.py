@@ -108,10 +108,12 @@ KINDS: dict[str, Callable[[np.random.Generator, Size], Grey]] = {
     kind.__name__: kind
     for kind in (clouds, stripes, checks, cells, grain, blobs, rings, bricks, pebbles, weave)
 }
-TRAINING_KINDS = ("clouds", "stripes", "checks", "cells", "grain", "blobs")
-TEST_KINDS = ("rings", "bricks", "pebbles", "weave")
-LEAST_CONTRAST = 0.15
-"""Between the darkest and the brightest value of a ground, of 1."""
+UNSEEN_KINDS = ("pebbles", "weave")
+"""Kinds that training has none of; of the other kinds the test has other textures."""
+TRAINING_KINDS = tuple(kind for kind in KINDS if kind not in UNSEEN_KINDS)
+TEST_KINDS = tuple(KINDS)
+CONTRASTS = (0.15, 0.45)
+"""Between the darkest and the brightest value of a ground, of 1: least and most."""
 
 
 def draw_texture(kind: str, seed: int, size: Size) -> NDArray[np.float32]:
@@ -134,9 +136,9 @@ def draw_texture(kind: str, seed: int, size: Size) -> NDArray[np.float32]:
     drawn = np.asarray(KINDS[kind](rng, size), np.float64)
     low, high = np.quantile(drawn, (0.005, 0.995))
     unit = np.clip((drawn - low) / max(high - low, 1e-9), 0, 1)
-    dark = rng.uniform(0, 0.6)
-    bright = rng.uniform(dark + LEAST_CONTRAST, 1)
-    return np.asarray(dark + (bright - dark) * unit, np.float32)
+    contrast = rng.uniform(*CONTRASTS)
+    dark = rng.uniform(0, 1 - contrast)
+    return np.asarray(dark + contrast * unit, np.float32)
 
 
 def _turned(rng: np.random.Generator, size: Size) -> tuple[NDArray[Any], NDArray[Any]]:
