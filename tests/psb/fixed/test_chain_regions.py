@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from chain_cases import FLOATS, Arrays, Case, one_node, random_bytes, random_conv, random_end
 from each_kernel import KERNELS, check_with
-from spatial.masks import KINDS, mask_of, run_into, spread
+from regional.masks import KINDS, mask_of, run_into, spread
 
 from reluflow.psb import encode, pack
 from reluflow.psb.fixed import FixedFormat, fixed_conv, fixed_max_pool, from_fixed, to_fixed
