@@ -188,7 +188,11 @@ def test_what_is_refused() -> None:
 
 
 def test_what_earlier_runs_left_does_not_matter() -> None:
-    float_model = dense()
+    nodes = [conv("x", "w", "h", "first", pads=[1] * 4), N("Relu", ["h"], ["r"])]
+    nodes += [conv("r", "v", "k", "second", pads=[1] * 4), N("Relu", ["k"], ["t"])]
+    nodes.append(conv("t", "u", "y", "third", pads=[1] * 4))
+    shapes = {"w": (8, 3, 3, 3), "v": (8, 8, 3, 3), "u": (4, 8, 3, 3)}
+    float_model = build(nodes, kernels(**shapes), FREE)
     coarse, model = as_bytes(float_model), converted(float_model)  # scales are those of each run
     kept = AttentionSession(model, coarse, threads=1, native=True)
     mask = np.zeros((9, 8), bool)
