@@ -1,7 +1,8 @@
 """PsbConv against ONNX Runtime's Conv in float and in its fast int8: medians, printed as ratios.
 
 Run it with --threads 2 1, --samples 1 4 16 64, --pairs 40 and --only TEXT for part of the table;
-with --bytes it times convolutions inside a chain, FixedConv and QLinearConv from bytes to bytes.
+with --bytes it times convolutions inside a chain, FixedConv and QLinearConv from bytes to bytes;
+with --regions FixedConv, FixedConv16 and PsbConv in lines of pixels, against their own dense runs.
 
 `float / psb` above 1 means that PsbConv is faster than float; `float / int8` is the same for the
 convolution that ONNX Runtime quantises (QDQ, unsigned activations, weights per channel), from float
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from _support import keep
-from networks import byte_conv, psb
+from networks import byte_conv, psb, region_conv
 from networks.conv_shape import Shape
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -145,6 +146,16 @@ def compare_bytes(
         }
 
 
+def compare_regions(
+    shape: Shape, threads: int, samples: list[int], pairs: int
+) -> Iterator[dict[str, Any]]:
+    """Time regions of one convolution against all of it."""
+    w, b = weights(shape, np.random.default_rng(0))
+    for n in samples:
+        for row in region_conv.compare(shape, w, b, threads, n, pairs):
+            yield row | {"samples": n}
+
+
 def weights(shape: Shape, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return weights and a bias that keep the scale of the input."""
     w = rng.standard_normal((shape.cout, shape.cin // shape.group, shape.k, shape.k))
@@ -203,11 +214,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--only", default="", help="shapes whose text has this in it")
     parser.add_argument("--bytes", action="store_true", help="convolutions inside a chain")
+    parser.add_argument("--regions", action="store_true", help="regions of pixels")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    shapes = byte_conv.SHAPES if options.bytes else SHAPES
-    timed = compare_bytes if options.bytes else compare
+    shapes, timed = SHAPES, compare
+    if options.bytes:
+        shapes, timed = byte_conv.SHAPES, compare_bytes
+    elif options.regions:
+        shapes, timed = region_conv.SHAPES, compare_regions
     for threads in options.threads:
         for shape in shapes:
             if options.only in str(shape):

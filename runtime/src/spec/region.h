@@ -48,7 +48,7 @@ class Region {
   std::vector<size_t> pieces(int64_t pixels) const;
 
  private:
-  void add(int64_t row, int64_t column, int64_t length);
+  void add(PixelRun run);
 
   PixelGrid grid_;
   std::vector<PixelRun> runs_;
