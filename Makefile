@@ -94,6 +94,7 @@ records: $(VENV)/installed-dev
 	  $(BIN)/python benchmarks/$$name.py --json benchmarks/records/$$name.json || exit 1; \
 	done
 	$(BIN)/python benchmarks/psb_conv.py --bytes --samples 4 --json benchmarks/records/psb_conv_bytes.json
+	$(BIN)/python benchmarks/psb_conv.py --regions --threads 1 --samples 16 --pairs 10 --json benchmarks/records/psb_conv_regions.json
 	$(BIN)/python benchmarks/psb_network.py --nodes --json benchmarks/records/slow_nodes.json
 	$(BIN)/python benchmarks/records/report.py
 

@@ -112,6 +112,22 @@ def convolutions(results: Results) -> str:
     return markdown([*columns, f"redraw, {in_threads(threads[0])}"], rows)
 
 
+def regions(results: Results) -> str:
+    """Convolutions in lines of pixels: the speed of a pixel, that of a dense run being 1."""
+    shares = [f"{part['wanted']:.0%}" for part in results[0]["regions"]]
+    rows = [
+        (
+            row["shape"],
+            f"`{row['operator']}`",
+            f"{row['dense_ms']:.2f} ms",
+            *(f"{part['per_pixel']:.2f}" for part in row["regions"]),
+        )
+        for row in results
+    ]
+    columns = ["(n, channels in, out, size, kernel)", "operator", "all pixels"]
+    return markdown([*columns, *(f"at {share}" for share in shares)], rows)
+
+
 def networks(results: Results) -> str:
     """Whole networks: float time, and float time over that of each alternative."""
     labels = [label for label in results[0]["times"] if label != "float"]
@@ -204,6 +220,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "memory": ("peak_memory", memory),
     "convolutions": ("psb_conv", convolutions),
     "byte_convolutions": ("psb_conv_bytes", convolutions),
+    "regions": ("psb_conv_regions", regions),
     "networks": ("psb_network", networks),
     "slow_nodes": ("slow_nodes", slow_nodes),
     "accuracy": ("psb_accuracy", accuracy),

@@ -50,7 +50,7 @@ struct Work {
     const uint8_t* z[kFixedPixels];
     uint8_t* y[kFixedPixels];
     FixedTileArgs args{x,
-                       pieces.offsets().data(),
+                       pieces.offsets(piece).data(),
                        b.weights,
                        run.code.quads(),
                        &b.store,
@@ -138,16 +138,15 @@ Status no_memory() {
 Status run_by_pieces(Runner& runner, const Work& work) {
   std::atomic<bool> missing{false};
   const auto item = [&](size_t i) {
-    const Scratch<uint8_t> copy(runner, work.pieces.copies() ? work.pieces.copy_bytes() : 1);
+    const FixedPiece piece = work.pieces.piece(i);
+    const Scratch<uint8_t> copy(runner, piece.copied ? work.pieces.copy_bytes() : 1);
     if (!copy) {
       missing = true;
       return;
     }
-    const FixedPiece piece = work.pieces.piece(i);
-    if (work.pieces.copies()) work.pieces.copy(piece, copy.data());
-    const uint8_t* x = work.pieces.copies() ? copy.data() : nullptr;
+    if (piece.copied) work.pieces.copy(piece, copy.data());
     for (size_t b = 0; b < work.run.code.blocks().size(); ++b) {
-      work.sum_drawn(piece, x, b, b + 1);
+      work.sum_drawn(piece, copy.data(), b, b + 1);
     }
   };
   parallel_for(runner, work.pieces.count(), item);
@@ -163,7 +162,8 @@ Status run_by_blocks(Runner& runner, const Work& work, size_t parts) {
   if (!copy) return no_memory();
   if (copies) {
     parallel_for(runner, pieces, [&](size_t i) {
-      work.pieces.copy(work.pieces.piece(i), copy.data() + i * bytes);
+      const FixedPiece piece = work.pieces.piece(i);
+      if (piece.copied) work.pieces.copy(piece, copy.data() + i * bytes);
     });
   }
   const auto& blocks = work.run.code.blocks();

@@ -78,9 +78,8 @@ Strip in_place(const Work& work, const PixelRun& at) {
                         (run.conv.kernel[1] - 1) * run.conv.dilations[1];
   const int64_t width = shape.input[1];
   const int64_t line = at.image * shape.input[0];
-  const bool inside =
-      top >= 0 && left >= 0 && bottom < shape.input[0] && right < width &&
-      (line + bottom) * width + right + kSparePixels < shape.batch * shape.input[0] * width;
+  const bool inside = sees_no_padding(run, at) && (line + bottom) * width + right + kSparePixels <
+                                                      shape.batch * shape.input[0] * width;
   const uint8_t* x = run.x + ((line + top) * width + left) * work.layout.pixel;
   return {inside ? x : nullptr, width * work.layout.pixel * run.conv.dilations[0],
           run.region->first(at), at.length};

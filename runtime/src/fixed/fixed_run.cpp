@@ -63,6 +63,15 @@ void copy_band(const FixedConvRun& run, const BandLayout& l, int64_t image, int6
   }
 }
 
+bool sees_no_padding(const FixedConvRun& run, const PixelRun& pixels) {
+  const int64_t top = pixels.row * run.conv.strides[0] - run.shape.begin[0];
+  const int64_t left = pixels.column * run.conv.strides[1] - run.shape.begin[1];
+  const int64_t bottom = top + (run.conv.kernel[0] - 1) * run.conv.dilations[0];
+  const int64_t right = left + (pixels.length - 1) * run.conv.strides[1] +
+                        (run.conv.kernel[1] - 1) * run.conv.dilations[1];
+  return top >= 0 && left >= 0 && bottom < run.shape.input[0] && right < run.shape.input[1];
+}
+
 void copy_run(const FixedConvRun& run, const BandLayout& l, const PixelRun& pixels, uint8_t* out) {
   const int64_t top = pixels.row * l.step[0] - run.shape.begin[0];
   const int64_t left = pixels.column * l.step[1] - run.shape.begin[1];

@@ -58,6 +58,9 @@ int64_t band_rows(const FixedConvRun& run, int64_t rows);
 void copy_band(const FixedConvRun& run, const BandLayout& layout, int64_t image, int64_t begin,
                int64_t end, uint8_t* out);
 
+/// Whether all pixels that the windows of a run see lie in the input.
+bool sees_no_padding(const FixedConvRun& run, const PixelRun& pixels);
+
 /// Copies what the windows of a run see, one row for each of the kernel's, `layout.row` apart.
 void copy_run(const FixedConvRun& run, const BandLayout& layout, const PixelRun& pixels,
               uint8_t* out);

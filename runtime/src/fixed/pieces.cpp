@@ -52,16 +52,21 @@ std::vector<int32_t> make_offsets(const FixedConvRun& run, const BandLayout& lay
 
 }  // namespace
 
-FixedPieces::FixedPieces(const FixedConvRun& run)
-    : run_(run), layout_(make_layout(run)), tap_row_(layout_.row * run.conv.dilations[0]) {
+FixedPieces::FixedPieces(const FixedConvRun& run) : run_(run), layout_(make_layout(run)) {
+  const int64_t dilation = run.conv.dilations[0];
+  int64_t tap_row = layout_.row * dilation;
   if (run.region) {
     cut_runs();
+    tap_row = layout_.row;
   } else {
     const int64_t height = run.shape.output[0];
     rows_ = std::min(height, (kBandPixels + run.shape.output[1] - 1) / run.shape.output[1]);
     bands_ = (height + rows_ - 1) / rows_;
   }
-  offsets_ = make_offsets(run, layout_, tap_row_);
+  if (copies()) copied_ = make_offsets(run, layout_, tap_row);
+  if (run.region ? first_copied_ > 0 : !layout_.copies) {
+    in_place_ = make_offsets(run, layout_, run.shape.input[1] * layout_.pixel * dilation);
+  }
 }
 
 int64_t FixedPieces::columns_of(const PixelRun& run) const {
@@ -69,16 +74,33 @@ int64_t FixedPieces::columns_of(const PixelRun& run) const {
 }
 
 void FixedPieces::cut_runs() {
-  runs_ = run_.region->pieces(kBandPixels);
-  if (!layout_.copies) return;
+  runs_ = run_.region->runs();
+  const bool whole_quads = run_.conv.group_inputs % kQuad == 0;
+  const auto rim = std::stable_partition(runs_.begin(), runs_.end(), [&](const PixelRun& run) {
+    return !layout_.copies || (whole_quads && sees_no_padding(run_, run));
+  });
+  cut(0, static_cast<size_t>(rim - runs_.begin()));
+  first_copied_ = begins_.size();
+  cut(static_cast<size_t>(rim - runs_.begin()), runs_.size());
+  begins_.push_back(runs_.size());
   int64_t most = 0;
-  for (size_t i = 0; i + 1 < runs_.size(); ++i) {
+  for (size_t i = first_copied_; i < count(); ++i) {
     int64_t columns = 0;
-    for (size_t r = runs_[i]; r < runs_[i + 1]; ++r) columns += columns_of(run_.region->runs()[r]);
+    for (size_t r = begins_[i]; r < begins_[i + 1]; ++r) columns += columns_of(runs_[r]);
     most = std::max(most, columns);
   }
   layout_.row = most * layout_.pixel;
-  tap_row_ = layout_.row;
+}
+
+void FixedPieces::cut(size_t begin, size_t end) {
+  int64_t held = kBandPixels;
+  for (size_t r = begin; r < end; ++r) {
+    if (held >= kBandPixels) {
+      begins_.push_back(r);
+      held = 0;
+    }
+    held += runs_[r].length;
+  }
 }
 
 size_t FixedPieces::copy_bytes() const {
@@ -91,19 +113,20 @@ FixedPiece FixedPieces::piece(size_t number) const {
   if (!run_.region) {
     const int64_t begin = i % bands_ * rows_;
     const int64_t end = std::min(run_.shape.output[0], begin + rows_);
-    return {i / bands_, begin, end, (end - begin) * run_.shape.output[1]};
+    return {i / bands_, begin, end, (end - begin) * run_.shape.output[1], layout_.copies};
   }
+  const size_t begin = begins_[number];
+  const size_t end = begins_[number + 1];
   int64_t pixels = 0;
-  for (size_t r = runs_[number]; r < runs_[number + 1]; ++r) {
-    pixels += run_.region->runs()[r].length;
-  }
-  return {0, static_cast<int64_t>(runs_[number]), static_cast<int64_t>(runs_[number + 1]), pixels};
+  for (size_t r = begin; r < end; ++r) pixels += runs_[r].length;
+  return {0, static_cast<int64_t>(begin), static_cast<int64_t>(end), pixels,
+          number >= first_copied_};
 }
 
 void FixedPieces::copy(const FixedPiece& piece, uint8_t* to) const {
   if (!run_.region) return copy_band(run_, layout_, piece.image, piece.begin, piece.end, to);
   for (int64_t r = piece.begin; r < piece.end; ++r) {
-    const PixelRun& run = run_.region->runs()[static_cast<size_t>(r)];
+    const PixelRun& run = runs_[static_cast<size_t>(r)];
     copy_run(run_, layout_, run, to);
     to += columns_of(run) * layout_.pixel;
   }
@@ -117,7 +140,7 @@ const uint8_t* FixedPieces::window(int64_t image, int64_t row, int64_t column) c
 
 FixedPieces::Walk::Walk(const FixedPieces& all, const FixedPiece& piece, const uint8_t* copy)
     : all_(all),
-      copy_(copy),
+      copy_(piece.copied ? copy : nullptr),
       step_(all.layout_.step[1] * all.layout_.pixel),
       strip_(piece.begin),
       image_(piece.image) {}
@@ -127,7 +150,7 @@ void FixedPieces::Walk::enter() {
   const int64_t strip = strip_++;
   int64_t seen = 0;  // bytes of a copy
   if (run.region) {
-    const PixelRun& at = run.region->runs()[static_cast<size_t>(strip)];
+    const PixelRun& at = all_.runs_[static_cast<size_t>(strip)];
     image_ = at.image;
     first_ = at.row * run.shape.output[1] + at.column;
     left_ = at.length;

@@ -23,20 +23,24 @@ struct FixedPiece {
   int64_t begin;  ///< the first row, or run
   int64_t end;
   int64_t pixels;  ///< of the output
+  bool copied;     ///< whether its windows lie in a copy
 };
 
 /// Pieces of at least `kBandPixels` output pixels where there are so many. The windows of a piece
 /// lie in the input, or in a copy of what they see, padding included: that of a band is its rows,
-/// that of runs their rows of windows side by side.
+/// that of runs their rows of windows side by side. Runs whose windows see no padding lie in place.
 class FixedPieces {
  public:
   explicit FixedPieces(const FixedConvRun& run);
 
-  size_t count() const { return runs_.empty() ? bands() : runs_.size() - 1; }
-  bool copies() const { return layout_.copies; }
+  size_t count() const { return begins_.empty() ? bands() : begins_.size() - 1; }
+  /// Whether some pieces are copied.
+  bool copies() const { return run_.region ? first_copied_ < count() : layout_.copies; }
   const BandLayout& layout() const { return layout_; }
   /// Byte offset of each quad of a window.
-  const std::vector<int32_t>& offsets() const { return offsets_; }
+  const std::vector<int32_t>& offsets(const FixedPiece& piece) const {
+    return piece.copied ? copied_ : in_place_;
+  }
   size_t copy_bytes() const;
   FixedPiece piece(size_t number) const;
   /// Copies what the windows of a piece see.
@@ -73,22 +77,25 @@ class FixedPieces {
 
     Walk(const FixedPieces& all, const FixedPiece& piece, const uint8_t* copy);
   };
-  /// `copy` as `copy()` left it; null where nothing is copied.
+  /// `copy` as `copy()` left it, for a piece that is copied.
   Walk walk(const FixedPiece& piece, const uint8_t* copy) const { return Walk(*this, piece, copy); }
 
  private:
   size_t bands() const { return static_cast<size_t>(run_.shape.batch * bands_); }
   void cut_runs();
+  void cut(size_t begin, size_t end);
   int64_t columns_of(const PixelRun& run) const;
   const uint8_t* window(int64_t image, int64_t row, int64_t column) const;
 
   const FixedConvRun& run_;
   BandLayout layout_;
-  int64_t tap_row_;  // bytes from one row of taps to the next
-  std::vector<int32_t> offsets_;
-  int64_t rows_ = 0;          // of a band
-  int64_t bands_ = 0;         // of an image
-  std::vector<size_t> runs_;  // as `Region::pieces` has them; empty without a region
+  std::vector<int32_t> in_place_;  // offsets
+  std::vector<int32_t> copied_;
+  int64_t rows_ = 0;            // of a band
+  int64_t bands_ = 0;           // of an image
+  std::vector<PixelRun> runs_;  // of a region: those in place come first
+  std::vector<size_t> begins_;  // of each piece among these, then their number
+  size_t first_copied_ = 0;     // the first piece of those that are copied
 };
 
 }  // namespace reluflow
