@@ -42,7 +42,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "accuracy against precision",
         ("answers", "proof", "formats", "widths", "budget", "timing", "tuning"),
     ),
-    "attention": ("computes exactly where a cheap pass is unsure", ()),
+    "attention": (
+        "computes exactly where a cheap pass is unsure",
+        ("maps", "regional", "tiles", "video", "attend"),
+    ),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),

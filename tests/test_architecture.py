@@ -148,6 +148,8 @@ FLOORS = {
         "passes",
         "tiles",
         "video",
+        "scores",
+        "attend",
         "",
     ],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],

@@ -26,6 +26,7 @@ VERBS = {
     "analyze:analyze": {"analyze"},
     "compare:compare": {"compare", "compare_checkpoints"},
     "sensitivity:sensitivity": {"sensitivity"},
+    "attend:attend": {"attend"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
@@ -284,6 +285,24 @@ def test_a_cascade_is_a_cascade(run: Run) -> None:
         limit=30,
     )
     assert without_times(printed) == without_times(plain(called.to_dict()))
+
+
+def test_attend_is_attend(run: Run) -> None:
+    shipped = Path(reluflow.__file__).parents[2] / "models"
+    model, images = shipped / "fashion_dsconv.onnx", shipped / "fashion_mnist_test_2000.npz"
+    chosen = "--samples 2/8 --unsure coverage=0.3 --margin 1 --number 5 --seed 2 -t 1"
+    printed = run(f"attend {model} --image {images} {chosen} --out a1")
+    options = reluflow.RegionOptions("coverage", 0.3, 1)
+    called = reluflow.attend(
+        model, images, "a2", samples="2/8", region=options, number=5, seed=2, threads=1
+    )
+    plain_call = plain(called.to_dict())
+    for each in (printed, plain_call):
+        for cost in each["costs"]:
+            assert cost.pop("measured_ms") > 0
+    assert printed == plain_call
+    for name in ("region.png", "errors.png"):
+        assert Path("a1", name).read_bytes() == Path("a2", name).read_bytes()
 
 
 def test_the_looks_are_calls(run: Run) -> None:

@@ -99,6 +99,9 @@ PSB_EVAL = "psb eval p.onnx -d d.npz --samples 4 --seeds 1"
 CASCADE = "psb eval m.onnx -d d.npz --cascade 1/16"
 ALONE = "does nothing without --cascade COARSE/FINE"
 STEP = "sensitivity m.onnx -d d.npz --rates 1e-2:1:2"
+PASSES = Always("both passes run by it, or what lies between")
+ATTEND = "attend m.onnx --image"
+UNREAD = "no data are uint8 images"
 TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     **ROOT,
     "inspect --smooth": Said("inspect m.onnx --smooth", "no Gelu, Silu or other smooth"),
@@ -150,6 +153,27 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "sensitivity --threads": Always("torch runs in so many"),
     "sensitivity --out": Always(PLACE),
     "sensitivity --json": Always(ASKED),
+    "attend --image": Always("it is needed"),
+    "attend --number": Always("it says which picture, and is checked"),
+    "attend --samples": PASSES,
+    "attend --coarse": PASSES,
+    "attend --half": Refused(f"{ATTEND} x.npy --half", "does nothing without --coarse FILE"),
+    "attend --unsure": PASSES,
+    "attend --margin": PASSES,
+    "attend --carry": PASSES,
+    "attend --tensor": PASSES,
+    "attend --axis": Always("test_pixel_maps.py has where it is refused"),
+    "attend --reading": Always("test_pixel_maps.py has where it is refused"),
+    "attend --float": Always("errors of layers are taken against it"),
+    "attend --seed": PASSES,
+    "attend --size": Refused(f"{ATTEND} x.npy --size 2x2", UNREAD),
+    "attend --mean": Refused(f"{ATTEND} x.npy --mean 0.5", UNREAD),
+    "attend --std": Refused(f"{ATTEND} x.npy --std 0.5", UNREAD),
+    "attend --channels": Refused(f"{ATTEND} x.npy --channels gray", UNREAD),
+    "attend --layout": Refused(f"{ATTEND} u8.npy --layout nchw", "--layout is 'nchw'"),
+    "attend --threads": Always("ONNX Runtime runs in so many"),
+    "attend --out": Always(PLACE),
+    "attend --json": Always(ASKED),
     "psb convert --out": Always(PLACE),
     "psb convert --p-bits": Always("every weight is stored in them"),
     "psb convert --sampler": Always("it is stored in the file"),

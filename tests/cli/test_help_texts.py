@@ -29,7 +29,7 @@ OPTIONS = [
     for param in command.params
     if "completion" not in param.opts[0]  # of the library that makes them
 ]
-NEEDED = {"--data", "--random", "--dim", "--exclude"}
+NEEDED = {"--data", "--image", "--random", "--dim", "--exclude"}
 """They have no default: without them there is no input, or nothing is set."""
 AMERICAN = r"\b(color|optimizer|behavior|normali[z]\w+|neighbor|analy[z]\w+|quanti[z]\w+|center)\b"
 A_FOR_PER = (

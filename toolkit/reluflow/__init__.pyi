@@ -1,6 +1,6 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
 from ._api.allocation import allocate_samples
-from ._api.cascade import evaluate_cascade
+from ._api.cascade import attend, evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert
 from ._api.evaluation import evaluate, inspect_psb
@@ -12,7 +12,7 @@ from ._api.profile import profile_psb
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
-from .attention import CascadeOptions, CascadeReport
+from .attention import Attended, CascadeOptions, CascadeReport, RegionOptions
 from .data import open_data
 from .errors import ReluflowError
 from .evaluation import (
@@ -31,6 +31,7 @@ from .temperature import Sensitivity, StepMeter
 __all__ = [
     "Allocation",
     "AnalysisOptions",
+    "Attended",
     "CascadeOptions",
     "CascadeReport",
     "ComparisonReport",
@@ -43,6 +44,7 @@ __all__ = [
     "ProfileOptions",
     "PsbOptions",
     "PsbProfile",
+    "RegionOptions",
     "ReluflowError",
     "Sensitivity",
     "SeriesReport",
@@ -51,6 +53,7 @@ __all__ = [
     "activation_bits",
     "allocate_samples",
     "analyze",
+    "attend",
     "compare",
     "compare_checkpoints",
     "convert",

@@ -1,5 +1,8 @@
 """Computational attention: compute exactly only where a cheap pass is unsure."""
 
+from reluflow.attention.attend.measure import attend_picture
+from reluflow.attention.attend.picture import as_picture, over_picture
+from reluflow.attention.attend.record import Answer, Attended, Cost, LayerErrors
 from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
 from reluflow.attention.choose import RULES, random_region, unsure_region, with_margin
 from reluflow.attention.maps.find import UncertaintyMap, open_map
@@ -43,6 +46,8 @@ __all__ = [
     "MEASURES",
     "READINGS",
     "RULES",
+    "Answer",
+    "Attended",
     "AttentionRun",
     "AttentionSession",
     "Cascade",
@@ -51,6 +56,8 @@ __all__ = [
     "CascadeReport",
     "CascadeRun",
     "ChosenThreshold",
+    "Cost",
+    "LayerErrors",
     "NodeShare",
     "Pass",
     "PassResult",
@@ -63,6 +70,8 @@ __all__ = [
     "VideoFrame",
     "VideoOptions",
     "VideoSession",
+    "as_picture",
+    "attend_picture",
     "blocks_of",
     "changed_region",
     "channels_last",
@@ -74,6 +83,7 @@ __all__ = [
     "open_cascade",
     "open_map",
     "open_pass",
+    "over_picture",
     "pixels_of",
     "probabilities_of",
     "random_region",

@@ -15,6 +15,7 @@ COMMANDS = {
     "analyze": "reluflow.cli.commands.analyze:analyze",
     "compare": "reluflow.cli.commands.compare:compare",
     "sensitivity": "reluflow.cli.commands.sensitivity:sensitivity",
+    "attend": "reluflow.cli.commands.attend:attend",
     "psb": "reluflow.cli.commands.psb:app",
     "recording": "reluflow.cli.commands.recording:recording",
     "index": "reluflow.cli.commands.index:index",

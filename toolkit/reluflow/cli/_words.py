@@ -23,8 +23,10 @@ _OPTIONS = {
 }
 # Words that are English too are options only where they begin a sentence as its argument.
 _FIRST = {
+    "axis": "--axis",
     "batches": "--batches",
     "budget": "--budget",
+    "carry": "--carry",
     "dims": "--dim",
     "draws": "--draws",
     "exclude": "--exclude",
@@ -33,17 +35,21 @@ _FIRST = {
     "layout": "--layout",
     "limit": "--limit",
     "loss": "--loss",
+    "margin": "--margin",
     "mean": "--mean",
     "metric": "--metric",
     "models": "--models",
     "momentum": "--momentum",
     "n_samples": "--random",
     "out": "--out",
+    "number": "--number",
     "optimizer": "--optimizer",
     "output": "--output",
     "prune": "--prune",
     "rates": "--rates",
+    "reading": "--reading",
     "resume": "--resume",
+    "rule": "--unsure",
     "runs": "--runs",
     "sampler": "--sampler",
     "samples": "--samples",
@@ -51,10 +57,12 @@ _FIRST = {
     "seeds": "--seeds",
     "size": "--size",
     "std": "--std",
+    "tensor": "--tensor",
     "threads": "--threads",
     "threshold": "--threshold",
     "top": "--top",
     "tune": "--tune",
+    "value": "--unsure",
 }
 # These are attributes of PSB operators too, and keep their name where a sentence speaks of a node.
 _ATTRIBUTES = ("p_bits", "x_bits")
@@ -96,6 +104,14 @@ _CALLS = (
     (r"\bresume=True\b", "--resume"),
     (r"\bsmooth=True\b", "--smooth"),
     (r"\bloss '([a-z-]+)'", r"--loss \1"),
+    (
+        r"^value is None, which rule '(\w+)' needs; give",
+        r"--unsure is '\1' without its number; give",
+    ),
+    (
+        r"^value is ([\d.e+-]+), but does nothing with rule 'mean'",
+        r"--unsure is 'mean=\1', but mean takes no number",
+    ),
 )
 
 

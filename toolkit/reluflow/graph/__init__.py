@@ -75,7 +75,11 @@ from reluflow.graph.view.comparable import (
     replaceable_inputs,
     rounds_activations,
 )
-from reluflow.graph.view.outputs import makes_tensor, output_makers, output_shapes
+from reluflow.graph.view.outputs import (
+    makes_tensor,
+    output_makers,
+    output_shapes,
+)
 from reluflow.graph.view.unrunnable import why_unrunnable
 
 __all__ = [

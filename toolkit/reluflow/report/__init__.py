@@ -11,6 +11,8 @@ from reluflow.report.files.jsonfile import to_json as to_json
 from reluflow.report.files.jsonfile import write_json as write_json
 from reluflow.report.files.parquet import write_patterns_parquet as write_patterns_parquet
 from reluflow.report.index import write_index as write_index
+from reluflow.report.pages.attend import ATTEND_FILES as ATTEND_FILES
+from reluflow.report.pages.attend import write_attended as write_attended
 from reluflow.report.pages.over_time import write_recording_page as write_recording_page
 from reluflow.report.pages.page import write_html as write_html
 from reluflow.report.pages.psb import EVALUATION_FILES as EVALUATION_FILES
@@ -23,6 +25,7 @@ from reluflow.report.pictures.sensitivity import print_sensitivity as print_sens
 from reluflow.report.pictures.sensitivity import write_sensitivity as write_sensitivity
 from reluflow.report.pictures.sites import write_pictures as write_pictures
 from reluflow.report.pictures.transitions import save_transitions as save_transitions
+from reluflow.report.text.attend import print_attended as print_attended
 from reluflow.report.text.cascade import print_cascade as print_cascade
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
@@ -34,10 +37,12 @@ from reluflow.report.text.terminal import print_inspection as print_inspection
 from reluflow.report.text.terminal import print_table as print_table
 
 __all__ = [
+    "ATTEND_FILES",
     "EVALUATION_FILES",
     "SENSITIVITY_FILES",
     "check_report_directory",
     "print_allocation",
+    "print_attended",
     "print_cascade",
     "print_chains",
     "print_conversion",
@@ -54,6 +59,7 @@ __all__ = [
     "save_schedules",
     "save_transitions",
     "to_json",
+    "write_attended",
     "write_evaluation",
     "write_html",
     "write_index",
