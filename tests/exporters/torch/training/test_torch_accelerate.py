@@ -85,47 +85,69 @@ def test_an_end_in_batches_is_told_where_gradients_are_accumulated() -> None:
 SCRIPT = """
 import json, sys, warnings, torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from reluflow_torch import ActCoolLR
 from torch_nets import MILD, mlp, vectors
-total, clock, split = json.loads(sys.argv[1])
 torch.set_num_threads(1)
-accelerator = Accelerator(
-    cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=split)
-)
-assert accelerator.num_processes == 2
-batches = vectors(12 if split else 24)
-data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
-model = mlp()
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-scheduler = ActCoolLR(optimizer, model, total, schedule=MILD, clock=clock)
-model, optimizer, loader, wrapped = accelerator.prepare(
-    model, optimizer, DataLoader(data, 64), scheduler
-)
-wanted, rates = [], []
-with warnings.catch_warnings(record=True) as told:
-    warnings.simplefilter("always")
-    for x, y in loader:
-        optimizer.zero_grad()
-        wanted.append(scheduler.temperature)
-        accelerator.backward(nn.functional.cross_entropy(model(x), y))
-        optimizer.step()
-        rates.append(optimizer.param_groups[0]["lr"])
-        wrapped.step()
-print(json.dumps({
-    "wanted": wanted,
-    "rates": rates,
-    "told": [str(w.message) for w in told if w.category.__name__ == "ClockWarning"],
-    "weights": [p.double().sum().item() for p in model.parameters()],
-}))
+
+def run(total, clock, split):
+    accelerator = Accelerator(
+        cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=split)
+    )
+    assert accelerator.num_processes == 2
+    batches = vectors(12 if split else 24)
+    data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = ActCoolLR(optimizer, model, total, schedule=MILD, clock=clock)
+    model, optimizer, loader, wrapped = accelerator.prepare(
+        model, optimizer, DataLoader(data, 64), scheduler
+    )
+    wanted, rates = [], []
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for x, y in loader:
+            optimizer.zero_grad()
+            wanted.append(scheduler.temperature)
+            accelerator.backward(nn.functional.cross_entropy(model(x), y))
+            optimizer.step()
+            rates.append(optimizer.param_groups[0]["lr"])
+            wrapped.step()
+    AcceleratorState._reset_state()  # the processes stay connected
+    GradientState._reset_state()
+    return accelerator, {
+        "wanted": wanted,
+        "rates": rates,
+        "told": [str(w.message) for w in told if w.category.__name__ == "ClockWarning"],
+        "weights": [p.double().sum().item() for p in model.parameters()],
+    }
+
+found = []
+for case in json.loads(sys.argv[1]):
+    accelerator, result = run(*case)
+    found.append(result)
+print(json.dumps({"cases": found}))
 accelerator.end_training()
 """
+CASES: list[tuple[int | None, str | None, bool]] = [
+    (24, None, False),
+    (24, "calls", False),
+    (12, "steps", False),
+    (12, None, True),
+    (12, None, False),
+    (None, None, False),
+]
+"""Of the trainings on two processes: total steps, clock, whether batches are split."""
 
 
-def two_processes(total: int | None, clock: str | None, split: bool) -> list[dict[str, Any]]:
-    return run_on_two_ranks(SCRIPT, json.dumps([total, clock, split]))
+@pytest.fixture(scope="module")
+def two_processes() -> dict[tuple[int | None, str | None, bool], tuple[Any, Any]]:
+    """Return both ranks' results of all cases, trained one after another in the same processes."""
+    first, second = run_on_two_ranks(SCRIPT, json.dumps(CASES))
+    return dict(zip(CASES, zip(first["cases"], second["cases"], strict=True), strict=True))
 
 
 @pytest.mark.slow
@@ -140,9 +162,9 @@ def two_processes(total: int | None, clock: str | None, split: bool) -> list[dic
     ],
 )
 def test_two_processes_follow_the_line_or_are_told(
-    total: int, clock: str | None, split: bool, sentence: str | None
+    total: int, clock: str | None, split: bool, sentence: str | None, two_processes: Any
 ) -> None:
-    first, second = two_processes(total, clock, split)
+    first, second = two_processes[total, clock, split]
     assert first["rates"] == second["rates"]
     assert first["weights"] == second["weights"]
     is_short = (total, clock, split) == (12, None, False)
@@ -159,8 +181,8 @@ def test_two_processes_follow_the_line_or_are_told(
 
 
 @pytest.mark.slow
-def test_two_processes_without_an_end() -> None:
-    first, _ = two_processes(None, None, False)
+def test_two_processes_without_an_end(two_processes: Any) -> None:
+    first, _ = two_processes[None, None, False]
     assert first["wanted"] == [1.5] * 12
     assert first["told"] == []
 
