@@ -5,11 +5,15 @@ modules share generators of random numbers. A module that draws from one of test
 is imported finds it fresh; each test finds it one jump further, and the module's own generators as
 they were after import: in whatever order tests run, whichever are selected, and however they are
 spread over processes.
+
+torch's threads sleep while they wait: beside other test processes, spinning costs more than it
+saves.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 

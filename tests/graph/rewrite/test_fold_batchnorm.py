@@ -457,10 +457,11 @@ def test_external_weights_fold(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", light.paths())
 def test_the_light_models_keep_their_outputs(name: str) -> None:
-    proto = light.with_random_weights(light.paths()[name])
-    model, x = load(proto), light.random_input(proto)
-    result = fold_batchnorm(model)
+    model = load(light.paths()[name])
     norms = ops(model).count("BatchNormalization")
+    if norms:  # where there is nothing to fold, hundreds of megabytes would not matter
+        model = load(light.with_random_weights(light.paths()[name]))
+    result = fold_batchnorm(model)
     left = 62 if name == "densenet121" else 0  # they follow a concatenation or a pooling
     assert len(result.refused) == left
     assert ops(result.model).count("BatchNormalization") == left
@@ -468,6 +469,7 @@ def test_the_light_models_keep_their_outputs(name: str) -> None:
     if not norms:
         assert not result.done and result.model._proto.graph == model._proto.graph
         return
+    x = light.random_input(model._proto)
     before, after = (
         open_session(m, threads=2, optimisation="none").run(x)[0] for m in (model, result.model)
     )
