@@ -7,34 +7,39 @@ pytest.importorskip("torch")
 from ranks import run_on_two_ranks
 
 SCRIPT = """
-import json, os, sys, torch
+import json, os, torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from reluflow_torch import ActCoolLR
 from torch_nets import MILD, mlp, train, vectors
-rank, inner = int(os.environ["RANK"]), sys.argv[1] == "inner"
+rank = int(os.environ["RANK"])
 torch.set_num_threads(1)
 distributed.init_process_group("gloo")
-model = mlp(seed=rank)
-wrapped = DistributedDataParallel(model)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
-scheduler = ActCoolLR(optimizer, model if inner else wrapped, 20, schedule=MILD)
-torch.manual_seed(10 + rank)
-rates = train(wrapped, optimizer, vectors(20, seed=rank), scheduler)
-print(json.dumps({
-    "rates": rates,
-    "fits": scheduler.controller.n_fits,
-    "samples": scheduler.controller.samples,
-    "own": scheduler.distances.mean_distance,
-    "weights": [p.double().sum().item() for p in model.parameters()],
-}))
+
+def run(inner):
+    model = mlp(seed=rank)
+    wrapped = DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    scheduler = ActCoolLR(optimizer, model if inner else wrapped, 20, schedule=MILD)
+    torch.manual_seed(10 + rank)
+    rates = train(wrapped, optimizer, vectors(20, seed=rank), scheduler)
+    return {
+        "rates": rates,
+        "fits": scheduler.controller.n_fits,
+        "samples": scheduler.controller.samples,
+        "own": scheduler.distances.mean_distance,
+        "weights": [p.double().sum().item() for p in model.parameters()],
+    }
+
+print(json.dumps({"wrapper": run(False), "inner": run(True)}))
 distributed.destroy_process_group()
 """
 
 
 def test_ranks_agree_given_the_wrapper_or_the_module_inside() -> None:
+    ranks = run_on_two_ranks(SCRIPT)
     for way in ("wrapper", "inner"):
-        first, second = run_on_two_ranks(SCRIPT, way)
+        first, second = (found[way] for found in ranks)
         assert first["rates"] == second["rates"]
         assert len({rate for (rate,) in first["rates"]}) > 15
         assert first["weights"] == second["weights"]
