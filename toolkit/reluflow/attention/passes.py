@@ -107,6 +107,7 @@ def open_pass(
     seeds: tuple[int, ...] = (0,),
     threads: int | None = None,
     native: bool | None = None,
+    arena: bool = True,
 ) -> Pass:
     """Open a model as one pass of a cascade.
 
@@ -116,6 +117,7 @@ def open_pass(
         seeds: one of each draw.
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
+        arena: keep memory from run to run, as `reluflow.sessions.open_session` says.
 
     Returns:
         The pass, which takes any number of inputs at a time.
@@ -143,12 +145,12 @@ def open_pass(
             )
         if len(seeds) > 1:
             raise _no_draws(what, "in floating point")
-        session = open_session(model, threads=threads)
+        session = open_session(model, threads=threads, arena=arena)
         return Pass("float", tuple(model.inputs), ((session, {}),), output_makers(model), None)
     if samples not in SAMPLES:
         listed = ", ".join(map(str, SAMPLES))
         raise OptionError(f"samples of {what!r} is {samples}; accepted are {listed}.")
-    runner = Runner(model, threads, native, rounded_below=ROUNDED_BELOW)
+    runner = Runner(model, threads, native, rounded_below=ROUNDED_BELOW, arena=arena)
     if len(seeds) > 1 and runner.is_certain(samples):
         raise _no_draws(what, f"at {_samples(samples)}")
     adds = [node.shift_adds(samples) for node in find_psb(model)]

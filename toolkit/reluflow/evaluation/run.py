@@ -38,12 +38,14 @@ class Runner:
         *,
         sampler: str | None = None,
         rounded_below: int = 0,
+        arena: bool = True,
     ) -> None:
         model = with_input_defaults(model).model
         self.model = model if sampler is None else with_sampler(model, sampler).model
         self._rounded_below = rounded_below if sampler is None else 0
         self._nodes = find_psb(self.model)
         self.threads = threads
+        self._arena = arena
         self.native = has_library() if native is None else native
         self._sessions: dict[bool, Session] = {}
 
@@ -70,10 +72,10 @@ class Runner:
         rounds = self._rounds(samples)
         if not self.native:
             baked = bake_samples(self._drawing(rounds), samples, seed).model
-            return open_session(baked, threads=self.threads, library=False), {}
+            return open_session(baked, threads=self.threads, library=False, arena=self._arena), {}
         if rounds not in self._sessions:
             self._sessions[rounds] = open_session(
-                self._drawing(rounds), threads=self.threads, library=True
+                self._drawing(rounds), threads=self.threads, library=True, arena=self._arena
             )
         names = psb_inputs(self.model)
         return self._sessions[rounds], {

@@ -226,6 +226,7 @@ def open_session(
     write_optimised: Path | None = None,
     write_profile: Path | None = None,
     in_order: bool = False,
+    arena: bool = True,
 ) -> Session:
     """Open a session on the CPU.
 
@@ -242,6 +243,8 @@ def open_session(
         write_profile: start of the name of the file that receives the time of each kernel once
             `Session.end_profile` is called.
         in_order: run nodes in the order of the model where their inputs allow it.
+        arena: keep memory from run to run; without, a run takes no more than its tensors need at a
+            time.
 
     Returns:
         The session.
@@ -272,6 +275,7 @@ def open_session(
     if fault:
         raise ModelError(f"{name} cannot be run: {fault}; export the model again without it.")
     options = _session_options(threads or default_threads(), optimisation)
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     if in_order:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     if write_optimised is not None:

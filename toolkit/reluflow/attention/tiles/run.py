@@ -25,9 +25,8 @@ Feeds = Mapping[str, NDArray[Any]]
 Paths = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 _RANKS = (3, 4, 5)
 """Axes of an input with pixels."""
-_ROOM = 2
-"""Bytes that ONNX Runtime takes for one byte of tensors needed at a time: its arena grows in
-powers of two."""
+_ROOM = 1.5
+"""Bytes that a run takes for one byte of tensors needed at a time: kernels need some, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +147,7 @@ def run_tiles(
         seeds=(options.seed,),
         threads=options.threads,
         native=options.native,
+        arena=False,
     )
     ((session, extra),) = one.draws
     beside = {**{k: v for k, v in inputs.items() if k not in given}, **extra}

@@ -1,0 +1,229 @@
+"""Video: a still scene with a moving object, and a panned one, against a dense pass of each frame.
+
+    PYTHONPATH=benchmarks python benchmarks/pictures/video.py --json benchmarks/records/video.json
+
+CRAFT, a text detector, as a chain of int16. Frames are put together from photographs and printed
+words: a sign that moves over a still page, and a window that moves over a wide picture by the
+stride of the network. Each frame goes through the session and through the same file alone, in
+turn; drift is the largest and the mean difference between their maps, and the IoU of the text map
+above 0.4. `--page` puts table and picture into docs/attention.md; with `--only-page` nothing is
+measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _support import fill, keep
+from networks.real import FOLDER
+from numpy.typing import NDArray
+from real import pages
+
+from pictures.tiles import SAMPLES, forms
+from reluflow.attention import VideoOptions, VideoSession, open_pass
+from reluflow.evaluation.answers.outputs import run_arrays
+from reluflow.graph import Model, load
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "benchmarks" / "records" / "video.json"
+PAGE, PICTURE = ROOT / "docs" / "attention.md", ROOT / "docs" / "images" / "video.png"
+HEIGHT, WIDTH = 256, 384
+STRIDE = 16
+"""Pixels by which the picture moves from frame to frame."""
+SIGN = (32, 64)
+"""Height and width of the moving sign."""
+TEXT = 0.4
+"""Above it a pixel of the first map is text."""
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+NOISE = 2.0
+"""Standard deviation of a camera's noise, of 255."""
+THRESHOLD = 12 / 57
+"""Of a change, in deviations of the input: six times the noise."""
+Array = NDArray[Any]
+
+
+def still(n: int) -> Iterator[Array]:
+    """Yield a page over which a sign with a word moves, 3 pixels to the right in every frame."""
+    page, sign = pages.pages(pages.TEST, 2, HEIGHT, WIDTH)
+    for number in range(n):
+        frame = page.copy()
+        at = 3 * number % (WIDTH - SIGN[1])
+        frame[96 : 96 + SIGN[0], at : at + SIGN[1]] = sign[8 : 8 + SIGN[0], 8 : 8 + SIGN[1]]
+        yield frame
+
+
+def panned(n: int) -> Iterator[Array]:
+    """Yield a window that moves over pages side by side."""
+    columns = -(-(WIDTH + STRIDE * n) // WIDTH)
+    wide = np.concatenate(list(pages.pages(pages.TEST, columns, HEIGHT, WIDTH)), axis=1)
+    for number in range(n):
+        yield wide[:, STRIDE * number : STRIDE * number + WIDTH]
+
+
+SCENES = {"still": still, "panned": panned}
+
+
+def frames(scene: str, n: int) -> Iterator[Array]:
+    """Yield frames with a camera's noise, as CRAFT takes them."""
+    rng = np.random.default_rng(0)
+    for frame in SCENES[scene](n):
+        # noise that stays with the picture where it moves would be no noise
+        noisy = frame + rng.normal(0, NOISE, frame.shape).clip(-2 * NOISE, 2 * NOISE)
+        scaled = (noisy - MEAN) / DEVIATION
+        yield np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32)
+
+
+def measure(model: Model, scene: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield what each frame gave."""
+    chosen = VideoOptions(
+        samples=SAMPLES, threshold=THRESHOLD, margin=options.margin, refresh=options.refresh
+    )
+    session = VideoSession(model, chosen, threads=options.threads)
+    ((alone, extra),) = open_pass(model, SAMPLES, threads=options.threads).draws
+    warm = next(frames(scene, 1))
+    run_arrays(alone, {"image": warm, **extra})
+    VideoSession.run(session, {"image": warm[:, :, ::-1].copy()})
+    session = VideoSession(model, chosen, threads=options.threads)
+    for number, frame in enumerate(frames(scene, options.frames)):
+        start = time.perf_counter()
+        dense = run_arrays(alone, {"image": frame, **extra})["maps"]
+        dense_ms = 1e3 * (time.perf_counter() - start)
+        found = session.run({"image": frame})
+        maps = found.answers["maps"]
+        text, wanted = maps[..., 0] > TEXT, dense[..., 0] > TEXT
+        either = (text | wanted).sum()
+        yield {
+            "scene": scene,
+            "frame": number,
+            "kind": found.kind,
+            "reason": found.reason,
+            "moved": list(found.moved),
+            "changed": found.changed,
+            "share": found.share,
+            "milliseconds": found.milliseconds,
+            "dense_milliseconds": dense_ms,
+            "largest_difference": float(np.abs(maps - dense).max()),
+            "mean_difference": float(np.abs(maps - dense).mean()),
+            "iou": float((text & wanted).sum() / either) if either else 1.0,
+        }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a scene gave on the whole, the first frame apart."""
+    later = rows[1:]
+    parts = [row for row in later if row["kind"] == "part"]
+    return {
+        "scene": rows[0]["scene"],
+        "frames": len(rows),
+        "dense_frames": sum(row["kind"] == "all" for row in rows),
+        "changed_percent": 100 * _mean(parts, "changed"),
+        "share_percent": 100 * _mean(parts, "share"),
+        "speed": sum(r["dense_milliseconds"] for r in later)
+        / sum(r["milliseconds"] for r in later),
+        "speed_of_parts": _mean(parts, "dense_milliseconds") / _mean(parts, "milliseconds"),
+        "largest_drift": max(row["largest_difference"] for row in rows),
+        "mean_drift": _mean(later, "mean_difference"),
+        "lowest_iou": min(row["iou"] for row in rows),
+        "mean_iou": _mean(later, "iou"),
+        "drift_after_refresh": max(r["largest_difference"] for r in rows if r["kind"] == "all"),
+    }
+
+
+def _mean(rows: list[dict[str, Any]], what: str) -> float:
+    return float(np.mean([row[what] for row in rows])) if rows else float("nan")
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the table of the page."""
+    titles = (
+        *("scene", "frames", "computed wholly", "blocks changed, %", "computed, %"),
+        *("times as fast", "between refreshes", "mean drift", "IoU, mean", "IoU, lowest"),
+        "drift after a refresh",
+    )
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in results["scenes"]:
+        cells = (
+            *(row["scene"], str(row["frames"]), str(row["dense_frames"])),
+            *(f"{row['changed_percent']:.1f}", f"{row['share_percent']:.1f}"),
+            *(f"{row['speed']:.2f}", f"{row['speed_of_parts']:.2f}", f"{row['mean_drift']:.4f}"),
+            *(f"{row['mean_iou']:.3f}", f"{row['lowest_iou']:.3f}"),
+            f"{row['drift_after_refresh']:.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(results: dict[str, Any]) -> None:
+    """Draw time and drift from frame to frame."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    scenes = [row["scene"] for row in results["scenes"]]
+    figure, axes = plt.subplots(2, len(scenes), figsize=(4.5 * len(scenes), 5), squeeze=False)
+    for column, scene in enumerate(scenes):
+        rows = [row for row in results["frames"] if row["scene"] == scene]
+        times, drift = axes[0][column], axes[1][column]
+        times.plot([row["dense_milliseconds"] for row in rows], label="dense", lw=1)
+        times.plot([row["milliseconds"] for row in rows], label="video", lw=1)
+        times.set(title=f"{scene} scene", ylabel="milliseconds", ylim=0)
+        drift.plot([row["mean_difference"] for row in rows], lw=1)
+        drift.set(ylabel="mean drift of the maps", xlabel="frame", ylim=0)
+        for at, row in enumerate(rows):
+            if row["kind"] == "all":
+                times.axvline(at, color="grey", lw=0.6, ls=":")
+                drift.axvline(at, color="grey", lw=0.6, ls=":")
+    axes[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    """Measure, or remake the page."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--models", type=Path, default=FOLDER, help="folder of NAME.onnx")
+    parser.add_argument("--frames", type=int, default=60, help="of each scene")
+    parser.add_argument("--margin", type=int, default=2, help="pixels of each tensor")
+    parser.add_argument("--refresh", type=int, default=20, help="frames")
+    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
+    parser.add_argument("--file", type=Path, help="the chain, if it is made already")
+    parser.add_argument("--json", type=Path, help="keep the results in this file")
+    parser.add_argument("--page", action="store_true", help="remake docs/attention.md")
+    parser.add_argument("--only-page", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    if not options.only_page:
+        results: dict[str, Any] = {"scenes": [], "frames": []}
+        with tempfile.TemporaryDirectory() as folder:
+            file = options.file or forms(options.models, Path(folder))["int16"][0]
+            model = load(file)
+            for scene in SCENES:
+                rows = []
+                for row in measure(model, scene, options):
+                    rows.append(row)
+                    print(json.dumps(row), flush=True)
+                results["frames"] += rows
+                results["scenes"].append(summary(rows))
+                print(json.dumps(results["scenes"][-1]), flush=True)
+                keep(options.json, results)
+    if options.page or options.only_page:
+        record = json.loads(RECORD.read_text("utf-8"))
+        named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
+        parts = {
+            "video": named + table(record["results"]),
+            "video made": f"\n`{record['command']}`, {record['machine']}",
+        }
+        PAGE.write_text(fill(PAGE.read_text("utf-8"), parts), encoding="utf-8")
+        draw(record["results"])
+
+
+if __name__ == "__main__":
+    main()
