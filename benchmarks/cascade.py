@@ -25,10 +25,10 @@ from networks.real import FOLDER, find_network
 from numpy.typing import NDArray
 from real.tasks import TASKS
 
+from reluflow import convert
 from reluflow.attention import CascadeOptions, CascadeReport, measure_cascade, open_cascade
 from reluflow.data import open_data, read_labels
-from reluflow.evaluation import find_formats, tune
-from reluflow.graph import Model, chain_psb, load, to_psb
+from reluflow.graph import Model, load
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "benchmarks" / "records" / "cascade.json"
@@ -59,11 +59,11 @@ class Network:
 
 
 def forms_of(model: Model, calibration: NDArray[Any]) -> dict[str, Model]:
-    """Return the float model, its tuned conversion, and that with chains of bytes."""
-    source = open_data({model.inputs[0].name: calibration}, model.inputs)
-    wide = to_psb(tune(model, source).model).model
-    few = open_data({model.inputs[0].name: calibration[::3]}, model.inputs)
-    return {"float": model, "wide": wide, "bytes": chain_psb(wide, find_formats(wide, few)).model}
+    """Return the float model, and what `psb convert --calibrate --tune usual` makes of it."""
+    given = {model.inputs[0].name: calibration}
+    wide = convert(model, calibration=given, tune=["usual"], p_bits="auto", x_bits=12, check=False)
+    narrow = convert(model, calibration=given, tune=["usual"], x_bits=8, check=False)
+    return {"float": model, "wide": wide.model, "bytes": narrow.model}
 
 
 def shipped(name: str, folder: Path, n: int) -> Network:
