@@ -28,7 +28,7 @@ VERBS = {
     "sensitivity:sensitivity": {"sensitivity"},
     "attend:attend": {"attend"},
     "psb:convert": {"convert", "inspect_psb"},
-    "psb:evaluate_model": {"evaluate", "evaluate_cascade"},
+    "psb:evaluate_model": {"evaluate", "evaluate_attention", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
     "psb:inspect": {"inspect_psb", "profile_psb"},
     "recording:recording": {"write_recording_page"},
@@ -303,6 +303,18 @@ def test_attend_is_attend(run: Run) -> None:
     assert printed == plain_call
     for name in ("region.png", "errors.png"):
         assert Path("a1", name).read_bytes() == Path("a2", name).read_bytes()
+
+
+def test_attention_is_attention(run: Run) -> None:
+    printed = run("psb eval m.onnx -d d.npz --attention 1,2/8 -b 10 --limit 20 --p-bits 2")
+    called = reluflow.evaluate_attention(
+        "m.onnx",
+        "d.npz",
+        attention=reluflow.AttentionOptions((1, 2), (8,), batch_size=10),
+        psb=reluflow.PsbOptions(p_bits=2),
+        limit=20,
+    )
+    assert without_times(printed) == without_times(plain(called.to_dict()))
 
 
 def test_the_looks_are_calls(run: Run) -> None:

@@ -242,6 +242,9 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
         Said("psb eval p.onnx -d d.npz --samples 1,2 --seeds 4", "stands for all 4 seeds"),
     ),
     "psb eval --cascade": Refused(f"{EVAL} --cascade 1/16", "--samples is given, but does nothing"),
+    "psb eval --attention": Refused(
+        f"{EVAL} --attention 1/16", "--samples is given, but does nothing"
+    ),
     "psb eval --coarse": Refused(f"{EVAL} --coarse m.onnx", ALONE),
     "psb eval --unsure": Refused(f"{EVAL} --unsure margin", ALONE),
     "psb eval --loss": Refused(f"{EVAL} --loss 0.1", ALONE),

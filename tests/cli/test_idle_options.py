@@ -100,16 +100,18 @@ BESIDE = [
 ]
 
 
+@pytest.mark.parametrize("instead", ["--cascade", "--attention"])
 @pytest.mark.parametrize(("given", "flag"), BESIDE, ids=[flag for _, flag in BESIDE])
-def test_what_does_nothing_beside_a_cascade_is_refused(
+def test_what_does_nothing_beside_two_passes_is_refused(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     given: str,
     flag: str,
+    instead: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    assert main(f"psb eval p.onnx {DATA} {LABELS} --cascade 1/16 {given}".split()) == 2
+    assert main(f"psb eval p.onnx {DATA} {LABELS} {instead} 1/16 {given}".split()) == 2
     error = capsys.readouterr().err
-    assert f"{flag} is given, but does nothing with --cascade; leave one of them out." in error
+    assert f"{flag} is given, but does nothing with {instead}; leave one of them out." in error
     assert error.count("\n") == 1 and not (folder / "page").exists()

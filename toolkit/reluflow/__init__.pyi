@@ -1,6 +1,6 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
 from ._api.allocation import allocate_samples
-from ._api.cascade import attend, evaluate_cascade
+from ._api.cascade import attend, evaluate_attention, evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert
 from ._api.evaluation import evaluate, inspect_psb
@@ -12,7 +12,14 @@ from ._api.profile import profile_psb
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
-from .attention import Attended, CascadeOptions, CascadeReport, RegionOptions
+from .attention import (
+    Attended,
+    AttentionOptions,
+    AttentionReport,
+    CascadeOptions,
+    CascadeReport,
+    RegionOptions,
+)
 from .data import open_data
 from .errors import ReluflowError
 from .evaluation import (
@@ -32,6 +39,8 @@ __all__ = [
     "Allocation",
     "AnalysisOptions",
     "Attended",
+    "AttentionOptions",
+    "AttentionReport",
     "CascadeOptions",
     "CascadeReport",
     "ComparisonReport",
@@ -59,6 +68,7 @@ __all__ = [
     "convert",
     "demo",
     "evaluate",
+    "evaluate_attention",
     "evaluate_cascade",
     "find_pattern",
     "find_sites",

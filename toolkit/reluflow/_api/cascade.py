@@ -1,4 +1,4 @@
-"""The measurement of a cascade, and two passes over one picture, as functions."""
+"""Cascades and attention: measured on data, and over one picture, as functions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from reluflow._api.deploy import nothing_to_convert
 from reluflow._api.outputs import keep_inputs_beside
 from reluflow.attention import (
     Attended,
+    AttentionOptions,
+    AttentionReport,
     CascadeOptions,
     CascadeReport,
     RegionOptions,
     attend_picture,
+    measure_attention,
     measure_cascade,
 )
 from reluflow.data import Preprocessing, open_data
@@ -94,6 +97,75 @@ def evaluate_cascade(
     )
     if note is not None and reference is None:
         note = "There are no labels and no float model: the answers of pass 2 count as correct."
+    return replace(found, notes=(*([note] if note else []), *found.notes))
+
+
+def evaluate_attention(
+    model: Any,
+    data: Any,
+    labels: Any = None,
+    *,
+    attention: str | AttentionOptions = "1,2/32",
+    float_model: Any = None,
+    label_name: str | None = None,
+    psb: PsbOptions | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> AttentionReport:
+    """Measure attention: few samples everywhere, more where the network is unsure of the picture.
+
+    Args:
+        model: a converted classifier of pictures, or one in floating point, which is converted.
+        data: as for `analyze`.
+        labels: class numbers, array or path (.npz, .npy, idx). None: the array `label_name` of the
+            .npz given as `data`, else the float model's answers, or those of the most samples.
+        attention: the samples of both passes, such as "1,2/32", every pair of which is measured;
+            or all options.
+        float_model: what `model` was converted from.
+        label_name: array of an .npz with the answers; by default "label", if there is one.
+        psb: how a model in floating point is converted.
+        limit: use the first so many inputs only.
+        progress: called as progress("measuring", inputs done, inputs).
+
+    Returns:
+        Each number of samples on all pixels, and each pair with unsure and random regions, with and
+        without a margin; the accuracy, counted shift-adds and measured time of each.
+
+    Raises:
+        OptionError: samples are not accepted, or psb is given for a converted model.
+        ModelError: there is nothing to convert.
+        DataError: nothing tells how unsure the pixels are.
+        ReluflowError: bad model, data, labels or options, in one sentence.
+
+    Example:
+        >>> import reluflow
+        >>> images = "models/fashion_mnist_test_2000.npz"  # with an array "label"
+        >>> found = reluflow.evaluate_attention(
+        ...     "models/fashion_resnet8.onnx", images, attention="1/16", limit=10)
+        >>> len(found.points), found.metric
+        (4, 'accuracy')
+
+    Reference: docs/attention.md; thesis 4.2.5, Table 4.2.
+    """
+    options = AttentionOptions.of(attention) if isinstance(attention, str) else attention
+    given = load(model)
+    reference = None if float_model is None else load(float_model)
+    if find_psb(given):
+        if psb is not None:
+            raise OptionError(
+                "psb is given, but the model is converted already; leave it out, or give the float "
+                "model."
+            )
+    elif reference is None:
+        reference = given
+    fine = _converted(given, psb)
+    source = open_data(data, with_input_defaults(fine).model.inputs, limit=limit)
+    right, note = choose_answers(labels, data, label_name, limit=limit, has_float=True)
+    found = measure_attention(
+        fine, source, right, float_model=reference, options=options, progress=progress
+    )
+    if note is not None and reference is None:
+        note = "There are no labels and no float model: the answers of the most samples count."
     return replace(found, notes=(*([note] if note else []), *found.notes))
 
 

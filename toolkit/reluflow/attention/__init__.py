@@ -28,6 +28,9 @@ from reluflow.attention.regional.scaled import scaled_region
 from reluflow.attention.regional.session import AttentionSession
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
 from reluflow.attention.scores import Scores, find_scores
+from reluflow.attention.table.measure import measure_attention
+from reluflow.attention.table.options import AttentionOptions
+from reluflow.attention.table.result import AttentionPoint, AttentionReport
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
 from reluflow.attention.tiles.run import TileOptions, TilesRun, run_tiles
 from reluflow.attention.uncertainty import (
@@ -48,6 +51,9 @@ __all__ = [
     "RULES",
     "Answer",
     "Attended",
+    "AttentionOptions",
+    "AttentionPoint",
+    "AttentionReport",
     "AttentionRun",
     "AttentionSession",
     "Cascade",
@@ -79,6 +85,7 @@ __all__ = [
     "entropy_bits",
     "find_reading",
     "find_scores",
+    "measure_attention",
     "measure_cascade",
     "open_cascade",
     "open_map",

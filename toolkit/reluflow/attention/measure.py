@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
+from reluflow.attention.judged import class_targets, metric_name
 from reluflow.attention.options import CascadeOptions
 from reluflow.attention.passes import Feeds, open_pass
 from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThreshold, PassResult
@@ -18,7 +19,6 @@ from reluflow.attention.scores import find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
 from reluflow.data import DataSource
 from reluflow.errors import DataError, OptionError
-from reluflow.evaluation.answers.task import recognise
 from reluflow.graph import Model, find_psb
 from reluflow.progress import Progress
 
@@ -92,7 +92,7 @@ def measure_cascade(
     points = tuple(bench.points(first.uncertainty, right))
     scores = bench.scores
     return CascadeReport(
-        metric=_metric(labels, float_model),
+        metric=metric_name(labels is not None, float_model is not None),
         measure=settings.measure,
         n_inputs=len(right),
         coarse=PassResult(
@@ -205,20 +205,8 @@ def _right(
     exact = None if float_model is None else bench.answers_of(float_model)
     if labels is None:
         return (second if exact is None else exact), exact
-    given = np.asarray(labels)
-    if len(given) != len(second):
-        raise DataError(
-            f"there are {len(given)} labels for {len(second)} inputs; give one for each."
-        )
-    name = bench.scores.output
     rows = bench.scores.read(bench.example)
-    task = recognise(name, rows, given, maker="Softmax")
-    if task.kind != "classes":
-        raise DataError(
-            f"labels are {list(given.shape)} of {given.dtype}, which are no classes; give a class "
-            "number, or a row with one 1, for each input."
-        )
-    return np.asarray(task.targets(given), np.int64).reshape(len(second)), exact
+    return class_targets(bench.scores.output, rows, labels, len(second)), exact
 
 
 def _choose(
@@ -250,12 +238,6 @@ def _choose(
         _share(answers == right[test]),
         _share(second[test] == right[test]),
     )
-
-
-def _metric(labels: object, float_model: object) -> str:
-    if labels is not None:
-        return "accuracy"
-    return "agreement with pass 2" if float_model is None else "agreement with float"
 
 
 def _notes(first: CascadeRun, options: CascadeOptions, fine: Model) -> Iterator[str]:

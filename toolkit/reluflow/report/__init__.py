@@ -26,6 +26,7 @@ from reluflow.report.pictures.sensitivity import write_sensitivity as write_sens
 from reluflow.report.pictures.sites import write_pictures as write_pictures
 from reluflow.report.pictures.transitions import save_transitions as save_transitions
 from reluflow.report.text.attend import print_attended as print_attended
+from reluflow.report.text.attention import print_attention as print_attention
 from reluflow.report.text.cascade import print_cascade as print_cascade
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
@@ -43,6 +44,7 @@ __all__ = [
     "check_report_directory",
     "print_allocation",
     "print_attended",
+    "print_attention",
     "print_cascade",
     "print_chains",
     "print_conversion",

@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 
 from reluflow._api.allocation import allocate_samples
-from reluflow._api.cascade import evaluate_cascade
+from reluflow._api.cascade import evaluate_attention, evaluate_cascade
 from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb
 from reluflow._api.profile import profile_psb
-from reluflow.attention import CascadeOptions
+from reluflow.attention import AttentionOptions, CascadeOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._words import in_options, naming
@@ -26,6 +26,7 @@ from reluflow.evaluation import Conversion, EvaluationOptions, ProfileOptions, P
 from reluflow.graph import PsbOptions
 from reluflow.report import (
     print_allocation,
+    print_attention,
     print_cascade,
     print_chains,
     print_conversion,
@@ -241,6 +242,15 @@ def evaluate_model(
             "where the first is unsure, as COARSE/FINE, such as 1/16 or 8/float; not by default.",
         ),
     ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            "--attention",
+            help="Measure attention instead: samples of a first pass on all pixels and of a second "
+            "where the first is unsure, as BASE/REFINE, each with commas between, such as 1,2/32; "
+            "not by default.",
+        ),
+    ] = None,
     coarse: Annotated[
         Path | None,
         typer.Option(
@@ -363,10 +373,11 @@ def evaluate_model(
     of_cascade = {"--coarse": coarse, "--unsure": unsure, "--loss": loss}
     _options.refuse_without("--cascade COARSE/FINE", cascade is not None, of_cascade)
     _options.refuse_without("--loss SHARE", loss is not None, {"--confidence": confidence})
+    others = {"--samples": samples, "--metric": metric, "--threshold": threshold}
+    others |= {"--int8": int8 or None, "--sensitivity": sensitivity, "--seeds": seeds}
+    others |= {"--sampler": sampler, "--out": out}
     if cascade is not None:
-        others = {"--samples": samples, "--metric": metric, "--threshold": threshold}
-        others |= {"--int8": int8 or None, "--sensitivity": sensitivity, "--seeds": seeds}
-        _options.refuse_with("--cascade", others | {"--sampler": sampler, "--out": out})
+        _options.refuse_with("--cascade", others | {"--attention": attention})
         with progress_bar() as progress, naming("psb", {"--p-bits": p_bits, "--prune": prune}):
             found = evaluate_cascade(
                 model,
@@ -392,6 +403,30 @@ def evaluate_model(
             print(json.dumps(found.to_dict(), indent=2))
         else:
             print_cascade(found, Console())
+        return 0
+    if attention is not None:
+        _options.refuse_with("--attention", others)
+        with progress_bar() as progress, naming("psb", {"--p-bits": p_bits, "--prune": prune}):
+            table = evaluate_attention(
+                model,
+                data,
+                labels,
+                attention=replace(
+                    AttentionOptions.of(attention),
+                    batch_size=batch_size,
+                    threads=threads,
+                    output=output,
+                ),
+                float_model=float_model,
+                label_name=label_name,
+                psb=_conversion(p_bits, prune),
+                limit=limit,
+                progress=progress,
+            )
+        if as_json:
+            print(json.dumps(table.to_dict(), indent=2))
+        else:
+            print_attention(table, Console())
         return 0
     options = EvaluationOptions(
         samples=_samples(_ALL_SAMPLES if samples is None else samples),
