@@ -144,5 +144,5 @@ def test_what_cannot_be_measured_is_refused(resnet: Model, psb: Model) -> None:
         measure_attention(psb, source, np.zeros(3, np.int64), options=AttentionOptions((1,), (4,)))
     flat = to_psb(load(small_models.dense())).model
     rows = np.zeros((2, 4), np.float32)
-    with pytest.raises(DataError, match="no input has pixels"):
+    with pytest.raises(DataError, match="of which none has pixels"):
         measure_attention(flat, open_data(rows, flat.inputs[:1]))
