@@ -70,7 +70,7 @@ Plan::Plan(const ConvSpec& conv, int64_t width) : pairing(pairing_of(conv)) {
   }
 }
 
-/// Some output rows of the channels of one group; or, where there is but one, part of it.
+/// Some output rows of the channels of one group, or part of each.
 struct Band {
   int64_t image;
   int64_t group;
@@ -118,17 +118,28 @@ struct DepthwiseWork {
   /// The output rows of a band in all channels of its group.
   void sum(const Band& band, const int32_t* packed) const {
     for (int64_t m = band.group * per_group; m < (band.group + 1) * per_group; ++m) {
-      DepthwiseArgs d = depthwise;
-      place_channel(m, &d);
-      d.words = packed;
-      d.height = band.end - band.begin;
-      d.width = band.width;
-      const int64_t row = (band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin;
-      const int64_t at = row * run.shape.output[1] + band.column;
-      d.out = run.y + at;
-      d.z = run.z ? run.z + at : nullptr;
-      run.kernels.depthwise(d);
+      const int64_t at = first(band, m);
+      sum_channel(band, m, packed, run.y + at, run.z ? run.z + at : nullptr);
     }
+  }
+
+  /// Where the first output of a band lies in channel m.
+  int64_t first(const Band& band, int64_t m) const {
+    const int64_t row = (band.image * run.conv.outputs + m) * run.shape.output[0] + band.begin;
+    return row * run.shape.output[1] + band.column;
+  }
+
+  /// The output rows of a band in channel m, to rows of the band's width; `z` lies like `out`.
+  void sum_channel(const Band& band, int64_t m, const int32_t* packed, float* out,
+                   const float* z) const {
+    DepthwiseArgs d = depthwise;
+    place_channel(m, &d);
+    d.words = packed;
+    d.height = band.end - band.begin;
+    d.width = band.width;
+    d.out = out;
+    d.z = z;
+    run.kernels.depthwise(d);
   }
 
  private:
@@ -300,26 +311,85 @@ Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights,
   return {};
 }
 
+namespace {
+
+/// Output rows of a block: a vector of passes. Runs by themselves cost much more per pixel than
+/// rows, so that pixels of a block outside the region cost less than they save.
+constexpr int64_t kBlockRows = 8;
+
+/// The runs of neighbouring rows, and the columns that they span.
+struct Block {
+  size_t begin;  ///< runs [begin, end)
+  size_t end;
+  Band band;  ///< of the first group
+};
+
+std::vector<Block> make_blocks(const std::vector<PixelRun>& runs, const Plan& rows) {
+  std::vector<Block> blocks;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const PixelRun& run = runs[i];
+    const bool goes_on = !blocks.empty() && blocks.back().band.image == run.image &&
+                         run.row < blocks.back().band.begin + kBlockRows;
+    if (!goes_on) blocks.push_back({i, i, {run.image, 0, 0, run.row, 0, run.column, 0}});
+    Band& band = blocks.back().band;
+    const int64_t right = std::max(band.column + band.width, run.column + run.length);
+    band.column = std::min(band.column, run.column);
+    band.width = right - band.column;
+    band.end = run.row + 1;
+    band.passes = rows.passes(band.end - band.begin);
+    blocks.back().end = i + 1;
+  }
+  return blocks;
+}
+
+/// A block in all channels of its group, by way of `y` and `z` of as many values.
+void sum_block(const DepthwiseWork& work, const Block& block, const Band& band,
+               const int32_t* packed, float* y, float* z) {
+  const ConvRun& run = work.run;
+  const int64_t width = run.shape.output[1];
+  for (int64_t m = band.group * work.per_group; m < (band.group + 1) * work.per_group; ++m) {
+    const int64_t first = work.first(band, m);
+    for (int64_t r = 0; run.z && r < band.end - band.begin; ++r) {
+      std::copy_n(run.z + first + r * width, band.width, z + r * band.width);
+    }
+    work.sum_channel(band, m, packed, y, run.z ? z : nullptr);
+    for (size_t i = block.begin; i < block.end; ++i) {
+      const PixelRun& at = run.region->runs()[i];
+      const int64_t row = at.row - band.begin;
+      const int64_t column = at.column - band.column;
+      std::copy_n(y + row * band.width + column, at.length, run.y + first + row * width + column);
+    }
+  }
+}
+
+}  // namespace
+
 Status run_depthwise_region(Runner& runner, const ConvRun& run, const int16_t* weights, int f) {
-  const std::vector<PixelRun>& runs = run.region->runs();
-  const Plan plan(run.conv, std::min(kMostRun, run.shape.output[1]));
+  const std::vector<Block> blocks =
+      make_blocks(run.region->runs(), Plan(run.conv, run.shape.output[1]));
+  int64_t widest = 0;
+  for (const Block& block : blocks) widest = std::max(widest, block.band.width);
+  const Plan plan(run.conv, widest);
   const DepthwiseWork work(run, plan, weights, f);
-  const size_t all = static_cast<size_t>(run.conv.group) * runs.size();
-  const size_t words = static_cast<size_t>(plan.packed_rows(1) * plan.row_words);
+  const size_t all = static_cast<size_t>(run.conv.group) * blocks.size();
+  const size_t values = static_cast<size_t>(kBlockRows * widest);
+  const size_t words =
+      static_cast<size_t>(plan.packed_rows(plan.passes(kBlockRows)) * plan.row_words);
   const Split split(all, all * words / kWordsPerItem + 1);
   std::atomic<bool> missing{false};
   auto item = [&](size_t i) {
     const Scratch<int32_t> packed(runner, words + kSpareWords);
-    if (!packed) {
+    const Scratch<float> y(runner, 2 * values);
+    if (!packed || !y) {
       missing = true;
       return;
     }
     for (size_t at = split.begin(i); at < split.end(i); ++at) {
-      const PixelRun& r = runs[at % runs.size()];
-      const Band band{
-          r.image, static_cast<int64_t>(at / runs.size()), 1, r.row, r.row + 1, r.column, r.length};
+      const Block& block = blocks[at % blocks.size()];
+      Band band = block.band;
+      band.group = static_cast<int64_t>(at / blocks.size());
       work.pack(band, packed.data());
-      work.sum(band, packed.data());
+      sum_block(work, block, band, packed.data(), y.data(), y.data() + values);
     }
   };
   parallel_for(runner, split.pieces, item);

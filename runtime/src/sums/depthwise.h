@@ -23,7 +23,8 @@ PairOrder depthwise_pairs(const ConvSpec& conv);
 /// Computes `run.y` with the drawn weights `weights`, laid out as by `run.weights.lanes()`.
 Status run_depthwise(Runner& runner, const ConvRun& run, const int16_t* weights, int f);
 
-/// The same of the pixels of `run.region`, each run of them by itself.
+/// The same of the pixels of `run.region`: neighbouring rows are summed between its first and last
+/// column, and its pixels taken from there.
 Status run_depthwise_region(Runner& runner, const ConvRun& run, const int16_t* weights, int f);
 
 }  // namespace reluflow
