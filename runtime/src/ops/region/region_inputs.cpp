@@ -38,8 +38,12 @@ PixelGrid grid_of(const std::vector<int64_t>& pixels) {
   return grid;
 }
 
-/// Whether an input stands for nothing.
-bool left_out(const std::optional<Tensor>& tensor) { return !tensor || tensor->count() == 0; }
+/// Reads an input; without elements it stands for nothing.
+Status read(Call& call, size_t index, std::optional<Tensor>* out) {
+  RELUFLOW_RETURN_IF_BAD(call.input(index, out));
+  if (*out && (*out)->count() == 0) out->reset();
+  return {};
+}
 
 Status check_region(const Tensor& region, const std::vector<int64_t>& pixels) {
   if (region.type != abi::kBool && region.type != abi::kUint8) {
@@ -71,23 +75,23 @@ Status open_region(Call& call, size_t index, size_t base_index, const RegionOutp
                    RegionInputs* out) {
   std::optional<Tensor> region;
   std::optional<Tensor> base;
-  RELUFLOW_RETURN_IF_BAD(call.input(index, &region));
-  RELUFLOW_RETURN_IF_BAD(call.input(base_index, &base));
-  if (left_out(region) && left_out(base)) return {};
+  RELUFLOW_RETURN_IF_BAD(read(call, index, &region));
+  RELUFLOW_RETURN_IF_BAD(read(call, base_index, &base));
+  if (!region && !base) return {};
   if (y.dims.size() < kLeastAxes) {
     return Status("Y has shape " + text_of(y.dims) +
                   ", but a region wants an axis of inputs and one of channels; give no region.");
   }
   const std::vector<int64_t> pixels = pixel_dims(y);
-  if (!left_out(base)) RELUFLOW_RETURN_IF_BAD(check_base(*base, !left_out(region), y));
-  if (left_out(region)) return {};
+  if (base) RELUFLOW_RETURN_IF_BAD(check_base(*base, region.has_value(), y));
+  if (!region) return {};
   RELUFLOW_RETURN_IF_BAD(check_region(*region, pixels));
   const Region& given = out->region.emplace(region->as<const uint8_t>(), grid_of(pixels));
   if (given.count() == given.grid().count()) {
     out->region.reset();
     return {};
   }
-  if (left_out(base)) return {};
+  if (!base) return {};
   out->base = base->data;
   out->bytes = static_cast<size_t>(base->count()) * bytes_of(y.type);
   return {};
