@@ -251,7 +251,7 @@ void avx512_fixed16_max(const int16_t* const* taps, int64_t count, int64_t n, in
   }
 }
 
-/// Images of three channels, 16 pixels at once; the rest goes the plain way.
+/// Images of three channels, 16 pixels at once; fewer pixels, and others, go the plain way.
 void avx512_fixed16_pack(const Fixed16PackArgs& a) {
   int64_t p = 0;
   if (a.channels == 3 && a.step == 3) {
@@ -260,7 +260,7 @@ void avx512_fixed16_pack(const Fixed16PackArgs& a) {
     for (int16_t i = 0; i < 48; ++i) order[i] = static_cast<int16_t>(i % 3 * 16 + i / 3);
     const __m512i first = _mm512_load_si512(order);
     const __m512i second = _mm512_load_si512(order + 32);
-    for (; p + 16 <= a.pixels; p += 16) {
+    const auto sixteen = [&](int64_t p) {
       __m256i c[3];
       for (int i = 0; i < 3; ++i) {
         c[i] = _mm512_cvtepi32_epi16(quantiser(_mm512_loadu_ps(a.x + i * a.plane + p)));
@@ -271,6 +271,11 @@ void avx512_fixed16_pack(const Fixed16PackArgs& a) {
       const __m512i rest = _mm512_permutex2var_epi16(two, second, one);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(a.out + 3 * p + 32),
                           _mm512_castsi512_si256(rest));
+    };
+    for (; p + 16 <= a.pixels; p += 16) sixteen(p);
+    if (p > 0 && p < a.pixels) {  // the last pixels, some of them once more
+      sixteen(a.pixels - 16);
+      p = a.pixels;
     }
   }
   Fixed16PackArgs rest = a;
