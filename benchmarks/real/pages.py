@@ -76,7 +76,7 @@ def _print(
         size = int(rng.integers(12, 34))
         if top + 1.4 * size > page.height:
             return
-        font = ImageFont.truetype(_font(str(rng.choice(fonts))), size)
+        font = ImageFont.truetype(font_file(str(rng.choice(fonts))), size)
         low = 0 if light else 160
         ink = tuple(int(value) for value in rng.integers(low, low + 90, 3))
         left = int(rng.integers(4, page.width // 4))
@@ -87,7 +87,8 @@ def _print(
         top += int(1.5 * size)
 
 
-def _font(name: str) -> str:
+def font_file(name: str) -> str:
+    """Return the path of one of matplotlib's fonts."""
     spec = find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"the font {name} comes with matplotlib; install matplotlib.")

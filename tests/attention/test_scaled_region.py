@@ -98,3 +98,13 @@ def test_what_is_refused() -> None:
         RegionOptions("median")
     with pytest.raises(OptionError, match="carry is 'blocks'; accepted are scaled, exact"):
         RegionOptions(carry="blocks")
+
+
+def test_a_halo_surrounds_the_unsure_pixels_and_random_ones_are_as_many() -> None:
+    unsure = np.zeros((9, 9))
+    unsure[4, 4] = 1
+    chosen = RegionOptions("absolute", 0.5, halo=2).choose(unsure)
+    assert chosen.sum() == 25 and chosen[2:7, 2:7].all()
+    assert RegionOptions("absolute", 0.5, halo=2, random=1).choose(unsure).sum() == 25
+    with pytest.raises(OptionError, match="halo is -1 pixels; give a whole number from 0 on"):
+        RegionOptions(halo=-1)

@@ -290,9 +290,9 @@ def test_a_cascade_is_a_cascade(run: Run) -> None:
 def test_attend_is_attend(run: Run) -> None:
     shipped = Path(reluflow.__file__).parents[2] / "models"
     model, images = shipped / "fashion_dsconv.onnx", shipped / "fashion_mnist_test_2000.npz"
-    chosen = "--samples 2/8 --unsure coverage=0.3 --margin 1 --number 5 --seed 2 -t 1"
+    chosen = "--samples 2/8 --unsure coverage=0.3 --margin 1 --halo 1 --number 5 --seed 2 -t 1"
     printed = run(f"attend {model} --image {images} {chosen} --out a1")
-    options = reluflow.RegionOptions("coverage", 0.3, 1)
+    options = reluflow.RegionOptions("coverage", 0.3, 1, halo=1)
     called = reluflow.attend(
         model, images, "a2", samples="2/8", region=options, number=5, seed=2, threads=1
     )

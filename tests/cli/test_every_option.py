@@ -159,6 +159,7 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "attend --coarse": PASSES,
     "attend --half": Refused(f"{ATTEND} x.npy --half", "does nothing without --coarse FILE"),
     "attend --unsure": PASSES,
+    "attend --halo": PASSES,
     "attend --margin": PASSES,
     "attend --carry": PASSES,
     "attend --tensor": PASSES,

@@ -27,6 +27,8 @@ class RegionOptions:
     Attributes:
         rule: of `unsure_region`: "mean", "quantile", "absolute" or "coverage".
         value: of the rule; none for "mean".
+        halo: pixels of the map added around the unsure ones, which see their surroundings exactly
+            then; the thesis' margin is 1.
         margin: pixels added around: of every tensor ("scaled"), or of the map ("exact").
         carry: "scaled": the same part of the picture in every tensor, as the thesis does; "exact":
             all that the region depends on, `receptive_region`.
@@ -51,6 +53,7 @@ class RegionOptions:
     margin: int = 0
     carry: str = "scaled"
     random: int | None = None
+    halo: int = 0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -58,6 +61,8 @@ class RegionOptions:
         if self.carry not in CARRIES:
             raise OptionError(f"carry is {self.carry!r}; accepted are {', '.join(CARRIES)}.")
         with_margin(np.zeros(1, bool), self.margin)
+        if self.halo < 0:
+            raise OptionError(f"halo is {self.halo} pixels; give a whole number from 0 on.")
 
     def choose(self, unsure: Floats, number: int = 0) -> Mask:
         """Return the region of one map of uncertainties.
@@ -75,7 +80,7 @@ class RegionOptions:
             DataError: the map has no pixels.
         """
         known = np.where(np.isnan(unsure), np.inf, unsure)
-        mask = unsure_region(known, self.rule, self.value)
+        mask = with_margin(unsure_region(known, self.rule, self.value), self.halo)
         if self.random is None:
             return mask
         seed = int(np.random.SeedSequence([self.random, number]).generate_state(1)[0])

@@ -61,6 +61,14 @@ def attend(
             "(coverage=SHARE).",
         ),
     ] = _DEFAULT.rule,
+    halo: Annotated[
+        int,
+        typer.Option(
+            "--halo",
+            help="Pixels of the map to add around the unsure ones, so that pass 2 sees their "
+            "surroundings.",
+        ),
+    ] = _DEFAULT.halo,
     margin: Annotated[
         int, typer.Option("--margin", help="Pixels of each layer to add around the region.")
     ] = _DEFAULT.margin,
@@ -123,7 +131,7 @@ def attend(
         image,
         out,
         samples=samples,
-        region=RegionOptions(rule, value, margin, carry),
+        region=RegionOptions(rule, value, margin, carry, halo=halo),
         coarse=coarse,
         half=half,
         float_model=float_model,
