@@ -6,7 +6,8 @@ FashionMNIST networks by accuracy on test images, EfficientNet-Lite0 by agreemen
 views of photographs. Shift-adds are counted. Times are measured in one thread: each batch goes
 through the cascade and through pass 2 alone in turn, and the sums are compared. Calibration uses
 other images, without labels. `--page` puts the table and the picture of the record into
-docs/attention.md; with `--only-page` nothing is measured.
+docs/attention.md; with `--only-page` nothing is measured. `--scenes` measures regions of wide
+scenes instead (`scenes/measure.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from _support import keep
 from networks.real import FOLDER, find_network
 from numpy.typing import NDArray
 from real.tasks import TASKS
+from scenes.measure import main as measure_scenes
 
 from reluflow import convert
 from reluflow.attention import CascadeOptions, CascadeReport, measure_cascade, open_cascade
@@ -251,7 +254,10 @@ def fill(page: str, record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure the cascades, or remake the page."""
+    """Measure the cascades, or remake the page; with `--scenes` regions instead."""
+    if "--scenes" in sys.argv[1:]:
+        measure_scenes([each for each in sys.argv[1:] if each != "--scenes"])
+        return
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of NAME.onnx")
     parser.add_argument("--data-dir", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))

@@ -1,0 +1,58 @@
+"""Attention with bytes first: all pixels give the dense pass, none gives pass 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scenes.data import compose_set, forms, halved
+from scenes.halves import CoarseFirst, Pair, enlarged
+from scenes.runs import Attention
+
+from reluflow.attention import RegionOptions
+from reluflow.graph import Model
+from reluflow.sessions import has_library
+
+PASS = "bytes at half the side"
+SIZE = (96, 160)
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Model]:
+    if not has_library():
+        pytest.skip("regions need the native library")
+    return forms(np.stack([scene.image for scene in compose_set(2, 9, SIZE)]))
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+def test_all_is_the_dense_pass_and_none_is_pass_1(made: dict[str, Model], margin: int) -> None:
+    attention = Attention(made, PASS)
+    scene = compose_set(1, 11, SIZE)[0]
+    everything = attention.run(scene.image, RegionOptions("absolute", -1.0, margin))
+    assert everything.share == 1
+    assert np.array_equal(everything.after, attention.dense(scene.image))
+    nothing = attention.run(scene.image, RegionOptions("absolute", 99.0, margin))
+    assert nothing.share == 0
+    assert np.array_equal(nothing.after, nothing.before)
+    some = attention.run(scene.image, RegionOptions("coverage", 0.3, margin))
+    assert 0.2 < some.coverage < 0.8
+    outside = ~some.computed
+    assert np.array_equal(some.after[:, outside], some.before[:, outside])
+    assert not np.array_equal(some.after[:, ~outside], some.before[:, ~outside])
+
+
+def test_pass_1_is_the_file_of_bytes_on_the_half(made: dict[str, Model]) -> None:
+    scene = compose_set(1, 12, SIZE)[0]
+    first = CoarseFirst(made["bytes of halves"], made["int16"], 16, half=True, threads=1)
+    found = first.first(scene.image)
+    assert found["logits"].shape == (1, 11, SIZE[0] // 8, SIZE[1] // 8)
+    assert halved(scene.image).shape == (1, SIZE[0] // 2, SIZE[1] // 2)
+
+
+def test_bytes_become_int16_of_the_same_value() -> None:
+    values = np.array([3, 128, 255], np.uint8)
+    assert Pair("a", "b", 128, 3).widened(values).tolist() == [-1000, 0, 1016]
+    assert Pair("a", "b", 0, -1).widened(values).tolist() == [2, 64, 128]
+
+
+def test_enlarged_takes_the_nearest() -> None:
+    assert enlarged(np.array([[1, 2]]), (2, 4)).tolist() == [[1, 1, 2, 2]] * 2
