@@ -59,8 +59,10 @@ def measured(name: str, options: AttentionOptions, limit: int) -> dict[str, Any]
 
 def table(results: dict[str, Any]) -> str:
     """Return the table of the page."""
-    titles = ("network", "samples", "pixels of pass 2", "accuracy, %", "region, %")
-    titles = (*titles, "shift-adds, counted", "times as fast, measured")
+    titles = (
+        *("network", "samples", "pixels of pass 2", "accuracy, %", "region, %"),
+        *("shift-adds, counted", "times as fast, measured"),
+    )
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in results["rows"]:
         name = row["network"].removeprefix("fashion_")

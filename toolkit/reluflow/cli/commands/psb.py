@@ -373,8 +373,13 @@ def evaluate_model(
     of_cascade = {"--coarse": coarse, "--unsure": unsure, "--loss": loss}
     _options.refuse_without("--cascade COARSE/FINE", cascade is not None, of_cascade)
     _options.refuse_without("--loss SHARE", loss is not None, {"--confidence": confidence})
-    others = {"--samples": samples, "--metric": metric, "--threshold": threshold}
-    others |= {"--int8": int8 or None, "--sensitivity": sensitivity, "--seeds": seeds}
+    others: dict[str, object] = {"--samples": samples, "--metric": metric}
+    others |= {
+        "--threshold": threshold,
+        "--int8": int8 or None,
+        "--sensitivity": sensitivity,
+        "--seeds": seeds,
+    }
     others |= {"--sampler": sampler, "--out": out}
     if cascade is not None:
         _options.refuse_with("--cascade", others | {"--attention": attention})
