@@ -45,8 +45,8 @@ SHARES = (0.02, 0.05, 0.15, 0.30)
 """Of the picture that lines of text cover."""
 SCANS = ("text", "page")
 SAMPLES = 16
-UNSURE = 0.2864
-"""Bits of a score of 0.05 or 0.95: unsure pixels lie between, sure text inside their halo."""
+UNSURE = 0.7219
+"""Bits of a score of 0.2 or 0.8: unsure pixels lie between, sure text inside their halo."""
 Array = NDArray[Any]
 
 
@@ -69,11 +69,11 @@ def written(share: float, height: int, width: int, seed: int) -> Scene:
     while used.mean() < share:
         size = int(rng.integers(18, 36))
         font = ImageFont.truetype(pages.font_file(str(rng.choice(pages.TEST.fonts))), size)
-        wide = int(rng.uniform(0.25, 0.6) * width)
+        wide = int(rng.uniform(0.25, 0.45) * width)
         left, top = int(rng.integers(8, width - wide)), int(rng.integers(8, height - 2 * size))
         light = ground[top : top + 8 * size, left : left + wide].mean() > 128
         ink = tuple(int(v) for v in rng.integers(*((0, 70) if light else (190, 256)), 3))
-        for line in range(int(rng.integers(3, 9))):
+        for line in range(int(rng.integers(5, 13))):
             text = ""
             while pen.textlength(text + " seven", font) < wide:
                 text = f"{text} {rng.choice(pages.WORDS)}".strip()
@@ -81,7 +81,8 @@ def written(share: float, height: int, width: int, seed: int) -> Scene:
             box = np.s_[at : at + int(1.2 * size), left : left + int(pen.textlength(text, font))]
             if box[0].stop > height or used[box].any() or used.mean() >= share:
                 break
-            pen.text((left, at), text, fill=ink, font=font)
+            rim = tuple(255 - value for value in ink)  # as captions have it, to be legible
+            pen.text((left, at), text, fill=ink, font=font, stroke_width=2, stroke_fill=rim)
             used[box] = True
     return Scene(f"{100 * share:.0f} % text", float(used.mean()), np.asarray(image, np.float32))
 
