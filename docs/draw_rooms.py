@@ -44,7 +44,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "attention": (
         "computes exactly where a cheap pass is unsure",
-        ("maps", "regional", "tiles", "video", "attend"),
+        ("maps", "regional", "tiles", "video", "attend", "table"),
     ),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ()),

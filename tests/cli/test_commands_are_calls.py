@@ -21,6 +21,7 @@ from reluflow.patterns import PatternRecorder
 from reluflow.report import read_json, to_json
 
 Run = Callable[[str], Any]
+SHIPPED = Path(__file__).parents[2] / "models"
 VERBS = {
     "inspect:inspect": {"inspect"},
     "analyze:analyze": {"analyze"},
@@ -288,8 +289,7 @@ def test_a_cascade_is_a_cascade(run: Run) -> None:
 
 
 def test_attend_is_attend(run: Run) -> None:
-    shipped = Path(reluflow.__file__).parents[2] / "models"
-    model, images = shipped / "fashion_dsconv.onnx", shipped / "fashion_mnist_test_2000.npz"
+    model, images = SHIPPED / "fashion_dsconv.onnx", SHIPPED / "fashion_mnist_test_2000.npz"
     chosen = "--samples 2/8 --unsure coverage=0.3 --margin 1 --halo 1 --number 5 --seed 2 -t 1"
     printed = run(f"attend {model} --image {images} {chosen} --out a1")
     options = reluflow.RegionOptions("coverage", 0.3, 1, halo=1)
@@ -306,10 +306,12 @@ def test_attend_is_attend(run: Run) -> None:
 
 
 def test_attention_is_attention(run: Run) -> None:
-    printed = run("psb eval m.onnx -d d.npz --attention 1,2/8 -b 10 --limit 20 --p-bits 2")
+    model, images = SHIPPED / "fashion_dsconv.onnx", SHIPPED / "fashion_mnist_test_2000.npz"
+    chosen = "--attention 1,2/8 -b 10 --limit 20 --p-bits 2"
+    printed = run(f"psb eval {model} -d {images} {chosen}")
     called = reluflow.evaluate_attention(
-        "m.onnx",
-        "d.npz",
+        model,
+        images,
         attention=reluflow.AttentionOptions((1, 2), (8,), batch_size=10),
         psb=reluflow.PsbOptions(p_bits=2),
         limit=20,

@@ -110,7 +110,7 @@ def compile_alone(header: str, code: str, folder: Path) -> Path:
     (register,) = RUNTIME.rglob("src/**/register.cpp")
     text = register.read_text(encoding="utf-8")
     text = re.sub(r'#include "(?:[\w/]+/)?op_(?!adapter)\w+\.h"\n', "", text)
-    text = re.sub(r" *static const OrtCustomOp \w+ = describe<\w+>\(\);\n", "", text)
+    text = re.sub(r" *static const OrtCustomOp \w+ = describe<.+>\(\);\n", "", text)
     line = f"static const OrtCustomOp made = describe<{name}>();\n"
     text, found = re.subn(r"( *)(static const OrtCustomOp\* const all\[\] = )\{.*?\}",
                           rf"\1{line}\1\2{{&made}}", text, flags=re.S)  # fmt: skip

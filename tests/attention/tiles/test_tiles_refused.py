@@ -106,7 +106,7 @@ def test_an_output_without_pixels() -> None:
         ({"crop": (24,)}, r"crop is \[24\], but the picture has 2 axes"),
         ({"crop": (24, 0)}, r"crop is \[24, 0\]"),
         ({"crop": (8, 8)}, r"a crop of \[8, 8\] pixels is too small .*give at least \[\d+, \d+\]"),
-        ({"memory_limit_bytes": 5000}, r"the memory limit allows crops of \d+ pixels, but"),
+        ({"memory_limit_bytes": 500}, r"the memory limit allows crops of \d+ pixels, but"),
         ({"outputs": ("z",)}, "outputs hold 'z', which the model does not have"),
         ({"resume": True}, "resume is True, but no file is given"),
         ({"samples": 3}, "samples of .* is 3"),

@@ -57,6 +57,13 @@ class AttentionReport:
         tensor: whose pixels are chosen.
         how: a sentence on what tells how unsure they are.
         notes: sentences that the reader should know.
+
+    Example:
+        >>> passes = {n: PassResult(f"{n} samples", 0.9, 100 * n, 2.0) for n in (1, 16)}
+        >>> point = AttentionPoint((1, 16), False, 0, 0.25, 0.9, 500.0, 1.0)
+        >>> found = AttentionReport("accuracy", 10, passes, (point,), None, "map", "by its map")
+        >>> found.cost(point), found.speed(point)
+        (0.3125, 2.0)
     """
 
     metric: str

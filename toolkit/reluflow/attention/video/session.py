@@ -43,6 +43,11 @@ class VideoFrame:
         moved: pixels by which the last frame's values were moved first, along each axis.
         share: of the pixels of all tensors that a node could skip, those computed.
         milliseconds: of the whole call.
+
+    Example:
+        >>> frame = VideoFrame({"maps": np.zeros((1, 2))}, "part", "", 0.1, (0, 0), 0.2, 3.0)
+        >>> frame.kind, frame.share
+        ('part', 0.2)
     """
 
     answers: Mapping[str, Array]
