@@ -79,6 +79,16 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def filled(page: str, record: dict[str, Any]) -> str:
+    """Return the page with the table and the command of a record."""
+    named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
+    parts = {
+        "attention table": named + table(record["results"]),
+        "attention table made": f"\n`{record['command']}`, {record['machine']}",
+    }
+    return fill(page, parts)
+
+
 def draw(grid: dict[str, Any]) -> None:
     """Draw accuracy against the second pass alone and shift-adds saved, base by refine."""
     import matplotlib
@@ -136,12 +146,7 @@ def main() -> None:
         keep(options.json, {"rows": rows, "grid": grid})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-        parts = {
-            "attention table": named + table(record["results"]),
-            "attention table made": f"\n`{record['command']}`, {record['machine']}",
-        }
-        PAGE.write_text(fill(PAGE.read_text("utf-8"), parts), encoding="utf-8")
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), record), encoding="utf-8")
         draw(record["results"]["grid"])
 
 

@@ -199,46 +199,66 @@ def scenes(options: argparse.Namespace) -> Iterator[Scene]:
         yield from map(scanned, SCANS)
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """Return the table of the page: means over the pictures of a kind."""
-    titles = (
-        *("picture", "halo", "region, %", "products of pass 2, %", "IoU of pass 1", "IoU"),
-        *("times as fast as dense int16", "as float", "as int8", "IoU of bytes", "of int8"),
-    )
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for name in dict.fromkeys(row["scene"] for row in results):
-        rows = [row for row in results if row["scene"] == name]
+MEANS = {
+    "coverage": ("region, %", 1, 100),
+    "products_share": ("products of pass 2, %", 1, 100),
+    "first_iou": ("IoU of pass 1", 3, 1),
+    "iou": ("IoU", 3, 1),
+    "speed": ("times as fast as dense int16", 2, 1),
+    "speed_over_float": ("as float", 2, 1),
+    "speed_over_int8": ("as int8", 2, 1),
+    "bytes_iou": ("IoU of bytes", 3, 1),
+    "int8_iou": ("of int8", 3, 1),
+}
+"""What the table shows: title, digits, factor."""
+
+
+def means(pictures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the means over the pictures of a kind, for each halo."""
+    found = []
+    for name in dict.fromkeys(row["scene"] for row in pictures):
+        rows = [row for row in pictures if row["scene"] == name]
         for at, halo in enumerate(rows[0]["halos"]):
-            each = [row["halos"][at] for row in rows]
-            cells = (
-                *(name, str(halo["halo"]), _percent(each, "coverage")),
-                *(_percent(each, "products_share"), _mean(each, "first_iou"), _mean(each, "iou")),
-                *(_mean(each, "speed", 2), _mean(each, "speed_over_float", 2)),
-                _mean(each, "speed_over_int8", 2),
-                *(_mean(rows, "bytes_iou"), _mean(rows, "int8_iou")),
-            )
-            lines.append(f"| {' | '.join(cells)} |")
+            each = [{**row, **row["halos"][at]} for row in rows]
+            values = {
+                what: factor * statistics.fmean(one[what] for one in each)
+                for what, (_, _, factor) in MEANS.items()
+            }
+            found.append({"scene": name, "halo": halo["halo"], **values})
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the table of the page."""
+    titles = ("picture", "halo", *(title for title, _, _ in MEANS.values()))
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in results["means"]:
+        cells = (f"{row[what]:.{digits}f}" for what, (_, digits, _) in MEANS.items())
+        lines.append(f"| {row['scene']} | {row['halo']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _mean(rows: list[dict[str, Any]], what: str, digits: int = 3) -> str:
-    return f"{statistics.fmean(row[what] for row in rows):.{digits}f}"
-
-
-def _percent(rows: list[dict[str, Any]], what: str) -> str:
-    return f"{100 * statistics.fmean(row[what] for row in rows):.1f}"
+def filled(page: str, record: dict[str, Any]) -> str:
+    """Return the page with the table and the command of a record."""
+    named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
+    parts = {
+        "text": named + table(record["results"]),
+        "text made": f"\n`{record['command']}`, {record['machine']}",
+    }
+    return fill(page, parts)
 
 
 def draw(results: list[dict[str, Any]]) -> None:
-    """Draw speed and overlap against the region."""
+    """Draw speed and overlap against the region, of the pictures with a known share of text."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    known = [row for row in results if row["text_share"] is not None]
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
-    for at, halo in enumerate(results[0]["halos"]):
-        each = [row["halos"][at] for row in results]
+    for at, halo in enumerate(known[0]["halos"]):
+        each = [row["halos"][at] for row in known]
         label = f"halo of {halo['halo']} pixels"
         share = [100 * row["products_share"] for row in each]
         axes[0].plot(share, [row["speed"] for row in each], "o", ms=4, label=label)
@@ -286,16 +306,11 @@ def main() -> None:
                     f"{row['speed_over_float']:.2f} x float, {row['speed_over_int8']:.2f} x int8",
                     flush=True,
                 )
-            keep(options.json, results)
+            keep(options.json, {"pictures": results, "means": means(results)})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-        parts = {
-            "text": named + table(record["results"]),
-            "text made": f"\n`{record['command']}`, {record['machine']}",
-        }
-        PAGE.write_text(fill(PAGE.read_text("utf-8"), parts), encoding="utf-8")
-        draw(record["results"])
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), record), encoding="utf-8")
+        draw(record["results"]["pictures"])
 
 
 def kept_forms(models: Path, folder: Path) -> dict[str, Model]:
