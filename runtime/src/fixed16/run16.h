@@ -26,8 +26,8 @@ struct Run16 {
   const Set16* set;  ///< drawn weights, or null
   const Precision& precision;
   const Stores16& stores;
-  const int16_t* x;  ///< [batch, spatial..., inputs]
-  int16_t* y;        ///< [batch, spatial..., outputs]
+  const int16_t* x;      ///< [batch, spatial..., inputs]
+  int16_t* y;            ///< [batch, spatial..., outputs]
   const int16_t* z;      ///< like y, added before the clamp, or null
   const Region* region;  ///< the pixels of y that are computed, or null for all
 };
