@@ -1,6 +1,6 @@
 """What the benchmarks share: pairs of timings, JSON."""
 
-from _support.record import arguments, command, fill, keep, machine, write
+from _support.record import arguments, command, fill_table, keep, machine, write
 from _support.timing import paired_medians
 
-__all__ = ["arguments", "command", "fill", "keep", "machine", "paired_medians", "write"]
+__all__ = ["arguments", "command", "fill_table", "keep", "machine", "paired_medians", "write"]

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,14 @@ def fill(page: str, parts: Mapping[str, str]) -> str:
         before, _, rest = page.partition(begin)
         page = f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}"
     return page
+
+
+def fill_table(page: str, mark: str, file: Path, table: Callable[[Any], str]) -> str:
+    """Return a page with the table of a kept record, and its command behind `mark made`."""
+    record = json.loads(file.read_text("utf-8"))
+    named = f"\n<!-- record: benchmarks/records/{file.name} -->\n"
+    made = f"\n`{record['command']}`, {record['machine']}"
+    return fill(page, {mark: named + table(record["results"]), f"{mark} made": made})
 
 
 def machine() -> str:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill, keep
+from _support import fill_table, keep
 
 from reluflow import AttentionOptions, evaluate_attention
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "table.json"
+MARK = "attention table"
 PAGE, PICTURE = ROOT / "docs" / "attention.md", ROOT / "docs" / "images" / "attention_grid.png"
 IMAGES = ROOT / "models" / "fashion_mnist_test_2000.npz"
 NETWORKS = ("fashion_resnet8", "fashion_convnet8")
@@ -77,16 +78,6 @@ def table(results: dict[str, Any]) -> str:
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def filled(page: str, record: dict[str, Any]) -> str:
-    """Return the page with the table and the command of a record."""
-    named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-    parts = {
-        "attention table": named + table(record["results"]),
-        "attention table made": f"\n`{record['command']}`, {record['machine']}",
-    }
-    return fill(page, parts)
 
 
 def draw(grid: dict[str, Any]) -> None:
@@ -146,7 +137,7 @@ def main() -> None:
         keep(options.json, {"rows": rows, "grid": grid})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), record), encoding="utf-8")
+        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
         draw(record["results"]["grid"])
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill, keep
+from _support import fill_table, keep
 from networks.real import FOLDER, find_network
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -40,6 +40,7 @@ from reluflow.sessions import static_int8
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "text.json"
+MARK = "text"
 PAGE, PICTURE = ROOT / "docs" / "attention.md", ROOT / "docs" / "images" / "text.png"
 SHARES = (0.02, 0.05, 0.15, 0.30)
 """Of the picture that lines of text cover."""
@@ -238,16 +239,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def filled(page: str, record: dict[str, Any]) -> str:
-    """Return the page with the table and the command of a record."""
-    named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-    parts = {
-        "text": named + table(record["results"]),
-        "text made": f"\n`{record['command']}`, {record['machine']}",
-    }
-    return fill(page, parts)
-
-
 def draw(results: list[dict[str, Any]]) -> None:
     """Draw speed and overlap against the region, of the pictures with a known share of text."""
     import matplotlib
@@ -309,7 +300,7 @@ def main() -> None:
             keep(options.json, {"pictures": results, "means": means(results)})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), record), encoding="utf-8")
+        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
         draw(record["results"]["pictures"])
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill, keep
+from _support import fill_table, keep
 from networks.real import FOLDER, find_network
 from real import pages
 from real.tasks import TASKS
@@ -32,6 +32,7 @@ from reluflow.graph import load, plan_psb
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "tiles.json"
+MARK = "tiles"
 PAGE = ROOT / "docs" / "attention.md"
 HEIGHT, WIDTH = 1024, 4096
 SAMPLES = 16
@@ -175,13 +176,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             keep(options.json, results)
     if options.page or options.only_page:
-        record = json.loads(RECORD.read_text("utf-8"))
-        named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-        parts = {
-            "tiles": named + table(record["results"]),
-            "tiles made": f"\n`{record['command']}`, {record['machine']}",
-        }
-        PAGE.write_text(fill(PAGE.read_text("utf-8"), parts), encoding="utf-8")
+        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill, keep
+from _support import fill_table, keep
 from networks.real import FOLDER
 from numpy.typing import NDArray
 from real import pages
@@ -33,6 +33,7 @@ from reluflow.graph import Model, load
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "video.json"
+MARK = "video"
 PAGE, PICTURE = ROOT / "docs" / "attention.md", ROOT / "docs" / "images" / "video.png"
 HEIGHT, WIDTH = 256, 384
 STRIDE = 16
@@ -216,12 +217,7 @@ def main() -> None:
                 keep(options.json, results)
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        named = f"\n<!-- record: benchmarks/records/{RECORD.name} -->\n"
-        parts = {
-            "video": named + table(record["results"]),
-            "video made": f"\n`{record['command']}`, {record['machine']}",
-        }
-        PAGE.write_text(fill(PAGE.read_text("utf-8"), parts), encoding="utf-8")
+        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
         draw(record["results"])
 
 

@@ -7,15 +7,16 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from pictures import table, text
+from _support import fill_table
+from pictures import table, text, tiles, video
 
 
-@pytest.mark.parametrize("benchmark", [table, text], ids=["table", "text"])
+@pytest.mark.parametrize("benchmark", [table, text, tiles, video], ids=lambda each: each.MARK)
 def test_the_page_is_what_the_record_gives(benchmark: ModuleType) -> None:
-    record = json.loads(benchmark.RECORD.read_text("utf-8"))
     page = benchmark.PAGE.read_text("utf-8")
-    assert benchmark.filled(page, record) == page, "run the benchmark with --only-page"
-    assert record["command"] in page
+    made = fill_table(page, benchmark.MARK, benchmark.RECORD, benchmark.table)
+    assert made == page, "run the benchmark with --only-page"
+    assert json.loads(benchmark.RECORD.read_text("utf-8"))["command"] in page
 
 
 def test_words_cover_the_wanted_share() -> None:
