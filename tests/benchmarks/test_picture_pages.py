@@ -20,6 +20,7 @@ def test_the_page_is_what_the_record_gives(benchmark: ModuleType) -> None:
 
 
 def test_words_cover_the_wanted_share() -> None:
+    pytest.importorskip("skimage", reason="the photographs come with it")
     for share, seed in ((0.02, 0), (0.1, 1)):
         scene = text.written(share, 320, 448, seed)
         assert scene.picture.shape == (320, 448, 3)
@@ -29,6 +30,7 @@ def test_words_cover_the_wanted_share() -> None:
 
 
 def test_scans_fit_a_pass_at_half_the_side() -> None:
+    pytest.importorskip("skimage", reason="the photographs come with it")
     for name in text.SCANS:
         scene = text.scanned(name)
         assert all(n % 64 == 0 for n in scene.picture.shape[:2])
