@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reluflow.attention.uncertainty import check_measure
 from reluflow.errors import OptionError
-from reluflow.evaluation.options import SAMPLES
+from reluflow.evaluation.options import check_samples
 
 FLOAT = "float"
 COVERAGES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -52,10 +52,7 @@ class CascadeOptions:
         for coverage in self.coverages:
             if not 0 <= coverage <= 1:
                 raise OptionError(f"coverages hold {coverage}; give shares from 0 to 1.")
-        for n in self.samples:
-            if n is not None and n not in SAMPLES:
-                listed = ", ".join(map(str, SAMPLES))
-                raise OptionError(f"samples of a pass are {n!r}; accepted are {listed}.")
+        check_samples((n for n in self.samples if n is not None), "samples of a pass")
         if self.loss is not None and not 0 <= self.loss <= 1:
             raise OptionError(f"loss is {self.loss}; give a share from 0 to 1, for example 0.003.")
         if not 0 < self.confidence < 1:

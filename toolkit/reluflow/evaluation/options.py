@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reluflow.errors import OptionError
 from reluflow.psb import SAMPLERS
 
 SAMPLES = (1, 2, 4, 8, 16, 32, 64)
+
+
+def check_samples(numbers: Iterable[int], what: str = "samples") -> None:
+    """Refuse a number of samples that is not accepted.
+
+    Args:
+        numbers: of samples.
+        what: names them in the sentence.
+
+    Raises:
+        OptionError: one is not among 1, 2, 4, ..., 64.
+    """
+    for n in numbers:
+        if n not in SAMPLES:
+            listed = ", ".join(map(str, SAMPLES))
+            raise OptionError(f"{what} are {n!r}; accepted are {listed}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +67,7 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         wanted = (*self.samples, *([] if self.sensitivity is None else [self.sensitivity]))
-        for n in wanted:
-            if n not in SAMPLES:
-                listed = ", ".join(map(str, SAMPLES))
-                raise OptionError(f"samples are {n!r}; accepted are {listed}.")
+        check_samples(wanted)
         if not self.samples:
             raise OptionError("samples are empty; give at least one number, for example 1,4,16.")
         if self.sampler is not None and self.sampler not in SAMPLERS:

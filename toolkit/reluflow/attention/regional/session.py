@@ -14,7 +14,7 @@ from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.prepare import Maker, Prepared, Unsure
 from reluflow.attention.regional.result import AttentionRun
 from reluflow.errors import DataError, OptionError
-from reluflow.evaluation.options import SAMPLES
+from reluflow.evaluation.options import check_samples
 from reluflow.graph import Model, SpatialGraph, psb_inputs, read_spatial, with_input_defaults
 
 Array = NDArray[Any]
@@ -127,7 +127,7 @@ class AttentionSession:
             DataError: no input has pixels, the region has another shape than the pixels, or no map
                 of uncertainties is found or can be read.
         """
-        _check_samples(samples)
+        check_samples(samples, "samples of a pass")
         masked = region is not None and not isinstance(region, RegionOptions)
         ready = self._prepare(inputs, not masked)
         clock = Clock()
@@ -201,13 +201,6 @@ class AttentionSession:
 
 def _shapes(inputs: Mapping[str, Array]) -> _Shapes:
     return {name: tuple(np.shape(value)) for name, value in sorted(inputs.items())}
-
-
-def _check_samples(samples: tuple[int, int]) -> None:
-    for number in samples:
-        if number not in SAMPLES:
-            listed = ", ".join(map(str, SAMPLES))
-            raise OptionError(f"samples of a pass are {number!r}; accepted are {listed}.")
 
 
 def _masks(graph: SpatialGraph, tensor: str, region: Mask, n: int) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reluflow.errors import OptionError
-from reluflow.evaluation.options import SAMPLES
+from reluflow.evaluation.options import check_samples
 
 _EXAMPLE = "1,2/32"
 
@@ -43,10 +43,7 @@ class AttentionOptions:
     output: str | None = None
 
     def __post_init__(self) -> None:
-        for n in (*self.base, *self.refine):
-            if n not in SAMPLES:
-                listed = ", ".join(map(str, SAMPLES))
-                raise OptionError(f"samples of a pass are {n!r}; accepted are {listed}.")
+        check_samples((*self.base, *self.refine), "samples of a pass")
         if not self.pairs:
             raise OptionError(
                 f"base is {self.base} and refine {self.refine}, but no refine is as large as a "

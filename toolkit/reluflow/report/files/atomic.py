@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from reluflow.errors import OutputError
@@ -79,3 +79,31 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8, completely or not at all; a lone surrogate becomes its escape."""
     with replacing(path) as partial:
         partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_together(
+    directory: str | os.PathLike[str], files: Mapping[str, bytes]
+) -> tuple[Path, ...]:
+    """Write several files into a folder, which is made: all of them or none.
+
+    Args:
+        directory: an existing folder or a new one.
+        files: name -> content.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: a file cannot be written; then none is, and a new folder is taken away.
+    """
+    fresh = not Path(directory).exists()
+    folder = make_folder(directory)
+    try:
+        with ExitStack() as stack:  # a full disk shows before the first file is replaced
+            for name, content in files.items():
+                stack.enter_context(replacing(folder / name)).write_bytes(content)
+    except OutputError:
+        if fresh and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    return tuple(folder / name for name in files)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from reluflow._version import __version__
 from reluflow.attention import Attended
-from reluflow.errors import OutputError
-from reluflow.report.files.atomic import make_folder, replacing
+from reluflow.report.files.atomic import write_together
 from reluflow.report.pages.rendering import environment, read_part
 from reluflow.report.pictures.attended import draw_errors, draw_region
 from reluflow.report.pictures.palette import CIVIDIS
@@ -47,8 +45,6 @@ def write_attended(found: Attended, directory: str | os.PathLike[str]) -> tuple[
         ...     [path.name for path in write_attended(attend_picture(psb, image), folder)]
         ['attend.json', 'region.png', 'errors.png', 'attend.html']
     """
-    fresh = not Path(directory).exists()
-    folder = make_folder(directory)
     files = {
         NUMBERS: json.dumps(found.to_dict(), indent=2).encode() + b"\n",
         REGION: draw_region(found),
@@ -56,15 +52,7 @@ def write_attended(found: Attended, directory: str | os.PathLike[str]) -> tuple[
     if found.layers:
         files[ERRORS] = draw_errors(found)
     files[PAGE] = _page(found).encode(errors="backslashreplace")
-    try:
-        with ExitStack() as stack:  # a full disk shows before the first file is replaced
-            for name, content in files.items():
-                stack.enter_context(replacing(folder / name)).write_bytes(content)
-    except OutputError:
-        if fresh and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-    return tuple(folder / name for name in files)
+    return write_together(directory, files)
 
 
 def _page(found: Attended) -> str:

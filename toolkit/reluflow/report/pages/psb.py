@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from reluflow._version import __version__
-from reluflow.errors import OutputError
 from reluflow.evaluation import Evaluation
-from reluflow.report.files.atomic import make_folder, replacing
+from reluflow.report.files.atomic import write_together
 from reluflow.report.pages.rendering import environment, read_part
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.pictures.psb_plots import draw_metric, draw_noise
@@ -65,22 +63,12 @@ def write_evaluation(result: Evaluation, directory: str | os.PathLike[str]) -> t
         ...     [path.name for path in write_evaluation(result, folder)]
         ['psb.json', 'samples.png', 'psb.html']
     """
-    fresh = not Path(directory).exists()
-    folder = make_folder(directory)
     files = {
         NUMBERS: json.dumps(result.to_dict(), indent=2).encode() + b"\n",
         PICTURE: draw_metric(result, dark=False),
         PAGE: _page(result).encode(errors="backslashreplace"),
     }
-    try:
-        with ExitStack() as stack:  # a full disk shows before the first file is replaced
-            for name, content in files.items():
-                stack.enter_context(replacing(folder / name)).write_bytes(content)
-    except OutputError:
-        if fresh and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-    return (folder / NUMBERS, folder / PICTURE, folder / PAGE)
+    return write_together(directory, files)
 
 
 def _page(result: Evaluation) -> str:
