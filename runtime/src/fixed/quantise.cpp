@@ -9,56 +9,41 @@ namespace {
 
 constexpr int64_t kPiece = 2048;  // pixels of one piece of work: their bytes stay in a near cache
 
-/// Calls `work(batch, begin, end)` for all pixels of an image, or for those of a region.
-template <class Work>
-void by_pieces(Runner& runner, const FixedImage& image, const Region* region, Work&& work) {
-  if (region) {
-    for_each_run(runner, *region, kPiece, [&](const PixelRun& run) {
-      const int64_t begin = run.row * region->grid().columns + run.column;
-      work(run.image, begin, begin + run.length);
-    });
-    return;
-  }
-  const size_t pieces = static_cast<size_t>((image.pixels + kPiece - 1) / kPiece);
-  parallel_for(runner, static_cast<size_t>(image.batch) * pieces, [&](size_t i) {
-    const int64_t begin = static_cast<int64_t>(i % pieces) * kPiece;
-    work(static_cast<int64_t>(i / pieces), begin, std::min(image.pixels, begin + kPiece));
-  });
-}
-
 }  // namespace
 
 void to_fixed(Runner& runner, const Kernels& kernels, const FixedImage& image, FixedFormat format,
               const float* x, uint8_t* out, const Region* region) {
-  by_pieces(runner, image, region, [&](int64_t batch, int64_t begin, int64_t end) {
-    FixedPackArgs args{};
-    args.pixels = end - begin;
-    args.plane = image.pixels;
-    args.step = image.stored;
-    args.scale = std::ldexp(1.0f, format.exponent);
-    args.zero = format.zero;
-    for (int64_t c = 0; c < image.stored; c += kQuad) {
-      args.channels = static_cast<int>(std::min<int64_t>(kQuad, image.channels - c));
-      args.x = x + (batch * image.channels + c) * image.pixels + begin;
-      args.out = out + (batch * image.pixels + begin) * image.stored + c;
-      args.stored = static_cast<int>(std::min<int64_t>(kQuad, image.stored - c));
-      kernels.fixed_pack(args);
-    }
-  });
+  for_pixels(runner, image.batch, image.pixels, region, kPiece,
+             [&](int64_t batch, int64_t begin, int64_t end) {
+               FixedPackArgs args{};
+               args.pixels = end - begin;
+               args.plane = image.pixels;
+               args.step = image.stored;
+               args.scale = std::ldexp(1.0f, format.exponent);
+               args.zero = format.zero;
+               for (int64_t c = 0; c < image.stored; c += kQuad) {
+                 args.channels = static_cast<int>(std::min<int64_t>(kQuad, image.channels - c));
+                 args.x = x + (batch * image.channels + c) * image.pixels + begin;
+                 args.out = out + (batch * image.pixels + begin) * image.stored + c;
+                 args.stored = static_cast<int>(std::min<int64_t>(kQuad, image.stored - c));
+                 kernels.fixed_pack(args);
+               }
+             });
 }
 
 void from_fixed(Runner& runner, const FixedImage& image, FixedFormat format, const uint8_t* x,
                 float* out, const Region* region) {
   const float scale = std::ldexp(1.0f, -format.exponent);
-  by_pieces(runner, image, region, [&](int64_t batch, int64_t begin, int64_t end) {
-    for (int64_t c = 0; c < image.channels; ++c) {
-      const uint8_t* from = x + batch * image.pixels * image.stored + c;
-      float* to = out + (batch * image.channels + c) * image.pixels;
-      for (int64_t p = begin; p < end; ++p) {
-        to[p] = static_cast<float>(from[p * image.stored] - format.zero) * scale;
-      }
-    }
-  });
+  for_pixels(runner, image.batch, image.pixels, region, kPiece,
+             [&](int64_t batch, int64_t begin, int64_t end) {
+               for (int64_t c = 0; c < image.channels; ++c) {
+                 const uint8_t* from = x + batch * image.pixels * image.stored + c;
+                 float* to = out + (batch * image.channels + c) * image.pixels;
+                 for (int64_t p = begin; p < end; ++p) {
+                   to[p] = static_cast<float>(from[p * image.stored] - format.zero) * scale;
+                 }
+               }
+             });
 }
 
 }  // namespace reluflow

@@ -2,6 +2,7 @@
 #ifndef RELUFLOW_SPEC_REGION_H
 #define RELUFLOW_SPEC_REGION_H
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -63,6 +64,25 @@ void for_each_run(Runner& runner, const Region& region, int64_t pixels, const Wo
   if (begins.size() < 2) return;
   parallel_for(runner, begins.size() - 1, [&](size_t i) {
     for (size_t r = begins[i]; r < begins[i + 1]; ++r) work(region.runs()[r]);
+  });
+}
+
+/// Calls `work(image, begin, end)` for neighbouring pixels of images of `pixels` pixels each: all
+/// of them, or those of a region; a thread takes `piece` at once.
+template <class Work>
+void for_pixels(Runner& runner, int64_t images, int64_t pixels, const Region* region, int64_t piece,
+                const Work& work) {
+  if (region) {
+    for_each_run(runner, *region, piece, [&](const PixelRun& run) {
+      const int64_t begin = run.row * region->grid().columns + run.column;
+      work(run.image, begin, begin + run.length);
+    });
+    return;
+  }
+  const size_t pieces = static_cast<size_t>((pixels + piece - 1) / piece);
+  parallel_for(runner, static_cast<size_t>(images) * pieces, [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(i % pieces) * piece;
+    work(static_cast<int64_t>(i / pieces), begin, std::min(pixels, begin + piece));
   });
 }
 
