@@ -142,7 +142,8 @@ TEST(empty_inputs_count_as_left_out) {
     if (form == 2) end.node.inputs = {&end.x, nullptr, nullptr};
     CHECK_EQ(end.run(), "");
     for (size_t i = 0; i < 12; ++i) {
-      CHECK_EQ(end.y(i), static_cast<float>(i % 6 * 2 + i / 6 + 1));
+      const size_t source = i % 6 * 2 + i / 6;
+      CHECK_EQ(end.y(i), static_cast<float>(source + 1));
     }
   }
 }
