@@ -1,14 +1,14 @@
 # The public names, listed once: __init__.py loads each from its home when it is first used.
 from ._api.allocation import allocate_samples
-from ._api.cascade import attend, evaluate_attention, evaluate_cascade
+from ._api.attention import attend, evaluate_attention
+from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert
-from ._api.evaluation import evaluate, inspect_psb
+from ._api.evaluation import evaluate, inspect_psb, profile_psb
 from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints
-from ._api.profile import profile_psb
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport

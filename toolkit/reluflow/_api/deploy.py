@@ -12,7 +12,8 @@ from reluflow._api.outputs import keep_inputs
 from reluflow.data import open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import Conversion, prove, unproven
-from reluflow.graph import Model, PsbOptions, load
+from reluflow.evaluation import convert as convert_model
+from reluflow.graph import Model, PsbOptions, find_psb, load
 from reluflow.progress import Progress
 
 _SHOWN = 3
@@ -123,3 +124,21 @@ def nothing_to_convert(model: Model, refused: Any) -> str:
         f"({reasons or 'no linear operator'}); "
         "give a model with Conv, Gemm or MatMul of constant weights."
     )
+
+
+def as_converted(model: Model, psb: PsbOptions | None) -> Model:
+    """Return a converted model as it is, and another converted.
+
+    Args:
+        model: converted or not.
+        psb: how it is converted.
+
+    Raises:
+        ModelError: there is nothing to convert.
+    """
+    if find_psb(model):
+        return model
+    made = convert_model(model, psb).result
+    if not made.done.converted:
+        raise ModelError(nothing_to_convert(model, made.refused))
+    return made.model

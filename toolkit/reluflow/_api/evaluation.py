@@ -1,4 +1,4 @@
-"""The evaluation of a converted model, and a summary of what it stores, as functions."""
+"""A converted model: its evaluation, what it stores, where its time goes, as functions."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from typing import Any
 from reluflow._api.deploy import nothing_to_convert
 from reluflow._api.lock import locked
 from reluflow._api.outputs import keep_inputs_beside
-from reluflow.data import open_data
+from reluflow.data import DataSource, RandomData, open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import (
     Evaluation,
     EvaluationOptions,
     MetricFunction,
+    ProfileOptions,
     PsbDescription,
+    PsbProfile,
     choose_answers,
     describe_psb,
     load_metric,
 )
 from reluflow.evaluation import convert as convert_model
 from reluflow.evaluation import evaluate as evaluate_model
+from reluflow.evaluation import profile as profile_model
 from reluflow.evaluation.answers.own_metric import file_of_metric
 from reluflow.graph import Model, PsbOptions, find_psb, load, with_input_defaults
 from reluflow.progress import Progress
@@ -134,6 +137,55 @@ def inspect_psb(model: Any) -> PsbDescription:
     return describe_psb(load(model))
 
 
+def profile_psb(
+    model: Any,
+    data: Any = None,
+    *,
+    float_model: Any = None,
+    options: ProfileOptions | None = None,
+) -> PsbProfile:
+    """Measure where a converted model spends its time, operator by operator, beside float.
+
+    Both models take turns, so that a machine that becomes slower meanwhile slows both. Operators
+    are matched by the names of their nodes; what a PSB operator took over counts with it.
+
+    Args:
+        model: a converted model: path, bytes or ModelProto.
+        data: as for `analyze`; the first batch is run. None: random numbers, where the model gives
+            the sizes of its inputs; `RandomData(1, dims={...})` gives the others.
+        float_model: what `model` was converted from; None: its PSB operators in floating point
+            with the stored weights.
+        options: number of samples, of runs and threads, ...
+
+    Returns:
+        The operators, the slowest first, with the float model's time for the same work.
+
+    Raises:
+        ModelError: the model has no PSB operator, or cannot be run.
+        OptionError: the native library is missing, `float_model` is not what `model` was made
+            from, or the sizes of the inputs are not known.
+        DataError: the data do not fit the models.
+
+    Example:
+        >>> import reluflow
+        >>> made = reluflow.convert("models/fashion_resnet8.onnx", check=False)
+        >>> few = reluflow.ProfileOptions(samples=4, runs=2, threads=1)
+        >>> found = reluflow.profile_psb(
+        ...     made.result.model, float_model="models/fashion_resnet8.onnx", options=few)
+        >>> found.nodes[0].psb, sum(row.ms is not None for row in found.nodes)
+        (True, 12)
+
+    Reference: docs/psb.md, where the time goes.
+    """
+    loaded = load(model)
+    ready = with_input_defaults(loaded).model
+    floats = None if float_model is None else load(float_model)
+    wanted = options or ProfileOptions()
+    source = _opened(RandomData(1) if data is None else data, ready, wanted.batch_size)
+    found = profile_model(ready, source, float_model=floats, options=wanted)
+    return replace(found, path=str(loaded.path) if loaded.path else None)
+
+
 def _refuse_converted(reference: Model | None) -> None:
     if reference is not None and find_psb(reference):
         raise OptionError(
@@ -157,3 +209,17 @@ def _convert(model: Model, psb: PsbOptions, options: EvaluationOptions) -> Model
     if not made.done.converted:
         raise ModelError(nothing_to_convert(model, made.refused))
     return made.model
+
+
+def _opened(data: Any, model: Model, batch_size: int | None) -> DataSource:
+    """Open the data; of random ones as many as one batch needs."""
+    source = open_data(data, model.inputs)
+    if not isinstance(data, RandomData):
+        return source
+    idle = source.description.preprocessing.get("ignored", ())
+    if idle:
+        raise OptionError(
+            f"dims has {idle[0]!r}, but no input has a free dimension of this name; leave it out."
+        )
+    n_inputs = max(data.n_samples, source.fitting_batch_size(batch_size, 1))
+    return open_data(replace(data, n_samples=n_inputs), model.inputs)

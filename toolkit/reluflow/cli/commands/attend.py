@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.cascade import attend as run
+from reluflow._api.attention import attend as run
 from reluflow.attention import RegionOptions
 from reluflow.cli import _options
 from reluflow.cli._wrote import say_written

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 
 from reluflow._api.allocation import allocate_samples
-from reluflow._api.cascade import evaluate_attention, evaluate_cascade
+from reluflow._api.attention import evaluate_attention
+from reluflow._api.cascade import evaluate_cascade
 from reluflow._api.deploy import convert as run_conversion
 from reluflow._api.evaluation import evaluate as run
-from reluflow._api.evaluation import inspect_psb
-from reluflow._api.profile import profile_psb
+from reluflow._api.evaluation import inspect_psb, profile_psb
 from reluflow.attention import AttentionOptions, CascadeOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
