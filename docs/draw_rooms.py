@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
     "sessions": ("the only room that knows ONNX Runtime", ()),
-    "temperature": ("distance, controller of the rate", ("steps",)),
+    "temperature": ("distance, controller of the rate", ("crossing", "steps")),
     "monitoring": ("what is recorded of a training run", ()),
     "analysis": ("batches in, results out", ("run", "results")),
     "evaluation": (

@@ -122,7 +122,7 @@ FLOORS = {
         "",
     ],
     "reluflow.patterns": ["kernels", "tables", ""],
-    "reluflow.temperature": ["steps", ""],
+    "reluflow.temperature": ["crossing", "steps", ""],
     "reluflow.analysis": ["run", "results", ""],
     "reluflow.evaluation": [
         "answers",

@@ -2,6 +2,12 @@
 
 from reluflow.errors import DivergenceError
 from reluflow.temperature.controller import ActCool
+from reluflow.temperature.crossing import (
+    CrossingCurve,
+    CrossingCurves,
+    crossing_rates,
+    merged,
+)
 from reluflow.temperature.divergence import (
     DivergenceAlarm,
     SigmaWatch,
@@ -36,6 +42,8 @@ __all__ = [
     "ActCool",
     "ActCoolOptions",
     "ArctanTransition",
+    "CrossingCurve",
+    "CrossingCurves",
     "CyclicSchedule",
     "DivergenceAlarm",
     "DivergenceError",
@@ -57,9 +65,11 @@ __all__ = [
     "TransitionFit",
     "WatchOptions",
     "check_theorem_1",
+    "crossing_rates",
     "default_rates",
     "distance",
     "fit_transition",
+    "merged",
     "pooled",
     "schedule_from_dict",
     "start_for_widths",

@@ -1,0 +1,6 @@
+"""The whole curve of D over the rate from one derivative (docs/spec.md, section 5)."""
+
+from reluflow.temperature.crossing.curves import CrossingCurve, CrossingCurves, merged
+from reluflow.temperature.crossing.rates import crossing_rates
+
+__all__ = ["CrossingCurve", "CrossingCurves", "crossing_rates", "merged"]

@@ -1,0 +1,319 @@
+"""D and T of every site as functions of the rate, counted from crossing rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reluflow.errors import DataError, OptionError
+from reluflow.temperature.crossing.lattice import BINS, EDGES, Floats, bins_of, log_survivals
+
+Mean = Literal["temperature", "distance"]
+"""What is averaged over the sites of a network: their temperatures, or their D."""
+_LN2 = math.log(2.0)
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossingCurve:
+    """How many samples of one site have changed their pattern at any rate.
+
+    Attributes:
+        counts: `(BINS,)` samples by the rate at which they change, see `lattice.bins_of`.
+        units: width of the site d; 0 where it is not known.
+
+    Example:
+        >>> curve = CrossingCurve.of(np.geomspace(1e-3, 1e3, 10_001))
+        >>> round(float(curve.distance(1.0)), 3), round(float(curve.temperature(1.0)), 3)
+        (0.5, 1.0)
+        >>> round(curve.rate(1.0), 2)
+        1.0
+        >>> (curve + curve).samples
+        20002.0
+
+    Source: docs/spec.md, section 5 (crossing rates).
+    """
+
+    counts: Floats
+    units: int = 0
+
+    @classmethod
+    def of(cls, rates: ArrayLike, units: int = 0) -> CrossingCurve:
+        """Count samples by their crossing rates.
+
+        Args:
+            rates: of the samples, as `crossing_rates` returns them.
+            units: width of the site.
+
+        Raises:
+            DataError: no sample, or a rate that is negative or NaN.
+
+        Returns:
+            The curve of the site.
+
+        """
+        values = np.asarray(rates, np.float64).reshape(-1)
+        if not values.size:
+            raise DataError("rates are empty; a curve needs at least one sample.")
+        if not np.all(values >= 0):
+            wrong = values[~(values >= 0)][0]
+            raise DataError(f"a crossing rate is {wrong}; give rates from 0 on.")
+        return cls(np.bincount(bins_of(values), minlength=BINS).astype(np.float64), units)
+
+    @property
+    def samples(self) -> float:
+        """Number of samples; a fraction where curves were weighed."""
+        return float(self.counts.sum())
+
+    @cached_property
+    def _table(self) -> Floats:
+        """T at the edges of the lattice."""
+        return -log_survivals(self.counts) / _LN2
+
+    def distance(self, rate: ArrayLike) -> Floats:
+        """Return D, a fraction in [0, 1].
+
+        Args:
+            rate: learning rates from 0 on, any shape.
+
+        Returns:
+            Fractions of the same shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
+
+        """
+        return -np.expm1(-_LN2 * self.temperature(rate)) + 0.0
+
+    def temperature(self, rate: ArrayLike) -> Floats:
+        """Return T = -log2(1 - D) in bits, at most log2(samples).
+
+        Args:
+            rate: learning rates from 0 on, any shape.
+
+        Returns:
+            Bits of the same shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
+
+        """
+        return _look_up(self._table, rate)
+
+    def rate(self, bits: float) -> float:
+        """Return the least rate with temperature `bits`, infinite where none has it.
+
+        Args:
+            bits: T from 0 on.
+
+        Returns:
+            A learning rate.
+
+        Raises:
+            OptionError: bits below 0, or NaN.
+
+        """
+        return _invert(self._table, bits)
+
+    def __add__(self, other: CrossingCurve) -> CrossingCurve:
+        """Merge with the curve of other samples of the same site."""
+        return CrossingCurve(self.counts + other.counts, self.units or other.units)
+
+    def __mul__(self, weight: float) -> CrossingCurve:
+        """Let every sample count `weight` times."""
+        return CrossingCurve(self.counts * weight, self.units)
+
+
+class CrossingCurves(Mapping[str, CrossingCurve]):
+    """The curves of all sites of a network, by name.
+
+    Args:
+        curves: by site.
+
+    Raises:
+        DataError: there is none.
+
+    Example:
+        >>> narrow, wide = CrossingCurve.of([1.0] * 8), CrossingCurve.of([1.0] * 4 + [4.0] * 4)
+        >>> curves = CrossingCurves({"narrow": narrow, "wide": wide})
+        >>> [round(float(curves.distance(rate)), 2) for rate in (0.5, 2.0, 1e9)]
+        [0.18, 0.69, 0.88]
+        >>> curves.rate(0.5) < curves.rate(1.5)
+        True
+        >>> round(float(curves.temperature(1e9)), 2), round(curves.highest(), 2)
+        (3.0, 3.0)
+
+    Source: docs/spec.md, section 5 (crossing rates, temperature of a network).
+    """
+
+    def __init__(self, curves: Mapping[str, CrossingCurve]) -> None:
+        if not curves:
+            raise DataError("curves are empty; a network needs at least one switch site.")
+        self._curves = dict(curves)
+
+    def __getitem__(self, name: str) -> CrossingCurve:
+        return self._curves[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._curves)
+
+    def __len__(self) -> int:
+        return len(self._curves)
+
+    @property
+    def samples(self) -> float:
+        """Samples of all sites together."""
+        return sum(curve.samples for curve in self.values())
+
+    @cached_property
+    def _temperatures(self) -> Floats:
+        """`(sites, edges)` T."""
+        return np.stack([curve._table for curve in self.values()])
+
+    @cached_property
+    def _tables(self) -> dict[Mean, Floats]:
+        distances = -np.expm1(-_LN2 * self._temperatures)
+        with np.errstate(divide="ignore"):
+            of_mean = -np.log2(np.maximum(1.0 - distances.mean(axis=0), _TINY))
+        return {"temperature": self._temperatures.mean(axis=0), "distance": of_mean}
+
+    def distance(self, rate: ArrayLike) -> Floats:
+        """Return the mean of D over the sites.
+
+        Args:
+            rate: learning rates from 0 on, any shape.
+
+        Returns:
+            Fractions of the same shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
+
+        """
+        return -np.expm1(-_LN2 * self.temperature(rate, "distance")) + 0.0
+
+    def temperature(self, rate: ArrayLike, mean: Mean = "temperature") -> Floats:
+        """Return the temperature of the network in bits.
+
+        Args:
+            rate: learning rates from 0 on, any shape.
+            mean: "temperature" for the mean of the sites' temperatures (docs/spec.md, section 5),
+                "distance" for the temperature of their mean D.
+
+        Returns:
+            Bits of the same shape.
+
+        Raises:
+            DataError: a rate below 0, or NaN.
+            OptionError: an unknown mean.
+
+        """
+        return _look_up(self._table(mean), rate)
+
+    def rate(self, bits: float, mean: Mean = "temperature") -> float:
+        """Return the least rate at which the network has a temperature, infinite where none has.
+
+        Args:
+            bits: T from 0 on.
+            mean: as in `temperature`.
+
+        Returns:
+            A learning rate.
+
+        Raises:
+            OptionError: bits below 0, or NaN.
+
+        """
+        return _invert(self._table(mean), bits)
+
+    def highest(self, mean: Mean = "temperature") -> float:
+        """Return the highest temperature that any rate reaches, in bits.
+
+        Args:
+            mean: as in `temperature`.
+
+        Returns:
+            Bits.
+
+        Raises:
+            OptionError: an unknown mean.
+        """
+        return float(self._table(mean)[-1])
+
+    def _table(self, mean: Mean) -> Floats:
+        if mean not in self._tables:
+            raise OptionError(f'mean is {mean!r}; give "temperature" or "distance".')
+        return self._tables[mean]
+
+    def __add__(self, other: CrossingCurves) -> CrossingCurves:
+        """Merge with the curves of other samples, as of another batch or rank.
+
+        Raises:
+            DataError: the sites differ.
+        """
+        if self.keys() != other.keys():
+            raise DataError(
+                f"the curves have the sites {sorted(self)} and {sorted(other)}; give curves of one "
+                "network."
+            )
+        return CrossingCurves({name: curve + other[name] for name, curve in self.items()})
+
+    def __mul__(self, weight: float) -> CrossingCurves:
+        """Let every sample count `weight` times."""
+        return CrossingCurves({name: curve * weight for name, curve in self.items()})
+
+
+def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:
+    """Return the curves of all samples together.
+
+    Args:
+        curves: of the same sites, such as those of several batches.
+
+    Raises:
+        DataError: there is none, or the sites differ.
+
+    Example:
+        >>> one = CrossingCurves({"relu": CrossingCurve.of([1.0, 2.0])})
+        >>> merged([one, one])["relu"].samples
+        4.0
+
+    Source: docs/spec.md, section 5.
+    """
+    found: CrossingCurves | None = None
+    for each in curves:
+        found = each if found is None else found + each
+    if found is None:
+        raise DataError("curves are empty; give those of at least one batch.")
+    return found
+
+
+def _look_up(table: Floats, rate: ArrayLike) -> Floats:
+    """Return T at some rates, linear in the logarithm of the rate inside a cell."""
+    rates = np.asarray(rate, np.float64)
+    if not np.all(rates >= 0):
+        raise DataError(f"rate is {rates.tolist()}; give rates from 0 on.")
+    with np.errstate(divide="ignore"):
+        found = np.interp(np.log(rates), EDGES, table)
+    # Below the lattice D falls with the rate; at 0 nothing has changed.
+    below = np.minimum(rates * math.exp(-EDGES[0]), 1.0)
+    return np.asarray(found * below)
+
+
+def _invert(table: Floats, bits: float) -> float:
+    """Return the least rate with temperature `bits`."""
+    if not bits >= 0:
+        raise OptionError(f"bits is {bits}; give a temperature of 0 bits or more.")
+    if bits > table[-1]:
+        return math.inf
+    if bits <= table[0]:
+        return float(math.exp(EDGES[0]) * (bits / table[0] if table[0] > 0 else 0.0))
+    right = int(np.searchsorted(table, bits))
+    low, high = float(table[right - 1]), float(table[right])
+    share = (bits - low) / (high - low)
+    return math.exp(float(EDGES[right - 1]) + share * float(EDGES[right] - EDGES[right - 1]))
