@@ -1,4 +1,4 @@
-"""Bits of the pre-activations of a site, and how many of them are NaN (docs/spec.md, section 2)."""
+"""Bits and values of the pre-activations of a site, and the NaNs (docs/spec.md, section 2)."""
 
 from __future__ import annotations
 
@@ -36,3 +36,29 @@ def switch_bits(
     if threshold == 0.0:
         return torch.relu(values).bool(), 0
     return values > threshold, 0
+
+
+def above_threshold(values: Tensor, threshold: float, *, is_fresh: bool) -> Tensor:
+    """Return how far pre-activations are above the threshold, in memory of its own.
+
+    The threshold is rounded as the switch rounds it, to the type of the values: the result is
+    above 0 exactly where `switch_bits` says so.
+
+    Args:
+        values: pre-activations of any shape.
+        threshold: the value at which the site switches.
+        is_fresh: whether the values are a copy already, which nothing else writes to.
+
+    Returns:
+        float64 where the values are, else float32, of their shape and memory layout.
+
+    Example:
+        >>> above_threshold(torch.tensor([-4.0, 1.0]), -3.0, is_fresh=False)
+        tensor([-1.,  4.])
+    """
+    values = values.detach()
+    wide = values if values.dtype is torch.float64 else values.float()
+    rounded = float(torch.tensor(threshold, dtype=values.dtype)) if threshold else 0.0
+    if rounded:
+        return wide - rounded
+    return wide.clone() if wide is values and not is_fresh else wide

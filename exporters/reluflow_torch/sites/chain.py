@@ -11,10 +11,8 @@ from torch.nn import functional
 from torch.nn.modules import module as torch_module
 from torch.utils.hooks import RemovableHandle
 
-from reluflow_torch.sites.bits import switch_bits
 from reluflow_torch.sites.hooks import WeakHook
-from reluflow_torch.sites.patterns import Patterns, Site, SitePattern, numbered
-from reluflow_torch.sites.pixels import sample_units
+from reluflow_torch.sites.patterns import Patterns, Site, numbered, read_site
 
 _LAYERS = frozenset((nn.Linear, nn.ReLU, nn.Flatten, nn.Identity, nn.BatchNorm1d))
 
@@ -58,17 +56,26 @@ class Chain:
             layers.pop()
         return cls(layers) if layers else None
 
-    def patterns(self, x: Tensor, max_samples: int) -> Patterns:
-        """Return the patterns on an input; the layers run as in training."""
+    def patterns(self, x: Tensor, max_samples: int, *, values: bool = False) -> Patterns:
+        """Return the patterns on an input; the layers run as in training.
+
+        Args:
+            x: the input.
+            max_samples: bound on the samples per site.
+            values: whether to keep the pre-activations too.
+        """
         sites: list[Site] = []
         own, layers = False, self.fed_by()
         for path, layer in self.layers:
             if isinstance(layer, nn.Linear):
                 x, own = functional.linear(x, layer.weight, layer.bias), True
             elif isinstance(layer, nn.ReLU):
+                if values:
+                    sites.append(_site(path, x, max_samples, with_values=True))
                 # In place only on what was made here: the input, and views of it, are the caller's.
                 x = x.relu_() if own else x.relu()
-                sites.append(_site(path, x, max_samples))
+                if not values:
+                    sites.append(_site(path, x, max_samples))
             else:
                 x, own = layer(x), own or isinstance(layer, nn.BatchNorm1d)
         return _patterns(sites, layers)
@@ -90,10 +97,11 @@ class Chain:
 class ChainCapture:
     """Captures the patterns of a chain while it runs; replaces a `PatternCapture`."""
 
-    def __init__(self, chain: Chain, max_samples: int) -> None:
+    def __init__(self, chain: Chain, max_samples: int, *, values: bool = False) -> None:
         self._layers = chain.layers
         self._fed_by = chain.fed_by()
         self._max_samples = max_samples
+        self._with_values = values
         self._sites: list[Site] = []
         self._handles: list[RemovableHandle] = []
 
@@ -104,7 +112,14 @@ class ChainCapture:
             def note(layer: nn.Module, args: Any, result: Tensor, path: str = path) -> None:
                 self._sites.append(_site(path, result, self._max_samples))
 
-            self._handles.append(layer.register_forward_hook(note))
+            def keep(layer: nn.Module, args: tuple[Tensor], path: str = path) -> None:
+                self._sites.append(_site(path, args[0], self._max_samples, with_values=True))
+
+            self._handles.append(
+                layer.register_forward_pre_hook(keep)
+                if self._with_values
+                else layer.register_forward_hook(note)
+            )
         return self
 
     def __exit__(
@@ -159,11 +174,14 @@ def _is_plain(layer: nn.Module) -> bool:
     )
 
 
-def _site(path: str, switched: Tensor, max_samples: int) -> Site:
-    values = sample_units(switched.detach(), -1, max_samples)
-    return path, "relu", *switch_bits(values, 0.0, is_switched=True), len(switched)
+def _site(path: str, x: Tensor, max_samples: int, *, with_values: bool = False) -> Site:
+    """Read the output of a ReLU, or its input if its values are wanted."""
+    return read_site(
+        path, "relu", x, -1, max_samples, is_switched=not with_values, with_values=with_values
+    )
 
 
 def _patterns(sites: list[Site], layers: list[str]) -> Patterns:
-    named = zip(numbered(sites), sites, layers, strict=False)  # a pass may have failed
-    return Patterns(SitePattern(name, *site[1:], layer) for name, site, layer in named)
+    names = numbered(site.name for site in sites)
+    named = zip(names, sites, layers, strict=False)  # a pass may have failed
+    return Patterns(site.named(name, layer) for name, site, layer in named)

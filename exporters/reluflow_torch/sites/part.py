@@ -42,7 +42,10 @@ def first_patterns(patterns: Mapping[str, SitePattern], examples: int, size: int
                 f"examples is {examples}, but site {site.name} has {site.bits.shape[0]} rows for "
                 f"{size} examples, so none belongs to one; leave examples out."
             )
-    return Patterns(
-        replace(site, bits=site.bits[: site.bits.shape[0] // size * examples])
-        for site in patterns.values()
-    )
+    return Patterns(_first(site, examples, size) for site in patterns.values())
+
+
+def _first(site: SitePattern, examples: int, size: int) -> SitePattern:
+    rows = site.bits.shape[0] // size * examples
+    values = None if site.values is None else site.values[:rows]
+    return replace(site, bits=site.bits[:rows], values=values)

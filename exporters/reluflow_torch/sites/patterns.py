@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from reluflow.errors import OptionError
-from reluflow_torch.sites.bits import switch_bits
+from reluflow_torch.sites.bits import above_threshold, switch_bits
 from reluflow_torch.sites.forms import READABLE, Forms, Reading
 from reluflow_torch.sites.layer_names import LayerNames
 from reluflow_torch.sites.modules import ModuleStack
@@ -41,6 +41,8 @@ class SitePattern:
         population: number of samples at the site, before the selection.
         layer: path of the module whose weights feed the site, such as `fc1`; "" where a
             function or nothing with weights does.
+        values: the pre-activations less the threshold, float32 or wider, in the layout of `bits`
+            and above 0 where these are set; None where the capture did not ask for them.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SitePattern:
     nans: Tensor | int
     population: int
     layer: str = ""
+    values: Tensor | None = None
 
     @property
     def units(self) -> int:
@@ -102,8 +105,57 @@ class Patterns(Mapping[str, SitePattern]):
         return len(self._sites)
 
 
-Site = tuple[str, str, Tensor, "Tensor | int", int]
-"""What a capture records: name without its number, and the other fields of SitePattern."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """What a capture records; the fields are those of SitePattern.
+
+    Attributes:
+        name: without its number.
+    """
+
+    name: str
+    op: str
+    bits: Tensor
+    nans: Tensor | int
+    population: int
+    values: Tensor | None = None
+
+    def named(self, name: str, layer: str) -> SitePattern:
+        """Return the pattern under its full name."""
+        return SitePattern(name, self.op, self.bits, self.nans, self.population, layer, self.values)
+
+
+def read_site(
+    name: str,
+    op: str,
+    x: Tensor,
+    unit_axis: int,
+    max_samples: int,
+    threshold: float = 0.0,
+    *,
+    is_switched: bool = False,
+    with_values: bool = False,
+) -> Site:
+    """Read the samples of a site.
+
+    Args:
+        name: of the site, without its number.
+        op: the operator.
+        x: pre-activations; or the output of a ReLU, if `is_switched`.
+        unit_axis: see `sample_units`.
+        max_samples: bound on the samples.
+        threshold: the value at which the site switches.
+        is_switched: whether `x` is 0 at and below the threshold.
+        with_values: whether to keep the pre-activations, which `x` must be then.
+    """
+    samples = sample_units(x.detach(), unit_axis, max_samples)
+    bits, nans = switch_bits(samples, threshold, is_switched=is_switched)
+    values = None
+    if with_values:
+        # Fewer samples than there are were gathered, which copies them.
+        is_fresh = samples.numel() < x.numel()
+        values = above_threshold(samples, threshold, is_fresh=is_fresh)
+    return Site(name, op, bits, nans, x.numel() // bits.shape[1], values)
 
 
 class SiteNames:
@@ -124,12 +176,16 @@ class SiteNames:
             sites: in the order of the calls.
             layers: what feeds each; None where the sites have no names of their own either.
         """
-        way = tuple((op, bits.shape[1]) for _, op, bits, _, _ in sites)
+        way = tuple((site.op, site.bits.shape[1]) for site in sites)
         if layers is not None:
-            self._known[way] = tuple(zip(numbered(sites), layers, strict=True))
+            self._known[way] = tuple(zip(_names_of(sites), layers, strict=True))
         names = self._known.get(way)
         self.are_wanted = names is None
-        return tuple((name, "") for name in numbered(sites)) if names is None else names
+        return tuple((name, "") for name in _names_of(sites)) if names is None else names
+
+
+def _names_of(sites: Sequence[Site]) -> tuple[str, ...]:
+    return numbered(site.name for site in sites)
 
 
 class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -147,6 +203,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too (threshold 0).
         names: names found by earlier captures of the same model; avoids following its modules at
             every pass. None: names are found again.
+        values: whether to keep the pre-activations too, as `SitePattern.values`; they are copied
+            before an in-place switch overwrites them.
 
     Raises:
         OptionError: `max_samples` below 1.
@@ -179,12 +237,14 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
         names: SiteNames | None = None,
+        values: bool = False,
     ) -> None:
         check_max_samples(max_samples)
         super().__init__()  # type: ignore[no-untyped-call]
         self._names = SiteNames() if names is None else names
         self._stack = ModuleStack(model) if self._names.are_wanted else None
         self._max_samples = max_samples
+        self._with_values = values
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
         self._sites: list[Site] = []
         self._axes: dict[int, int] = {}
@@ -202,10 +262,14 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def take(self) -> Patterns:
         """Return what was captured so far."""
         names = self._names.name(self._sites, None if self._stack is None else self._fed_by)
-        folds = zip(numbered(self._folds.values()), self._folds.values(), strict=True)
+        folds = zip(
+            numbered(name for name, _, _ in self._folds.values()),
+            self._folds.values(),
+            strict=True,
+        )
         return Patterns(
             (
-                SitePattern(name, *site[1:], layer)
+                site.named(name, layer)
                 for (name, layer), site in zip(names, self._sites, strict=True)
             ),
             (OtherFold(name, op, layer) for name, (_, op, layer) in folds),
@@ -247,8 +311,11 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = id(func)
         # Read at its result: relu(x) > 0 exactly where x > 0, and in-place forms overwrite x.
         if key in _RELUS:
+            if self._with_values:
+                self._keep(func, args[0], 0.0)
             result = func(*args, **kwargs)
-            self._keep(func, args[0], 0.0, result)
+            if not self._with_values:
+                self._keep(func, args[0], 0.0, result)
             if self._layers is not None:
                 self._layers.see(key, args, result, "")
             return result
@@ -311,17 +378,26 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         op = func.overloadpacket.__name__.strip("_")
         name = op if self._stack is None else self._stack.name(op)
         axis = self._axes.get(x.numel(), 1 if x.dim() > 2 else -1)
-        values = sample_units(x if switched is None else switched, axis, self._max_samples)
-        bits, nans = switch_bits(values, threshold, is_switched=switched is not None)
-        self._sites.append((name, op, bits, nans, x.numel() // bits.shape[1]))
+        self._sites.append(
+            read_site(
+                name,
+                op,
+                x if switched is None else switched,
+                axis,
+                self._max_samples,
+                threshold,
+                is_switched=switched is not None,
+                with_values=self._with_values,
+            )
+        )
         self._fed_by.append("" if self._layers is None else self._layers.of(x))
 
 
-def numbered(sites: Iterable[tuple[Any, ...]]) -> tuple[str, ...]:
+def numbered(bases: Iterable[str]) -> tuple[str, ...]:
     """Return the names with `#2`, `#3` ... from the second call of the same site on."""
     calls: Counter[str] = Counter()
     names = []
-    for base, *_ in sites:
+    for base in bases:
         calls[base] += 1
         names.append(base if calls[base] == 1 else f"{base}#{calls[base]}")
     return tuple(names)

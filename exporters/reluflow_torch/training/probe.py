@@ -222,43 +222,49 @@ class StepProbe:
         self._buffers = BufferSnapshot(model)
         self._step = StepSnapshot(optimizer)
 
-    def capture(self, max_samples: int | None = None) -> PatternCapture:
+    def capture(self, max_samples: int | None = None, *, values: bool = False) -> PatternCapture:
         """Return a context that captures the patterns of the passes inside it.
 
         Args:
             max_samples: bound on samples per site; None: the probe's own.
+            values: whether to keep the pre-activations too.
         """
         return PatternCapture(
             self.model,
             max_samples=max_samples or self._max_samples,
             smooth=self._smooth,
             names=self._names,
+            values=values,
         )
 
-    def capture_of(self, batch: Batch) -> PatternCapture | ChainCapture:
+    def capture_of(self, batch: Batch, *, values: bool = False) -> PatternCapture | ChainCapture:
         """Return a context that captures the patterns of a training pass on a batch.
 
         Args:
             batch: inputs and conditions of the pass.
+            values: whether to keep the pre-activations too.
         """
         # A plain chain of layers tells its patterns from the module's outputs, without a dispatch
         # for every operator. Under autocast its layers would run in other types than the
         # training's.
         chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
         if chain is None:
-            return self.capture()
-        return ChainCapture(chain, self._max_samples)
+            return self.capture(values=values)
+        return ChainCapture(chain, self._max_samples, values=values)
 
     def random_state(self) -> RandomState:
         """Return the current state of the generators that the model may use."""
         return RandomState(device_of(self.model), with_host=self._host_draws)
 
-    def patterns(self, batch: Batch, random: RandomState | None = None) -> Patterns:
+    def patterns(
+        self, batch: Batch, random: RandomState | None = None, *, values: bool = False
+    ) -> Patterns:
         """Run the model once more as in training, without gradients or lasting effects.
 
         Args:
             batch: what to run it on; only the first `examples` are used.
             random: state of the generators to start from; None: the current one.
+            values: whether to keep the pre-activations too.
 
         Returns:
             The patterns of all sites.
@@ -271,14 +277,14 @@ class StepProbe:
         if not batch.is_cast:
             chain = Chain.of(self.model, args, kwargs)
             if chain is not None:
-                return self._patterns_of_chain(chain, args[0], max_samples)
+                return self._patterns_of_chain(chain, args[0], max_samples, values=values)
         now = self.random_state()
         self._buffers.save()
         if random is not None:
             random.restore()
         self.is_running = True
         try:
-            with torch.no_grad(), _eagerly(), self.capture(max_samples) as capture:
+            with torch.no_grad(), _eagerly(), self.capture(max_samples, values=values) as capture:
                 if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
                     with batch.casting():
                         self.model(*args, **kwargs)
@@ -295,11 +301,13 @@ class StepProbe:
         self.forward_passes += 1
         return capture.take()
 
-    def _patterns_of_chain(self, chain: Chain, x: Tensor, max_samples: int) -> Patterns:
+    def _patterns_of_chain(
+        self, chain: Chain, x: Tensor, max_samples: int, *, values: bool
+    ) -> Patterns:
         self._buffers.save()
         try:
             with torch.no_grad():
-                found = chain.patterns(x, max_samples)
+                found = chain.patterns(x, max_samples, values=values)
         finally:
             self._buffers.restore()
         self.forward_passes += 1
