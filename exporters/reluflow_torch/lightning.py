@@ -1,4 +1,4 @@
-"""Lightning: PatternMonitor as a callback, and ActCoolLR from `configure_optimizers`.
+"""Lightning: ActCoolLR from `configure_optimizers`, and callbacks for patterns and rates.
 
 Import this module by name; it needs `lightning`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import callbacks as lightning_callbacks
 from torch import nn
 from torch.optim import Optimizer
 
@@ -104,6 +105,72 @@ class _Stopper:
         self._trainer.should_stop = True
         if self._then is not None:
             self._then(alarm)
+
+
+class LearningRateMonitor(lightning_callbacks.LearningRateMonitor):
+    """Log the learning rates that steps really used; Lightning's own logs them one step late.
+
+    That one reads the rates before a batch, while `ActCoolLR` sets them when the gradients of that
+    batch are known. This one reads them at the optimiser's step and logs them after the batch,
+    under the same names and at the same number of steps, whatever the scheduler. Batches without a
+    step, as with accumulated gradients, log the rates of the step before.
+
+    Args:
+        log_momentum: whether the momentum is logged as well.
+        log_weight_decay: whether the weight decay is logged as well.
+
+    Raises:
+        MisconfigurationException: of Lightning, when the training starts without a logger.
+
+    Example:
+        >>> monitor = LearningRateMonitor(log_momentum=True)
+        >>> monitor.logging_interval
+        'step'
+    """
+
+    def __init__(self, *, log_momentum: bool = False, log_weight_decay: bool = False) -> None:
+        super().__init__("step", log_momentum=log_momentum, log_weight_decay=log_weight_decay)
+        self._handles: list[Any] = []
+        self._used: dict[int, float] = {}
+
+    def on_train_start(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Start to watch the optimisers."""
+        super().on_train_start(trainer, *args, **kwargs)
+        self._used = {}
+        self._handles = [
+            optimizer.register_step_post_hook(self._note) for optimizer in trainer.optimizers
+        ]
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Log nothing: the rates of the coming step are not known yet."""
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Log the rates of the step that was taken."""
+        if self._used:
+            super().on_train_batch_start(trainer, *args, **kwargs)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop watching."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Stop watching."""
+        self._stop()
+
+    def _note(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._used.update((id(group), float(group["lr"])) for group in optimizer.param_groups)
+
+    def _stop(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _extract_lr(self, param_group: dict[str, Any], name: str) -> dict[str, Any]:
+        rate = self._used.get(id(param_group), float(param_group["lr"]))
+        self.lrs[name].append(rate)
+        return {name: rate}
 
 
 def actcool_optimizers(

@@ -25,6 +25,7 @@ from reluflow.temperature.state import check_state
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
+from reluflow_torch.training.averaging import Averaging
 from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
@@ -162,6 +163,7 @@ class ActCoolLR(LRScheduler):
         self._written: list[float] = []
         self._is_fresh = True
         self._is_leading = True
+        self._averaging = Averaging()
         self._probed: list[Pass] = []
         self._closure: Closure | None = None
         self._frozen: set[str] = set()
@@ -236,6 +238,7 @@ class ActCoolLR(LRScheduler):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         if not self._is_initial and self.last_epoch >= 0:
+            self._averaging.check_call()
             groups = self.optimizer.param_groups
             # Gradients that are not finite excuse a step not seen: GradScaler has skipped it.
             self._clock.check_seen(w.grad for group in groups for w in group["params"])
@@ -276,22 +279,36 @@ class ActCoolLR(LRScheduler):
 
     def _has_handed_over(self) -> bool:
         """Do nothing where another scheduler has taken over, as SequentialLR allows."""
-        marks, written = rate_marks(self.optimizer), self._written
-        if not written or marks == written or marks[: len(written)] == written:
+        if self._averaging.begins(self.optimizer):
+            self._is_leading = False
+            return True
+        if not self._is_overwritten():
             return False
         # Before our first step, others may still set the start: a warm-up, or the user.
         if not self._rates:
             self._start_from(read_rates(self.optimizer))
             return False
         # Between our call and the step it is a quarrel; later, SequentialLR is going on.
-        if self._is_fresh:
+        self._averaging.has_rates = self._is_fresh and bool(self._averaging.is_known)
+        if self._is_fresh and not self._averaging.has_rates:
             raise OptionError(
                 f"the learning rates are {read_rates(self.optimizer)}, but ActCoolLR.step() left "
                 f"others ({self._last_lr}): someone else sets them too; put ActCoolLR last in a "
-                "ChainedScheduler, or join schedulers by SequentialLR."
+                "ChainedScheduler, join schedulers by SequentialLR, or close() this one where its "
+                "part is over."
             )
         self._is_leading = False
         return True
+
+    def _is_overwritten(self) -> bool:
+        """Tell whether the rates are others than those that this scheduler wrote."""
+        written = self._written
+        return bool(written) and rate_marks(self.optimizer)[: len(written)] != written
+
+    def _has_lost_lead(self) -> bool:
+        """Tell whether another scheduler has begun its turn since the last step."""
+        is_turn = not self._is_fresh or Averaging.shares(self.optimizer)
+        return bool(self._rates) and is_turn and self._is_overwritten()
 
     def _start_from(self, rates: list[float]) -> None:
         """Treat rates that were set before the first step as the optimiser's initial ones."""
@@ -312,6 +329,7 @@ class ActCoolLR(LRScheduler):
         self._rates = [rate * ratio for ratio in self._ratios]
         set_rates(self.optimizer, self._rates)
         self._written = rate_marks(self.optimizer)
+        self._last_lr = list(self._rates)
         self._is_fresh = False
         self._clock.steps += 1
         if controller.wants_distance:
@@ -456,7 +474,7 @@ class ActCoolLR(LRScheduler):
             "ratios": list(self._ratios),
             "rates": list(self._rates),
             "is_fresh": self._is_fresh,
-            "is_leading": self._is_leading,
+            "is_leading": self._is_leading and not self._has_lost_lead(),
             "frozen": sorted(self._frozen),
             "n_trained": self._n_trained,
             "n_probes": self.n_probes,
@@ -487,6 +505,8 @@ class ActCoolLR(LRScheduler):
         self._ratios[:] = state_dict["ratios"]
         self._rates = list(state_dict["rates"])
         self._written = []
+        self._averaging = Averaging()
+        self._passes.forget()
         self._frozen, self._n_trained = set(state_dict["frozen"]), state_dict["n_trained"]
         self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
         self.n_probes = state_dict["n_probes"]
