@@ -91,8 +91,8 @@ def with_margin(mask: Mask, pixels: int) -> Mask:
     """
     if pixels < 0:
         raise OptionError(f"margin is {pixels} pixels; give a whole number from 0 on.")
-    found = np.asarray(mask, bool)
-    for axis in range(found.ndim):
+    found = np.array(mask, bool)
+    for axis in range(found.ndim) if pixels else ():
         ahead = np.moveaxis(found, axis, 0)
         grown = ahead.copy()
         for by in range(1, min(pixels, len(ahead) - 1) + 1):

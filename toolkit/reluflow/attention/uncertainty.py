@@ -12,6 +12,8 @@ from reluflow.errors import DataError, OptionError
 Floats = NDArray[np.floating[Any]]
 MEASURES = ("entropy", "margin", "disagreement")
 """What tells how unsure a decision is; larger values are less sure in all of them."""
+_NOTHING = -746.0
+"""Its exponential is 0 in float64."""
 
 
 def probabilities_of(scores: Floats, *, axis: int = 1, probabilities: bool = False) -> Floats:
@@ -32,18 +34,23 @@ def probabilities_of(scores: Floats, *, axis: int = 1, probabilities: bool = Fal
         >>> probabilities_of(np.array([[0.0, 0.0], [800.0, -800.0]])).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
-    values = np.asarray(scores, np.float64)
-    if values.ndim < 1 or not -values.ndim <= axis < values.ndim or values.shape[axis] < 2:
-        raise DataError(
-            f"scores are {list(values.shape)}, with fewer than two classes on axis {axis}; choose "
-            "an output with a score for each class."
-        )
+    values = _scores(scores, axis)
     if probabilities:
         return values
     with np.errstate(invalid="ignore", over="ignore"):
         shifted = np.exp(values - values.max(axis=axis, keepdims=True))
         found: Floats = shifted / shifted.sum(axis=axis, keepdims=True)
     return found
+
+
+def _scores(scores: Floats, axis: int) -> NDArray[np.float64]:
+    values = np.asarray(scores, np.float64)
+    if values.ndim < 1 or not -values.ndim <= axis < values.ndim or values.shape[axis] < 2:
+        raise DataError(
+            f"scores are {list(values.shape)}, with fewer than two classes on axis {axis}; choose "
+            "an output with a score for each class."
+        )
+    return values
 
 
 def entropy_bits(scores: Floats, *, axis: int = 1, probabilities: bool = False) -> Floats:
@@ -72,11 +79,26 @@ def entropy_bits(scores: Floats, *, axis: int = 1, probabilities: bool = False) 
     Reference: thesis, eq. 4.12, whose sum in the denominator is over the classes and whose
     logarithm is the natural one; docs/attention.md.
     """
-    p = probabilities_of(scores, axis=axis, probabilities=probabilities)
+    if not probabilities:
+        return _entropy_of_scores(scores, axis)
+    p = probabilities_of(scores, axis=axis, probabilities=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p == 0, 0.0, p * np.log2(p))
     found: Floats = np.maximum(0.0, -terms.sum(axis=axis))
     return found
+
+
+def _entropy_of_scores(scores: Floats, axis: int) -> Floats:
+    """Return `log2(Z) - sum_c p_c s_c / ln 2` of scores s below a maximum of 0: one logarithm."""
+    values = _scores(scores, axis)
+    with np.errstate(invalid="ignore", over="ignore"):
+        below = values - values.max(axis=axis, keepdims=True)
+        np.maximum(below, _NOTHING, out=below)  # 0 times -infinity is 0 here; NaN stays
+        weights = np.exp(below)
+        total = weights.sum(axis=axis)
+        below *= weights
+        found: Floats = (np.log(total) - below.sum(axis=axis) / total) / np.log(2.0)
+    return np.asarray(np.maximum(0.0, found))
 
 
 def small_margin(scores: Floats, *, axis: int = 1, probabilities: bool = False) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.attention.regional.bound import BoundModel
-from reluflow.attention.regional.pairs import Converter, nearest_places, pair_tensors
+from reluflow.attention.regional.pairs import Converter, Places, pair_tensors, with_sizes
 from reluflow.errors import DataError, ModelError
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.graph import (
@@ -43,6 +43,7 @@ class CoarsePass:
     Attributes:
         graph: of `read_spatial` of the coarse model.
         without: tensors of `wanted` that get none -> why.
+        given: those that get some.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class CoarsePass:
             if name not in pairs
         }
         source, target = chain_formats(model), chain_formats(fine)
+        self.given = frozenset(pairs)
         self._converters = [
             Converter(b, self.graph, source.get(b), a, graph, target.get(a))
             for a, b in pairs.items()
@@ -119,6 +121,7 @@ class CoarsePass:
         values: Mapping[str, Array],
         state: Mapping[str, Array],
         wanted: Mapping[str, Mask | None],
+        answers: Mapping[str, Array],
     ) -> None:
         """Write values of pass 1 where pass 2 reads them.
 
@@ -126,10 +129,20 @@ class CoarsePass:
             values: of `run`.
             state: tensor of the fine model -> its memory.
             wanted: tensor -> `(n, pixels...)`, or None for all pixels.
+            answers: of `answers`.
         """
+        places: dict[int, Places] = {}  # tensors share masks
         for each in self._converters:
-            if each.target in wanted:
-                each.write(values[each.source], state[each.target], wanted[each.target])
+            if each.target not in wanted:
+                continue
+            mask = wanted[each.target]
+            if mask is None and each.plain and each.target in answers:
+                np.copyto(state[each.target], answers[each.target])
+                continue
+            if mask is not None and id(mask) not in places:
+                places[id(mask)] = Places(mask)
+            at = None if mask is None else places[id(mask)]
+            each.write(values[each.source], state[each.target], at)
 
     def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> dict[str, Array]:
         """Return the outputs of pass 1, with as many pixels as those of pass 2.
@@ -147,11 +160,10 @@ class CoarsePass:
                 raise DataError(
                     f"coarse has no output {name!r}, but fine has; give two forms of one network."
                 )
-            value = values[name].copy()
-            for at in self._fine.axes.get(name, ()):
-                size = self._fine.shapes[name][at]
-                value = np.take(value, nearest_places(value.shape[at], size), axis=at)
-            found[name] = value
+            value, axes = values[name], self._fine.axes.get(name, ())
+            sizes = tuple(self._fine.shapes[name][at] for at in axes)
+            made = with_sizes(value, axes, sizes)
+            found[name] = value.copy() if made is value else made
         return found
 
 
@@ -198,11 +210,11 @@ def halved(values: Array, axes: tuple[int, ...]) -> Array:
         [[[2.0, 5.0]]]
     """
     found = values
-    for at in axes:
+    for at in axes:  # rows first: they are added whole
         if found.shape[at] % _HALF:
             found = np.concatenate([found, np.take(found, [-1], axis=at)], axis=at)
         even = [slice(None)] * found.ndim
         odd = list(even)
         even[at], odd[at] = slice(0, None, _HALF), slice(1, None, _HALF)
-        found = found[tuple(even)] / _HALF + found[tuple(odd)] / _HALF
-    return np.ascontiguousarray(found, values.dtype)
+        found = found[tuple(even)] + found[tuple(odd)]
+    return np.ascontiguousarray(found * values.dtype.type(1 / _HALF ** len(axes)))

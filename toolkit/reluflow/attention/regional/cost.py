@@ -67,6 +67,7 @@ def node_shares(
         for target in ((step.target,) if isinstance(step, Reads) else step.targets)
     }
     some = float(refined.mean())
+    shares: dict[int, float] = {}  # of masks, which tensors share
     found = []
     for tensor, (name, op) in makers.items():
         if tensor not in graph.sizes:
@@ -74,9 +75,15 @@ def node_shares(
         node = psb.pop(tensor, None)
         dense = None if node is None else dense_adds(node, graph, samples)
         whole = 1.0 if some else 0.0
-        share = whole if tensor in reasons else float(masks[tensor].mean())
+        share = whole if tensor in reasons else _share(masks[tensor], shares)
         found.append(NodeShare(name, op, tensor, share, dense, reasons.get(tensor, "")))
     for tensor, node in psb.items():
         dense = dense_adds(node, graph, samples)
         found.append(NodeShare(node.name, node.op, tensor, some, dense, "it has no pixels"))
     return tuple(found)
+
+
+def _share(mask: Mask, known: dict[int, float]) -> float:
+    if id(mask) not in known:
+        known[id(mask)] = float(np.count_nonzero(mask) / max(1, mask.size))
+    return known[id(mask)]

@@ -47,6 +47,40 @@ def pair_tensors(fine: Collection[str], coarse: Collection[str]) -> dict[str, st
     return {name: partner for name, partner in found if partner is not None}
 
 
+class Places:
+    """Where the pixels of a mask lie, in a tensor and in another of its sizes or of others.
+
+    Args:
+        mask: bool, `(n, pixels...)`.
+
+    Example:
+        >>> places = Places(np.array([[[False, True, False, True]]]))
+        >>> places.target.tolist(), places.source((1, 2)).tolist()
+        ([1, 3], [0, 1])
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self._shape = mask.shape
+        self.target: NDArray[np.int64] = np.flatnonzero(mask)
+        self._sources: dict[tuple[int, ...], NDArray[np.int64]] = {}
+
+    def source(self, sizes: tuple[int, ...]) -> NDArray[np.int64]:
+        """Return the nearest pixels of another size, flat.
+
+        Args:
+            sizes: its pixels along each axis.
+        """
+        if sizes == self._shape[1:]:
+            return self.target
+        if sizes not in self._sources:
+            at = np.unravel_index(self.target, self._shape)
+            found = at[0]
+            for of, size, own in zip(at[1:], sizes, self._shape[1:], strict=True):
+                found = found * size + nearest_places(size, own)[of]
+            self._sources[sizes] = found
+        return self._sources[sizes]
+
+
 class Converter:
     """Turns values of one tensor into those of another: format, layout, number of pixels.
 
@@ -59,6 +93,9 @@ class Converter:
         target: the fine tensor.
         target_graph: its graph.
         target_form: what its integers stand for; None: floats.
+
+    Attributes:
+        plain: the values are floats in both, and of one type.
     """
 
     def __init__(
@@ -74,37 +111,56 @@ class Converter:
         self._axes = source_graph.axes[source], target_graph.axes[target]
         self._forms = source_form, target_form
         self._dtype = target_graph.dtypes[target]
-        pairs = zip(source_graph.sizes[source], target_graph.sizes[target], strict=True)
-        self._places = [nearest_places(m, n) for m, n in pairs]
-        self._table = self._of_bytes() if source_graph.dtypes[source] == np.uint8 else None
+        self._sizes = source_graph.sizes[source], target_graph.sizes[target]
+        given = source_graph.dtypes[source]
+        self.plain = given == self._dtype and source_form is None and target_form is None
+        self._table = self._of_bytes() if given == np.uint8 else None
+        self._shift = self._of_shift()
 
-    def write(self, values: Array, into: Array, mask: Mask | None) -> None:
+    def write(self, values: Array, into: Array, places: Places | None) -> None:
         """Write the values of some pixels.
 
         Args:
             values: of the source, all of them.
             into: of the target, in place.
-            mask: `(n, pixels...)`; None: all pixels.
+            places: of the target's pixels; None: all of them.
         """
         given, made = (
             _channels_last(*each) for each in zip((values, into), self._axes, strict=True)
         )
         channels = made.shape[-1]
-        if mask is None:
-            grid = np.ix_(np.arange(len(into)), *self._places)
-            made[...] = self._converted(given[grid][..., :channels])
+        if places is None:
+            whole = self._converted(given[..., :channels])
+            made[...] = with_sizes(whole, tuple(range(1, whole.ndim - 1)), self._sizes[1])
             return
-        at = np.nonzero(mask)
-        nearest = (places[i] for places, i in zip(self._places, at[1:], strict=True))
-        made[at] = self._converted(given[(at[0], *nearest)][..., :channels])
+        rows = _taken(given, places.source(self._sizes[0]))
+        _put(made, places.target, self._converted(rows[..., :channels]))
 
     def _converted(self, values: Array) -> Array:
+        if self._shift is not None:
+            zero, by = self._shift
+            found = values.astype(self._dtype)
+            if zero:
+                found -= zero
+            found <<= by
+            return found
         if self._table is not None:
             return np.asarray(self._table[values])
         return self._cast(self._floats(values))
 
     def _of_bytes(self) -> Array:
         return self._cast(self._floats(np.arange(1 << 8, dtype=np.uint8)))
+
+    def _of_shift(self) -> tuple[int, int] | None:
+        """Return a zero and a shift that do what the table does, faster; None: there are none."""
+        source, target = self._forms
+        if self._table is None or source is None or target is None or target.zero:
+            return None
+        by = target.exponent - source.exponent
+        if by < 0:
+            return None
+        exact = (np.arange(1 << 8, dtype=np.int64) - source.zero) << by
+        return (source.zero, by) if (exact == self._table).all() else None
 
     def _floats(self, values: Array) -> Array:
         form = self._forms[0]
@@ -120,6 +176,43 @@ class Converter:
         found = np.rint(np.ldexp(values.astype(np.float64), form.exponent)) + form.zero
         lowest = -limits.max if limits.min else 0  # int16 of a chain are symmetric
         return np.asarray(np.nan_to_num(found).clip(lowest, limits.max).astype(self._dtype))
+
+
+def with_sizes(values: Array, axes: tuple[int, ...], sizes: tuple[int, ...]) -> Array:
+    """Return values with another number of pixels: each that of the nearest one.
+
+    Args:
+        values: of any type.
+        axes: of its pixels.
+        sizes: wanted along each of them.
+
+    Returns:
+        The values themselves where they have these sizes.
+
+    Example:
+        >>> with_sizes(np.array([[1, 2]]), (0, 1), (2, 4)).tolist()
+        [[1, 1, 2, 2], [1, 1, 2, 2]]
+    """
+    found = values
+    for at, size in sorted(zip(axes, sizes, strict=True), reverse=True):  # short copies first
+        if found.shape[at] != size:
+            found = found.take(nearest_places(found.shape[at], size), axis=at)
+    return found
+
+
+def _taken(values: Array, at: NDArray[np.int64]) -> Array:
+    """Return rows of channels by the flat number of their pixel."""
+    if values.flags.c_contiguous:
+        return values.reshape(-1, values.shape[-1]).take(at, axis=0)
+    return np.asarray(values[np.unravel_index(at, values.shape[:-1])])
+
+
+def _put(values: Array, at: NDArray[np.int64], rows: Array) -> None:
+    """Write rows of channels by the flat number of their pixel."""
+    if values.flags.c_contiguous:
+        values.reshape(-1, values.shape[-1])[at] = rows
+    else:
+        values[np.unravel_index(at, values.shape[:-1])] = rows
 
 
 def nearest_places(n: int, size: int) -> NDArray[np.int64]:

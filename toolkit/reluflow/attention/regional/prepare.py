@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from reluflow.attention.region import receptive_region
 from reluflow.attention.regional.coarse import CoarsePass, coarse_shapes
 from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.pairs import float_name
-from reluflow.attention.regional.rim import rims
+from reluflow.attention.regional.rim import Rims
 from reluflow.attention.regional.scaled import rescaled, rescaled_region
 from reluflow.attention.regional.skip import SkippingPasses, open_skipping
 from reluflow.attention.regional.where import WherePasses
@@ -60,6 +60,8 @@ class Prepared:
         first_nodes: those of the model that runs first.
         skipping: tensors of which a region is taken.
         whole: those of them that are read everywhere.
+        rims: what pass 2 reads of another model's values.
+        full: masks of all pixels, by shape.
     """
 
     graph: SpatialGraph
@@ -71,6 +73,8 @@ class Prepared:
     first_nodes: tuple[PsbNode, ...]
     skipping: frozenset[str]
     whole: frozenset[str]
+    rims: Rims | None = None
+    full: dict[tuple[int, ...], Mask] = field(default_factory=dict)
 
     @property
     def first_graph(self) -> SpatialGraph:
@@ -91,10 +95,25 @@ class Prepared:
     def carried(self, tensor: str, chosen: Mask, options: RegionOptions) -> dict[str, Mask]:
         """Return the region of every tensor of the fine model, for each input."""
         regions = [self._carried(tensor, mask, options) for mask in chosen]
-        masks = {name: np.stack([each.mask(name) for each in regions]) for name in self.graph.sizes}
-        for name in self.coarse.without if self.coarse is not None else ():
-            masks[name] = np.ones_like(masks[name])
+        masks: dict[str, Mask] = {}
+        stacked: dict[tuple[int, ...], Mask] = {}  # tensors of one size share masks
+        for name, sizes in self.graph.sizes.items():
+            if self.coarse is not None and name in self.coarse.without:
+                masks[name] = self._everything(len(chosen), sizes)
+                continue
+            each = [region.masks.get(name) for region in regions]
+            key = *sizes, *map(id, each)
+            if key not in stacked:
+                stacked[key] = _stacked(each, sizes)
+            masks[name] = stacked[key]
         return masks
+
+    def _everything(self, n: int, sizes: tuple[int, ...]) -> Mask:
+        shape = n, *sizes
+        if shape not in self.full:
+            self.full[shape] = np.ones(shape, bool)
+            self.full[shape].flags.writeable = False  # it goes into results
+        return self.full[shape]
 
     def _carried(self, tensor: str, mask: Mask, options: RegionOptions) -> Any:
         if self.graph.sizes.get(tensor) == mask.shape:
@@ -110,12 +129,14 @@ class Prepared:
         grown = with_margin(rescaled(mask, self.graph.sizes[same[-1]]), options.margin)
         return receptive_region(self.graph, same[-1], grown)
 
-    def give(self, values: Mapping[str, Array], masks: Mapping[str, Mask]) -> None:
+    def give(
+        self, values: Mapping[str, Array], masks: Mapping[str, Mask], answers: Mapping[str, Array]
+    ) -> None:
         """Give pass 2 the values of a coarse model where it reads them."""
         if self.coarse is None:
             return
-        wanted = rims(self.graph, masks, self.skipping, self.whole)
-        self.coarse.give(values, self.passes.state, wanted)
+        assert self.rims is not None
+        self.coarse.give(values, self.passes.state, self.rims.of(masks), answers)
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on how the passes run."""
@@ -204,7 +225,9 @@ class Maker:
             self._threads,
             self._native,
         )
-        return replace(found, coarse=coarse, reasons={**found.reasons, **coarse.without})
+        rims = Rims(found.graph, found.skipping, found.whole, coarse.given)
+        reasons = {**found.reasons, **coarse.without}
+        return replace(found, coarse=coarse, rims=rims, reasons=reasons)
 
     def _map(self, graph: SpatialGraph, shapes: Shapes) -> Unsure:
         if self._unsure is not None:
@@ -215,6 +238,13 @@ class Maker:
             shapes = coarse_shapes(model, graph, shapes, self._half)
             graph = read_spatial(model, shapes)
         return open_map(model, shapes, graph=graph, threads=self._threads, native=self._native)
+
+
+def _stacked(each: list[Mask | None], sizes: tuple[int, ...]) -> Mask:
+    """Return the masks of some inputs as one; None: no pixel."""
+    if len(each) == 1 and each[0] is not None:
+        return each[0][None]
+    return np.stack([np.zeros(sizes, bool) if mask is None else mask for mask in each])
 
 
 def _operators(model: Model) -> tuple[PsbNode, ...]:

@@ -94,7 +94,7 @@ def rescaled(mask: Mask, sizes: tuple[int, ...]) -> Mask:
     if len(sizes) != mask.ndim:
         return np.full(sizes, mask.any())
     found = np.asarray(mask, bool)
-    for axis, size in enumerate(sizes):
+    for axis, size in reversed(list(enumerate(sizes))):  # rows last: they are copied whole
         found = np.moveaxis(_along(np.moveaxis(found, axis, 0), size), 0, axis)
     return np.ascontiguousarray(found)
 

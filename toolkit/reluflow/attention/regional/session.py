@@ -144,7 +144,7 @@ class AttentionSession:
         answers = dict(first)
         if refined.any():
             with clock("values"):
-                ready.give(values, masks)
+                ready.give(values, masks, first)
             with clock("pass 2"):
                 made = ready.passes.second(inputs, samples[1], seed, masks)
             answers = {name: _kept(made[name], first[name], refined) for name in first}

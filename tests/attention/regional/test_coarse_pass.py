@@ -12,8 +12,8 @@ from rewriting import N, build
 
 from reluflow.attention import AttentionSession, RegionOptions, open_pass
 from reluflow.attention.regional.coarse import halved
-from reluflow.attention.regional.pairs import Converter, nearest_places, pair_tensors
-from reluflow.attention.regional.rim import rims
+from reluflow.attention.regional.pairs import Converter, Places, nearest_places, pair_tensors
+from reluflow.attention.regional.rim import Rims
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import (
     ChainFormat,
@@ -141,15 +141,15 @@ def test_only_what_is_read_is_given() -> None:
     masks = {name: np.zeros((2, *size), bool) for name, size in graph.sizes.items()}
     for mask in masks.values():
         mask[0, 2, 2] = True
-    found = rims(graph, masks, tensors, [])
+    found = Rims(graph, tensors, []).of(masks)
     around = found["m/int16"]  # which a window of 3 x 3 reads
     assert around is not None and around.sum() == 8 and not around[1].any()
     last = next(name for name in tensors if name.startswith("y"))
-    assert rims(graph, masks, tensors, [last])[last] is None
+    assert Rims(graph, tensors, [last]).of(masks)[last] is None
     nothing = {name: np.zeros_like(mask) for name, mask in masks.items()}
-    assert rims(graph, nothing, tensors, []) == {}
+    assert Rims(graph, tensors, []).of(nothing) == {}
     some = [name for name in tensors if not name.startswith("m")]
-    whole = [name for name, each in rims(graph, nothing, some, []).items() if each is None]
+    whole = [name for name, each in Rims(graph, some, []).of(nothing).items() if each is None]
     assert [name.split("/")[0] for name in whole] == ["r"]  # which the pooling reads
 
 
@@ -219,3 +219,43 @@ def test_an_exact_region_needs_the_tensor_in_both() -> None:
     assert found.tensor == "q" and found.region.shape == (2, 9, 8) and 0 < found.coverage < 1
     with pytest.raises(OptionError, match="carry is 'exact', but the fine model has no tensor 'q'"):
         session.run(FEEDS, (1, 16), RegionOptions(carry="exact"))
+
+
+@pytest.mark.parametrize("layout", ["channels last", "channels first"])
+def test_some_pixels_are_converted_as_all_are(layout: str) -> None:
+    float_model = dense()
+    forms = {"channels last": as_int16, "channels first": converted}
+    coarse, fine = as_bytes(float_model), forms[layout](float_model)
+    graphs = [read_spatial(coarse, {"x": (2, 3, 5, 4)}), read_spatial(fine, {"x": PIXELS})]
+    given = [chain_formats(coarse), chain_formats(fine)]
+    pairs = pair_tensors(
+        [n for n in graphs[1].sizes if n != "x"], [n for n in graphs[0].sizes if n != "x"]
+    )
+    rng = np.random.default_rng(5)
+    for target, source in pairs.items():
+        dtype = graphs[0].dtypes[source]
+        values = rng.integers(0, 256, graphs[0].shapes[source]).astype(dtype)
+        one = Converter(
+            *(source, graphs[0], given[0].get(source)), *(target, graphs[1], given[1].get(target))
+        )
+        mask = rng.random((2, *graphs[1].sizes[target])) < 0.3
+        whole, some = (np.zeros(graphs[1].shapes[target], graphs[1].dtypes[target]) for _ in "ab")
+        one.write(values, whole, None)
+        one.write(values, some, Places(mask))
+        axes = graphs[1].axes[target]
+        whole, some = (np.moveaxis(each, axes, (1, 2)) for each in (whole, some))
+        np.testing.assert_array_equal(some[mask], whole[mask])
+        assert not some[~mask].any() and whole[mask].any()
+
+
+@pytest.mark.parametrize(("zero", "by"), [(0, 7), (3, 4), (0, 9), (128, 0), (0, -2), (7, 8)])
+def test_bytes_are_shifted_where_that_is_exact(zero: int, by: int) -> None:
+    graph = read_spatial(as_bytes(dense()), {"x": PIXELS})
+    name = next(n for n in graph.sizes if graph.dtypes[n] == np.uint8)
+    wide = read_spatial(as_int16(dense()), {"x": PIXELS})
+    target = next(n for n in wide.sizes if wide.dtypes[n] == np.int16)
+    one = Converter(name, graph, ChainFormat(3, zero), target, wide, ChainFormat(3 + by, 0))
+    values = np.arange(256, dtype=np.uint8)
+    exact = (values.astype(np.int64) - zero) * 2.0**by
+    wanted = np.rint(exact).clip(-32767, 32767)
+    np.testing.assert_array_equal(one._converted(values), wanted)
