@@ -101,13 +101,13 @@ records: $(VENV)/installed-dev
 # Tables and pictures of docs/temperature.md from the records; RERUN=1 trains anew, for hours.
 schedules: $(VENV)/installed-dev
 ifdef RERUN
-	$(BIN)/python benchmarks/schedules/run_all.py search baselines tuning actcool initial
-	$(BIN)/python benchmarks/schedules/fits.py
-	$(BIN)/python benchmarks/schedules/collect.py
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/run_all.py search baselines tuning actcool initial
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/fits.py
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/collect.py
 endif
-	$(BIN)/python benchmarks/schedules/summary.py
-	$(BIN)/python benchmarks/schedules/control.py
-	$(BIN)/python benchmarks/schedules/tables.py
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/summary.py
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/control.py
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/schedules/tables.py
 
 $(BIN)/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11 or newer, or run make PYTHON=python3" >&2; exit 2; }

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from _schedules import BASELINES
-from _tasks import EPOCHS, NETWORKS
-from _train import Run
+from schedules._schedules import BASELINES
+from schedules._tasks import EPOCHS, NETWORKS
+from schedules._train import Run
 
 SEARCH_EPOCHS = {"f1": 3, "f1_bn": 2, "resnet8": 2}
 SEARCH_RATES = {

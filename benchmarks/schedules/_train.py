@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch  # a benchmark of the torch bridge
-from _distance import StepWatch
-from _schedules import make
-from _tasks import Split, build
+from schedules._distance import StepWatch
+from schedules._schedules import make
+from schedules._tasks import Split, build
 from torch import Tensor, nn
 
 from reluflow.errors import DivergenceError

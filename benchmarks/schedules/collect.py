@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _plan import best_rates, records
+from schedules._plan import best_rates, records
 
 HERE = Path(__file__).parent
 DIGITS = 5

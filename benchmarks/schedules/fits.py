@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch  # a benchmark of the torch bridge
-from _distance import patterns
-from _tasks import NETWORKS, Split, build, load
+from schedules._distance import patterns
+from schedules._tasks import NETWORKS, Split, build, load
 from torch import nn
 
 from reluflow.temperature import fit_transition

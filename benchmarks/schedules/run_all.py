@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 
 import torch  # a benchmark of the torch bridge
-from _plan import STAGES
-from _train import Run
-from run_one import perform
+from schedules._plan import STAGES
+from schedules._train import Run
+from schedules.run_one import perform
 
 
 def _claim(path: Path) -> bool:

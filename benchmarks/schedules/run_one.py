@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 
 import torch  # a benchmark of the torch bridge
-from _schedules import NAMES
-from _tasks import NETWORKS, Split, load
-from _train import Run, train
+from schedules._schedules import NAMES
+from schedules._tasks import NETWORKS, Split, load
+from schedules._train import Run, train
 
 
 @functools.cache

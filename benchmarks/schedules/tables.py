@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from _plan import (
+from schedules._plan import (
     INITIAL_RATES,
     LOW_TEMPERATURES,
     SEARCH_EPOCHS,
@@ -22,11 +22,11 @@ from _plan import (
     TRACED_SEED,
     best_rates,
 )
-from _schedules import NAMES
-from _schedules import TITLES as SCHEDULES
-from _tasks import EPOCHS
-from _tasks import TITLES as NETWORKS
-from fits import table as fit_table
+from schedules._schedules import NAMES
+from schedules._schedules import TITLES as SCHEDULES
+from schedules._tasks import EPOCHS
+from schedules._tasks import TITLES as NETWORKS
+from schedules.fits import table as fit_table
 
 from reluflow.report import save_schedules, save_transitions
 from reluflow.temperature import transition_from_dict
