@@ -29,25 +29,45 @@ class Split:
     labels: Tensor
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """Images as stored, uint8 `(n, 28, 28)`, and labels, int64 `(n,)`."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
 def load(folder: Path = FOLDER) -> dict[str, Split]:
     """Reads FashionMNIST and splits its 60,000 training images into `train` and `validation`."""
-    images, labels = _tensors(folder, "train")
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
-    kept, held_out = order[:N_TRAIN], order[N_TRAIN : N_TRAIN + N_VALIDATION]
     return {
-        "train": Split(images[kept], labels[kept]),
-        "validation": Split(images[held_out], labels[held_out]),
-        "test": Split(*_tensors(folder, "test")),
+        name: Split(torch.from_numpy(scaled(part.images)), torch.from_numpy(part.labels))
+        for name, part in pixels(folder).items()
     }
 
 
-def _tensors(folder: Path, name: str) -> tuple[Tensor, Tensor]:
+def pixels(folder: Path = FOLDER) -> dict[str, Pixels]:
+    """Reads the three parts of `load` without scaling their images."""
+    read, test = _stored(folder, "train"), _stored(folder, "test")
+    generator = torch.Generator().manual_seed(SPLIT_SEED)
+    order = torch.randperm(len(read.images), generator=generator).numpy()
+    kept, held_out = order[:N_TRAIN], order[N_TRAIN : N_TRAIN + N_VALIDATION]
+    return {
+        "train": Pixels(read.images[kept], read.labels[kept]),
+        "validation": Pixels(read.images[held_out], read.labels[held_out]),
+        "test": test,
+    }
+
+
+def scaled(images: np.ndarray) -> np.ndarray:
+    """Brings images to float32 `(n, 1, 28, 28)` of mean 0 and variance 1."""
+    return ((images[:, None].astype(np.float32) / 255 - MEAN) / STD).astype(np.float32)
+
+
+def _stored(folder: Path, name: str) -> Pixels:
     spec = InputSpec("image", np.dtype(np.uint8), ("N", 28, 28))
     stored = open_data(folder / f"{FILES[name]}-images-idx3-ubyte.gz", [spec])
     images = np.concatenate([batch["image"] for batch in stored.batches(10_000)])
-    labels = read_labels(folder / f"{FILES[name]}-labels-idx1-ubyte.gz")
-    scaled = (images[:, None].astype(np.float32) / 255 - MEAN) / STD
-    return torch.from_numpy(scaled.astype(np.float32)), torch.from_numpy(labels)
+    return Pixels(images, read_labels(folder / f"{FILES[name]}-labels-idx1-ubyte.gz"))
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {

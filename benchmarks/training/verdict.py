@@ -1,0 +1,150 @@
+"""What the grid of trainings says: which runs failed, and which fell behind cosine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean
+from typing import Any
+
+from training.loop import DONE
+
+MARGIN = 1.0
+"""Points of test accuracy that ActCoolLR may be behind."""
+CELL = ("data", "net", "optimizer", "epochs", "labels")
+Record = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid, over its seeds.
+
+    Attributes:
+        key: data, net, optimiser, epochs, labels.
+        tag: of the runs of ActCoolLR.
+        rate: of cosine, the better one by the mean validation accuracy.
+        cosine: mean test accuracy at that rate.
+        actcool: mean test accuracy.
+        by_seed: test accuracies of ActCoolLR, by ascending seed.
+        behind: the seeds that are more than `MARGIN` below `cosine`; none with random labels.
+        failed: seed and end of the runs that ended in NaN or an exception.
+        cosine_failed: the same of cosine at that rate.
+    """
+
+    key: Key
+    tag: str
+    rate: float | None
+    cosine: float | None
+    actcool: float
+    by_seed: tuple[float, ...]
+    behind: tuple[int, ...]
+    failed: tuple[tuple[int, str], ...]
+    cosine_failed: tuple[tuple[int, str], ...]
+
+    @property
+    def is_behind(self) -> bool:
+        """Tells whether the mean over seeds is more than `MARGIN` below cosine's."""
+        is_compared = self.cosine is not None and self.key[-1] == "true"
+        return is_compared and self.actcool < self.cosine - MARGIN  # type: ignore[operator]
+
+
+def cells(records: Iterable[Record]) -> list[Cell]:
+    """Returns the cells that have runs of ActCoolLR, one for each tag.
+
+    Args:
+        records: of the runs; each compares with cosine runs of the same cell where there are any.
+    """
+    cosine: dict[Key, dict[float, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    actcool: dict[tuple[Key, str], list[Record]] = defaultdict(list)
+    for record in records:
+        run = record["run"]
+        key = tuple(run[name] for name in CELL)
+        if run["schedule"] == "cosine":
+            cosine[key][run["rate"]].append(record)
+        else:
+            actcool[key, run["tag"]].append(record)
+    return [_cell(key, tag, found, cosine[key]) for (key, tag), found in actcool.items()]
+
+
+def _cell(key: Key, tag: str, found: list[Record], cosine: dict[float, list[Record]]) -> Cell:
+    found = sorted(found, key=lambda record: record["run"]["seed"])
+    rate, level = None, None
+    if cosine:
+        rate = max(cosine, key=lambda each: _mean(cosine[each], "validation_accuracy"))
+        level = _mean(cosine[rate], "test_accuracy")
+    is_true = key[-1] == "true"
+    return Cell(
+        key=key,
+        tag=tag,
+        rate=rate,
+        cosine=level,
+        actcool=_mean(found, "test_accuracy"),
+        by_seed=tuple(record["test_accuracy"] for record in found),
+        behind=tuple(
+            record["run"]["seed"]
+            for record in found
+            if is_true and level is not None and record["test_accuracy"] < level - MARGIN
+        ),
+        failed=_failed(found),
+        cosine_failed=() if rate is None else _failed(cosine[rate]),
+    )
+
+
+def _mean(records: Sequence[Record], name: str) -> float:
+    return mean(record[name] for record in records)
+
+
+def _failed(records: Sequence[Record]) -> tuple[tuple[int, str], ...]:
+    return tuple((each["run"]["seed"], each["end"]) for each in records if each["end"] != DONE)
+
+
+def as_json(found: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Returns the cells ready for JSON."""
+    return [asdict(cell) for cell in found]
+
+
+def report(found: Sequence[Cell]) -> str:
+    """Returns the failures and what is behind in words, then a table by length of the training."""
+    lines = []
+    for cell in found:
+        name = " ".join(str(each) for each in cell.key) + (f" [{cell.tag}]" if cell.tag else "")
+        lines += [f"FAILED {name}, seed {seed}: {end}" for seed, end in cell.failed]
+        lines += [f"cosine failed {name}, seed {seed}: {end}" for seed, end in cell.cosine_failed]
+        if cell.behind or cell.is_behind:
+            by_seed = ", ".join(f"{each:.2f}" for each in cell.by_seed)
+            mark = "BEHIND" if cell.is_behind else "behind in some seeds"
+            lines.append(
+                f"{mark} {name}: {cell.actcool:.2f} ({by_seed}) against {cell.cosine:.2f} "
+                f"of cosine at {cell.rate:g}"
+            )
+    return "\n".join([*lines, "", table(found)])
+
+
+def table(found: Sequence[Cell]) -> str:
+    """Returns counts per tag, optimiser, labels and epochs as a Markdown table."""
+    groups: dict[Key, list[Cell]] = defaultdict(list)
+    for cell in found:
+        _, _, optimizer, epochs, labels = cell.key
+        groups[cell.tag, optimizer, labels, epochs].append(cell)
+    lines = [
+        "| tag | optimiser | labels | epochs | runs | failed | runs behind | cells | cells behind "
+        "| mean difference, points |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [_row(key, groups[key]) for key in sorted(groups)]
+    return "\n".join(lines)
+
+
+def _row(key: Key, found: Sequence[Cell]) -> str:
+    differences = [cell.actcool - cell.cosine for cell in found if cell.cosine is not None]
+    counts = [
+        sum(len(cell.by_seed) for cell in found),
+        sum(len(cell.failed) for cell in found),
+        sum(len(cell.behind) for cell in found),
+        len(found),
+        sum(cell.is_behind for cell in found),
+    ]
+    difference = f"{mean(differences):+.2f}" if differences else ""
+    return "| " + " | ".join(map(str, [*key, *counts, difference])) + " |"
