@@ -35,12 +35,7 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
         >>> distances({"relu": a}, {"relu": b}).mean_distance
         0.5
     """
-    pairs = _pairs(list(before.values()), list(after.values()))
-    if not pairs:
-        raise DataError(
-            f"the passes have the switch sites {sorted(before)} and {sorted(after)}, none in "
-            "common; record both on the same batch with the same model."
-        )
+    pairs = pairs_of(before, after)
     nans = [b.nans for _, b in pairs]
     device = pairs[0][0].bits.device
     tensors = [_changed(a.bits, b.bits) for a, b in pairs]
@@ -65,10 +60,38 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
     )
 
 
+def pairs_of(
+    before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]
+) -> list[tuple[SitePattern, SitePattern]]:
+    """Match the sites that two passes ran on the same samples.
+
+    Args:
+        before: patterns in the first state.
+        after: patterns of the same batch in the second state.
+
+    Returns:
+        Pairs, at least one: by order where the passes took the same path, else by name.
+
+    Raises:
+        DataError: no site is in both.
+
+    Example:
+        >>> site = SitePattern("relu", "relu", torch.tensor([[True]]), 0, 1)
+        >>> [(a.name, b.name) for a, b in pairs_of({"relu": site}, {"relu": site})]
+        [('relu', 'relu')]
+    """
+    pairs = _pairs(list(before.values()), list(after.values()))
+    if not pairs:
+        raise DataError(
+            f"the passes have the switch sites {sorted(before)} and {sorted(after)}, none in "
+            "common; record both on the same batch with the same model."
+        )
+    return pairs
+
+
 def _pairs(
     before: list[SitePattern], after: list[SitePattern]
 ) -> list[tuple[SitePattern, SitePattern]]:
-    """Match sites by their order where the passes took the same path, else by name."""
     if len(before) == len(after):
         pairs = list(zip(before, after, strict=True))
         if all(a.op == b.op and _size(a.bits) == _size(b.bits) for a, b in pairs):
@@ -85,15 +108,23 @@ def _size(bits: Tensor) -> tuple[int, int]:
     return bits.shape[1], bits.numel()
 
 
-def _rows(bits: Tensor) -> Tensor:
-    """Return `(samples, units)`, whatever the memory layout that the bits were read from."""
+def rows_of(bits: Tensor) -> Tensor:
+    """Return `(samples, units)`, whatever the memory layout that the bits were read from.
+
+    Args:
+        bits: those of a site, or its values.
+
+    Example:
+        >>> rows_of(torch.zeros(2, 3, 5)).shape
+        torch.Size([10, 3])
+    """
     return bits if bits.dim() == 2 else bits.transpose(1, 2).flatten(0, 1)
 
 
 def _changed(a: Tensor, b: Tensor) -> Tensor:
     """Return in how many samples the patterns differ."""
     if a.dim() != b.dim():
-        a, b = _rows(a), _rows(b)
+        a, b = rows_of(a), rows_of(b)
     unequal = a != b
     if a.dim() == 2 and a.shape[1] % _WORD_BYTES == 0:  # much faster on a CPU
         return unequal.view(torch.int64).amax(1).count_nonzero()

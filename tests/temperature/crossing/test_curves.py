@@ -42,6 +42,14 @@ def test_units_at_the_threshold_and_nan() -> None:
     assert not np.signbit(rates).any()
 
 
+def test_infinite_values() -> None:
+    rates = crossing_rates(
+        [[np.inf], [np.inf], [-np.inf], [-np.inf], [1.0], [-1.0], [1.0]],
+        [[-np.inf], [-1.0], [np.inf], [1.0], [-np.inf], [np.inf], [np.inf]],
+    )
+    assert rates.tolist() == [math.inf] * 4 + [0.0, 0.0, math.inf]
+
+
 def test_a_site_without_units_never_changes() -> None:
     assert crossing_rates(np.zeros((3, 0)), np.zeros((3, 0))).tolist() == [math.inf] * 3
 

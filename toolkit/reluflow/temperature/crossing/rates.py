@@ -22,7 +22,8 @@ def crossing_rates(before: ArrayLike, slope: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
         `(rows * pixels,)` rates; infinite where no unit ever switches. 0 where a unit is at the
-        threshold and moves up. NaN counts as a unit that does not switch.
+        threshold and moves up. NaN counts as a unit that does not switch, and so does an
+            infinite pre-activation.
 
     Raises:
         DataError: the shapes differ or have fewer than two axes.
@@ -41,7 +42,9 @@ def crossing_rates(before: ArrayLike, slope: ArrayLike) -> NDArray[np.float64]:
         )
     switches = ((c > 0) & (g < 0)) | ((c <= 0) & (g > 0))
     rates = np.full(c.shape, np.inf)
-    np.divide(-c, g, out=rates, where=switches)
+    with np.errstate(invalid="ignore"):  # infinity by infinity says nothing
+        np.divide(-c, g, out=rates, where=switches)
+    np.copyto(rates, np.inf, where=np.isnan(rates))
     # Without the sign of -0.0, where a unit is at the threshold.
     first: NDArray[np.float64] = np.abs(rates.min(axis=1, initial=np.inf)).reshape(-1)
     return first
