@@ -4,15 +4,17 @@
 
 CRAFT, a text detector, as a chain of int16. Frames are put together from photographs and printed
 words: a sign that moves over a still page, and a window that moves over a wide picture by the
-stride of the network. Each frame goes through the session and through the same file alone, in
-turn; drift is the largest and the mean difference between their maps, and the IoU of the text map
-above 0.4. `--page` puts table and picture into docs/attention.md; with `--only-page` nothing is
-measured.
+stride of the network. The session computes the changed blocks alone, or a share of the stale ones
+beside them, the most unsure or some drawn at random. Each frame goes through the session and
+through the same file alone, in turn; drift is the largest and the mean difference between their
+maps, and the IoU of the text map above 0.4. `--page` puts table and picture into docs/attention.md;
+with `--only-page` nothing is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from real import pages
 
 from pictures.tiles import SAMPLES, forms
-from reluflow.attention import VideoOptions, VideoSession, open_pass
+from reluflow.attention import RegionOptions, VideoOptions, VideoSession, open_pass
 from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.graph import Model, load
 
@@ -70,6 +72,17 @@ def panned(n: int) -> Iterator[Array]:
 
 
 SCENES = {"still": still, "panned": panned}
+WAYS = ("changed", "unsure", "random")
+"""Blocks that are computed: the changed ones, and beside them unsure or random ones."""
+
+
+def unsure_of(way: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options on unsure blocks."""
+    if way == "changed":
+        return {}
+    seed = 0 if way == "random" else None
+    chosen = RegionOptions("coverage", options.unsure, random=seed)
+    return {"unsure": chosen, "patience": options.patience}
 
 
 def frames(scene: str, n: int) -> Iterator[Array]:
@@ -82,10 +95,16 @@ def frames(scene: str, n: int) -> Iterator[Array]:
         yield np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32)
 
 
-def measure(model: Model, scene: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(
+    model: Model, scene: str, way: str, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """Yield what each frame gave."""
     chosen = VideoOptions(
-        samples=SAMPLES, threshold=THRESHOLD, margin=options.margin, refresh=options.refresh
+        samples=SAMPLES,
+        threshold=THRESHOLD,
+        margin=options.margin,
+        refresh=options.refresh,
+        **unsure_of(way, options),
     )
     session = VideoSession(model, chosen, threads=options.threads)
     ((alone, extra),) = open_pass(model, SAMPLES, threads=options.threads).draws
@@ -103,11 +122,13 @@ def measure(model: Model, scene: str, options: argparse.Namespace) -> Iterator[d
         either = (text | wanted).sum()
         yield {
             "scene": scene,
+            "way": way,
             "frame": number,
             "kind": found.kind,
             "reason": found.reason,
             "moved": list(found.moved),
             "changed": found.changed,
+            "unsure": found.unsure,
             "share": found.share,
             "milliseconds": found.milliseconds,
             "dense_milliseconds": dense_ms,
@@ -123,9 +144,11 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     parts = [row for row in later if row["kind"] == "part"]
     return {
         "scene": rows[0]["scene"],
+        "way": rows[0]["way"],
         "frames": len(rows),
         "dense_frames": sum(row["kind"] == "all" for row in rows),
         "changed_percent": 100 * _mean(parts, "changed"),
+        "unsure_percent": 100 * _mean(parts, "unsure"),
         "share_percent": 100 * _mean(parts, "share"),
         "speed": sum(r["dense_milliseconds"] for r in later)
         / sum(r["milliseconds"] for r in later),
@@ -145,15 +168,23 @@ def _mean(rows: list[dict[str, Any]], what: str) -> float:
 def table(results: dict[str, Any]) -> str:
     """Return the table of the page."""
     titles = (
-        *("scene", "frames", "computed wholly", "blocks changed, %", "computed, %"),
-        *("times as fast", "between refreshes", "mean drift", "IoU, mean", "IoU, lowest"),
-        "drift after a refresh",
+        *("scene", "computed beside changes", "frames", "computed wholly"),
+        *(
+            "blocks changed, %",
+            "beside them, %",
+            "computed, %",
+            "times as fast",
+            "between refreshes",
+        ),
+        *("mean drift", "IoU, mean", "IoU, lowest", "drift after a refresh"),
     )
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in results["scenes"]:
         cells = (
-            *(row["scene"], str(row["frames"]), str(row["dense_frames"])),
-            *(f"{row['changed_percent']:.1f}", f"{row['share_percent']:.1f}"),
+            *(row["scene"], "" if row["way"] == "changed" else row["way"]),
+            *(str(row["frames"]), str(row["dense_frames"])),
+            *(f"{row['changed_percent']:.1f}", f"{row['unsure_percent']:.1f}"),
+            f"{row['share_percent']:.1f}",
             *(f"{row['speed']:.2f}", f"{row['speed_of_parts']:.2f}", f"{row['mean_drift']:.4f}"),
             *(f"{row['mean_iou']:.3f}", f"{row['lowest_iou']:.3f}"),
             f"{row['drift_after_refresh']:.0f}",
@@ -169,15 +200,19 @@ def draw(results: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    scenes = [row["scene"] for row in results["scenes"]]
+    scenes = list(dict.fromkeys(row["scene"] for row in results["scenes"]))
     figure, axes = plt.subplots(2, len(scenes), figsize=(4.5 * len(scenes), 5), squeeze=False)
     for column, scene in enumerate(scenes):
-        rows = [row for row in results["frames"] if row["scene"] == scene]
         times, drift = axes[0][column], axes[1][column]
-        times.plot([row["dense_milliseconds"] for row in rows], label="dense", lw=1)
-        times.plot([row["milliseconds"] for row in rows], label="video", lw=1)
+        for way in WAYS:
+            rows = [row for row in results["frames"] if (row["scene"], row["way"]) == (scene, way)]
+            if way == WAYS[0]:
+                dense = [row["dense_milliseconds"] for row in rows]
+                times.plot(dense, label="dense", lw=1, color="grey")
+            label = "changed blocks" if way == WAYS[0] else f"and {way} ones"
+            times.plot([row["milliseconds"] for row in rows], label=label, lw=1)
+            drift.plot([row["mean_difference"] for row in rows], lw=1)
         times.set(title=f"{scene} scene", ylabel="milliseconds", ylim=0)
-        drift.plot([row["mean_difference"] for row in rows], lw=1)
         drift.set(ylabel="mean drift of the maps", xlabel="frame", ylim=0)
         for at, row in enumerate(rows):
             if row["kind"] == "all":
@@ -195,6 +230,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60, help="of each scene")
     parser.add_argument("--margin", type=int, default=2, help="pixels of each tensor")
     parser.add_argument("--refresh", type=int, default=20, help="frames")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--unsure", type=float, default=0.02, help="share of blocks beside changes")
+    parser.add_argument("--patience", type=int, default=4, help="frames between them")
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     parser.add_argument("--file", type=Path, help="the chain, if it is made already")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
@@ -206,9 +244,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = options.file or forms(options.models, Path(folder))["int16"][0]
             model = load(file)
-            for scene in SCENES:
+            for scene, way in itertools.product(SCENES, options.ways):
                 rows = []
-                for row in measure(model, scene, options):
+                for row in measure(model, scene, way, options):
                     rows.append(row)
                     print(json.dumps(row), flush=True)
                 results["frames"] += rows

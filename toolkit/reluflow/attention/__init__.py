@@ -41,8 +41,9 @@ from reluflow.attention.uncertainty import (
     small_margin,
     uncertainty,
 )
+from reluflow.attention.video.frame import VideoFrame
 from reluflow.attention.video.options import VideoOptions
-from reluflow.attention.video.session import VideoFrame, VideoSession
+from reluflow.attention.video.session import VideoSession
 
 __all__ = [
     "CARRIES",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reluflow.attention.regional.options import CARRIES
+from reluflow.attention.regional.options import CARRIES, RegionOptions
 from reluflow.errors import OptionError
 
 
@@ -27,6 +27,11 @@ class VideoOptions:
         most_changed: share of changed blocks above which everything is computed, in [0, 1].
         pan_reach: steps up to which a moved picture is recognised, along each axis; a step is the
             product of all strides. 0: never.
+        unsure: blocks that are computed beside the changed ones, those of which the network is
+            unsure: rule and halo, in blocks, over the mean of each stale block. None:
+            changed blocks alone.
+        patience: frames that a block waits after it was computed until it is again because of
+            `unsure`.
 
     Raises:
         OptionError: a value is out of its range.
@@ -46,9 +51,12 @@ class VideoOptions:
     refresh: int = 30
     most_changed: float = 0.4
     pan_reach: int = 1
+    unsure: RegionOptions | None = None
+    patience: int = 0
 
     def __post_init__(self) -> None:
         least = {"block": 1, "least_pixels": 1, "margin": 0, "refresh": 1, "pan_reach": 0}
+        least["patience"] = 0
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise OptionError(
@@ -60,3 +68,24 @@ class VideoOptions:
             raise OptionError(f"most_changed is {self.most_changed}; give a share from 0 to 1.")
         if self.carry not in CARRIES:
             raise OptionError(f"carry is {self.carry!r}; accepted are {', '.join(CARRIES)}.")
+        self._check_unsure()
+
+    def _check_unsure(self) -> None:
+        if self.unsure is None:
+            if self.patience:
+                raise OptionError(
+                    f"patience is {self.patience}, but does nothing without unsure; give both."
+                )
+            return
+        if self.carry == "exact":
+            raise OptionError(
+                "unsure is given, but carry is 'exact', with which nothing drifts; leave one out."
+            )
+        usual = RegionOptions()
+        for name in ("margin", "carry"):
+            value = getattr(self.unsure, name)
+            if value != getattr(usual, name):
+                raise OptionError(
+                    f"unsure has {name} {value!r}, but unsure blocks are carried as changed ones "
+                    f"are; set {name} of VideoOptions."
+                )

@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.attention.maps.find import open_map
 from reluflow.attention.region import changed_region, pixels_of
 from reluflow.attention.regional.scaled import scaled_region
 from reluflow.attention.regional.skip import SkippingPasses, open_skipping
 from reluflow.attention.tiles.lattice import Lattice, find_lattice
 from reluflow.attention.video.changes import changed_blocks, changed_pixels, find_pan, move
+from reluflow.attention.video.frame import Plan, VideoFrame
 from reluflow.attention.video.options import VideoOptions
+from reluflow.attention.video.unsure import UnsureBlocks, reach_of
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.evaluation.options import SAMPLES
 from reluflow.graph import (
     Model,
     SpatialGraph,
     find_psb,
+    psb_inputs,
     read_spatial,
     to_regional,
     with_input_defaults,
@@ -29,34 +33,6 @@ from reluflow.graph import (
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFrame:
-    """What one frame gave, as returned by `VideoSession.run`.
-
-    Attributes:
-        answers: output -> its values.
-        kind: "all": everything was computed; "part": a region; "none": nothing had changed.
-        reason: why everything was computed, "" elsewhere.
-        changed: share of blocks that changed, in [0, 1].
-        moved: pixels by which the last frame's values were moved first, along each axis.
-        share: of the pixels of all tensors that a node could skip, those computed.
-        milliseconds: of the whole call.
-
-    Example:
-        >>> frame = VideoFrame({"maps": np.zeros((1, 2))}, "part", "", 0.1, (0, 0), 0.2, 3.0)
-        >>> frame.kind, frame.share
-        ('part', 0.2)
-    """
-
-    answers: Mapping[str, Array]
-    kind: str
-    reason: str
-    changed: float
-    moved: tuple[int, ...]
-    share: float
-    milliseconds: float
 
 
 @dataclass
@@ -69,7 +45,9 @@ class _State:
         picture: name of the input with pixels.
         lattice: how tensors move with the picture; None where they do not.
         kept: the picture of which the buffers hold the values, block by block.
+        unsure: which blocks are unsure; None: none are looked for.
         answers: those of the last frame.
+        number: of the frame.
         age: frames since everything was computed; None: it never was.
     """
 
@@ -78,7 +56,9 @@ class _State:
     picture: str
     lattice: Lattice | None
     kept: Array
+    unsure: UnsureBlocks | None = None
     answers: dict[str, Array] = field(default_factory=dict)
+    number: int = 0
     age: int | None = None
 
 
@@ -91,6 +71,12 @@ class VideoSession:
     scaled regions values outside keep what they were, so answers drift from those of a dense pass,
     until everything is computed again: every `refresh` frames, and where too much changed.
     A picture that moved by a multiple of all strides takes its values along.
+
+    With `unsure`, blocks count beside the changed ones of which the network is unsure, by the map
+    of the kept answers (`open_map`), and which are stale: pixels within their receptive field
+    changed since they were computed. They are those whose drift can change an answer. Blocks that
+    are not stale are left as they are, so that a still picture comes to rest. Where all are unsure,
+    each frame is that of a dense pass, to the bit.
 
     Args:
         model: a converted model with one picture as input.
@@ -147,21 +133,41 @@ class VideoSession:
         state = self._state
         if state is None or inputs[state.picture].shape != state.kept.shape:
             state = self._state = self._open(inputs)
-        kind, reason, changed, moved, masks = self._decide(state, inputs[state.picture])
-        if kind != "none":
-            if kind == "all":
-                found = state.passes.first(inputs, self.options.samples, self.options.seed)
-                state.age = 0
-            else:
-                found = state.passes.second(inputs, self.options.samples, self.options.seed, masks)
-            state.answers = {name: found[name].copy() for name in self._model.outputs}
-        share = {"all": 1.0, "none": 0.0}.get(kind)
+        plan = self._decide(state, inputs[state.picture])
+        if plan.kind != "none":
+            self._compute(state, inputs, plan)
+        share = {"all": 1.0, "none": 0.0}.get(plan.kind)
         if share is None:
-            counts = [masks[name] for name in state.passes.state]
+            counts = [plan.masks[name] for name in state.passes.state]
             share = sum(int(each.sum()) for each in counts) / sum(each.size for each in counts)
         milliseconds = 1e3 * (time.perf_counter() - began)
-        answers = dict(state.answers)
-        return VideoFrame(answers, kind, reason, changed, moved, share, milliseconds)
+        return VideoFrame(
+            dict(state.answers),
+            plan.kind,
+            plan.reason,
+            plan.changed,
+            plan.moved,
+            share,
+            milliseconds,
+            plan.unsure,
+        )
+
+    def _compute(self, state: _State, inputs: Mapping[str, Array], plan: Plan) -> None:
+        """Run what is planned, and look at how unsure the answers are."""
+        samples, seed = self.options.samples, self.options.seed
+        if plan.kind == "all":
+            found = state.passes.first(inputs, samples, seed)
+        else:
+            found = state.passes.second(inputs, samples, seed, plan.masks)
+        state.answers = {name: found[name].copy() for name in self._model.outputs}
+        if state.unsure is not None:
+            state.age = None  # where nothing can be read, the next frame begins anew
+            state.unsure.computed(plan.blocks)
+            numbers = dict(
+                zip(psb_inputs(self._model), map(np.array, (samples, seed)), strict=True)
+            )
+            state.unsure.look(found[state.unsure.told.tensor], numbers)
+        state.age = 0 if plan.kind == "all" else plan.age
 
     def _open(self, inputs: Mapping[str, Array]) -> _State:
         shapes = {name: tuple(np.shape(value)) for name, value in inputs.items()}
@@ -172,7 +178,10 @@ class VideoSession:
             raise DataError(
                 f"inputs with pixels are {given or 'missing'}; give one picture, of one frame."
             )
-        made = to_regional(self._model, graph)
+        told = None
+        if self.options.unsure is not None:
+            told = open_map(self._model, shapes, graph=graph, threads=self._threads)
+        made = to_regional(self._model, graph, [] if told is None else [told.tensor])
         skipping = {each.tensor for each in made.done}
         drawn = {node.output for node in self._nodes if node.output in graph.sizes}
         passes = open_skipping(made.model, made.done, graph, self._threads)
@@ -181,62 +190,83 @@ class VideoSession:
                 "the native library has no regions for some PSB operator of the model, so that no "
                 "frame can start from the last; update the library, or run each frame alone."
             )
-        lattice = None
-        if self.options.pan_reach and self.options.carry == "scaled":
-            try:
-                lattice = find_lattice(
-                    self._model, {pictures[0]: shapes[pictures[0]]}, self._dense(graph)
-                )
-            except ModelError:
-                lattice = None
-        kept = np.array(inputs[pictures[0]])
-        return _State(passes, graph, pictures[0], lattice, kept)
+        picture = pictures[0]
+        lattice = self._lattice(graph, {picture: shapes[picture]})
+        state = _State(passes, graph, picture, lattice, np.array(inputs[picture]))
+        if told is not None and self.options.unsure is not None:
+            sizes, reach = graph.sizes[picture], reach_of(graph, picture, lattice)
+            state.unsure = UnsureBlocks(
+                told, self.options.unsure, self.options.patience, self.options.block, sizes, reach
+            )
+        return state
 
-    def _dense(self, graph: SpatialGraph) -> tuple[str, ...]:
-        """Return the outputs that have pixels."""
-        return tuple(name for name in self._model.outputs if name in graph.sizes)
+    def _lattice(self, graph: SpatialGraph, shapes: dict[str, tuple[int, ...]]) -> Lattice | None:
+        """Return how tensors move with the picture, where that is asked for and known."""
+        dense = tuple(name for name in self._model.outputs if name in graph.sizes)
+        options = self.options
+        wanted = options.carry == "scaled" and (options.pan_reach or options.unsure is not None)
+        if not (dense and wanted):
+            return None
+        try:
+            return find_lattice(self._model, shapes, dense)
+        except ModelError:
+            return None
 
-    def _decide(
-        self, state: _State, frame: Array
-    ) -> tuple[str, str, float, tuple[int, ...], dict[str, Mask]]:
-        """Return what is computed, why, the changed share, the movement, and the masks."""
+    def _decide(self, state: _State, frame: Array) -> Plan:
+        """Return what is computed, and why."""
         axes = state.graph.axes[state.picture]
         still = (0,) * len(axes)
         options = self.options
         if state.age is None:
             return self._all(state, frame, "it is the first frame", 1.0)
         state.age += 1
-        blocks = self._changed(state, frame)
-        changed = float(blocks.mean())
+        changed = self._changed(state, frame)
+        share = float(self._counted(changed).mean())
         if state.age >= options.refresh:
-            return self._all(state, frame, f"the last was {state.age} frames ago", changed)
-        moved = still
-        if changed > options.most_changed and state.lattice is not None:
+            return self._all(state, frame, f"the last was {state.age} frames ago", share)
+        moved, beside = still, np.zeros((1,) * len(axes), bool)
+        if share > options.most_changed and options.pan_reach and state.lattice is not None:
             moved = self._move(state, frame)
             if moved != still:
-                blocks = self._changed(state, frame) | self._uncovered(state, moved)
-        if blocks.mean() > options.most_changed:
-            return self._all(state, frame, f"{changed:.0%} of the blocks changed", changed)
-        if not blocks.any():
-            return "none", "", changed, moved, {}
-        pixels = pixels_of(blocks, options.block, state.graph.sizes[state.picture])
-        masks = self._carried(state, pixels)
+                changed, beside = self._changed(state, frame), self._uncovered(state, moved)
+        blocks = self._counted(changed) | beside
+        unsure = self._unsure(state, changed, moved, blocks)
+        both, extra = blocks | unsure, float(unsure.mean())
+        if both.mean() > options.most_changed:
+            what = f"changed and in {extra:.0%} the network is unsure" if extra else "changed"
+            return self._all(state, frame, f"{share:.0%} of the blocks {what}", share)
+        if not both.any():
+            return Plan("none", "", share, moved, state.age)
+        pixels = pixels_of(both, options.block, state.graph.sizes[state.picture])
         _last(state.kept, axes)[0, :, pixels] = _last(frame, axes)[0, :, pixels]
-        return "part", "", float(blocks.mean()), moved, masks
+        masks = self._carried(state, pixels)
+        return Plan("part", "", float(blocks.mean()), moved, state.age, extra, both, masks)
 
-    def _all(
-        self, state: _State, frame: Array, reason: str, changed: float
-    ) -> tuple[str, str, float, tuple[int, ...], dict[str, Mask]]:
+    def _all(self, state: _State, frame: Array, reason: str, changed: float) -> Plan:
         np.copyto(state.kept, frame)
-        return "all", reason, changed, (0,) * len(state.graph.axes[state.picture]), {}
+        still = (0,) * len(state.graph.axes[state.picture])
+        return Plan("all", reason, changed, still)
 
     def _changed(self, state: _State, frame: Array) -> Mask:
-        """Return the blocks that differ from what the buffers stand for."""
-        axes, options = state.graph.axes[state.picture], self.options
-        pixels = changed_pixels(
-            _last(frame, axes)[0], _last(state.kept, axes)[0], options.threshold
+        """Return the pixels that differ from what the buffers stand for."""
+        axes = state.graph.axes[state.picture]
+        return changed_pixels(
+            _last(frame, axes)[0], _last(state.kept, axes)[0], self.options.threshold
         )
-        return changed_blocks(pixels, options.block, options.least_pixels)
+
+    def _counted(self, changed: Mask) -> Mask:
+        """Return the blocks of which enough pixels changed."""
+        return changed_blocks(changed, self.options.block, self.options.least_pixels)
+
+    def _unsure(self, state: _State, changed: Mask, moved: tuple[int, ...], counted: Mask) -> Mask:
+        """Return the blocks that are computed as the network is unsure of them."""
+        if state.unsure is None:
+            return np.zeros_like(counted)
+        if any(moved):
+            state.unsure.moved(moved, self._uncovered(state, moved))
+        state.unsure.changed(changed_blocks(changed, self.options.block, 1))
+        state.number += 1
+        return state.unsure.choose(counted, state.number)
 
     def _carried(self, state: _State, pixels: Mask) -> dict[str, Mask]:
         if self.options.carry == "exact":
