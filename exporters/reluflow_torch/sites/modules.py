@@ -24,10 +24,14 @@ class ModuleStack:
 
     Args:
         model: whose modules are followed, under the paths of `named_modules`.
+
+    Attributes:
+        called: paths of the activation modules, in the order of their calls.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
+        self.called: list[str] = []
         self._running: list[tuple[str, bool]] = []
         self._handles: list[RemovableHandle] = []
 
@@ -40,6 +44,8 @@ class ModuleStack:
                 module: nn.Module, args: Any, entry: tuple[str, bool] = (path, is_activation)
             ) -> None:
                 self._running.append(entry)
+                if entry[1]:
+                    self.called.append(entry[0])
 
             self._handles.append(module.register_forward_pre_hook(enter))
             self._handles.append(module.register_forward_hook(self._leave, always_call=True))

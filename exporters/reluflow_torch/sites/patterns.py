@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -120,9 +120,11 @@ class Site:
     population: int
     values: Tensor | None = None
 
-    def named(self, name: str, layer: str) -> SitePattern:
-        """Return the pattern under its full name."""
-        return SitePattern(name, self.op, self.bits, self.nans, self.population, layer, self.values)
+    def named(self, name: str, layer: str, op: str | None = None) -> SitePattern:
+        """Return the pattern under its full name, and the operator's where it was not known."""
+        return SitePattern(
+            name, op or self.op, self.bits, self.nans, self.population, layer, self.values
+        )
 
 
 def read_site(
@@ -158,11 +160,49 @@ def read_site(
     return Site(name, op, bits, nans, x.numel() // bits.shape[1], values)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at every operator tells of a site.
+
+    Attributes:
+        base: its name without its number.
+        name: as in `SitePattern`.
+        layer: as there.
+        op: as there.
+        axis: of its units, see `sample_units`.
+    """
+
+    base: str
+    name: str
+    layer: str
+    op: str
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One pass that was followed operator by operator and module by module.
+
+    Attributes:
+        called: paths of the activation modules, in the order of their calls.
+        sites: in the same order.
+    """
+
+    called: tuple[str, ...]
+    sites: tuple[Seen, ...]
+
+
 class SiteNames:
-    """Names of the sites of a model, in the order in which their operators ran."""
+    """Names of the sites of a model, in the order in which their operators ran.
+
+    Attributes:
+        are_wanted: whether the next pass is to be followed module by module.
+        on_look: called with each pass that was, while the model is still what it was then.
+    """
 
     def __init__(self) -> None:
         self.are_wanted = True
+        self.on_look: Callable[[Look], None] = _ignore
         self._known: dict[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]] = {}
 
     def name(
@@ -182,6 +222,10 @@ class SiteNames:
         names = self._known.get(way)
         self.are_wanted = names is None
         return tuple((name, "") for name in _names_of(sites)) if names is None else names
+
+
+def _ignore(look: Look) -> None:
+    """Do nothing."""
 
 
 def _names_of(sites: Sequence[Site]) -> tuple[str, ...]:
@@ -247,6 +291,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._with_values = values
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
         self._sites: list[Site] = []
+        self._unit_axes: list[int] = []
         self._axes: dict[int, int] = {}
         self._compared: dict[int, tuple[Tensor, Tensor, float]] = {}
         self._forms = Forms()
@@ -262,6 +307,17 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def take(self) -> Patterns:
         """Return what was captured so far."""
         names = self._names.name(self._sites, None if self._stack is None else self._fed_by)
+        if self._stack is not None:
+            seen = zip(self._sites, names, self._unit_axes, strict=True)
+            self._names.on_look(
+                Look(
+                    tuple(self._stack.called),
+                    tuple(
+                        Seen(site.name, name, layer, site.op, axis)
+                        for site, (name, layer), axis in seen
+                    ),
+                )
+            )
         folds = zip(
             numbered(name for name, _, _ in self._folds.values()),
             self._folds.values(),
@@ -390,6 +446,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 with_values=self._with_values,
             )
         )
+        self._unit_axes.append(axis)
         self._fed_by.append("" if self._layers is None else self._layers.of(x))
 
 

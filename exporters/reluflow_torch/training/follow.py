@@ -14,7 +14,7 @@ from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import PatternCapture
 from reluflow_torch.sites.unwrap import called_module, is_compiled
 from reluflow_torch.sites.weights import WeightMarks
-from reluflow_torch.training.probe import Batch, Pass, StepProbe, device_of
+from reluflow_torch.training.probe import Batch, Capture, Pass, StepProbe, device_of
 
 
 class TrainingPasses:
@@ -37,7 +37,7 @@ class TrainingPasses:
         self._model = called_module(model)
         self._probe = probe
         self._is_wanted = is_wanted
-        self._capture: PatternCapture | ChainCapture | None = None
+        self._capture: Capture | None = None
         self._abandoned: PatternCapture | None = None
         self._handles = [
             self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),

@@ -16,6 +16,7 @@ from reluflow.errors import DataError, OptionError
 from reluflow.temperature import StepDistance, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
 from reluflow_torch.sites.distance import distances
+from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
 from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
 from reluflow_torch.sites.patterns import (
@@ -29,6 +30,7 @@ from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.rates import set_rates
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
 
+Capture = PatternCapture | ChainCapture | HookCapture
 _TOLERANCE = 0.01  # rounding may flip a pre-activation at 0; batch normalisation flips most
 
 
@@ -215,6 +217,7 @@ class StepProbe:
         self._host_draws = True
         self._is_first = True
         self._names = SiteNames()
+        self._hooked = HookedSites(model, self._names, smooth=smooth)
         self._optimizer = optimizer
         self._examples = examples
         self._max_samples = max_samples
@@ -237,7 +240,7 @@ class StepProbe:
             values=values,
         )
 
-    def capture_of(self, batch: Batch, *, values: bool = False) -> PatternCapture | ChainCapture:
+    def capture_of(self, batch: Batch, *, values: bool = False) -> Capture:
         """Return a context that captures the patterns of a training pass on a batch.
 
         Args:
@@ -249,8 +252,13 @@ class StepProbe:
         # training's.
         chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
         if chain is None:
-            return self.capture(values=values)
+            return self._capture(self._max_samples, values=values)
         return ChainCapture(chain, self._max_samples, values=values)
+
+    def _capture(self, max_samples: int, *, values: bool) -> PatternCapture | HookCapture:
+        """Return a capture by hooks where they see all sites, else by the mode."""
+        hooks = self._hooked.capture(max_samples, values=values)
+        return hooks or self.capture(max_samples, values=values)
 
     def random_state(self) -> RandomState:
         """Return the current state of the generators that the model may use."""
@@ -278,13 +286,24 @@ class StepProbe:
             chain = Chain.of(self.model, args, kwargs)
             if chain is not None:
                 return self._patterns_of_chain(chain, args[0], max_samples, values=values)
+        found = self._repeat(batch, random, max_samples, values=values)
+        if found is None:  # on a path through the model that hooks have not seen
+            found = self._repeat(batch, random, max_samples, values=values)
+        assert found is not None
+        return found
+
+    def _repeat(
+        self, batch: Batch, random: RandomState | None, max_samples: int, *, values: bool
+    ) -> Patterns | None:
+        """Run the model once more; None where its sites must be looked at by the mode."""
+        args, kwargs, _ = self._inputs(batch)
         now = self.random_state()
         self._buffers.save()
         if random is not None:
             random.restore()
         self.is_running = True
         try:
-            with torch.no_grad(), _eagerly(), self.capture(max_samples, values=values) as capture:
+            with torch.no_grad(), _eagerly(), self._capture(max_samples, values=values) as capture:
                 if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
                     with batch.casting():
                         self.model(*args, **kwargs)

@@ -133,7 +133,9 @@ def test_a_probe_keeps_values_and_cuts_them_with_the_bits(layer: nn.Module) -> N
     with probe.capture_of(batch, values=True) as capture:
         model(x)
     check(whole, probe.patterns(batch))
-    check(capture.take(), probe.patterns(batch))
+    taken = capture.take()
+    assert taken is not None
+    check(taken, probe.patterns(batch))
     few = StepProbe(model, optimizer, examples=8)
     first = few.first_examples(whole, batch, None, is_checked=True)
     for name, site in first.items():
