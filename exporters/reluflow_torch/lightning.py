@@ -79,11 +79,11 @@ class PatternMonitorCallback(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Save what was recorded before the training was aborted."""
-        self._close()
+        self._close(is_complete=False)
 
-    def _close(self) -> None:
+    def _close(self, *, is_complete: bool = True) -> None:
         if self.monitor is not None:
-            self.monitor.close()
+            self.monitor.close(is_complete=is_complete)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the monitor's state, for the checkpoint."""

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reluflow.monitoring import SiteCounts
+from reluflow.monitoring import SiteCounter, SiteCounts
 from reluflow_torch.sites.hashing import fingerprints
-from reluflow_torch.sites.patterns import PatternCapture, SitePattern
+from reluflow_torch.sites.patterns import PatternCapture, Patterns
 from reluflow_torch.training.probe import device_of
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
 
 BATCH = "batch"
 STATISTICS = (BATCH, "running")
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-def count_pass(site: SitePattern) -> SiteCounts:
-    """Return the counts of one pass at one site."""
-    keys = fingerprints(site.bits).cpu().numpy().view(np.uint64)
-    other_axes = [axis for axis in range(site.bits.dim()) if axis != 1]
-    return SiteCounts.of(keys, site.bits.sum(other_axes).cpu().numpy())
 
 
 def to_tensors(counts: SiteCounts) -> dict[str, Tensor]:
@@ -39,53 +33,83 @@ def from_tensors(values: Mapping[str, Tensor]) -> SiteCounts:
     return SiteCounts.from_arrays({name: values[name].numpy() for name in values})
 
 
-def count_sites(
-    model: nn.Module, batches: Iterable[Inputs], *, smooth: bool, statistics: str = BATCH
-) -> dict[str, SiteCounts]:
-    """Return the counts of every site over some batches, of all samples.
-
-    Runs without dropout and gradients; buffers, training flags and random generators are restored
-    bit for bit.
+def normalised_by_batch(model: nn.Module) -> frozenset[str]:
+    """Return the names of the layers that now normalise by the batch, and otherwise by buffers.
 
     Args:
+        model: an eager module, as it trains: layers that are frozen in eval() mode stay out.
+    """
+    return frozenset(
+        name
+        for name, module in model.named_modules()
+        if module.training and module._buffers.get("running_mean") is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DataPasses:
+    """How fixed data is run through a model that trains.
+
+    Attributes:
         model: an eager module.
         batches: positional and keyword arguments of each pass.
+        by_batch: names of layers that normalise by the batch measured on, as in training, rather
+            than by their running statistics.
         smooth: whether smooth activations are sites.
-        statistics: "batch": layers with running statistics normalise by each batch, as in
-            training; "running": by these.
-
-    Reference: docs/spec.md, section 3, during training.
     """
-    kept, random = BufferSnapshot(model), RandomState(device_of(model))
-    flags = [(module, module.training) for module in model.modules()]
-    kept.save()
-    found: dict[str, SiteCounts] = {}
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            if "torch._dynamo" in sys.modules:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-            model.eval()
+
+    model: nn.Module
+    batches: Sequence[Inputs]
+    by_batch: Collection[str]
+    smooth: bool
+
+    def run(self, visit: Callable[[Patterns], None], *, max_samples: int = sys.maxsize) -> None:
+        """Give the patterns of each batch to a function, without dropout and gradients.
+
+        Buffers, training flags and random generators are restored bit for bit.
+
+        Args:
+            visit: called with the patterns of each pass.
+            max_samples: bound on the samples per site of one pass.
+
+        Reference: docs/spec.md, section 3, during training.
+        """
+        kept, random = BufferSnapshot(self.model), RandomState(device_of(self.model))
+        flags = [(module, module.training) for module in self.model.modules()]
+        kept.save()
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(torch.no_grad())
+                if "torch._dynamo" in sys.modules:
+                    stack.enter_context(torch.compiler.set_stance("force_eager"))
+                self.model.eval()
+                for name in self.by_batch:
+                    self.model.get_submodule(name).training = True
+                for args, kwargs in self.batches:
+                    with PatternCapture(
+                        self.model, max_samples=max_samples, smooth=self.smooth
+                    ) as capture:
+                        self.model(*args, **kwargs)
+                    visit(capture.patterns)
+        finally:
             for module, is_training in flags:
-                if statistics == BATCH and is_training and _has_running_statistics(module):
-                    module.training = True
-            for args, kwargs in batches:
-                with PatternCapture(model, max_samples=sys.maxsize, smooth=smooth) as capture:
-                    model(*args, **kwargs)
-                for name, site in capture.patterns.items():
-                    counts = count_pass(site)
-                    found[name] = found[name] + counts if name in found else counts
-    finally:
-        for module, is_training in flags:
-            module.training = is_training
-        kept.restore()
-        random.restore()
-    return found
+                module.training = is_training
+            kept.restore()
+            random.restore()
 
+    def count(self) -> dict[str, SiteCounts]:
+        """Return the counts of every site, of all samples."""
+        counters: dict[str, SiteCounter] = {}
 
-def _has_running_statistics(module: nn.Module) -> bool:
-    """Tell whether a layer normalises by the batch in training and by its buffers otherwise."""
-    return module._buffers.get("running_mean") is not None
+        def add(patterns: Patterns) -> None:
+            for name, site in patterns.items():
+                keys = fingerprints(site.bits).cpu().numpy().view(np.uint64)
+                other_axes = [axis for axis in range(site.bits.dim()) if axis != 1]
+                counter = counters.setdefault(name, SiteCounter())
+                counter.add(keys, site.bits.sum(other_axes).cpu().numpy())
+
+        self.run(add)
+        return {name: counter.finish() for name, counter in counters.items()}
 
 
 def as_batches(data: Any) -> list[Inputs]:

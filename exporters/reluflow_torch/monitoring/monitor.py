@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch import distributed, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
 from reluflow.monitoring import (
     MEAN,
+    KeptTables,
     Measures,
-    PatternHistory,
     Periods,
+    SampleFlips,
+    Strike,
+    StrikeWatch,
     open_sinks,
     pass_on,
     step_measures,
@@ -30,6 +35,7 @@ from reluflow.temperature import (
     SigmaWatch,
     StepDistance,
     default_rates,
+    pooled,
     sweep,
     transition_width,
 )
@@ -37,15 +43,13 @@ from reluflow.temperature.state import check_state
 from reluflow_torch.monitoring.counting import (
     BATCH,
     STATISTICS,
-    Inputs,
-    are_plain,
     as_batches,
     copy_inputs,
-    count_sites,
-    from_tensors,
-    to_tensors,
 )
+from reluflow_torch.monitoring.flipping import mean_of, site_flips
+from reluflow_torch.monitoring.on_data import DataMeasures, batch_flips
 from reluflow_torch.monitoring.tensorboard import new_summary_writer
+from reluflow_torch.sites.distance import distances
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES
 from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
@@ -63,14 +67,19 @@ STATE_VERSION = 1
 class PatternMonitor:
     """Record what training does to the activation patterns, without changing it bit for bit.
 
-    Attach it once; the training loop stays as it is. Three measurements are made at regular
-    intervals of optimiser steps; each costs only forward passes:
+    Attach it once; the training loop stays as it is. Measurements are made at regular intervals of
+    optimiser steps; each costs only forward passes:
 
-    * every `every` steps, as many passes as the step consisted of: D and temperature of the step
-      just taken, per site and mean, on the batch that it was computed from, and the learning rate;
+    * every `every` steps, as many passes as the step consisted of: D, temperature and flipped units
+      of the step just taken, per site and mean, on the batch that it was computed from, the
+      learning rate, and whether the step struck: flipped far more than those before it;
     * every `measures_every` steps, one pass per batch of `data`, over all its samples: the number
       of patterns and its changes, entropy, most frequent pattern, Jaccard index with the start and
-      with the previous measurement, dead and always-on units;
+      with the previous measurement, dead and always-on units, load of the count table;
+    * every `keep_every` steps the same, and the tables of counts are kept beside the recording, for
+      the Jaccard index to the final state; the final state is measured when the monitor is closed;
+    * every `flips_every` steps, two passes per batch of `data`: how many units of each of its
+      samples the step flips, whatever batch it was computed from;
     * every `sweep_every` steps, one pass per rate: the sensitivity to the learning rate, from
       which `phase_diagram` is made and sigma is watched for divergence.
 
@@ -83,6 +92,9 @@ class PatternMonitor:
         every: steps between measurements of D; 0: never.
         measures_every: steps between pattern measures; 0: never.
         sweep_every: steps between sweeps; 0: never.
+        keep_every: steps between pattern measures whose tables are kept; 0: never. Needs a
+            recorder. A pattern takes 24 bytes.
+        flips_every: steps between flips of the samples of `data`; 0: never.
         recorder: a `PatternRecorder`, or a directory for one (Parquet).
         tensorboard: a `SummaryWriter`, or a directory for one.
         wandb: a run of Weights & Biases, or True for the active one.
@@ -96,8 +108,9 @@ class PatternMonitor:
         statistics: of batch normalisation in the pattern measures: those of the measured "batch",
             as in training, or the "running" ones, as in inference. Dropout is off, buffers are
             restored. Each record has the choice as `batch_statistics`, 1 or 0.
-        max_samples: bound on the samples per site of one pass for D; the pattern measures use all
-            samples.
+        max_samples: bound on the samples per site of one pass for D and flips, at least one of each
+            example; the pattern measures use all samples.
+        strike_watch: finds the steps that strike; None: one with default settings.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
 
     Attributes:
@@ -108,6 +121,11 @@ class PatternMonitor:
         sweeps: `(step, rate in use, Sensitivity)` of each sweep.
         alarms: the alarms so far.
         watch: see above.
+        strikes: the steps that struck so far.
+        strike_watch: see above.
+        batch_flips: of the latest measured step, for each of its passes, the share of the units of
+            each example that it flipped, `(examples,)`; None for a pass whose inputs do not have
+            one row per example.
 
     Raises:
         OptionError: an argument makes no sense, or a package that it needs is not installed.
@@ -143,6 +161,8 @@ class PatternMonitor:
         every: int = 10,
         measures_every: int = 0,
         sweep_every: int = 0,
+        keep_every: int = 0,
+        flips_every: int = 0,
         recorder: PatternRecorder | str | os.PathLike[str] | None = None,
         tensorboard: Any = None,
         wandb: Any = None,
@@ -153,6 +173,7 @@ class PatternMonitor:
         statistics: str = BATCH,
         max_samples: int = MAX_SAMPLES,
         smooth: bool = False,
+        strike_watch: StrikeWatch | None = None,
     ) -> None:
         check_pair("PatternMonitor", optimizer, model)
         if statistics not in STATISTICS:
@@ -160,7 +181,7 @@ class PatternMonitor:
                 f"statistics is {statistics!r}; give 'batch' for batch normalisation as in "
                 "training, or 'running' as in inference."
             )
-        self._periods = Periods(every, measures_every, sweep_every)
+        self._periods = Periods(every, measures_every, sweep_every, keep_every, flips_every)
         self.step = 0
         self.distances: StepDistance | None = None
         self.layers: dict[str, str] = {}
@@ -168,21 +189,34 @@ class PatternMonitor:
         self.sweeps: list[tuple[int, float, Sensitivity]] = []
         self.alarms: list[DivergenceAlarm] = []
         self.watch = watch if watch is not None else SigmaWatch()
+        self.strikes: list[Strike] = []
+        self.strike_watch = strike_watch if strike_watch is not None else StrikeWatch()
+        self.batch_flips: list[NDArray[np.float64] | None] = []
         self._on_alarm = on_alarm
         self._rates = default_rates(SWEEP_RATES, 1e-6, 1e2) if rates is None else rates
-        self._batches: list[Inputs] = [] if data is None else as_batches(data)
-        self._history = PatternHistory()
-        self._statistics, self._smooth = statistics, smooth
         self._optimizer = bare_optimizer(optimizer)
         self._model = eager_module(model)
         _check_ranks(self._model)
+        self._folder = _folder(recorder, keep_every)
+        self._data = DataMeasures(
+            self._model,
+            [] if data is None else as_batches(data),
+            statistics=statistics,
+            smooth=smooth,
+            max_samples=max_samples,
+            kept=KeptTables(self._folder) if self._folder is not None and keep_every else None,
+        )
         self._probe = StepProbe(
             self._model, self._optimizer, max_samples=max_samples, smooth=smooth
         )
+        self._is_open = True
         self._swept: Sensitivity | None = None
         self._measured: Measures = {}
         self._looked: list[Pass] = []
-        self._sinks = [] if rank() else open_sinks(recorder, tensorboard, wandb, new_summary_writer)
+        self._is_first = rank() == 0
+        self._sinks = (
+            open_sinks(recorder, tensorboard, wandb, new_summary_writer) if self._is_first else []
+        )
         self._passes = TrainingPasses(model, self._probe, self._wants_anything)
         self._handles = [
             self._optimizer.register_step_pre_hook(WeakHook(self, "_before_step")),
@@ -193,6 +227,11 @@ class PatternMonitor:
     def forward_passes(self) -> int:
         """Number of forward passes beyond those of the training, not counting pattern measures."""
         return self._probe.forward_passes
+
+    @property
+    def sample_flips(self) -> SampleFlips:
+        """How often the units of each sample of `data` flipped; empty without `flips_every`."""
+        return self._data.flips
 
     def phase_diagram(self) -> PhaseDiagram:
         """Return the sweeps so far as a phase diagram.
@@ -243,8 +282,7 @@ class PatternMonitor:
             if each.patterns is not None:
                 self.layers |= {name: site.layer for name, site in each.patterns.items()}
                 self.folds |= {fold.name: fold.op for fold in each.patterns.folds}
-        if self._periods.wants_measures(self.step):
-            self._measure_patterns(kept[0])
+        self._look_at_data(kept[0])
         if wants_sweep and self._looked:
             self._sweep()
 
@@ -256,15 +294,19 @@ class PatternMonitor:
                 self._rates,
             )
 
-    def _measure_patterns(self, seen: Pass) -> None:
-        if not self._batches:
-            self._batches = [copy_inputs(seen.batch.args, seen.batch.kwargs)]
-        found = count_sites(
-            self._model, self._batches, smooth=self._smooth, statistics=self._statistics
-        )
-        choice = {"batch_statistics": int(self._statistics == BATCH)}
-        measured = self._history.measure(found)
-        self._measured = {name: row | choice for name, row in measured.items()}
+    def _look_at_data(self, seen: Pass) -> None:
+        """Measure the data with the old weights; `seen` is taken where no data was given."""
+        wants_measures = self._periods.wants_measures(self.step)
+        if not (wants_measures or self._periods.wants_flips(self.step)):
+            return
+        if not self._data.batches:
+            self._data.batches = [copy_inputs(seen.batch.args, seen.batch.kwargs)]
+        self._data.see_mode()
+        if wants_measures:
+            keeps = self._periods.wants_tables(self.step)
+            self._measured = self._data.measure(self.step, keeps=keeps)
+        if self._periods.wants_flips(self.step):
+            self._data.look()
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -273,20 +315,45 @@ class PatternMonitor:
         whole: dict[str, float | int] = {"learning_rate": max(read_rates(self._optimizer))}
         rows, self._measured = self._measured, {}
         if self._looked and self._periods.wants_distance(self.step):
-            self.distances = self._probe.compare(self._looked)
-            mean, sites = step_measures(self.distances)
+            mean, sites = self._compare(whole["learning_rate"])
             whole |= mean
-            for name, row in sites.items():
-                rows[name] = row | rows.get(name, {})
+            rows = _merged(sites, rows)
+        if self._data.has_looked:
+            whole["data_flip_fraction"], sites = self._data.compare()
+            rows = _merged(rows, sites)
         if self._swept is not None:
             whole |= self._take_sweep(self._swept, whole["learning_rate"])
             self._swept = None
         if rows or len(whole) > 1:
-            for sink in self._sinks:
-                sink.write(self.step, {MEAN: whole, **rows})
+            self._write(whole, rows)
         self._looked = []
         self._passes.forget()
         self.step += 1
+
+    def _compare(self, rate: float) -> tuple[dict[str, float | int], Measures]:
+        """Return what the step changed on its own batch: of the whole model, and by site."""
+        states = [
+            (each.patterns, self._probe.patterns(each.batch, each.random))
+            for each in self._looked
+            if each.patterns is not None
+        ]
+        self.distances = pooled([distances(*state) for state in states])
+        whole, rows = step_measures(self.distances)
+        shares = site_flips(states)
+        batches = [(each.batch.args, each.batch.kwargs) for each in self._looked]
+        self.batch_flips = batch_flips(states, batches)
+        strike = self.strike_watch.observe(self.step, mean_of(shares), rate)
+        if strike is not None:
+            self.strikes.append(strike)
+        whole |= {"flip_fraction": mean_of(shares), "strike": int(strike is not None)}
+        return whole, _merged(rows, {name: {"flip_fraction": s} for name, s in shares.items()})
+
+    def _write(self, whole: dict[str, float | int], rows: Measures) -> None:
+        """Give the rows of a step to all sinks; each has the statistics that measures use."""
+        choice = self._data.choice
+        found = {MEAN: whole | choice, **{name: row | choice for name, row in rows.items()}}
+        for sink in self._sinks:
+            sink.write(self.step, found)
 
     def _take_sweep(self, found: Sensitivity, rate: float) -> dict[str, float | int]:
         """Keep a sweep, and check whether sigma rises."""
@@ -307,9 +374,8 @@ class PatternMonitor:
             "version": STATE_VERSION,
             "step": self.step,
             "watch": self.watch.to_dict(),
-            "batches": self._batches if are_plain(self._batches) else [],
-            "first": {name: to_tensors(c) for name, c in self._history.first.items()},
-            "last": {name: to_tensors(c) for name, c in self._history.last.items()},
+            "strike_watch": self.strike_watch.to_dict(),
+            **self._data.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -324,16 +390,26 @@ class PatternMonitor:
         check_state("state_dict", state_dict, STATE_VERSION)
         self.step = state_dict["step"]
         self.watch = SigmaWatch.from_dict(state_dict["watch"])
-        self._batches = list(state_dict["batches"]) or self._batches
-        first, last = state_dict["first"], state_dict["last"]
-        self._history.first = {name: from_tensors(counts) for name, counts in first.items()}
-        self._history.last = {name: from_tensors(counts) for name, counts in last.items()}
+        if "strike_watch" in state_dict:
+            self.strike_watch = StrikeWatch.from_dict(state_dict["strike_watch"])
+        self._data.load_state_dict(state_dict)
 
-    def close(self) -> None:
-        """Release model and optimiser, and save what was recorded."""
+    def close(self, *, is_complete: bool = True) -> None:
+        """Release model and optimiser, and save what was recorded.
+
+        Args:
+            is_complete: whether the weights are those that the training ends with. Where tables are
+                kept, those of the final weights are measured and kept too, once.
+        """
         for handle in self._handles:
             handle.remove()
         self._passes.close()
+        if self._is_open and self._is_first:
+            if is_complete and self._data.wants_final(self.step):
+                self._write({}, self._data.measure(self.step, keeps=True))
+            if self._folder is not None and self.sample_flips.steps:
+                self.sample_flips.save(self._folder)
+        self._is_open = False
         for sink in self._sinks:
             sink.close()
 
@@ -346,7 +422,31 @@ class PatternMonitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(is_complete=error is None)
+
+
+def _merged(first: Measures, second: Measures) -> Measures:
+    """Return the rows of both, those of a site as one; sites of the first come first."""
+    names = dict.fromkeys([*first, *second])
+    return {name: first.get(name, {}) | second.get(name, {}) for name in names}
+
+
+def _folder(
+    recorder: PatternRecorder | str | os.PathLike[str] | None, keep_every: int
+) -> Path | None:
+    """Return the directory of a recording.
+
+    Raises:
+        OptionError: tables are to be kept, but there is none.
+    """
+    if recorder is None and keep_every:
+        raise OptionError(
+            f"keep_every is {keep_every}, but tables are kept beside a recording and recorder is "
+            "None; give it a directory."
+        )
+    if recorder is None:
+        return None
+    return recorder.path if isinstance(recorder, PatternRecorder) else Path(recorder)
 
 
 def _check_ranks(model: nn.Module) -> None:

@@ -4,7 +4,9 @@ This room is independent of frameworks; a bridge, such as `reluflow_torch`, supp
 """
 
 from reluflow.monitoring.alarm import DivergenceWarning, pass_on
-from reluflow.monitoring.counts import PatternHistory, SiteCounts, measure_site
+from reluflow.monitoring.counts import PatternHistory, SiteCounter, SiteCounts, measure_site
+from reluflow.monitoring.flips import SampleFlips, Strike, StrikeWatch
+from reluflow.monitoring.kept import KeptTables, read_recording
 from reluflow.monitoring.periods import Periods
 from reluflow.monitoring.records import MEAN, Measures, step_measures, sweep_measures
 from reluflow.monitoring.sinks import ParquetSink, Sink, TensorBoardSink, WandbSink, open_sinks
@@ -12,17 +14,23 @@ from reluflow.monitoring.sinks import ParquetSink, Sink, TensorBoardSink, WandbS
 __all__ = [
     "MEAN",
     "DivergenceWarning",
+    "KeptTables",
     "Measures",
     "ParquetSink",
     "PatternHistory",
     "Periods",
+    "SampleFlips",
     "Sink",
+    "SiteCounter",
     "SiteCounts",
+    "Strike",
+    "StrikeWatch",
     "TensorBoardSink",
     "WandbSink",
     "measure_site",
     "open_sinks",
     "pass_on",
+    "read_recording",
     "step_measures",
     "sweep_measures",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reluflow.monitoring.records import Measures
 from reluflow.patterns import (
     CountTable,
+    PatternCounts,
     changes,
     entropy,
     merge,
@@ -28,6 +29,8 @@ class SiteCounts:
     Attributes:
         table: the counts of its patterns.
         active: `(units,)` int64, in how many samples each unit was active.
+        load: filled share of the memory that the patterns were counted in, in [0, 1]; None where
+            that is not known, as for sums and for counts read back.
 
     Example:
         >>> keys = np.array([[0, 1], [0, 2], [0, 1]], np.uint64)
@@ -43,6 +46,7 @@ class SiteCounts:
 
     table: CountTable
     active: NDArray[np.int64]
+    load: float | None = None
 
     @classmethod
     def of(cls, keys: NDArray[np.uint64], active: NDArray[np.int64]) -> SiteCounts:
@@ -81,6 +85,44 @@ class SiteCounts:
         records = np.zeros((len(keys), 4), np.uint64)
         records[:, :2], records[:, 2] = keys, counts
         return cls(CountTable.from_records(records), values["active"])
+
+
+class SiteCounter:
+    """Counts one site over several passes, in bounded memory.
+
+    Example:
+        >>> counter = SiteCounter()
+        >>> counter.add(np.array([[0, 1], [0, 2]], np.uint64), np.array([1, 1]))
+        >>> counter.add(np.array([[0, 1], [0, 1]], np.uint64), np.array([2, 0]))
+        >>> found = counter.finish()
+        >>> found.table.samples, found.table.total, found.active.tolist()
+        (4, 2, [3, 1])
+        >>> 0 < found.load < 1
+        True
+
+    Reference: docs/spec.md, section 3.
+    """
+
+    def __init__(self) -> None:
+        """Start without counts."""
+        self._counts = PatternCounts()
+        self._active: NDArray[np.int64] | None = None
+
+    def add(self, keys: NDArray[np.uint64], active: NDArray[np.int64]) -> None:
+        """Count one pass.
+
+        Args:
+            keys: `(samples, 2)` fingerprints of the patterns.
+            active: `(units,)`, in how many samples each unit was active.
+        """
+        self._counts.add(keys, self._counts.samples)
+        self._active = active if self._active is None else self._active + active
+
+    def finish(self) -> SiteCounts:
+        """Return the counts of all passes; `load` is that of the counting table."""
+        active = np.zeros(0, np.int64) if self._active is None else self._active
+        load = self._counts.load  # before finishing, which may empty the table
+        return SiteCounts(self._counts.finish(), active, load)
 
 
 class PatternHistory:
@@ -132,7 +174,8 @@ def measure_site(
         last: its counts at the previous measurement.
 
     Returns:
-        Key -> value; the changes since `last` only where there is one.
+        Key -> value; `table_load` only where it is known, the changes since `last` only where
+        there is one.
 
     Example:
         >>> counts = SiteCounts.of(np.array([[0, 1], [0, 2]], np.uint64), np.array([1, 2]))
@@ -147,6 +190,7 @@ def measure_site(
     found: dict[str, float | int] = {
         "patterns": table.total,
         "samples": table.samples,
+        "patterns_per_sample": table.total / max(1, table.samples),
         "entropy_bits": entropy(table),
         "relative_entropy": relative_entropy(table, units),
         "most_frequent_fraction": most_frequent(table),
@@ -155,6 +199,8 @@ def measure_site(
         "always_on_fraction": activity.always_on / units,
         "jaccard_initial": weighted_jaccard(table, (first or now).table),
     }
+    if now.load is not None:
+        found["table_load"] = now.load
     if last is not None:
         change = changes(last.table, table)
         found |= {"net_change": change.net, "born": change.born, "died": change.died}

@@ -61,6 +61,11 @@ class PatternRecorder:
                 "name a directory that you may write to."
             ) from error
 
+    @property
+    def path(self) -> Path:
+        """The recording's directory."""
+        return self._path
+
     def record(self, step: int, site: str, measures: Mapping[str, float | int]) -> None:
         """Append the measures of one site at one step.
 
