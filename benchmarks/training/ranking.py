@@ -1,0 +1,120 @@
+"""Who is ahead over all workloads: accuracies and mean ranks, with intervals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata, t
+from training.loop import DONE
+
+LEVEL = 0.95
+N_DRAWS = 2000
+DRAW_SEED = 7
+Scores = Mapping[str, Mapping[str, Sequence[float]]]
+"""Test accuracies by workload, method, seed."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Place of a method among others.
+
+    Attributes:
+        method: its name.
+        mean: over workloads; 1 is the best.
+        low: lower end of the bootstrap interval over workloads and seeds.
+        high: upper end.
+    """
+
+    method: str
+    mean: float
+    low: float
+    high: float
+
+
+def scores(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Returns the test accuracies of the final runs; what differs in tag counts as a method."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        run = record["run"]
+        if run["stage"] == "final":
+            found[run["workload"]][run["method"] + run["tag"]].append(record["test_accuracy"])
+    return {name: dict(methods) for name, methods in found.items()}
+
+
+def failures(records: Iterable[dict[str, Any]]) -> list[str]:
+    """Returns the runs that ended in NaN or an exception, in words."""
+    return [
+        f"{run['workload']} {run['method']}{run['tag']} {run['setting']}, seed {run['seed']}: "
+        f"{record['end']}"
+        for record in records
+        if record["end"] != DONE
+        for run in [record["run"]]
+    ]
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Returns half of the t interval of a mean; NaN for a single value."""
+    if len(values) < 2:
+        return float("nan")
+    spread = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * spread
+
+
+def ranks(found: Scores) -> list[Rank]:
+    """Returns the mean ranks of the methods that have run on every workload, the best first.
+
+    Args:
+        found: test accuracies; the workloads count alike, and ties share their ranks.
+    """
+    workloads = list(found)
+    methods = sorted(set.intersection(*(set(found[name]) for name in workloads)))
+    random = np.random.default_rng(DRAW_SEED)
+    means = np.array([[np.mean(found[w][m]) for m in methods] for w in workloads])
+    draws = np.empty((N_DRAWS, len(methods)))
+    for row in draws:
+        picked = random.integers(len(workloads), size=len(workloads))
+        drawn = [[_resampled_mean(found[workloads[i]][m], random) for m in methods] for i in picked]
+        row[:] = _mean_ranks(np.array(drawn))
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
+    rows = zip(methods, _mean_ranks(means), low, high, strict=True)
+    ranked = [Rank(name, float(at), float(a), float(b)) for name, at, a, b in rows]
+    return sorted(ranked, key=lambda rank: rank.mean)
+
+
+def _resampled_mean(values: Sequence[float], random: np.random.Generator) -> float:
+    return float(np.mean(np.asarray(values)[random.integers(len(values), size=len(values))]))
+
+
+def _mean_ranks(means: np.ndarray) -> np.ndarray:
+    """Returns the mean rank per method of accuracies `(workloads, methods)`."""
+    mean: np.ndarray = rankdata(-means, axis=1).mean(axis=0)
+    return mean
+
+
+def accuracy_table(found: Scores, titles: Mapping[str, str]) -> str:
+    """Returns mean test accuracies with t intervals as a Markdown table, a row per workload."""
+    methods = list(dict.fromkeys(method for scores in found.values() for method in scores))
+    lines = ["| workload | " + " | ".join(methods) + " |", "|---|" + "---:|" * len(methods)]
+    for name, by_method in found.items():
+        cells = [_cell(by_method.get(method, [])) for method in methods]
+        lines.append(f"| {titles.get(name, name)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    width = f" ± {half_width(values):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{width} ({len(values)})"
+
+
+def rank_table(ranked: Sequence[Rank]) -> str:
+    """Returns mean ranks as a Markdown table."""
+    lines = ["| method | mean rank | 95 % interval |", "|---|---:|---:|"]
+    lines += [f"| {r.method} | {r.mean:.2f} | {r.low:.2f} to {r.high:.2f} |" for r in ranked]
+    return "\n".join(lines)

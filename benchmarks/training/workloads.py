@@ -1,0 +1,88 @@
+"""ActCoolLR at one fixed setting beside other methods, over eight workloads.
+
+First `PYTHONPATH=benchmarks python benchmarks/training/workloads.py choose --workers 16` tries the
+settings of each method on validation data; then `workloads.py final --resume --workers 16` makes
+the runs that are compared on test data, and says who is ahead. Every run is kept in a file of its
+own; `--resume` goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from training import comparison, pool, ranking
+from training.methods import METHODS, need_packages
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=comparison.STAGES)
+    known = tuple(comparison.WORKLOADS)
+    parser.add_argument("--workloads", nargs="+", choices=known, default=known)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=tuple(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=comparison.SEEDS)
+    parser.add_argument(
+        "--settings", nargs="+", default=[], help="METHOD=SETTING, else as chosen on validation"
+    )
+    parser.add_argument("--share", type=float, default=1.0, help="of the epochs")
+    parser.add_argument("--tag", default="", help="tells these runs of ActCoolLR from others")
+    parser.add_argument("--options", type=json.loads, default={}, help="JSON, of ActCoolLR")
+    parser.add_argument("--json", type=Path, help="keep the summary in this file")
+    pool.add_options(parser, "build/workloads", comparison.DATA)
+    return parser.parse_args()
+
+
+def _settings(given: argparse.Namespace) -> dict[str, str]:
+    records = pool.read(given.out) if given.out.exists() else []
+    settings = comparison.chosen(records, given.tag)
+    settings |= dict(each.split("=", 1) for each in given.settings)
+    lacking = [name for name in given.methods if name not in settings]
+    if given.stage == "final" and lacking:
+        raise SystemExit(
+            f"no setting is chosen for {', '.join(lacking)}; run the stage choose first, or give "
+            f"--settings {lacking[0]}={next(iter(METHODS[lacking[0]].settings))}."
+        )
+    return settings
+
+
+def _train(given: argparse.Namespace) -> None:
+    need_packages(given.methods)
+    settings = _settings(given)
+    names = ("workloads", "methods", "seeds", "share", "tag", "options")
+    parts: dict[str, Any] = {name: getattr(given, name) for name in names}
+    planned = list(comparison.runs(given.stage, settings=settings, **parts))
+    pool.perform(planned, comparison.performing(given.data_file), given, comparison.cost)
+
+
+def _summary(given: argparse.Namespace) -> None:
+    records = pool.read(given.out)
+    print("\n".join(f"FAILED {each}" for each in ranking.failures(records)))
+    print("settings:", comparison.chosen(records, given.tag))
+    found = ranking.scores(records)
+    if found:
+        titles = {name: each.title for name, each in comparison.WORKLOADS.items()}
+        ranked = ranking.ranks(found)
+        print(f"\n{ranking.accuracy_table(found, titles)}\n\n{ranking.rank_table(ranked)}")
+        if given.json is not None:
+            kept = {"scores": found, "ranks": [vars(each) for each in ranked]}
+            given.json.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    if given.pack is not None:
+        pool.gather(given.out, given.pack)
+
+
+def main() -> None:
+    given = _arguments()
+    if pool.packed_data(given, comparison.DATA):
+        return
+    if not given.summary:
+        _train(given)
+        if given.list:
+            return
+    _summary(given)
+
+
+if __name__ == "__main__":
+    main()
