@@ -11,7 +11,8 @@ from rewriting import N, build, norm, weights
 import reluflow
 from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import Model, load
-from reluflow.temperature import StepDistance, StepMeter
+from reluflow.temperature import CrossingCurve, StepDistance, StepMeter, crossing_rates, merged
+from reluflow.temperature.crossing.lattice import EDGES
 
 X = small_models.integers((40, 4), seed=5)
 
@@ -221,3 +222,52 @@ def test_a_branch_that_did_not_run_is_left_out() -> None:
     hidden = StepMeter(branching(False), threads=1)
     with pytest.raises(DataError, match=r"no switch site saw a sample; give data that reach one"):
         hidden.distance(hidden.file_weights, hidden.file_weights, X)
+
+
+def test_curves_are_those_of_numpy(meter: StepMeter) -> None:
+    before = meter.file_weights
+    after = stepped(before)
+    curves = meter.curves(before, after, X, rate=0.1)
+    assert tuple(curves) == meter.sites
+    c = X @ before["w0"] + before["b0"]
+    slope = (X @ after["w0"] + after["b0"] - c) / 0.1
+    wanted = CrossingCurve.of(crossing_rates(c, slope), 6)
+    np.testing.assert_array_equal(curves["relu0"].counts, wanted.counts)
+    assert (curves["relu1"].samples, curves["relu1"].units) == (40, 6)
+
+
+def test_the_curve_of_a_first_layer_is_exact_at_any_part_of_the_step(meter: StepMeter) -> None:
+    before = meter.file_weights
+    after = {name: value + 0.01 * before[name][::-1] for name, value in before.items()}
+    curve = meter.curves(before, after, X, rate=1.0)["relu0"]
+    for rate in (2.0, 5.0, 20.0):
+        there = {name: old + rate * (after[name] - old) for name, old in before.items()}
+        crossed = meter.distance(before, there, X).sites[0].changed
+        left = np.searchsorted(EDGES, np.log(rate))
+        assert abs(curve.counts[: left + 1].sum() - crossed) <= 1
+
+
+def test_curves_count_pixels_and_batches_are_added() -> None:
+    meter = StepMeter(small_models.convolutional(), threads=1)
+    before, after = meter.file_weights, stepped(meter.file_weights)
+    x = small_models.integers((3, 2, 5, 5))
+    whole = meter.curves(before, after, x, 1.0)
+    assert [(curve.samples, curve.units) for curve in whole.values()] == [(75, 5), (12, 7)]
+    parts = merged(meter.curves(before, after, part, 1.0) for part in (x[:1], x[1:]))
+    for name, curve in whole.items():
+        np.testing.assert_array_equal(parts[name].counts, curve.counts)
+
+
+def test_curves_leave_out_a_branch_that_did_not_run() -> None:
+    meter = StepMeter(branching(True), threads=1)
+    curves = meter.curves(meter.file_weights, {"bias": np.ones(4, np.float32)}, X, 1.0)
+    assert list(curves) == ["outside"] and curves["outside"].samples == 40
+    hidden = StepMeter(branching(False), threads=1)
+    with pytest.raises(DataError, match=r"no switch site saw a sample; give data that reach one"):
+        hidden.curves(hidden.file_weights, hidden.file_weights, X, 1.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, float("inf"), float("nan")])
+def test_a_rate_that_makes_no_step_is_refused(meter: StepMeter, rate: float) -> None:
+    with pytest.raises(OptionError, match="rate is"):
+        meter.curves(meter.file_weights, meter.file_weights, X, rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.data import InputSpec, batch_that_fits, bytes_per_sample, open_data
-from reluflow.errors import DataError, ModelError
+from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.graph import (
     Model,
     Tap,
@@ -22,7 +23,9 @@ from reluflow.graph import (
     use_batch_statistics,
     weights_as_inputs,
 )
+from reluflow.temperature.crossing import CrossingCurves
 from reluflow.temperature.steps.change import SiteDistance, StepDistance
+from reluflow.temperature.steps.values import ValueRuns
 
 Weights = Mapping[str, np.ndarray]
 
@@ -73,6 +76,9 @@ class StepMeter:
         >>> 0 < step.mean_distance < 1
         True
         >>> step == meter.compare(meter.patterns(before, images), meter.patterns(after, images))
+        True
+        >>> curves = meter.curves(before, after, images, rate=0.1)
+        >>> round(float(curves.distance(0.05)), 2) < step.mean_distance  # at half the rate
         True
         >>> files = ["models/fashion_resnet8_epoch1.onnx", "models/fashion_resnet8.onnx"]
         >>> 0 < meter.between(*files, images).mean_distance < 1  # of two checkpoints
@@ -128,6 +134,8 @@ class StepMeter:
         self._session = open_session(fed.model, outputs=outputs, threads=threads)
         tapped_bytes = sum(bytes_per_sample(each.site.shape) for each in taps.done)
         self._batch_size = batch_that_fits(network.inputs, tapped_bytes)
+        self._network, self._threads = network, threads
+        self._values: ValueRuns | None = None
 
     def distance(
         self, before: Weights, after: Weights, batch: np.ndarray | Mapping[str, np.ndarray]
@@ -152,6 +160,43 @@ class StepMeter:
         return self._total(
             [(self._run(self._check(before), feeds), self._run(self._check(after), feeds))]
         )
+
+    def curves(
+        self,
+        before: Weights,
+        after: Weights,
+        batch: np.ndarray | Mapping[str, np.ndarray],
+        rate: float,
+    ) -> CrossingCurves:
+        """Return D of every site at any rate, to first order in what one step changed.
+
+        The pre-activations of both states tell at which rate each sample changes its pattern. The
+        step should be short: about one bit or less in a network of many layers.
+
+        Args:
+            before: as for `distance`.
+            after: as for `distance`.
+            batch: as for `distance`; curves of several batches are added.
+            rate: learning rate of the step; where the second state is only a part s of the way,
+                s times that of the whole step.
+
+        Returns:
+            The curves by site, over all samples of the batch.
+
+        Raises:
+            DataError: as for `distance`.
+            OptionError: a rate that is not above 0 and finite.
+
+        Source: docs/spec.md, section 5 (crossing rates).
+        """
+        if not 0.0 < rate < math.inf:
+            raise OptionError(f"rate is {rate}; give that of the step, above 0 and finite.")
+        feeds, states = self._feeds(batch), (self._check(before), self._check(after))
+        if self._values is None:
+            sites = [each.site for each in self._taps]
+            names = [weight.name for weight in self.weights]
+            self._values = ValueRuns(self._network, sites, names, self._threads)
+        return self._values.curves(*states, feeds, rate)
 
     def patterns(
         self, weights: Weights, batch: np.ndarray | Mapping[str, np.ndarray]
