@@ -17,6 +17,9 @@ from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.probe import Batch, Capture, Pass, StepProbe, device_of
 
 
+Inputs = tuple[tuple[Any, ...], ...]
+
+
 class TrainingPasses:
     """Remember the passes in training mode and with gradients that a step consists of.
 
@@ -34,6 +37,7 @@ class TrainingPasses:
 
     def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
         self.kept: list[Pass] = []
+        self._inputs: list[Inputs] = []
         self._model = called_module(model)
         self._probe = probe
         self._is_wanted = is_wanted
@@ -51,7 +55,7 @@ class TrainingPasses:
 
     def forget(self) -> None:
         """Drop the passes: the weights have changed."""
-        self.kept = []
+        self.kept, self._inputs = [], []
 
     def _detach(self) -> None:
         """Remove what a failed pass left behind."""
@@ -75,6 +79,13 @@ class TrainingPasses:
             return
         self._detach()
         if not self._is_wanted() or _is_transformed(args, kwargs):
+            return
+        # Activation checkpointing repeats a pass during backward. Its first run counts already,
+        # unless that had no gradients (`use_reentrant=True`).
+        inputs = _inputs_of(args, kwargs)
+        if torch._C._current_graph_task_id() < 0:
+            self._inputs.append(inputs)
+        elif inputs in self._inputs:
             return
         batch = Batch.now(args, kwargs, device_of(module))
         is_plain = torch._C._functorch.peek_interpreter_stack() is None
@@ -107,6 +118,15 @@ class TrainingPasses:
         else:
             capture.__exit__(None, None, None)
             self.kept[-1].patterns = capture.take()
+
+
+def _inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inputs:
+    """Return where the tensors among the inputs are stored, and how they are laid out."""
+    return tuple(
+        (value.data_ptr(), value.dtype, value.shape, value.stride())
+        for value in (*args, *kwargs.values())
+        if type(value) is Tensor
+    )
 
 
 def _is_transformed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
