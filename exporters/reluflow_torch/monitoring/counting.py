@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from reluflow.monitoring import SiteCounter, SiteCounts
 from reluflow_torch.sites.hashing import fingerprints
 from reluflow_torch.sites.patterns import PatternCapture, Patterns
+from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.training.probe import device_of
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
 
@@ -80,8 +81,7 @@ class DataPasses:
         try:
             with ExitStack() as stack:
                 stack.enter_context(torch.no_grad())
-                if "torch._dynamo" in sys.modules:
-                    stack.enter_context(torch.compiler.set_stance("force_eager"))
+                stack.enter_context(eagerly(self.model))
                 self.model.eval()
                 for name in self.by_batch:
                     self.model.get_submodule(name).training = True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
@@ -47,6 +50,30 @@ def is_compiled(model: nn.Module) -> bool:
         "_orig_mod" in module._modules or module._compiled_call_impl is not None
         for module in all_modules(model)
     )
+
+
+def eagerly(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return a context in which compiled functions and parts of a model run as they are written.
+
+    Before torch 2.6 a compiled function inside a model stays compiled, and hides its operators.
+
+    Args:
+        model: an eager module, perhaps with compiled parts.
+
+    Raises:
+        OptionError: the model has compiled parts, and this torch cannot run them as written.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    if hasattr(torch.compiler, "set_stance"):  # from torch 2.6 on
+        return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
+    if is_compiled(model):
+        raise OptionError(
+            f"model {type(model).__name__} has compiled parts, which torch {torch.__version__} "
+            "cannot run as they are written; wrap the whole model by torch.compile(model), or "
+            "install torch 2.6 or a later one."
+        )
+    return nullcontext()
 
 
 def bare_optimizer(optimizer: Any) -> Any:

@@ -16,7 +16,6 @@ from reluflow_torch.sites.unwrap import called_module, is_compiled
 from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.probe import Batch, Capture, Pass, StepProbe, device_of
 
-
 Inputs = tuple[tuple[Any, ...], ...]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ from reluflow_torch.sites.patterns import (
     SiteNames,
     check_max_samples,
 )
+from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.rates import set_rates
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
@@ -127,13 +127,6 @@ class Pass:
     patterns: Patterns | None = None
     random: RandomState | None = None
     weights: WeightMarks | None = None
-
-
-def _eagerly() -> Any:
-    """Return a context in which compiled functions run as they are written."""
-    if "torch._dynamo" in sys.modules:
-        return torch.compiler.set_stance("force_eager")
-    return nullcontext()
 
 
 def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
@@ -303,7 +296,11 @@ class StepProbe:
             random.restore()
         self.is_running = True
         try:
-            with torch.no_grad(), _eagerly(), self._capture(max_samples, values=values) as capture:
+            with (
+                torch.no_grad(),
+                eagerly(self.model),
+                self._capture(max_samples, values=values) as capture,
+            ):
                 if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
                     with batch.casting():
                         self.model(*args, **kwargs)

@@ -236,14 +236,34 @@ class ActCoolLR(LRScheduler):
         groups = self.optimizer.param_groups
         return [*self._rates, *(group["lr"] for group in groups[len(self._rates) :])]
 
+    def step(self, epoch: int | None = None) -> None:
+        """Count a call, as the loop of the training makes it after each step of the optimiser.
+
+        Args:
+            epoch: sets the number of calls so far, as `SequentialLR` does; deprecated elsewhere.
+        """
+        if hasattr(LRScheduler, "_update_lr"):
+            super().step(epoch)
+            return
+        # In older versions of torch `step` does it all by itself.
+        self._begin_call()
+        super().step(epoch)
+        self._end_call()
+
     def _update_lr(self, epoch: int | None = None) -> None:
-        if not self._is_initial and self.last_epoch >= 0:
+        self._begin_call()
+        super()._update_lr(epoch)
+        self._end_call()
+
+    def _begin_call(self) -> None:
+        if self.last_epoch >= 0:  # not the call that a constructor makes
             self._averaging.check_call()
             groups = self.optimizer.param_groups
             # Gradients that are not finite excuse a step not seen: GradScaler has skipped it.
             self._clock.check_seen(w.grad for group in groups for w in group["params"])
             self._clock.call()
-        super()._update_lr(epoch)
+
+    def _end_call(self) -> None:
         self._written = rate_marks(self.optimizer)
         self._is_fresh = self._is_leading = True
 
