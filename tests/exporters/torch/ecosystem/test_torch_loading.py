@@ -23,12 +23,19 @@ OPTIONS = ActCoolOptions(probing_interval=2, error_count=1, error_threshold=0.3,
 PARTS = ("model", "optimizer", "scheduler")
 Make = Callable[[list[Any]], torch.optim.Optimizer]
 
+
+def of_two_groups(weights: list[Any]) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [
+        {"params": weights[:-3]},
+        {"params": weights[-3:], "lr": 2e-3},
+    ]
+    return torch.optim.Adam(groups, lr=1e-2)
+
+
 OPTIMIZERS: dict[str, Make] = {
     "SGD": lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9),
     "AdamW, a tensor": lambda weights: torch.optim.AdamW(weights, lr=torch.tensor(1e-2)),
-    "two groups": lambda weights: torch.optim.Adam(
-        [{"params": weights[:-3]}, {"params": weights[-3:], "lr": 2e-3}], lr=1e-2
-    ),
+    "two groups": of_two_groups,
 }
 
 

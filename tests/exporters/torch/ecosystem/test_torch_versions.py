@@ -34,7 +34,7 @@ class _Missing:
 class OldScheduler(lr_scheduler.LRScheduler):
     """torch's base class as it is in 2.4: `step` does everything, and nothing tells the first."""
 
-    _update_lr = _Missing()  # type: ignore[assignment]
+    _update_lr = _Missing()
 
     def _initial_step(self) -> None:
         self._step_count = 0
@@ -125,7 +125,7 @@ def test_compiled_parts_want_a_torch_that_runs_them_as_written(
         train(called, optimizer, vectors(3))
         assert [site.name for site in watch.distances.sites] == ["2", "5"]
     else:
-        with pytest.raises(OptionError, match="Sequential has compiled parts, which torch .* can"):
+        with pytest.raises(OptionError, match="Sequential has compiled parts, which torch"):
             train(called, optimizer, vectors(3))
 
 
