@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +17,11 @@ from reluflow.temperature.crossing.lattice import BINS, LOWEST, PER_OCTAVE
 from reluflow_torch.sites.distance import pairs_of, rows_of
 from reluflow_torch.sites.patterns import SitePattern
 
+State = Mapping[str, SitePattern]
 _TINY = torch.finfo(torch.float32).tiny
 
 
-def curves_of(
-    before: Mapping[str, SitePattern], after: Mapping[str, SitePattern], rate: float
-) -> CrossingCurves:
+def curves_of(before: State, after: State, rate: float) -> CrossingCurves:
     """Return the curves of all sites, to first order in what one step changed.
 
     A sample with the pre-activations c before and c' after a step of rate eta changes its pattern
@@ -52,14 +53,71 @@ def curves_of(
     """
     if not 0.0 < rate < math.inf:
         raise OptionError(f"rate is {rate}; give that of the step, above 0 and finite.")
-    sites, starts, ends = [], [], []
-    for a, b in pairs_of(before, after):
-        start, end = _values(a), _values(b)
-        alike = start.dim() == end.dim()
-        sites.append(a)
-        starts.append(start if alike else rows_of(start))
-        ends.append(end if alike else rows_of(end))
-    return _curves(sites, starts, torch._foreach_sub(ends, starts), rate)
+    return curves_along(before, [(rate, after)])
+
+
+def curves_along(before: State, states: Sequence[tuple[float, State]]) -> CrossingCurves:
+    """Return the curves of all sites along a path of steps of increasing rates.
+
+    Between neighbouring states pre-activations are taken as linear in the rate, and beyond the last
+    one they go on as before it. A first short step tells the start of the curve; longer ones
+    correct what the kinks of earlier layers and normalisation do to the rest.
+
+    Args:
+        before: patterns in the first state, captured with `values=True`.
+        states: rates and the patterns of the same batch after a step of that rate, captured alike.
+
+    Returns:
+        The curves by site.
+
+    Raises:
+        DataError: a state has no site in common with the first, or other ones than the states
+            before it; patterns were captured without values.
+        OptionError: no state, or rates that do not increase from above 0.
+
+    Example:
+        >>> def site(*values):
+        ...     found = torch.tensor([values] * 8)
+        ...     return {"relu": SitePattern("relu", "relu", found > 0, 0, 8, values=found)}
+        >>> way = [(0.1, site(0.9)), (0.2, site(0.6)), (0.3, site(0.1))]
+        >>> round(curves_along(site(1.0), way)["relu"].rate(1.0), 2)  # 0.5 less for 0.1 more
+        0.32
+
+    Source: docs/spec.md, section 5 (crossing rates).
+    """
+    rates = [rate for rate, _ in states]
+    if not rates or not all(a < b for a, b in pairwise([0.0, *rates, math.inf])):
+        raise OptionError(f"rates of the states are {rates}; give increasing ones above 0.")
+    pairs = [pairs_of(before, after) for _, after in states]
+    sites = [a for a, _ in pairs[0]]
+    if any([a for a, _ in each] != sites for each in pairs):
+        raise DataError(
+            "the states differ in the sites that they ran; record all on the same batch with the "
+            "same model."
+        )
+    is_flat = [any(_values(b).dim() != _values(a).dim() for b in bs) for a, *bs in _columns(pairs)]
+    way = [_laid_out(sites, is_flat)] + [_laid_out([b for _, b in e], is_flat) for e in pairs]
+    counts = _counts(_first_rates(way, rates), [each.samples for each in sites])
+    return CrossingCurves(
+        {
+            site.name: CrossingCurve(row, site.units)
+            for site, row in zip(sites, counts.cpu().double().numpy(), strict=True)
+        }
+    )
+
+
+def _columns(pairs: Sequence[Sequence[tuple[SitePattern, SitePattern]]]) -> Iterator[Any]:
+    """Give for each site its pattern in the first state and in all others."""
+    for column in zip(*pairs, strict=True):
+        yield [column[0][0], *(b for _, b in column)]
+
+
+def _laid_out(sites: Sequence[SitePattern], is_flat: Sequence[bool]) -> list[Tensor]:
+    """Return the values of a state in a layout that all states share."""
+    return [
+        rows_of(_values(site)) if flat else _values(site)
+        for site, flat in zip(sites, is_flat, strict=True)
+    ]
 
 
 def _values(site: SitePattern) -> Tensor:
@@ -71,33 +129,37 @@ def _values(site: SitePattern) -> Tensor:
     return site.values
 
 
-def _curves(
-    sites: Sequence[SitePattern], starts: Sequence[Tensor], changes: Sequence[Tensor], rate: float
-) -> CrossingCurves:
-    """Return curves from pre-activations and what a step of some rate adds to them."""
-    counts = _counts(starts, changes, rate).cpu().double().numpy()
-    return CrossingCurves(
-        {site.name: CrossingCurve(row, site.units) for site, row in zip(sites, counts, strict=True)}
-    )
+def _first_rates(way: Sequence[list[Tensor]], rates: Sequence[float]) -> Tensor:
+    """Return the crossing rates of the samples of all sites in turn, on the first one's device."""
+    first = _part(way[0], way[1], 0.0, rates[0])
+    for index, (left, right) in enumerate(pairwise(rates), start=1):
+        later = _part(way[index], way[index + 1], left, right)
+        first = torch.where(first <= left, first, later)
+    return first
 
 
-def _counts(starts: Sequence[Tensor], changes: Sequence[Tensor], rate: float) -> Tensor:
-    """Return `(sites, BINS)` numbers of samples, on the device of the first site."""
-    device = starts[0].device
+def _part(starts: list[Tensor], ends: list[Tensor], left: float, right: float) -> Tensor:
+    """Return the crossing rates on the straight line through the states at two rates."""
+    changes = torch._foreach_sub(ends, starts)
     # 1 over the crossing rate is -g / c, the greatest of a sample: a division and one reduction.
     # A unit at 0 is off: it is put just below (and all that is above by less than a normal
     # number can be with it), where it crosses at once if it moves up.
     lowest = [
         change.div_(start).nan_to_num_(0.0).amin(1).reshape(-1)
-        for start, change in zip(torch._foreach_sub(list(starts), _TINY), changes, strict=True)
+        for start, change in zip(torch._foreach_sub(starts, _TINY), changes, strict=True)
     ]
-    sizes = tuple(map(len, lowest))
+    device = starts[0].device
     wide = torch.float32 if device.type == "mps" else torch.float64
-    inverse = torch.cat([each.to(device, wide) for each in lowest]).neg_().clamp_(min=0.0)
-    place = (math.log2(rate) - inverse.log2_() - LOWEST).mul_(PER_OCTAVE).floor_().add_(1)
-    bins = place.clamp_(0, BINS - 1).long() + _offsets(sizes, str(device))
-    counts = torch.zeros(len(sizes) * BINS, dtype=torch.int32, device=device)
-    ones = torch.ones((), dtype=torch.int32, device=device).expand(len(bins))
+    inverse = torch.cat([each.to(device, wide) for each in lowest]).clamp_(max=0.0).abs_()
+    return left + (right - left) / inverse
+
+
+def _counts(rates: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return `(sites, BINS)` numbers of samples, on the device of the rates."""
+    place = (rates.log2() - LOWEST).mul_(PER_OCTAVE).floor_().add_(1).clamp_(0, BINS - 1)
+    bins = place.long() + _offsets(tuple(sizes), str(rates.device))
+    counts = torch.zeros(len(sizes) * BINS, dtype=torch.int32, device=rates.device)
+    ones = torch.ones((), dtype=torch.int32, device=rates.device).expand(len(bins))
     return counts.index_add_(0, bins, ones).view(len(sizes), BINS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -435,25 +435,52 @@ class StepProbe:
             passes = [Pass(used, before, random)]
 
         def measure(rate: float) -> StepDistance:
+            with stepped(rate):
+                return self.compare(passes)
+
+        with self.stepping(passes, step_kwargs) as stepped:
+            yield measure
+
+    @contextmanager
+    def stepping(
+        self,
+        passes: Sequence[Pass],
+        step_kwargs: dict[str, Any] | None = None,
+        *,
+        values: bool = False,
+    ) -> Iterator[Callable[[float], AbstractContextManager[None]]]:
+        """Yield `stepped(rate)`, a context in which the model has made a step of that rate.
+
+        Args:
+            passes: that made the gradients; their `patterns` and `random` are set.
+            step_kwargs: keyword arguments for the optimiser's step.
+            values: whether patterns that are not there yet are to keep pre-activations.
+
+        Yields:
+            A function from a rate to a context; all of them share one snapshot.
+        """
+
+        @contextmanager
+        def stepped(rate: float) -> Iterator[None]:
             now = self.random_state()
             for each in passes:
                 each.random = each.random or now
                 if each.patterns is None:
-                    each.patterns = self.patterns(each.batch, each.random)
+                    each.patterns = self.patterns(each.batch, each.random, values=values)
             if not saved:
                 self._step.save()
                 saved.append(True)
             try:
                 set_rates(self._optimizer, [rate * ratio for ratio in self.ratios])
                 bare_step(self._optimizer)(self._optimizer, **(step_kwargs or {}))
-                return self.compare(passes)
+                yield
             finally:
                 self._step.restore()
                 now.restore()
 
         saved: list[bool] = []
         try:
-            yield measure
+            yield stepped
         finally:
             self._step.clear()
 

@@ -13,7 +13,7 @@ from reluflow.errors import DataError, OptionError
 from reluflow.temperature import CrossingCurve, crossing_rates
 from reluflow.temperature.crossing.lattice import bins_of
 from reluflow_torch import Batch, Patterns, SitePattern, StepProbe
-from reluflow_torch.training.crossing import curves_of
+from reluflow_torch.training.crossing import curves_along, curves_of
 
 RATE = 0.3
 
@@ -124,7 +124,9 @@ def test_the_first_site_of_a_network_follows_its_curve_at_every_rate(first: nn.M
         for rate in (1e-5, 1e-4, 1e-3, 1e-2):
             found = measure(rate).sites[0]
             real = min(found.distance, 1 - 1 / found.samples)
-            assert float(curves.distance(rate)) == pytest.approx(real, abs=5e-3)
+            # three samples are what the ends of a curve are smoothed over
+            near = 3.1 / found.samples
+            assert float(curves.distance(rate)) == pytest.approx(real, abs=near)
 
 
 def test_patterns_without_values_are_refused() -> None:
@@ -147,3 +149,43 @@ def test_passes_without_a_common_site_are_refused(other: tuple[str, int, int]) -
     name, rows, units = other
     with pytest.raises(DataError, match="none in common"):
         curves_of(site(torch.ones(3, 2)), site(torch.ones(rows, units), name), RATE)
+
+
+def test_a_path_of_states_is_followed_from_state_to_state() -> None:
+    """A unit at 1 - r^2 and one at -1 + r^2 are at 0 where the line through two states is."""
+    ends = torch.tensor([[1.0, -4.0], [0.5, -1.0]])
+
+    def at(rate: float) -> Patterns:
+        values = ends.clone()
+        values[0, 0] -= rate**2
+        values[1, 1] += rate**2
+        return site(values)
+
+    curves = curves_along(at(0.0), [(0.5, at(0.5)), (1.5, at(1.5)), (2.5, at(2.5))])
+    # (1 - 0.25) / (2.25 - 0.25) of the way from 0.5 to 1.5, for both samples
+    assert curves["relu"].counts[int(bins_of(0.875))] == 2
+    single = curves_of(at(0.0), at(0.5), 0.5)["relu"]
+    assert single.counts[int(bins_of(2.0))] == 2
+    # beyond the last state on the line through the last two
+    short = curves_along(at(0.0), [(0.25, at(0.25)), (0.5, at(0.5))])["relu"]
+    assert short.counts[int(bins_of(0.5 + 0.75 * 0.25 / (0.25 - 0.0625)))] == 2
+
+
+def test_a_sample_that_changes_back_has_changed_where_it_first_did() -> None:
+    values = [torch.tensor([[each]]) for each in (1.0, -1.0, 1.0)]
+    way = [(1.0, site(values[1])), (2.0, site(values[2]))]
+    assert curves_along(site(values[0]), way)["relu"].counts[int(bins_of(0.5))] == 1
+
+
+@pytest.mark.parametrize("rates", [[], [0.0], [0.2, 0.1], [0.1, 0.1], [math.inf], [math.nan]])
+def test_states_out_of_order_are_refused(rates: list[float]) -> None:
+    both = site(torch.ones(3, 2))
+    with pytest.raises(OptionError, match="rates of the states are"):
+        curves_along(both, [(rate, both) for rate in rates])
+
+
+def test_states_with_other_sites_are_refused() -> None:
+    one, two = site(torch.ones(3, 2)), site(torch.ones(3, 2), "two")
+    both = Patterns([one["relu"], two["two"]])
+    with pytest.raises(DataError, match="differ in the sites"):
+        curves_along(both, [(0.1, both), (0.2, one)])
