@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from reluflow_torch.sites.chain import ChainCapture
 from reluflow_torch.sites.hooks import WeakHook
@@ -28,7 +29,7 @@ class TrainingPasses:
     Args:
         model: the module that the training loop calls.
         probe: makes the captures; its own passes are not training passes.
-        is_wanted: called before each pass; tells whether the pass is needed.
+        is_wanted: called before each pass that is watched; tells whether the pass is needed.
 
     Attributes:
         kept: the passes of the next step, in order; empty where none was needed.
@@ -42,15 +43,44 @@ class TrainingPasses:
         self._is_wanted = is_wanted
         self._capture: Capture | None = None
         self._abandoned: PatternCapture | None = None
-        self._handles = [
-            self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
-            self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
-        ]
+        self._is_closed = False
+        self._handles: list[RemovableHandle] = []
+        self._hang()
         self._compiled_call = self._model._compiled_call_impl
         if self._compiled_call is not None:  # compiled in place: its hooks are in the graph
             self._model._compiled_call_impl = _watched(
                 WeakHook(self, "_begin"), self._model, self._compiled_call
             )
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether the next pass will be seen."""
+        return bool(self._handles)
+
+    def watch(self, *, is_needed: bool) -> None:
+        """Hang hooks on the model where its next pass is needed, else take them off.
+
+        A hook costs more than its own code: with one, torch calls a module the long way.
+
+        Args:
+            is_needed: whether it is.
+        """
+        if is_needed and not self._is_closed:
+            self._hang()
+        elif self._handles:
+            self._take_off()
+
+    def _hang(self) -> None:
+        if not self._handles:
+            self._handles = [
+                self._model.register_forward_pre_hook(WeakHook(self, "_begin"), with_kwargs=True),
+                self._model.register_forward_hook(WeakHook(self, "_end"), always_call=True),
+            ]
+
+    def _take_off(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
     def forget(self) -> None:
         """Drop the passes: the weights have changed."""
@@ -65,8 +95,8 @@ class TrainingPasses:
     def close(self) -> None:
         """Stop watching."""
         self._detach()
-        for handle in self._handles:
-            handle.remove()
+        self._take_off()
+        self._is_closed = True
         if self._compiled_call is not None:
             self._model._compiled_call_impl = self._compiled_call
 

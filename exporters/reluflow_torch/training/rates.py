@@ -25,6 +25,15 @@ def rate_marks(optimizer: Optimizer) -> list[float]:
     return [rate._version if isinstance(rate, Tensor) else rate for rate in rates]
 
 
+def are_marks(optimizer: Optimizer, marks: list[float]) -> bool:
+    """Tell whether the first groups still have these marks, see `rate_marks`."""
+    for group, mark in zip(optimizer.param_groups, marks, strict=False):
+        rate = group["lr"]
+        if (rate._version if isinstance(rate, Tensor) else rate) != mark:
+            return False
+    return len(optimizer.param_groups) >= len(marks)
+
+
 def set_rates(optimizer: Optimizer, rates: list[float]) -> None:
     """Write the rate of every group, into the tensor where it is one."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):

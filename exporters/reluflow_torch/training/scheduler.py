@@ -33,6 +33,7 @@ from reluflow_torch.training.follow import TrainingPasses
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
 from reluflow_torch.training.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.rates import (
+    are_marks,
     rate_marks,
     rate_ratios,
     read_rates,
@@ -285,6 +286,10 @@ class ActCoolLR(LRScheduler):
             return None
         if self._progress is None:
             self._clock.lead_step(self.last_epoch)
+        # Where no pass was watched there is nothing to measure with.
+        if not self._passes.are_watched and len(args) == 1 and not kwargs:
+            self._use_rate(self._known_rate())
+            return None
         model = self._probe.model if self._is_measurement_due() else None
         given = with_closure(
             args, kwargs, lambda closure: Closure(closure, optimizer, model, self._set_coming_rates)
@@ -322,8 +327,7 @@ class ActCoolLR(LRScheduler):
 
     def _is_overwritten(self) -> bool:
         """Tell whether the rates are others than those that this scheduler wrote."""
-        written = self._written
-        return bool(written) and rate_marks(self.optimizer)[: len(written)] != written
+        return not are_marks(self.optimizer, self._written)
 
     def _has_lost_lead(self) -> bool:
         """Tell whether another scheduler has begun its turn since the last step."""
@@ -340,20 +344,23 @@ class ActCoolLR(LRScheduler):
 
     def _set_coming_rates(self) -> None:
         controller, passes = self.controller, self._passes
-        if len(self._ratios) < len(self.optimizer.param_groups):
-            self._add_new_groups()
+        self._add_new_groups()
         is_fit_due = controller.fit_due
         if is_fit_due or controller.will_want_distance:
             self._look_before()
-        rate = self._fitted_rate() if is_fit_due else self._known_rate()
+        self._use_rate(self._fitted_rate() if is_fit_due else self._known_rate())
+        if controller.wants_distance:
+            self._probed = [each for each in passes.kept if each.patterns is not None]
+
+    def _use_rate(self, rate: float) -> None:
+        """Write the rates of the coming step; no more than that happens where none is measured."""
+        self._add_new_groups()
         self._rates = [rate * ratio for ratio in self._ratios]
         set_rates(self.optimizer, self._rates)
         self._written = rate_marks(self.optimizer)
         self._last_lr = list(self._rates)
         self._is_fresh = False
         self._clock.steps += 1
-        if controller.wants_distance:
-            self._probed = [each for each in passes.kept if each.patterns is not None]
 
     def _fitted_rate(self) -> float:
         """Return the next rate, found with hypothetical steps."""
@@ -458,6 +465,9 @@ class ActCoolLR(LRScheduler):
                 )
             self.controller.observe(self._agree(self.distances))
         self._passes.forget()
+        # Whoever leads: another scheduler's turn may end before the next pass.
+        controller = self.controller
+        self._passes.watch(is_needed=controller.fit_due or controller.will_want_distance)
 
     def _has_diverged(self) -> bool:
         """Tell whether the step caused NaNs; those of the inputs were there before."""
@@ -472,6 +482,8 @@ class ActCoolLR(LRScheduler):
     def _add_new_groups(self) -> None:
         """Give groups that were added to the optimiser their ratio to the rate in use."""
         groups = self.optimizer.param_groups
+        if len(self._ratios) == len(groups):
+            return
         for group in groups[len(self._ratios) :]:
             leader = max(self._rates or read_rates(self.optimizer)[: len(self._ratios)])
             self._ratios.append(float(group["lr"]) / leader)
@@ -531,6 +543,7 @@ class ActCoolLR(LRScheduler):
         self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
         self.n_probes = state_dict["n_probes"]
         self._probe.forward_passes = state_dict["forward_passes"]
+        self._passes.watch(is_needed=True)
 
     def __repr__(self) -> str:
         total = "?" if self._clock.total is None else self._clock.total
