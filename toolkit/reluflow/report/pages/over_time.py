@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from reluflow._version import __version__
 from reluflow.analysis import SeriesReport
 from reluflow.errors import DataError
-from reluflow.monitoring import MEAN
-from reluflow.patterns import find_quantity, read
+from reluflow.monitoring import MEAN, read_recording
+from reluflow.patterns import find_quantity
 from reluflow.report.files.atomic import write_text
+from reluflow.report.pages.flips import sample_facts, strike_facts
 from reluflow.report.pages.rendering import environment, read_part
 from reluflow.report.pictures.palette import CIVIDIS, cividis, ink
 from reluflow.report.tables.facts import Facts, data_facts, file_name, hash_facts, run_facts, when
@@ -81,7 +82,7 @@ def write_recording_page(
         'recording.html'
     """
     folder = Path(recording)
-    table = read(folder)
+    table = read_recording(folder)
     measures = _measures_of(table)
     if not measures:
         raise DataError(f"the recording {folder} holds no measure; record at least one number.")
@@ -107,6 +108,8 @@ def write_recording_page(
         "beside": "",
         "fact_groups": [
             ("Recording", [("Folder", plain(str(folder)))]),
+            *([("Steps that struck", strikes)] if (strikes := strike_facts(table)) else []),
+            *([("Samples that flip most", most)] if (most := sample_facts(folder)) else []),
             *([("Never changed", context["constants"])] if context["constants"] else []),
         ],
     }
