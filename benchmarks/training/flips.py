@@ -62,7 +62,7 @@ def set_up(net: str, seed: int) -> tuple[nn.Module, torch.optim.SGD]:
 
 def learn(model: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor) -> None:
     optimizer.zero_grad()
-    cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+    cross_entropy(model(images), labels).backward()
     optimizer.step()
 
 
