@@ -83,7 +83,7 @@ def test_models_of_a_fixed_batch(coarse_size: int | None, fine_size: int | None)
     assert (found.answers == np.where(found.refined, second, first)).all()
 
 
-@pytest.mark.parametrize("measure", ["entropy", "margin"])
+@pytest.mark.parametrize("measure", ["entropy", "margin", "ratio"])
 @pytest.mark.parametrize("samples", [(1, 16), (2, 8), (4, 64)])
 def test_one_file_at_two_precisions(samples: tuple[int, int], measure: str) -> None:
     psb = to_psb(load(SHIPPED / "fashion_convnet8.onnx")).model

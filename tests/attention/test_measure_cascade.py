@@ -86,7 +86,7 @@ def test_too_few_inputs_guarantee_nothing(psb: Model, labels: np.ndarray) -> Non
     assert "20 inputs are too few to let pass 1 keep any" in found.chosen.sentence()
 
 
-@pytest.mark.parametrize("measure", ["margin", "disagreement"])
+@pytest.mark.parametrize("measure", ["margin", "ratio", "disagreement"])
 def test_other_measures(psb: Model, labels: np.ndarray, measure: str) -> None:
     source = open_data(IMAGES, psb.inputs[:1], limit=60)
     options = CascadeOptions((4, 16), measure=measure, coverages=(0.0, 0.25))

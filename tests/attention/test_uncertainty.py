@@ -1,4 +1,4 @@
-"""Entropy, margin and disagreement against their definitions, and at the edges."""
+"""Entropy, margin, ratio and disagreement against their definitions, and at the edges."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from reluflow.attention import (
     disagreement,
     entropy_bits,
     probabilities_of,
+    rival_ratio,
     small_margin,
     uncertainty,
 )
@@ -46,6 +47,26 @@ def test_the_margin_is_of_the_two_largest(shape: tuple[int, ...], axis: int) -> 
 
 
 @pytest.mark.parametrize(("shape", "axis"), SHAPES)
+def test_the_ratio_is_the_distance_of_the_two_largest_scores(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    x = scores(shape, 4)
+    ordered = np.sort(np.moveaxis(x, axis, -1))
+    expected = np.exp(ordered[..., -2] - ordered[..., -1])
+    np.testing.assert_allclose(rival_ratio(x, axis=axis), expected, rtol=1e-9)
+    p = softmax(x, axis=axis)
+    found = rival_ratio(p, axis=axis, probabilities=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_the_ratio_leaves_other_classes_out() -> None:
+    two, many = np.array([[1.0, 0.5]]), np.array([[1.0, 0.5, *[0.4] * 98]])
+    np.testing.assert_allclose(rival_ratio(many), rival_ratio(two))
+    assert small_margin(many)[0] > small_margin(two)[0] + 0.2
+    assert np.isnan(rival_ratio(np.zeros((1, 3)), probabilities=True)).all()
+
+
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
 def test_disagreement_is_of_two_draws(shape: tuple[int, ...], axis: int) -> None:
     a, b = scores(shape, 2), scores(shape, 3)
     p, q = softmax(a, axis=axis), softmax(b, axis=axis)
@@ -61,6 +82,7 @@ def test_all_are_within_their_bounds(values: list[float]) -> None:
     x = np.array([values])
     assert 0 <= entropy_bits(x)[0] <= math.log2(len(values)) + 1e-9
     assert 0 <= small_margin(x)[0] <= 1
+    assert 0 <= rival_ratio(x)[0] <= 1
     assert 0 <= disagreement(x, x[:, ::-1])[0] <= 2
     np.testing.assert_allclose(probabilities_of(x).sum(), 1)
     np.testing.assert_allclose(entropy_bits(x + 5.0), entropy_bits(x), atol=1e-6)
@@ -70,12 +92,13 @@ def test_huge_scores_and_excluded_classes_are_sure() -> None:
     x = np.array([[1e30, 0, 0], [0, -np.inf, -np.inf], [0, 0, -np.inf]])
     assert entropy_bits(x).tolist() == [0, 0, 1]
     assert small_margin(x).tolist() == [0, 0, 1]
+    assert rival_ratio(x).tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf, 1.0], [np.inf, np.inf], [-np.inf] * 2])
 def test_what_is_not_finite_is_known_to_be_unknown(bad: list[float]) -> None:
     x = np.array([bad, [3.0, -3.0]])
-    for measure in ("entropy", "margin"):
+    for measure in ("entropy", "margin", "ratio"):
         unsure, _ = uncertainty((x,), measure)
         assert unsure[0] == np.inf and unsure[1] < 0.5
     assert uncertainty((x, x), "disagreement")[0].tolist() == [np.inf, 0]

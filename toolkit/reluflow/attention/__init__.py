@@ -38,6 +38,7 @@ from reluflow.attention.uncertainty import (
     disagreement,
     entropy_bits,
     probabilities_of,
+    rival_ratio,
     small_margin,
     uncertainty,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "probabilities_of",
     "random_region",
     "receptive_region",
+    "rival_ratio",
     "run_tiles",
     "scaled_region",
     "small_margin",

@@ -256,7 +256,8 @@ def open_cascade(
         fine: of pass 2, with the same inputs and classes; may be the same model.
         samples: of pass 1 and of pass 2; None for a model in floating point.
         measure: "entropy" in bits, "margin" (1 minus the distance of the two largest
-            probabilities) or "disagreement" of two draws of pass 1.
+            probabilities), "ratio" (the second largest over the largest) or "disagreement" of two
+            draws of pass 1.
         threshold: inputs with a larger uncertainty go on to pass 2.
         output: name of the output with the scores; None: the first that has any.
         seed: of all draws; the second draw of pass 1 takes the next.

@@ -18,7 +18,7 @@ class CascadeOptions:
 
     Attributes:
         samples: of pass 1 and of pass 2, each 1, 2, 4, ..., 64; None for floating point.
-        measure: "entropy" in bits, "margin" or "disagreement" of two draws of pass 1.
+        measure: "entropy" in bits, "margin", "ratio" or "disagreement" of two draws of pass 1.
         coverages: shares of inputs that go on to pass 2, each in [0, 1].
         loss: loss of accuracy against pass 2 that a threshold is chosen for; None: no threshold is
             chosen.

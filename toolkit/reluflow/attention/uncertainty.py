@@ -1,4 +1,4 @@
-"""How unsure a network is of its decision: entropy, margin, disagreement of two draws."""
+"""How unsure a network is of its decision: entropy, margin, ratio, disagreement of two draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reluflow.errors import DataError, OptionError
 
 Floats = NDArray[np.floating[Any]]
-MEASURES = ("entropy", "margin", "disagreement")
+MEASURES = ("entropy", "margin", "ratio", "disagreement")
 """What tells how unsure a decision is; larger values are less sure in all of them."""
 _NOTHING = -746.0
 """Its exponential is 0 in float64."""
@@ -125,6 +125,36 @@ def small_margin(scores: Floats, *, axis: int = 1, probabilities: bool = False) 
     return np.asarray(1.0 - (ordered[..., -1] - ordered[..., -2]))
 
 
+def rival_ratio(scores: Floats, *, axis: int = 1, probabilities: bool = False) -> Floats:
+    """Return the second largest probability over the largest, in [0, 1].
+
+    It is `exp(-d)` of the distance d of the two largest scores, whatever the others are. Rounding
+    of a pass moves each score by about as much, so that d tells how much of it the decision bears;
+    the margin also falls where many other classes share the rest.
+
+    Args:
+        scores: any shape; a score per class along `axis`.
+        axis: of the classes.
+        probabilities: the scores have been through a softmax.
+
+    Returns:
+        float64, the shape of `scores` without `axis`; NaN where a score is NaN or +infinite, or
+        all probabilities are 0.
+
+    Raises:
+        DataError: there are fewer than two classes.
+
+    Example:
+        >>> p = np.array([[0.5, 0.5, 0.0], [0.8, 0.2, 0.0]])
+        >>> rival_ratio(p, probabilities=True).tolist()
+        [1.0, 0.25]
+    """
+    p = probabilities_of(scores, axis=axis, probabilities=probabilities)
+    ordered = np.moveaxis(np.partition(p, -2, axis=axis), axis, -1)  # NaN is sorted to the end
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(ordered[..., -2] / ordered[..., -1])
+
+
 def disagreement(
     first: Floats, second: Floats, *, axis: int = 1, probabilities: bool = False
 ) -> Floats:
@@ -165,7 +195,7 @@ def check_measure(measure: str) -> None:
     """Refuse a measure of uncertainty that does not exist.
 
     Args:
-        measure: one of "entropy", "margin" and "disagreement".
+        measure: one of "entropy", "margin", "ratio" and "disagreement".
 
     Raises:
         OptionError: it is another.
@@ -208,6 +238,8 @@ def uncertainty(
         found = disagreement(*draws, probabilities=probabilities)
     elif measure == "margin":
         found = small_margin(draws[0], probabilities=probabilities)
+    elif measure == "ratio":
+        found = rival_ratio(draws[0], probabilities=probabilities)
     else:
         found = entropy_bits(draws[0], probabilities=probabilities)
     each = [probabilities_of(draw, probabilities=probabilities) for draw in draws]

@@ -262,7 +262,7 @@ def evaluate_model(
         typer.Option(
             "--unsure",
             help="What tells that the first pass of --cascade is unsure: entropy, by default, "
-            "margin or disagreement of two draws.",
+            "margin, ratio of the two largest probabilities, or disagreement of two draws.",
         ),
     ] = None,
     loss: Annotated[

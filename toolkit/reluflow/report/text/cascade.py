@@ -15,6 +15,7 @@ _COLUMNS = ("goes on", "threshold", "shift-adds", "ms", "speed")
 _UNSURE = {
     "entropy": "entropy in bits",
     "margin": "distance of the two largest probabilities, taken from 1,",
+    "ratio": "ratio of the two largest probabilities",
     "disagreement": "disagreement of two draws",
 }
 
