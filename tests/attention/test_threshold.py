@@ -69,6 +69,38 @@ def test_without_confidence_the_loss_is_broken_often() -> None:
     assert broken > 40
 
 
+def helped_world(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `world`, and keeping the unsure inputs helps somewhat less often than it harms."""
+    x, harmed = world(rng, n)
+    return x, harmed, (rng.random(n) < 0.04 * x**2) & ~harmed
+
+
+@pytest.mark.parametrize(("loss", "n"), [(0.003, 4000), (0.01, 500), (0.02, 300)])
+def test_the_confidence_is_kept_of_harm_less_help(loss: float, n: int) -> None:
+    trials, broken, wider = 100, 0, 0
+    for seed in range(trials):
+        x, harmed, helped = helped_world(np.random.default_rng(seed), n)
+        threshold = threshold_for_loss(x, harmed, loss, 0.9, helped=helped)
+        broken += kept_harm(threshold) / 2 > loss
+        free = threshold_for_loss(x, harmed, loss, None, helped=helped)
+        assert free >= threshold
+        wider += free > threshold_for_loss(x, harmed, loss, None)
+    assert broken <= binom.ppf(0.999, trials, 0.1)
+    assert wider > trials / 10
+
+
+@pytest.mark.parametrize("confidence", [None, 0.5, 0.95])
+def test_where_nothing_is_lost_all_are_kept(confidence: float | None) -> None:
+    x = np.arange(1000) / 1000
+    harmed = x > 0.9
+    helped = (x > 0.7) & ~harmed
+    assert threshold_for_loss(x, harmed, 0.005, confidence, helped=helped) == x.max()
+    none = np.zeros(1000, bool)
+    assert threshold_for_loss(x, harmed, 0.003, None, helped=none) == threshold_for_loss(
+        x, harmed, 0.003, None
+    )
+
+
 @pytest.mark.parametrize("confidence", [None, 0.5, 0.9, 0.99])
 def test_more_confidence_keeps_less(confidence: float | None) -> None:
     x, harmed = world(np.random.default_rng(1), 3000)
@@ -101,6 +133,8 @@ def test_refusals() -> None:
         threshold_for_coverage(np.zeros(0), 0.5)
     with pytest.raises(DataError, match="uncertainty of input 1 is NaN; give infinity"):
         threshold_for_coverage(np.array([0.0, np.nan]), 0.5)
+    with pytest.raises(DataError, match="helped has 2 entries for 1 inputs; give one for each"):
+        threshold_for_loss(np.zeros(1), np.zeros(1, bool), 0.1, helped=np.zeros(2, bool))
     with pytest.raises(DataError, match="harmed has 2 entries for 1 inputs"):
         threshold_for_loss(x[:1], harmed, 0.1)
     with pytest.raises(OptionError, match=r"loss is -0\.1; give a share from 0 to 1"):

@@ -46,7 +46,12 @@ def threshold_for_coverage(uncertainty: Floats, coverage: float) -> float:
 
 
 def threshold_for_loss(
-    uncertainty: Floats, harmed: NDArray[np.bool_], loss: float, confidence: float | None = 0.95
+    uncertainty: Floats,
+    harmed: NDArray[np.bool_],
+    loss: float,
+    confidence: float | None = 0.95,
+    *,
+    helped: NDArray[np.bool_] | None = None,
 ) -> float:
     """Return the largest threshold that keeps the loss against pass 2 within a bound.
 
@@ -58,11 +63,16 @@ def threshold_for_loss(
     most 1 - confidence: over draws of such tuning data, for inputs of the same distribution, and
     apart from the quantiles of the uncertainty, which the same data give.
 
+    Where pass 1 is right and pass 2 is not, keeping an input helps. With `helped` these count
+    against the harms, so that the loss is what accuracy falls by; each of the two shares then has
+    its own bound, and both err with at most 1 - confidence.
+
     Args:
         uncertainty: `(n,)` of the tuning inputs.
         harmed: `(n,)` pass 2 is right there and pass 1 is not.
         loss: the largest loss of accuracy against pass 2, in [0, 1].
         confidence: in (0, 1); None: the loss on the tuning inputs themselves, without a guarantee.
+        helped: `(n,)` pass 1 is right there and pass 2 is not; None: only harms count.
 
     Returns:
         The threshold; -infinite where even the first step exceeds the bound, so that all go on:
@@ -79,34 +89,50 @@ def threshold_for_loss(
         True
         >>> 0.8 < threshold_for_loss(unsure, harmed, 0.005) < 0.91
         True
+        >>> helped = (unsure > 0.7) & ~harmed
+        >>> threshold_for_loss(unsure, harmed, 0.005, helped=helped) > 0.95
+        True
 
     Reference: Clopper and Pearson, Biometrika 26, 1934; tests in a fixed order as in Angelopoulos
     et al., "Learn then test", 2021; docs/attention.md.
     """
     values = _checked(uncertainty)
-    if len(harmed) != len(values):
-        raise DataError(
-            f"harmed has {len(harmed)} entries for {len(values)} inputs; give one for each."
-        )
+    for name, marks in {"harmed": harmed, "helped": harmed if helped is None else helped}.items():
+        if len(marks) != len(values):
+            raise DataError(
+                f"{name} has {len(marks)} entries for {len(values)} inputs; give one for each."
+            )
     if not 0 <= loss <= 1:
         raise OptionError(f"loss is {loss}; give a share from 0 to 1, for example 0.003.")
     if confidence is not None and not 0 < confidence < 1:
         raise OptionError(f"confidence is {confidence}; give a number between 0 and 1.")
     order = np.argsort(values, kind="stable")
-    ordered, lost = values[order], np.cumsum(np.asarray(harmed, bool)[order])
+    ordered = values[order]
     kept = np.unique(np.linspace(1, len(values), STEPS).astype(int))
     kept = np.unique(np.searchsorted(ordered, ordered[kept - 1], side="right"))  # with all equals
-    broken = _bounds(lost[kept - 1], len(values), confidence) > loss
+    lost = np.cumsum(np.asarray(harmed, bool)[order])[kept - 1]
+    if helped is None:
+        most = _most(lost, len(values), confidence)
+    else:
+        won = np.cumsum(np.asarray(helped, bool)[order])[kept - 1]
+        each = None if confidence is None else (1 + confidence) / 2
+        most = _most(lost, len(values), each) - _least(won, len(values), each)
+    broken = most > loss
     good = int(broken.argmax()) if broken.any() else len(kept)
     return float(ordered[kept[good - 1] - 1]) if good else -math.inf
 
 
-def _bounds(counts: NDArray[np.int64], n: int, confidence: float | None) -> Floats:
+def _most(counts: NDArray[np.int64], n: int, confidence: float | None) -> Floats:
     """Return the upper bounds of a share of which so many of n were seen."""
     if confidence is None:
         return np.asarray(counts / n)
     found: Floats = special.betaincinv(counts + 1, np.maximum(n - counts, 1), confidence)
     return np.where(counts == n, 1.0, found)
+
+
+def _least(counts: NDArray[np.int64], n: int, confidence: float | None) -> Floats:
+    """Return the lower bounds of a share of which so many of n were seen."""
+    return 1.0 - _most(n - counts, n, confidence)
 
 
 def _checked(uncertainty: Floats) -> Floats:
