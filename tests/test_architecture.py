@@ -142,6 +142,7 @@ FLOORS = {
         "uncertainty",
         "threshold",
         "choose",
+        "slices",
         "region",
         "scores",
         "judged",

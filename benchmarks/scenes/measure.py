@@ -29,7 +29,7 @@ from reluflow.attention import RegionOptions
 
 SETS = (1, 2, 3, 4, 5)
 """Seeds of the reported sets; that of the set on which settings are chosen is another."""
-CHOOSING, MANY = 100, 3
+CHOOSING, MANY = 100, 6
 """The set for choosing has so many times the scenes of the others."""
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
 """Bits of entropy above which a pixel of the map is computed again."""
@@ -38,7 +38,7 @@ COVERAGES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.49)
 CAREFUL = 0.3
 """Points that the chosen setting may lose on the set for choosing; 0.5 are wanted on the others."""
 ROUNDS = 5
-TIMED = (2, (512, 2048))
+TIMED = (5, (512, 2048))
 """Scenes of the first reported seed that are timed, and their size."""
 SET_OF_EXAMPLE, OF_EXAMPLE, SIZE_OF_EXAMPLE = 10, 3, (256, 1024)
 """Scenes of a small set, and which of them the picture shows."""
@@ -73,9 +73,10 @@ def choose(attention: Attention, scenes: list[Any], margin: int, dense: float) -
 
 def timed(attention: Attention, scenes: list[Any], options: RegionOptions) -> dict[str, float]:
     """Return milliseconds of the dense pass, of pass 1 and of all, the fastest of each scene."""
-    times = []
+    times, shares = [], []
     for scene in scenes:
         rounds = []
+        shares.append(attention.run(scene.image, options).share)
         for _ in range(ROUNDS):
             dense = seconds_of(lambda: attention.dense(scene.image))  # noqa: B023
             first = seconds_of(lambda: attention.first(scene.image))  # noqa: B023
@@ -84,6 +85,7 @@ def timed(attention: Attention, scenes: list[Any], options: RegionOptions) -> di
         times.append(np.min(rounds, axis=0))
     dense, first, whole = 1e3 * np.mean(times, axis=0)
     return {
+        "share": float(np.mean(shares)),
         "dense_ms": float(dense),
         "first_ms": float(first),
         "ms": float(whole),

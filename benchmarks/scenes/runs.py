@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scenes.halves import OUTPUT, CoarseFirst
+from scenes.data import halved
 
 from reluflow.attention import AttentionSession, Pass, RegionOptions, open_map, open_pass
 from reluflow.graph import Model, find_psb
 
+OUTPUT = "logits"
 FINE, SAMPLES = "int16", 16
 """Form and number of samples of pass 2, and of the dense pass."""
 PASSES: dict[str, tuple[str, int, bool]] = {
@@ -54,37 +55,29 @@ class Attention:
     """
 
     def __init__(self, made: Mapping[str, Model], name: str, threads: int = 1) -> None:
-        form, self._samples, half = PASSES[name]
-        self._fine = made[FINE]
+        form, self._samples, self._half = PASSES[name]
+        self._fine, first = made[FINE], made[form]
         self._dense = open_pass(self._fine, SAMPLES, threads=threads)
-        self._first: CoarseFirst | None = None
-        if form != FINE:
-            self._first = CoarseFirst(made[form], self._fine, SAMPLES, half=half, threads=threads)
-            return
-        unsure = open_map(self._fine, {"image": (1, 1, 64, 64)}, tensor=OUTPUT, reading="softmax")
-        self._session = AttentionSession(self._fine, unsure=unsure, threads=threads)
-        self._alone = open_pass(self._fine, self._samples, threads=threads)
+        self._alone = open_pass(first, self._samples, threads=threads)
+        unsure = open_map(first, {"image": (1, 1, 64, 64)}, tensor=OUTPUT, reading="softmax")
+        coarse = None if form == FINE else first
+        self._session = AttentionSession(
+            self._fine, coarse, half=self._half, unsure=unsure, threads=threads
+        )
 
     def run(self, image: Picture, options: RegionOptions) -> Found:
         """Answer one scene `(1, h, w)`."""
-        if self._first is None:
-            numbers = (self._samples, SAMPLES)
-            run = self._session.run({"image": image[None]}, numbers, options)
-            before, after, masks = run.first[OUTPUT][0], run.answers[OUTPUT][0], run.masks
-        else:
-            before, after, masks = self._first.run(image, options)
+        run = self._session.run({"image": image[None]}, (self._samples, SAMPLES), options)
+        before, after, masks = run.first[OUTPUT][0], run.answers[OUTPUT][0], run.masks
         computed = masks[OUTPUT][0]
         products = [(node.weights, masks[node.output]) for node in find_psb(self._fine)]
         made = sum(weights * int(mask.sum()) for weights, mask in products)
         share = made / sum(weights * mask.size for weights, mask in products)
-        return Found(before.copy(), after.copy(), float(computed.mean()), share, computed)
+        return Found(before, after, float(computed.mean()), share, computed)
 
     def alone(self, image: Picture, options: RegionOptions) -> None:
         """Do what `run` does for an answer, and no more: this is timed."""
-        if self._first is None:
-            self._session.run({"image": image[None]}, (self._samples, SAMPLES), options)
-        else:
-            self._first.run(image, options)
+        self._session.run({"image": image[None]}, (self._samples, SAMPLES), options)
 
     def dense(self, image: Picture) -> NDArray[Any]:
         """Return the scores of pass 2 computed everywhere."""
@@ -92,10 +85,7 @@ class Attention:
 
     def first(self, image: Picture) -> None:
         """Run pass 1 alone: this is timed."""
-        if self._first is None:
-            _scores(self._alone, image)
-        else:
-            self._first.first(image)
+        _scores(self._alone, halved(image) if self._half else image)
 
 
 def seconds_of(call: Callable[[], object]) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scenes.data import compose_set, forms, halved
-from scenes.halves import CoarseFirst, Pair, enlarged
 from scenes.runs import Attention
 
-from reluflow.attention import RegionOptions
+from reluflow.attention import RegionOptions, open_pass
 from reluflow.graph import Model
 from reluflow.sessions import has_library
 
@@ -42,17 +41,10 @@ def test_all_is_the_dense_pass_and_none_is_pass_1(made: dict[str, Model], margin
 
 def test_pass_1_is_the_file_of_bytes_on_the_half(made: dict[str, Model]) -> None:
     scene = compose_set(1, 12, SIZE)[0]
-    first = CoarseFirst(made["bytes of halves"], made["int16"], 16, half=True, threads=1)
-    found = first.first(scene.image)
-    assert found["logits"].shape == (1, 11, SIZE[0] // 8, SIZE[1] // 8)
-    assert halved(scene.image).shape == (1, SIZE[0] // 2, SIZE[1] // 2)
-
-
-def test_bytes_become_int16_of_the_same_value() -> None:
-    values = np.array([3, 128, 255], np.uint8)
-    assert Pair("a", "b", 128, 3).widened(values).tolist() == [-1000, 0, 1016]
-    assert Pair("a", "b", 0, -1).widened(values).tolist() == [2, 64, 128]
-
-
-def test_enlarged_takes_the_nearest() -> None:
-    assert enlarged(np.array([[1, 2]]), (2, 4)).tolist() == [[1, 1, 2, 2]] * 2
+    small = halved(scene.image)
+    assert small.shape == (1, SIZE[0] // 2, SIZE[1] // 2)
+    alone = open_pass(made["bytes of halves"], 16, threads=1)
+    [rough] = alone.run({"image": small[None]})[0][0]["logits"]
+    assert rough.shape == (11, SIZE[0] // 8, SIZE[1] // 8)
+    found = Attention(made, PASS).run(scene.image, RegionOptions("absolute", 99.0))
+    np.testing.assert_array_equal(found.before, rough.repeat(2, axis=1).repeat(2, axis=2))

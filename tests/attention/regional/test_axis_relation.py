@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from spatial.graphs import INPUT, grow
 
-from reluflow.attention.regional.slices import AxisRelation, carried
+from reluflow.attention.slices import AxisRelation, carried
 from reluflow.graph import Reads, load, read_spatial
 from reluflow.graph.spatial import axis
 

@@ -11,7 +11,7 @@ from chain_nets import PIXELS, conv, converted, kernels, network, ranged
 from rewriting import N, build
 
 from reluflow.attention import AttentionSession, RegionOptions, open_pass
-from reluflow.attention.regional.coarse import halved
+from reluflow.attention.regional.half import Enlarged, Halves, half_sizes
 from reluflow.attention.regional.pairs import Converter, Places, nearest_places, pair_tensors
 from reluflow.attention.regional.rim import Rims
 from reluflow.errors import DataError, ModelError, OptionError
@@ -71,7 +71,7 @@ def test_all_nothing_and_regions(last: str, fine: str, half: bool) -> None:
         AttentionSession(model, coarse, half=half, threads=1, native=n) for n in (True, False)
     )
     exact = open_pass(model, 16, threads=1).run(FEEDS)[0][0]["y"]
-    small = {"x": halved(IMAGES, (2, 3))} if half else FEEDS
+    small = {"x": Halves()("x", IMAGES, (2, 3))} if half else FEEDS
     rough = open_pass(coarse, 4, threads=1).run(small)[0][0]["y"]
     for at in (2, 3):
         rough = rough.take(nearest_places(rough.shape[at], exact.shape[at]), axis=at)
@@ -112,7 +112,7 @@ def test_values_are_converted_to_the_nearest() -> None:
         [n for n in graphs[1].sizes if n != "x"], [n for n in graphs[0].sizes if n != "x"]
     )
     assert {"r", "m", "t"} <= {name.split("/")[0] for name in pairs}
-    small = halved(IMAGES, (2, 3))
+    small = Halves()("x", IMAGES, (2, 3))
     session = open_session(expose(coarse, list(pairs.values())).model, library=False)
     values = dict(zip(session.outputs, session.run({"x": small}), strict=True))
     for target, source in pairs.items():
@@ -141,15 +141,15 @@ def test_only_what_is_read_is_given() -> None:
     masks = {name: np.zeros((2, *size), bool) for name, size in graph.sizes.items()}
     for mask in masks.values():
         mask[0, 2, 2] = True
-    found = Rims(graph, tensors, []).of(masks)
+    found = Rims(graph, tensors, []).of(masks, tensors)
     around = found["m/int16"]  # which a window of 3 x 3 reads
     assert around is not None and around.sum() == 8 and not around[1].any()
     last = next(name for name in tensors if name.startswith("y"))
-    assert Rims(graph, tensors, [last]).of(masks)[last] is None
+    assert Rims(graph, tensors, [last]).of(masks, tensors)[last] is None
     nothing = {name: np.zeros_like(mask) for name, mask in masks.items()}
-    assert Rims(graph, tensors, []).of(nothing) == {}
+    assert Rims(graph, tensors, []).of(nothing, tensors) == {}
     some = [name for name in tensors if not name.startswith("m")]
-    whole = [name for name, each in Rims(graph, some, []).of(nothing).items() if each is None]
+    whole = [name for name, each in Rims(graph, some, []).of(nothing, some).items() if each is None]
     assert [name.split("/")[0] for name in whole] == ["r"]  # which the pooling reads
 
 
@@ -259,3 +259,36 @@ def test_bytes_are_shifted_where_that_is_exact(zero: int, by: int) -> None:
     exact = (values.astype(np.int64) - zero) * 2.0**by
     wanted = np.rint(exact).clip(-32767, 32767)
     np.testing.assert_array_equal(one._converted(values), wanted)
+
+
+@pytest.mark.parametrize("sizes", [(4, 6), (12, 6), (5, 9), (2, 3), (7, 6), (1, 2)])
+@pytest.mark.parametrize("axes", [(1, 2), (2, 3)])
+def test_enlarged_outputs_take_the_nearest_pixel(
+    axes: tuple[int, int], sizes: tuple[int, int]
+) -> None:
+    shape = [2, 4, 3, 5] if axes == (1, 2) else [2, 5, 4, 3]
+    values = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    wanted = values
+    for at, size in zip(axes, sizes, strict=True):
+        wanted = wanted.take(nearest_places(wanted.shape[at], size), axis=at)
+    outputs = Enlarged({"y": values}, {"y": axes}, {"y": sizes})
+    assert list(outputs) == ["y"] and len(outputs) == 1 and outputs["y"] is outputs["y"]
+    np.testing.assert_array_equal(outputs["y"], wanted)
+    assert outputs.new("y") is not outputs["y"] and outputs.new("y").dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9, 8), (1, 1, 2, 5), (1, 2, 1, 1), (3, 4, 6)])
+def test_halved_pictures_are_means(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    axes = tuple(range(2, len(shape)))
+    odd = [(0, size % 2 if at in axes else 0) for at, size in enumerate(shape)]
+    full = np.pad(values, odd, mode="edge").astype(np.float64)
+    for at in axes:
+        full = (
+            full.take(range(0, full.shape[at], 2), at) + full.take(range(1, full.shape[at], 2), at)
+        ) / 2
+    halves = Halves()
+    for _ in range(2):  # memory is used again
+        found = halves("x", values, axes)
+        np.testing.assert_allclose(found, full, rtol=1e-5, atol=1e-6)
+    assert found.dtype == np.float32 and found.shape == half_sizes(shape, axes)

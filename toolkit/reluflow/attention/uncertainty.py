@@ -14,6 +14,8 @@ MEASURES = ("entropy", "margin", "ratio", "disagreement")
 """What tells how unsure a decision is; larger values are less sure in all of them."""
 _NOTHING = -746.0
 """Its exponential is 0 in float64."""
+_AT_ONCE = 4096
+"""Decisions whose entropies are computed together."""
 
 
 def probabilities_of(scores: Floats, *, axis: int = 1, probabilities: bool = False) -> Floats:
@@ -34,7 +36,7 @@ def probabilities_of(scores: Floats, *, axis: int = 1, probabilities: bool = Fal
         >>> probabilities_of(np.array([[0.0, 0.0], [800.0, -800.0]])).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
-    values = _scores(scores, axis)
+    values = np.asarray(_checked(scores, axis), np.float64)
     if probabilities:
         return values
     with np.errstate(invalid="ignore", over="ignore"):
@@ -43,8 +45,8 @@ def probabilities_of(scores: Floats, *, axis: int = 1, probabilities: bool = Fal
     return found
 
 
-def _scores(scores: Floats, axis: int) -> NDArray[np.float64]:
-    values = np.asarray(scores, np.float64)
+def _checked(scores: Floats, axis: int) -> Floats:
+    values = np.asarray(scores)
     if values.ndim < 1 or not -values.ndim <= axis < values.ndim or values.shape[axis] < 2:
         raise DataError(
             f"scores are {list(values.shape)}, with fewer than two classes on axis {axis}; choose "
@@ -89,15 +91,24 @@ def entropy_bits(scores: Floats, *, axis: int = 1, probabilities: bool = False) 
 
 
 def _entropy_of_scores(scores: Floats, axis: int) -> Floats:
+    """Return the entropies of the softmax; some at a time, so that all stays in the cache."""
+    values = np.moveaxis(_checked(scores, axis), axis, 0)
+    flat = values.reshape(len(values), -1)
+    found = np.empty(flat.shape[1])
+    for at in range(0, len(found), _AT_ONCE):
+        found[at : at + _AT_ONCE] = _entropies(np.asarray(flat[:, at : at + _AT_ONCE], np.float64))
+    return found.reshape(values.shape[1:])
+
+
+def _entropies(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `log2(Z) - sum_c p_c s_c / ln 2` of scores s below a maximum of 0: one logarithm."""
-    values = _scores(scores, axis)
     with np.errstate(invalid="ignore", over="ignore"):
-        below = values - values.max(axis=axis, keepdims=True)
+        below = scores - scores.max(axis=0)
         np.maximum(below, _NOTHING, out=below)  # 0 times -infinity is 0 here; NaN stays
         weights = np.exp(below)
-        total = weights.sum(axis=axis)
+        total = weights.sum(axis=0)
         below *= weights
-        found: Floats = (np.log(total) - below.sum(axis=axis) / total) / np.log(2.0)
+        found = (np.log(total) - below.sum(axis=0) / total) / np.log(2.0)
     return np.asarray(np.maximum(0.0, found))
 
 

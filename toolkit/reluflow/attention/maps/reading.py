@@ -101,20 +101,21 @@ def unsure_pixels(scores: Floats, reading: str) -> NDArray[np.float64]:
     Reference: thesis, eq. 4.12; docs/attention.md, maps of uncertainties.
     """
     check_reading(reading)
-    values = np.asarray(scores, np.float64)
+    values = np.asarray(scores)
     if reading == "uncertainty":
         if values.shape[-1] != 1:
             raise DataError(
                 f"the map has {values.shape[-1]} channels, but an uncertainty has one; read it "
                 "as softmax, probabilities or yes-no."
             )
-        return np.asarray(values[..., 0])
+        return np.asarray(values[..., 0], np.float64)
     if reading == "yes-no":
-        yes = values.clip(0, 1)
+        yes = values.astype(np.float64).clip(0, 1)
         both = np.stack([1 - yes, yes], axis=-1)
         return np.asarray(entropy_bits(both, axis=-1, probabilities=True).sum(axis=-1))
     given = reading == "probabilities"
     if values.shape[-1] == 1:
+        values = values.astype(np.float64)
         values = np.concatenate([1 - values if given else np.zeros_like(values), values], axis=-1)
     return np.asarray(entropy_bits(values, axis=-1, probabilities=given))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,20 +40,27 @@ class BoundModel:
         """
         self._session(MAX_SAMPLES)
 
-    def run(self, feeds: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        samples: int,
+        seed: int,
+        into: Mapping[str, Array] = MappingProxyType({}),
+    ) -> dict[str, Array]:
         """Run once; what a kernel does not write in a buffer stays.
 
         Args:
             feeds: input -> array.
             samples: of the run; below 4 weights are rounded to nearest.
             seed: of the draws.
+            into: output -> memory for this run instead of its buffer.
 
         Returns:
             Output -> its values, the buffers among them.
         """
         numbers = (np.array(samples, np.int64), np.array(seed, np.int64))
         given = {**feeds, **dict(zip(self._names, numbers, strict=True))}
-        return self._session(samples).run_into(given, self.buffers)
+        return self._session(samples).run_into(given, {**self.buffers, **into})
 
     def _session(self, samples: int) -> Session:
         """Return a session that draws as a run of so many samples does."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.attention.regional.bound import BoundModel
-from reluflow.attention.regional.pairs import Converter, Places, pair_tensors, with_sizes
+from reluflow.attention.regional.half import Enlarged, Halves, half_sizes
+from reluflow.attention.regional.pairs import Converter, Places, pair_tensors
 from reluflow.errors import DataError, ModelError
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.graph import (
@@ -23,7 +24,6 @@ from reluflow.graph import (
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
-_HALF = 2
 
 
 class CoarsePass:
@@ -59,7 +59,7 @@ class CoarsePass:
         native: bool,
     ) -> None:
         self.graph = read_spatial(model, coarse_shapes(model, graph, shapes, half))
-        self._fine, self._half = graph, half
+        self._fine, self._half = graph, Halves() if half else None
         made = [step.target for step in self.graph.steps if isinstance(step, Reads)]
         given = set(shapes)
         quantised = {
@@ -106,8 +106,8 @@ class CoarsePass:
             The outputs and all tensors that are wanted, by the names of the coarse model.
         """
         given = {
-            name: halved(value, self._fine.axes[name])
-            if self._half and name in self._fine.axes
+            name: self._half(name, value, self._fine.axes[name])
+            if self._half is not None and name in self._fine.axes
             else value
             for name, value in feeds.items()
         }
@@ -121,7 +121,6 @@ class CoarsePass:
         values: Mapping[str, Array],
         state: Mapping[str, Array],
         wanted: Mapping[str, Mask | None],
-        answers: Mapping[str, Array],
     ) -> None:
         """Write values of pass 1 where pass 2 reads them.
 
@@ -129,22 +128,18 @@ class CoarsePass:
             values: of `run`.
             state: tensor of the fine model -> its memory.
             wanted: tensor -> `(n, pixels...)`, or None for all pixels.
-            answers: of `answers`.
         """
         places: dict[int, Places] = {}  # tensors share masks
         for each in self._converters:
             if each.target not in wanted:
                 continue
             mask = wanted[each.target]
-            if mask is None and each.plain and each.target in answers:
-                np.copyto(state[each.target], answers[each.target])
-                continue
             if mask is not None and id(mask) not in places:
                 places[id(mask)] = Places(mask)
             at = None if mask is None else places[id(mask)]
             each.write(values[each.source], state[each.target], at)
 
-    def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> dict[str, Array]:
+    def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> Enlarged:
         """Return the outputs of pass 1, with as many pixels as those of pass 2.
 
         Args:
@@ -154,17 +149,23 @@ class CoarsePass:
         Raises:
             DataError: the coarse model does not have one of them.
         """
-        found = {}
         for name in outputs:
             if name not in values:
                 raise DataError(
                     f"coarse has no output {name!r}, but fine has; give two forms of one network."
                 )
-            value, axes = values[name], self._fine.axes.get(name, ())
-            sizes = tuple(self._fine.shapes[name][at] for at in axes)
-            made = with_sizes(value, axes, sizes)
-            found[name] = value.copy() if made is value else made
-        return found
+        sizes = {name: self._fine.sizes.get(name, ()) for name in outputs}
+        axes = {name: self._fine.axes.get(name, ()) for name in outputs}
+        return Enlarged({name: values[name].copy() for name in outputs}, axes, sizes)
+
+    def shared(self, outputs: Collection[str]) -> frozenset[str]:
+        """Return the outputs of which pass 1's values are those of pass 2 but for their pixels.
+
+        Args:
+            outputs: of the fine model.
+        """
+        plain = {each.target for each in self._converters if each.plain}
+        return frozenset(plain & set(outputs))
 
 
 def coarse_shapes(
@@ -189,32 +190,4 @@ def coarse_shapes(
         )
     if not half:
         return dict(shapes)
-    return {
-        name: tuple(
-            -(-size // _HALF) if at in graph.axes.get(name, ()) else size
-            for at, size in enumerate(shape)
-        )
-        for name, shape in shapes.items()
-    }
-
-
-def halved(values: Array, axes: tuple[int, ...]) -> Array:
-    """Return a picture of half the side: the mean of each 2 x 2 pixels.
-
-    Args:
-        values: floats.
-        axes: of its pixels; where their number is odd, the last one is repeated.
-
-    Example:
-        >>> halved(np.array([[[1.0, 3.0, 5.0]]]), (2,)).tolist()
-        [[[2.0, 5.0]]]
-    """
-    found = values
-    for at in axes:  # rows first: they are added whole
-        if found.shape[at] % _HALF:
-            found = np.concatenate([found, np.take(found, [-1], axis=at)], axis=at)
-        even = [slice(None)] * found.ndim
-        odd = list(even)
-        even[at], odd[at] = slice(0, None, _HALF), slice(1, None, _HALF)
-        found = found[tuple(even)] + found[tuple(odd)]
-    return np.ascontiguousarray(found * values.dtype.type(1 / _HALF ** len(axes)))
+    return {name: half_sizes(shape, graph.axes.get(name, ())) for name, shape in shapes.items()}

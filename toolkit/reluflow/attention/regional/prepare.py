@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from reluflow.attention.choose import with_margin
 from reluflow.attention.maps.find import open_map
-from reluflow.attention.region import receptive_region
+from reluflow.attention.region import Region, receptive_region
 from reluflow.attention.regional.coarse import CoarsePass, coarse_shapes
+from reluflow.attention.regional.half import Enlarged
 from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.pairs import float_name
 from reluflow.attention.regional.rim import Rims
-from reluflow.attention.regional.scaled import rescaled, rescaled_region
+from reluflow.attention.regional.scaled import rescaled
 from reluflow.attention.regional.skip import SkippingPasses, open_skipping
 from reluflow.attention.regional.where import WherePasses
 from reluflow.errors import ModelError, OptionError
@@ -52,6 +53,7 @@ class Prepared:
 
     Attributes:
         graph: of `read_spatial` of the fine model.
+        inputs: of the fine model.
         passes: that run it.
         coarse: the other model that runs first, None: the fine one does.
         reasons: tensor -> why all of its pixels are computed.
@@ -60,11 +62,11 @@ class Prepared:
         first_nodes: those of the model that runs first.
         skipping: tensors of which a region is taken.
         whole: those of them that are read everywhere.
-        rims: what pass 2 reads of another model's values.
-        full: masks of all pixels, by shape.
+        rims: what pass 2 reads of each tensor, where another model runs first.
     """
 
     graph: SpatialGraph
+    inputs: frozenset[str]
     passes: Passes
     coarse: CoarsePass | None
     reasons: dict[str, str]
@@ -74,7 +76,6 @@ class Prepared:
     skipping: frozenset[str]
     whole: frozenset[str]
     rims: Rims | None = None
-    full: dict[tuple[int, ...], Mask] = field(default_factory=dict)
 
     @property
     def first_graph(self) -> SpatialGraph:
@@ -86,40 +87,38 @@ class Prepared:
         runs = self.passes.first if self.coarse is None else self.coarse.run
         return runs(feeds, samples, seed)
 
-    def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> dict[str, Array]:
+    def answers(self, values: Mapping[str, Array], outputs: Collection[str]) -> Mapping[str, Array]:
         """Return the outputs of pass 1 as those of pass 2 are, in memory of their own."""
         if self.coarse is not None:
             return self.coarse.answers(values, outputs)
         return {name: values[name].copy() for name in outputs}
 
     def carried(self, tensor: str, chosen: Mask, options: RegionOptions) -> dict[str, Mask]:
-        """Return the region of every tensor of the fine model, for each input."""
-        regions = [self._carried(tensor, mask, options) for mask in chosen]
-        masks: dict[str, Mask] = {}
-        stacked: dict[tuple[int, ...], Mask] = {}  # tensors of one size share masks
-        for name, sizes in self.graph.sizes.items():
-            if self.coarse is not None and name in self.coarse.without:
-                masks[name] = self._everything(len(chosen), sizes)
-                continue
-            each = [region.masks.get(name) for region in regions]
-            key = *sizes, *map(id, each)
-            if key not in stacked:
-                stacked[key] = _stacked(each, sizes)
-            masks[name] = stacked[key]
+        """Return what is computed of every tensor of the fine model, for each input."""
+        given = self.coarse.without if self.coarse is not None else {}
+        names = [name for name in self.graph.sizes if name not in self.inputs | given.keys()]
+        if options.carry == "scaled":
+            masks = self._scaled(names, chosen, options.margin)
+        else:
+            regions = [self._exact(tensor, mask, options) for mask in chosen]
+            masks = {name: np.stack([each.mask(name) for each in regions]) for name in names}
+        # what pass 1 does not give is computed wherever pass 2 reads it: last tensors first
+        for name in reversed(self.graph.sizes) if self.rims is not None else ():
+            if self.rims is not None and name in given:
+                masks[name] = self.rims.read(name, masks, len(chosen))
         return masks
 
-    def _everything(self, n: int, sizes: tuple[int, ...]) -> Mask:
-        shape = n, *sizes
-        if shape not in self.full:
-            self.full[shape] = np.ones(shape, bool)
-            self.full[shape].flags.writeable = False  # it goes into results
-        return self.full[shape]
+    def _scaled(self, names: Collection[str], chosen: Mask, margin: int) -> dict[str, Mask]:
+        """Return the same part of the picture in every tensor; those of one size share masks."""
+        made = {}
+        for sizes in {self.graph.sizes[name] for name in names}:
+            each = [with_margin(rescaled(mask, sizes), margin) for mask in chosen]
+            made[sizes] = each[0][None] if len(each) == 1 else np.stack(each)
+        return {name: made[self.graph.sizes[name]] for name in names}
 
-    def _carried(self, tensor: str, mask: Mask, options: RegionOptions) -> Any:
+    def _exact(self, tensor: str, mask: Mask, options: RegionOptions) -> Region:
         if self.graph.sizes.get(tensor) == mask.shape:
             return options.carried(self.graph, tensor, mask)
-        if options.carry == "scaled":
-            return rescaled_region(self.graph, mask, options.margin)
         same = [name for name in self.graph.sizes if float_name(name) == float_name(tensor)]
         if not same:
             raise OptionError(
@@ -130,13 +129,20 @@ class Prepared:
         return receptive_region(self.graph, same[-1], grown)
 
     def give(
-        self, values: Mapping[str, Array], masks: Mapping[str, Mask], answers: Mapping[str, Array]
-    ) -> None:
-        """Give pass 2 the values of a coarse model where it reads them."""
-        if self.coarse is None:
-            return
-        assert self.rims is not None
-        self.coarse.give(values, self.passes.state, self.rims.of(masks), answers)
+        self, values: Mapping[str, Array], masks: Mapping[str, Mask], first: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """Give pass 2 the values of a coarse model where it reads them.
+
+        Returns:
+            Outputs whose values go into new memory, with those of pass 1 in it.
+        """
+        if self.coarse is None or self.rims is None:
+            return {}
+        assert isinstance(first, Enlarged)
+        made = {name: first.new(name) for name in self.coarse.shared(first.keys() & self.skipping)}
+        wanted = self.rims.of(masks, self.coarse.given - made.keys())
+        self.coarse.give(values, self.passes.state, wanted)
+        return made
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on how the passes run."""
@@ -208,7 +214,16 @@ class Maker:
         scaled = {node.x for node in self._nodes if node.x_exponent is None}
         whole = mixed & {*self._fine.outputs, *scaled} if passes.saves_time else mixed
         found = Prepared(
-            graph, passes, None, reasons, unsure, self._nodes, self._first_nodes, mixed, whole
+            graph,
+            frozenset(shapes),
+            passes,
+            None,
+            reasons,
+            unsure,
+            self._nodes,
+            self._first_nodes,
+            mixed,
+            whole,
         )
         return found if self._coarse is None else self._with_coarse(found, shapes)
 
@@ -225,8 +240,9 @@ class Maker:
             self._threads,
             self._native,
         )
-        rims = Rims(found.graph, found.skipping, found.whole, coarse.given)
-        reasons = {**found.reasons, **coarse.without}
+        rims = Rims(found.graph, found.skipping, found.whole)
+        all_of = {k: why for k, why in coarse.without.items() if k in rims.everywhere}
+        reasons = {**found.reasons, **all_of}
         return replace(found, coarse=coarse, rims=rims, reasons=reasons)
 
     def _map(self, graph: SpatialGraph, shapes: Shapes) -> Unsure:
@@ -238,13 +254,6 @@ class Maker:
             shapes = coarse_shapes(model, graph, shapes, self._half)
             graph = read_spatial(model, shapes)
         return open_map(model, shapes, graph=graph, threads=self._threads, native=self._native)
-
-
-def _stacked(each: list[Mask | None], sizes: tuple[int, ...]) -> Mask:
-    """Return the masks of some inputs as one; None: no pixel."""
-    if len(each) == 1 and each[0] is not None:
-        return each[0][None]
-    return np.stack([np.zeros(sizes, bool) if mask is None else mask for mask in each])
 
 
 def _operators(model: Model) -> tuple[PsbNode, ...]:

@@ -141,13 +141,16 @@ class AttentionSession:
             )
             masks = ready.carried(named, chosen, options)
         refined = np.asarray(chosen.reshape(len(chosen), -1).any(axis=1))
-        answers = dict(first)
+        answers: Mapping[str, Array] = first
         if refined.any():
             with clock("values"):
-                ready.give(values, masks, first)
+                into = ready.give(values, masks, first)
             with clock("pass 2"):
-                made = ready.passes.second(inputs, samples[1], seed, masks)
-            answers = {name: _kept(made[name], first[name], refined) for name in first}
+                made = ready.passes.second(inputs, samples[1], seed, masks, into)
+            answers = {
+                name: made[name] if name in into else _kept(made[name], first, name, refined)
+                for name in first
+            }
         return AttentionRun(
             answers,
             first,
@@ -217,8 +220,8 @@ def _masks(graph: SpatialGraph, tensor: str, region: Mask, n: int) -> Mask:
     return given
 
 
-def _kept(made: Array, first: Array, refined: NDArray[np.bool_]) -> Array:
+def _kept(made: Array, first: Mapping[str, Array], name: str, refined: NDArray[np.bool_]) -> Array:
     """Return pass 2's answers, those of pass 1 where an input has no region."""
     if refined.all() or made.ndim == 0 or len(made) != len(refined):
         return made.copy()  # the next run may write over it
-    return np.where(refined.reshape(-1, *[1] * (made.ndim - 1)), made, first)
+    return np.where(refined.reshape(-1, *[1] * (made.ndim - 1)), made, first[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,12 @@ class SkippingPasses:
         return self.bound.run({**feeds, **regions}, samples, seed)
 
     def second(
-        self, feeds: Mapping[str, Array], samples: int, seed: int, masks: Mapping[str, Mask]
+        self,
+        feeds: Mapping[str, Array],
+        samples: int,
+        seed: int,
+        masks: Mapping[str, Mask],
+        into: Mapping[str, Array] = MappingProxyType({}),
     ) -> dict[str, Array]:
         """Run pass 2 in the region, over what the buffers hold.
 
@@ -71,12 +77,13 @@ class SkippingPasses:
             samples: of pass 2.
             seed: of the draws.
             masks: tensor -> `(n, pixels...)`.
+            into: tensor -> memory with pass 1's values to be used instead of that of `state`.
 
         Returns:
             Output -> its values; those of `state` are written over by the next run.
         """
         regions = {each.region: masks[each.tensor] for each in self._tensors}
-        return self.bound.run({**feeds, **regions}, samples, seed)
+        return self.bound.run({**feeds, **regions}, samples, seed, into)
 
 
 def open_skipping(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,12 @@ class WherePasses:
         return found
 
     def second(
-        self, feeds: Mapping[str, Array], samples: int, seed: int, masks: Mapping[str, Mask]
+        self,
+        feeds: Mapping[str, Array],
+        samples: int,
+        seed: int,
+        masks: Mapping[str, Mask],
+        into: Mapping[str, Array] = MappingProxyType({}),
     ) -> dict[str, Array]:
         """Run pass 2 in the region.
 
@@ -78,6 +84,7 @@ class WherePasses:
             samples: of pass 2.
             seed: of the draws.
             masks: tensor -> `(n, pixels...)`.
+            into: tensor -> pass 1's values to be taken instead of those of `state`.
 
         Returns:
             The outputs by name.
@@ -85,7 +92,7 @@ class WherePasses:
         given = dict(feeds)
         for each in self._tensors:
             given[each.region] = spread(masks[each.tensor], self._graph, each.tensor)
-            given[each.base] = self.state[each.tensor]
+            given[each.base] = into.get(each.tensor, self.state[each.tensor])
         return _run(self._second, given, samples, seed)
 
 

@@ -126,14 +126,12 @@ class _Tally:
 
 
 class _Bench:
-    """Both sessions, every number of samples alone, and what they gave."""
+    """The session, every number of samples alone, and what they gave."""
 
     def __init__(self, model: Model, float_model: Model | None, options: AttentionOptions) -> None:
         self._options = options
         common: dict[str, Any] = {"threads": options.threads, "native": options.native}
-        # a session keeps what it made for a shape: one looks for the region, one is given regions
-        self._given = AttentionSession(model, **common)
-        self._choosing = self._given
+        self._session = AttentionSession(model, **common)
         self._map: UncertaintyMap | None = None
         self._common = common
         seeds = (options.seed,)
@@ -160,8 +158,8 @@ class _Bench:
         n = len(next(iter(batch.values())))
         if self._map is None:
             shapes = {name: np.shape(value) for name, value in batch.items()}
-            self._map = open_map(self._given.fine, shapes, **self._common)
-            self._choosing = AttentionSession(self._given.fine, unsure=self._map, **self._common)
+            self._map = open_map(self._session.fine, shapes, **self._common)
+            self._session = AttentionSession(self._session.fine, unsure=self._map, **self._common)
         for samples, each in self._passes.items():
             if not self.n:
                 each.run(batch)  # the first run of a session is not timed
@@ -176,8 +174,8 @@ class _Bench:
         """Run one pair of samples with every way to select."""
         seed = self._options.seed
         if not self.n:
-            self._choosing.run(batch, pair, seed=seed)
-        told = self._choosing.run(batch, pair, seed=seed)
+            self._session.run(batch, pair, seed=seed)
+        told = self._session.run(batch, pair, seed=seed)
         self._notes = told.notes
         choice = told.milliseconds["region"]
         for margin in self._options.margins:
@@ -198,8 +196,8 @@ class _Bench:
         self, batch: Feeds, pair: tuple[int, int], told: AttentionRun, mask: Mask
     ) -> AttentionRun:
         if not self.n:
-            self._given.run(batch, pair, mask, tensor=told.tensor)
-        return self._given.run(batch, pair, mask, tensor=told.tensor, seed=self._options.seed)
+            self._session.run(batch, pair, mask, tensor=told.tensor)
+        return self._session.run(batch, pair, mask, tensor=told.tensor, seed=self._options.seed)
 
     def _keep(self, key: Key, run: AttentionRun, n: int, extra_ms: float) -> None:
         tally = self._points.setdefault(key, _Tally())

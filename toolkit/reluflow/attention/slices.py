@@ -91,7 +91,8 @@ def carried(relations: Sequence[AxisRelation], mask: Mask, *, back: bool, first:
         bool, in C order.
     """
     found = mask
-    for axis, relation in enumerate(relations, first):
+    # rows last: their slices are contiguous, and most masks grow on the way to what is read
+    for axis, relation in reversed(list(enumerate(relations, first))):
         found = relation.carried(found, axis, back=back)
     return np.ascontiguousarray(found)
 
