@@ -13,7 +13,7 @@ from reluflow_torch.sites.patterns import (
     SitePattern,
 )
 from reluflow_torch.training.clock import ClockWarning
-from reluflow_torch.training.probe import Batch, StepProbe
+from reluflow_torch.training.probe import Batch, SmoothWarning, StepProbe
 from reluflow_torch.training.scheduler import ActCoolLR
 from reluflow_torch.training.sensitivity import LOSSES, sensitivity
 
@@ -30,6 +30,7 @@ __all__ = [
     "PatternMonitor",
     "Patterns",
     "SitePattern",
+    "SmoothWarning",
     "StepProbe",
     "distances",
     "fingerprints",

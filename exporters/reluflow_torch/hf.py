@@ -25,7 +25,7 @@ class PatternMonitorCallback(TrainerCallback):
 
     Args:
         stop_on_alarm: whether a divergence alarm ends the training after the step.
-        **settings: arguments of `PatternMonitor`; smooth=True for models with GELU or SiLU.
+        **settings: arguments of `PatternMonitor`.
 
     Attributes:
         monitor: the monitor; None before the training starts.
@@ -95,7 +95,7 @@ def actcool_optimizers(
         model: the Trainer's model.
         optimizer: over its parameters.
         total_steps: number of optimiser steps of the whole training (`max_steps`).
-        **settings: further arguments of `ActCoolLR`; smooth=True for models with GELU or SiLU.
+        **settings: further arguments of `ActCoolLR`.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU())

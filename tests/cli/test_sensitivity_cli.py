@@ -76,6 +76,33 @@ def test_table_and_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert sorted(path.name for path in out.iterdir()) == ["sensitivity.json", "sensitivity.png"]
 
 
+@pytest.mark.parametrize("op", ["Gelu", "Softplus", "Elu"])
+def test_smooth_activations_count_where_there_is_no_other_switch(
+    op: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load(folder / "net.onnx")
+    model.opset_import[0].version = 20
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = op
+    save(model, tmp_path / "smooth.onnx")
+    given = ["sensitivity", str(tmp_path / "smooth.onnx"), "--data", str(folder / "data.npz")]
+    rates = ["--rates", "1e-2:10:5", "--json"]
+    assert main([*given, *rates]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert main([*given, *rates, "--smooth"]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    assert found["notes"][0] == (
+        f"no ReLU or other switch is in the model: its smooth activations ({op}) count, at 0."
+    )
+    assert found["sites"] == asked["sites"] == ["relu/one", "relu/two"]
+    assert found["mean"] == asked["mean"]
+    next(node for node in model.graph.node if node.op_type == op).op_type = "Relu"
+    save(model, tmp_path / "smooth.onnx")
+    assert main([*given, *rates]) == 0
+    assert json.loads(capsys.readouterr().out)["sites"] == ["relu/one"]
+
+
 def test_another_loss_changes_the_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rates = ["--rates", "1e-2:1:5", "--json"]
     assert run(folder, *rates) == 0

@@ -111,7 +111,8 @@ class PatternMonitor:
         max_samples: bound on the samples per site of one pass for D and flips, at least one of each
             example; the pattern measures use all samples.
         strike_watch: finds the steps that strike; None: one with default settings.
-        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites; None: where the
+            model runs no other switch, with a `SmoothWarning`.
 
     Attributes:
         step: number of optimiser steps seen.
@@ -172,7 +173,7 @@ class PatternMonitor:
         on_alarm: Callable[[DivergenceAlarm], None] | None = None,
         statistics: str = BATCH,
         max_samples: int = MAX_SAMPLES,
-        smooth: bool = False,
+        smooth: bool | None = None,
         strike_watch: StrikeWatch | None = None,
     ) -> None:
         check_pair("PatternMonitor", optimizer, model)
@@ -202,7 +203,7 @@ class PatternMonitor:
             self._model,
             [] if data is None else as_batches(data),
             statistics=statistics,
-            smooth=smooth,
+            smooth=bool(smooth),
             max_samples=max_samples,
             kept=KeptTables(self._folder) if self._folder is not None and keep_every else None,
         )
@@ -277,6 +278,9 @@ class PatternMonitor:
         wants_sweep = self._periods.wants_sweep(self.step)
         if self._periods.wants_distance(self.step) or wants_sweep:
             self._probe.look(kept)
+        self._probe.settle_smooth(kept)
+        self._data.smooth = self._probe.smooth
+        if self._periods.wants_distance(self.step) or wants_sweep:
             self._looked = [each for each in kept if each.patterns]
         for each in kept:
             if each.patterns is not None:

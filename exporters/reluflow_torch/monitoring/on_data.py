@@ -33,12 +33,13 @@ class DataMeasures:
         model: an eager module.
         batches: what it is measured on; empty until the first batch trained on is known.
         statistics: "batch" or "running": what batch normalisation uses.
-        smooth: whether smooth activations are sites.
+        smooth: whether smooth activations are sites, at first.
         max_samples: bound on the samples per site of one pass for flips.
         kept: where tables are kept; None: nowhere.
 
     Attributes:
         batches: see above.
+        smooth: whether smooth activations are sites; a first pass may decide it.
         flips: how often the units of each sample flipped.
     """
 
@@ -54,7 +55,7 @@ class DataMeasures:
     ) -> None:
         self.batches = batches
         self.flips = SampleFlips()
-        self._model, self._smooth = model, smooth
+        self._model, self.smooth = model, smooth
         self._statistics, self._max_samples = statistics, max_samples
         self._by_batch: frozenset[str] | None = None
         self._history = PatternHistory()
@@ -131,7 +132,7 @@ class DataMeasures:
             self.see_mode()
         by_batch = self._by_batch or frozenset()
         used = by_batch if self._statistics == BATCH else frozenset[str]()
-        return DataPasses(self._model, self.batches, used, self._smooth)
+        return DataPasses(self._model, self.batches, used, self.smooth)
 
     def state_dict(self) -> dict[str, Any]:
         """Return data, counts and flips as tensors and plain values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -137,6 +138,13 @@ def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
     )
 
 
+class SmoothWarning(UserWarning):
+    """A model without another switch has smooth activations, which count as switches at 0.
+
+    `ActCoolLR`, `PatternMonitor` and `sensitivity` issue it.
+    """
+
+
 class StepProbe:
     """Measure D of hypothetical steps of an optimiser on one batch.
 
@@ -149,7 +157,8 @@ class StepProbe:
         optimizer: whose own `step` is tried, so momentum, weight decay and clipping count.
         ratios: rate of each parameter group as a multiple of the rate that is tried; None: all 1.
         max_samples: bound on samples per site.
-        smooth: whether smooth activations are sites too.
+        smooth: whether smooth activations are sites too; None: where the model runs no other
+            switch, with a `SmoothWarning`.
         examples: measure on this many first examples of each batch only; for models that
             treat each on its own (no batch normalisation, no dropout). None: on all.
 
@@ -189,7 +198,7 @@ class StepProbe:
         *,
         ratios: list[float] | None = None,
         max_samples: int = MAX_SAMPLES,
-        smooth: bool = False,
+        smooth: bool | None = None,
         examples: int | None = None,
     ) -> None:
         if examples is not None and examples < 1:
@@ -209,14 +218,55 @@ class StepProbe:
         self.model = model
         self._host_draws = True
         self._is_first = True
-        self._names = SiteNames()
-        self._hooked = HookedSites(model, self._names, smooth=smooth)
+        self._smooth = smooth
+        self._count_smooth(bool(smooth))
         self._optimizer = optimizer
         self._examples = examples
         self._max_samples = max_samples
-        self._smooth = smooth
         self._buffers = BufferSnapshot(model)
         self._step = StepSnapshot(optimizer)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether smooth activations count as sites, as far as this is decided."""
+        return bool(self._smooth)
+
+    def _count_smooth(self, smooth: bool) -> None:
+        self._names = SiteNames()
+        self._hooked = HookedSites(self.model, self._names, smooth=smooth)
+
+    def settle_smooth(self, passes: Sequence[Pass]) -> None:
+        """Count smooth activations from now on where these passes ran no other switch.
+
+        Decided once, by the first passes that are looked at, and only where `smooth` is None.
+
+        Args:
+            passes: their `patterns` are found anew where the decision changes them.
+
+        Warns:
+            SmoothWarning: smooth activations count.
+        """
+        if self._smooth is not None:
+            return
+        unknown = [each for each in passes if each.patterns is None]
+        self._smooth = not (
+            any(each.patterns for each in passes)
+            or any(self.patterns(each.batch, each.random) for each in unknown)
+        )
+        if not self._smooth:
+            return
+        self._count_smooth(True)
+        for each in passes:
+            each.patterns = self.patterns(each.batch, each.random)
+        found = dict.fromkeys(site.op for p in passes for site in (p.patterns or {}).values())
+        if found:
+            warnings.warn(
+                f"model {type(self.model).__name__} runs no ReLU or other switch, so its smooth "
+                f"activations ({', '.join(found)}) count as switches at 0; give smooth=True if "
+                "that is meant, or smooth=False.",
+                SmoothWarning,
+                stacklevel=2,
+            )
 
     def capture(self, max_samples: int | None = None, *, values: bool = False) -> PatternCapture:
         """Return a context that captures the patterns of the passes inside it.
@@ -228,7 +278,7 @@ class StepProbe:
         return PatternCapture(
             self.model,
             max_samples=max_samples or self._max_samples,
-            smooth=self._smooth,
+            smooth=self.smooth,
             names=self._names,
             values=values,
         )
@@ -388,10 +438,11 @@ class StepProbe:
         for each in passes:
             if each.patterns is None or each.weights != now:
                 each.patterns = self.patterns(each.batch, each.random)
-            else:
+            elif each.patterns:
                 each.patterns = self.first_examples(
                     each.patterns, each.batch, each.random, is_checked=is_checked
                 )
+        self.settle_smooth(passes)
 
     def compare(self, passes: Sequence[Pass]) -> StepDistance:
         """Return D between the patterns of some passes and those of the current weights.
@@ -483,6 +534,23 @@ class StepProbe:
             yield stepped
         finally:
             self._step.clear()
+
+
+def no_site_text(probe: StepProbe) -> str:
+    """Return the sentence on a model in which a probe finds no site.
+
+    Args:
+        probe: of the model.
+    """
+    advice = (
+        "train a network with one"
+        if probe.smooth
+        else "leave smooth=False out if it uses GELU or SiLU"
+    )
+    return (
+        f"model {type(probe.model).__name__} ran no ReLU or other switch site, so no pattern can "
+        f"change; {advice}."
+    )
 
 
 def device_of(model: nn.Module) -> torch.device:

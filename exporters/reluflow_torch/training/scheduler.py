@@ -30,7 +30,7 @@ from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
-from reluflow_torch.training.probe import Pass, StepProbe, device_of
+from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
 from reluflow_torch.training.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.rates import (
     are_marks,
@@ -73,7 +73,8 @@ class ActCoolLR(LRScheduler):
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.
-        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites; None: where the
+            model runs no other switch, with a `SmoothWarning`.
         examples: measure on this many first examples of each batch only, to save time; for
             models that treat each on its own (no batch normalisation, no dropout). None: all.
         controller: replaces the one made of `schedule` and `options`.
@@ -119,7 +120,7 @@ class ActCoolLR(LRScheduler):
         options: ActCoolOptions | None = None,
         progress: Callable[[int], float] | None = None,
         max_samples: int = MAX_SAMPLES,
-        smooth: bool = False,
+        smooth: bool | None = None,
         examples: int | None = None,
         controller: ActCool | None = None,
         clock: str | None = None,
@@ -382,10 +383,7 @@ class ActCoolLR(LRScheduler):
             )
         self._probe.look(passes.kept, is_checked=self.controller.fit_due)
         if not any(each.patterns for each in passes.kept):
-            raise OptionError(
-                f"model {type(eager_module(self._probe.model)).__name__} ran no ReLU or other "
-                "switch site, so no pattern can change; give smooth=True if it uses GELU or SiLU."
-            )
+            raise OptionError(no_site_text(self._probe))
         # Frozen sites never change. They would hold D below 1 at any rate, and the fit would take
         # that for the width of the transition.
         self._leave_out_frozen()

@@ -17,7 +17,7 @@ from reluflow.progress import Progress
 from reluflow.temperature import Sensitivity, StepDistance, sweep
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.training.losses import LOSSES, Loss
-from reluflow_torch.training.probe import Batch, StepProbe, device_of
+from reluflow_torch.training.probe import Batch, Pass, StepProbe, device_of, no_site_text
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
 
 __all__ = ["LOSSES", "sensitivity"]
@@ -31,7 +31,7 @@ def sensitivity(
     rates: ArrayLike | None = None,
     *,
     max_samples: int = MAX_SAMPLES,
-    smooth: bool = False,
+    smooth: bool | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
     """Measure what one optimiser step would change, for many rates, at the current weights.
@@ -48,7 +48,8 @@ def sensitivity(
         loss: of the model's output and the target.
         rates: `(n,)` learning rates; 50 from 1e-4 to 1e2 by default.
         max_samples: bound on samples per switch site and batch.
-        smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too; None: where the model
+            runs no other switch, with a `SmoothWarning`.
         progress: called as progress("measuring", steps tried, None).
 
     Returns:
@@ -92,13 +93,11 @@ def sensitivity(
 
 
 def _patterns(probe: StepProbe, batch: Batch) -> Patterns:
-    patterns = probe.patterns(batch)
-    if not patterns:
-        raise OptionError(
-            "model ran no ReLU or other switch site, so no pattern can change; give smooth=True "
-            "if it uses GELU or SiLU."
-        )
-    return patterns
+    one = Pass(batch)
+    probe.look([one])
+    if not one.patterns:
+        raise OptionError(no_site_text(probe))
+    return one.patterns
 
 
 def _tried(

@@ -18,7 +18,7 @@ from reluflow._api.outputs import keep_inputs_beside
 from reluflow.analysis import inspect_model
 from reluflow.data import DataSource, check_label_name, open_data, read_labels, read_targets
 from reluflow.errors import DataError, OptionError
-from reluflow.graph import load
+from reluflow.graph import Model, find_sites, load
 from reluflow.progress import Progress
 from reluflow.report import SENSITIVITY_FILES, write_sensitivity
 from reluflow.sessions import check_threads
@@ -44,7 +44,7 @@ def sensitivity(
     batches: int = 1,
     batch_size: int | None = None,
     frozen_norm: bool = False,
-    smooth: bool = False,
+    smooth: bool | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
@@ -66,7 +66,8 @@ def sensitivity(
         batches: number of batches to average over.
         batch_size: inputs per batch; 128 by default.
         frozen_norm: batch normalisation keeps its statistics.
-        smooth: count Gelu, Silu, ... as switches at 0 too.
+        smooth: count Gelu, Silu, ... as switches at 0 too; None: where the model has no other
+            switch, with a note.
         threads: of torch; its own choice by default.
         progress: called as progress("measuring", steps tried, None).
 
@@ -110,14 +111,25 @@ def sensitivity(
         module.train(not frozen_norm)
         steps = _batches(torch, source, answers, batches, batch_size)
         made = _optimizer(torch, module, optimizer, momentum)
+        wanted, notes = _smooth(loaded, smooth)
         result: Sensitivity = bridge.sensitivity(
-            module, made, steps, bridge.LOSSES[loss], rates, smooth=smooth, progress=progress
+            module, made, steps, bridge.LOSSES[loss], rates, smooth=wanted, progress=progress
         )
-        notes = inspect_model(loaded, smooth=smooth).notes
+        notes += inspect_model(loaded, smooth=bool(smooth)).notes
         result = replace(result, sites=tuple(map(module.node_of, result.sites)), notes=notes)
         if out is not None:
             write_sensitivity(result, out, loaded.path.name if loaded.path else "")
     return result
+
+
+def _smooth(model: Model, smooth: bool | None) -> tuple[bool | None, tuple[str, ...]]:
+    """Return whether smooth activations count, and a note where that was not asked for."""
+    found = find_sites(model, smooth=True)
+    if smooth is not None or not found or not all(site.smooth for site in found):
+        return smooth, ()
+    ops = ", ".join(dict.fromkeys(site.op for site in found))
+    note = f"no ReLU or other switch is in the model: its smooth activations ({ops}) count, at 0."
+    return True, (note,)
 
 
 def _bridge() -> tuple[Any, Any]:

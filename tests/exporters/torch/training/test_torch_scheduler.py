@@ -308,9 +308,10 @@ def test_a_step_without_a_training_pass_is_refused() -> None:
 
 
 def test_a_model_without_a_switch_is_refused() -> None:
-    model = nn.Sequential(nn.Linear(12, 5), nn.GELU())
+    model = nn.Sequential(nn.Linear(12, 5), nn.Tanh())
     with pytest.raises(OptionError, match="Sequential ran no ReLU or other switch site"):
         step_without(model, lambda: model(torch.ones(2, 12)).sum().backward())
+    model = nn.Sequential(nn.Linear(12, 5), nn.GELU())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = ActCoolLR(optimizer, model, 4, schedule=MILD, smooth=True)
     train(model, optimizer, vectors(4), scheduler)

@@ -90,7 +90,7 @@ def sensitivity(
             batches=batches,
             batch_size=batch_size,
             frozen_norm=frozen_norm,
-            smooth=smooth,
+            smooth=smooth or None,
             threads=threads,
             progress=progress,
         )
