@@ -184,6 +184,9 @@ class StepProbe:
         >>> probe.look(passes)
         >>> probe.compare(passes).mean_distance  # the weights have not changed
         0.0
+        >>> probe.settle_smooth(passes)  # decided already: there is a ReLU
+        >>> probe.smooth
+        False
         >>> few = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1), examples=2)
         >>> few.first_examples(second.take(), batch, None, is_checked=True)["1"].samples
         2
@@ -542,14 +545,14 @@ def no_site_text(probe: StepProbe) -> str:
     Args:
         probe: of the model.
     """
-    advice = (
-        "train a network with one"
-        if probe.smooth
-        else "leave smooth=False out if it uses GELU or SiLU"
-    )
     return (
         f"model {type(probe.model).__name__} ran no ReLU or other switch site, so no pattern can "
-        f"change; {advice}."
+        "change; "
+        + (
+            "train a network with one."
+            if probe.smooth
+            else "leave smooth=False out if it uses GELU or SiLU."
+        )
     )
 
 
