@@ -49,17 +49,17 @@ class Workload:
 
 WORKLOADS = {
     "digits_mlp": Workload("MLP, digits", "digits1400", lambda: mlp(DIGITS_SIDE), 30, 64, 1.0),
-    "characters": Workload("next character", "characters", characters, 10, 128, 20.0),
-    "f1": Workload("F1", "fashion", fashion.NETWORKS["f1"], fashion.EPOCHS["f1"], 128, 90.0),
+    "characters": Workload("next character", "characters", characters, 10, 128, 13.0),
+    "f1": Workload("F1", "fashion", fashion.NETWORKS["f1"], fashion.EPOCHS["f1"], 128, 115.0),
     "f1_bn": Workload(
         "F1 + BN", "fashion", fashion.NETWORKS["f1_bn"], fashion.EPOCHS["f1_bn"], 128, 120.0
     ),
     "resnet8": Workload(
-        "ResNet-8", "fashion", fashion.NETWORKS["resnet8"], fashion.EPOCHS["resnet8"], 128, 70.0
+        "ResNet-8", "fashion", fashion.NETWORKS["resnet8"], fashion.EPOCHS["resnet8"], 128, 95.0
     ),
-    "vgg": Workload("VGG-11/8 without norm", "fashion", vgg, 5, 128, 130.0),
-    "vit": Workload("ViT, GELU", "fashion", Vit, 5, 128, 110.0),
-    "gru": Workload("GRU by rows", "fashion", RowGru, 5, 128, 80.0),
+    "vgg": Workload("VGG-11/8 without norm", "fashion", vgg, 5, 128, 63.0),
+    "vit": Workload("ViT, GELU", "fashion", Vit, 5, 128, 115.0),
+    "gru": Workload("GRU by rows", "fashion", RowGru, 5, 128, 50.0),
 }
 DATA = tuple(dict.fromkeys(each.data for each in WORKLOADS.values()))
 
