@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx.parser
 import pytest
 
@@ -91,14 +92,35 @@ def test_a_margin_and_exact_fields_compute_more() -> None:
     assert shares[0] < shares[1] < shares[2]
 
 
-def test_bytes_may_look_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [None, 12])
+def test_bytes_may_look_first(tmp_path: Path, bits: int | None) -> None:
     coarse = as_chain(tmp_path, 8)
-    found = look(to_psb(FLOAT).model, RegionOptions("coverage", 0.3), coarse=coarse)
-    assert found.layers == () and found.tensor.endswith("/bytes")
-    assert found.region.shape == (7, 7)
-    assert "Errors of layers are shown only where one model runs both passes." in found.notes
+    fine = to_psb(FLOAT).model if bits is None else as_chain(tmp_path, bits)
+    found = look(fine, RegionOptions("coverage", 0.3), coarse=coarse, float_model=FLOAT)
+    assert found.tensor.endswith("/bytes") and found.region.shape == (7, 7)
     assert [cost.name for cost in found.costs][-2:] == ["both passes", "dense pass 2"]
     assert 0 < found.coverage <= 0.3 and found.answers[0].most_apart > 0
+    assert len(found.layers) == 3 and not any("not shown" in note for note in found.notes)
+    for layer in found.layers:  # outside the region both passes have what the bytes gave
+        outside = ~layer.region
+        same = layer.first[:, outside], layer.mixed[:, outside]
+        np.testing.assert_array_equal(*same)
+        assert layer.first[0].max() > 0 and (layer.first[0] != layer.mixed[0]).any()
+
+
+def test_layers_that_the_other_model_lacks_are_not_shown(tmp_path: Path) -> None:
+    fine = as_chain(tmp_path, 12)
+    other = onnx.load_from_string(fine.serialize())
+    inner = {name for node in other.graph.node for name in node.output} - set(fine.outputs)
+    for node in other.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"own_{name}" if name in inner else name for name in names]
+    del other.graph.value_info[:]
+    found = look(fine, RegionOptions("coverage", 0.3), coarse=load(other))
+    assert found.layers == ()
+    assert "Errors of layers are not shown, as no layer with pixels is in both passes." in (
+        found.notes
+    )
 
 
 def test_half_a_picture_needs_a_model_of_any_size(tmp_path: Path) -> None:

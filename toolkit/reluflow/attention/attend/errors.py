@@ -7,22 +7,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.attention.regional.pairs import pair_tensors
 from reluflow.attention.regional.result import NodeShare
-from reluflow.graph import ChainFormat, SpatialGraph
+from reluflow.graph import ChainFormat, Reads, SpatialGraph
 
 Floats = NDArray[np.float64]
 _SHOWN = 3
 """Layers whose errors are shown: the first, one in the middle, the last."""
 
 
-def shown_layers(nodes: tuple[NodeShare, ...], graph: SpatialGraph) -> tuple[NodeShare, ...]:
+def shown_layers(
+    nodes: tuple[NodeShare, ...], graph: SpatialGraph, first: SpatialGraph
+) -> tuple[NodeShare, ...]:
     """Return the PSB operators whose errors are shown, in graph order.
 
     Args:
         nodes: of an `AttentionRun`.
         graph: of the model that pass 2 ran.
+        first: of the model that pass 1 ran; only layers that it has too are shown.
     """
     layers = [node for node in nodes if node.dense is not None and node.tensor in graph.sizes]
+    if first is not graph:
+        made = [step.target for step in first.steps if isinstance(step, Reads)]
+        pairs = pair_tensors([node.tensor for node in layers], made)
+        layers = [node for node in layers if node.tensor in pairs]
     places = np.linspace(0, len(layers) - 1, min(_SHOWN, len(layers))).round().astype(int)
     return tuple(layers[at] for at in dict.fromkeys(places.tolist()))
 

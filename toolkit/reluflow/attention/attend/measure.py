@@ -38,6 +38,7 @@ from reluflow.graph import (
     expose,
     makes_tensor,
     output_makers,
+    read_spatial,
     with_input_defaults,
 )
 from reluflow.sessions import open_session
@@ -115,23 +116,25 @@ def attend_picture(
     wanted = RegionOptions() if options is None else options
     ready = with_input_defaults(model).model
     first = None if coarse is None else with_input_defaults(coarse).model
-    graph = AttentionSession(ready, first, half=half, threads=threads, native=native).graph(inputs)
+    shapes = {name: value.shape for name, value in inputs.items()}
+    graph = read_spatial(ready, shapes)
     shown = next(name for name in inputs if name in graph.sizes)
     _check_picture(inputs[shown], graph.sizes[shown])
-    shapes = {name: value.shape for name, value in inputs.items()}
+    runs = _Runs(ready, inputs, samples, wanted, seed, first, half, threads, native)
+    before = shapes if first is None else coarse_shapes(first, graph, shapes, half)
+    first_graph = graph if first is None else read_spatial(first, before)
     unsure = open_map(
         ready if first is None else first,
-        shapes if first is None else coarse_shapes(first, graph, shapes, half),
+        before,
         tensor=tensor,
         axis=axis,
         reading=reading,
-        graph=graph if first is None else None,
+        graph=first_graph,
         threads=threads,
         native=native,
     )
-    runs = _Runs(ready, inputs, samples, wanted, seed, threads, native)
-    found = runs.timed(AttentionSession(ready, first, half=half, unsure=unsure, **runs.how))
-    layers = shown_layers(found.nodes, graph) if first is None else ()
+    found = runs.timed(runs.session(ready, unsure))
+    layers = shown_layers(found.nodes, graph, first_graph)
     dense, dense_ms = runs.dense(layers)
     exact = None if float_model is None else _float_values(float_model, inputs, layers, threads)
     errors = _errors(runs, unsure, found, layers, graph.axes, dense if exact is None else exact)
@@ -150,7 +153,7 @@ def attend_picture(
         costs=tuple(_costs(found, dense_ms)),
         layers=errors,
         reference=DENSE if exact is None else FLOAT,
-        notes=tuple(_notes(found, graph, first is not None)),
+        notes=tuple(_notes(found, graph, bool(errors))),
     )
 
 
@@ -174,12 +177,19 @@ class _Runs:
         samples: tuple[int, int],
         options: RegionOptions,
         seed: int,
+        coarse: Model | None,
+        half: bool,
         threads: int | None,
         native: bool | None,
     ) -> None:
         self.model, self.inputs = model, inputs
         self.samples, self.options, self.seed = samples, options, seed
+        self.coarse, self.half = coarse, half
         self.how: dict[str, Any] = {"threads": threads, "native": native}
+
+    def session(self, model: Model, unsure: UncertaintyMap) -> AttentionSession:
+        """Return a session of both passes."""
+        return AttentionSession(model, self.coarse, half=self.half, unsure=unsure, **self.how)
 
     def timed(self, session: AttentionSession) -> AttentionRun:
         """Return the fastest run of both passes."""
@@ -189,7 +199,7 @@ class _Runs:
     def exposed(self, unsure: UncertaintyMap, layers: tuple[NodeShare, ...]) -> AttentionRun:
         """Return a run that also gives the values of some layers."""
         seen = expose(self.model, [each.tensor for each in layers]).model
-        return self._run(AttentionSession(seen, unsure=unsure, **self.how))
+        return self._run(self.session(seen, unsure))
 
     def _run(self, session: AttentionSession) -> AttentionRun:
         return session.run(self.inputs, self.samples, self.options, seed=self.seed)
@@ -311,10 +321,10 @@ def _milliseconds(found: AttentionRun) -> float:
     return sum(found.milliseconds.get(phase, 0.0) for phase, _ in _PHASES)
 
 
-def _notes(found: AttentionRun, graph: SpatialGraph, with_coarse: bool) -> Iterator[str]:
+def _notes(found: AttentionRun, graph: SpatialGraph, with_errors: bool) -> Iterator[str]:
     yield from found.notes
-    if with_coarse:
-        yield "Errors of layers are shown only where one model runs both passes."
+    if not with_errors:
+        yield "Errors of layers are not shown, as no layer with pixels is in both passes."
     if not found.region.any():
         yield "No pixel is unsure: the answers are those of pass 1, and pass 2 did not run."
     elif found.region.all():

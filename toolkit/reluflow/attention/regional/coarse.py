@@ -144,19 +144,25 @@ class CoarsePass:
 
         Args:
             values: of `run`.
-            outputs: of the fine model.
+            outputs: of the fine model; an inner tensor among them gets the values of its partner.
 
         Raises:
             DataError: the coarse model does not have one of them.
         """
+        known = dict(values)
+        for each in self._converters:
+            if each.target in outputs and each.target not in known:
+                made = np.zeros(self._fine.shapes[each.target], self._fine.dtypes[each.target])
+                each.write(values[each.source], made, None)
+                known[each.target] = made
         for name in outputs:
-            if name not in values:
+            if name not in known:
                 raise DataError(
                     f"coarse has no output {name!r}, but fine has; give two forms of one network."
                 )
         sizes = {name: self._fine.sizes.get(name, ()) for name in outputs}
         axes = {name: self._fine.axes.get(name, ()) for name in outputs}
-        return Enlarged({name: values[name].copy() for name in outputs}, axes, sizes)
+        return Enlarged({name: known[name].copy() for name in outputs}, axes, sizes)
 
     def shared(self, outputs: Collection[str]) -> frozenset[str]:
         """Return the outputs of which pass 1's values are those of pass 2 but for their pixels.

@@ -145,6 +145,10 @@ def _store_own(reader: Reader) -> int:
         found = None if source is None else own_shape(reader, node, source)
         if found is not None:
             told[target] = found[1]
+            declared = next((each for each in graph.output if each.name == target), None)
+            if declared is not None:  # inference believes it, and not what stands beside it
+                declared.CopyFrom(helper.make_tensor_value_info(target, *found))
+                continue
             kept = [each for each in graph.value_info if each.name != target]
             copies = [ValueInfoProto.FromString(each.SerializeToString()) for each in kept]
             del graph.value_info[:]
