@@ -212,7 +212,12 @@ def draw(results: dict[str, Any]) -> None:
             label = "changed blocks" if way == WAYS[0] else f"and {way} ones"
             times.plot([row["milliseconds"] for row in rows], label=label, lw=1)
             drift.plot([row["mean_difference"] for row in rows], lw=1)
-        times.set(title=f"{scene} scene", ylabel="milliseconds", ylim=0)
+        later = [
+            max(row["milliseconds"], row["dense_milliseconds"])
+            for row in results["frames"]
+            if row["scene"] == scene and row["frame"]
+        ]  # the first frame opens the session
+        times.set(title=f"{scene} scene", ylabel="milliseconds", ylim=(0, 1.1 * max(later)))
         drift.set(ylabel="mean drift of the maps", xlabel="frame", ylim=0)
         for at, row in enumerate(rows):
             if row["kind"] == "all":
