@@ -68,14 +68,16 @@ def example_flips(before: _Patterns, after: _Patterns, examples: int) -> NDArray
 
     Reference: docs/measures.md, flips; thesis 3.1.7.
     """
-    shares = [
-        unequal.reshape(examples, -1).double().mean(1)
+    grouped = [
+        unequal.reshape(examples, -1)
         for _, unequal in _unequal(before, after)
         if len(unequal) % examples == 0
     ]
-    if not shares:
+    if not grouped:
         return np.full(examples, np.nan)
-    found: NDArray[np.float64] = torch.stack(shares).mean(0).cpu().numpy()
+    flipped = torch.stack([unequal.sum(1) for unequal in grouped]).cpu().numpy()
+    sizes = np.array([unequal.shape[1] for unequal in grouped], np.float64)
+    found: NDArray[np.float64] = (flipped / sizes[:, None]).mean(axis=0)
     return found
 
 

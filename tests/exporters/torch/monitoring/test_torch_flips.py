@@ -122,6 +122,73 @@ def test_few_pixels_of_each_example_are_enough_to_tell_it_apart() -> None:
     assert len(np.unique(monitor.sample_flips.mean)) > 5
 
 
+@pytest.mark.parametrize("pieces", [[24, 16], [8, 8, 24], [40]])
+def test_passes_of_one_step_are_told_apart(pieces: list[int]) -> None:
+    """Gradients accumulated over micro-batches: one vector for each, all samples in the mean."""
+    torch.manual_seed(0)
+    images, labels = fashion(40)
+    model = f1(2, 24)
+    optimizer = SGD(model.parameters(), lr=0.3)
+    parts = [*zip(images.split(pieces), labels.split(pieces), strict=True)]
+    with PatternMonitor(optimizer, model, every=1) as monitor:
+        before = bits_of(model, images)
+        for x, y in parts:
+            nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        after = bits_of(model, images)
+    flips = np.mean([(before[name] != after[name]).mean(axis=1) for name in before], axis=0)
+    found = [each for each in monitor.batch_flips if each is not None]
+    assert [len(each) for each in found] == pieces
+    assert np.concatenate(found) == pytest.approx(flips)
+
+
+class Noisy(nn.Module):
+    """A network with dropout, batch statistics and a random number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = f1(2, 16, norm=True)
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(self.drop(x) + 0.01 * torch.randn(()))
+        return found
+
+
+@pytest.mark.parametrize("make", [Noisy, resnet, lambda: convnet(norm=True)])
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_training_stays_the_same_bit_for_bit(make: Make, statistics: str, tmp_path: Path) -> None:
+    def run(watched: bool) -> list[bytes]:
+        torch.manual_seed(0)
+        images, labels = fashion(100)
+        model = make()
+        optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+        monitor = None
+        if watched:
+            monitor = PatternMonitor(
+                optimizer,
+                model,
+                every=2,
+                keep_every=3,
+                flips_every=1,
+                data=[images[:30], images[30:50]],
+                recorder=tmp_path,
+                statistics=statistics,
+            )
+        for _ in range(5):
+            chosen = torch.randint(0, 100, (20,))
+            step(model, optimizer, images[chosen], labels[chosen])
+        if monitor is not None:
+            monitor.close()
+            assert monitor.sample_flips.steps == 5
+        assert all(module.training for module in model.modules())
+        tensors = [*model.state_dict().values(), torch.get_rng_state()]
+        tensors += [kept["momentum_buffer"] for kept in optimizer.state.values()]
+        return [tensor.numpy().tobytes() for tensor in tensors]
+
+    assert run(True) == run(False)
+
+
 class Pair(nn.Module):
     """Two inputs, one with a row for all examples."""
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from reluflow.errors import DataError, OptionError
+from reluflow.monitoring import KeptTables, SampleFlips, read_recording
 from reluflow.patterns import read
 from reluflow_torch import ActCoolLR, ClockWarning
 from reluflow_torch.lightning import PatternMonitorCallback, actcool_optimizers
@@ -108,6 +109,30 @@ def test_the_callback_records_and_changes_nothing(tmp_path: Path) -> None:
     assert sorted(set(table["step"].to_pylist())) == [0, 2, 4, 6, 8, 10]
     assert set(table["site"].to_pylist()) == {"mean", "net.3", "net.6"}
     assert len(callback.monitor.phase_diagram().steps) == 3
+
+
+class Failing(Plain):
+    """Fails in the middle of the second epoch."""
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        if self.global_step == 8:
+            raise ArithmeticError("no more")
+        return super().training_step(batch, index)
+
+
+def test_the_final_state_is_kept_unless_the_training_failed(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"every": 0, "keep_every": 5, "flips_every": 6}
+    fit(made(Plain), tmp_path, PatternMonitorCallback(recorder=tmp_path / "whole", **settings))
+    rows = read_recording(tmp_path / "whole").to_pylist()
+    found = {row["step"]: row["jaccard_final"] for row in rows if row["site"] == "net.3"}
+    assert sorted(found) == [0, 5, 6, 10, 12]
+    assert found[12] == 1.0 > found[10] > found[0]
+    assert SampleFlips.read(tmp_path / "whole").steps == 2
+    callback = PatternMonitorCallback(recorder=tmp_path / "part", **settings)
+    with pytest.raises(ArithmeticError, match="no more"):
+        fit(made(Failing), tmp_path, callback)
+    assert KeptTables(tmp_path / "part").steps() == [0, 5]
+    assert SampleFlips.read(tmp_path / "part").steps == 2
 
 
 def test_the_module_that_training_step_calls_may_be_named(tmp_path: Path) -> None:
