@@ -128,7 +128,7 @@ class Clock:
         raise DataError(
             f"scheduler.step() was called {self._calls_unseen} times, but ActCoolLR has seen no "
             "step of its optimizer, so no rate was set; give it the very optimizer whose step() "
-            "the loop calls, and call that before scheduler.step()."
+            "the loop calls, and call that before scheduler.step(), not inside torch.compile."
         )
 
     def _warn(self, kind: str, text: str) -> None:

@@ -45,8 +45,7 @@ class Closure:
         self._start = None if model is None else WeightMarks(model)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the closure, and record which weights it ran with."""
-        loss = self._closure(*args, **kwargs)
+        """Run the closure, if the optimiser has left the weights alone."""
         self.calls += 1
         if self._has_moved():
             name = type(self._optimizer).__name__
@@ -55,6 +54,11 @@ class Closure:
                 "closure, so no single gradient tells where the step leads; give the optimizer "
                 "inside that takes the plain step, or use one that calls its closure first."
             )
+        loss = self._closure(*args, **kwargs)
+        # What the closure itself moves is its own affair: it may look at neighbouring weights, and
+        # put them back up to rounding.
+        if self._model is not None:
+            self._start = WeightMarks(self._model)
         if self.calls == 1:
             self._then()
         return loss
