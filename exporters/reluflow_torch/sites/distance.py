@@ -35,8 +35,25 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
         >>> distances({"relu": a}, {"relu": b}).mean_distance
         0.5
     """
+    return distances_and_nans(before, after)[0]
+
+
+def distances_and_nans(
+    before: Mapping[str, SitePattern], after: Mapping[str, SitePattern]
+) -> tuple[StepDistance, int]:
+    """Return what `distances` does, and how many pre-activations were NaN before.
+
+    All numbers come from the device in one transfer: waiting for it costs more than they do.
+
+    Args:
+        before: patterns in the first state.
+        after: patterns of the same batch in the second state.
+
+    Raises:
+        DataError: no site is in both.
+    """
     pairs = pairs_of(before, after)
-    nans = [b.nans for _, b in pairs]
+    nans = [b.nans for _, b in pairs] + [site.nans for site in before.values()]
     device = pairs[0][0].bits.device
     tensors = [_changed(a.bits, b.bits) for a, b in pairs]
     tensors += [count for count in nans if isinstance(count, Tensor)]
@@ -45,19 +62,14 @@ def distances(before: Mapping[str, SitePattern], after: Mapping[str, SitePattern
     else:
         values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
     counted = iter(values[len(pairs) :])
-    return StepDistance(
+    counts = [int(next(counted)) if isinstance(count, Tensor) else count for count in nans]
+    found = StepDistance(
         tuple(
-            SiteDistance(
-                a.name,
-                int(value),
-                a.samples,
-                units=a.units,
-                nans=int(next(counted)) if isinstance(count, Tensor) else count,
-                layer=a.layer,
-            )
-            for (a, _), value, count in zip(pairs, values, nans, strict=False)
+            SiteDistance(a.name, int(value), a.samples, units=a.units, nans=count, layer=a.layer)
+            for (a, _), value, count in zip(pairs, values, counts, strict=False)
         )
     )
+    return found, sum(counts[len(pairs) :])
 
 
 def pairs_of(

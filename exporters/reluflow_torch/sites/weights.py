@@ -20,6 +20,7 @@ class WeightMarks:
 
     Args:
         model: whose parameters are noted.
+        with_values: whether the norms are noted too; without, writing through `.data` is not seen.
 
     Example:
         >>> model = nn.Linear(2, 2)
@@ -33,7 +34,7 @@ class WeightMarks:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, with_values: bool = True) -> None:
         found = {
             id(weight): weight
             for module in all_modules(model)
@@ -43,21 +44,35 @@ class WeightMarks:
         weights = [w for w in found.values() if not nn.parameter.is_lazy(w)]
         self._is_known = torch._C._functorch.peek_interpreter_stack() is None
         self._marks: list[tuple[int, int, int]] = []
-        self._norms: list[list[Tensor]] = []
+        self._norms: list[list[Tensor]] | None = []
         if self._is_known:
             self._marks = [(id(w), w.data_ptr(), w._version) for w in weights]
-            self._norms = _norms(weights)
+            self._norms = _norms(weights) if with_values else None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, WeightMarks):
             return NotImplemented
+        if self._norms is None or other._norms is None:
+            return self._is_known and other._is_known and self._marks == other._marks
         return self._marks == other._marks and self.same_values(other)
+
+    def leave_traces(self, later: WeightMarks) -> bool:
+        """Tell whether the marks alone told that the values are others, if they are.
+
+        Args:
+            later: of the same model, at a later moment.
+        """
+        if self._norms is None or later._norms is None or self._marks != later._marks:
+            return True
+        return self.same_values(later)
 
     def same_values(self, other: WeightMarks) -> bool:
         """Tell whether the values are those of the other moment, whatever happened in between."""
         return (
             self._is_known
             and other._is_known
+            and self._norms is not None
+            and other._norms is not None
             and len(self._norms) == len(other._norms)
             and all(
                 torch.equal(torch.stack(a), torch.stack(b))

@@ -14,7 +14,6 @@ from reluflow_torch.sites.chain import ChainCapture
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import PatternCapture
 from reluflow_torch.sites.unwrap import called_module, is_compiled
-from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.probe import Batch, Capture, Pass, StepProbe, device_of
 
 Inputs = tuple[tuple[Any, ...], ...]
@@ -121,7 +120,7 @@ class TrainingPasses:
         capture = None
         if is_plain and not is_compiled(module):
             capture = self._probe.capture_of(batch)
-        begun = Pass(batch, weights=WeightMarks(self._probe.model))
+        begun = Pass(batch, weights=self._probe.marks())
         if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
             begun.random = self._probe.random_state()
         self.kept.append(begun)

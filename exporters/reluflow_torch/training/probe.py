@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature import StepDistance, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
-from reluflow_torch.sites.distance import distances
+from reluflow_torch.sites.distance import distances, distances_and_nans
 from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
 from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
@@ -32,6 +32,8 @@ from reluflow_torch.training.rates import set_rates
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
 
 Capture = PatternCapture | ChainCapture | HookCapture
+_FIRST_LOOKS = 4
+_LOOKS_BETWEEN = 16
 _TOLERANCE = 0.01  # rounding may flip a pre-activation at 0; batch normalisation flips most
 
 
@@ -220,9 +222,12 @@ class StepProbe:
         self.is_running = False
         self.model = model
         self._host_draws = True
+        self.nans_before = 0
         self._is_first = True
         self._smooth = smooth
         self._count_smooth(bool(smooth))
+        self._n_looks = 0
+        self.trusts_marks = True
         self._optimizer = optimizer
         self._examples = examples
         self._max_samples = max_samples
@@ -424,6 +429,16 @@ class StepProbe:
                 )
         return first
 
+    def marks(self) -> WeightMarks:
+        """Return marks of the present weights, of their values where these are to be looked at.
+
+        To compare values is to wait for the device. Where all writes have left traces in the first
+        few probes, those between are trusted to do so too.
+        """
+        is_cheap = device_of(self.model).type == "cpu"
+        is_due = self._n_looks < _FIRST_LOOKS or self._n_looks % _LOOKS_BETWEEN == 0
+        return WeightMarks(self.model, with_values=is_cheap or is_due or not self.trusts_marks)
+
     def look(self, passes: Sequence[Pass], *, is_checked: bool = False) -> None:
         """Ensure that each pass has the patterns of the current weights.
 
@@ -437,8 +452,11 @@ class StepProbe:
         Raises:
             DataError: a batch was overwritten since its pass.
         """
-        now = WeightMarks(self.model)
+        now = self.marks() if any(each.patterns is not None for each in passes) else None
+        self._n_looks += 1
         for each in passes:
+            if each.patterns is not None and each.weights is not None and now is not None:
+                self.trusts_marks &= each.weights.leave_traces(now)
             if each.patterns is None or each.weights != now:
                 each.patterns = self.patterns(each.batch, each.random)
             elif each.patterns:
@@ -453,13 +471,13 @@ class StepProbe:
         Args:
             passes: those whose `patterns` are not set are left out.
         """
-        return pooled(
-            [
-                distances(each.patterns, self.patterns(each.batch, each.random))
-                for each in passes
-                if each.patterns is not None
-            ]
-        )
+        found = [
+            distances_and_nans(each.patterns, self.patterns(each.batch, each.random))
+            for each in passes
+            if each.patterns is not None
+        ]
+        self.nans_before = sum(nans for _, nans in found)
+        return pooled([distance for distance, _ in found])
 
     @contextmanager
     def measuring(

@@ -170,7 +170,6 @@ class ActCoolLR(LRScheduler):
         self._closure: Closure | None = None
         self._frozen: set[str] = set()
         self._n_trained = -1
-        self._nans_before = 0
         self._is_nan_told = False
         self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
         self._handles = [
@@ -395,15 +394,6 @@ class ActCoolLR(LRScheduler):
         if self.controller.samples is None:
             samples = sum(site.samples for site in patterns)
             self.controller.samples = samples * number_of_ranks()
-        self._nans_before = sum(int(site.nans) for site in patterns)
-        if self._nans_before and not self._is_nan_told and self._are_weights_finite():
-            self._is_nan_told = True
-            warnings.warn(
-                f"{self._nans_before} pre-activations are NaN before step {self.last_epoch} and "
-                "count as inactive; look for NaN in the inputs.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
     def _leave_out_frozen(self) -> None:
         """Leave sites out that no step changes, as all weights before them are frozen.
@@ -454,6 +444,7 @@ class ActCoolLR(LRScheduler):
             probed, self._probed = self._probed, []
             self.distances = self._probe.compare(probed)
             self.n_probes += 1
+            self._tell_nans()
             # On all ranks or none: one that raised alone would leave the others waiting for it.
             if mean_over_ranks(float(self._has_diverged()), self._device) > 0:
                 raise DivergenceError(
@@ -467,10 +458,22 @@ class ActCoolLR(LRScheduler):
         controller = self.controller
         self._passes.watch(is_needed=controller.fit_due or controller.will_want_distance)
 
+    def _tell_nans(self) -> None:
+        """Warn once of NaNs that were there before the step; only now were they read."""
+        nans = self._probe.nans_before
+        if nans and not self._is_nan_told and self._are_weights_finite():
+            self._is_nan_told = True
+            warnings.warn(
+                f"{nans} pre-activations are NaN before step {self.last_epoch} and "
+                "count as inactive; look for NaN in the inputs.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
     def _has_diverged(self) -> bool:
         """Tell whether the step caused NaNs; those of the inputs were there before."""
         nans = 0 if self.distances is None else self.distances.nans
-        if nans > self._nans_before:
+        if nans > self._probe.nans_before:
             return True
         return nans > 0 and not self._are_weights_finite()
 
