@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any
 
 
-def arguments(description: str, rounds: int) -> argparse.Namespace:
-    """Parse the options that every benchmark has."""
+def arguments(
+    description: str,
+    rounds: int,
+    more: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> argparse.Namespace:
+    """Parse the options that every benchmark has, and those that `more` adds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds, help="timed pairs")
     parser.add_argument("--json", type=Path, help="keep the results in this file")
+    if more is not None:
+        more(parser)
     return parser.parse_args()
 
 

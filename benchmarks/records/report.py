@@ -204,7 +204,7 @@ def overhead(results: Results) -> str:
             row["optimizer"],
             row["steps"],
             f"{row['step_ms']:.2f} ms",
-            f"{row['overhead_of_median_block']:+.1%}",
+            f"{row['steady'] if 'steady' in row else row['overhead_of_median_block']:+.1%}",
             f"{row['overhead']:+.1%}",
         )
         for row in results
