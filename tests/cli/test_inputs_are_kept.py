@@ -11,6 +11,7 @@ import small_models
 import reluflow
 from reluflow.cli import main
 from reluflow.errors import ModelError, OutputError
+from reluflow.monitoring import KeptTables, SampleFlips, SiteCounts
 from reluflow.patterns import PatternRecorder
 
 
@@ -82,6 +83,20 @@ def test_a_recording_keeps_its_parts(folder: Path) -> None:
     before = read_all(folder)
     [part] = (folder / "run").glob("part-*")
     assert main(["recording", "run", "--out", str(part)]) == 2
+    assert read_all(folder) == before
+
+
+@pytest.mark.parametrize("name", ["sample_flips.parquet", "tables/step-00000000.npz"])
+def test_a_recording_keeps_what_is_beside_it(name: str, folder: Path) -> None:
+    with PatternRecorder(folder / "run") as recorder:
+        recorder.record(0, "relu0", {"patterns": 3})
+    counts = SiteCounts.of(np.array([[0, 1]], np.uint64), np.array([1]))
+    KeptTables(folder / "run").keep(0, {"relu0": counts})
+    flips = SampleFlips()
+    flips.add([0.5])
+    flips.save(folder / "run")
+    before = read_all(folder)
+    assert main(["recording", "run", "--out", f"run/{name}"]) == 2
     assert read_all(folder) == before
 
 

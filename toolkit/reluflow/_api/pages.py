@@ -68,6 +68,6 @@ def write_recording_page(
         'recording.html'
     """
     held = Path(folder)
-    keep_inputs(out, *held.glob("part-*.parquet"))
+    keep_inputs(out, *held.glob("*.parquet"), *held.glob("tables/*.npz"))
     with locked(held if held.is_dir() and out is None else None):
         return write_page(held, out)
