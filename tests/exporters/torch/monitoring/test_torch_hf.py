@@ -106,13 +106,6 @@ def sgd(model: Any) -> torch.optim.Optimizer:
 
 
 def test_actcool_steers_and_resumes_from_a_checkpoint(tmp_path: Path) -> None:
-    class Rates(transformers.TrainerCallback):
-        def __init__(self) -> None:
-            self.rates: list[float] = []
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            self.rates.append(kwargs["optimizer"].param_groups[0]["lr"])
-
     def run(folder: str, resume: bool = False, **more: Any) -> tuple[list[float], Any]:
         model, rates = tiny(), Rates()
         pair = actcool_optimizers(model, sgd(model), 12)
@@ -132,6 +125,42 @@ def test_actcool_steers_and_resumes_from_a_checkpoint(tmp_path: Path) -> None:
     assert scheduler.progress == 1.0
     assert rest == whole[6:]
     assert monitor.step == 12
+
+
+class Rates(transformers.TrainerCallback):
+    """Keeps the rate that each step used."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.rates.append(kwargs["optimizer"].param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_logged_rates_are_those_used_with_gradient_checkpointing_or_without(
+    reentrant: bool | None, tmp_path: Path
+) -> None:
+    def run(reentrant: bool | None) -> tuple[list[float], list[float], Any]:
+        model, rates = tiny(), Rates()
+        more: dict[str, Any] = {}
+        if reentrant is not None:
+            more = {
+                "activation_checkpointing": True,
+                "activation_checkpointing_kwargs": {"use_reentrant": reentrant},
+            }
+        pair = actcool_optimizers(model, sgd(model), 12)
+        trainer = trainer_of(tmp_path, model, rates, optimizers=pair, logging_steps=1, **more)
+        trainer.train()
+        assert model.is_activation_checkpointing == (reentrant is not None)
+        logged = [row["learning_rate"] for row in trainer.state.log_history if "loss" in row]
+        return rates.rates, logged, pair[1].distances
+
+    used, logged, distances = run(reentrant)
+    assert len(set(used)) >= 8
+    assert logged == used
+    assert (used, logged, distances) == run(None)
 
 
 def test_an_alarm_may_stop_the_training(tmp_path: Path) -> None:
