@@ -186,6 +186,10 @@ class StepProbe:
         >>> probe.look(passes)
         >>> probe.compare(passes).mean_distance  # the weights have not changed
         0.0
+        >>> start = probe.marks()
+        >>> with probe.stepping(passes) as stepped, stepped(1e3):
+        ...     probe.compare(passes).mean_distance, probe.marks() == start
+        (1.0, False)
         >>> probe.settle_smooth(passes)  # decided already: there is a ReLU
         >>> probe.smooth
         False

@@ -77,3 +77,19 @@ def test_the_module_inside_a_compiled_one_is_no_good() -> None:
     scheduler = ActCoolLR(optimizer, model, 9, schedule=MILD)
     with pytest.raises(DataError, match="compile or wrap that module first"):
         train(called, optimizer, vectors(9), scheduler)
+
+
+@pytest.mark.parametrize("way", ["around", "whole graph", "in place"])
+def test_hooks_of_probes_cause_no_new_graph(way: str) -> None:
+    """Probes hang hooks on the modules inside, and run these eagerly."""
+    torch._dynamo.reset()
+    model, called = compiled(way)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    scheduler = ActCoolLR(optimizer, called, 24, controller=Constant(0.05))
+    batches = vectors(24)
+    graphs = []
+    for part in (batches[:1], batches[1:]):
+        train(called, optimizer, part, scheduler)
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] > 0
+    assert scheduler.n_probes >= 24 // 3
