@@ -62,6 +62,7 @@ WRONG_VALUES = [
     *given(STEP, "--labels", ("gone.npy", "few.npy", "x.npy", "m.onnx", "run", "float.npy")),
     *given(STEP, "--loss", NAMES),
     *given(STEP, "--optimizer", NAMES),
+    *given(STEP, "--method", NAMES),
     *given(STEP, "--momentum", (*NUMBERS, "1")),
     *given(STEP, "--rates", ("", "1", "1:2", "2:1:5", "0:1:5", "1:nan:3", "1:2:1", "a:b:c",
                              "1:inf:3", "1e-2:1:-4", "nan:1:3", "1:2:3:4", "1:2:1.5", "1:1e400:3")),

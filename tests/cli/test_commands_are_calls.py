@@ -192,6 +192,12 @@ def test_sensitivity_is_sensitivity(run: Run) -> None:
         assert Path("s1", name).read_bytes() == Path("s2", name).read_bytes()
 
 
+def test_sensitivity_by_crossing_rates_is_sensitivity(run: Run) -> None:
+    printed = run("sensitivity m.onnx -d d.npz --rates 1e-2:1e2:3 --method crossing")
+    called = reluflow.sensitivity("m.onnx", "d.npz", rates=[1e-2, 1.0, 1e2], method="crossing")
+    assert printed == plain(called.to_dict())
+
+
 def test_analyze_is_analyze(run: Run) -> None:
     printed = run("analyze m.onnx -d d.npz --limit 30 --top 2 --hash thesis-64 -b 7 -t 1")
     options = reluflow.AnalysisOptions(top=2, hash="thesis-64", batch_size=7, threads=1)

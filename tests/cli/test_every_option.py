@@ -147,6 +147,7 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
         f"{STEP} --frozen-norm", "--frozen-norm is set, but the model has no batch normalisation"
     ),
     "sensitivity --smooth": Said(f"{STEP} --smooth", "no Gelu, Silu or other smooth"),
+    "sensitivity --method": Always("the distances are found by it"),
     "sensitivity --batch-size": Refused(
         "sensitivity fixed.onnx -d d.npz -b 4", "--batch-size is 4"
     ),

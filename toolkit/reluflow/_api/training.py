@@ -25,6 +25,7 @@ from reluflow.sessions import check_threads
 from reluflow.temperature import Sensitivity
 
 OPTIMIZERS = ("sgd", "adamw")
+METHODS = ("steps", "crossing")
 _DEFAULT_BATCH = 128
 LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
 _END_OF_LOSS = {"cross-entropy": "Softmax", "binary-cross-entropy": "Sigmoid"}
@@ -45,6 +46,7 @@ def sensitivity(
     batch_size: int | None = None,
     frozen_norm: bool = False,
     smooth: bool | None = None,
+    method: str = METHODS[0],
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
@@ -68,6 +70,8 @@ def sensitivity(
         frozen_norm: batch normalisation keeps its statistics.
         smooth: count Gelu, Silu, ... as switches at 0 too; None: where the model has no other
             switch, with a note.
+        method: "steps" makes a step at every rate; "crossing" about 5 per batch, from which the
+            rate at which each sample changes follows.
         threads: of torch; its own choice by default.
         progress: called as progress("measuring", steps tried, None).
 
@@ -90,6 +94,7 @@ def sensitivity(
     """
     _one_of("loss", loss, LOSSES)
     _one_of("optimizer", optimizer, OPTIMIZERS)
+    _one_of("method", method, METHODS)
     if batches < 1:
         raise OptionError(f"batches is {batches}; give a whole number from 1 on.")
     given = _given(labels, data)
@@ -113,7 +118,14 @@ def sensitivity(
         made = _optimizer(torch, module, optimizer, momentum)
         wanted, notes = _smooth(loaded, smooth)
         result: Sensitivity = bridge.sensitivity(
-            module, made, steps, bridge.LOSSES[loss], rates, smooth=wanted, progress=progress
+            module,
+            made,
+            steps,
+            bridge.LOSSES[loss],
+            rates,
+            smooth=wanted,
+            method=method,
+            progress=progress,
         )
         notes += inspect_model(loaded, smooth=bool(smooth)).notes
         result = replace(result, sites=tuple(map(module.node_of, result.sites)), notes=notes)

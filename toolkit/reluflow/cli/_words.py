@@ -37,6 +37,7 @@ _FIRST = {
     "loss": "--loss",
     "margin": "--margin",
     "mean": "--mean",
+    "method": "--method",
     "metric": "--metric",
     "models": "--models",
     "momentum": "--momentum",

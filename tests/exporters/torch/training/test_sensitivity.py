@@ -1,12 +1,15 @@
 """Sweeps over learning rates leave a model as it was and follow its gradient."""
 
 import copy
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from reluflow.errors import DataError, OptionError
+from reluflow.temperature import PhaseDiagram
 from reluflow_torch import sensitivity
 
 
@@ -72,3 +75,67 @@ def test_what_cannot_be_measured_is_said() -> None:
     plain = torch.optim.SGD(linear.parameters(), lr=0.1)
     with pytest.raises(OptionError, match="ran no ReLU"):
         sensitivity(linear, plain, batches(1), rates=[0.1, 1.0])
+
+
+def test_crossing_rates_give_the_curve_of_real_steps_for_a_tenth_of_them() -> None:
+    model = network()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    told: list[int] = []
+    rates = np.geomspace(1e-4, 1e2, 50)
+    real = sensitivity(model, optimizer, batches(2), rates=rates)
+    quick = sensitivity(
+        model,
+        optimizer,
+        batches(2),
+        rates=rates,
+        method="crossing",
+        progress=lambda stage, done, total: told.append(done),
+    )
+    assert (quick.sites, quick.widths) == (real.sites, real.widths)
+    assert np.sqrt(np.mean((quick.mean - real.mean) ** 2)) < 0.02
+    assert told == list(range(1, len(told) + 1)) and len(told) <= 16
+
+
+def test_crossing_rates_leave_everything_as_it_was() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
+    state, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    sensitivity(model, optimizer, batches(2), method="crossing")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(weight.grad is None for weight in model.parameters()) and not optimizer.state
+    assert optimizer.param_groups[0]["lr"] == 0.0
+
+
+def test_sweeps_by_crossing_rates_make_a_phase_diagram() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sweeps = []
+    for (inputs, target), _ in zip(batches(3), range(3), strict=True):
+        sweeps.append(sensitivity(model, optimizer, [(inputs, target)], method="crossing"))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(*inputs), target).backward()
+        optimizer.step()
+    diagram = PhaseDiagram.from_sweeps([0, 1, 2], sweeps)
+    assert np.isfinite(diagram.mu).all() and (np.diff(diagram.distances, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("method", ["", "Steps", "jvp"])
+def test_an_unknown_method_is_refused(method: Any) -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(OptionError, match="accepted are steps, crossing"):
+        sensitivity(model, optimizer, batches(1), method=method)
+
+
+def test_crossing_rates_want_a_batch_and_a_site() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(DataError, match="batches are empty"):
+        sensitivity(model, optimizer, [], method="crossing")
+    linear = nn.Linear(6, 3)
+    with pytest.raises(OptionError, match="no ReLU or other switch site"):
+        sensitivity(
+            linear, torch.optim.SGD(linear.parameters(), lr=0.1), batches(1), method="crossing"
+        )

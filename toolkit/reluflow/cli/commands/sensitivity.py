@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reluflow._api.training import LOSSES, OPTIMIZERS
+from reluflow._api.training import LOSSES, METHODS, OPTIMIZERS
 from reluflow._api.training import sensitivity as run
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
@@ -60,6 +60,12 @@ def sensitivity(
         ),
     ] = False,
     smooth: _options.Smooth = False,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="steps: a step at every rate; crossing: about 5 steps per batch."
+        ),
+    ] = METHODS[0],
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", "-b", help="Inputs per batch; 128 by default.")
     ] = None,
@@ -91,6 +97,7 @@ def sensitivity(
             batch_size=batch_size,
             frozen_norm=frozen_norm,
             smooth=smooth or None,
+            method=method,
             threads=threads,
             progress=progress,
         )
