@@ -61,7 +61,7 @@ def sensitivity(
         smooth: whether GELU, SiLU, ELU, Softplus and Mish are sites too; None: where the model
             runs no other switch, with a `SmoothWarning`.
         method: "steps" for a real step at every rate; "crossing" for the rates at which samples
-            change, see `step_curves`: about 5 steps instead of 50, and D at most 1 - 1/n.
+            change, see `step_curves`: about 7 steps instead of 50, and D at most 1 - 1/n.
         progress: called as progress("measuring", steps tried, None).
 
     Returns:

@@ -14,7 +14,7 @@ from reluflow_torch.sites.patterns import Patterns
 from reluflow_torch.training.crossing import curves_along
 from reluflow_torch.training.probe import Pass, StepProbe
 
-STATES = (0.1, 1.0, 2.0, 4.0)
+STATES = (0.1, 1.0, 2.0, 3.5, 5.0)
 """Temperatures in bits of the steps that are made: the first for the derivative, and longer ones
 that correct what is not linear in the rate."""
 _NEAR = 4.0

@@ -70,7 +70,7 @@ def sensitivity(
         frozen_norm: batch normalisation keeps its statistics.
         smooth: count Gelu, Silu, ... as switches at 0 too; None: where the model has no other
             switch, with a note.
-        method: "steps" makes a step at every rate; "crossing" about 5 per batch, from which the
+        method: "steps" makes a step at every rate; "crossing" about 7 per batch, from which the
             rate at which each sample changes follows.
         threads: of torch; its own choice by default.
         progress: called as progress("measuring", steps tried, None).

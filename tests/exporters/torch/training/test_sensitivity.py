@@ -77,7 +77,7 @@ def test_what_cannot_be_measured_is_said() -> None:
         sensitivity(linear, plain, batches(1), rates=[0.1, 1.0])
 
 
-def test_crossing_rates_give_the_curve_of_real_steps_for_a_tenth_of_them() -> None:
+def test_crossing_rates_give_the_curve_of_real_steps_for_a_fifth_of_them() -> None:
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     told: list[int] = []
@@ -93,7 +93,7 @@ def test_crossing_rates_give_the_curve_of_real_steps_for_a_tenth_of_them() -> No
     )
     assert (quick.sites, quick.widths) == (real.sites, real.widths)
     assert np.sqrt(np.mean((quick.mean - real.mean) ** 2)) < 0.02
-    assert told == list(range(1, len(told) + 1)) and len(told) <= 16
+    assert told == list(range(1, len(told) + 1)) and len(told) <= 20
 
 
 def test_crossing_rates_leave_everything_as_it_was() -> None:

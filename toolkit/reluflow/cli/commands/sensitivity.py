@@ -63,7 +63,7 @@ def sensitivity(
     method: Annotated[
         str,
         typer.Option(
-            "--method", help="steps: a step at every rate; crossing: about 5 steps per batch."
+            "--method", help="steps: a step at every rate; crossing: about 7 steps per batch."
         ),
     ] = METHODS[0],
     batch_size: Annotated[

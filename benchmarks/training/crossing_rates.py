@@ -1,7 +1,7 @@
 """Curves of D from crossing rates against real hypothetical steps, at states of trainings.
 
-Example: `crossing_rates.py --json records/crossing_rates.json --page` (thesis 3.2.3). Several runs,
-each of some networks, can be put into one record: `--json` keeps rows of other networks.
+Example: `crossing_rates.py --json benchmarks/records/crossing_rates.json --page` (thesis 3.2.3).
+Several runs, each of some networks, can make one record: `--json` keeps rows of other networks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reluflow.temperature import StepDistance
 from reluflow_torch.training.probe import Batch, Pass, StepProbe
 from reluflow_torch.training.step_curves import STATES, step_curves
 
-PAGE = Path(__file__).parents[1] / "docs" / "temperature.md"
+PAGE = Path(__file__).parents[2] / "docs" / "temperature.md"
 STEPS = (0, 40, 120, 300)
 BATCH, IMAGES = 128, 512
 BITS = (0.5, 1.0, 2.0, 3.0, 5.0)
