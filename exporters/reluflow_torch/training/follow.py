@@ -119,7 +119,7 @@ class TrainingPasses:
         is_plain = torch._C._functorch.peek_interpreter_stack() is None
         capture = None
         if is_plain and not is_compiled(module):
-            capture = self._probe.capture_of(batch)
+            capture = self._probe.capture_of(batch, values=self._probe.values)
         begun = Pass(batch, weights=self._probe.marks())
         if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
             begun.random = self._probe.random_state()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reluflow.errors import DataError, OptionError
-from reluflow.temperature import StepDistance, pooled
+from reluflow.temperature import CrossingCurves, StepDistance, merged, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
 from reluflow_torch.sites.distance import distances, distances_and_nans
 from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
@@ -28,6 +28,7 @@ from reluflow_torch.sites.patterns import (
 )
 from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.sites.weights import WeightMarks
+from reluflow_torch.training.crossing import curves_of
 from reluflow_torch.training.rates import set_rates
 from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
 
@@ -164,6 +165,10 @@ class StepProbe:
         examples: measure on this many first examples of each batch only; for models that
             treat each on its own (no batch normalisation, no dropout). None: on all.
 
+    Attributes:
+        values: whether the passes that it captures and repeats keep their pre-activations.
+        forward_passes: number of passes that it has made.
+
     Raises:
         OptionError: `examples` or `max_samples` is below 1, or `optimizer` is LBFGS.
 
@@ -225,6 +230,7 @@ class StepProbe:
         self.forward_passes = 0
         self.is_running = False
         self.model = model
+        self.values = False
         self._host_draws = True
         self.nans_before = 0
         self._is_first = True
@@ -269,7 +275,7 @@ class StepProbe:
             return
         self._count_smooth(True)
         for each in passes:
-            each.patterns = self.patterns(each.batch, each.random)
+            each.patterns = self.patterns(each.batch, each.random, values=self.values)
         found = dict.fromkeys(site.op for p in passes for site in (p.patterns or {}).values())
         if found:
             warnings.warn(
@@ -462,7 +468,7 @@ class StepProbe:
             if each.patterns is not None and each.weights is not None and now is not None:
                 self.trusts_marks &= each.weights.leave_traces(now)
             if each.patterns is None or each.weights != now:
-                each.patterns = self.patterns(each.batch, each.random)
+                each.patterns = self.patterns(each.batch, each.random, values=self.values)
             elif each.patterns:
                 each.patterns = self.first_examples(
                     each.patterns, each.batch, each.random, is_checked=is_checked
@@ -482,6 +488,24 @@ class StepProbe:
         ]
         self.nans_before = sum(nans for _, nans in found)
         return pooled([distance for distance, _ in found])
+
+    def compare_values(
+        self, passes: Sequence[Pass], rate: float
+    ) -> tuple[StepDistance, CrossingCurves]:
+        """Return what `compare` returns, and the curves that the step shows to first order.
+
+        Args:
+            passes: with patterns that hold their pre-activations.
+            rate: of the step between both, or of the part of it that was made.
+        """
+        found, curves = [], []
+        for each in passes:
+            if each.patterns is not None:
+                after = self.patterns(each.batch, each.random, values=True)
+                found.append(distances_and_nans(each.patterns, after))
+                curves.append(curves_of(each.patterns, after, rate))
+        self.nans_before = sum(nans for _, nans in found)
+        return pooled([distance for distance, _ in found]), merged(curves)
 
     @contextmanager
     def measuring(
@@ -515,6 +539,26 @@ class StepProbe:
                 return self.compare(passes)
 
         with self.stepping(passes, step_kwargs) as stepped:
+            yield measure
+
+    @contextmanager
+    def measuring_curves(
+        self, passes: Sequence[Pass]
+    ) -> Iterator[Callable[[float], CrossingCurves]]:
+        """Yield `measure(rate)` as `measuring` does, for the curves that a step shows.
+
+        Args:
+            passes: those that made the gradients.
+
+        Yields:
+            A function from a rate to the curves of a step with it, to first order.
+        """
+
+        def measure(rate: float) -> CrossingCurves:
+            with stepped(rate):
+                return self.compare_values(passes, rate)[1]
+
+        with self.stepping(passes, values=True) as stepped:
             yield measure
 
     @contextmanager

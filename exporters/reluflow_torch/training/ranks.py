@@ -32,7 +32,19 @@ def mean_over_ranks(value: float, device: Callable[[], torch.device]) -> float:
     ranks = number_of_ranks()
     if ranks == 1:
         return value
+    return float(sum_over_ranks(torch.tensor(value, dtype=torch.float64), device)) / ranks
+
+
+def sum_over_ranks(values: torch.Tensor, device: Callable[[], torch.device]) -> torch.Tensor:
+    """Return the sum of a tensor over all ranks, on the host.
+
+    Args:
+        values: those of this process, on the host.
+        device: returns that of the model: NCCL needs its tensors there.
+    """
+    if number_of_ranks() == 1:
+        return values
     is_nccl = distributed.get_backend() == "nccl"
-    total = torch.tensor(value, dtype=torch.float64, device=device() if is_nccl else "cpu")
+    total = values.to(device()) if is_nccl else values.clone()
     distributed.all_reduce(total)
-    return float(total) / ranks
+    return total.cpu()

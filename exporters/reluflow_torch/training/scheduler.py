@@ -16,10 +16,9 @@ from reluflow.errors import DataError, DivergenceError, OptionError
 from reluflow.temperature import (
     ActCool,
     ActCoolOptions,
-    PowerSchedule,
+    CrossingOptions,
     Schedule,
     StepDistance,
-    start_for_widths,
 )
 from reluflow.temperature.state import check_state
 from reluflow_torch.sites.hooks import WeakHook
@@ -31,7 +30,7 @@ from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
 from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
-from reluflow_torch.training.ranks import mean_over_ranks, number_of_ranks
+from reluflow_torch.training.ranks import mean_over_ranks
 from reluflow_torch.training.rates import (
     are_marks,
     rate_marks,
@@ -40,6 +39,12 @@ from reluflow_torch.training.rates import (
     searchable,
     set_rates,
     trained_weights,
+)
+from reluflow_torch.training.steering import (
+    Controller,
+    CurveSteering,
+    FittedSteering,
+    make_controller,
 )
 
 STATE_VERSION = 2
@@ -69,7 +74,8 @@ class ActCoolLR(LRScheduler):
             or `progress` tells the time.
         schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
             from the start that `start_for_widths` finds for the model's switch sites.
-        options: settings of the controller.
+        options: settings of the controller: `CrossingOptions`, which steer by crossing rates, or
+            `ActCoolOptions`, which fit the model of the thesis; None: the former's defaults.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.
@@ -84,7 +90,8 @@ class ActCoolLR(LRScheduler):
             steps.
 
     Attributes:
-        controller: the `ActCool` that decides; its mu, sigma, n_fits may be read any time.
+        controller: the `CrossingCool` or `ActCool` that decides; its mu, sigma, n_fits may be
+            read any time.
         distances: what the latest measured step changed, per site; None before the first.
         n_probes: number of steps measured.
 
@@ -92,6 +99,7 @@ class ActCoolLR(LRScheduler):
         OptionError: an argument makes no sense, or LBFGS or DataParallel is given.
 
     Example:
+        >>> from reluflow.temperature import PowerSchedule
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -117,12 +125,12 @@ class ActCoolLR(LRScheduler):
         total_steps: int | None = None,
         *,
         schedule: Schedule | None = None,
-        options: ActCoolOptions | None = None,
+        options: ActCoolOptions | CrossingOptions | None = None,
         progress: Callable[[int], float] | None = None,
         max_samples: int = MAX_SAMPLES,
         smooth: bool | None = None,
         examples: int | None = None,
-        controller: ActCool | None = None,
+        controller: Controller | None = None,
         clock: str | None = None,
     ) -> None:
         check_pair("ActCoolLR", optimizer, model)
@@ -154,9 +162,13 @@ class ActCoolLR(LRScheduler):
             examples=examples,
         )
         first = max(read_rates(bare))
-        self.controller = controller or ActCool(
-            schedule or PowerSchedule(), options, initial_rate=searchable(first)
+        self.controller = controller or make_controller(schedule, options, searchable(first))
+        self._steering = (
+            FittedSteering(self.controller, self._probe)
+            if isinstance(self.controller, ActCool)
+            else CurveSteering(self.controller, self._probe, bare)
         )
+        self._probe.values = self._steering.wants_values
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
         self.distances: StepDistance | None = None
@@ -269,7 +281,7 @@ class ActCoolLR(LRScheduler):
         self._is_fresh = self._is_leading = True
 
     def _is_measurement_due(self) -> bool:
-        is_due = self.controller.fit_due or self.controller.will_want_distance
+        is_due = self.controller.fit_due or self._steering.will_look
         return self._leads() and is_due
 
     def _leads(self) -> bool:
@@ -340,17 +352,18 @@ class ActCoolLR(LRScheduler):
         self.base_lrs = [*rates]
         self._written = rate_marks(self.optimizer)
         if self._has_own_controller and self.controller.n_fits == 0:
-            self.controller.mu = math.log(searchable(max(rates)))
+            self._steering.start_at(searchable(max(rates)))
 
     def _set_coming_rates(self) -> None:
         controller, passes = self.controller, self._passes
         self._add_new_groups()
         is_fit_due = controller.fit_due
-        if is_fit_due or controller.will_want_distance:
+        if is_fit_due or self._steering.will_look:
             self._look_before()
         self._use_rate(self._fitted_rate() if is_fit_due else self._known_rate())
-        if controller.wants_distance:
+        if self._steering.looks:
             self._probed = [each for each in passes.kept if each.patterns is not None]
+            self._steering.keep_weights()
 
     def _use_rate(self, rate: float) -> None:
         """Write the rates of the coming step; no more than that happens where none is measured."""
@@ -364,8 +377,7 @@ class ActCoolLR(LRScheduler):
 
     def _fitted_rate(self) -> float:
         """Return the next rate, found with hypothetical steps."""
-        with self._probe.measuring(passes=self._passes.kept) as measure:
-            return self.controller.next_rate(self.progress, lambda rate: self._agree(measure(rate)))
+        return self._steering.first_rate(self.progress, self._passes.kept)
 
     def _known_rate(self) -> float:
         """Return the next rate where the model of the controller suffices."""
@@ -390,10 +402,8 @@ class ActCoolLR(LRScheduler):
         patterns = [site for each in passes.kept for site in (each.patterns or {}).values()]
         if self._has_own_start and self.controller.n_fits == 0:
             widths = {site.name: site.units for site in patterns}
-            self.controller.schedule = PowerSchedule(start_for_widths(widths.values()))
-        if self.controller.samples is None:
-            samples = sum(site.samples for site in patterns)
-            self.controller.samples = samples * number_of_ranks()
+            self.controller.schedule = self._steering.default_schedule([*widths.values()])
+        self._steering.see(patterns)
 
     def _leave_out_frozen(self) -> None:
         """Leave sites out that no step changes, as all weights before them are frozen.
@@ -425,9 +435,6 @@ class ActCoolLR(LRScheduler):
             sites_left = (s for s in (each.patterns or {}).values() if s.name not in self._frozen)
             each.patterns = Patterns(sites_left)
 
-    def _agree(self, distances: StepDistance) -> float:
-        return mean_over_ranks(distances.mean_distance, self._device)
-
     def _device(self) -> torch.device:
         return device_of(self._probe.model)
 
@@ -442,7 +449,7 @@ class ActCoolLR(LRScheduler):
             )
         if self._probed:
             probed, self._probed = self._probed, []
-            self.distances = self._probe.compare(probed)
+            self.distances = self._steering.measure(probed)
             self.n_probes += 1
             self._tell_nans()
             # On all ranks or none: one that raised alone would leave the others waiting for it.
@@ -452,11 +459,10 @@ class ActCoolLR(LRScheduler):
                     f"{self.controller.rate}: the training has diverged; start again from the "
                     "last checkpoint with a lower start temperature."
                 )
-            self.controller.observe(self._agree(self.distances))
+            self._steering.tell(self.distances)
         self._passes.forget()
         # Whoever leads: another scheduler's turn may end before the next pass.
-        controller = self.controller
-        self._passes.watch(is_needed=controller.fit_due or controller.will_want_distance)
+        self._passes.watch(is_needed=self.controller.fit_due or self._steering.will_look)
 
     def _tell_nans(self) -> None:
         """Warn once of NaNs that were there before the step; only now were they read."""

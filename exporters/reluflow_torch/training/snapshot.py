@@ -74,6 +74,11 @@ class TensorStore:
             self._buffers = [torch.empty_like(tensor) for tensor in self._tensors]
         _copy_all(self._buffers, self._tensors)
 
+    @property
+    def copies(self) -> list[Tensor]:
+        """The copies, in the order of the tensors."""
+        return self._buffers
+
     def restore(self) -> None:
         """Copy the values back into the same tensors."""
         _copy_all(self._tensors, self._buffers)

@@ -131,6 +131,13 @@ def test_merged_curves_are_those_of_all_samples() -> None:
     np.testing.assert_array_equal((parts[0] * 0.5)["a"].counts, parts[0]["a"].counts * 0.5)
 
 
+def test_a_site_that_only_one_batch_ran_keeps_its_samples() -> None:
+    both = CrossingCurves({"a": CrossingCurve.of([1.0])}) + CrossingCurves(
+        {"a": CrossingCurve.of([2.0]), "b": CrossingCurve.of([3.0])}
+    )
+    assert {name: curve.samples for name, curve in both.items()} == {"a": 2.0, "b": 1.0}
+
+
 def test_the_means_of_unlike_sites_differ() -> None:
     cold, hot = (
         CrossingCurve.of(np.geomspace(1, 100, 500)),
@@ -169,5 +176,3 @@ def test_what_makes_no_curve_is_refused() -> None:
     curves = CrossingCurves({"a": curve})
     with pytest.raises(OptionError, match="mean is 'median'"):
         curves.rate(1.0, "median")  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="give curves of one network"):
-        curves + CrossingCurves({"b": curve})

@@ -8,6 +8,11 @@ from reluflow.temperature.crossing import (
     crossing_rates,
     merged,
 )
+from reluflow.temperature.crossing_control import (
+    CoolingWarning,
+    CrossingCool,
+    CrossingOptions,
+)
 from reluflow.temperature.divergence import (
     DivergenceAlarm,
     SigmaWatch,
@@ -42,8 +47,11 @@ __all__ = [
     "ActCool",
     "ActCoolOptions",
     "ArctanTransition",
+    "CoolingWarning",
+    "CrossingCool",
     "CrossingCurve",
     "CrossingCurves",
+    "CrossingOptions",
     "CyclicSchedule",
     "DivergenceAlarm",
     "DivergenceError",

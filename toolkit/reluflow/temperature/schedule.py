@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from reluflow.errors import OptionError
+from reluflow.temperature.crossing.curves import Mean
 
 Schedule = Callable[[float], float]
 """Takes the progress in [0, 1], gives the temperature in bits, from 0 on."""
@@ -155,17 +156,19 @@ SCHEDULES: dict[str, type[PowerSchedule] | type[ProbabilitySchedule] | type[Cycl
 }
 
 
-def start_for_widths(widths: Iterable[int]) -> float:
+def start_for_widths(widths: Iterable[int], mean: Mean = "distance") -> float:
     """Return a start temperature that suits switch sites of these widths.
 
     The more units a pattern has, the more patterns one step changes: for independent units
     T = -d log2(1 - q), where q is the share of units that switch. At the same T narrow sites change
     completely while wide ones hardly change. So a site of d units starts at T_d = 6 (d / 512)^(2/3)
-    bits, or at 6 bits for 512 units or more, and the network at the T of the mean distance: T =
-    -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
+    bits, or at 6 bits for 512 units or more, and the network at the mean of T_d, or at the T of the
+    mean distance: T = -log2(mean(2^-T_d)). The exponent is empirical: docs/temperature.md.
 
     Args:
         widths: units of each switch site, each from 1 on; at least one.
+        mean: what the temperature of the network averages, "distance" or "temperature"
+            (docs/spec.md, section 5).
 
     Returns:
         Temperature in bits, above 0.
@@ -183,6 +186,8 @@ def start_for_widths(widths: Iterable[int]) -> float:
     if not units or min(units) < 1:
         raise OptionError(f"widths is {units}; give the number of units of at least one site.")
     bits = [DEFAULT_START_BITS * min(1.0, (width / WIDE_SITE) ** WIDTH_EXPONENT) for width in units]
+    if mean == "temperature":
+        return sum(bits) / len(bits)
     unchanged = sum(2.0**-value for value in bits) / len(bits)
     return -math.log2(unchanged)
 

@@ -17,6 +17,10 @@ from reluflow.temperature.crossing.lattice import BINS, EDGES, Floats, bins_of, 
 Mean = Literal["temperature", "distance"]
 """What is averaged over the sites of a network: their temperatures, or their D."""
 _LN2 = math.log(2.0)
+_RESOLVED = 3.0
+"""Samples left at which a temperature is still told from a higher one: one of e^3 misses them."""
+_REACHED = 0.95
+"""Share of the highest temperature that is still a matter of the rate."""
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -148,6 +152,8 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
         True
         >>> round(float(curves.temperature(1e9)), 2), round(curves.highest(), 2)
         (3.0, 3.0)
+        >>> round(curves.resolved(), 2)
+        1.42
 
     Source: docs/spec.md, section 5 (crossing rates, temperature of a network).
     """
@@ -246,23 +252,43 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
         """
         return float(self._table(mean)[-1])
 
+    def resolved(self, mean: Mean = "temperature") -> float:
+        """Return the temperature up to which the samples tell it from a higher one, in bits.
+
+        At each site it is log2(n / 3), or a little less than its samples that never change allow.
+
+        Args:
+            mean: as in `temperature`.
+
+        Returns:
+            Bits.
+
+        Raises:
+            OptionError: an unknown mean.
+        """
+        table = self._table(mean)
+        sites = [
+            min(math.log2(max(curve.samples / _RESOLVED, 2.0)), _REACHED * float(curve._table[-1]))
+            for curve in self.values()
+        ]
+        if mean == "distance":
+            return -math.log2(sum(2.0**-bits for bits in sites) / len(sites))
+        return min(sum(sites) / len(sites), float(table[-1]))
+
     def _table(self, mean: Mean) -> Floats:
         if mean not in self._tables:
             raise OptionError(f'mean is {mean!r}; give "temperature" or "distance".')
         return self._tables[mean]
 
     def __add__(self, other: CrossingCurves) -> CrossingCurves:
-        """Merge with the curves of other samples, as of another batch or rank.
-
-        Raises:
-            DataError: the sites differ.
-        """
-        if self.keys() != other.keys():
-            raise DataError(
-                f"the curves have the sites {sorted(self)} and {sorted(other)}; give curves of one "
-                "network."
-            )
-        return CrossingCurves({name: curve + other[name] for name, curve in self.items()})
+        """Merge with the curves of other samples, as of another batch; sites may differ."""
+        names = {**self._curves, **other._curves}
+        return CrossingCurves(
+            {
+                name: self[name] + other[name] if name in self and name in other else only
+                for name, only in names.items()
+            }
+        )
 
     def __mul__(self, weight: float) -> CrossingCurves:
         """Let every sample count `weight` times."""
@@ -273,10 +299,10 @@ def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:
     """Return the curves of all samples together.
 
     Args:
-        curves: of the same sites, such as those of several batches.
+        curves: such as those of several batches; they may differ in their sites.
 
     Raises:
-        DataError: there is none, or the sites differ.
+        DataError: there is none.
 
     Example:
         >>> one = CrossingCurves({"relu": CrossingCurve.of([1.0, 2.0])})

@@ -1,0 +1,255 @@
+"""The controller that steers by crossing rates, on networks whose curves are known."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reluflow.errors import DataError, OptionError
+from reluflow.temperature import (
+    CoolingWarning,
+    CrossingCool,
+    CrossingCurve,
+    CrossingCurves,
+    CrossingOptions,
+    LogNormal,
+    PowerSchedule,
+)
+
+Network = Callable[[], CrossingCurves]
+
+
+def log_normal(mu: float, sigma: float = 1.0, samples: int = 2000) -> CrossingCurves:
+    rates = LogNormal(mu, sigma).rate((np.arange(samples) + 0.5) / samples)
+    return CrossingCurves({"relu": CrossingCurve.of(rates, 64)})
+
+
+def noisy(rng: np.random.Generator, mu: float, samples: int = 128) -> CrossingCurves:
+    """Curves of a batch of a few samples at each of three sites."""
+    rates = np.exp(rng.normal(mu, 1.0, (3, samples)))
+    return CrossingCurves({f"relu{n}": CrossingCurve.of(row, 64) for n, row in enumerate(rates)})
+
+
+def run(
+    controller: CrossingCool, steps: int, network: Callable[[int], CrossingCurves], total: int = 0
+) -> list[float]:
+    rates = []
+    for step in range(steps):
+        rates.append(
+            controller.next_rate(step / (total or steps), lambda _rate, now=step: network(now))  # type: ignore[misc]
+        )
+        if controller.wants_curves:
+            controller.observe(network(step), weight_norm=1.0)
+    return rates
+
+
+@pytest.mark.parametrize("mu", [-9.0, -2.0, 4.0])
+@pytest.mark.parametrize("initial", [1e-6, 0.01, 100.0])
+def test_each_step_has_the_scheduled_temperature(mu: float, initial: float) -> None:
+    network = log_normal(mu)
+    controller = CrossingCool(PowerSchedule(3.0, 1.0), initial_rate=initial)
+    rates = run(controller, 200, lambda _: network)
+    for step in range(20, 195, 25):
+        wanted = 3.0 * (1 - step / 200)
+        assert float(network.temperature(rates[step])) == pytest.approx(wanted, abs=0.02)
+    assert controller.n_held < 5  # in the last steps, near 0 bits
+
+
+def test_the_first_steps_begin_cold() -> None:
+    network = log_normal(-2.0)
+    rates = run(CrossingCool(lambda _: 2.0), 40, lambda _: network)
+    bits = [float(network.temperature(rate)) for rate in rates]
+    assert bits[0] == pytest.approx(2.0 / 17, rel=0.1)
+    assert np.all(np.diff(bits[:16]) > 0)
+    assert bits[20] == pytest.approx(2.0, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_noise_of_batches_hardly_moves_the_rate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    controller = CrossingCool(lambda _: 2.0)
+    rates = np.log(run(controller, 3000, lambda _: noisy(rng, -2.0))[500:])
+    assert rates.std() < 0.1
+    assert rates.mean() == pytest.approx(math.log(log_normal(-2.0).rate(2.0)), abs=0.1)
+
+
+def test_a_calm_curve_is_probed_seldom_and_a_moving_one_often() -> None:
+    calm, moving = CrossingCool(lambda _: 1.0), CrossingCool(lambda _: 1.0)
+    network = log_normal(-2.0)
+    run(calm, 2000, lambda _: network)
+    run(moving, 2000, lambda step: log_normal(-2.0 - 0.01 * step))
+    assert calm.interval == calm.options.longest
+    assert moving.interval < calm.interval / 2
+    assert calm.n_probes < 50
+
+
+def test_it_follows_a_network_that_becomes_colder() -> None:
+    controller = CrossingCool(lambda _: 1.0)
+    rates = run(controller, 1000, lambda step: log_normal(-2.0 - 0.003 * step))
+    for step in (300, 600, 900):
+        found = float(log_normal(-2.0 - 0.003 * step).temperature(rates[step]))
+        assert found == pytest.approx(1.0, abs=0.3)
+
+
+def test_a_vanishing_gradient_does_not_carry_the_rate_away() -> None:
+    controller = CrossingCool(lambda _: 1.0)
+    with pytest.warns(CoolingWarning, match="held at"):
+        rates = run(controller, 1000, lambda step: log_normal(-4.0 + 0.02 * step))
+    hottest = log_normal(-4.0).rate(1.0)
+    assert max(rates) < 1.5 * controller.options.growth * hottest
+    assert controller.n_held > 500
+
+
+def test_without_a_bound_it_does() -> None:
+    controller = CrossingCool(lambda _: 1.0, CrossingOptions(growth=math.inf))
+    rates = run(controller, 1000, lambda step: log_normal(-4.0 + 0.02 * step))
+    assert rates[-1] > 1e6 * rates[100]
+    assert controller.n_held == 0
+
+
+def test_growing_weights_lower_the_bound() -> None:
+    def last(norm: float) -> float:
+        controller = CrossingCool(lambda _: 1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CoolingWarning)
+            for step in range(400):
+                network = log_normal(-4.0 + 0.02 * step)
+                controller.next_rate(step / 400, lambda _, now=network: now)  # type: ignore[misc]
+                if controller.wants_curves:
+                    controller.observe(network, weight_norm=1.0 if step < 100 else norm)
+        assert controller.rate is not None
+        return controller.rate
+
+    assert last(3.0) == pytest.approx(last(1.0) / 4.0, rel=1e-6)  # (1.5 / 3)^2
+    assert last(1.4) == last(1.0)
+
+
+def test_a_long_step_is_measured_by_a_part_of_it() -> None:
+    network = log_normal(-2.0)
+    controller = CrossingCool(lambda _: 4.0)
+    run(controller, 40, lambda _: network)
+    assert controller.rate is not None
+    assert float(network.temperature(controller.part * controller.rate)) == pytest.approx(
+        0.5, abs=0.01
+    )
+    cold = CrossingCool(lambda _: 0.9)
+    run(cold, 40, lambda _: network)
+    assert cold.part == 1.0
+
+
+def test_it_learns_how_real_steps_differ_from_the_first_order() -> None:
+    network = log_normal(-2.0)
+    controller = CrossingCool(lambda _: 4.0)
+    for step in range(2000):
+        rate = controller.next_rate(step / 2000, lambda _: network)
+        if controller.wants_curves:
+            # A real step of this length moves as many patterns as one 1.5 times as long would.
+            controller.observe(network, temperature=float(network.temperature(1.5 * rate)))
+    assert float(network.temperature(1.5 * rate)) == pytest.approx(4.0, abs=0.1)
+
+
+def test_units_that_an_earlier_one_holds_at_zero_do_not_freeze_the_rate() -> None:
+    rates = LogNormal(-2.0, 1.0).rate((np.arange(2000) + 0.5) / 2000)
+    held = np.where(np.arange(2000) % 3 == 0, 0.0, rates)
+    network = CrossingCurves({"relu": CrossingCurve.of(held)})
+    controller = CrossingCool(lambda _: 0.2)
+    found = run(controller, 40, lambda _: network)
+    assert min(found) > 1e-4
+
+
+def test_a_network_that_dies_is_told_once_and_keeps_its_rates() -> None:
+    network = log_normal(-2.0)
+    dead = CrossingCurves({"relu": CrossingCurve.of([math.inf] * 2000)})
+    controller = CrossingCool(lambda _: 1.0)
+    with pytest.warns(CoolingWarning, match="changed no pattern, and no rate would") as told:
+        rates = run(controller, 300, lambda step: network if step < 100 else dead)
+    assert len(told) == 1
+    assert rates[-1] == pytest.approx(rates[90])
+
+
+def test_no_rate_that_changes_anything_is_refused() -> None:
+    dead = CrossingCurves({"relu": CrossingCurve.of([math.inf] * 20)})
+    controller = CrossingCool(lambda _: 1.0)
+    with pytest.raises(DataError, match="leaves all patterns as they are"):
+        controller.next_rate(0.0, lambda _: dead)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 9, 50, 120])
+def test_a_resumed_training_has_the_same_rates(cut: int) -> None:
+    def network(step: int) -> CrossingCurves:
+        return noisy(np.random.default_rng(step), -2.0 - 0.005 * step)
+
+    whole = run(CrossingCool(PowerSchedule(2.0)), 200, network)
+    first = CrossingCool(PowerSchedule(2.0))
+    rates = run(first, cut, network, 200)
+    second = CrossingCool(PowerSchedule(1.0))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    for step in range(cut, 200):
+        rates.append(second.next_rate(step / 200, lambda _, now=step: network(now)))  # type: ignore[misc]
+        if second.wants_curves:
+            second.observe(network(step), weight_norm=1.0)
+    assert rates == whole
+
+
+def test_mu_and_sigma_are_those_of_a_log_normal_network() -> None:
+    controller = CrossingCool(lambda _: 1.0, initial_rate=0.5)
+    assert (controller.mu, controller.sigma) == (math.log(0.5), 1.0)
+    run(controller, 20, lambda _: log_normal(-3.0, 1.2))
+    assert controller.mu == pytest.approx(-3.0, abs=0.02)
+    assert controller.sigma == pytest.approx(1.2, abs=0.02)
+
+
+def test_the_history_holds_the_latest_probes() -> None:
+    network = log_normal(-2.0)
+    controller = CrossingCool(lambda _: 1.0, CrossingOptions(history_size=3))
+    run(controller, 100, lambda _: network)
+    assert len(controller.history) == 3
+    step, rate, wanted, measured = controller.history[-1]
+    assert step > 50 and rate > 0
+    assert measured == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ({"min_rate": 0.0}, r"min_rate is 0\.0"),
+        ({"mean": "median"}, "mean is 'median'"),
+        ({"shortest": 0}, "shortest is 0"),
+        ({"first_passes": 0}, "first_passes is 0"),
+        ({"longest": 4}, "longest is 4 and shortest 8"),
+        ({"memory": 1.0}, r"memory is 1\.0"),
+        ({"warm_up": -0.1}, r"warm_up is -0\.1"),
+        ({"growth": 0.0}, r"growth is 0\.0"),
+        ({"weight_growth": -1.0}, r"weight_growth is -1\.0"),
+        ({"short": math.nan}, "short is nan"),
+        ({"warm_up_steps": -1}, "warm_up_steps is -1"),
+        ({"history_size": -1}, "history_size is -1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        CrossingOptions(**setting)
+
+
+def test_calls_that_make_no_sense_are_refused() -> None:
+    network = log_normal(-2.0)
+    with pytest.raises(OptionError, match=r"initial_rate is -1\.0"):
+        CrossingCool(lambda _: 1.0, initial_rate=-1.0)
+    controller = CrossingCool(lambda _: 1.0)
+    with pytest.raises(OptionError, match="observe has no step to speak of"):
+        controller.observe(network)
+    with pytest.raises(OptionError, match=r"progress is -0\.5"):
+        controller.next_rate(-0.5, lambda _: network)
+    with pytest.raises(OptionError, match=r"schedule gives -1\.0 at progress"):
+        CrossingCool(lambda _: -1.0).wanted_temperature(0.0)
+    state = controller.state_dict()
+    with pytest.raises(DataError, match="state has version 9"):
+        controller.load_state_dict({**state, "version": 9})
+    with pytest.raises(DataError, match="state lacks curves"):
+        controller.load_state_dict({k: v for k, v in state.items() if k != "curves"})

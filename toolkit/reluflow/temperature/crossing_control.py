@@ -1,0 +1,561 @@
+"""ActCool by crossing rates: the curve is counted, not fitted (docs/spec.md, sections 5 and 6)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from reluflow.errors import DataError, OptionError
+from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
+from reluflow.temperature.crossing.curves import Mean
+from reluflow.temperature.crossing.lattice import BINS
+from reluflow.temperature.options import MAX_RATE
+from reluflow.temperature.schedule import Schedule, schedule_from_dict
+from reluflow.temperature.state import check_state
+
+STATE_VERSION = 1
+_FIRST_RATE = 0.01
+_SETTLED = 2.0
+"""A first curve is believed where the step that gave it and the one it asks for differ less."""
+_PART = 0.5
+"""Bits of the part of a step that is measured where the whole step is too long."""
+_LEAST_BITS = 0.01
+"""A colder step that shows no change says nothing."""
+_LEAST_PART = 1e-6
+"""Of a step, so that float32 still tells it from none."""
+_SHORT_MEMORY, _EARLY_PROBES = 0.5, 3
+"""At first, and wherever the curve moves, earlier curves are forgotten sooner."""
+_TRACE = 0.01
+"""Samples below which a cell of old curves is dropped, so that a saved state stays small."""
+_DRIFT_MEMORY = 0.7
+_CALM, _RESTLESS = 0.08, 0.25
+"""How far the curve moves from probe to probe, on average and as a logarithm of the rate."""
+_QUARTILES = 1.349
+"""Distance of the quartiles of a normal distribution, in standard deviations."""
+_TOLD = 4.0
+"""A bound that lowers the rate by more than this factor is told."""
+
+
+class CoolingWarning(UserWarning):
+    """ActCool keeps the rate far below that of the scheduled temperature, and says why.
+
+    Example:
+        >>> issubclass(CoolingWarning, UserWarning)
+        True
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingOptions:
+    """Settings of `CrossingCool`.
+
+    Attributes:
+        min_rate: the smallest learning rate that is returned.
+        mean: what the temperature of a network averages over its sites: "temperature" or
+            "distance" (docs/spec.md, section 5).
+        shortest: steps between two probes at first, and where the curve moves.
+        longest: steps between two probes while the curve is calm.
+        memory: weight of the earlier curves beside a new one, a fraction in [0, 1).
+        short: bits up to which a whole step tells the curve; of a longer one a part is measured.
+        growth: the rate stays below this multiple of the least rate that the hottest temperature
+            has had, scaled with the temperature; infinite: no bound.
+        weight_growth: where the norm of the weights has grown by more than this factor, the same
+            bound falls with its square; infinite: it does not.
+        warm_up: share of the training before the bounds begin, and at least `warm_up_steps`.
+        warm_up_steps: steps over which the temperature rises to that of the schedule.
+        first_passes: the most hypothetical steps for the first curve.
+        history_size: number of latest probes kept in `history`; 0 keeps none.
+
+    Raises:
+        OptionError: a setting outside its range.
+
+    Example:
+        >>> CrossingOptions(longest=128).shortest
+        8
+    """
+
+    min_rate: float = 1e-10
+    mean: Mean = "temperature"
+    shortest: int = 8
+    longest: int = 64
+    memory: float = 0.8
+    short: float = 1.0
+    growth: float = 4.0
+    weight_growth: float = 1.5
+    warm_up: float = 0.03
+    warm_up_steps: int = 16
+    first_passes: int = 4
+    history_size: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            OptionError: with the option, its value and what is accepted.
+        """
+        if not 0 < self.min_rate < 1:
+            raise OptionError(f"min_rate is {self.min_rate}; give a rate above 0 and below 1.")
+        if self.mean not in ("temperature", "distance"):
+            raise OptionError(f'mean is {self.mean!r}; give "temperature" or "distance".')
+        for name in ("shortest", "first_passes"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}; give a number from 1 on.")
+        if self.longest < self.shortest:
+            raise OptionError(
+                f"longest is {self.longest} and shortest {self.shortest}; give a longest interval "
+                "that is not below the shortest."
+            )
+        for name in ("memory", "warm_up"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(
+                    f"{name} is {getattr(self, name)}; give a fraction from 0 on and below 1."
+                )
+        for name in ("short", "growth", "weight_growth"):
+            if not getattr(self, name) > 0:
+                raise OptionError(f"{name} is {getattr(self, name)}; give a number above 0.")
+        for name in ("warm_up_steps", "history_size"):
+            if not getattr(self, name) >= 0:
+                raise OptionError(f"{name} is {getattr(self, name)}; give a number from 0 on.")
+
+
+class CrossingCool:
+    """Gives the learning rate at which one step has the scheduled temperature.
+
+    It is independent of any framework. Before every optimiser step call `next_rate`; after the
+    steps for which `wants_curves` is true, pass `observe` the curves that the step showed. The
+    rates come from the curves of the latest probes together, so that the noise of one batch does
+    not move them.
+
+    As a network memorises its data the gradient vanishes, and the rate of a fixed temperature
+    grows without bound, until an ordinary batch ends the training. So the rate is bound by what
+    the hottest temperature has needed (`CrossingOptions.growth`), and where the weights grow far
+    beyond their first norm (`weight_growth`): the training cools earlier than scheduled, and says
+    so by a `CoolingWarning`.
+
+    Args:
+        schedule: takes the progress in [0, 1] and returns the target temperature in bits.
+        options: settings.
+        initial_rate: of the first hypothetical step.
+
+    Attributes:
+        curves: those of the latest probes together, None before the first.
+        rate: the rate given last, None before the first.
+        samples: samples of all sites behind the first probe, where known; for the record alone.
+        interval: steps between two probes at present.
+        n_fits: 1 once the first curve is known; n_measurements: hypothetical steps made for it.
+        n_held: steps whose rate was bound.
+        history: the latest probes as `(step, rate, bits wanted, bits measured)`.
+
+    Raises:
+        OptionError: an initial rate outside the range of rates.
+
+    Example:
+        >>> from reluflow.temperature import PowerSchedule
+        >>> network = CrossingCurves({"relu": CrossingCurve.of(np.geomspace(1e-3, 1.0, 4097))})
+        >>> controller = CrossingCool(PowerSchedule(start=2.0, gamma=1.0))
+        >>> rate = controller.next_rate(0.5, lambda rate: network)
+        >>> round(controller.wanted_temperature(0.5), 2), round(float(network.temperature(rate)), 2)
+        (1.0, 0.06)
+        >>> controller.observe(network, weight_norm=1.0)  # of the step that was taken
+        >>> again = CrossingCool(PowerSchedule(start=2.0, gamma=1.0))
+        >>> again.load_state_dict(controller.state_dict())
+        >>> again.next_rate(0.6, lambda rate: network) == controller.next_rate(
+        ...     0.6, lambda rate: network
+        ... )
+        True
+
+    Reference: docs/spec.md, sections 5 and 6; thesis 3.3.2.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        options: CrossingOptions | None = None,
+        *,
+        initial_rate: float | None = None,
+    ) -> None:
+        self.schedule = schedule
+        self.options = options or CrossingOptions()
+        if initial_rate is not None and not self.options.min_rate <= initial_rate <= MAX_RATE:
+            raise OptionError(
+                f"initial_rate is {initial_rate}; give a rate from {self.options.min_rate:g} "
+                f"to {MAX_RATE:g}."
+            )
+        self.initial_rate = _FIRST_RATE if initial_rate is None else initial_rate
+        self.curves: CrossingCurves | None = None
+        self.rate: float | None = None
+        self.samples: int | None = None
+        self.interval = self.options.shortest
+        self.n_fits = self.n_measurements = self.n_probes = self.n_held = 0
+        self.history: deque[tuple[int, float, float, float]] = deque(
+            maxlen=self.options.history_size
+        )
+        self._steps = 0
+        self._next_probe = 1
+        self._drift = 0.0
+        self._offset = 0.0
+        self._hottest = 0.0
+        self._lowest = 0.0
+        self._bits = 0.0
+        self._norms = (0.0, 0.0)
+        self._is_warm = False
+        self._is_told = False
+
+    @property
+    def steps(self) -> int:
+        """Number of rates given."""
+        return self._steps
+
+    @property
+    def mu(self) -> float:
+        """Place of the transition: natural logarithm of the rate of 1 bit."""
+        rate = (
+            self.initial_rate if self.curves is None else self.curves.rate(1.0, self.options.mean)
+        )
+        return math.log(rate) if 0 < rate < math.inf else math.inf
+
+    @property
+    def sigma(self) -> float:
+        """Width of the transition: that of a log-normal model with the same quartiles of D."""
+        if self.curves is None:
+            return 1.0
+        low, high = (
+            self.curves.rate(-math.log2(1.0 - quartile), self.options.mean)
+            for quartile in (0.25, 0.75)
+        )
+        return math.log(high / low) / _QUARTILES if 0 < low and high < math.inf else math.inf
+
+    @property
+    def fit_due(self) -> bool:
+        """Whether the next call of `next_rate` will call `measure`."""
+        return self.n_fits == 0
+
+    @property
+    def wants_curves(self) -> bool:
+        """Whether `observe` wants the curves of the step that uses the latest rate."""
+        return self._steps > 0 and self._steps == self._next_probe
+
+    @property
+    def will_want_curves(self) -> bool:
+        """The same for the next step: the value of `wants_curves` after `next_rate`."""
+        return self._steps + 1 >= self._next_probe
+
+    @property
+    def part(self) -> float:
+        """The part of the latest step, in (0, 1], from which its curves are to be taken.
+
+        The curves are of first order: a step of many bits moves later layers so far that they
+        would be wrong.
+        """
+        if self.curves is None or self.rate is None:
+            return 1.0
+        if float(self.curves.temperature(self.rate, self.options.mean)) <= self.options.short:
+            return 1.0
+        return min(1.0, max(self._rate_of(min(_PART, self.options.short)) / self.rate, _LEAST_PART))
+
+    def wanted_temperature(self, progress: float) -> float:
+        """Return the target temperature in bits, as far as the samples can resolve it.
+
+        Args:
+            progress: share of the training that is done; values above 1 count as 1.
+
+        Raises:
+            OptionError: progress or the schedule's answer is negative or NaN.
+        """
+        if not progress >= 0:
+            raise OptionError(f"progress is {progress}; give a fraction from 0 to 1.")
+        bits = float(self.schedule(min(progress, 1.0)))
+        if not bits >= 0:
+            raise OptionError(
+                f"schedule gives {bits} at progress {progress}; let it return 0 bits or more."
+            )
+        return bits if self.curves is None else min(bits, self.curves.resolved(self.options.mean))
+
+    def next_rate(self, progress: float, measure: Callable[[float], CrossingCurves]) -> float:
+        """Return the learning rate of the next step.
+
+        Args:
+            progress: share of the training done, a fraction in [0, 1].
+            measure: takes a rate and returns the curves that a hypothetical step with it shows;
+                called before the first step only.
+
+        Returns:
+            The rate, within [min_rate, 1e10].
+
+        Raises:
+            DataError: no step changes a pattern.
+            OptionError: a bad progress or temperature.
+        """
+        if self.curves is None:
+            self._find_first(progress, measure)
+        # Momentum and the squares of Adam have not seen a gradient yet: the first steps differ so
+        # much from those that follow that they begin cold.
+        ramp = min(1.0, (self._steps + 1) / (self.options.warm_up_steps + 1))
+        bits = ramp * self.wanted_temperature(progress)
+        rate = self._rate_of(bits)
+        if bits > self._hottest:
+            self._hottest, self._lowest = bits, rate
+        self._is_warm = self._is_warm or (
+            self._steps >= self.options.warm_up_steps and progress >= self.options.warm_up
+        )
+        bound = self._bound(bits)
+        if rate > bound:
+            self.n_held += 1
+            self._tell(bits, rate, bound)
+            rate = bound
+        self._bits = bits
+        self.rate = min(max(rate, self.options.min_rate), MAX_RATE)
+        self._steps += 1
+        return self.rate
+
+    def observe(
+        self,
+        curves: CrossingCurves,
+        *,
+        temperature: float | None = None,
+        weight_norm: float | None = None,
+    ) -> None:
+        """Take in what the step just taken with the last rate showed.
+
+        Args:
+            curves: of the step, from the part of it that `part` names.
+            temperature: measured for the whole step, in bits, where that is more than its `part`.
+            weight_norm: Euclidean norm of all trained weights, where it is known.
+
+        Raises:
+            OptionError: no rate has been given yet.
+            DataError: the curves have other sites than before.
+        """
+        if self.rate is None or self.curves is None:
+            raise OptionError("observe has no step to speak of; call next_rate before it.")
+        mean = self.options.mean
+        curves = _without_held(curves)
+        bits = min(self._bits, curves.resolved(mean))
+        predicted, found = self._rate_of(bits), curves.rate(bits, mean)
+        if temperature is not None:
+            self._correct(curves, temperature)
+        if curves.highest(mean) <= 0:
+            if self._bits > _LEAST_BITS:  # a step near 0 bits moves less than float32 can hold
+                self._tell_dead()
+            self._pace(predicted, predicted)
+            return
+        memory = self.options.memory
+        if self.n_probes < _EARLY_PROBES or abs(self._drift) > _CALM:
+            memory = min(memory, _SHORT_MEMORY)
+        self.curves = curves if self.n_probes == 0 else _merged(self.curves, memory, curves)
+        self.n_probes += 1
+        if weight_norm is not None:
+            self._norms = (self._norms[0] or weight_norm, weight_norm)
+        if self.options.history_size:
+            measured = float(curves.temperature(self.rate, mean))
+            self.history.append(
+                (
+                    self._steps,
+                    self.rate,
+                    self._bits,
+                    measured if temperature is None else temperature,
+                )
+            )
+        hottest = self._rate_of(min(self._hottest, self.curves.resolved(mean)))
+        self._lowest = min(self._lowest or hottest, hottest) if self._is_warm else hottest
+        self._pace(predicted, found)
+
+    def _correct(self, curves: CrossingCurves, temperature: float) -> None:
+        """Learn by how much real steps of this length differ from the first order."""
+        assert self.rate is not None
+        bits = min(temperature, curves.resolved(self.options.mean))
+        real = curves.rate(bits, self.options.mean)
+        length = self._length(self._bits)
+        if length > 0 and 0 < real < math.inf:
+            missed = math.log(real / self.rate) - length * self._offset
+            self._offset += (1.0 - _DRIFT_MEMORY) * missed * length
+
+    def _pace(self, predicted: float, found: float) -> None:
+        """Choose the step of the next probe: soon where the curve moves, late where it is calm."""
+        if 0 < predicted < math.inf and 0 < found < math.inf:
+            moved = math.log(found / predicted)
+            self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
+        if self._steps < self.options.shortest:
+            self._next_probe = min(2 * self._steps, self.options.shortest)
+            return
+        if abs(self._drift) > _RESTLESS:
+            self.interval = max(self.options.shortest, self.interval // 2)
+        elif abs(self._drift) < _CALM:
+            self.interval = min(self.options.longest, self.interval + self.options.shortest)
+        self._next_probe = self._steps + self.interval
+
+    def _rate_of(self, bits: float) -> float:
+        """Return the rate with temperature `bits`, by the curves and what real steps differ by."""
+        assert self.curves is not None
+        length = self._length(bits)
+        return self.curves.rate(bits, self.options.mean) * math.exp(-length * self._offset)
+
+    def _length(self, bits: float) -> float:
+        """Return how much of the difference between real steps and the first order counts."""
+        return min(1.0, max(0.0, bits / self.options.short - 1.0))
+
+    def _bound(self, bits: float) -> float:
+        """Return the highest rate that is allowed at a temperature."""
+        if not self._is_warm or self._hottest == 0:
+            return math.inf
+        bound = self.options.growth * self._lowest * bits / self._hottest
+        first, last = self._norms
+        if last > self.options.weight_growth * first > 0:
+            bound *= (self.options.weight_growth * first / last) ** 2
+        return bound
+
+    def _tell(self, bits: float, rate: float, bound: float) -> None:
+        if self._is_told or rate < _TOLD * bound:
+            return
+        self._is_told = True
+        warnings.warn(
+            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as hardly any "
+            f"gradient is left; the rate is held at {bound:.3g}, and the training cools earlier "
+            "than scheduled.",
+            CoolingWarning,
+            stacklevel=5,
+        )
+
+    def _tell_dead(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            warnings.warn(
+                f"step {self._steps} changed no pattern, and no rate would: all units are off, or "
+                "the gradient is 0; the rates go on by what was known before; start again with a "
+                "lower start temperature.",
+                CoolingWarning,
+                stacklevel=4,
+            )
+
+    def _find_first(self, progress: float, measure: Callable[[float], CrossingCurves]) -> None:
+        """Measure hypothetical steps until one is of the size that its own curve asks for."""
+        rate, mean = self.initial_rate, self.options.mean
+        for _ in range(self.options.first_passes):
+            curves = _without_held(measure(rate))
+            self.n_measurements += 1
+            bits = min(_PART, float(self.schedule(min(progress, 1.0))), curves.resolved(mean))
+            wanted = curves.rate(bits, mean)
+            if not 0 < wanted < MAX_RATE:
+                break
+            if rate / _SETTLED < wanted < rate * _SETTLED:
+                break
+            rate = max(wanted, self.options.min_rate)
+        if curves.highest(mean) <= 0:
+            raise DataError(
+                f"a step of any rate leaves all patterns as they are ({self.n_measurements} were "
+                "tried); see that the gradients are not 0 and that the step changes weights before "
+                "a switch, which one behind a frozen backbone does not."
+            )
+        self.curves, self.n_fits = curves, 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that future rates depend on, ready for JSON (floats stay exact)."""
+        to_dict = getattr(self.schedule, "to_dict", None)
+        return {
+            "version": STATE_VERSION,
+            "model": "crossing",
+            "options": asdict(self.options),
+            "schedule": to_dict() if to_dict else None,
+            "curves": None if self.curves is None else _packed(self.curves),
+            **{name: getattr(self, name) for name in _PUBLIC},
+            **{name: getattr(self, f"_{name}") for name in _PRIVATE},
+            "norms": list(self._norms),
+            "history": [list(entry) for entry in self.history],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state; the next rates are those of the controller that returned it.
+
+        Options and schedule come from the state too; a schedule that is a plain callable is not
+        stored, so the one given to the constructor stays.
+
+        Args:
+            state: what `state_dict` returned, also after JSON.
+
+        Raises:
+            DataError: another version, or a field is missing.
+        """
+        check_state("state", state, STATE_VERSION, self.state_dict())
+        self.options = CrossingOptions(**state["options"])
+        if state["schedule"] is not None:
+            self.schedule = schedule_from_dict(state["schedule"])
+        self.curves = None if state["curves"] is None else _unpacked(state["curves"])
+        for name in _PUBLIC:
+            setattr(self, name, state[name])
+        for name in _PRIVATE:
+            setattr(self, f"_{name}", state[name])
+        self._norms = (state["norms"][0], state["norms"][1])
+        self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
+
+
+_PUBLIC = (
+    "rate",
+    "samples",
+    "interval",
+    "initial_rate",
+    "n_fits",
+    "n_measurements",
+    "n_probes",
+    "n_held",
+)
+_PRIVATE = (
+    *("steps", "next_probe", "drift", "offset", "hottest", "lowest", "bits"),
+    *("is_warm", "is_told"),
+)
+
+
+def _merged(earlier: CrossingCurves, memory: float, new: CrossingCurves) -> CrossingCurves:
+    """Return old and new curves together, without the traces of very old ones."""
+    counts = {
+        name: (np.where(curve.counts < _TRACE, 0.0, curve.counts), curve.units)
+        for name, curve in (earlier * memory + new).items()
+    }
+    return CrossingCurves(
+        {name: CrossingCurve(kept, units) for name, (kept, units) in counts.items() if kept.any()}
+    )
+
+
+def _without_held(curves: CrossingCurves) -> CrossingCurves:
+    """Return curves without the samples that change at once.
+
+    A unit lies exactly at the threshold where an earlier one holds it there, as behind another
+    ReLU. It is released somewhere on the way; nobody knows where, and counted at 0 it would freeze
+    the rate.
+    """
+    if not any(curve.counts[0] for curve in curves.values()):
+        return curves
+    found = {}
+    for name, curve in curves.items():
+        counts = curve.counts.copy()
+        counts[0] = 0.0
+        if counts.any():
+            found[name] = CrossingCurve(counts, curve.units)
+    return CrossingCurves(found or dict(curves))
+
+
+def _packed(curves: CrossingCurves) -> list[dict[str, Any]]:
+    """Return curves as plain values: of each site the bins that hold samples."""
+    return [
+        {
+            "site": name,
+            "units": curve.units,
+            "bins": np.flatnonzero(curve.counts).tolist(),
+            "samples": curve.counts[curve.counts > 0].tolist(),
+        }
+        for name, curve in curves.items()
+    ]
+
+
+def _unpacked(sites: list[dict[str, Any]]) -> CrossingCurves:
+    curves = {}
+    for site in sites:
+        counts = np.zeros(BINS)
+        counts[site["bins"]] = site["samples"]
+        curves[site["site"]] = CrossingCurve(counts, site["units"])
+    return CrossingCurves(curves)
