@@ -50,7 +50,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),
 }
-BRIDGE = ("reluflow_torch", ("sites", "training", "monitoring", "models", "networks"))
+BRIDGE = (
+    "reluflow_torch",
+    ("sites", "sites/hooked", "training/state", "training", "monitoring", "models", "networks"),
+)
 NATIVE = (
     "runtime/src",
     (

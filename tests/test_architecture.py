@@ -165,7 +165,16 @@ FLOORS = {
         "commands",
         "",
     ],
-    "reluflow_torch": ["sites", "sites/hooked", "training", "monitoring", "models", "networks", ""],
+    "reluflow_torch": [
+        "sites",
+        "sites/hooked",
+        "training/state",
+        "training",
+        "monitoring",
+        "models",
+        "networks",
+        "",
+    ],
 }
 """The floors of each room that has any, from the ground up; a file imports its own floor and those
 named before it. "" is the room's own folder."""

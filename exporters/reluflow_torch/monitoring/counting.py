@@ -17,7 +17,7 @@ from reluflow_torch.sites.hashing import fingerprints
 from reluflow_torch.sites.patterns import PatternCapture, Patterns
 from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.training.probe import device_of
-from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
+from reluflow_torch.training.state.snapshot import BufferSnapshot, RandomState
 
 BATCH = "batch"
 STATISTICS = (BATCH, "running")

@@ -57,8 +57,8 @@ from reluflow_torch.training.checks import check_pair
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
 from reluflow_torch.training.probe import Pass, StepProbe
-from reluflow_torch.training.ranks import rank
-from reluflow_torch.training.rates import rate_ratios, read_rates
+from reluflow_torch.training.state.ranks import rank
+from reluflow_torch.training.state.rates import rate_ratios, read_rates
 
 SWEEP_RATES = 17
 STATE_VERSION = 1

@@ -123,8 +123,8 @@ def _laid_out(sites: Sequence[SitePattern], is_flat: Sequence[bool]) -> list[Ten
 def _values(site: SitePattern) -> Tensor:
     if site.values is None:
         raise DataError(
-            f"the patterns of site {site.name} are bits without pre-activations; capture them "
-            "with values=True."
+            f"the patterns of site {site.name} are bits without pre-activations; give "
+            "patterns that were captured with values=True."
         )
     return site.values
 

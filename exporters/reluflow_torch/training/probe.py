@@ -29,8 +29,8 @@ from reluflow_torch.sites.patterns import (
 from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.sites.weights import WeightMarks
 from reluflow_torch.training.crossing import curves_of
-from reluflow_torch.training.rates import set_rates
-from reluflow_torch.training.snapshot import BufferSnapshot, RandomState, StepSnapshot
+from reluflow_torch.training.state.rates import set_rates
+from reluflow_torch.training.state.snapshot import BufferSnapshot, RandomState, StepSnapshot
 
 Capture = PatternCapture | ChainCapture | HookCapture
 _FIRST_LOOKS = 4
@@ -191,6 +191,11 @@ class StepProbe:
         >>> probe.look(passes)
         >>> probe.compare(passes).mean_distance  # the weights have not changed
         0.0
+        >>> passes = [Pass(batch, probe.patterns(batch, values=True), probe.random_state())]
+        >>> with probe.measuring_curves(passes) as measure:
+        ...     list(measure(1e-3))
+        ['1']
+        >>> distances, curves = probe.compare_values(passes, 1e-3)
         >>> start = probe.marks()
         >>> with probe.stepping(passes) as stepped, stepped(1e3):
         ...     probe.compare(passes).mean_distance, probe.marks() == start

@@ -30,8 +30,8 @@ from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
 from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
-from reluflow_torch.training.ranks import mean_over_ranks
-from reluflow_torch.training.rates import (
+from reluflow_torch.training.state.ranks import mean_over_ranks
+from reluflow_torch.training.state.rates import (
     are_marks,
     rate_marks,
     rate_ratios,
@@ -562,7 +562,7 @@ class ActCoolLR(LRScheduler):
         )
 
 
-def _refuse(rate: float) -> float:
+def _refuse(rate: float) -> Any:
     """Replace a measurement of D that was not announced."""
     raise DataError(
         f"controller asked for D at rate {rate} while its fit_due was False; let "

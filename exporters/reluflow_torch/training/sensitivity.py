@@ -20,7 +20,7 @@ from reluflow.temperature import CrossingCurves, Sensitivity, merged, sweep
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.training.losses import LOSSES, Loss
 from reluflow_torch.training.probe import Batch, Pass, StepProbe, device_of, no_site_text
-from reluflow_torch.training.snapshot import BufferSnapshot, RandomState
+from reluflow_torch.training.state.snapshot import BufferSnapshot, RandomState
 from reluflow_torch.training.step_curves import STATES, step_curves
 
 __all__ = ["LOSSES", "METHODS", "sensitivity"]

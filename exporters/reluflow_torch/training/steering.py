@@ -27,8 +27,8 @@ from reluflow.temperature import (
 )
 from reluflow_torch.sites.patterns import SitePattern
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
-from reluflow_torch.training.ranks import mean_over_ranks, number_of_ranks, sum_over_ranks
-from reluflow_torch.training.snapshot import TensorStore
+from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks, sum_over_ranks
+from reluflow_torch.training.state.snapshot import TensorStore
 
 Controller = ActCool | CrossingCool
 _GAMMA = 2.0

@@ -1,4 +1,4 @@
-"""ActCool by crossing rates: the curve is counted, not fitted (docs/spec.md, sections 5 and 6)."""
+"""ActCool by crossing rates: its curve is counted, not fitted (docs/spec.md, section 6)."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class CrossingCool:
         ... )
         True
 
-    Reference: docs/spec.md, sections 5 and 6; thesis 3.3.2.
+    Reference: docs/spec.md, section 6; thesis 3.3.2.
     """
 
     def __init__(

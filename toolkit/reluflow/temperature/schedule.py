@@ -187,7 +187,7 @@ def start_for_widths(widths: Iterable[int], mean: Mean = "distance") -> float:
         raise OptionError(f"widths is {units}; give the number of units of at least one site.")
     bits = [DEFAULT_START_BITS * min(1.0, (width / WIDE_SITE) ** WIDTH_EXPONENT) for width in units]
     if mean == "temperature":
-        return sum(bits) / len(bits)
+        return math.fsum(bits) / len(bits)
     unchanged = sum(2.0**-value for value in bits) / len(bits)
     return -math.log2(unchanged)
 

@@ -1,0 +1,1 @@
+"""State of a training run: rates, snapshots, and agreement between ranks."""
