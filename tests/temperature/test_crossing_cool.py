@@ -135,12 +135,18 @@ def test_a_long_step_is_measured_by_a_part_of_it() -> None:
     controller = CrossingCool(lambda _: 4.0)
     run(controller, 40, lambda _: network)
     assert controller.rate is not None
-    assert float(network.temperature(controller.part * controller.rate)) == pytest.approx(
+    assert float(network.temperature(controller.part() * controller.rate)) == pytest.approx(
         0.5, abs=0.01
     )
     cold = CrossingCool(lambda _: 0.9)
     run(cold, 40, lambda _: network)
-    assert cold.part == 1.0
+    assert cold.part() == cold.part(is_coarse=True) == 1.0
+    colder = CrossingCool(lambda _: 0.02)
+    run(colder, 40, lambda _: network)
+    assert colder.part() == 1.0
+    assert colder.rate is not None
+    longer = colder.part(is_coarse=True) * colder.rate
+    assert float(network.temperature(longer)) == pytest.approx(0.5, abs=0.01)
 
 
 def test_it_learns_how_real_steps_differ_from_the_first_order() -> None:

@@ -168,10 +168,11 @@ class CurveSteering:
 
     def measure(self, passes: Sequence[Pass]) -> StepDistance:
         """Return what the step that was taken has changed; weights are as they were afterwards."""
-        rate, part = float(self._controller.rate or 0.0), self._controller.part
+        rate = float(self._controller.rate or 0.0)
+        part = self._controller.part(is_coarse=any(each.batch.is_cast for each in passes))
         distances, curves = self._probe.compare_values(passes, rate)
         bits = None
-        if part < 1.0:
+        if part != 1.0:
             agreed = self._agree(curves)
             bits = float(agreed.temperature(rate, self._controller.options.mean))
             weights = self._weights()

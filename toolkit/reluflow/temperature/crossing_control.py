@@ -27,6 +27,7 @@ _PART = 0.5
 """Bits of the part of a step that is measured where the whole step is too long."""
 _LEAST_BITS = 0.01
 """A colder step that shows no change says nothing."""
+_MOST_PARTS = 64.0
 _LEAST_PART = 1e-6
 """Of a step, so that float32 still tells it from none."""
 _SHORT_MEMORY, _EARLY_PROBES = 0.5, 3
@@ -246,18 +247,25 @@ class CrossingCool:
         """The same for the next step: the value of `wants_curves` after `next_rate`."""
         return self._steps + 1 >= self._next_probe
 
-    @property
-    def part(self) -> float:
-        """The part of the latest step, in (0, 1], from which its curves are to be taken.
+    def part(self, *, is_coarse: bool = False) -> float:
+        """Return the part of the latest step from which its curves are to be taken.
 
         The curves are of first order: a step of many bits moves later layers so far that they
-        would be wrong.
+        would be wrong. A cold step moves pre-activations less than 16 bits can hold.
+
+        Args:
+            is_coarse: whether pre-activations have 16 bits, as under autocast.
+
+        Returns:
+            A fraction in (0, 1]; of a cold step where they are coarse, a multiple up to 64.
         """
         if self.curves is None or self.rate is None:
             return 1.0
-        if float(self.curves.temperature(self.rate, self.options.mean)) <= self.options.short:
+        bits = float(self.curves.temperature(self.rate, self.options.mean))
+        if bits <= self.options.short and not (is_coarse and bits < _PART / 2.0):
             return 1.0
-        return min(1.0, max(self._rate_of(min(_PART, self.options.short)) / self.rate, _LEAST_PART))
+        wanted = self._rate_of(min(_PART, self.options.short)) / self.rate
+        return min(max(wanted, _LEAST_PART), _MOST_PARTS if is_coarse else 1.0)
 
     def wanted_temperature(self, progress: float) -> float:
         """Return the target temperature in bits, as far as the samples can resolve it.

@@ -266,14 +266,17 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
         Raises:
             OptionError: an unknown mean.
         """
-        table = self._table(mean)
-        sites = [
+        self._table(mean)
+        if mean == "distance":
+            return -math.log2(sum(2.0**-bits for bits in self._resolved) / len(self._resolved))
+        return sum(self._resolved) / len(self._resolved)
+
+    @cached_property
+    def _resolved(self) -> list[float]:
+        return [
             min(math.log2(max(curve.samples / _RESOLVED, 2.0)), _REACHED * float(curve._table[-1]))
             for curve in self.values()
         ]
-        if mean == "distance":
-            return -math.log2(sum(2.0**-bits for bits in sites) / len(sites))
-        return min(sum(sites) / len(sites), float(table[-1]))
 
     def _table(self, mean: Mean) -> Floats:
         if mean not in self._tables:

@@ -96,4 +96,10 @@ def _tail(left: Floats, last: int, samples: float) -> Floats:
     else:
         z_inner = -float(special.ndtri(left[inner] / samples))
         slope = (z_last - z_inner) / float(EDGES[last] - EDGES[inner])
-    return special.log_ndtr(-(z_last + slope * (EDGES[last:] - EDGES[last])))  # type: ignore[no-any-return]
+    # Only up to where the samples resolve no more: the rest of the lattice is flat.
+    found = np.full(len(EDGES) - last, -np.log(samples))
+    furthest = -float(special.ndtri(1.0 / samples))
+    near = 1 + int((furthest - z_last) / slope / (EDGES[1] - EDGES[0])) if slope > 0 else 0
+    steps = EDGES[last : last + max(near, 1) + 1] - EDGES[last]
+    found[: len(steps)] = special.log_ndtr(-(z_last + slope * steps))
+    return found
