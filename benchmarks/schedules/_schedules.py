@@ -52,9 +52,9 @@ def make(
 def _actcool(
     optimizer: optim.Optimizer, model: nn.Module, total_steps: int, options: dict[str, Any]
 ) -> Any:
-    from reluflow.temperature import PowerSchedule
+    from reluflow.temperature import ActCoolOptions, PowerSchedule
     from reluflow_torch import ActCoolLR
 
-    if not options:
-        return ActCoolLR(optimizer, model, total_steps=total_steps)
-    return ActCoolLR(optimizer, model, total_steps=total_steps, schedule=PowerSchedule(**options))
+    # The records are of the fitted model.
+    schedule = PowerSchedule(**options) if options else None
+    return ActCoolLR(optimizer, model, total_steps, schedule=schedule, options=ActCoolOptions())

@@ -151,10 +151,10 @@ def cooling(
         optimizer: what it steers.
         model: what it measures.
         total: steps of the training.
-        options: `start` and `gamma` of its temperature, `smooth`, and fields of ActCoolOptions;
+        options: `start` and `gamma` of its temperature, `smooth`, and fields of CrossingOptions;
             what is left out is as by default.
     """
-    from reluflow.temperature import ActCoolOptions, PowerSchedule
+    from reluflow.temperature import CrossingOptions, PowerSchedule
     from reluflow_torch import ActCoolLR
 
     left = dict(options)
@@ -163,5 +163,5 @@ def cooling(
     if shape:
         given["schedule"] = PowerSchedule(**shape)
     if left:
-        given["options"] = ActCoolOptions(**left)
+        given["options"] = CrossingOptions(**left)
     return ActCoolLR(optimizer, model, total, **given)
