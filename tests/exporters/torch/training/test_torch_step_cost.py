@@ -91,9 +91,9 @@ def test_steps_that_are_not_measured_never_wait_for_the_device() -> None:
         x, y = x.cuda(), y.cuda()
         is_fit_due, probes = scheduler.controller.fit_due, scheduler.n_probes
         torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("warn")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x), y).backward()
             optimizer.step()
@@ -104,7 +104,8 @@ def test_steps_that_are_not_measured_never_wait_for_the_device() -> None:
             waits[scheduler.n_probes > probes].append(len(found))
     assert waits[False] and not any(waits[False])
     assert waits[True]
-    assert sorted(waits[True])[len(waits[True]) // 2] <= 1
+    # Of a short step: D with the NaNs, the curves, and the norm of the weights.
+    assert sorted(waits[True])[len(waits[True]) // 2] <= 3
 
 
 def has_hooks(model: nn.Module) -> bool:
