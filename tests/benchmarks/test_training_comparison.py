@@ -90,6 +90,7 @@ def test_every_run_has_its_own_name_and_settings_are_chosen_without_test_data() 
     ids=lambda run: run.name,
 )
 def test_a_run_is_told_completely_and_the_same_each_time(run: Run) -> None:
+    pytest.importorskip("sklearn")  # its digits
     package = METHODS[run.method].package
     if package is not None:
         pytest.importorskip(package)
@@ -107,6 +108,7 @@ def task(model_batch: int = 64, steps: int = 100) -> Task:
 
 
 def test_the_rates_of_nadamw_rise_and_fall_to_nothing() -> None:
+    pytest.importorskip("sklearn")  # its digits
     setup = METHODS["nadamw"].make(nn.Linear(2, 2), task(), {"lr": 1.0})
     rates = []
     for _ in range(100):
@@ -119,6 +121,7 @@ def test_the_rates_of_nadamw_rise_and_fall_to_nothing() -> None:
 
 
 def test_the_rate_of_onecycle_is_that_of_the_workload() -> None:
+    pytest.importorskip("sklearn")  # its digits
     setup = METHODS["onecycle"].make(nn.Linear(2, 2), task(), {})
     assert setup.optimizer.param_groups[0]["max_lr"] == methods.TUNED_ONECYCLE["f1"]
 

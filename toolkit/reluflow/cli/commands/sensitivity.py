@@ -63,7 +63,7 @@ def sensitivity(
     method: Annotated[
         str,
         typer.Option(
-            "--method", help="steps: a step at every rate; crossing: about 7 steps per batch."
+            "--method", help="A step at every rate (steps), or about 7 steps per batch (crossing)."
         ),
     ] = METHODS[0],
     batch_size: Annotated[
