@@ -43,7 +43,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("answers", "proof", "formats", "widths", "budget", "timing", "tuning"),
     ),
     "attention": (
-        "computes exactly where a cheap pass is unsure",
+        "fine only where unsure",
         ("maps", "regional", "tiles", "video", "attend", "table"),
     ),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),

@@ -80,7 +80,7 @@ def _legend(forms: Mapping[str, tuple[str, str, str]], width: int) -> tuple[list
     """Return the lines that say what marks and axes mean, and where they end."""
     parts, at, line = [], 16.0, LINE
     for title, colour, shape in forms.values():
-        needed = 30 + 7.2 * len(title)
+        needed = 32 + 7.8 * len(title)
         if at + needed > width:
             at, line = 16.0, line + LINE
         parts.append(_mark(shape, at, line - 4, colour, filled=True))

@@ -74,8 +74,8 @@ class ActCoolLR(LRScheduler):
             or `progress` tells the time.
         schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
             from the start that `start_for_widths` finds for the model's switch sites.
-        options: settings of the controller: `CrossingOptions`, which steer by crossing rates, or
-            `ActCoolOptions`, which fit the model of the thesis; None: the former's defaults.
+        options: settings of the controller: `ActCoolOptions`, which fit the model of the thesis,
+            or `CrossingOptions`, which steer by crossing rates; None: the former's defaults.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.

@@ -31,6 +31,8 @@ from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.state.snapshot import TensorStore
 
 Controller = ActCool | CrossingCool
+_HOTTEST = 4.0
+"""A batch of 128 tells 5 bits from more by 3 samples: nearer to that nothing can be corrected."""
 _GAMMA = 2.0
 """Of the default schedule by crossing rates: chosen on validation data, docs/temperature.md."""
 
@@ -38,7 +40,7 @@ _GAMMA = 2.0
 def make_controller(
     schedule: Schedule | None, options: ActCoolOptions | CrossingOptions | None, first_rate: float
 ) -> Controller:
-    """Return the controller that the options name; by crossing rates where there are none.
+    """Return the controller that the options name; the fitted one where there are none.
 
     Args:
         schedule: progress in [0, 1] to temperature in bits; None: it is set at the first step.
@@ -49,9 +51,9 @@ def make_controller(
         OptionError: options of another kind.
     """
     bits = schedule or PowerSchedule()
-    if isinstance(options, ActCoolOptions):
+    if options is None or isinstance(options, ActCoolOptions):
         return ActCool(bits, options, initial_rate=first_rate)
-    if options is None or isinstance(options, CrossingOptions):
+    if isinstance(options, CrossingOptions):
         return CrossingCool(bits, options, initial_rate=first_rate)
     raise OptionError(f"options is {options!r}; give CrossingOptions(...) or ActCoolOptions(...).")
 
@@ -154,8 +156,8 @@ class CurveSteering:
 
     def default_schedule(self, widths: Sequence[int]) -> Schedule:
         """Return a schedule that suits switch sites of these widths."""
-        mean = self._controller.options.mean
-        return PowerSchedule(start_for_widths(widths, mean=mean), _GAMMA)
+        bits = start_for_widths(widths, mean=self._controller.options.mean)
+        return PowerSchedule(min(bits, _HOTTEST), _GAMMA)
 
     def first_rate(self, progress: float, passes: Sequence[Pass]) -> float:
         """Return the next rate, found with hypothetical steps."""

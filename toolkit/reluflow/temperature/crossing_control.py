@@ -164,6 +164,8 @@ class CrossingCool:
         >>> round(controller.wanted_temperature(0.5), 2), round(float(network.temperature(rate)), 2)
         (1.0, 0.06)
         >>> controller.observe(network, weight_norm=1.0)  # of the step that was taken
+        >>> controller.part()  # the whole step is short enough
+        1.0
         >>> again = CrossingCool(PowerSchedule(start=2.0, gamma=1.0))
         >>> again.load_state_dict(controller.state_dict())
         >>> again.next_rate(0.6, lambda rate: network) == controller.next_rate(

@@ -77,12 +77,12 @@ def test_nan_in_a_middle_site_ends_the_training() -> None:
 def test_nan_between_two_probes_ends_it_at_the_next() -> None:
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scheduler = ActCoolLR(optimizer, model, 200, schedule=MILD)
+    scheduler = ActCoolLR(optimizer, model, 20, schedule=MILD)
     train(model, optimizer, vectors(10), scheduler)
     with torch.no_grad():
         model.get_parameter("0.bias")[3] = NAN
-    with pytest.raises(DivergenceError, match=r"pre-activations are NaN after step \d+"):
-        train(model, optimizer, vectors(80), scheduler)
+    with pytest.raises(DivergenceError, match="pre-activations are NaN after step 15"):
+        train(model, optimizer, vectors(10), scheduler)
 
 
 def test_nan_of_the_inputs_is_told_and_is_no_divergence() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from reluflow.temperature import ActCool, ActCoolOptions, PowerSchedule, start_for_widths
+from reluflow.temperature import ActCool, PowerSchedule, start_for_widths
 from reluflow_torch import ActCoolLR
 
 WIDTHS = (8, 48)
@@ -32,18 +32,8 @@ def test_default_start_fits_the_widths_of_the_model() -> None:
     net = make_net()
     scheduler = ActCoolLR(torch.optim.SGD(net.parameters(), lr=0.1), net, total_steps=8)
     train(scheduler, net, 1)
-    expected = PowerSchedule(start_for_widths(WIDTHS, "temperature"), gamma=2.0)
-    assert scheduler.controller.schedule == expected
-    assert scheduler.temperature == pytest.approx(expected(1 / 8))
-
-
-def test_the_fitted_model_keeps_its_own_start() -> None:
-    net = make_net()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    scheduler = ActCoolLR(optimizer, net, total_steps=8, options=ActCoolOptions())
-    train(scheduler, net, 1)
-    assert isinstance(scheduler.controller, ActCool)
     assert scheduler.controller.schedule == PowerSchedule(start_for_widths(WIDTHS))
+    assert scheduler.temperature == pytest.approx(PowerSchedule(start_for_widths(WIDTHS))(1 / 8))
 
 
 def test_given_temperatures_stay() -> None:

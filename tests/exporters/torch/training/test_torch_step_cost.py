@@ -104,8 +104,7 @@ def test_steps_that_are_not_measured_never_wait_for_the_device() -> None:
             waits[scheduler.n_probes > probes].append(len(found))
     assert waits[False] and not any(waits[False])
     assert waits[True]
-    # Of a short step: D with the NaNs, the curves, and the norm of the weights.
-    assert sorted(waits[True])[len(waits[True]) // 2] <= 3
+    assert sorted(waits[True])[len(waits[True]) // 2] <= 1
 
 
 def has_hooks(model: nn.Module) -> bool:
@@ -127,7 +126,7 @@ def test_hooks_hang_on_the_model_where_its_next_pass_is_measured() -> None:
         scheduler.step()
         probes[-1] = scheduler.n_probes > probes[-1] or is_fit_due
     assert watched == probes
-    assert 3 < sum(watched) < 20
+    assert 5 < sum(watched) < 20
     scheduler.close()
     assert not has_hooks(model)
 

@@ -1,0 +1,149 @@
+"""ActCoolLR by crossing rates, with real networks and optimisers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch_nets import MILD, mlp, train, vectors
+
+from reluflow.errors import DataError, DivergenceError, OptionError
+from reluflow.temperature import (
+    CrossingCool,
+    CrossingOptions,
+    PowerSchedule,
+    start_for_widths,
+)
+from reluflow_torch import ActCoolLR
+
+OPTIMIZERS: dict[str, Any] = {
+    "SGD": lambda weights: torch.optim.SGD(weights, lr=0.1),
+    "momentum": lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9),
+    "AdamW": lambda weights: torch.optim.AdamW(weights, lr=1e-3),
+}
+
+
+def net() -> nn.Module:
+    """Return a network that draws no random numbers in training."""
+    return nn.Sequential(
+        *(nn.Linear(12, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU()),
+        nn.Linear(40, 5),
+    )
+
+
+def cooled(model: nn.Module, optimizer: Any, steps: int, **options: Any) -> ActCoolLR:
+    settings = CrossingOptions(history_size=1000, **options)
+    return ActCoolLR(optimizer, model, steps, schedule=MILD, options=settings)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("make", [mlp, net])
+def test_probed_steps_have_about_the_wanted_temperature(make: Any, optimizer: str) -> None:
+    model = make()
+    chosen = OPTIMIZERS[optimizer](model.parameters())
+    scheduler = cooled(model, chosen, 120, growth=math.inf)
+    train(model, chosen, vectors(120), scheduler)
+    assert isinstance(scheduler.controller, CrossingCool)
+    history = [entry for entry in scheduler.controller.history if 20 < entry[0] < 100]
+    assert len(history) > 3
+    differences = [measured - wanted for _, _, wanted, measured in history]
+    assert abs(sum(differences) / len(differences)) < 0.4
+    assert scheduler.controller.n_measurements <= 4
+    assert scheduler.progress == 1.0
+
+
+def test_a_resumed_training_has_the_same_rates() -> None:
+    def run(cut: int | None) -> list[Any]:
+        torch.manual_seed(0)
+        batches = list(vectors(60))
+        model = net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        scheduler = cooled(model, optimizer, 60)
+        rates: list[Any] = []
+        for step, batch in enumerate(batches):
+            if step == cut:
+                states = [copy.deepcopy(each.state_dict()) for each in (model, optimizer)]
+                state = json.loads(json.dumps(scheduler.state_dict()))
+                model = net()
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+                scheduler = cooled(model, optimizer, 60)
+                model.load_state_dict(states[0])
+                optimizer.load_state_dict(states[1])
+                scheduler.load_state_dict(state)
+            rates += train(model, optimizer, [batch], scheduler)
+        return rates
+
+    whole = run(None)
+    for cut in (1, 2, 9, 33):
+        assert run(cut) == whole
+
+
+def test_weights_are_as_without_a_probe() -> None:
+    model = net()
+    plain = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    scheduler = ActCoolLR(
+        optimizer, model, 40, schedule=PowerSchedule(4.0), options=CrossingOptions()
+    )
+    other = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
+    batches = list(vectors(40))
+    rates = train(model, optimizer, batches, scheduler)
+    for (x, y), (rate,) in zip(batches, rates, strict=True):
+        other.param_groups[0]["lr"] = rate
+        other.zero_grad()
+        nn.functional.cross_entropy(plain(x), y).backward()
+        other.step()
+    for a, b in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_autocast_measures_a_multiple_of_cold_steps() -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = cooled(model, optimizer, 60)
+    for x, y in vectors(60):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    assert all(entry[1] > 1e-6 for entry in scheduler.controller.history)
+
+
+def test_the_start_follows_the_widths_and_ends_at_four_bits() -> None:
+    for width, expected in ((40, start_for_widths([40], "temperature")), (2048, 4.0)):
+        model = nn.Sequential(nn.Linear(12, width), nn.ReLU(), nn.Linear(width, 5))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = ActCoolLR(optimizer, model, 9, options=CrossingOptions())
+        train(model, optimizer, vectors(1), scheduler)
+        assert isinstance(scheduler.controller, CrossingCool)
+        assert scheduler.controller.schedule == PowerSchedule(expected, 2.0)
+
+
+def test_nan_weights_end_it_at_the_next_probe() -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = cooled(model, optimizer, 200)
+    train(model, optimizer, vectors(10), scheduler)
+    with torch.no_grad():
+        model.get_parameter("0.bias")[3] = float("nan")
+    with pytest.raises(DivergenceError, match="pre-activations are NaN after step"):
+        train(model, optimizer, vectors(80), scheduler)
+
+
+def test_what_cannot_be_steered_is_refused() -> None:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = cooled(model, optimizer, 3)
+    (0.0 * model(next(iter(vectors(1)))[0]).sum()).backward()
+    with pytest.raises(DataError, match=r"leaves all patterns .* gradients are not 0"):
+        optimizer.step()
+    assert scheduler.controller.n_fits == 0
+    with pytest.raises(OptionError, match=r"options is 3; give CrossingOptions"):
+        ActCoolLR(optimizer, mlp(), 3, options=3)  # type: ignore[arg-type]
