@@ -23,7 +23,7 @@ lint: $(VENV)/installed-dev
 
 # Subject and body of each commit after the last one without a body.
 messages:
-	$(PYTHON) tests/commit_message.py --since 23af9e069d5030a811757486d47b75faa4fdf322
+	$(PYTHON) tests/commit_message.py --since c16c6e168a7279e03a06c6ac48d08ba227c917dd
 
 # Faults of the native code, its tests and its example hosts that a compiler lets pass: .clang-tidy.
 tidy: $(VENV)/installed-dev
