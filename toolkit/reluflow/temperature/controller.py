@@ -10,8 +10,8 @@ from typing import Any
 from reluflow.errors import DataError, DivergenceError, OptionError
 from reluflow.temperature._recentre import recentre
 from reluflow.temperature._search import Prober, check_distance, fit
-from reluflow.temperature.options import MAX_RATE, ActCoolOptions
-from reluflow.temperature.schedule import Schedule, schedule_from_dict
+from reluflow.temperature.options import MAX_RATE, ActCoolOptions, check_initial_rate
+from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
 from reluflow.temperature.state import check_state
 from reluflow.temperature.transition import LogNormal, normal_score
 
@@ -76,11 +76,7 @@ class ActCool:
         """
         self.schedule = schedule
         self.options = options or ActCoolOptions()
-        if initial_rate is not None and not self.options.min_rate <= initial_rate <= MAX_RATE:
-            raise OptionError(
-                f"initial_rate is {initial_rate}; give a rate from {self.options.min_rate:g} "
-                f"to {MAX_RATE:g}."
-            )
+        check_initial_rate(initial_rate, self.options.min_rate)
         self.mu = FIRST_MU if initial_rate is None else math.log(initial_rate)
         self.sigma = FIRST_SIGMA
         self.rate: float | None = None
@@ -140,13 +136,7 @@ class ActCool:
         Raises:
             OptionError: progress or the schedule's answer is negative or NaN.
         """
-        if not progress >= 0:
-            raise OptionError(f"progress is {progress}; give a fraction from 0 to 1.")
-        bits = float(self.schedule(min(progress, 1.0)))
-        if not bits >= 0:
-            raise OptionError(
-                f"schedule gives {bits} at progress {progress}; let it return 0 bits or more."
-            )
+        bits = scheduled_bits(self.schedule, progress)
         if self.samples is None:
             return bits
         # A T beyond would want fewer unchanged samples than the mean of D can be told from 1 by.

@@ -15,8 +15,8 @@ from reluflow.errors import DataError, OptionError
 from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
 from reluflow.temperature.crossing.curves import Mean
 from reluflow.temperature.crossing.lattice import BINS
-from reluflow.temperature.options import MAX_RATE
-from reluflow.temperature.schedule import Schedule, schedule_from_dict
+from reluflow.temperature.options import MAX_RATE, check_initial_rate
+from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
 from reluflow.temperature.state import check_state
 
 STATE_VERSION = 1
@@ -149,7 +149,7 @@ class CrossingCool:
         rate: the rate given last, None before the first.
         samples: samples of all sites behind the first probe, where known; for the record alone.
         interval: steps between two probes at present.
-        n_fits: 1 once the first curve is known; n_measurements: hypothetical steps made for it.
+        n_measurements: hypothetical steps made for the first curve.
         n_held: steps whose rate was bound.
         history: the latest probes as `(step, rate, bits wanted, bits measured)`.
 
@@ -185,17 +185,13 @@ class CrossingCool:
     ) -> None:
         self.schedule = schedule
         self.options = options or CrossingOptions()
-        if initial_rate is not None and not self.options.min_rate <= initial_rate <= MAX_RATE:
-            raise OptionError(
-                f"initial_rate is {initial_rate}; give a rate from {self.options.min_rate:g} "
-                f"to {MAX_RATE:g}."
-            )
+        check_initial_rate(initial_rate, self.options.min_rate)
         self.initial_rate = _FIRST_RATE if initial_rate is None else initial_rate
         self.curves: CrossingCurves | None = None
         self.rate: float | None = None
         self.samples: int | None = None
         self.interval = self.options.shortest
-        self.n_fits = self.n_measurements = self.n_probes = self.n_held = 0
+        self.n_measurements = self.n_probes = self.n_held = 0
         self.history: deque[tuple[int, float, float, float]] = deque(
             maxlen=self.options.history_size
         )
@@ -235,9 +231,14 @@ class CrossingCool:
         return math.log(high / low) / _QUARTILES if 0 < low and high < math.inf else math.inf
 
     @property
+    def n_fits(self) -> int:
+        """1 once the first curve is known, 0 before."""
+        return int(self.curves is not None)
+
+    @property
     def fit_due(self) -> bool:
         """Whether the next call of `next_rate` will call `measure`."""
-        return self.n_fits == 0
+        return self.curves is None
 
     @property
     def wants_curves(self) -> bool:
@@ -278,13 +279,7 @@ class CrossingCool:
         Raises:
             OptionError: progress or the schedule's answer is negative or NaN.
         """
-        if not progress >= 0:
-            raise OptionError(f"progress is {progress}; give a fraction from 0 to 1.")
-        bits = float(self.schedule(min(progress, 1.0)))
-        if not bits >= 0:
-            raise OptionError(
-                f"schedule gives {bits} at progress {progress}; let it return 0 bits or more."
-            )
+        bits = scheduled_bits(self.schedule, progress)
         return bits if self.curves is None else min(bits, self.curves.resolved(self.options.mean))
 
     def next_rate(self, progress: float, measure: Callable[[float], CrossingCurves]) -> float:
@@ -449,7 +444,7 @@ class CrossingCool:
         for _ in range(self.options.first_passes):
             curves = _without_held(measure(rate))
             self.n_measurements += 1
-            bits = min(_PART, float(self.schedule(min(progress, 1.0))), curves.resolved(mean))
+            bits = min(_PART, scheduled_bits(self.schedule, progress), curves.resolved(mean))
             wanted = curves.rate(bits, mean)
             if not 0 < wanted < MAX_RATE:
                 break
@@ -462,7 +457,7 @@ class CrossingCool:
                 "tried); see that the gradients are not 0 and that the step changes weights before "
                 "a switch, which one behind a frozen backbone does not."
             )
-        self.curves, self.n_fits = curves, 1
+        self.curves = curves
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that future rates depend on, ready for JSON (floats stay exact)."""
@@ -509,7 +504,6 @@ _PUBLIC = (
     "samples",
     "interval",
     "initial_rate",
-    "n_fits",
     "n_measurements",
     "n_probes",
     "n_held",

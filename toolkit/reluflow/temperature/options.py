@@ -15,6 +15,20 @@ _INITIAL_RATES = tuple(10.0 ** (quarter / 4.0) for quarter in range(-16, 9))
 """Four a decade from 1e-4 to 100 (Table A.1)."""
 
 
+def check_initial_rate(rate: float | None, least: float) -> None:
+    """Refuse a rate at which no search may begin.
+
+    Args:
+        rate: given by the user; None where it was not.
+        least: the smallest learning rate that is returned.
+
+    Raises:
+        OptionError: it lies outside the range of rates.
+    """
+    if rate is not None and not least <= rate <= MAX_RATE:
+        raise OptionError(f"initial_rate is {rate}; give a rate from {least:g} to {MAX_RATE:g}.")
+
+
 @dataclass(frozen=True, slots=True)
 class ActCoolOptions:
     """Settings of the controller; the defaults are those of Table A.1.

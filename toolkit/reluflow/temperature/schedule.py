@@ -218,6 +218,26 @@ def schedule_from_dict(values: dict[str, Any]) -> Schedule:
         ) from None
 
 
+def scheduled_bits(schedule: Schedule, progress: float) -> float:
+    """Return the temperature of a schedule in bits.
+
+    Args:
+        schedule: takes the progress in [0, 1].
+        progress: share of the training that is done; values above 1 count as 1.
+
+    Raises:
+        OptionError: progress or the schedule's answer is negative or NaN.
+    """
+    if not progress >= 0:
+        raise OptionError(f"progress is {progress}; give a fraction from 0 to 1.")
+    bits = float(schedule(min(progress, 1.0)))
+    if not bits >= 0:
+        raise OptionError(
+            f"schedule gives {bits} at progress {progress}; let it return 0 bits or more."
+        )
+    return bits
+
+
 def _check_positive(name: str, value: float, unit: str = "") -> None:
     if not (math.isfinite(value) and value > 0):
         kind = f"{unit} above 0" if unit else "a number above 0"
