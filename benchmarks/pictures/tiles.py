@@ -55,7 +55,7 @@ if limit == "nothing":
     np.ascontiguousarray(x)
     found["peak_bytes"] = peak_memory_bytes()
 elif limit is None:
-    one = open_pass(model, samples, threads=threads)
+    one = open_pass(model, samples, threads=threads, arena=False)
     ((session, extra),) = one.draws
     start = time.perf_counter()
     maps = run_arrays(session, {"image": np.ascontiguousarray(x), **extra})["maps"]
