@@ -16,6 +16,7 @@ from reluflow_torch.training.clock import ClockWarning
 from reluflow_torch.training.probe import Batch, SmoothWarning, StepProbe
 from reluflow_torch.training.scheduler import ActCoolLR
 from reluflow_torch.training.sensitivity import LOSSES, sensitivity
+from reluflow_torch.training.site_groups import site_groups
 
 __all__ = [
     "LOSSES",
@@ -36,4 +37,5 @@ __all__ = [
     "fingerprints",
     "from_onnx",
     "sensitivity",
+    "site_groups",
 ]

@@ -30,6 +30,7 @@ from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
 from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
+from reluflow_torch.training.site_groups import GroupRates
 from reluflow_torch.training.state.ranks import mean_over_ranks
 from reluflow_torch.training.state.rates import (
     are_marks,
@@ -49,6 +50,8 @@ from reluflow_torch.training.steering import (
 
 STATE_VERSION = 2
 _LARGE_RATE = 1e6
+_NEW = {"site_factors"}
+"""Fields that states of this version may lack."""
 
 
 class ActCoolLR(LRScheduler):
@@ -88,6 +91,9 @@ class ActCoolLR(LRScheduler):
             `scheduler.step()` is called (Accelerate calls it once per process); "calls" where it
             counts these; None: the calls, with a `ClockWarning` where they differ from the
             steps.
+        site_span: the rate of a parameter group made by `site_groups` follows the temperature of
+            its own site, at most this many times above or below the rate of the network; 1: all
+            groups keep their ratios. Wants `CrossingOptions`.
 
     Attributes:
         controller: the `CrossingCool` or `ActCool` that decides; its mu, sigma, n_fits may be
@@ -132,6 +138,7 @@ class ActCoolLR(LRScheduler):
         examples: int | None = None,
         controller: Controller | None = None,
         clock: str | None = None,
+        site_span: float = 1.0,
     ) -> None:
         check_pair("ActCoolLR", optimizer, model)
         if total_steps is not None and progress is not None:
@@ -169,6 +176,7 @@ class ActCoolLR(LRScheduler):
             else CurveSteering(self.controller, self._probe, bare)
         )
         self._probe.values = self._steering.wants_values
+        self._sites = GroupRates(site_span, bare, self.controller)
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
         self.distances: StepDistance | None = None
@@ -460,6 +468,7 @@ class ActCoolLR(LRScheduler):
                     "last checkpoint with a lower start temperature."
                 )
             self._steering.tell(self.distances)
+            self._sites.follow(self._ratios, self.controller, self._frozen)
         self._passes.forget()
         # Whoever leads: another scheduler's turn may end before the next pass.
         self._passes.watch(is_needed=self.controller.fit_due or self._steering.will_look)
@@ -511,6 +520,7 @@ class ActCoolLR(LRScheduler):
             "_last_lr": [float(rate) for rate in self._last_lr],
             "base_lrs": [float(rate) for rate in self.base_lrs],
             "ratios": list(self._ratios),
+            "site_factors": self._sites.state(),
             "rates": list(self._rates),
             "is_fresh": self._is_fresh,
             "is_leading": self._is_leading and not self._has_lost_lead(),
@@ -533,7 +543,7 @@ class ActCoolLR(LRScheduler):
         Raises:
             DataError: another version, or a field is missing.
         """
-        check_state("state_dict", state_dict, STATE_VERSION, self.state_dict())
+        check_state("state_dict", state_dict, STATE_VERSION, self.state_dict().keys() - _NEW)
         self.controller.load_state_dict(state_dict["controller"])
         if self._clock.total is None and self._progress is None:
             self._clock.total = state_dict["total_steps"]
@@ -542,6 +552,7 @@ class ActCoolLR(LRScheduler):
         self._last_lr = list(state_dict["_last_lr"])
         self.base_lrs = list(state_dict["base_lrs"])
         self._ratios[:] = state_dict["ratios"]
+        self._sites.load(state_dict.get("site_factors", {}))
         self._rates = list(state_dict["rates"])
         self._written = []
         self._averaging = Averaging()

@@ -31,6 +31,7 @@ from reluflow.temperature.schedule import (
     start_for_widths,
 )
 from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
+from reluflow.temperature.site_rates import SiteRates
 from reluflow.temperature.steps.change import SiteDistance, StepDistance, pooled
 from reluflow.temperature.steps.distance import Temperature, distance, temperature
 from reluflow.temperature.steps.meter import StatePatterns, StepMeter
@@ -64,6 +65,7 @@ __all__ = [
     "Sensitivity",
     "SigmaWatch",
     "SiteDistance",
+    "SiteRates",
     "StatePatterns",
     "StepDistance",
     "StepMeter",
