@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from reluflow_torch.sites.device.transfer import waits_for
+
 
 def switch_bits(
     values: Tensor, threshold: float, *, is_switched: bool = False
@@ -29,7 +31,7 @@ def switch_bits(
     values = values.detach()
     # A sum is NaN if any value is, and on a CPU several times as fast as a count; `bool` is also
     # faster than a comparison, but it treats NaN as active.
-    if values.device.type != "cpu" or math.isnan(values.sum().item()):
+    if waits_for(values.device) or math.isnan(values.sum().item()):
         return values > threshold, values.isnan().sum()
     if is_switched:
         return values.bool(), 0

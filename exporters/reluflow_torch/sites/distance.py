@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from reluflow.errors import DataError
 from reluflow.temperature import SiteDistance, StepDistance
+from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.patterns import SitePattern
 
 _WORD_BYTES = 8
@@ -43,8 +44,6 @@ def distances_and_nans(
 ) -> tuple[StepDistance, int]:
     """Return what `distances` does, and how many pre-activations were NaN before.
 
-    All numbers come from the device in one transfer: waiting for it costs more than they do.
-
     Args:
         before: patterns in the first state.
         after: patterns of the same batch in the second state.
@@ -52,24 +51,54 @@ def distances_and_nans(
     Raises:
         DataError: no site is in both.
     """
+    return ask_distances(before, after, Transfer())()
+
+
+def ask_distances(
+    before: Mapping[str, SitePattern], after: Mapping[str, SitePattern], transfer: Transfer
+) -> Callable[[], tuple[StepDistance, int]]:
+    """Return a function that gives what `distances_and_nans` does, once the numbers are there.
+
+    Args:
+        before: patterns in the first state.
+        after: patterns of the same batch in the second state.
+        transfer: which is asked for the numbers; it may bring others on the same way.
+
+    Raises:
+        DataError: no site is in both.
+
+    Example:
+        >>> site = SitePattern("relu", "relu", torch.tensor([[True]]), 0, 1)
+        >>> read = ask_distances({"relu": site}, {"relu": site}, Transfer())
+        >>> read()[0].mean_distance
+        0.0
+    """
     pairs = pairs_of(before, after)
-    nans = [b.nans for _, b in pairs] + [site.nans for site in before.values()]
-    device = pairs[0][0].bits.device
-    tensors = [_changed(a.bits, b.bits) for a, b in pairs]
-    tensors += [count for count in nans if isinstance(count, Tensor)]
-    if device.type == "cpu":
-        values = [value.item() for value in tensors]
-    else:
-        values = torch.stack([value.to(device, torch.float64) for value in tensors]).tolist()
-    counted = iter(values[len(pairs) :])
-    counts = [int(next(counted)) if isinstance(count, Tensor) else count for count in nans]
-    found = StepDistance(
-        tuple(
-            SiteDistance(a.name, int(value), a.samples, units=a.units, nans=count, layer=a.layer)
-            for (a, _), value, count in zip(pairs, values, counts, strict=False)
+    changed = [transfer.ask(_changed(a.bits, b.bits)) for a, b in pairs]
+    nans = [_asked(b.nans, transfer) for _, b in pairs]
+    nans_before = [_asked(site.nans, transfer) for site in before.values()]
+    sites = [(a.name, a.samples, a.units, a.layer) for a, _ in pairs]  # not the bits themselves
+
+    def read() -> tuple[StepDistance, int]:
+        found = StepDistance(
+            tuple(
+                SiteDistance(name, int(number()), samples, units=units, nans=count(), layer=layer)
+                for (name, samples, units, layer), number, count in zip(
+                    sites, changed, nans, strict=True
+                )
+            )
         )
-    )
-    return found, sum(counts[len(pairs) :])
+        return found, sum(count() for count in nans_before)
+
+    return read
+
+
+def _asked(count: Tensor | int, transfer: Transfer) -> Callable[[], int]:
+    """Return a function that gives a count, wherever it is."""
+    if isinstance(count, Tensor):
+        answer = transfer.ask(count)
+        return lambda: int(answer())
+    return lambda: count
 
 
 def pairs_of(

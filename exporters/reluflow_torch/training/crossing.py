@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature import CrossingCurve, CrossingCurves
 from reluflow.temperature.crossing.lattice import BINS, LOWEST, PER_OCTAVE
+from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.distance import pairs_of, rows_of
 from reluflow_torch.sites.patterns import SitePattern
 
@@ -85,6 +87,35 @@ def curves_along(before: State, states: Sequence[tuple[float, State]]) -> Crossi
 
     Source: docs/spec.md, section 5 (crossing rates).
     """
+    return ask_curves(before, states, Transfer())()
+
+
+def ask_curves(
+    before: State, states: Sequence[tuple[float, State]], transfer: Transfer
+) -> Callable[[], CrossingCurves]:
+    """Return a function that gives what `curves_along` does, once the counts are there.
+
+    Args:
+        before: patterns in the first state.
+        states: rates and the patterns after a step of that rate.
+        transfer: which is asked for the counts; it may bring other numbers on the same way.
+
+    Raises:
+        DataError: as for `curves_along`.
+        OptionError: as for `curves_along`.
+
+    Example:
+        >>> def site(*values):
+        ...     found = torch.tensor([values] * 8)
+        ...     return {"relu": SitePattern("relu", "relu", found > 0, 0, 8, values=found)}
+        >>> transfer = Transfer()
+        >>> read = ask_curves(site(1.0), [(0.1, site(0.5))], transfer)
+        >>> norm = transfer.ask(torch.ones(4).norm())
+        >>> round(read().rate(1.0), 2), float(norm())
+        (0.2, 2.0)
+
+    Source: docs/spec.md, section 5 (crossing rates).
+    """
     rates = [rate for rate, _ in states]
     if not rates or not all(a < b for a, b in pairwise([0.0, *rates, math.inf])):
         raise OptionError(f"rates of the states are {rates}; give increasing ones above 0.")
@@ -97,13 +128,14 @@ def curves_along(before: State, states: Sequence[tuple[float, State]]) -> Crossi
         )
     is_flat = [any(_values(b).dim() != _values(a).dim() for b in bs) for a, *bs in _columns(pairs)]
     way = [_laid_out(sites, is_flat)] + [_laid_out([b for _, b in e], is_flat) for e in pairs]
-    counts = _counts(_first_rates(way, rates), [each.samples for each in sites])
-    return CrossingCurves(
-        {
-            site.name: CrossingCurve(row, site.units)
-            for site, row in zip(sites, counts.cpu().double().numpy(), strict=True)
-        }
-    )
+    counts = transfer.ask(_counts(_first_rates(way, rates), [each.samples for each in sites]))
+    names = [(each.name, each.units) for each in sites]  # not the values themselves
+
+    def read() -> CrossingCurves:
+        rows = zip(names, counts().astype(np.float64), strict=True)
+        return CrossingCurves({name: CrossingCurve(row, units) for (name, units), row in rows})
+
+    return read
 
 
 def _columns(pairs: Sequence[Sequence[tuple[SitePattern, SitePattern]]]) -> Iterator[Any]:

@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature import CrossingCurves, StepDistance, merged, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
-from reluflow_torch.sites.distance import distances, distances_and_nans
+from reluflow_torch.sites.device.transfer import Transfer, waits_for
+from reluflow_torch.sites.distance import ask_distances, distances
 from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
 from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
@@ -28,7 +29,7 @@ from reluflow_torch.sites.patterns import (
 )
 from reluflow_torch.sites.unwrap import eagerly
 from reluflow_torch.sites.weights import WeightMarks
-from reluflow_torch.training.crossing import curves_of
+from reluflow_torch.training.crossing import ask_curves
 from reluflow_torch.training.state.rates import set_rates
 from reluflow_torch.training.state.snapshot import BufferSnapshot, RandomState, StepSnapshot
 
@@ -196,6 +197,10 @@ class StepProbe:
         ...     list(measure(1e-3))
         ['1']
         >>> distances, curves = probe.compare_values(passes, 1e-3)
+        >>> transfer = Transfer()  # brings the numbers of both together
+        >>> both = probe.ask_values(passes, 1e-3, transfer), probe.ask_curves(passes, 1.0, transfer)
+        >>> list(both[0]()[1]), list(both[1]())
+        (['1'], ['1'])
         >>> start = probe.marks()
         >>> with probe.stepping(passes) as stepped, stepped(1e3):
         ...     probe.compare(passes).mean_distance, probe.marks() == start
@@ -450,7 +455,7 @@ class StepProbe:
         To compare values is to wait for the device. Where all writes have left traces in the first
         few probes, those between are trusted to do so too.
         """
-        is_cheap = device_of(self.model).type == "cpu"
+        is_cheap = not waits_for(device_of(self.model))
         is_due = self._n_looks < _FIRST_LOOKS or self._n_looks % _LOOKS_BETWEEN == 0
         return WeightMarks(self.model, with_values=is_cheap or is_due or not self.trusts_marks)
 
@@ -486,11 +491,13 @@ class StepProbe:
         Args:
             passes: those whose `patterns` are not set are left out.
         """
-        found = [
-            distances_and_nans(each.patterns, self.patterns(each.batch, each.random))
+        transfer = Transfer()
+        asked = [
+            ask_distances(each.patterns, self.patterns(each.batch, each.random), transfer)
             for each in passes
             if each.patterns is not None
         ]
+        found = [read() for read in asked]
         self.nans_before = sum(nans for _, nans in found)
         return pooled([distance for distance, _ in found])
 
@@ -503,14 +510,52 @@ class StepProbe:
             passes: with patterns that hold their pre-activations.
             rate: of the step between both, or of the part of it that was made.
         """
-        found, curves = [], []
+        return self.ask_values(passes, rate, Transfer())()
+
+    def ask_values(
+        self, passes: Sequence[Pass], rate: float, transfer: Transfer
+    ) -> Callable[[], tuple[StepDistance, CrossingCurves]]:
+        """Return a function that gives what `compare_values` does, once the numbers are there.
+
+        Args:
+            passes: with patterns that hold their pre-activations.
+            rate: of the step between both, or of the part of it that was made.
+            transfer: which is asked for the numbers; it may bring others on the same way.
+        """
+        distances, curves = [], []
         for each in passes:
             if each.patterns is not None:
                 after = self.patterns(each.batch, each.random, values=True)
-                found.append(distances_and_nans(each.patterns, after))
-                curves.append(curves_of(each.patterns, after, rate))
-        self.nans_before = sum(nans for _, nans in found)
-        return pooled([distance for distance, _ in found]), merged(curves)
+                distances.append(ask_distances(each.patterns, after, transfer))
+                curves.append(ask_curves(each.patterns, [(rate, after)], transfer))
+
+        def read() -> tuple[StepDistance, CrossingCurves]:
+            found = [distance() for distance in distances]
+            self.nans_before = sum(nans for _, nans in found)
+            return pooled([distance for distance, _ in found]), merged(each() for each in curves)
+
+        return read
+
+    def ask_curves(
+        self, passes: Sequence[Pass], rate: float, transfer: Transfer
+    ) -> Callable[[], CrossingCurves]:
+        """Return a function that gives the curves of `compare_values` alone.
+
+        Args:
+            passes: with patterns that hold their pre-activations.
+            rate: of the part of a step that was made.
+            transfer: which is asked for the numbers.
+        """
+        curves = [
+            ask_curves(
+                each.patterns,
+                [(rate, self.patterns(each.batch, each.random, values=True))],
+                transfer,
+            )
+            for each in passes
+            if each.patterns is not None
+        ]
+        return lambda: merged(read() for read in curves)
 
     @contextmanager
     def measuring(
@@ -561,7 +606,7 @@ class StepProbe:
 
         def measure(rate: float) -> CrossingCurves:
             with stepped(rate):
-                return self.compare_values(passes, rate)[1]
+                return self.ask_curves(passes, rate, Transfer())()
 
         with self.stepping(passes, values=True) as stepped:
             yield measure

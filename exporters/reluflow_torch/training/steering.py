@@ -25,6 +25,7 @@ from reluflow.temperature import (
     StepDistance,
     start_for_widths,
 )
+from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.patterns import SitePattern
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
 from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks, sum_over_ranks
@@ -133,7 +134,7 @@ class CurveSteering:
         self._controller, self._probe, self._optimizer = controller, probe, optimizer
         self._before = TensorStore()
         self._after = TensorStore()
-        self._found: tuple[CrossingCurves, float | None] | None = None
+        self._found: tuple[CrossingCurves, float | None, float] | None = None
 
     @property
     def will_look(self) -> bool:
@@ -172,32 +173,45 @@ class CurveSteering:
         """Return what the step that was taken has changed; weights are as they were afterwards."""
         rate = float(self._controller.rate or 0.0)
         part = self._controller.part(is_coarse=any(each.batch.is_cast for each in passes))
-        distances, curves = self._probe.compare_values(passes, rate)
-        bits = None
+        # The host waits for the device once: all numbers come together.
+        transfer = Transfer()
+        whole = self._probe.ask_values(passes, rate, transfer)
+        short = None
         if part != 1.0:
-            agreed = self._agree(curves)
-            bits = float(agreed.temperature(rate, self._controller.options.mean))
             weights = self._weights()
             self._after.save(weights)
             try:
                 with torch.no_grad():
                     torch._foreach_lerp_(weights, self._before.copies, 1.0 - part)
-                curves = self._probe.compare_values(passes, part * rate)[1]
+                short = self._probe.ask_curves(passes, part * rate, transfer)
             finally:
                 self._after.restore()
                 self._after.clear()
-        self._found = (self._agree(curves), bits)
+        norm = transfer.ask(self._norm_before())
+        distances, curves = whole()
+        bits = None
+        if short is not None:
+            agreed = self._agree(curves)
+            bits = float(agreed.temperature(rate, self._controller.options.mean))
+            curves = short()
+        self._found = (self._agree(curves), bits, float(norm()))
         return distances
 
     def tell(self, distances: StepDistance) -> None:
         """Pass the outcome of `measure` to the controller."""
         assert self._found is not None
-        curves, bits = self._found
-        norms = torch._foreach_norm([*self._before.copies])
-        norm = float(torch.stack([each.double() for each in norms]).norm())
+        curves, bits, norm = self._found
         self._before.clear()
         self._found = None
         self._controller.observe(curves, temperature=bits, weight_norm=norm)
+
+    def _norm_before(self) -> Tensor:
+        """Return the norm of all weights before the step, on their device."""
+        norms = torch._foreach_norm([*self._before.copies])
+        device = norms[0].device
+        together = torch.stack([each.to(device, torch.float32) for each in norms])
+        norm: Tensor = torch.linalg.vector_norm(together)
+        return norm
 
     def _weights(self) -> list[Tensor]:
         groups = self._optimizer.param_groups

@@ -1,0 +1,1 @@
+"""What is read from the device that a model runs on, and when the host waits for it."""
