@@ -166,6 +166,7 @@ FLOORS = {
         "",
     ],
     "reluflow_torch": [
+        "sites/device",
         "sites",
         "sites/hooked",
         "training/state",
