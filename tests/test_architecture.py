@@ -118,6 +118,7 @@ FLOORS = {
         "psb/chain",
         "psb/chain/wide",
         "psb/variants",
+        "psb/standard",
         "tuning",
         "",
     ],

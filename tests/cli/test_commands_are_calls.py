@@ -31,6 +31,7 @@ VERBS = {
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate", "evaluate_attention", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
+    "psb:inline": {"inline_psb"},
     "psb:inspect": {"inspect_psb", "profile_psb"},
     "recording:recording": {"write_recording_page"},
     "index:index": {"write_index"},
@@ -80,6 +81,7 @@ def test_every_command_is_among_them() -> None:
         "psb:convert",
         "psb:evaluate_model",
         "psb:allocate",
+        "psb:inline",
         "psb:inspect",
     }
 
@@ -232,6 +234,15 @@ def test_convert_is_convert(run: Run) -> None:
     assert printed["activation_bits"] == proof["activation_bits"]
     for step in ("rewrites", "operators", "precision"):
         assert printed["check"][step] == proof[step]
+
+
+@pytest.mark.parametrize("flags", ["", "--nearest --input-defaults"])
+def test_inline_is_inline_psb(run: Run, flags: str) -> None:
+    printed = run(f"psb inline p.onnx -o i1.onnx {flags}")
+    given = {"nearest": bool(flags), "input_defaults": bool(flags)}
+    called = reluflow.inline_psb("p.onnx", "i2.onnx", **given)
+    assert Path("i1.onnx").read_bytes() == Path("i2.onnx").read_bytes()
+    assert printed == plain(called.to_dict())
 
 
 @pytest.mark.parametrize("steps", ["usual", "equalise,bias", "feedback", "follow"])

@@ -272,6 +272,11 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     ),
     "psb allocate --threads": Always("ONNX Runtime runs in so many"),
     "psb allocate --json": Always(ASKED),
+    "psb inline --out": Always(PLACE),
+    "psb inline --nearest": Always("the file draws, or does not; nothing drawn is said"),
+    "psb inline --input-defaults": Always("the file's inputs have defaults, or have none"),
+    "psb inline --check": Always("both models are run, or are not"),
+    "psb inline --json": Always(ASKED),
     "psb inspect --json": Always(ASKED),
     "psb inspect --profile": Always("the model is run, or is not"),
     "psb inspect --float": Refused(

@@ -3,7 +3,7 @@ from ._api.allocation import allocate_samples
 from ._api.attention import attend, evaluate_attention
 from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
-from ._api.deploy import convert
+from ._api.deploy import convert, inline_psb
 from ._api.evaluation import evaluate, inspect_psb, profile_psb
 from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
@@ -27,6 +27,7 @@ from .evaluation import (
     Conversion,
     Evaluation,
     EvaluationOptions,
+    InlinedModel,
     ProfileOptions,
     PsbProfile,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Conversion",
     "Evaluation",
     "EvaluationOptions",
+    "InlinedModel",
     "Inspection",
     "Model",
     "PatternReport",
@@ -74,6 +76,7 @@ __all__ = [
     "find_sites",
     "fold_batchnorm",
     "get_library_path",
+    "inline_psb",
     "inspect",
     "inspect_psb",
     "load",

@@ -74,6 +74,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         lambda: tapped()[0],
         lambda m: graph.hash_taps(m, tapped()[1], keep=["y"], seed=0),
     ),
+    "inline_psb": (converted, graph.inline_psb),
     "keep_pooled_formats": (converted, graph.keep_pooled_formats),
     "label_nodes": (network, graph.label_nodes),
     "mix_passes": (

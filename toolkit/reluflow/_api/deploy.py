@@ -11,7 +11,7 @@ from reluflow._api.on_data import Wanted, check_wanted, convert_on_data
 from reluflow._api.outputs import keep_inputs
 from reluflow.data import open_data
 from reluflow.errors import ModelError, OptionError
-from reluflow.evaluation import Conversion, prove, unproven
+from reluflow.evaluation import Conversion, InlinedModel, inline, prove, unproven
 from reluflow.evaluation import convert as convert_model
 from reluflow.graph import Model, PsbOptions, find_psb, load
 from reluflow.progress import Progress
@@ -111,6 +111,50 @@ def convert(
         allocation=on_data.allocation,
         weight_bits=on_data.weight_bits,
     )
+    if out is not None:
+        made.model.save(out)
+    return made
+
+
+def inline_psb(
+    model: Any,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    nearest: bool = False,
+    input_defaults: bool = False,
+    check: bool = True,
+) -> InlinedModel:
+    """Write a converted model in ONNX's own operators alone, for runtimes without functions.
+
+    Number of samples and seed stay inputs; the file draws the bits of the native library.
+
+    Args:
+        model: a converted model, as for `analyze`.
+        out: file to write; None writes nothing.
+        nearest: leave the draws out: a smaller file, in which the seed has no effect.
+        input_defaults: keep the defaults of the inputs for samples and seed.
+        check: run the new model beside the given one before it is written.
+
+    Returns:
+        The new model: `sentences()` says what was inlined, and what the comparisons found.
+
+    Raises:
+        ModelError: the model is not converted, or has operators that need the native library.
+        OutputError: `out` is the model's own file, or cannot be written.
+        ReluflowError: the model cannot be read, in one sentence.
+
+    Example:
+        >>> import reluflow
+        >>> psb = reluflow.convert("models/fashion_dsconv.onnx").model
+        >>> made = reluflow.inline_psb(psb)
+        >>> made.sentences()[0], made.nearest.largest
+        ('Inlined: 11 PsbConv, 1 PsbMatMul.', 0.0)
+
+    Reference: docs/web.md.
+    """
+    loaded = load(model)
+    keep_inputs(out, loaded)
+    made = inline(loaded, nearest=nearest, input_defaults=input_defaults, check=check)
     if out is not None:
         made.model.save(out)
     return made

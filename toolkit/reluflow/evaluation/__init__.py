@@ -16,6 +16,7 @@ from reluflow.evaluation.conversion import Conversion, convert, prove, proven, u
 from reluflow.evaluation.describe import describe_psb
 from reluflow.evaluation.evaluate import evaluate
 from reluflow.evaluation.formats.find import MeasuredFormat, find_formats, measure_formats
+from reluflow.evaluation.inlining import InlinedModel, inline
 from reluflow.evaluation.options import EvaluationOptions
 from reluflow.evaluation.proof.difference import OutputDifference
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
@@ -68,6 +69,7 @@ __all__ = [
     "Equivalence",
     "Evaluation",
     "EvaluationOptions",
+    "InlinedModel",
     "LayerBits",
     "LayerCost",
     "LayerSaturation",
@@ -107,6 +109,7 @@ __all__ = [
     "fill_bytes",
     "find_formats",
     "find_metric",
+    "inline",
     "load_metric",
     "measure_formats",
     "measure_saturation",

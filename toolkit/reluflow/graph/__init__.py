@@ -14,6 +14,7 @@ from reluflow.graph.psb.forms.unround import Unrounded, unround_activations
 from reluflow.graph.psb.nodes import PsbNode, Succession, find_psb, find_successions, psb_inputs
 from reluflow.graph.psb.options import PsbOptions
 from reluflow.graph.psb.plan import PlannedNode, PsbPlan, plan_psb
+from reluflow.graph.psb.standard.inline import Inlined, inline_psb
 from reluflow.graph.psb.to_psb import ConvertedNode, PsbChanges, to_psb
 from reluflow.graph.psb.upgrade import Raised, upgrade
 from reluflow.graph.psb.variants.alone import psb_alone
@@ -98,6 +99,7 @@ __all__ = [
     "Fold",
     "Folded",
     "HashedTap",
+    "Inlined",
     "LabelledNode",
     "Layer",
     "LeftOut",
@@ -155,6 +157,7 @@ __all__ = [
     "has_convolutions",
     "has_narrow_floats",
     "hash_taps",
+    "inline_psb",
     "keep_pooled_formats",
     "label_nodes",
     "last_layers",

@@ -14,6 +14,7 @@ from reluflow._api.allocation import allocate_samples
 from reluflow._api.attention import evaluate_attention
 from reluflow._api.cascade import evaluate_cascade
 from reluflow._api.deploy import convert as run_conversion
+from reluflow._api.deploy import inline_psb
 from reluflow._api.evaluation import evaluate as run
 from reluflow._api.evaluation import inspect_psb, profile_psb
 from reluflow.attention import AttentionOptions, CascadeOptions
@@ -516,6 +517,42 @@ def allocate(
         print(json.dumps(found.to_dict(), indent=2))
     else:
         print_allocation(found, Console())
+    say_written(out, as_json=as_json)
+    return 0
+
+
+@app.command("inline")
+def inline(
+    model: Annotated[Path, typer.Argument(help="Converted model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    nearest: Annotated[
+        bool,
+        typer.Option(
+            "--nearest/--draws",
+            help="Leave the random draws out: a smaller file, in which the seed has no effect.",
+        ),
+    ] = False,
+    input_defaults: Annotated[
+        bool,
+        typer.Option(
+            "--input-defaults/--no-input-defaults",
+            help="Keep the defaults of the inputs samples and seed; else each run has to set both.",
+        ),
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check/--no-check", help="Run the result beside the model before writing."),
+    ] = True,
+    as_json: _options.Json = False,
+) -> int:
+    """Write a converted model in ONNX's own operators alone, for browsers and other runtimes."""
+    made = inline_psb(model, out, nearest=nearest, input_defaults=input_defaults, check=check)
+    if as_json:
+        print(json.dumps(made.to_dict(), indent=2))
+    else:
+        console = Console()
+        for sentence in made.sentences():
+            console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     say_written(out, as_json=as_json)
     return 0
 

@@ -108,7 +108,12 @@ class Equivalence:
 
 
 def compare_models(
-    old: Model, new: Model, *, accepted: float | None = None, seed: int = 0
+    old: Model,
+    new: Model,
+    *,
+    accepted: float | None = None,
+    seed: int = 0,
+    library: bool | None = None,
 ) -> Equivalence:
     """Run two models on the same random inputs and compare all outputs of the old one.
 
@@ -124,6 +129,7 @@ def compare_models(
         accepted: largest accepted difference, as a share of an output's largest value; by
             default 0.001, 2^-5 with float16 or bfloat16, 0.1 where activations are rounded.
         seed: of the inputs.
+        library: whether to use the native library; None: where it is available.
 
     Returns:
         The differences, or the reason why there are none; `holds` tells whether to go on.
@@ -146,13 +152,13 @@ def compare_models(
     if _is_valid(old):
         _must(lambda: check_fully(new, "the rewritten model"))
     try:
-        runs = _run_old(old, new, seed)
+        runs = _run_old(old, new, seed, library)
     except (ModelError, DataError, _CannotFeed) as error:
         return Equivalence((), bound, (), str(error))
     except TooSlow as error:
         return Equivalence((), bound, (), str(error), too_slow=True)
     # Without optimisation, which may fold, fuse or reorder either of the two and hide a difference.
-    session = _must(lambda: open_session(new, optimisation="none"))
+    session = _must(lambda: open_session(new, optimisation="none", library=library))
     found: list[tuple[OutputDifference, ...]] = []
     for feeds, before in runs:
         try:
@@ -209,9 +215,9 @@ _Feeds = dict[str, np.ndarray]
 _Runs = list[tuple[_Feeds, list[np.ndarray]]]
 
 
-def _run_old(old: Model, new: Model, seed: int) -> _Runs:
+def _run_old(old: Model, new: Model, seed: int, library: bool | None) -> _Runs:
     """Run the old model on all inputs; its session is closed before the new one's opens."""
-    session = open_session(old, optimisation="none")
+    session = open_session(old, optimisation="none", library=library)
     size = _running_size(old.inputs, session, seed)
     runs: _Runs = []
     batches = _BATCHES if any(_is_free(spec, 0) for spec in old.inputs) else _BATCHES[:1] * 3

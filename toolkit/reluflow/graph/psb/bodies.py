@@ -12,14 +12,15 @@ from onnx import FunctionProto, parser
 _FOLDER = Path(__file__).with_name("functions")
 
 
-def read_body(name: str, opset: int) -> FunctionProto:
+def read_body(name: str, opset: int, folder: Path = _FOLDER) -> FunctionProto:
     """Parse the file of a function and set its version of ONNX's own operators.
 
     Args:
         name: of the function, and of its file.
         opset: the model's version, from 13 on.
+        folder: of the file.
     """
-    text = (_FOLDER / f"{name}.onnxtxt").read_text(encoding="utf-8")
+    text = (folder / f"{name}.onnxtxt").read_text(encoding="utf-8")
     function: FunctionProto = parser.parse_function(text)
     for entry in function.opset_import:
         if not entry.domain:

@@ -42,11 +42,15 @@ def without_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     return draft.finish(gone)
 
 
-def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
-    """Give `samples` and `seed` of a converted model the default 0 where they have none.
+def with_input_defaults(
+    model: Model, samples: int = 0, seed: int = 0
+) -> Rewritten[tuple[str, ...]]:
+    """Give `samples` and `seed` of a converted model a default where they have none.
 
     Args:
         model: any, not changed; one without PSB operators, or with both defaults, is returned.
+        samples: the default of `samples`.
+        seed: the default of `seed`.
 
     Returns:
         The new model, and the inputs that now have a default.
@@ -65,6 +69,8 @@ def with_input_defaults(model: Model) -> Rewritten[tuple[str, ...]]:
     if not missing:
         return Rewritten(model, ())
     draft = Draft(model)
-    zero = np.array(0, np.int64)
-    draft.proto.graph.initializer.extend(numpy_helper.from_array(zero, name) for name in missing)
+    values = dict(zip(names, (samples, seed), strict=True))
+    draft.proto.graph.initializer.extend(
+        numpy_helper.from_array(np.array(values[name], np.int64), name) for name in missing
+    )
     return draft.finish(tuple(missing))

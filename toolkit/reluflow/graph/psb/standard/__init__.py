@@ -1,0 +1,1 @@
+"""Converted models in ONNX's own operators alone, without functions: draws included."""
