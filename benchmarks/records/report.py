@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -197,20 +197,27 @@ def accuracy(results: Results) -> str:
 
 
 def overhead(results: Results) -> str:
-    """What ActCoolLR costs."""
+    """What ActCoolLR costs, with standard errors where a record has them."""
     rows = [
         (
             row["model"],
             row["optimizer"],
+            row.get("steering", "fitted model"),
             row["steps"],
             f"{row['step_ms']:.2f} ms",
-            f"{row['steady'] if 'steady' in row else row['overhead_of_median_block']:+.1%}",
-            f"{row['overhead']:+.1%}",
+            _share(row, "steady" if "steady" in row else "overhead_of_median_block"),
+            _share(row, "overhead"),
+            row.get("probes", ""),
         )
         for row in results
     ]
-    columns = ["model", "optimiser", "steps", "plain step", "steady state", "whole run"]
-    return markdown(columns, rows)
+    columns = ["model", "optimiser", "steers by", "steps", "plain step", "steady state"]
+    return markdown([*columns, "whole run", "probes"], rows)
+
+
+def _share(row: Mapping[str, Any], name: str) -> str:
+    error = row.get(f"{name}_error")
+    return f"{row[name]:+.1%}" + ("" if error is None else f" ± {100 * error:.1f}")
 
 
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {

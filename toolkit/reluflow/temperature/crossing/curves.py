@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -180,14 +180,12 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
     @cached_property
     def _temperatures(self) -> Floats:
         """`(sites, edges)` T."""
-        return np.stack([curve._table for curve in self.values()])
+        return -log_survivals(np.stack([curve.counts for curve in self.values()])) / _LN2
 
     @cached_property
     def _tables(self) -> dict[Mean, Floats]:
-        distances = -np.expm1(-_LN2 * self._temperatures)
-        with np.errstate(divide="ignore"):
-            of_mean = -np.log2(np.maximum(1.0 - distances.mean(axis=0), _TINY))
-        return {"temperature": self._temperatures.mean(axis=0), "distance": of_mean}
+        """The network's T at the edges, by the means that were asked for."""
+        return {}
 
     def distance(self, rate: ArrayLike) -> Floats:
         """Return the mean of D over the sites.
@@ -274,13 +272,15 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
     @cached_property
     def _resolved(self) -> list[float]:
         return [
-            min(math.log2(max(curve.samples / _RESOLVED, 2.0)), _REACHED * float(curve._table[-1]))
-            for curve in self.values()
+            min(math.log2(max(curve.samples / _RESOLVED, 2.0)), _REACHED * float(table[-1]))
+            for curve, table in zip(self.values(), self._temperatures, strict=True)
         ]
 
     def _table(self, mean: Mean) -> Floats:
-        if mean not in self._tables:
+        if mean not in get_args(Mean):
             raise OptionError(f'mean is {mean!r}; give "temperature" or "distance".')
+        if mean not in self._tables:
+            self._tables[mean] = _averaged(self._temperatures, mean)
         return self._tables[mean]
 
     def __add__(self, other: CrossingCurves) -> CrossingCurves:
@@ -320,6 +320,15 @@ def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:
     if found is None:
         raise DataError("curves are empty; give those of at least one batch.")
     return found
+
+
+def _averaged(temperatures: Floats, mean: Mean) -> Floats:
+    """Return T of a network at the edges, from `(sites, edges)` of its sites."""
+    if mean == "temperature":
+        return np.asarray(temperatures.mean(axis=0))
+    distances = -np.expm1(-_LN2 * temperatures)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log2(np.maximum(1.0 - distances.mean(axis=0), _TINY)))
 
 
 def _look_up(table: Floats, rate: ArrayLike) -> Floats:
