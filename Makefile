@@ -6,11 +6,17 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test test-native test-sanitized test-oldest lint messages tidy docs bench records fuzz \
+.PHONY: demo web test test-native test-sanitized test-oldest lint messages tidy docs bench records fuzz \
 	schedules newest clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
+
+# The example page, web/build/index.html; it needs npm.
+web: $(VENV)/installed
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	$(BIN)/python web/make_parts.py
+	cd web && npm run build
 
 test: lint tidy test-native test-sanitized
 	$(BIN)/python -m pytest -n 2 --dist worksteal

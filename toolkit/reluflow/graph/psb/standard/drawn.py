@@ -79,8 +79,7 @@ def _parts(opset: int, half: str) -> FunctionProto:
     _insert(function, draw, before="p_up")
     _maker(function, "p_up").input[1] = "offset"
     _maker(function, "before_half").input[1] = "small_offset"
-    if half:
-        leave_out(function, _UNCARRIED)
+    leave_out(function, _UNCARRIED if half else {})  # and the halves that nothing reads any longer
     return _named(function, _DRAWN[PSB_PARTS] + half)
 
 
