@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
                 "psb/chain",
                 "psb/chain/wide",
             ),
-            *("psb/variants", "tuning"),
+            *("psb/variants", "psb/standard", "tuning"),
         ),
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
@@ -52,7 +52,16 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 BRIDGE = (
     "reluflow_torch",
-    ("sites", "sites/hooked", "training/state", "training", "monitoring", "models", "networks"),
+    (
+        "sites/device",
+        "sites",
+        "sites/hooked",
+        "training/state",
+        "training",
+        "monitoring",
+        "models",
+        "networks",
+    ),
 )
 NATIVE = (
     "runtime/src",
