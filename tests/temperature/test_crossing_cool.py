@@ -149,15 +149,69 @@ def test_a_long_step_is_measured_by_a_part_of_it() -> None:
     assert float(network.temperature(longer)) == pytest.approx(0.5, abs=0.01)
 
 
-def test_it_learns_how_real_steps_differ_from_the_first_order() -> None:
-    network = log_normal(-2.0)
+def test_it_follows_what_long_steps_really_change() -> None:
+    def network() -> CrossingCurves:
+        """Curves along the way: beyond 0.5 bits a step does as one 1.5 times as long would."""
+        first = np.sort(LogNormal(-2.0, 1.0).rate((np.arange(2000) + 0.5) / 2000))
+        kink = float(log_normal(-2.0).rate(0.5))
+        bent = np.where(first < kink, first, np.maximum(first / 1.5, kink))
+        return CrossingCurves({"relu": CrossingCurve.of(bent, 64)})
+
     controller = CrossingCool(lambda _: 4.0)
-    for step in range(2000):
-        rate = controller.next_rate(step / 2000, lambda _: network)
+    rates = run(controller, 400, lambda _: network())
+    assert float(log_normal(-2.0).temperature(1.5 * rates[-1])) == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_of_one_rate_may_differ_without_moving_it_much(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    controller = CrossingCool(lambda _: 3.0)
+    rates = np.log(run(controller, 4000, lambda _: noisy(rng, -2.0 + 0.5 * rng.normal()))[800:])
+    assert rates.std() < 0.3
+    assert rates.mean() == pytest.approx(math.log(log_normal(-2.0).rate(3.0)), abs=0.2)
+
+
+def test_a_hot_wide_network_is_told_by_many_batches_together() -> None:
+    rng = np.random.default_rng(1)
+    controller = CrossingCool(lambda _: 6.5)
+    rates = run(controller, 2000, lambda _: noisy(rng, -2.0))
+    assert noisy(rng, -2.0).resolved() < 5.5 < 6.5 <= controller.curves.resolved()  # type: ignore[union-attr]
+    bits = float(log_normal(-2.0, samples=20_000).temperature(rates[-1]))
+    assert bits == pytest.approx(6.5, abs=0.5)
+
+
+@pytest.mark.parametrize("total", [100, 400, 1200])
+def test_a_short_training_is_probed_all_the_same(total: int) -> None:
+    probes = []
+    controller = CrossingCool(lambda _: 1.0)
+    network = log_normal(-2.0)
+    for step in range(total):
+        controller.next_rate(step / total, lambda _: network)
         if controller.wants_curves:
-            # A real step of this length moves as many patterns as one 1.5 times as long would.
-            controller.observe(network, temperature=float(network.temperature(1.5 * rate)))
-    assert float(network.temperature(1.5 * rate)) == pytest.approx(4.0, abs=0.1)
+            probes.append(step)
+            controller.observe(network)
+    assert max(np.diff(probes)) <= max(8, total / 40 + 1)
+
+
+def test_the_rate_is_bound_once_half_of_the_gradient_is_gone() -> None:
+    def last(gradient: Callable[[int], float]) -> float:
+        controller = CrossingCool(lambda _: 1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CoolingWarning)
+            for step in range(600):
+                network = log_normal(-4.0 + 0.01 * step)
+                rate = controller.next_rate(step / 600, lambda _, now=network: now)  # type: ignore[misc]
+                if controller.wants_curves:
+                    controller.observe(network, weight_norm=1.0, gradient_norm=gradient(step))
+        return rate
+
+    free = last(lambda step: 1.0)
+    assert float(log_normal(2.0).temperature(free)) == pytest.approx(1.0, abs=0.2)
+    early, late = (last(lambda step, n=n: 1.0 if step < n else 0.2) for n in (100, 400))  # type: ignore[misc]
+    assert early < late < free / 1.5
+    # Gradients that are large again do not set it free: that is what a rate too high does.
+    again = last(lambda step: 0.2 if 100 <= step < 300 else 5.0)
+    assert again < free / 4
 
 
 def test_units_that_an_earlier_one_holds_at_zero_do_not_freeze_the_rate() -> None:
@@ -230,6 +284,7 @@ def test_the_history_holds_the_latest_probes() -> None:
         ({"first_passes": 0}, "first_passes is 0"),
         ({"longest": 4}, "longest is 4 and shortest 8"),
         ({"memory": 1.0}, r"memory is 1\.0"),
+        ({"gain": 0.0}, r"gain is 0\.0"),
         ({"warm_up": -0.1}, r"warm_up is -0\.1"),
         ({"growth": 0.0}, r"growth is 0\.0"),
         ({"weight_growth": -1.0}, r"weight_growth is -1\.0"),

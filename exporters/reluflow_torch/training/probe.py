@@ -198,7 +198,9 @@ class StepProbe:
         ['1']
         >>> distances, curves = probe.compare_values(passes, 1e-3)
         >>> transfer = Transfer()  # brings the numbers of both together
-        >>> both = probe.ask_values(passes, 1e-3, transfer), probe.ask_curves(passes, 1.0, transfer)
+        >>> way = 5e-4, probe.values_now(passes)
+        >>> whole = probe.ask_values(passes, 1e-3, transfer, way)
+        >>> both = whole, probe.ask_curves(passes, 1.0, transfer)
         >>> list(both[0]()[1]), list(both[1]())
         (['1'], ['1'])
         >>> start = probe.marks()
@@ -501,6 +503,18 @@ class StepProbe:
         self.nans_before = sum(nans for _, nans in found)
         return pooled([distance for distance, _ in found])
 
+    def values_now(self, passes: Sequence[Pass]) -> list[Patterns]:
+        """Return the patterns and pre-activations of the current weights.
+
+        Args:
+            passes: those whose `patterns` are not set are left out.
+        """
+        return [
+            self.patterns(each.batch, each.random, values=True)
+            for each in passes
+            if each.patterns is not None
+        ]
+
     def compare_values(
         self, passes: Sequence[Pass], rate: float
     ) -> tuple[StepDistance, CrossingCurves]:
@@ -513,7 +527,11 @@ class StepProbe:
         return self.ask_values(passes, rate, Transfer())()
 
     def ask_values(
-        self, passes: Sequence[Pass], rate: float, transfer: Transfer
+        self,
+        passes: Sequence[Pass],
+        rate: float,
+        transfer: Transfer,
+        way: tuple[float, list[Patterns]] | None = None,
     ) -> Callable[[], tuple[StepDistance, CrossingCurves]]:
         """Return a function that gives what `compare_values` does, once the numbers are there.
 
@@ -521,13 +539,16 @@ class StepProbe:
             passes: with patterns that hold their pre-activations.
             rate: of the step between both, or of the part of it that was made.
             transfer: which is asked for the numbers; it may bring others on the same way.
+            way: rate and `values_now` of a state between both, which tells the start of the
+                curves; None: they are of first order.
         """
         distances, curves = [], []
-        for each in passes:
-            if each.patterns is not None:
-                after = self.patterns(each.batch, each.random, values=True)
-                distances.append(ask_distances(each.patterns, after, transfer))
-                curves.append(ask_curves(each.patterns, [(rate, after)], transfer))
+        known = [(each, each.patterns) for each in passes if each.patterns is not None]
+        for index, (each, before) in enumerate(known):
+            after = self.patterns(each.batch, each.random, values=True)
+            states = [] if way is None else [(way[0], way[1][index])]
+            distances.append(ask_distances(before, after, transfer))
+            curves.append(ask_curves(before, [*states, (rate, after)], transfer))
 
         def read() -> tuple[StepDistance, CrossingCurves]:
             found = [distance() for distance in distances]

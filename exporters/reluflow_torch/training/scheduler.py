@@ -58,11 +58,11 @@ class ActCoolLR(LRScheduler):
     """Keep the activation pattern temperature of a training run on a schedule.
 
     Use it like any other scheduler of torch: `optimizer.step(); scheduler.step()`. At every
-    optimiser step it sets the rate at which, according to its model, the target share of activation
-    patterns changes. Every 8th step it measures what the step did, with one more forward pass; at
-    the start and where its model fails it first tries a few hypothetical steps and undoes them bit
-    for bit. The optimiser's own `lr` sets the ratios between parameter groups, not the size of the
-    rates.
+    optimiser step it sets the rate at which, by the curves of its latest probes, the target share
+    of activation patterns changes. Every 8th to 64th step it measures what the step did, with one
+    more forward pass or two; at the start it first tries a few hypothetical steps and undoes them
+    bit for bit. The optimiser's own `lr` sets the ratios between parameter groups, not the size of
+    the rates.
 
     Time is the number of `scheduler.step()` calls, by batch or by epoch as you like, or with
     `clock="steps"` the number of optimiser steps. A step may consist of several passes, as with
@@ -77,8 +77,8 @@ class ActCoolLR(LRScheduler):
             or `progress` tells the time.
         schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
             from the start that `start_for_widths` finds for the model's switch sites.
-        options: settings of the controller: `ActCoolOptions`, which fit the model of the thesis,
-            or `CrossingOptions`, which steer by crossing rates; None: the former's defaults.
+        options: settings of the controller: `CrossingOptions`, which steer by crossing rates, or
+            `ActCoolOptions`, which fit the model of the thesis; None: the former's defaults.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
             trainings that end by epoch, by clock or by budget.
         max_samples: bound on samples per switch site of one measurement.

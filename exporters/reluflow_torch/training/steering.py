@@ -6,7 +6,8 @@ By the crossing rates that a step shows, or by D alone for a fitted model (docs/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -32,8 +33,6 @@ from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.state.snapshot import TensorStore
 
 Controller = ActCool | CrossingCool
-_HOTTEST = 4.0
-"""A batch of 128 tells 5 bits from more by 3 samples: nearer to that nothing can be corrected."""
 _GAMMA = 2.0
 """Of the default schedule by crossing rates: chosen on validation data, docs/temperature.md."""
 
@@ -41,7 +40,7 @@ _GAMMA = 2.0
 def make_controller(
     schedule: Schedule | None, options: ActCoolOptions | CrossingOptions | None, first_rate: float
 ) -> Controller:
-    """Return the controller that the options name; the fitted one where there are none.
+    """Return the controller that the options name; by crossing rates where there are none.
 
     Args:
         schedule: progress in [0, 1] to temperature in bits; None: it is set at the first step.
@@ -52,9 +51,9 @@ def make_controller(
         OptionError: options of another kind.
     """
     bits = schedule or PowerSchedule()
-    if options is None or isinstance(options, ActCoolOptions):
+    if isinstance(options, ActCoolOptions):
         return ActCool(bits, options, initial_rate=first_rate)
-    if isinstance(options, CrossingOptions):
+    if options is None or isinstance(options, CrossingOptions):
         return CrossingCool(bits, options, initial_rate=first_rate)
     raise OptionError(f"options is {options!r}; give CrossingOptions(...) or ActCoolOptions(...).")
 
@@ -120,7 +119,8 @@ class CurveSteering:
     """Measures the crossing rates of steps, for the controller that steers by them.
 
     A probe repeats the passes once after the step. Where the step is too long for the first order,
-    it repeats them once more with a part of the step.
+    it repeats them once more at a part of the way, so that the curves begin right and still go
+    through what the whole step has changed.
 
     Args:
         controller: that decides.
@@ -134,7 +134,8 @@ class CurveSteering:
         self._controller, self._probe, self._optimizer = controller, probe, optimizer
         self._before = TensorStore()
         self._after = TensorStore()
-        self._found: tuple[CrossingCurves, float | None, float] | None = None
+        self._found: tuple[CrossingCurves, list[float]] | None = None
+        self._gradient = torch.zeros(())
 
     @property
     def will_look(self) -> bool:
@@ -157,8 +158,7 @@ class CurveSteering:
 
     def default_schedule(self, widths: Sequence[int]) -> Schedule:
         """Return a schedule that suits switch sites of these widths."""
-        bits = start_for_widths(widths, mean=self._controller.options.mean)
-        return PowerSchedule(min(bits, _HOTTEST), _GAMMA)
+        return PowerSchedule(start_for_widths(widths, self._controller.options.mean), _GAMMA)
 
     def first_rate(self, progress: float, passes: Sequence[Pass]) -> float:
         """Return the next rate, found with hypothetical steps."""
@@ -166,8 +166,13 @@ class CurveSteering:
             return self._controller.next_rate(progress, lambda rate: self._agree(measure(rate)))
 
     def keep_weights(self) -> None:
-        """Keep the weights before the step."""
+        """Keep the weights before the step, and the length of their gradient."""
         self._before.save(self._weights())
+        weights = (w for group in self._optimizer.param_groups for w in group["params"])
+        self._gradient = _length([w.grad for w in weights if w.grad is not None])
+        scale = getattr(self._optimizer, "grad_scale", None)  # of a fused optimiser in GradScaler
+        if scale is not None:
+            self._gradient = self._gradient / scale.to(self._gradient.device)
 
     def measure(self, passes: Sequence[Pass]) -> StepDistance:
         """Return what the step that was taken has changed; weights are as they were afterwards."""
@@ -175,43 +180,41 @@ class CurveSteering:
         part = self._controller.part(is_coarse=any(each.batch.is_cast for each in passes))
         # The host waits for the device once: all numbers come together.
         transfer = Transfer()
-        whole = self._probe.ask_values(passes, rate, transfer)
-        short = None
-        if part != 1.0:
-            weights = self._weights()
-            self._after.save(weights)
-            try:
-                with torch.no_grad():
-                    torch._foreach_lerp_(weights, self._before.copies, 1.0 - part)
-                short = self._probe.ask_curves(passes, part * rate, transfer)
-            finally:
-                self._after.restore()
-                self._after.clear()
-        norm = transfer.ask(self._norm_before())
+        way = None
+        if part < 1.0:
+            with self._moved(part):
+                way = part * rate, self._probe.values_now(passes)
+        whole = self._probe.ask_values(passes, rate, transfer, way)
+        longer = None
+        if part > 1.0:  # too coarse a step to tell more than D: the curves are of a longer one
+            with self._moved(part):
+                longer = self._probe.ask_curves(passes, part * rate, transfer)
+        lengths = [transfer.ask(_length(self._before.copies)), transfer.ask(self._gradient)]
         distances, curves = whole()
-        bits = None
-        if short is not None:
-            agreed = self._agree(curves)
-            bits = float(agreed.temperature(rate, self._controller.options.mean))
-            curves = short()
-        self._found = (self._agree(curves), bits, float(norm()))
+        curves = curves if longer is None else longer()
+        self._found = self._agree(curves), [float(each()) for each in lengths]
         return distances
 
     def tell(self, distances: StepDistance) -> None:
         """Pass the outcome of `measure` to the controller."""
         assert self._found is not None
-        curves, bits, norm = self._found
-        self._before.clear()
+        curves, (weights, gradient) = self._found
         self._found = None
-        self._controller.observe(curves, temperature=bits, weight_norm=norm)
+        self._before.clear()
+        self._controller.observe(curves, weight_norm=weights, gradient_norm=gradient)
 
-    def _norm_before(self) -> Tensor:
-        """Return the norm of all weights before the step, on their device."""
-        norms = torch._foreach_norm([*self._before.copies])
-        device = norms[0].device
-        together = torch.stack([each.to(device, torch.float32) for each in norms])
-        norm: Tensor = torch.linalg.vector_norm(together)
-        return norm
+    @contextmanager
+    def _moved(self, part: float) -> Iterator[None]:
+        """Put the weights at a part of the way of the step."""
+        weights = self._weights()
+        self._after.save(weights)
+        try:
+            with torch.no_grad():
+                torch._foreach_lerp_(weights, self._before.copies, 1.0 - part)
+            yield
+        finally:
+            self._after.restore()
+            self._after.clear()
 
     def _weights(self) -> list[Tensor]:
         groups = self._optimizer.param_groups
@@ -230,3 +233,13 @@ class CurveSteering:
                 for (name, curve), row in zip(curves.items(), summed, strict=True)
             }
         )
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean length of some tensors together, on the device of the first."""
+    if not tensors:
+        return torch.zeros(())
+    lengths: list[Tensor] = [*torch._foreach_norm([*tensors])]
+    device = lengths[0].device
+    length: Tensor = torch.stack([each.to(device, torch.float32) for each in lengths]).norm()
+    return length

@@ -157,6 +157,26 @@ def test_the_means_of_unlike_sites_differ() -> None:
     assert curves.samples == 1000
 
 
+@pytest.mark.parametrize("factor", [1e-3, 0.7, 1.01, 2.0, 40.0])
+def test_shifted_curves_are_those_of_multiplied_rates(factor: float) -> None:
+    rates = np.geomspace(1e-2, 1e2, 999)
+    curve = CrossingCurve.of([0.0, *rates, np.inf], 7)
+    moved, exact = curve.shifted(math.log(factor)), CrossingCurve.of([0.0, *rates * factor, np.inf])
+    assert moved.units == 7 and moved.samples == pytest.approx(1001)
+    assert (moved.counts[0], moved.counts[-1]) == (1, 1)
+    for bits in (0.1, 1.0, 3.0):
+        assert moved.rate(bits) == pytest.approx(exact.rate(bits), rel=0.02)
+
+
+def test_samples_shifted_off_the_lattice_stay_counted() -> None:
+    curves = CrossingCurves({"a": CrossingCurve.of([1.0] * 4)})
+    assert curves.shifted(1e9)["a"].counts[-1] == 4
+    assert curves.shifted(-1e9)["a"].counts[0] == 4
+    assert curves.shifted(0.0)["a"].counts.tolist() == curves["a"].counts.tolist()
+    with pytest.raises(OptionError, match="log_factor is nan"):
+        curves.shifted(math.nan)
+
+
 def test_what_makes_no_curve_is_refused() -> None:
     with pytest.raises(DataError, match="rates are empty"):
         CrossingCurve.of([])

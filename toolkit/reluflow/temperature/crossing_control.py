@@ -6,15 +6,15 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
-from reluflow.temperature.crossing.curves import Mean
 from reluflow.temperature.crossing.lattice import BINS
+from reluflow.temperature.crossing_options import CrossingOptions
 from reluflow.temperature.options import MAX_RATE, check_initial_rate
 from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
 from reluflow.temperature.state import check_state
@@ -30,13 +30,26 @@ _LEAST_BITS = 0.01
 _MOST_PARTS = 64.0
 _LEAST_PART = 1e-6
 """Of a step, so that float32 still tells it from none."""
-_SHORT_MEMORY, _EARLY_PROBES = 0.5, 3
-"""At first, and wherever the curve moves, earlier curves are forgotten sooner."""
+_SHORT_MEMORY, _FAST_GAIN, _EARLY_PROBES = 0.5, 0.5, 5
+"""At first earlier curves are forgotten sooner; there, and where they move, probes count more."""
+_EARLY_SHARE = 0.15
+"""Of the training, in which curves move most."""
+_PLACE, _LEAST_PLACE = 1.0, 0.25
+"""Bits where the curves of two probes are compared: many samples tell the rates there."""
+_BELOW = 0.9
+"""Of the highest temperature of a curve, up to which it has a rate."""
 _TRACE = 0.01
 """Samples below which a cell of old curves is dropped, so that a saved state stays small."""
 _DRIFT_MEMORY = 0.7
 _CALM, _RESTLESS = 0.08, 0.25
 """How far the curve moves from probe to probe, on average and as a logarithm of the rate."""
+_BEYOND_CHANCE = 0.6
+"""Of the root mean square of these moves: chance alone has a mean of 0.42."""
+_LONGEST_SHARE = 1 / 40
+"""Of the training, between two probes."""
+_GRADIENT_GAIN = 0.3
+_LEFT = 0.5
+"""Part of the length of the gradients from which on the rate is bound."""
 _QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 _TOLD = 4.0
@@ -52,79 +65,6 @@ class CoolingWarning(UserWarning):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class CrossingOptions:
-    """Settings of `CrossingCool`.
-
-    Attributes:
-        min_rate: the smallest learning rate that is returned.
-        mean: what the temperature of a network averages over its sites: "temperature" or
-            "distance" (docs/spec.md, section 5).
-        shortest: steps between two probes at first, and where the curve moves.
-        longest: steps between two probes while the curve is calm.
-        memory: weight of the earlier curves beside a new one, a fraction in [0, 1).
-        short: bits up to which a whole step tells the curve; of a longer one a part is measured.
-        growth: the rate stays below this multiple of the least rate that the hottest temperature
-            has had, scaled with the temperature; infinite: no bound.
-        weight_growth: where the norm of the weights has grown by more than this factor, the same
-            bound falls with its square; infinite: it does not.
-        warm_up: share of the training before the bounds begin, and at least `warm_up_steps`.
-        warm_up_steps: steps over which the temperature rises to that of the schedule.
-        first_passes: the most hypothetical steps for the first curve.
-        history_size: number of latest probes kept in `history`; 0 keeps none.
-
-    Raises:
-        OptionError: a setting outside its range.
-
-    Example:
-        >>> CrossingOptions(longest=128).shortest
-        8
-    """
-
-    min_rate: float = 1e-10
-    mean: Mean = "temperature"
-    shortest: int = 8
-    longest: int = 64
-    memory: float = 0.8
-    short: float = 1.0
-    growth: float = 4.0
-    weight_growth: float = 1.5
-    warm_up: float = 0.03
-    warm_up_steps: int = 16
-    first_passes: int = 4
-    history_size: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense.
-
-        Raises:
-            OptionError: with the option, its value and what is accepted.
-        """
-        if not 0 < self.min_rate < 1:
-            raise OptionError(f"min_rate is {self.min_rate}; give a rate above 0 and below 1.")
-        if self.mean not in ("temperature", "distance"):
-            raise OptionError(f'mean is {self.mean!r}; give "temperature" or "distance".')
-        for name in ("shortest", "first_passes"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}; give a number from 1 on.")
-        if self.longest < self.shortest:
-            raise OptionError(
-                f"longest is {self.longest} and shortest {self.shortest}; give a longest interval "
-                "that is not below the shortest."
-            )
-        for name in ("memory", "warm_up"):
-            if not 0 <= getattr(self, name) < 1:
-                raise OptionError(
-                    f"{name} is {getattr(self, name)}; give a fraction from 0 on and below 1."
-                )
-        for name in ("short", "growth", "weight_growth"):
-            if not getattr(self, name) > 0:
-                raise OptionError(f"{name} is {getattr(self, name)}; give a number above 0.")
-        for name in ("warm_up_steps", "history_size"):
-            if not getattr(self, name) >= 0:
-                raise OptionError(f"{name} is {getattr(self, name)}; give a number from 0 on.")
-
-
 class CrossingCool:
     """Gives the learning rate at which one step has the scheduled temperature.
 
@@ -133,11 +73,16 @@ class CrossingCool:
     rates come from the curves of the latest probes together, so that the noise of one batch does
     not move them.
 
+    Steps of one rate differ: the place of the curves follows the probes by a part
+    (`CrossingOptions.gain`), and their shapes add up around it. A place that many probes in a row
+    miss on the same side is followed faster.
+
     As a network memorises its data the gradient vanishes, and the rate of a fixed temperature
-    grows without bound, until an ordinary batch ends the training. So the rate is bound by what
-    the hottest temperature has needed (`CrossingOptions.growth`), and where the weights grow far
-    beyond their first norm (`weight_growth`): the training cools earlier than scheduled, and says
-    so by a `CoolingWarning`.
+    grows without bound, until an ordinary batch ends the training. So from where half of the
+    gradient is gone, or the weights have grown beyond a multiple of their first norm
+    (`CrossingOptions.weight_growth`), the rate is bound by what the hottest temperature needs
+    (`growth`), and falls as the weights grow on: the training cools earlier than scheduled, and
+    says so by a `CoolingWarning`.
 
     Args:
         schedule: takes the progress in [0, 1] and returns the target temperature in bits.
@@ -197,13 +142,14 @@ class CrossingCool:
         )
         self._steps = 0
         self._next_probe = 1
-        self._drift = 0.0
-        self._offset = 0.0
+        self._drift = self._scatter = 0.0
+        self._gradient = self._full_gradient = 0.0
+        self._progress = 0.0
         self._hottest = 0.0
         self._lowest = 0.0
         self._bits = 0.0
         self._norms = (0.0, 0.0)
-        self._is_warm = False
+        self._is_warm = self._is_bound = False
         self._is_told = False
 
     @property
@@ -314,7 +260,7 @@ class CrossingCool:
             self.n_held += 1
             self._tell(bits, rate, bound)
             rate = bound
-        self._bits = bits
+        self._bits, self._progress = bits, min(progress, 1.0)
         self.rate = min(max(rate, self.options.min_rate), MAX_RATE)
         self._steps += 1
         return self.rate
@@ -323,15 +269,17 @@ class CrossingCool:
         self,
         curves: CrossingCurves,
         *,
-        temperature: float | None = None,
         weight_norm: float | None = None,
+        gradient_norm: float | None = None,
     ) -> None:
         """Take in what the step just taken with the last rate showed.
 
         Args:
-            curves: of the step, from the part of it that `part` names.
-            temperature: measured for the whole step, in bits, where that is more than its `part`.
+            curves: of the step; where it is longer than its `part`, along the way from that to the
+                whole step.
             weight_norm: Euclidean norm of all trained weights, where it is known.
+            gradient_norm: that of the gradient of the step; where it is not known the rate is
+                bound all the time.
 
         Raises:
             OptionError: no rate has been given yet.
@@ -341,77 +289,98 @@ class CrossingCool:
             raise OptionError("observe has no step to speak of; call next_rate before it.")
         mean = self.options.mean
         curves = _without_held(curves)
-        bits = min(self._bits, curves.resolved(mean))
-        predicted, found = self._rate_of(bits), curves.rate(bits, mean)
-        if temperature is not None:
-            self._correct(curves, temperature)
         if curves.highest(mean) <= 0:
             if self._bits > _LEAST_BITS:  # a step near 0 bits moves less than float32 can hold
                 self._tell_dead()
-            self._pace(predicted, predicted)
+            self._pace(0.0)
             return
-        memory = self.options.memory
-        if self.n_probes < _EARLY_PROBES or abs(self._drift) > _CALM:
-            memory = min(memory, _SHORT_MEMORY)
-        self.curves = curves if self.n_probes == 0 else _merged(self.curves, memory, curves)
+        moved = self._moved(curves)
+        self._take_in(curves, moved)
         self.n_probes += 1
-        if weight_norm is not None:
-            self._norms = (self._norms[0] or weight_norm, weight_norm)
+        self._see_norms(weight_norm, gradient_norm)
         if self.options.history_size:
             measured = float(curves.temperature(self.rate, mean))
-            self.history.append(
-                (
-                    self._steps,
-                    self.rate,
-                    self._bits,
-                    measured if temperature is None else temperature,
-                )
-            )
+            self.history.append((self._steps, self.rate, self._bits, measured))
         hottest = self._rate_of(min(self._hottest, self.curves.resolved(mean)))
-        self._lowest = min(self._lowest or hottest, hottest) if self._is_warm else hottest
-        self._pace(predicted, found)
+        self._lowest = min(self._lowest or hottest, hottest) if self._is_bound else hottest
+        self._pace(moved)
 
-    def _correct(self, curves: CrossingCurves, temperature: float) -> None:
-        """Learn by how much real steps of this length differ from the first order."""
-        assert self.rate is not None
-        bits = min(temperature, curves.resolved(self.options.mean))
-        real = curves.rate(bits, self.options.mean)
-        length = self._length(self._bits)
-        if length > 0 and 0 < real < math.inf:
-            missed = math.log(real / self.rate) - length * self._offset
-            self._offset += (1.0 - _DRIFT_MEMORY) * missed * length
+    def _see_norms(self, weights: float | None, gradient: float | None) -> None:
+        """Bind the rate from where half of the gradient is gone, or the weights have grown.
 
-    def _pace(self, predicted: float, found: float) -> None:
-        """Choose the step of the next probe: soon where the curve moves, late where it is calm."""
-        if 0 < predicted < math.inf and 0 < found < math.inf:
-            moved = math.log(found / predicted)
-            self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
-        if self._steps < self.options.shortest:
-            self._next_probe = min(2 * self._steps, self.options.shortest)
+        For good: where the rate has carried the weights away gradients are large again.
+        """
+        if weights is not None:
+            self._norms = (self._norms[0] or weights, weights)
+        if not self._is_warm or self._is_bound:
             return
-        if abs(self._drift) > _RESTLESS:
+        if gradient is None:
+            self._is_bound = True
+            return
+        self._gradient += (_GRADIENT_GAIN if self._gradient else 1.0) * (gradient - self._gradient)
+        self._full_gradient = max(self._full_gradient, self._gradient)
+        self._is_bound = self._gradient < _LEFT * self._full_gradient or self._have_weights_grown()
+
+    def _have_weights_grown(self) -> bool:
+        return self._norms[1] > self.options.weight_growth * self._norms[0] > 0
+
+    def _moved(self, curves: CrossingCurves) -> float:
+        """Return by how much the curves of a probe lie beside the earlier ones, as a logarithm."""
+        assert self.curves is not None
+        mean = self.options.mean
+        bits = min(max(self._bits, _LEAST_PLACE), _PLACE)
+        bits = min(bits, _BELOW * curves.highest(mean), _BELOW * self.curves.highest(mean))
+        before, now = self._rate_of(bits), curves.rate(bits, mean)
+        return math.log(now / before) if 0 < before < math.inf and 0 < now < math.inf else 0.0
+
+    def _take_in(self, curves: CrossingCurves, moved: float) -> None:
+        """Merge the curves of a probe with the earlier ones, all brought to one place.
+
+        The place follows the probes, and the counts of their shapes add up there: otherwise the
+        curves of a network that moves would be too wide.
+        """
+        assert self.curves is not None
+        is_early = self.n_probes < _EARLY_PROBES
+        is_fast = is_early or self._progress < _EARLY_SHARE or self._is_moving()
+        gain = _FAST_GAIN if is_fast else self.options.gain
+        memory = min(self.options.memory, _SHORT_MEMORY) if is_early else self.options.memory
+        if self.n_probes == 0:
+            self.curves = curves
+            return
+        place = curves.shifted((gain - 1.0) * moved)
+        self.curves = _merged(self.curves.shifted(gain * moved), memory, place)
+
+    def _pace(self, moved: float) -> None:
+        """Choose the step of the next probe: soon where the curve moves, late where it is calm."""
+        self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
+        self._scatter = _DRIFT_MEMORY * self._scatter + (1.0 - _DRIFT_MEMORY) * moved * moved
+        if self._steps < 2 * self.options.shortest:
+            self._next_probe = 2 * self._steps
+            return
+        if self._is_moving() and abs(self._drift) > _RESTLESS:
             self.interval = max(self.options.shortest, self.interval // 2)
-        elif abs(self._drift) < _CALM:
+        elif not self._is_moving():
             self.interval = min(self.options.longest, self.interval + self.options.shortest)
-        self._next_probe = self._steps + self.interval
+        # Not so late that a short training would be over after a few of them.
+        share = int(_LONGEST_SHARE * self._steps / self._progress) if self._progress > 0 else 0
+        self._next_probe = self._steps + max(self.options.shortest, min(self.interval, share))
+
+    def _is_moving(self) -> bool:
+        """Tell whether the latest curves lie on one side of the earlier ones, beyond chance."""
+        return abs(self._drift) > max(_CALM, _BEYOND_CHANCE * math.sqrt(self._scatter))
 
     def _rate_of(self, bits: float) -> float:
-        """Return the rate with temperature `bits`, by the curves and what real steps differ by."""
+        """Return the rate with temperature `bits`, by the curves."""
         assert self.curves is not None
-        length = self._length(bits)
-        return self.curves.rate(bits, self.options.mean) * math.exp(-length * self._offset)
-
-    def _length(self, bits: float) -> float:
-        """Return how much of the difference between real steps and the first order counts."""
-        return min(1.0, max(0.0, bits / self.options.short - 1.0))
+        return self.curves.rate(bits, self.options.mean)
 
     def _bound(self, bits: float) -> float:
         """Return the highest rate that is allowed at a temperature."""
-        if not self._is_warm or self._hottest == 0:
+        if not self._is_bound or self._hottest == 0:
             return math.inf
         bound = self.options.growth * self._lowest * bits / self._hottest
-        first, last = self._norms
-        if last > self.options.weight_growth * first > 0:
+        if self._have_weights_grown():
+            first, last = self._norms
             bound *= (self.options.weight_growth * first / last) ** 2
         return bound
 
@@ -420,9 +389,9 @@ class CrossingCool:
             return
         self._is_told = True
         warnings.warn(
-            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as hardly any "
-            f"gradient is left; the rate is held at {bound:.3g}, and the training cools earlier "
-            "than scheduled.",
+            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as the gradient "
+            f"vanishes or the weights grow; the rate is held at {bound:.3g}, and the training cools "
+            "earlier than scheduled.",
             CoolingWarning,
             stacklevel=5,
         )
@@ -509,8 +478,8 @@ _PUBLIC = (
     "n_held",
 )
 _PRIVATE = (
-    *("steps", "next_probe", "drift", "offset", "hottest", "lowest", "bits"),
-    *("is_warm", "is_told"),
+    *("steps", "next_probe", "drift", "scatter", "hottest", "lowest", "bits", "progress"),
+    *("gradient", "full_gradient", "is_warm", "is_bound", "is_told"),
 )
 
 

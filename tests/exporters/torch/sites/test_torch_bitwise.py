@@ -45,6 +45,7 @@ def test_training_with_a_constant_rate_is_plain_training(
 
 SCRIPT = """
 import json, sys, torch
+from reluflow.temperature import ActCoolOptions
 torch.set_num_threads(int(sys.argv[1]))
 from reluflow_torch import ActCoolLR
 from torch_nets import MILD, SmallCNN, images, mlp, train, vectors
@@ -52,7 +53,7 @@ found = []
 for model, batches in ((mlp(), vectors(40)), (SmallCNN(), images(40))):
     torch.manual_seed(1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
-    scheduler = ActCoolLR(optimizer, model, 40, schedule=MILD)
+    scheduler = ActCoolLR(optimizer, model, 40, schedule=MILD, options=ActCoolOptions())
     rates = train(model, optimizer, batches, scheduler)
     found.append([rates, scheduler.controller.state_dict()])
 print(json.dumps(found))

@@ -1,8 +1,17 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from reluflow.temperature import ActCool, PowerSchedule, start_for_widths
+from reluflow.temperature import (
+    ActCool,
+    ActCoolOptions,
+    CrossingCool,
+    CrossingOptions,
+    PowerSchedule,
+    start_for_widths,
+)
 from reluflow_torch import ActCoolLR
 
 WIDTHS = (8, 48)
@@ -28,12 +37,24 @@ def train(scheduler: ActCoolLR, net: nn.Module, steps: int) -> None:
         scheduler.step()
 
 
-def test_default_start_fits_the_widths_of_the_model() -> None:
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (None, PowerSchedule(start_for_widths(WIDTHS, "temperature"), 2.0)),
+        (CrossingOptions(mean="distance"), PowerSchedule(start_for_widths(WIDTHS), 2.0)),
+        (ActCoolOptions(), PowerSchedule(start_for_widths(WIDTHS))),
+    ],
+    ids=["default", "mean distance", "fitted"],
+)
+def test_default_start_fits_the_widths_of_the_model(options: Any, expected: PowerSchedule) -> None:
     net = make_net()
-    scheduler = ActCoolLR(torch.optim.SGD(net.parameters(), lr=0.1), net, total_steps=8)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scheduler = ActCoolLR(optimizer, net, total_steps=8, options=options)
+    kind = ActCool if isinstance(options, ActCoolOptions) else CrossingCool
+    assert isinstance(scheduler.controller, kind)
     train(scheduler, net, 1)
-    assert scheduler.controller.schedule == PowerSchedule(start_for_widths(WIDTHS))
-    assert scheduler.temperature == pytest.approx(PowerSchedule(start_for_widths(WIDTHS))(1 / 8))
+    assert scheduler.controller.schedule == expected
+    assert scheduler.temperature == pytest.approx(expected(1 / 8))
 
 
 def test_given_temperatures_stay() -> None:

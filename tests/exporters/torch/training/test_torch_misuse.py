@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_nets import MILD, mlp, vectors
 
 from reluflow.errors import DataError, OptionError
+from reluflow.temperature import ActCoolOptions
 from reluflow_torch import ActCoolLR, PatternMonitor
 
 
@@ -117,7 +118,7 @@ def test_a_backbone_that_thaws_counts_again() -> None:
 def test_gradients_of_zero_are_told_so() -> None:
     model = mlp()
     optimizer = sgd(model.parameters())
-    scheduler = ActCoolLR(optimizer, model, 3)
+    scheduler = ActCoolLR(optimizer, model, 3, options=ActCoolOptions())
     (0.0 * model(vectors(1)[0][0]).sum()).backward()
     with pytest.raises(DataError, match=r"D = 0 at all of .* see that the gradients are not 0"):
         optimizer.step()

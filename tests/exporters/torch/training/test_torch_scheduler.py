@@ -54,7 +54,7 @@ def test_a_measured_step_changes_about_what_was_wanted() -> None:
 
 def test_one_extra_pass_per_probe_where_the_model_holds() -> None:
     model = mlp()
-    optimizer, scheduler = pair(model, total_steps=64)
+    optimizer, scheduler = pair(model, total_steps=64, options=ActCoolOptions())
     train(model, optimizer, vectors(64), scheduler)
     assert scheduler.n_probes == 3 + 64 // 8
     assert scheduler.forward_passes == scheduler.n_probes + scheduler.controller.n_measurements
@@ -183,7 +183,7 @@ def test_after_a_warm_up_it_takes_over() -> None:
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=5)
-    cooled = ActCoolLR(optimizer, model, 10, schedule=MILD)
+    cooled = ActCoolLR(optimizer, model, 10, schedule=MILD, options=ActCoolOptions())
     scheduler = SequentialLR(optimizer, [warm_up, cooled], milestones=[5])
     rates = [rate for (rate,) in train(model, optimizer, vectors(15), scheduler)]  # type: ignore[arg-type]
     assert rates[:5] == pytest.approx([0.01, 0.028, 0.046, 0.064, 0.082])

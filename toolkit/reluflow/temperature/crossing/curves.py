@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluflow.errors import DataError, OptionError
-from reluflow.temperature.crossing.lattice import BINS, EDGES, Floats, bins_of, log_survivals
+from reluflow.temperature.crossing.lattice import (
+    BINS,
+    EDGES,
+    Floats,
+    bins_of,
+    log_survivals,
+    shifted,
+)
 
 Mean = Literal["temperature", "distance"]
 """What is averaged over the sites of a network: their temperatures, or their D."""
@@ -40,6 +47,8 @@ class CrossingCurve:
         1.0
         >>> (curve + curve).samples
         20002.0
+        >>> round(curve.shifted(math.log(3.0)).rate(1.0), 2)
+        3.0
 
     Source: docs/spec.md, section 5 (crossing rates).
     """
@@ -132,6 +141,20 @@ class CrossingCurve:
     def __mul__(self, weight: float) -> CrossingCurve:
         """Let every sample count `weight` times."""
         return CrossingCurve(self.counts * weight, self.units)
+
+    def shifted(self, log_factor: float) -> CrossingCurve:
+        """Return the curve of samples that change at multiples of these rates.
+
+        Args:
+            log_factor: natural logarithm of the factor.
+
+        Raises:
+            OptionError: it is not finite.
+
+        """
+        if not math.isfinite(log_factor):
+            raise OptionError(f"log_factor is {log_factor}; give a finite number.")
+        return CrossingCurve(shifted(self.counts, log_factor), self.units)
 
 
 class CrossingCurves(Mapping[str, CrossingCurve]):
@@ -296,6 +319,18 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
     def __mul__(self, weight: float) -> CrossingCurves:
         """Let every sample count `weight` times."""
         return CrossingCurves({name: curve * weight for name, curve in self.items()})
+
+    def shifted(self, log_factor: float) -> CrossingCurves:
+        """Return the curves of samples that change at multiples of these rates.
+
+        Args:
+            log_factor: natural logarithm of the factor.
+
+        Raises:
+            OptionError: it is not finite.
+
+        """
+        return CrossingCurves({name: curve.shifted(log_factor) for name, curve in self.items()})
 
 
 def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:

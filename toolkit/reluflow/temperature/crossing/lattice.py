@@ -40,6 +40,33 @@ def bins_of(rates: ArrayLike) -> NDArray[np.intp]:
     return bins
 
 
+def shifted(counts: Floats, log_factor: float) -> Floats:
+    """Return the counts of samples that change at multiples of their rates.
+
+    A sample of one cell is shared by the two that it falls between. What leaves the lattice counts
+    as at once, or as never.
+
+    Args:
+        counts: `(BINS,)` of samples.
+        log_factor: natural logarithm of the factor of all rates.
+
+    Example:
+        >>> counts = np.bincount(bins_of([0.0, 1.0, np.inf]), minlength=BINS).astype(float)
+        >>> np.flatnonzero(shifted(counts, np.log(2.0))).tolist() == [0, 1633, BINS - 1]
+        True
+    """
+    place = min(max(log_factor / (EDGES[1] - EDGES[0]), -CELLS), CELLS)
+    whole = int(np.floor(place))
+    share = float(place) - whole
+    held = np.flatnonzero(counts[1:-1]) + 1
+    found = np.zeros(BINS)
+    found[0], found[-1] = counts[0], counts[-1]
+    for cells, weight in ((whole, 1.0 - share), (whole + 1, share)):
+        if weight > 0:
+            np.add.at(found, np.clip(held + cells, 0, BINS - 1), weight * counts[held])
+    return found
+
+
 def log_survivals(counts: Floats) -> Floats:
     """Return ln(1 - D) at the edges of the lattice.
 
