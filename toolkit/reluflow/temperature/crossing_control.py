@@ -389,9 +389,9 @@ class CrossingCool:
             return
         self._is_told = True
         warnings.warn(
-            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as the gradient "
-            f"vanishes or the weights grow; the rate is held at {bound:.3g}, and the training cools "
-            "earlier than scheduled.",
+            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as the "
+            f"gradient vanishes or the weights grow; the rate is held at {bound:.3g}, and the "
+            "training cools earlier than scheduled.",
             CoolingWarning,
             stacklevel=5,
         )
