@@ -173,6 +173,8 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
         [0.18, 0.69, 0.88]
         >>> curves.rate(0.5) < curves.rate(1.5)
         True
+        >>> round(curves.shifted(math.log(4.0)).rate(0.5) / curves.rate(0.5), 2)
+        4.0
         >>> round(float(curves.temperature(1e9)), 2), round(curves.highest(), 2)
         (3.0, 3.0)
         >>> round(curves.resolved(), 2)
