@@ -8,8 +8,8 @@ from reluflow.temperature.crossing import (
     crossing_rates,
     merged,
 )
+from reluflow.temperature.crossing.options import CrossingOptions
 from reluflow.temperature.crossing_control import CoolingWarning, CrossingCool
-from reluflow.temperature.crossing_options import CrossingOptions
 from reluflow.temperature.divergence import (
     DivergenceAlarm,
     SigmaWatch,

@@ -14,7 +14,7 @@ import numpy as np
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
 from reluflow.temperature.crossing.lattice import BINS
-from reluflow.temperature.crossing_options import CrossingOptions
+from reluflow.temperature.crossing.options import CrossingOptions
 from reluflow.temperature.options import MAX_RATE, check_initial_rate
 from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
 from reluflow.temperature.state import check_state
