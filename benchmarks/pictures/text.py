@@ -234,6 +234,8 @@ def table(results: dict[str, Any]) -> str:
     titles = ("picture", "halo", *(title for title, _, _ in MEANS.values()))
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in results["means"]:
+        if row["scene"].endswith(".png"):  # scans.py shows them, with both sides of pass 1
+            continue
         cells = (f"{row[what]:.{digits}f}" for what, (_, digits, _) in MEANS.items())
         lines.append(f"| {row['scene']} | {row['halo']} | {' | '.join(cells)} |")
     return "\n".join(lines)

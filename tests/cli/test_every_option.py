@@ -167,6 +167,12 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "attend --axis": Always("test_pixel_maps.py has where it is refused"),
     "attend --reading": Always("test_pixel_maps.py has where it is refused"),
     "attend --float": Always("errors of layers are taken against it"),
+    "attend --tile": Always("the picture is run in tiles, and the answers are files"),
+    "attend --memory": Refused(f"{ATTEND} x.npy --memory 9", "does nothing without --tile auto"),
+    "attend --resume": (
+        Refused(f"{ATTEND} x.npy --resume", "does nothing without --tile auto"),
+        Refused(f"{ATTEND} x.npy --tile auto --resume", "does nothing without --out FOLDER"),
+    ),
     "attend --seed": PASSES,
     "attend --size": Refused(f"{ATTEND} x.npy --size 2x2", UNREAD),
     "attend --mean": Refused(f"{ATTEND} x.npy --mean 0.5", UNREAD),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,23 @@ from reluflow.attention import (
     AttentionOptions,
     AttentionReport,
     RegionOptions,
+    TileOptions,
     attend_picture,
     measure_attention,
 )
+from reluflow.attention.attend.panorama import answer_files, attend_panorama
 from reluflow.data import Preprocessing, open_data
 from reluflow.errors import OptionError
 from reluflow.evaluation import choose_answers
+from reluflow.files import appearing
 from reluflow.graph import Model, PsbOptions, find_psb, load, with_input_defaults
 from reluflow.progress import Progress
 from reluflow.report import ATTEND_FILES, write_attended
+
+_UNFINISHED = "attend.partial"
+"""Folder in `out` for what an interrupted run has done."""
+_MEMORY = 2**31
+"""Bytes of a tile's tensors, where nobody says how many."""
 
 
 def evaluate_attention(
@@ -114,8 +123,16 @@ def attend(
     seed: int = 0,
     threads: int | None = None,
     native: bool | None = None,
+    tile: str | tuple[int, ...] | None = None,
+    memory_limit_bytes: int | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> Attended:
     """Look at one picture with few samples, then with more where the network is unsure.
+
+    With `tile` a picture of any size is run in tiles whose seams are exact: answers, region and
+    shares are those of the whole picture, to the bit. `out` then gets the answers, too, as one
+    .npy file for each output.
 
     Args:
         model: a converted model, or one in floating point, which is converted: path, bytes or
@@ -140,14 +157,21 @@ def attend(
         seed: of the draws.
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
+        tile: run the picture in tiles: pixels of a tile along each axis, or "auto", the best that
+            the memory limit allows; None: whole.
+        memory_limit_bytes: of the tensors of a tile of "auto"; None: 2 GiB.
+        resume: go on with tiles where an interrupted run with the same `out` stopped.
+        progress: called as progress(stage, tiles done, tiles).
 
     Returns:
-        Answers, region, costs and errors.
+        Answers, region, costs and errors; of a picture in tiles no errors of layers.
 
     Raises:
         OptionError: `samples` does not say two passes, or an option would have no effect.
         ModelError: there is nothing to convert.
-        OutputError: `out` cannot be written, or would replace an input.
+        OutputError: `out` cannot be written, would replace an input, or holds an interrupted run
+            that nobody asked to resume.
+        Interrupted: Ctrl-C was pressed; with `tile` and `out` the sentence says what is kept.
         ReluflowError: bad model, image or options, in one sentence.
 
     Example:
@@ -160,10 +184,12 @@ def attend(
     Reference: docs/attention.md; thesis 4.2.5, Fig. 4.4.
     """
     passes = _numbers(samples)
+    tiles = _tiles(tile, memory_limit_bytes, resume)
     given = load(model)
     reference = None if float_model is None else load(float_model)
     first = None if coarse is None else load(coarse)
-    keep_inputs_beside(out, ATTEND_FILES, given, first, reference, image)
+    names = (*ATTEND_FILES, *(answer_files(given).values() if tiles is not None else ()))
+    keep_inputs_beside(out, names, given, first, reference, image)
     if find_psb(given):
         if psb is not None:
             raise OptionError(
@@ -174,25 +200,62 @@ def attend(
     else:
         reference = given if reference is None else reference
         ready = as_converted(given, psb)
-    found = attend_picture(
+    one = _one(image, ready, number, preprocessing)
+    what: dict[str, Any] = {"coarse": first, "half": half, "float_model": reference}
+    what |= {"tensor": tensor, "axis": axis, "reading": reading}
+    how: dict[str, Any] = {"seed": seed, "threads": threads, "native": native}
+    if tiles is None:
+        found = attend_picture(ready, one, passes, region, **what, **how)
+        return _written(found, given, out)
+    seen = attend_panorama(
         ready,
-        _one(image, ready, number, preprocessing),
+        one,
         passes,
         region,
-        coarse=first,
-        half=half,
-        float_model=reference,
-        tensor=tensor,
-        axis=axis,
-        reading=reading,
-        seed=seed,
-        threads=threads,
-        native=native,
+        tiles=replace(tiles, **how),
+        folder=None if out is None else Path(out) / _UNFINISHED,
+        progress=progress,
+        **what,
     )
-    found = replace(found, model=str(given.path or ""))
+    found = _written(seen.attended, given, out)
     if out is not None:
-        write_attended(found, out)
+        for name, file in answer_files(given).items():
+            with appearing(Path(out) / file) as partial, partial.open("wb") as stream:
+                np.save(stream, seen.answers[name])
+    seen.stages.finish()
     return found
+
+
+def _written(found: Attended, given: Model, out: str | os.PathLike[str] | None) -> Attended:
+    """Return what was found under the name of its model; write its page."""
+    named = replace(found, model=str(given.path or ""))
+    if out is not None:
+        write_attended(named, out)
+    return named
+
+
+def _tiles(
+    tile: str | tuple[int, ...] | None, memory_limit_bytes: int | None, resume: bool
+) -> TileOptions | None:
+    """Return how a picture is cut; None: not at all."""
+    if tile is None:
+        idle = {"memory_limit_bytes": memory_limit_bytes, "resume": resume or None}
+        for name, value in idle.items():
+            if value is not None:
+                raise OptionError(
+                    f"{name} is {value}, but does nothing without tile; leave it out, or set "
+                    "tile to 'auto'."
+                )
+        return None
+    if tile != "auto" and (isinstance(tile, str) or min(tile, default=0) < 1):
+        raise OptionError(f"tile is {tile!r}; give its height and width in pixels, or 'auto'.")
+    if tile != "auto" and memory_limit_bytes is not None:
+        raise OptionError(
+            f"memory_limit_bytes is {memory_limit_bytes}, but does nothing with a tile of a "
+            "given size; leave it out, or set tile to 'auto'."
+        )
+    crop = None if isinstance(tile, str) else tuple(tile)
+    return TileOptions(memory_limit_bytes or _MEMORY, crop, resume=resume)
 
 
 def _numbers(samples: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from reluflow.attention.attend.measure import attend_picture
 from reluflow.attention.attend.picture import as_picture, over_picture
-from reluflow.attention.attend.record import Answer, Attended, Cost, LayerErrors
+from reluflow.attention.attend.record import Answer, Attended, Cost, LayerErrors, Tiling
 from reluflow.attention.cascade import Cascade, CascadeRun, open_cascade
 from reluflow.attention.choose import RULES, random_region, unsure_region, with_margin
 from reluflow.attention.maps.find import UncertaintyMap, open_map
@@ -32,6 +32,7 @@ from reluflow.attention.table.measure import measure_attention
 from reluflow.attention.table.options import AttentionOptions
 from reluflow.attention.table.result import AttentionPoint, AttentionReport
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
+from reluflow.attention.tiles.attention import TiledAttention, attend_tiles
 from reluflow.attention.tiles.run import TileOptions, TilesRun, run_tiles
 from reluflow.attention.uncertainty import (
     MEASURES,
@@ -73,13 +74,16 @@ __all__ = [
     "RegionOptions",
     "Scores",
     "TileOptions",
+    "TiledAttention",
     "TilesRun",
+    "Tiling",
     "UncertaintyMap",
     "VideoFrame",
     "VideoOptions",
     "VideoSession",
     "as_picture",
     "attend_picture",
+    "attend_tiles",
     "blocks_of",
     "changed_region",
     "channels_last",

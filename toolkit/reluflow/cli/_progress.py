@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-STAGES = ("analysing", "comparing", "reading patterns", "measuring")
+STAGES = (
+    "analysing",
+    "comparing",
+    "reading patterns",
+    "measuring",
+    "pass 1",
+    "pass 2",
+    "dense pass 2",
+    "float32",
+)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ _FIRST = {
     "seeds": "--seeds",
     "size": "--size",
     "std": "--std",
+    "tile": "--tile",
     "tensor": "--tensor",
     "threads": "--threads",
     "threshold": "--threshold",

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.attention.attend.answers import all_answers, all_notes
 from reluflow.attention.attend.errors import as_floats, pixel_errors, shown_layers
 from reluflow.attention.attend.picture import as_picture
 from reluflow.attention.attend.record import (
@@ -16,29 +16,22 @@ from reluflow.attention.attend.record import (
     DENSE,
     FIRST,
     FLOAT,
-    Answer,
     Attended,
     Cost,
     LayerErrors,
 )
-from reluflow.attention.maps.find import UncertaintyMap, open_map
-from reluflow.attention.regional.coarse import coarse_shapes
+from reluflow.attention.maps.find import open_map
 from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.pairs import float_name
 from reluflow.attention.regional.result import AttentionRun, NodeShare
 from reluflow.attention.regional.session import AttentionSession
-from reluflow.attention.scores import find_scores
-from reluflow.attention.uncertainty import probabilities_of
 from reluflow.errors import DataError
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.graph import (
     Model,
-    SpatialGraph,
     chain_formats,
     expose,
     makes_tensor,
-    output_makers,
-    read_spatial,
     with_input_defaults,
 )
 from reluflow.sessions import open_session
@@ -47,7 +40,7 @@ Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 _RUNS = 3
 """Runs of which the fastest is shown, after one that is not timed."""
-_CLASSES = 5
+_NO_ERRORS = "Errors of layers are not shown, as no layer with pixels is in both passes."
 _PICTURE_AXES = 2
 _PHASES = (
     ("pass 1", FIRST),
@@ -116,14 +109,12 @@ def attend_picture(
     wanted = RegionOptions() if options is None else options
     ready = with_input_defaults(model).model
     first = None if coarse is None else with_input_defaults(coarse).model
-    shapes = {name: value.shape for name, value in inputs.items()}
-    graph = read_spatial(ready, shapes)
+    session = AttentionSession(ready, first, half=half, threads=threads, native=native)
+    graph = session.graph(inputs)
     shown = next(name for name in inputs if name in graph.sizes)
     _check_picture(inputs[shown], graph.sizes[shown])
-    runs = _Runs(ready, inputs, samples, wanted, seed, first, half, threads, native)
-    before = shapes if first is None else coarse_shapes(first, graph, shapes, half)
-    first_graph = graph if first is None else read_spatial(first, before)
-    unsure = open_map(
+    before, first_graph = session.first_graph(inputs)
+    session.unsure = unsure = open_map(
         ready if first is None else first,
         before,
         tensor=tensor,
@@ -133,11 +124,12 @@ def attend_picture(
         threads=threads,
         native=native,
     )
-    found = runs.timed(runs.session(ready, unsure))
+    runs = _Runs(session, inputs, samples, wanted, seed, threads, native)
+    found = runs.timed()
     layers = shown_layers(found.nodes, graph, first_graph)
     dense, dense_ms = runs.dense(layers)
     exact = None if float_model is None else _float_values(float_model, inputs, layers, threads)
-    errors = _errors(runs, unsure, found, layers, graph.axes, dense if exact is None else exact)
+    errors = _errors(runs, found, layers, graph.axes, dense if exact is None else exact)
     assert found.unsure is not None
     return Attended(
         model=str(model.path or ""),
@@ -148,12 +140,12 @@ def attend_picture(
         tensor=found.tensor,
         unsure=found.unsure[0],
         region=found.region[0],
-        answers=tuple(_answers(ready, found, dense, exact)),
+        answers=tuple(all_answers(ready, found, dense, exact)),
         nodes=found.nodes,
         costs=tuple(_costs(found, dense_ms)),
         layers=errors,
         reference=DENSE if exact is None else FLOAT,
-        notes=tuple(_notes(found, graph, bool(errors))),
+        notes=all_notes(found, graph, [] if errors else [_NO_ERRORS]),
     )
 
 
@@ -172,34 +164,26 @@ class _Runs:
 
     def __init__(
         self,
-        model: Model,
+        session: AttentionSession,
         inputs: Feeds,
         samples: tuple[int, int],
         options: RegionOptions,
         seed: int,
-        coarse: Model | None,
-        half: bool,
         threads: int | None,
         native: bool | None,
     ) -> None:
-        self.model, self.inputs = model, inputs
+        self.session, self.model, self.inputs = session, session.fine, inputs
         self.samples, self.options, self.seed = samples, options, seed
-        self.coarse, self.half = coarse, half
         self.how: dict[str, Any] = {"threads": threads, "native": native}
 
-    def session(self, model: Model, unsure: UncertaintyMap) -> AttentionSession:
-        """Return a session of both passes."""
-        return AttentionSession(model, self.coarse, half=self.half, unsure=unsure, **self.how)
-
-    def timed(self, session: AttentionSession) -> AttentionRun:
+    def timed(self) -> AttentionRun:
         """Return the fastest run of both passes."""
-        runs = [self._run(session) for _ in range(_RUNS + 1)][1:]
+        runs = [self._run(self.session) for _ in range(_RUNS + 1)][1:]
         return min(runs, key=_milliseconds)
 
-    def exposed(self, unsure: UncertaintyMap, layers: tuple[NodeShare, ...]) -> AttentionRun:
+    def exposed(self, layers: tuple[NodeShare, ...]) -> AttentionRun:
         """Return a run that also gives the values of some layers."""
-        seen = expose(self.model, [each.tensor for each in layers]).model
-        return self._run(self.session(seen, unsure))
+        return self._run(self.session.exposing([each.tensor for each in layers]))
 
     def _run(self, session: AttentionSession) -> AttentionRun:
         return session.run(self.inputs, self.samples, self.options, seed=self.seed)
@@ -239,7 +223,6 @@ def _float_values(
 
 def _errors(
     runs: _Runs,
-    unsure: UncertaintyMap,
     found: AttentionRun,
     layers: tuple[NodeShare, ...],
     axes: Mapping[str, tuple[int, ...]],
@@ -248,7 +231,7 @@ def _errors(
     """Return the errors of the layers that the reference has."""
     if not layers:
         return ()
-    seen = runs.exposed(unsure, layers)
+    seen = runs.exposed(layers)
     formats = chain_formats(runs.model)
     made = []
     for each in layers:
@@ -273,40 +256,6 @@ def _errors(
     return tuple(made)
 
 
-def _answers(
-    model: Model, found: AttentionRun, dense: Mapping[str, Array], exact: Mapping[str, Array] | None
-) -> Iterator[Answer]:
-    names = [name for name in model.outputs if name in found.first]
-    ways: list[tuple[str, Mapping[str, Array]]] = [
-        (FIRST, found.first),
-        (BOTH, found.answers),
-        (DENSE, dense),
-    ]
-    if exact is not None and all(name in exact for name in names):
-        ways.append((FLOAT, exact))
-    for way, values in ways:
-        outputs = {name: values[name] for name in names}
-        apart = np.concatenate(
-            [
-                np.abs(np.asarray(outputs[name], np.float64) - dense[name]).reshape(-1)
-                for name in names
-            ]
-        )
-        yield Answer(way, _classes(model, outputs), float(apart.mean()), float(apart.max()))
-
-
-def _classes(model: Model, outputs: Mapping[str, Array]) -> tuple[tuple[int, float], ...]:
-    """Return the most probable classes; none where the model is no classifier."""
-    try:
-        reads = find_scores(outputs, output_makers(model), 1)
-    except DataError:
-        return ()
-    scores = reads.read(outputs[reads.output])
-    p = probabilities_of(scores, probabilities=reads.probabilities)[0]
-    order = np.argsort(-p, kind="stable")[:_CLASSES]
-    return tuple((int(at), float(p[at])) for at in order)
-
-
 def _costs(found: AttentionRun, dense_ms: float) -> Iterator[Cost]:
     adds = {"pass 1": found.first_shift_adds, "pass 2": found.second_shift_adds}
     for phase, name in _PHASES:
@@ -319,17 +268,3 @@ def _costs(found: AttentionRun, dense_ms: float) -> Iterator[Cost]:
 def _milliseconds(found: AttentionRun) -> float:
     """Return the time of all phases; counting afterwards is no part of an answer."""
     return sum(found.milliseconds.get(phase, 0.0) for phase, _ in _PHASES)
-
-
-def _notes(found: AttentionRun, graph: SpatialGraph, with_errors: bool) -> Iterator[str]:
-    yield from found.notes
-    if not with_errors:
-        yield "Errors of layers are not shown, as no layer with pixels is in both passes."
-    if not found.region.any():
-        yield "No pixel is unsure: the answers are those of pass 1, and pass 2 did not run."
-    elif found.region.all():
-        yield "All pixels are unsure: pass 1 was made in vain."
-    whole = [each for each in found.nodes if each.reason and each.tensor in graph.sizes]
-    if whole and found.region.any() and not found.region.all():
-        names = ", ".join(repr(each.node) for each in whole)
-        yield f"These compute all whatever the region is: {names}."

@@ -97,6 +97,29 @@ class LayerErrors:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a panorama was cut; part of an `Attended`.
+
+    Attributes:
+        crop: pixels of a crop of pass 2 along each axis.
+        n_tiles: number of tiles.
+        n_run: those that pass 2 ran, as they have something of the region.
+        overhead: pixels of all crops over those of the picture, at least 1.
+        estimated_bytes: of the tensors of a crop.
+
+    Example:
+        >>> Tiling((512, 512), 4, 1, 1.5, 2**20).n_run
+        1
+    """
+
+    crop: tuple[int, ...]
+    n_tiles: int
+    n_run: int
+    overhead: float
+    estimated_bytes: int
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Attended:
     """Two passes over one picture, as returned by `attend_picture`.
@@ -116,6 +139,7 @@ class Attended:
         layers: errors of some layers, in graph order.
         reference: what the errors are taken against: "float32" or "dense pass 2".
         notes: sentences that the reader should know.
+        tiling: how the picture was cut; None: it was run whole.
 
     Example:
         >>> from reluflow.attention import attend_picture
@@ -141,6 +165,7 @@ class Attended:
     layers: tuple[LayerErrors, ...]
     reference: str
     notes: tuple[str, ...]
+    tiling: Tiling | None = None
 
     @property
     def coverage(self) -> float:
@@ -171,6 +196,7 @@ class Attended:
             "reference": self.reference,
             "layers": [_layer(each) for each in self.layers],
             "notes": list(self.notes),
+            "tiles": None if self.tiling is None else asdict(self.tiling),
         }
         plain: dict[str, Any] = finite(found)
         return plain

@@ -39,6 +39,7 @@ class CoarsePass:
         outputs: tensors of the coarse one whose values are wanted beside the outputs.
         threads: of ONNX Runtime.
         native: run the native library, or not.
+        own: of `read_spatial` of the coarse model; None: it is read.
 
     Attributes:
         graph: of `read_spatial` of the coarse model.
@@ -57,25 +58,13 @@ class CoarsePass:
         outputs: Collection[str],
         threads: int | None,
         native: bool,
+        own: SpatialGraph | None = None,
     ) -> None:
-        self.graph = read_spatial(model, coarse_shapes(model, graph, shapes, half))
+        if own is None:
+            own = read_spatial(model, coarse_shapes(model, graph, shapes, half))
+        self.graph = own
         self._fine, self._half = graph, Halves() if half else None
-        made = [step.target for step in self.graph.steps if isinstance(step, Reads)]
-        given = set(shapes)
-        quantised = {
-            step.target
-            for step in graph.steps
-            if isinstance(step, Reads) and step.source in given and step.op.startswith("ToFixed")
-        }
-        # the picture itself is known exactly
-        pairs = pair_tensors([name for name in wanted if name not in quantised], made)
-        self.without = {
-            name: "the picture is read as it is"
-            if name in quantised
-            else "pass 1 has no values of it"
-            for name in wanted
-            if name not in pairs
-        }
+        pairs, self.without = shared_tensors(graph, wanted, self.graph, shapes)
         source, target = chain_formats(model), chain_formats(fine)
         self.given = frozenset(pairs)
         self._converters = [
@@ -164,6 +153,14 @@ class CoarsePass:
         axes = {name: self._fine.axes.get(name, ()) for name in outputs}
         return Enlarged({name: known[name].copy() for name in outputs}, axes, sizes)
 
+    def partner(self, tensor: str) -> str | None:
+        """Return the tensor of the coarse model whose values one of the fine model gets.
+
+        Args:
+            tensor: of the fine model.
+        """
+        return next((each.source for each in self._converters if each.target == tensor), None)
+
     def shared(self, outputs: Collection[str]) -> frozenset[str]:
         """Return the outputs of which pass 1's values are those of pass 2 but for their pixels.
 
@@ -172,6 +169,36 @@ class CoarsePass:
         """
         plain = {each.target for each in self._converters if each.plain}
         return frozenset(plain & set(outputs))
+
+
+def shared_tensors(
+    fine: SpatialGraph, wanted: Collection[str], coarse: SpatialGraph, inputs: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return which tensors of a fine model get values of a coarse one.
+
+    Args:
+        fine: its graph.
+        wanted: tensors of it that ask for values.
+        coarse: the graph of the other.
+        inputs: of the fine model.
+
+    Returns:
+        Tensor -> that of the coarse model; and those that get none -> why.
+    """
+    made = [step.target for step in coarse.steps if isinstance(step, Reads)]
+    quantised = {
+        step.target
+        for step in fine.steps
+        if isinstance(step, Reads) and step.source in inputs and step.op.startswith("ToFixed")
+    }
+    # the picture itself is known exactly
+    pairs = pair_tensors([name for name in wanted if name not in quantised], made)
+    without = {
+        name: "the picture is read as it is" if name in quantised else "pass 1 has no values of it"
+        for name in wanted
+        if name not in pairs
+    }
+    return pairs, without
 
 
 def coarse_shapes(

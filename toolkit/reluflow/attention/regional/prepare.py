@@ -9,18 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.attention.choose import with_margin
 from reluflow.attention.maps.find import open_map
-from reluflow.attention.region import Region, receptive_region
 from reluflow.attention.regional.coarse import CoarsePass, coarse_shapes
 from reluflow.attention.regional.half import Enlarged
 from reluflow.attention.regional.options import RegionOptions
-from reluflow.attention.regional.pairs import float_name
-from reluflow.attention.regional.rim import Rims
-from reluflow.attention.regional.scaled import rescaled
+from reluflow.attention.regional.rim import Carrier, Rims
 from reluflow.attention.regional.skip import SkippingPasses, open_skipping
 from reluflow.attention.regional.where import WherePasses
-from reluflow.errors import ModelError, OptionError
+from reluflow.errors import ModelError
 from reluflow.graph import (
     Model,
     PsbNode,
@@ -78,6 +74,11 @@ class Prepared:
     rims: Rims | None = None
 
     @property
+    def without(self) -> Mapping[str, str]:
+        """Tensors of which pass 1 gives no values -> why."""
+        return {} if self.coarse is None else self.coarse.without
+
+    @property
     def first_graph(self) -> SpatialGraph:
         """The pixels of the model that runs first."""
         return self.graph if self.coarse is None else self.coarse.graph
@@ -95,38 +96,9 @@ class Prepared:
 
     def carried(self, tensor: str, chosen: Mask, options: RegionOptions) -> dict[str, Mask]:
         """Return what is computed of every tensor of the fine model, for each input."""
-        given = self.coarse.without if self.coarse is not None else {}
-        names = [name for name in self.graph.sizes if name not in self.inputs | given.keys()]
-        if options.carry == "scaled":
-            masks = self._scaled(names, chosen, options.margin)
-        else:
-            regions = [self._exact(tensor, mask, options) for mask in chosen]
-            masks = {name: np.stack([each.mask(name) for each in regions]) for name in names}
-        # what pass 1 does not give is computed wherever pass 2 reads it: last tensors first
-        for name in reversed(self.graph.sizes) if self.rims is not None else ():
-            if self.rims is not None and name in given:
-                masks[name] = self.rims.read(name, masks, len(chosen))
-        return masks
-
-    def _scaled(self, names: Collection[str], chosen: Mask, margin: int) -> dict[str, Mask]:
-        """Return the same part of the picture in every tensor; those of one size share masks."""
-        made = {}
-        for sizes in {self.graph.sizes[name] for name in names}:
-            each = [with_margin(rescaled(mask, sizes), margin) for mask in chosen]
-            made[sizes] = each[0][None] if len(each) == 1 else np.stack(each)
-        return {name: made[self.graph.sizes[name]] for name in names}
-
-    def _exact(self, tensor: str, mask: Mask, options: RegionOptions) -> Region:
-        if self.graph.sizes.get(tensor) == mask.shape:
-            return options.carried(self.graph, tensor, mask)
-        same = [name for name in self.graph.sizes if float_name(name) == float_name(tensor)]
-        if not same:
-            raise OptionError(
-                f"carry is 'exact', but the fine model has no tensor {float_name(tensor)!r}, in "
-                "which the coarse one is unsure; choose 'scaled'."
-            )
-        grown = with_margin(rescaled(mask, self.graph.sizes[same[-1]]), options.margin)
-        return receptive_region(self.graph, same[-1], grown)
+        return Carrier(self.graph, self.inputs, self.without, self.rims).carried(
+            tensor, chosen, options
+        )
 
     def give(
         self, values: Mapping[str, Array], masks: Mapping[str, Mask], first: Mapping[str, Array]
@@ -165,6 +137,9 @@ class Maker:
         threads: of ONNX Runtime.
         native: run the native library: always, never, or by default where available.
 
+    Attributes:
+        unsure: what tells how unsure each pixel is, as given; it may be set.
+
     Raises:
         ModelError: a model has no PSB operator.
     """
@@ -179,10 +154,45 @@ class Maker:
         native: bool | None,
     ) -> None:
         self._fine, self._coarse, self._half = fine, coarse, half
-        self._unsure, self._threads = unsure, threads
+        self.unsure, self._threads = unsure, threads
         self._native = use_library(native)
         self._nodes = _operators(fine)
         self._first_nodes = self._nodes if coarse is None else _operators(coarse)
+        self._known: tuple[Shapes, SpatialGraph] | None = None
+        self._known_first: tuple[Shapes, SpatialGraph] | None = None
+
+    def graph(self, shapes: Shapes) -> SpatialGraph:
+        """Return the pixels of the fine model; those of the last shapes are kept.
+
+        Args:
+            shapes: input -> shape.
+        """
+        if self._known is None or self._known[0] != shapes:
+            self._known = dict(shapes), read_spatial(self._fine, shapes)
+        return self._known[1]
+
+    def first(self, shapes: Shapes) -> tuple[Shapes, SpatialGraph]:
+        """Return the inputs and the pixels of the model that runs first.
+
+        Args:
+            shapes: inputs of the fine one -> shape.
+        """
+        if self._coarse is None:
+            return shapes, self.graph(shapes)
+        before = coarse_shapes(self._coarse, self.graph(shapes), shapes, self._half)
+        if self._known_first is None or self._known_first[0] != before:
+            self._known_first = before, read_spatial(self._coarse, before)
+        return self._known_first
+
+    def like(self, fine: Model) -> Maker:
+        """Return a maker for the fine model with other outputs, which has the same pixels.
+
+        Args:
+            fine: the model, with other outputs.
+        """
+        made = Maker(fine, self._coarse, self._half, self.unsure, self._threads, self._native)
+        made._known, made._known_first = self._known, self._known_first
+        return made
 
     def prepared(self, shapes: Shapes, with_map: bool) -> Prepared:
         """Return both passes.
@@ -191,8 +201,8 @@ class Maker:
             shapes: input -> shape.
             with_map: find what tells how unsure each pixel is.
         """
-        graph = read_spatial(self._fine, shapes)
-        unsure = self._map(graph, shapes) if with_map else None
+        graph = self.graph(shapes)
+        unsure = self._map(shapes) if with_map else None
         own = [unsure.tensor] if unsure is not None and self._coarse is None else []
         made = to_regional(self._fine, graph, own)
         skip = {each.tensor for each in made.done}
@@ -239,21 +249,19 @@ class Maker:
             [] if found.unsure is None else [found.unsure.tensor],
             self._threads,
             self._native,
+            self.first(shapes)[1],
         )
         rims = Rims(found.graph, found.skipping, found.whole)
         all_of = {k: why for k, why in coarse.without.items() if k in rims.everywhere}
         reasons = {**found.reasons, **all_of}
         return replace(found, coarse=coarse, rims=rims, reasons=reasons)
 
-    def _map(self, graph: SpatialGraph, shapes: Shapes) -> Unsure:
-        if self._unsure is not None:
-            return self._unsure
-        model = self._fine
-        if self._coarse is not None:
-            model = self._coarse
-            shapes = coarse_shapes(model, graph, shapes, self._half)
-            graph = read_spatial(model, shapes)
-        return open_map(model, shapes, graph=graph, threads=self._threads, native=self._native)
+    def _map(self, shapes: Shapes) -> Unsure:
+        if self.unsure is not None:
+            return self.unsure
+        before, graph = self.first(shapes)
+        model = self._fine if self._coarse is None else self._coarse
+        return open_map(model, before, graph=graph, threads=self._threads, native=self._native)
 
 
 def _operators(model: Model) -> tuple[PsbNode, ...]:

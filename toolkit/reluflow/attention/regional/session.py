@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from reluflow.attention.regional.clock import Clock
 from reluflow.attention.regional.cost import node_shares, pass_adds
 from reluflow.attention.regional.options import RegionOptions
-from reluflow.attention.regional.prepare import Maker, Prepared, Unsure
+from reluflow.attention.regional.prepare import Maker, Prepared, Shapes, Unsure
 from reluflow.attention.regional.result import AttentionRun
 from reluflow.errors import DataError, OptionError
 from reluflow.evaluation.options import check_samples
-from reluflow.graph import Model, SpatialGraph, psb_inputs, read_spatial, with_input_defaults
+from reluflow.graph import Model, SpatialGraph, expose, psb_inputs, with_input_defaults
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -58,6 +59,10 @@ class AttentionSession:
         True
         >>> 1 < found.shift_adds / found.first_shift_adds < 17
         True
+        >>> session.first_graph({"image": images})[1] is session.graph({"image": images})
+        True
+        >>> session.exposing([found.nodes[0].tensor]).fine.outputs[0]
+        'logits'
 
     Reference: thesis 4.2.5; docs/attention.md, regions.
     """
@@ -91,10 +96,40 @@ class AttentionSession:
         Raises:
             DataError: no input has pixels.
         """
-        shapes = _shapes(inputs)
-        if self._ready is not None and self._ready[0] == shapes:
-            return self._ready[1].graph
-        return read_spatial(self.fine, shapes)
+        return self._maker.graph(_shapes(inputs))
+
+    def first_graph(self, inputs: Mapping[str, Array]) -> tuple[Shapes, SpatialGraph]:
+        """Return the inputs and the pixels of the model that runs first.
+
+        Args:
+            inputs: input of `fine` -> array.
+
+        Raises:
+            DataError: no input has pixels.
+            ModelError: the models have different inputs.
+        """
+        return self._maker.first(_shapes(inputs))
+
+    @property
+    def unsure(self) -> Unsure | None:
+        """What tells how unsure each pixel is; None: what `open_map` finds."""
+        return self._maker.unsure
+
+    @unsure.setter
+    def unsure(self, told: Unsure) -> None:
+        self._maker.unsure = told
+        self._ready = None  # its tensor may have to become an output
+
+    def exposing(self, tensors: Sequence[str]) -> AttentionSession:
+        """Return a session that also answers inner tensors; pixels are not read again.
+
+        Args:
+            tensors: of `fine`.
+        """
+        made = copy(self)
+        made.fine, made._ready = expose(self.fine, tensors).model, None
+        made._maker = self._maker.like(made.fine)
+        return made
 
     def run(
         self,

@@ -157,9 +157,9 @@ class _Bench:
         """Run everything on a batch."""
         n = len(next(iter(batch.values())))
         if self._map is None:
-            shapes = {name: np.shape(value) for name, value in batch.items()}
-            self._map = open_map(self._session.fine, shapes, **self._common)
-            self._session = AttentionSession(self._session.fine, unsure=self._map, **self._common)
+            shapes, graph = self._session.first_graph(batch)
+            self._map = open_map(self._session.fine, shapes, graph=graph, **self._common)
+            self._session.unsure = self._map
         for samples, each in self._passes.items():
             if not self.n:
                 each.run(batch)  # the first run of a session is not timed

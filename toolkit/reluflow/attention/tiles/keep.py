@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +162,18 @@ def _files(out: Any, outputs: tuple[str, ...]) -> Files:
     return files
 
 
+def is_begun(files: Files) -> bool:
+    """Tell whether an interrupted run lies beside some files.
+
+    Args:
+        files: output -> file.
+    """
+    return _state(files).is_file() and all(_part(file).is_file() for file in files.values())
+
+
 def _earlier(files: Files, identity: str) -> int:
     state, beside = _state(files), str(next(iter(files.values())))
-    if not state.is_file() or not all(_part(file).is_file() for file in files.values()):
+    if not is_begun(files):
         raise DataError(
             f"resume is True, but no interrupted run is beside {beside!r}; run without it."
         )
@@ -188,13 +197,26 @@ def _state(files: Files) -> Path:
 
 def _identity(model: Model, inputs: Arrays, plan: TilePlan, chosen: tuple[int | None, int]) -> str:
     """Return what tells a run from others: model, pictures, crops and draws."""
-    told = hashlib.sha256(model.serialize())
+    return tell_apart([model], inputs, (plan.crop, plan.lattice.outputs, *chosen))
+
+
+def tell_apart(models: Iterable[Model], inputs: Arrays, chosen: object) -> str:
+    """Return what tells a run from others.
+
+    Args:
+        models: that run.
+        inputs: what they run on; pictures in files are read piece by piece.
+        chosen: the rest, whose `repr` tells it.
+    """
+    told = hashlib.sha256()
+    for model in models:
+        told.update(model.serialize())
     for name, array in inputs.items():
         told.update(f"{name} {array.dtype} {array.shape}".encode())
-        rows = array.reshape(math.prod(array.shape[:-1]), -1)
+        rows = np.asarray(array).reshape(math.prod(array.shape[:-1]), -1)
         for at in range(0, len(rows), _ROWS):
             told.update(np.ascontiguousarray(rows[at : at + _ROWS]).tobytes())
-    told.update(repr((plan.crop, plan.lattice.outputs, *chosen)).encode())
+    told.update(repr(chosen).encode())
     return told.hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,6 +12,8 @@ from reluflow.errors import DataError, ModelError
 from reluflow.graph import Model, Reads, SpatialGraph, read_spatial
 
 Shapes = Mapping[str, tuple[int, ...]]
+Read = Callable[[Shapes], SpatialGraph]
+"""Gives the pixels of a model for pictures of some shapes."""
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 """Of inputs and of outputs."""
 _LESS = (1920, 960, 192, 480, 64, 128, 240, 96, 32, 48, 16, 24, 8, 12, 4, 6, 2, 3, 1)
@@ -57,7 +59,9 @@ class Lattice:
         return int(moved)
 
 
-def find_lattice(model: Model, given: Shapes, outputs: Sequence[str]) -> Lattice:
+def find_lattice(
+    model: Model, given: Shapes, outputs: Sequence[str], read: Read | None = None
+) -> Lattice:
     """Find out how the tensors of a model move with its pictures.
 
     The graph is read for the pictures as they are and for smaller ones. Where a tensor keeps
@@ -67,12 +71,14 @@ def find_lattice(model: Model, given: Shapes, outputs: Sequence[str]) -> Lattice
         model: any model.
         given: input with pixels -> shape, the batch included.
         outputs: names of outputs, all with pixels.
+        read: gives its pixels, for what is more than a model; None: `read_spatial` of it.
 
     Raises:
         ModelError: an output depends on all pixels, or on the size of the picture.
         DataError: no input has pixels.
     """
-    whole = needed(read_spatial(model, given), outputs)
+    reads = _reading(model, read)
+    whole = needed(reads(given), outputs)
     refuse_dependent(model, whole, outputs)
     inputs = tuple(name for name in given if name in whole.sizes)
     ranks = {len(whole.sizes[name]) for name in inputs}
@@ -83,7 +89,7 @@ def find_lattice(model: Model, given: Shapes, outputs: Sequence[str]) -> Lattice
         )
     reasons = ["the picture is too small to be cut"]
     for less in _tries(whole.sizes[inputs[0]]):
-        part = _part(model, whole, given, (inputs, tuple(outputs)), less)
+        part = _part(reads, whole, given, (inputs, tuple(outputs)), less)
         if part is None:
             continue
         found = _moves(whole, part, (inputs, tuple(outputs)), less)
@@ -122,7 +128,17 @@ def check_part(lattice: Lattice, part: SpatialGraph, starts: Sequence[int]) -> s
     return ""
 
 
-def part_of(model: Model, lattice: Lattice, given: Shapes, sizes: Sequence[int]) -> SpatialGraph:
+def _reading(model: Model, read: Read | None) -> Read:
+    return (lambda shapes: read_spatial(model, shapes)) if read is None else read
+
+
+def part_of(
+    model: Model,
+    lattice: Lattice,
+    given: Shapes,
+    sizes: Sequence[int],
+    read: Read | None = None,
+) -> SpatialGraph:
     """Return the graph of a part of the picture.
 
     Args:
@@ -130,12 +146,14 @@ def part_of(model: Model, lattice: Lattice, given: Shapes, sizes: Sequence[int])
         lattice: of the whole picture.
         given: input with pixels -> shape of the whole.
         sizes: pixels of the part of the first picture along each axis.
+        read: as for `find_lattice`.
 
     Raises:
         ModelError: the model makes something else of it.
     """
     less = tuple(n - size for n, size in zip(lattice.sizes, sizes, strict=True))
-    part = _part(model, lattice.graph, given, (lattice.inputs, lattice.outputs), less)
+    names = lattice.inputs, lattice.outputs
+    part = _part(_reading(model, read), lattice.graph, given, names, less)
     if part is None:
         raise ModelError(
             f"the model cannot run in tiles, since a part of {list(sizes)} pixels has other "
@@ -152,7 +170,7 @@ def _tries(sizes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def _part(
-    model: Model, whole: SpatialGraph, given: Shapes, names: Names, less: Sequence[int]
+    reads: Read, whole: SpatialGraph, given: Shapes, names: Names, less: Sequence[int]
 ) -> SpatialGraph | None:
     """Return the graph of a smaller picture; None where it has other steps or cannot be."""
     inputs, outputs = names
@@ -164,7 +182,7 @@ def _part(
         shapes[name] = list(given[name])
         for at, each in zip(whole.axes[name], by, strict=True):
             shapes[name][at] -= int(each)
-    found = read_spatial(model, {name: tuple(shape) for name, shape in shapes.items()})
+    found = reads({name: tuple(shape) for name, shape in shapes.items()})
     part = needed(found, outputs)
     return part if _ways(part) == _ways(whole) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reluflow.attention.passes import open_pass
 from reluflow.attention.tiles.keep import open_kept, what_is_kept
-from reluflow.attention.tiles.lattice import check_part, find_lattice, part_of
+from reluflow.attention.tiles.lattice import Read, check_part, find_lattice, part_of
 from reluflow.attention.tiles.plan import Tile, TilePlan, plan_tiles
 from reluflow.errors import DataError, Interrupted, ModelError, OptionError
 from reluflow.evaluation.answers.outputs import run_arrays
@@ -25,7 +25,7 @@ Feeds = Mapping[str, NDArray[Any]]
 Paths = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 _RANKS = (3, 4, 5)
 """Axes of an input with pixels."""
-_ROOM = 1.5
+ROOM = 1.5
 """Bytes that a run takes for one byte of tensors needed at a time: kernels need some, too."""
 
 
@@ -160,7 +160,7 @@ def run_tiles(
                 progress("tiles", number, len(plan.tiles))
             if number < kept.n_done:
                 continue
-            found = run_arrays(session, {**_crops(plan, inputs, tile), **beside})
+            found = run_arrays(session, {**crops_of(plan, inputs, tile), **beside})
             kept.add(tile, {name: found[name] for name in plan.lattice.outputs})
     except KeyboardInterrupt:
         raise Interrupted(what_is_kept(kept.n_done, len(plan.tiles), kept)) from None
@@ -182,7 +182,7 @@ def _planned(
     model: Model, inputs: Feeds, options: TileOptions
 ) -> tuple[TilePlan, dict[str, tuple[int, ...]], int]:
     """Return the plan, the shapes of the pictures, and the bytes that one crop takes."""
-    given = _pictures(model, inputs)
+    given = pictures_of(model, inputs)
     outputs = options.outputs or model.outputs
     for name in outputs:
         if name not in model.outputs:
@@ -190,21 +190,60 @@ def _planned(
                 f"outputs hold {name!r}, which the model does not have; choose among "
                 f"{', '.join(map(repr, model.outputs))}."
             )
-    lattice = find_lattice(model, given, outputs)
-    whole = math.prod(lattice.sizes)
-    per_pixel = _ROOM * lattice.graph.live_bytes / whole
-    plan = plan_tiles(lattice, int(options.memory_limit_bytes / per_pixel), options.crop)
-    part = part_of(model, lattice, given, plan.crop)
+    plan, estimate = plan_for(model, given, outputs, options.memory_limit_bytes, options.crop)
+    return plan, given, estimate
+
+
+def plan_for(
+    model: Model,
+    given: Mapping[str, tuple[int, ...]],
+    outputs: Sequence[str],
+    memory_limit_bytes: int,
+    crop: Sequence[int] | None,
+    read: Read | None = None,
+    room: float = ROOM,
+) -> tuple[TilePlan, int]:
+    """Cut a picture, and check that every crop computes what the whole picture does.
+
+    Args:
+        model: what runs.
+        given: input with pixels -> shape.
+        outputs: that are wanted.
+        memory_limit_bytes: of the tensors of a crop.
+        crop: pixels of a crop along each axis; None: by the limit.
+        read: as for `find_lattice`.
+        room: bytes that a run takes for one byte of tensors.
+
+    Returns:
+        The plan, and an estimate of the bytes that the tensors of a crop take.
+
+    Raises:
+        ModelError: the model cannot run in tiles.
+        OptionError: the limit or the crop is too small.
+    """
+    lattice = find_lattice(model, given, outputs, read)
+    per_pixel = room * lattice.graph.live_bytes / math.prod(lattice.sizes)
+    plan = plan_tiles(lattice, int(memory_limit_bytes / per_pixel), crop)
+    part = part_of(model, lattice, given, plan.crop, read)
     for starts in {tile.starts for tile in plan.tiles}:
         if reason := check_part(lattice, part, starts):
             raise ModelError(
                 f"the model cannot run in tiles, since {reason}; run it on the whole picture."
             )
-    return plan, given, int(per_pixel * math.prod(plan.crop))
+    return plan, int(per_pixel * math.prod(plan.crop))
 
 
-def _pictures(model: Model, inputs: Feeds) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the inputs that have pixels."""
+def pictures_of(model: Model, inputs: Feeds) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the inputs that have pixels.
+
+    Args:
+        model: what runs.
+        inputs: input -> array.
+
+    Raises:
+        DataError: there are none, or one has another number of axes.
+        ModelError: the model is made for pictures of one size.
+    """
     found = {}
     for spec in model.inputs:
         if spec.name not in inputs or spec.shape is None or len(spec.shape) not in _RANKS:
@@ -230,8 +269,14 @@ def _pictures(model: Model, inputs: Feeds) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _crops(plan: TilePlan, inputs: Feeds, tile: Tile) -> dict[str, NDArray[Any]]:
-    """Return the crops of all pictures for a tile."""
+def crops_of(plan: TilePlan, inputs: Feeds, tile: Tile) -> dict[str, NDArray[Any]]:
+    """Return the crops of all pictures for a tile.
+
+    Args:
+        plan: how the picture is cut.
+        inputs: input -> array.
+        tile: which crop.
+    """
     lattice, found = plan.lattice, {}
     for name in lattice.inputs:
         parts = [slice(None)] * inputs[name].ndim

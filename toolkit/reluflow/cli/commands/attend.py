@@ -12,6 +12,7 @@ from rich.console import Console
 from reluflow._api.attention import attend as run
 from reluflow.attention import RegionOptions
 from reluflow.cli import _options
+from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
 from reluflow.errors import OptionError
 from reluflow.report import print_attended
@@ -108,6 +109,25 @@ def attend(
             "default they are taken against the dense pass 2.",
         ),
     ] = None,
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            "--tile",
+            help="Run a large picture in tiles with exact seams: HEIGHTxWIDTH pixels, or auto, the "
+            "best within --memory; whole by default. The answers are written to --out, too.",
+        ),
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option("--memory", help="Memory for the tensors of a tile in MiB; 2048 by default."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue where an interrupted run in tiles with the same --out stopped.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.")] = 0,
     size: _options.Size = None,
     mean: _options.Mean = None,
@@ -126,23 +146,31 @@ def attend(
         raise OptionError("give the picture with --image PATH.")
     _options.refuse_without("--coarse FILE", coarse is not None, {"--half": half or None})
     rule, value = _rule(unsure)
-    found = run(
-        model,
-        image,
-        out,
-        samples=samples,
-        region=RegionOptions(rule, value, margin, carry, halo=halo),
-        coarse=coarse,
-        half=half,
-        float_model=float_model,
-        tensor=tensor,
-        axis=axis,
-        reading=reading,
-        number=number,
-        preprocessing=_options.choose_preprocessing(size, mean, std, channels, layout),
-        seed=seed,
-        threads=threads,
-    )
+    idle = {"--memory": memory, "--resume": resume or None}
+    _options.refuse_without("--tile auto", tile is not None, idle)
+    _options.refuse_without("--out FOLDER", out is not None, {"--resume": resume or None})
+    with progress_bar() as progress:
+        found = run(
+            model,
+            image,
+            out,
+            samples=samples,
+            region=RegionOptions(rule, value, margin, carry, halo=halo),
+            coarse=coarse,
+            half=half,
+            float_model=float_model,
+            tensor=tensor,
+            axis=axis,
+            reading=reading,
+            number=number,
+            preprocessing=_options.choose_preprocessing(size, mean, std, channels, layout),
+            seed=seed,
+            threads=threads,
+            tile=None if tile is None else _tile(tile),
+            memory_limit_bytes=None if memory is None else memory * 2**20,
+            resume=resume,
+            progress=progress,
+        )
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
@@ -150,6 +178,18 @@ def attend(
     if out is not None:
         say_written(out / _PAGE, as_json=as_json)
     return 0
+
+
+def _tile(text: str) -> str | tuple[int, ...]:
+    """Return the pixels of a tile along each axis, or "auto"."""
+    sides = text.lower().split("x")
+    if text == "auto":
+        return text
+    if not all(side.isascii() and side.isdigit() and int(side) for side in sides):
+        raise OptionError(
+            f"--tile is {text!r}; give HEIGHTxWIDTH in pixels, such as 1024x1024, or auto."
+        )
+    return tuple(map(int, sides))
 
 
 def _rule(text: str) -> tuple[str, float | None]:

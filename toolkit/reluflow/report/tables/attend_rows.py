@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from reluflow.attention.attend.record import BOTH, Attended
-from reluflow.report.tables.format import MISSING, count, decimal, percent, plain, plural
+from reluflow.report.tables.format import (
+    MISSING,
+    decimal,
+    percent,
+    plain,
+    plural,
+    short_count,
+    shorten,
+)
 
 _ANSWER_HEADINGS = ("", "answer", "next", "mean distance", "largest")
 COST_HEADINGS = (
@@ -24,6 +32,8 @@ ERROR_HEADINGS = (
 Rows = list[tuple[str, ...]]
 Table = tuple[tuple[str, ...], Rows]
 _SMALL = 3
+_NAME = 26
+"""Characters of a node's name in a terminal."""
 
 
 def answer_table(found: Attended) -> Table:
@@ -47,7 +57,7 @@ def cost_rows(found: Attended) -> Rows:
         rows.append(
             (
                 f"{each.name}, together" if each.name == BOTH else each.name,
-                MISSING if adds is None else count(round(adds)),
+                short_count(adds),
                 MISSING if adds is None else _of(adds, dense.shift_adds),
                 MISSING if ms is None else decimal(ms),
                 MISSING if ms is None else _of(ms, dense.ms),
@@ -56,18 +66,24 @@ def cost_rows(found: Attended) -> Rows:
     return rows
 
 
-def node_table(found: Attended) -> Table:
-    """Return headings and rows: what pass 2 computed of each node."""
+def node_table(found: Attended, *, brief: bool = False) -> Table:
+    """Return headings and rows: what pass 2 computed of each node.
+
+    Args:
+        found: of `attend_picture`.
+        brief: only nodes that make shift-adds or compute all, and their names shortened.
+    """
     rows: Rows = [
         (
-            plain(each.node),
+            shorten(plain(each.node), _NAME) if brief else plain(each.node),
             each.op,
             percent(each.share),
-            MISSING if each.made is None else count(round(each.made)),
-            MISSING if each.dense is None else count(each.dense),
+            short_count(each.made),
+            short_count(each.dense),
             each.reason,
         )
         for each in found.nodes
+        if not brief or each.dense is not None or each.reason
     ]
     if any(each.reason for each in found.nodes):
         return _NODE_HEADINGS, rows
@@ -101,12 +117,13 @@ def chosen(found: Attended) -> str:
         "absolute": f"above {options.value}",
         "coverage": f"the most unsure {percent(options.value or 0.0)}",
     }
+    halo = f", and a halo of {plural(options.halo, 'pixel')} around" if options.halo else ""
     margin = f", with a margin of {plural(options.margin, 'pixel')}" if options.margin else ""
     carried = {
         "scaled": "the same part of the picture in every layer",
         "exact": "in every layer all that it depends on",
     }
-    return f"{rules[options.rule]}{margin}; {carried[options.carry]}"
+    return f"{rules[options.rule]}{halo}; {carried[options.carry]}{margin}"
 
 
 def _without(row: tuple[str, ...], *places: int) -> tuple[str, ...]:

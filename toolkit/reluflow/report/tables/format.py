@@ -12,6 +12,10 @@ _KIBI = 1024
 _MINUTE = 60
 _WHOLE = 100
 """Percent."""
+_SHORT_FROM = 10**6
+_THOUSAND = 3
+"""Digits of a unit, and those that are shown."""
+_UNITS = ("", "k", "M", "G", "T", "P")
 
 
 def plain(text: str) -> str:
@@ -76,6 +80,23 @@ def count(number: int | None) -> str:
         '1,234,567'
     """
     return MISSING if number is None else f"{number:,}"
+
+
+def short_count(number: float | None) -> str:
+    """Return a number of things in three digits and a unit: million, G, T or P.
+
+    Example:
+        >>> short_count(123456), short_count(4_268_842_647_552), short_count(45.5e6)
+        ('123,456', '4.27 T', '45.5 M')
+    """
+    if number is None:
+        return MISSING
+    if number < _SHORT_FROM:
+        return count(round(number))
+    power = min(int(math.log10(number)) // _THOUSAND, len(_UNITS) - 1)
+    value = number / 10.0 ** (_THOUSAND * power)
+    digits = max(0, _THOUSAND - len(str(int(value))))
+    return f"{value:,.{digits}f} {_UNITS[power]}"
 
 
 def decimal(value: float, digits: int = 2) -> str:

@@ -33,7 +33,7 @@ def print_attended(found: Attended, console: Console) -> None:
     title = f"Answers at {first}/{second} samples"
     console.print(_table(title, *rows.answer_table(found)))
     console.print(_table("Costs", rows.COST_HEADINGS, rows.cost_rows(found)))
-    console.print(_table("Computed by pass 2", *rows.node_table(found)))
+    console.print(_table("Computed by pass 2", *rows.node_table(found, brief=True)))
     if found.layers:
         title = f"Mean errors against {found.reference}"
         console.print(_table(title, rows.ERROR_HEADINGS, rows.error_rows(found)))
