@@ -58,19 +58,34 @@ def _pixel_rows(rows: Tensor, images: int, max_samples: int) -> Tensor:
 def _some_rows(rows: Tensor, max_samples: int) -> Tensor:
     if len(rows) <= max_samples:
         return rows
-    kept = _spread(1, len(rows), max_samples, str(rows.device))
+    kept = spread_at(1, len(rows), max_samples, str(rows.device))
     return rows.index_select(0, kept[0])
 
 
 def _positions(images: int, pixels: int, max_samples: int, device: torch.device) -> Tensor | None:
     """Return `(images, kept)` pixel indices, None where all pixels are kept."""
     kept = max(1, max_samples // images)
-    return None if kept >= pixels else _spread(images, pixels, kept, str(device))
+    return None if kept >= pixels else spread_at(images, pixels, kept, str(device))
+
+
+def spread_at(images: int, size: int, kept: int, device: str) -> Tensor:
+    """Return `(images, kept)` distinct indices below `size` per image, the same every time.
+
+    Args:
+        images: number of images.
+        size: number of places in each.
+        kept: how many of these are kept.
+        device: of the indices.
+
+    Example:
+        >>> spread_at(2, 4, 2, "cpu").tolist()
+        [[0, 2], [1, 3]]
+    """
+    return _spread(images, size, kept, device)
 
 
 @lru_cache(maxsize=256)
 def _spread(images: int, size: int, kept: int, device: str) -> Tensor:
-    """Return `(images, kept)` distinct indices below `size` per image, the same every time."""
     order = (torch.arange(size, dtype=torch.float64) * _GOLDEN).frac().argsort()
     starts = ((torch.arange(images, dtype=torch.float64) * _GOLDEN).frac() * size).long()
     index = (starts[:, None] + torch.arange(kept)) % size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from reluflow_torch.sites.chain import Chain, ChainCapture
 from reluflow_torch.sites.device.transfer import Transfer, waits_for
 from reluflow_torch.sites.distance import ask_distances, distances
 from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
+from reluflow_torch.sites.hooked.compiled import Compile, CompiledSites
 from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
 from reluflow_torch.sites.patterns import (
@@ -165,6 +166,8 @@ class StepProbe:
             switch, with a `SmoothWarning`.
         examples: measure on this many first examples of each batch only; for models that
             treat each on its own (no batch normalisation, no dropout). None: on all.
+        compile: such as `torch.compile`, to repeat passes in a graph of their own where all
+            switches are modules; None: they run as the model is written.
 
     Attributes:
         values: whether the passes that it captures and repeats keep their pre-activations.
@@ -226,6 +229,7 @@ class StepProbe:
         max_samples: int = MAX_SAMPLES,
         smooth: bool | None = None,
         examples: int | None = None,
+        compile: Compile | None = None,
     ) -> None:
         if examples is not None and examples < 1:
             raise OptionError(
@@ -246,6 +250,9 @@ class StepProbe:
         self._host_draws = True
         self.nans_before = 0
         self._is_first = True
+        self._compile = compile
+        self._as_written: set[int] = set()
+        self._is_graph_told = False
         self._smooth = smooth
         self._count_smooth(bool(smooth))
         self._n_looks = 0
@@ -264,6 +271,11 @@ class StepProbe:
     def _count_smooth(self, smooth: bool) -> None:
         self._names = SiteNames()
         self._hooked = HookedSites(self.model, self._names, smooth=smooth)
+        self._graph = (
+            None
+            if self._compile is None
+            else CompiledSites(self.model, self._hooked, self._compile)
+        )
 
     def settle_smooth(self, passes: Sequence[Pass]) -> None:
         """Count smooth activations from now on where these passes ran no other switch.
@@ -355,7 +367,11 @@ class StepProbe:
         """
         batch.check_unchanged()
         args, kwargs, max_samples = self._inputs(batch)
-        if not batch.is_cast:
+        if self._graph is not None:
+            compiled = self._compiled(self._graph, batch, random, values=values)
+            if compiled is not None:
+                return compiled
+        elif not batch.is_cast:
             chain = Chain.of(self.model, args, kwargs)
             if chain is not None:
                 return self._patterns_of_chain(chain, args[0], max_samples, values=values)
@@ -365,27 +381,57 @@ class StepProbe:
         assert found is not None
         return found
 
-    def _repeat(
-        self, batch: Batch, random: RandomState | None, max_samples: int, *, values: bool
+    def _compiled(
+        self, graph: CompiledSites, batch: Batch, random: RandomState | None, *, values: bool
     ) -> Patterns | None:
-        """Run the model once more; None where its sites must be looked at by the mode."""
-        args, kwargs, _ = self._inputs(batch)
+        """Repeat a pass in a graph; None where it is to run as the model is written."""
+        args, kwargs, max_samples = self._inputs(batch)
+        # Rounding differs between both: one probe compares passes of one kind.
+        is_refused = id(batch) in self._as_written
+        if is_refused or not graph.takes(args, kwargs, max_samples, batch.autocast):
+            self._as_written.add(id(batch))
+            self._tell_graph(graph)
+            return None
+        with self._restoring(random), self._casting(batch):
+            found = graph.patterns(args, kwargs, max_samples, values=values)
+        if found is None:
+            self._as_written.add(id(batch))
+            self._tell_graph(graph)
+        else:
+            self.forward_passes += 1
+        return found
+
+    def _tell_graph(self, graph: CompiledSites) -> None:
+        """Warn once where no graph can be made."""
+        reason = "" if self._hooked.are_all_seen else "a switch is a function, not a module"
+        if graph.error is not None:
+            reason = (
+                f"{type(graph.error).__name__}: {str(graph.error).strip().partition(chr(10))[0]}"
+            )
+        if reason and not self._is_graph_told:
+            self._is_graph_told = True
+            warnings.warn(
+                f"model {type(self.model).__name__} cannot be probed as a graph ({reason}), so "
+                "passes of probes run as it is written; leave compile_probes out.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    @contextmanager
+    def _restoring(self, random: RandomState | None) -> Iterator[None]:
+        """Run a pass without gradients and without lasting effects.
+
+        Args:
+            random: state of the generators to start from; None: the current one.
+        """
         now = self.random_state()
         self._buffers.save()
         if random is not None:
             random.restore()
         self.is_running = True
         try:
-            with (
-                torch.no_grad(),
-                eagerly(self.model),
-                self._capture(max_samples, values=values) as capture,
-            ):
-                if any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast):
-                    with batch.casting():
-                        self.model(*args, **kwargs)
-                else:
-                    self.model(*args, **kwargs)
+            with torch.no_grad():
+                yield
             # Seen once, in the first pass: most models draw from torch alone, and the states of
             # Python's and numpy's generators need not be saved for them.
             if self._is_first:
@@ -394,6 +440,24 @@ class StepProbe:
             self.is_running = False
             self._buffers.restore()
             now.restore()
+
+    @staticmethod
+    def _casting(batch: Batch) -> AbstractContextManager[None]:
+        is_needed = any(on or torch.is_autocast_enabled(kind) for kind, on, _ in batch.autocast)
+        return batch.casting() if is_needed else nullcontext()
+
+    def _repeat(
+        self, batch: Batch, random: RandomState | None, max_samples: int, *, values: bool
+    ) -> Patterns | None:
+        """Run the model once more; None where its sites must be looked at by the mode."""
+        args, kwargs, _ = self._inputs(batch)
+        with (
+            self._restoring(random),
+            eagerly(self.model),
+            self._capture(max_samples, values=values) as capture,
+            self._casting(batch),
+        ):
+            self.model(*args, **kwargs)
         self.forward_passes += 1
         return capture.take()
 
@@ -476,6 +540,7 @@ class StepProbe:
         """
         now = self.marks() if any(each.patterns is not None for each in passes) else None
         self._n_looks += 1
+        self._as_written.clear()
         for each in passes:
             if each.patterns is not None and each.weights is not None and now is not None:
                 self.trusts_marks &= each.weights.leave_traces(now)

@@ -21,9 +21,15 @@ from reluflow.temperature import (
     StepDistance,
 )
 from reluflow.temperature.state import check_state
+from reluflow_torch.sites.hooked.compiled import Compile
 from reluflow_torch.sites.hooks import WeakHook
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
-from reluflow_torch.sites.unwrap import bare_optimizer, eager_module
+from reluflow_torch.sites.unwrap import (
+    bare_optimizer,
+    called_module,
+    eager_module,
+    is_compiled,
+)
 from reluflow_torch.training.averaging import Averaging
 from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
@@ -86,6 +92,9 @@ class ActCoolLR(LRScheduler):
             model runs no other switch, with a `SmoothWarning`.
         examples: measure on this many first examples of each batch only, to save time; for
             models that treat each on its own (no batch normalisation, no dropout). None: all.
+        compile_probes: `torch.compile`, or a function that calls it with other settings, to run the
+            passes of probes in a graph of their own; for a compiled model whose switches are all
+            modules, and long trainings. None: they run as the model is written.
         controller: replaces the one made of `schedule` and `options`.
         clock: "steps" where `total_steps` counts optimiser steps, however often
             `scheduler.step()` is called (Accelerate calls it once per process); "calls" where it
@@ -136,6 +145,7 @@ class ActCoolLR(LRScheduler):
         max_samples: int = MAX_SAMPLES,
         smooth: bool | None = None,
         examples: int | None = None,
+        compile_probes: Compile | None = None,
         controller: Controller | None = None,
         clock: str | None = None,
         site_span: float = 1.0,
@@ -156,6 +166,11 @@ class ActCoolLR(LRScheduler):
                 f"schedule is {schedule!r}, but takes the progress and gives bits; give "
                 "PowerSchedule(start=...) or a function."
             )
+        if compile_probes is not None and not is_compiled(called_module(model)):
+            raise OptionError(
+                f"compile_probes is given, but model {type(model).__name__} is not compiled, so "
+                "probes would compare passes that round differently; leave compile_probes out."
+            )
         self._clock = Clock(total_steps, clock)
         bare = bare_optimizer(optimizer)
         self._progress = progress
@@ -167,6 +182,7 @@ class ActCoolLR(LRScheduler):
             max_samples=max_samples,
             smooth=smooth,
             examples=examples,
+            compile=compile_probes,
         )
         first = max(read_rates(bare))
         self.controller = controller or make_controller(schedule, options, searchable(first))

@@ -48,13 +48,23 @@ class HookedSites:
             max_samples: bound on the samples per site.
             values: whether to keep the pre-activations too.
         """
-        if not self._are_all_seen or not self._plans or self._names.are_wanted:
+        if not self.is_ready:
             return None
         self._since_look += 1
         if self._since_look > LOOK_AGAIN:
             self._names.are_wanted = True
             return None
         return HookCapture(self, max_samples, values=values)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether hooks see all sites, as far as a first look has shown."""
+        return self._are_all_seen and bool(self._plans) and not self._names.are_wanted
+
+    @property
+    def are_all_seen(self) -> bool:
+        """Whether no look has found a site that hooks do not see."""
+        return self._are_all_seen
 
     def modules(self) -> list[tuple[str, nn.Module, float]]:
         """Return path, module and threshold of the modules to hook."""
