@@ -53,6 +53,7 @@ class Row:
         optimizers: by name.
         examples: of a batch that are measured on; None: all.
         compiled: whether the model is compiled.
+        compiled_probes: whether passes of probes are too, in a graph that is made during the run.
         half: whether it trains in bfloat16 under autocast, in channels-last memory.
         images: number of different ones.
         by_name: whether the row is measured only where `--only` names it.
@@ -65,6 +66,7 @@ class Row:
     optimizers: tuple[str, ...] = ("SGD",)
     examples: int | None = None
     compiled: bool = False
+    compiled_probes: bool = False
     half: bool = False
     images: int = 4096
     by_name: bool = False
@@ -76,8 +78,23 @@ ROWS = (
     Row("F1 + BN", lambda: f1(norm=True)),
     Row("ResNet-8", lambda: EightLayers(BasicBlock)),
     Row("ResNet-8, compiled", lambda: EightLayers(BasicBlock), compiled=True, by_name=True),
+    Row(
+        "ResNet-8, compiled with probes",
+        lambda: EightLayers(BasicBlock),
+        compiled=True,
+        compiled_probes=True,
+        by_name=True,
+    ),
     Row("ResNet-18, 64 px", resnet18, (3, 64, 64), ("cuda",)),
     Row("ResNet-18, 64 px, compiled", resnet18, (3, 64, 64), ("cuda",), compiled=True),
+    Row(
+        "ResNet-18, 64 px, compiled with probes",
+        resnet18,
+        (3, 64, 64),
+        ("cuda",),
+        compiled=True,
+        compiled_probes=True,
+    ),
     Row("ResNet-50, 224 px, bf16", resnet50, (3, 224, 224), ("cuda",), half=True, images=1024),
 )
 
@@ -169,6 +186,7 @@ class Side:
                 schedule=None if bits is None else PowerSchedule(bits),
                 options=STEERINGS[steering](),
                 examples=row.examples,
+                compile_probes=torch.compile if row.compiled_probes else None,
             )
         self.seconds: list[float] = []
         self.passes: list[int] = []
@@ -279,7 +297,7 @@ def cost_of(row: Row, optimizer: str, device: str, name: str, sides: dict[str, S
 def told(found: Overhead) -> str:
     """Return a result in words."""
     return (
-        f"{found.model:27s} {found.optimizer:6s} {found.steering:15s} {found.steps:5d} steps of "
+        f"{found.model:38s} {found.optimizer:6s} {found.steering:15s} {found.steps:5d} steps of "
         f"{found.step_ms:7.2f} ms: whole run {100 * found.overhead:+5.2f} % (+-"
         f"{100 * found.overhead_error:.2f}), steady state {100 * found.steady:+5.2f} % (+-"
         f"{100 * found.steady_error:.2f}), {found.probes} probes ({found.steady_probes} in the "

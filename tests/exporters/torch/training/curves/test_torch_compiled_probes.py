@@ -110,7 +110,7 @@ def test_the_graph_of_the_training_stays_as_it_is() -> None:
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         model = Residual()
-        called = by_aot(model)
+        called: Any = by_aot(model)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         constant = Constant(0.05)
         scheduler = ActCoolLR(optimizer, called, 40, controller=constant, compile_probes=probes)
