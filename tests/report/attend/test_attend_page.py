@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from chromium import Browser
 from PIL import Image
 from rich.console import Console
 
-from reluflow.attention import Attended, RegionOptions, attend_picture
+from reluflow.attention import Attended, RegionOptions, Tiling, attend_picture
 from reluflow.cli import main
 from reluflow.errors import OutputError
 from reluflow.graph import load, to_psb
@@ -119,3 +120,37 @@ def test_a_mistake_is_a_sentence_about_an_option(
     image = [] if not argv else ["--image", str(DATA)]
     assert main(["attend", str(SHIPPED / "fashion_dsconv.onnx"), *image, *argv.split()]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_wide_picture_in_tiles_has_its_panels_below_each_other(
+    found: Attended, tmp_path: Path, browser: Browser
+) -> None:
+    from dataclasses import replace
+
+    tiling = Tiling((64, 64), 4, 2, 1.5, 2**20)
+    wide = replace(found, picture=np.zeros((28, 140, 3), np.uint8), tiling=tiling, samples=(4, 4))
+    write_attended(wide, tmp_path)
+    with Image.open(tmp_path / "region.png") as one, Image.open(tmp_path / "errors.png") as other:
+        assert one.height / one.width > 0.5 > 28 / 140 and other.width > 900
+    text = (tmp_path / "attend.html").read_text()
+    assert "on this machine, one run, where" in text and "min-width:0" in text
+    assert "one picture in two passes at 4 samples" in text
+    browser.show(tmp_path / "attend.html", 390, False)
+    assert browser.js("document.documentElement.scrollWidth") <= 390
+    assert browser.js("document.querySelector('picture img').scrollWidth") <= 390
+
+
+def test_the_halo_is_named(found: Attended) -> None:
+    from dataclasses import replace
+
+    from reluflow.report.tables.attend_rows import chosen
+
+    for options, words in (
+        (RegionOptions("absolute", 0.5, halo=3), "above 0.5 bits, and a halo of 3 pixels around;"),
+        (
+            RegionOptions(halo=1, margin=2),
+            "a halo of 1 pixel around; .*, with a margin of 2 p",
+        ),
+        (RegionOptions("quantile", 0.9), "above the quantile 0.9; the same part"),
+    ):
+        assert re.search(words, chosen(replace(found, options=options)))

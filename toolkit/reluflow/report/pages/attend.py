@@ -12,7 +12,7 @@ from reluflow._version import __version__
 from reluflow.attention import Attended
 from reluflow.report.files.atomic import write_together
 from reluflow.report.pages.rendering import environment, read_part
-from reluflow.report.pictures.attended import draw_errors, draw_region
+from reluflow.report.pictures.attended import draw_errors, draw_region, is_stacked
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables import attend_rows as rows
 from reluflow.report.tables.format import MISSING, decimal, percent, plain, plural
@@ -20,6 +20,8 @@ from reluflow.report.tables.format import MISSING, decimal, percent, plain, plur
 PAGE, NUMBERS, REGION, ERRORS = "attend.html", "attend.json", "region.png", "errors.png"
 ATTEND_FILES = (NUMBERS, REGION, ERRORS, PAGE)
 """What `write_attended` writes; the picture of errors only where there are any."""
+_SECOND = 1000
+"""Milliseconds."""
 
 
 def write_attended(found: Attended, directory: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -56,15 +58,16 @@ def write_attended(found: Attended, directory: str | os.PathLike[str]) -> tuple[
 
 
 def _page(found: Attended) -> str:
-    first, second = found.samples
     context: dict[str, Any] = {
         "title": plain(Path(found.model).name) if found.model else "PSB model",
         "kicker": "Computational attention",
-        "lede": f"one picture at {plural(first, 'sample')}, and at {second} where that is unsure",
+        "lede": _lede(found),
+        "runs": "one run" if found.tiling else "the fastest of three runs",
         "notes": [plain(note) for note in found.notes],
         "findings": [("info", plain(text)) for text in _findings(found)],
         "tiles": _tiles(found),
         "region": _both(draw_region, found),
+        "stacked": is_stacked(found),
         "answers": rows.answer_table(found),
         "costs": (rows.COST_HEADINGS, rows.cost_rows(found)),
         "nodes": rows.node_table(found),
@@ -75,6 +78,13 @@ def _page(found: Attended) -> str:
     }
     page = environment().get_template("attend.html.j2")
     return page.render(context, version=__version__, style=read_part("style.css"), ramp=CIVIDIS)
+
+
+def _lede(found: Attended) -> str:
+    first, second = found.samples
+    if first == second:
+        return f"one picture in two passes at {plural(first, 'sample')}"
+    return f"one picture at {plural(first, 'sample')}, and at {second} where that is unsure"
 
 
 def _findings(found: Attended) -> list[str]:
@@ -93,7 +103,7 @@ def _tiles(found: Attended) -> list[tuple[str, str, str]]:
         share = total.shift_adds / dense.shift_adds
         tiles.append(("Shift-adds", percent(share), "of a dense pass 2, in theory"))
     if total.ms and dense.ms:
-        remark = f"of a dense pass 2, measured: {decimal(total.ms)} against {decimal(dense.ms)} ms"
+        remark = f"of a dense pass 2, measured: {_time(total.ms)} against {_time(dense.ms)}"
         tiles.append(("Time", percent(total.ms / dense.ms), remark))
     for each in found.answers:
         if each.classes:
@@ -103,6 +113,10 @@ def _tiles(found: Attended) -> list[tuple[str, str, str]]:
             value = f"{each.mean_apart:.2g}"
             tiles.append((each.name.capitalize(), value or MISSING, "mean distance from dense"))
     return tiles
+
+
+def _time(ms: float) -> str:
+    return f"{decimal(ms)} ms" if ms < _SECOND else f"{decimal(ms / _SECOND, 1)} s"
 
 
 def _both(draw: Any, found: Attended) -> tuple[str, str]:

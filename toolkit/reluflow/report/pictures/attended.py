@@ -22,12 +22,24 @@ _EDGE = "#ff7a1a"
 _OUTSIDE = 0.35
 """How much of a picture's brightness is left outside the region."""
 _GREY = 96
-_WIDTHS = {3: 3.2, 5: 2.4}
+_WIDTHS = {1: 9.6, 3: 3.2, 5: 2.4}
 """Panels of a row -> inches of one."""
 _FLATTEST, _TALLEST = 0.12, 1.8
+_WIDE = 2.5
+"""Width over height from which on panels lie below each other."""
 _RELATIVE_TOP = 1.0
 """Relative errors from here on have the last colour."""
 _NAME = 34
+
+
+def is_stacked(found: Attended) -> bool:
+    """Tell whether the panels of the region lie below each other: wide ones are small side by side.
+
+    Args:
+        found: of `attend_picture`.
+    """
+    height, width = found.picture.shape[:2]
+    return width > _WIDE * height
 
 
 def draw_region(found: Attended, *, dark: bool = False) -> bytes:
@@ -38,15 +50,16 @@ def draw_region(found: Attended, *, dark: bool = False) -> bytes:
         dark: for a dark page.
     """
     size = found.picture.shape[:2]
-    figure, axes = _grid(1, 3, size, dark)
-    _show(axes[0, 0], found.picture, "picture", dark)
+    figure, grid = _grid(*((3, 1) if is_stacked(found) else (1, 3)), size, dark)
+    axes = grid.reshape(-1)
+    _show(axes[0], found.picture, "picture", dark)
     shown = over_picture(_finite(found.unsure), size)
-    image = _show(axes[0, 1], shown, "how unsure, bits", dark, cmap="cividis", vmin=0.0)
-    _bar(figure, image, axes[0, 1], dark)
+    image = _show(axes[1], shown, "how unsure, bits", dark, cmap="cividis", vmin=0.0)
+    _bar(figure, image, axes[1], dark)
     region = over_picture(found.region, size)
     title = f"region, {percent(found.coverage)}"
-    _show(axes[0, 2], _dimmed(found.picture, region), title, dark)
-    _outline(axes[0, 2], region)
+    _show(axes[2], _dimmed(found.picture, region), title, dark)
+    _outline(axes[2], region)
     return _png(figure)
 
 

@@ -32,6 +32,8 @@ ERROR_HEADINGS = (
 Rows = list[tuple[str, ...]]
 Table = tuple[tuple[str, ...], Rows]
 _SMALL = 3
+_WHOLE_FROM = 100
+"""Milliseconds from which on their fractions are left out."""
 _NAME = 26
 """Characters of a node's name in a terminal."""
 
@@ -59,7 +61,7 @@ def cost_rows(found: Attended) -> Rows:
                 f"{each.name}, together" if each.name == BOTH else each.name,
                 short_count(adds),
                 MISSING if adds is None else _of(adds, dense.shift_adds),
-                MISSING if ms is None else decimal(ms),
+                MISSING if ms is None else decimal(ms, 0 if ms >= _WHOLE_FROM else 2),
                 MISSING if ms is None else _of(ms, dense.ms),
             )
         )
@@ -114,7 +116,7 @@ def chosen(found: Attended) -> str:
     rules = {
         "mean": "above the mean",
         "quantile": f"above the quantile {options.value}",
-        "absolute": f"above {options.value}",
+        "absolute": f"above {options.value} bits",
         "coverage": f"the most unsure {percent(options.value or 0.0)}",
     }
     halo = f", and a halo of {plural(options.halo, 'pixel')} around" if options.halo else ""
