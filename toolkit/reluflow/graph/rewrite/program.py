@@ -12,6 +12,7 @@ from reluflow.errors import ModelError
 from reluflow.graph.proto.copy import copy_proto
 from reluflow.graph.proto.external import graphs_of, read_tensor
 from reluflow.graph.proto.model import Model
+from reluflow.graph.proto.own_domain import OWN_DOMAIN
 from reluflow.graph.rewrite.reader import name_of
 
 AttributeValue = int | float | str | np.ndarray | tuple[int, ...] | tuple[float, ...]
@@ -23,7 +24,7 @@ class Operation:
 
     Attributes:
         name: of the node; its first output's where the file gives none.
-        op: operator type of ONNX's own domain.
+        op: operator type of ONNX's own domain, or of ours where `read_program` keeps those.
         inputs: tensor names, "" for an optional input that is left out.
         outputs: tensor names, "" likewise.
         attributes: by name; tensors are numpy arrays, types of `Cast` numpy type names.
@@ -55,17 +56,19 @@ class Program:
     opset: int
 
 
-def read_program(model: Model) -> Program:
+def read_program(model: Model, *, own: bool = False) -> Program:
     """Return a model's main graph as plain records.
 
     Args:
         model: any model whose operators are ONNX's own and hold no subgraph.
+        own: keep the operators of our domain, instead of the functions that they stand for; those
+            of other domains are named `domain.Operator` then, and subgraphs are left out.
 
     Returns:
         Its operations and constants; external data are read.
 
     Raises:
-        ModelError: an operator is of another domain or holds a subgraph.
+        ModelError: an operator is of another domain or holds a subgraph, without `own`.
 
     Example:
         >>> import onnx.parser
@@ -77,13 +80,13 @@ def read_program(model: Model) -> Program:
         >>> [(step.op, dict(step.attributes)) for step in program.operations]
         [('MatMul', {}), ('LeakyRelu', {'alpha': 0.5})]
     """
-    proto = copy_proto(model, inline=True)
+    proto = copy_proto(model, inline=True, keep_domain=OWN_DOMAIN if own else None)
     constants = {
         tensor.name: read_tensor(tensor, model.base_dir) for tensor in proto.graph.initializer
     }
     operations = []
     for node in proto.graph.node:
-        step = _operation(model, node)
+        step = _operation(model, node, own)
         if step.op == "Constant":
             constants[step.outputs[0]] = _constant(step)
         else:
@@ -97,8 +100,13 @@ def read_program(model: Model) -> Program:
     )
 
 
-def _operation(model: Model, node: NodeProto) -> Operation:
+def _operation(model: Model, node: NodeProto, own: bool) -> Operation:
     name = name_of(node)
+    if own:
+        foreign = node.domain not in ("", "ai.onnx", OWN_DOMAIN)
+        op = f"{node.domain}.{node.op_type}" if foreign else node.op_type
+        kept = {a.name: _value(model, a) for a in node.attribute if not any(graphs_of(a))}
+        return Operation(name, op, tuple(node.input), tuple(node.output), kept)
     if node.domain not in ("", "ai.onnx"):
         raise ModelError(
             f"node {name!r} is {node.op_type} of domain {node.domain!r}, which only ONNX Runtime "

@@ -1,0 +1,127 @@
+"""A converted model becomes an integer program; what has no kernel is named, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from reluflow.edge.constants import fold
+from reluflow.edge.lowering.bytes import BYTE_RULES
+from reluflow.edge.lowering.ends import END_RULES
+from reluflow.edge.lowering.moves import MOVE_RULES
+from reluflow.edge.lowering.products import PRODUCT_RULES
+from reluflow.edge.lowering.state import Cannot, Lowering
+from reluflow.edge.program import EdgeProgram, EdgeStep
+from reluflow.errors import ModelError
+from reluflow.graph import Model, Operation, find_psb, psb_inputs, read_program
+
+_Rule = Callable[[Lowering, Operation], None]
+_RULES: dict[str, _Rule] = {**PRODUCT_RULES, **BYTE_RULES, **MOVE_RULES, **END_RULES}
+_TAKE_FILLED = ("FixedConv", "FromFixedConv")
+_SHOWN = 12
+
+
+def lower(model: Model, reasons: Mapping[str, str] | None = None) -> EdgeProgram:
+    """Return the integer program of a model whose whole graph passes bytes.
+
+    Args:
+        model: a converted model with chains of bytes (`psb convert --x-bits 8 --calibrate`).
+        reasons: node -> why it is not in a chain, for the sentence that refuses it.
+
+    Raises:
+        ModelError: the model has no chain, its sizes are not fixed, or it has operators without a
+            kernel; all of them are named.
+
+    Example:
+        >>> import reluflow
+        >>> made = reluflow.convert(
+        ...     "models/fashion_convnet8.onnx", check=False, x_bits=8, limit=8,
+        ...     calibration="models/fashion_mnist_test_2000.npz")
+        >>> program = lower(made.model)
+        >>> [step.op for step in program.steps][-2:], program.tensors["logits"].shape
+        (['Reshape', 'FromFixedMatMul'], (1, 10))
+
+    Reference: docs/edge.md.
+    """
+    program = read_program(model, own=True)
+    nodes = {node.output: node for node in find_psb(model)}
+    if not nodes:
+        raise ModelError(
+            f"model {str(model.path or '<memory>')!r} has no PSB operator; give calibration=DATA, "
+            "with which it is converted first."
+        )
+    counts = psb_inputs(model)
+    constants = {k: v for k, v in program.constants.items() if k not in counts}
+    state = Lowering(model.inputs, constants, counts, nodes, program.opset)
+    refused: dict[str, str] = {}
+    for operation in program.operations:
+        _lower_one(state, operation, refused, reasons or {})
+    if refused:
+        raise ModelError(_sentence(model, refused))
+    missing = [name for name in program.outputs if name not in state.tensors]
+    if missing:
+        raise ModelError(
+            f"output {missing[0]!r} of the model is no result of its chain of bytes; give a model "
+            "whose outputs depend on its inputs."
+        )
+    found = EdgeProgram(state.tensors, tuple(state.steps), tuple(state.inputs), program.outputs)
+    return _alive(found)
+
+
+def _lower_one(
+    state: Lowering, operation: Operation, refused: dict[str, str], reasons: Mapping[str, str]
+) -> None:
+    """Lower one operator, or say why not."""
+    names = [name for name in operation.inputs if name]
+    if any(name in state.lost for name in names):
+        state.lost.update(operation.outputs)  # what makes its input was refused already
+        return
+    if any(name in state.counts for name in names) and operation.op not in PRODUCT_RULES:
+        state.counts.update(operation.outputs)  # the number of samples of some operators
+        return
+    if operation.op == "Shape" and names[0] in state.shapes:
+        state.constants[operation.outputs[0]] = np.array(state.shapes[names[0]], np.int64)
+        return
+    if operation.op not in PRODUCT_RULES and all(name in state.constants for name in names):
+        values = [state.constants[name] if name else None for name in operation.inputs]
+        made = fold(operation.op, values, operation.attributes)
+        if made is not None:
+            state.constants[operation.outputs[0]] = made
+            return
+    try:
+        rule = _RULES.get(operation.op)
+        if rule is None or any(name in state.floats for name in names if operation.op != "ToFixed"):
+            raise Cannot(reasons.get(operation.name, "it works in floating point"))
+        if operation.op not in _TAKE_FILLED and not state.filled.isdisjoint(names):
+            raise Cannot("it reads channels that fill up quads")
+        rule(state, operation)
+    except Cannot as cannot:
+        refused[f"{operation.name} ({operation.op})"] = str(cannot)
+        state.lost.update(operation.outputs)
+
+
+def _sentence(model: Model, refused: Mapping[str, str]) -> str:
+    listed = [f"{name}: {reason}" for name, reason in refused.items()]
+    more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    noun = "an operator" if len(listed) == 1 else f"{len(listed)} operators"
+    return (
+        f"model {str(model.path or '<memory>')!r} has {noun} that edge code does not compute "
+        f"({'; '.join(listed[:_SHOWN])}{more}); leave them to the host by cutting the model "
+        "there, or replace them by operators of docs/edge.md."
+    )
+
+
+def _alive(program: EdgeProgram) -> EdgeProgram:
+    """Return a program without steps whose tensors nobody reads."""
+    wanted = {*program.outputs, *(each.tensor for each in program.inputs)}
+    steps: list[EdgeStep] = []
+    for step in reversed(program.steps):
+        if step.makes in wanted:
+            wanted.update(step.reads)
+            steps.append(step)
+    tensors = {name: tensor for name, tensor in program.tensors.items() if name in wanted}
+    return replace(program, steps=tuple(steps[::-1]), tensors=tensors)
+
+
