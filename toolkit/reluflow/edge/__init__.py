@@ -1,6 +1,8 @@
 """C for microcontrollers: a model that passes bytes becomes an integer program, then C99."""
 
 from reluflow.edge.lower import lower
+from reluflow.edge.options import EdgeOptions
+from reluflow.edge.project import EdgeProject, write_project
 from reluflow.edge.run import run
 
-__all__ = ["lower", "run"]
+__all__ = ["EdgeOptions", "EdgeProject", "lower", "run", "write_project"]

@@ -77,18 +77,33 @@ def run(
     values: Values = {
         name: tensor.value for name, tensor in program.tensors.items() if tensor.value is not None
     }
-    for given in program.inputs:
-        shape = program.tensors[given.tensor].shape
-        x = feeds[given.name]
-        if x.dtype != np.uint8:
-            order = (1, shape[-1], *shape[1:-1])
-            x = to_fixed(x.astype(np.float32).reshape(order), given.form)
-        values[given.tensor] = x.reshape(shape)
+    fed = input_bytes(program, feeds)
+    values |= {given.tensor: fed[given.name] for given in program.inputs}
     how = _How(program, samples, seed)
     for step in program.steps:
         made = _RUN[type(step)](how, step, [values[name] for name in step.reads])
         values[step.makes] = made.reshape(program.tensors[step.makes].shape)
     return {name: values[name] for name in program.outputs}
+
+
+def input_bytes(
+    program: EdgeProgram, feeds: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the bytes of one input, channels last.
+
+    Args:
+        program: of `lower`.
+        feeds: input of the model -> float32 values, or bytes already.
+    """
+    found = {}
+    for given in program.inputs:
+        shape = program.tensors[given.tensor].shape
+        x = feeds[given.name]
+        if x.dtype != np.uint8:
+            floats = x.astype(np.float32).reshape(1, shape[-1], *shape[1:-1])
+            x = to_fixed(floats, given.form)
+        found[given.name] = x.reshape(shape)
+    return found
 
 
 class _How:

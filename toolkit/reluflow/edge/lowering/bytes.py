@@ -22,7 +22,7 @@ from reluflow.psb.fixed import COORDINATES, FixedFormat
 
 _RANKS = (3, 4)
 _QUAD = 4
-_MOST_PIXELS = (1 << 14) - 1
+_MOST_PIXELS = (1 << 13) - 1
 """Of a mean: its division by shifts stays within 32 bits."""
 
 

@@ -108,7 +108,10 @@ class Lowering:
         """Add the same elements in another shape."""
         if math.prod(shape) != x.count:
             raise Cannot(f"its {x.count} elements do not fit the shape {list(shape)}")
-        made = replace(x, name=operation.outputs[0], shape=tuple(map(int, shape)), value=None)
+        made = replace(x, name=operation.outputs[0], shape=tuple(map(int, shape)))
+        if made.value is not None:
+            self.constants[made.name] = made.value.reshape(made.shape)
+            return
         self.emit(ViewStep, operation, [x], made)
 
     def numbers(self, operation: Operation, place: int, name: str) -> list[int] | None:

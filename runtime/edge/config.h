@@ -1,0 +1,1 @@
+/* How the kernels are compiled; `reluflow edge --strict` writes RELUFLOW_STRICT here. */

@@ -1,0 +1,1 @@
+"""Floor of the edge room: a planned program as C."""

@@ -1,0 +1,96 @@
+"""What a project of C shall be like."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reluflow.errors import OptionError
+from reluflow.psb import SAMPLES
+
+TARGETS = ("host", "cortex-m0", "cortex-m3", "cortex-m4")
+"""What the Makefile compiles for."""
+_LONGEST = 48
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register restrict return short signed sizeof static struct switch typedef "
+    "union unsigned void volatile while alignas alignof bool constexpr false nullptr static_assert "
+    "thread_local true typeof and asm bitand bitor catch class compl concept delete explicit "
+    "export friend mutable namespace new not operator or private protected public requires "
+    "template this throw try typeid typename using virtual wchar_t xor".split()
+)
+_HEADERS = frozenset(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal "
+    "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
+    "threads time uchar wchar wctype main vectors selftest reluflow_edge".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """How a model becomes C.
+
+    Attributes:
+        name: of the library, its files and functions; None: the model's file name.
+        target: what the Makefile compiles for: "host", "cortex-m0", "cortex-m3" or "cortex-m4".
+        strict: no multiplication in the kernels, only shifts and additions.
+        ram: bytes that the memory and the stack may take at most; None: any number.
+        samples: number of samples that costs are told for, and the default of the C header.
+
+    Raises:
+        OptionError: a value is not accepted.
+
+    Example:
+        >>> EdgeOptions(target="cortex-m0", strict=True).samples
+        16
+    """
+
+    name: str | None = None
+    target: str = "host"
+    strict: bool = False
+    ram: int | None = None
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name(self.name)
+        if self.target not in TARGETS:
+            listed = ", ".join(TARGETS)
+            raise OptionError(f"target is {self.target!r}; give one of {listed}.")
+        if self.ram is not None and self.ram < 1:
+            raise OptionError(f"ram is {self.ram}; give a number of bytes from 1 on.")
+        if self.samples not in SAMPLES:
+            listed = ", ".join(map(str, SAMPLES))
+            raise OptionError(f"samples is {self.samples}; give one of {listed}.")
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a library of C.
+
+    Args:
+        name: of files and functions.
+
+    Raises:
+        OptionError: it is no identifier, or a word that C, C++ or a header of C has taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise OptionError(
+            f"name is {name!r}; give a letter, then letters, digits and underscores, at most 63."
+        )
+    low = name.lower()
+    if low in _KEYWORDS or low in _HEADERS or low.startswith("reluflow"):
+        raise OptionError(f"name is {name!r}, which C or this library uses itself; give another.")
+
+
+def name_of_file(stem: str) -> str:
+    """Return a name made of that of a file, one that C accepts.
+
+    Args:
+        stem: of the file.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", stem).strip("_").lower() or "model"
+    name = name if name[0].isalpha() else f"model_{name}"
+    low = name[:_LONGEST]
+    taken = low in _KEYWORDS or low in _HEADERS or low.startswith("reluflow")
+    return f"model_{low}" if taken else low

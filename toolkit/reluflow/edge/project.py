@@ -1,0 +1,306 @@
+"""A folder of C: the model, the kernels, a self-test, and files for make, CMake and Arduino."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from reluflow._version import __version__
+from reluflow.edge.cost import (
+    CROSS,
+    FLAGS,
+    STACK_BYTES,
+    EdgeCost,
+    check_ram,
+    count_cost,
+    measure_code,
+)
+from reluflow.edge.emit.steps import Emission, emit_step
+from reluflow.edge.emit.writer import CWriter, safe
+from reluflow.edge.options import EdgeOptions, name_of_file
+from reluflow.edge.plan import WORD_BYTES, MemoryPlan, plan_memory
+from reluflow.edge.program import EdgeProgram, EdgeTensor
+from reluflow.edge.run import input_bytes, run
+from reluflow.errors import OutputError
+
+_TEMPLATES = Path(__file__).parent / "emit" / "templates"
+_FILES = {
+    "model.h": "src/{name}.h",
+    "model.c": "src/{name}.c",
+    "selftest.c": "selftest/selftest.c",
+    "vectors.h": "selftest/vectors.h",
+    "stream.c": "host/stream.c",
+    "Makefile": "Makefile",
+    "CMakeLists.txt": "CMakeLists.txt",
+    "library.properties": "library.properties",
+}
+"""Template -> the file that it becomes."""
+_KERNELS = "src/reluflow_edge"
+_RUNS = ((0, 0), (1, 1), (4, 2), (16, 3), (64, -4))
+"""Numbers of samples and seeds of the self-test."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeProject:
+    """A written project; `reluflow.edge_project` returns it.
+
+    Attributes:
+        folder: where it lies.
+        name: of the library.
+        target: that the Makefile compiles for.
+        strict: whether no kernel multiplies.
+        cost: in RAM, flash and shift-adds.
+        program: what the C computes; `reluflow.edge.run` runs it in numpy.
+    """
+
+    folder: Path
+    name: str
+    target: str
+    strict: bool
+    cost: EdgeCost
+    program: EdgeProgram
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values, for JSON."""
+        cost = self.cost
+        return {
+            "folder": str(self.folder),
+            "name": self.name,
+            "target": self.target,
+            "strict": self.strict,
+            "ram_bytes": cost.ram_bytes,
+            "stack_bytes": cost.stack_bytes,
+            "arena_bytes": cost.arena_bytes,
+            "words_bytes": cost.words_bytes,
+            "drawn_bytes": cost.drawn_bytes,
+            "copy_bytes": cost.copy_bytes,
+            "flash": dict(cost.flash),
+            "constants_bytes": cost.constants_bytes,
+            "code_bytes": cost.code_bytes,
+            "samples": cost.samples,
+            "shift_adds": cost.shift_adds,
+            "steps": [
+                {
+                    "name": step.name,
+                    "op": step.op,
+                    "shape": list(step.shape),
+                    "shift_adds": step.shift_adds,
+                    "alive_bytes": step.alive_bytes,
+                }
+                for step in cost.steps
+            ],
+        }
+
+
+def write_project(
+    program: EdgeProgram,
+    folder: str | os.PathLike[str],
+    options: EdgeOptions,
+    inputs: Sequence[Mapping[str, NDArray[Any]]],
+    stem: str = "model",
+) -> EdgeProject:
+    """Write a program as a project of C; the folder appears whole or not at all.
+
+    Args:
+        program: of `lower`.
+        folder: to make; one that is there must be empty, or a project that is replaced.
+        options: of the project.
+        inputs: of the self-test: name -> float32 values or bytes of one input; at least one.
+        stem: of the model's file, which names the library where the options do not.
+
+    Returns:
+        The project and its figures.
+
+    Raises:
+        OptionError: it needs more RAM than the options allow.
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    target = Path(folder)
+    _check_folder(target)
+    name = options.name or name_of_file(stem)
+    plan = plan_memory(program)
+    emission = Emission(program, plan, CWriter())
+    calls = _calls(emission)
+    cost = count_cost(program, plan, emission.writer.flash_bytes, options.samples, None)
+    if options.ram is not None:
+        check_ram(cost, options.ram)
+    facts = _facts(emission, name, options, cost)
+    facts |= {"calls": calls, "constants": emission.writer.lines}
+    facts |= _vectors(program, inputs)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+        try:
+            _write(partial, name, options, facts)
+            code = measure_code(partial / "src", options.target)
+            if target.is_dir():
+                shutil.rmtree(target)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {str(target)!r} cannot be written: {error.strerror or error}; give another."
+        ) from error
+    cost = count_cost(program, plan, emission.writer.flash_bytes, options.samples, code)
+    return EdgeProject(target, name, options.target, options.strict, cost, program)
+
+
+def _check_folder(target: Path) -> None:
+    """Refuse a place where something else stands than a project of ours."""
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"folder {str(target)!r} is something else; give a new folder.")
+    ours = (target / _KERNELS / "reluflow_edge.h").is_file()
+    if target.is_dir() and any(target.iterdir()) and not ours:
+        raise OutputError(
+            f"folder {str(target)!r} holds other files than a project of this command; give a new "
+            "or an empty folder."
+        )
+
+
+def kernel_folder() -> Path:
+    """Return the folder with the kernels: of the installed package, or of the checkout."""
+    installed = Path(__file__).parent / "kernels"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "runtime" / "edge"
+
+
+def _write(folder: Path, name: str, options: EdgeOptions, facts: Mapping[str, Any]) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    for template, place in _FILES.items():
+        path = folder / place.format(name=name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = environment.get_template(f"{template}.j2").render(facts)
+        path.write_text(text, encoding="utf-8")
+    kernels = folder / _KERNELS
+    kernels.mkdir(parents=True)
+    for source in sorted(kernel_folder().iterdir()):
+        if source.suffix in (".c", ".h", ".inc"):
+            shutil.copyfile(source, kernels / source.name)
+    if options.strict:
+        config = "/* No kernel multiplies. */\n#define RELUFLOW_STRICT 1\n"
+        (kernels / "config.h").write_text(config, encoding="utf-8")
+
+
+def _calls(emission: Emission) -> list[str]:
+    """Write all steps; return their calls, each behind a comment with its layer."""
+    calls = []
+    for k, step in enumerate(emission.program.steps):
+        shape = "x".join(map(str, emission.program.tensors[step.makes].shape[1:]))
+        emitted = emit_step(emission, k)
+        if emitted:
+            calls += [f"/* {safe(f'{step.op} {step.name}: {shape}')} */", *emitted]
+    return calls
+
+
+def _facts(
+    emission: Emission, name: str, options: EdgeOptions, cost: EdgeCost
+) -> dict[str, Any]:
+    program, plan = emission.program, emission.plan
+    prefix = "" if options.target == "host" else CROSS
+    told = [program.tensors[name] for name in program.outputs]
+    return {
+        "title": safe(name),
+        "version": __version__,
+        "name": name,
+        "upper": name.upper(),
+        "target": options.target,
+        "compiler": f"{prefix}gcc" if prefix else "cc",
+        "archiver": f"{prefix}ar",
+        "flags": FLAGS[options.target],
+        "samples": options.samples,
+        "ram_bytes": cost.ram_bytes,
+        "stack_bytes": STACK_BYTES,
+        "memory": _memory(plan),
+        "inputs": _inputs(emission),
+        "outputs": [
+            _told(emission, tensor, k if len(told) > 1 else "") for k, tensor in enumerate(told)
+        ],
+        "words": any(not tensor.is_bytes for tensor in told),
+        "output_bytes": sum(t.count if t.is_bytes else WORD_BYTES * t.count for t in told),
+    }
+
+
+def _memory(plan: MemoryPlan) -> list[tuple[str, str, int]]:
+    """Return the fields of the memory of a run: type, name, number."""
+    fields = [
+        ("int32_t", "words", plan.words),
+        ("uint8_t", "arena", plan.arena_bytes),
+        ("int8_t", "drawn", plan.drawn_bytes),
+        ("uint8_t", "copy", plan.copy_bytes),
+    ]
+    return [field for field in fields if field[-1]]
+
+
+def _inputs(emission: Emission) -> list[dict[str, Any]]:
+    program = emission.program
+    found = []
+    for k, given in enumerate(program.inputs):
+        tensor = program.tensors[given.tensor]
+        fact = _told(emission, tensor, k if len(program.inputs) > 1 else "")
+        form = {"exponent": given.form.exponent, "zero": given.form.zero}
+        found.append({**fact, **form, "title": safe(given.name)})
+    return found
+
+
+def _told(emission: Emission, tensor: EdgeTensor, index: object) -> dict[str, Any]:
+    return {
+        "title": safe(tensor.name),
+        "index": index,
+        "shape": "x".join(map(str, tensor.shape[1:])) or "1",
+        "count": tensor.count,
+        "exponent": tensor.exponent,
+        "zero": tensor.zero,
+        "divisor": tensor.divisor,
+        "type": "uint8_t" if tensor.is_bytes else "int32_t",
+        "at": emission.at(tensor.name),
+    }
+
+
+def _vectors(
+    program: EdgeProgram, inputs: Sequence[Mapping[str, NDArray[Any]]]
+) -> dict[str, Any]:
+    """Return the self-test: inputs in bytes, and the outputs of the program in numpy."""
+    rows: dict[str, list[NDArray[Any]]] = {}
+    indexed = [
+        (f"input{k if len(program.inputs) > 1 else ''}", given)
+        for k, given in enumerate(program.inputs)
+    ]
+    for number, (samples, seed) in enumerate(_RUNS):
+        feeds = input_bytes(program, inputs[number % len(inputs)])
+        outputs = run(program, feeds, samples, seed)
+        for name, given in indexed:
+            rows.setdefault(name, []).append(feeds[given.name].reshape(-1))
+        for k, value in enumerate(outputs.values()):
+            name = f"output{k if len(outputs) > 1 else ''}"
+            rows.setdefault(name, []).append(value.reshape(-1))
+    arrays = [
+        {
+            "name": name,
+            "type": "uint8_t" if values[0].dtype == np.uint8 else "int32_t",
+            "count": len(values[0]),
+            "rows": [", ".join(map(str, value.tolist())) for value in values],
+        }
+        for name, values in rows.items()
+    ]
+    return {
+        "vectors": len(_RUNS),
+        "vector_samples": [f"{samples}U" for samples, _ in _RUNS],
+        "vector_seeds": [seed for _, seed in _RUNS],
+        "arrays": arrays,
+    }
