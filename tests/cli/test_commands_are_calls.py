@@ -33,6 +33,7 @@ VERBS = {
     "psb:allocate": {"allocate_samples"},
     "psb:inline": {"inline_psb"},
     "psb:inspect": {"inspect_psb", "profile_psb"},
+    "edge:edge": {"edge_project"},
     "recording:recording": {"write_recording_page"},
     "index:index": {"write_index"},
     "demo:demo": {"demo"},
@@ -198,6 +199,19 @@ def test_sensitivity_by_crossing_rates_is_sensitivity(run: Run) -> None:
     printed = run("sensitivity m.onnx -d d.npz --rates 1e-2:1e2:3 --method crossing")
     called = reluflow.sensitivity("m.onnx", "d.npz", rates=[1e-2, 1.0, 1e2], method="crossing")
     assert printed == plain(called.to_dict())
+
+
+def test_edge_is_edge_project(run: Run) -> None:
+    printed = run("edge m.onnx -o edge1 --calibrate x.npy --limit 20 --strict --samples 4")
+    options = reluflow.EdgeOptions(strict=True, samples=4)
+    called = reluflow.edge_project(
+        "m.onnx", "edge2", calibration="x.npy", limit=20, options=options
+    )
+    assert printed | {"folder": ""} == plain(called.to_dict() | {"folder": ""})
+    written = sorted(path.relative_to("edge1") for path in Path("edge1").rglob("*.*"))
+    assert len(written) > 10
+    for path in filter(lambda p: Path("edge1", p).is_file(), written):
+        assert Path("edge1", path).read_bytes() == Path("edge2", path).read_bytes()
 
 
 def test_analyze_is_analyze(run: Run) -> None:

@@ -3,7 +3,7 @@ from ._api.allocation import allocate_samples
 from ._api.attention import attend, evaluate_attention
 from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
-from ._api.deploy import convert, inline_psb
+from ._api.deploy import convert, edge_project, inline_psb
 from ._api.evaluation import evaluate, inspect_psb, profile_psb
 from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
@@ -21,6 +21,7 @@ from .attention import (
     RegionOptions,
 )
 from .data import open_data
+from .edge import EdgeOptions, EdgeProject
 from .errors import ReluflowError
 from .evaluation import (
     Allocation,
@@ -46,6 +47,8 @@ __all__ = [
     "CascadeReport",
     "ComparisonReport",
     "Conversion",
+    "EdgeOptions",
+    "EdgeProject",
     "Evaluation",
     "EvaluationOptions",
     "InlinedModel",
@@ -69,6 +72,7 @@ __all__ = [
     "compare_checkpoints",
     "convert",
     "demo",
+    "edge_project",
     "evaluate",
     "evaluate_attention",
     "evaluate_cascade",

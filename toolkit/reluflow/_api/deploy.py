@@ -1,23 +1,31 @@
-"""Conversion to shift-adds, as a function."""
+"""Conversion to shift-adds, and to C for microcontrollers, as functions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal
+
+import numpy as np
 
 from reluflow._api.on_data import Wanted, check_wanted, convert_on_data
 from reluflow._api.outputs import keep_inputs
-from reluflow.data import open_data
+from reluflow.data import DataSource, open_data
+from reluflow.edge import EdgeOptions, EdgeProgram, EdgeProject, lower, write_project
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import Conversion, InlinedModel, inline, prove, unproven
 from reluflow.evaluation import convert as convert_model
-from reluflow.graph import Model, PsbOptions, find_psb, load
+from reluflow.evaluation.widths.chains import BYTE_BITS
+from reluflow.graph import Model, PsbOptions, find_psb, load, psb_inputs
 from reluflow.progress import Progress
 
 _SHOWN = 3
 """Refused layers that the sentence on a model without any other one lists."""
+_VECTORS = 4
+"""Inputs of the self-test of a project."""
+_BYTES = 256
 
 
 def convert(
@@ -186,3 +194,108 @@ def as_converted(model: Model, psb: PsbOptions | None) -> Model:
     if not made.done.converted:
         raise ModelError(nothing_to_convert(model, made.refused))
     return made.model
+
+
+def edge_project(
+    model: Any,
+    out: str | os.PathLike[str],
+    *,
+    calibration: Any = None,
+    limit: int | None = None,
+    options: EdgeOptions | None = None,
+    psb: PsbOptions | None = None,
+    progress: Progress | None = None,
+) -> EdgeProject:
+    """Write a model as C99 for microcontrollers: whole numbers alone, shift-adds, no library.
+
+    Args:
+        model: as for `analyze`; a float one is converted with 8 bits per activation first.
+        out: folder to make; a project that lies there is replaced.
+        calibration: data that choose the scales of the activations of a float model, as for
+            `analyze`; the self-test takes its inputs from them where they can be read twice, and
+            else draws bytes.
+        limit: calibrate on the first so many inputs only.
+        options: name, target, limit of the RAM, ...; the defaults serve most models.
+        psb: how a float model is converted.
+        progress: called after each layer that was measured.
+
+    Returns:
+        The project with its RAM, flash and shift-adds.
+
+    Raises:
+        ModelError: an operator has no kernel, or the model's sizes are not fixed; all are named.
+        OptionError: calibration is missing, or the model needs more RAM than is allowed.
+        OutputError: `out` holds something else, or cannot be written.
+        ReluflowError: bad model, data or options, in one sentence.
+
+    Example:
+        >>> import tempfile
+        >>> import reluflow
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = reluflow.edge_project(
+        ...         "models/fashion_convnet8.onnx", f"{folder}/net", limit=8,
+        ...         calibration="models/fashion_mnist_test_2000.npz")
+        ...     (made.folder / "src" / "fashion_convnet8.h").is_file(), made.cost.arena_bytes
+        (True, 25088)
+
+    Reference: docs/edge.md.
+    """
+    loaded = load(model)
+    wanted = options or EdgeOptions()
+    if limit is not None and calibration is None:
+        raise OptionError(
+            f"limit is {limit!r}, but does nothing without calibration; leave it out, or give both."
+        )
+    if psb is not None and find_psb(loaded):
+        raise OptionError(
+            "psb is given, but does nothing with a converted model; leave it out, or give the "
+            "float model."
+        )
+    stem = loaded.path.stem if loaded.path is not None else "model"
+    program = lower(*_chained(loaded, calibration, limit, psb, progress))
+    counts = psb_inputs(loaded) if find_psb(loaded) else ()
+    specs = [spec for spec in loaded.inputs if spec.name not in counts]
+    source = None if calibration is None else open_data(calibration, specs, limit=limit)
+    return write_project(program, out, wanted, _first_inputs(program, source), stem)
+
+
+def _chained(
+    model: Model,
+    calibration: Any,
+    limit: int | None,
+    psb: PsbOptions | None,
+    progress: Progress | None,
+) -> tuple[Model, dict[str, str]]:
+    """Return a model with chains of bytes, and why operators are in none."""
+    if find_psb(model):
+        outside = "it is in no chain of bytes: convert the float model with 8 bits per activation"
+        return model, {node.name: outside for node in find_psb(model)}
+    if calibration is None:
+        raise OptionError(
+            f"calibration is missing, and model {str(model.path or '<memory>')!r} is not converted "
+            "yet; give calibration=DATA, which choose the scales of its bytes."
+        )
+    made = convert(
+        model,
+        options=psb,
+        calibration=calibration,
+        limit=limit,
+        x_bits=BYTE_BITS,
+        check=False,
+        progress=progress,
+    )
+    refused = made.chains.rewritten.refused if made.chains is not None else made.result.refused
+    return made.model, {node.node: node.reason for node in (*made.result.refused, *refused)}
+
+
+def _first_inputs(program: EdgeProgram, source: DataSource | None) -> list[dict[str, Any]]:
+    """Return some inputs of a self-test: the first of the data, else random bytes."""
+    if source is not None and source.rereadable:
+        found = islice(source.batches(1), _VECTORS)
+        return [{name: value.copy() for name, value in batch.items()} for batch in found]
+    rng = np.random.default_rng(0)
+    shapes = {given.name: program.tensors[given.tensor].shape for given in program.inputs}
+    return [
+        {name: rng.integers(0, _BYTES, shape).astype(np.uint8) for name, shape in shapes.items()}
+        for _ in range(_VECTORS)
+    ]

@@ -17,6 +17,7 @@ COMMANDS = {
     "sensitivity": "reluflow.cli.commands.sensitivity:sensitivity",
     "attend": "reluflow.cli.commands.attend:attend",
     "psb": "reluflow.cli.commands.psb:app",
+    "edge": "reluflow.cli.commands.edge:edge",
     "recording": "reluflow.cli.commands.recording:recording",
     "index": "reluflow.cli.commands.index:index",
     "demo": "reluflow.cli.commands.demo:demo",

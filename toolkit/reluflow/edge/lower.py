@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from reluflow.data import InputSpec
 from reluflow.edge.constants import fold
 from reluflow.edge.lowering.bytes import BYTE_RULES
 from reluflow.edge.lowering.ends import END_RULES
@@ -53,13 +54,14 @@ def lower(model: Model, reasons: Mapping[str, str] | None = None) -> EdgeProgram
             "with which it is converted first."
         )
     counts = psb_inputs(model)
+    _check_sizes([spec for spec in model.inputs if spec.name not in counts])
     constants = {k: v for k, v in program.constants.items() if k not in counts}
     state = Lowering(model.inputs, constants, counts, nodes, program.opset)
     refused: dict[str, str] = {}
     for operation in program.operations:
         _lower_one(state, operation, refused, reasons or {})
     if refused:
-        raise ModelError(_sentence(model, refused))
+        raise ModelError(_sentence(refused))
     missing = [name for name in program.outputs if name not in state.tensors]
     if missing:
         raise ModelError(
@@ -102,14 +104,25 @@ def _lower_one(
         state.lost.update(operation.outputs)
 
 
-def _sentence(model: Model, refused: Mapping[str, str]) -> str:
+def _check_sizes(inputs: Sequence[InputSpec]) -> None:
+    """Refuse inputs whose sizes, but for the number of inputs at once, are not fixed."""
+    for spec in inputs:
+        sizes = () if spec.shape is None else spec.shape[1:]
+        if spec.shape is None or not all(isinstance(size, int) for size in sizes):
+            raise ModelError(
+                f"input {spec.name!r} of the model is {spec}, but memory is planned for fixed "
+                "sizes; give a model with whole numbers in their place."
+            )
+
+
+def _sentence(refused: Mapping[str, str]) -> str:
     listed = [f"{name}: {reason}" for name, reason in refused.items()]
     more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     noun = "an operator" if len(listed) == 1 else f"{len(listed)} operators"
     return (
-        f"model {str(model.path or '<memory>')!r} has {noun} that edge code does not compute "
-        f"({'; '.join(listed[:_SHOWN])}{more}); leave them to the host by cutting the model "
-        "there, or replace them by operators of docs/edge.md."
+        f"the model has {noun} that edge code does not compute ({'; '.join(listed[:_SHOWN])}"
+        f"{more}); leave them to the host by cutting the model there, or replace them by operators "
+        "of docs/edge.md."
     )
 
 

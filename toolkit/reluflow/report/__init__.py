@@ -28,6 +28,7 @@ from reluflow.report.pictures.transitions import save_transitions as save_transi
 from reluflow.report.text.attend import print_attended as print_attended
 from reluflow.report.text.attention import print_attention as print_attention
 from reluflow.report.text.cascade import print_cascade as print_cascade
+from reluflow.report.text.edge import print_edge as print_edge
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
 from reluflow.report.text.psb_terminal import print_chains as print_chains
@@ -48,6 +49,7 @@ __all__ = [
     "print_cascade",
     "print_chains",
     "print_conversion",
+    "print_edge",
     "print_evaluation",
     "print_inspection",
     "print_psb_description",

@@ -31,11 +31,10 @@ def _to_fixed(state: Lowering, operation: Operation) -> None:
     spec = state.specs.get(name)
     if spec is None:
         raise Cannot("what it turns into bytes is computed in floating point")
-    if spec.shape is None or not all(isinstance(size, int) for size in spec.shape[1:]):
-        raise Cannot(f"input {name!r} has the shape {spec}; edge code needs fixed sizes")
+    assert spec.shape is not None  # `lower` checked the sizes
     sizes = [int(size) for size in spec.shape[1:] if isinstance(size, int)]
     if isinstance(spec.shape[0], int) and spec.shape[0] != 1:
-        raise Cannot(f"input {name!r} holds {spec.shape[0]} at once; edge code runs one at a time")
+        raise Cannot(f"input {name!r} holds {spec.shape[0]} inputs at once; edge code runs one at a time")
     if not sizes:
         raise Cannot(f"input {name!r} has one axis")
     state.shapes[name] = (1, *sizes)

@@ -1,0 +1,77 @@
+"""`reluflow edge`: a model as C for microcontrollers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reluflow._api.deploy import edge_project
+from reluflow.cli import _options
+from reluflow.cli._progress import progress_bar
+from reluflow.cli._wrote import say_written
+from reluflow.edge import EdgeOptions
+from reluflow.report import print_edge
+
+_DEFAULT = EdgeOptions()
+
+
+def edge(
+    model: Annotated[Path, typer.Argument(help="ONNX file, float or converted to bytes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate",
+            help="Data that choose the scales of a float model's bytes, and the self-test's "
+            "inputs; a float model needs them.",
+        ),
+    ] = None,
+    limit: _options.Limit = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the library; by default that of the model's file."),
+    ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            help="What the Makefile compiles for: host, cortex-m0, cortex-m3 or cortex-m4. Code is "
+            "measured where arm-none-eabi-gcc is installed.",
+        ),
+    ] = _DEFAULT.target,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="No multiplication in the kernels: shifts and additions."),
+    ] = False,
+    ram: Annotated[
+        int | None,
+        typer.Option(
+            "--ram", help="Bytes that memory and stack may take at most; any number by default."
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            "--samples",
+            help="Number of samples that shift-adds are told for; each run chooses its own.",
+        ),
+    ] = _DEFAULT.samples,
+    as_json: _options.Json = False,
+) -> int:
+    """Write a model as C99 for microcontrollers: integers alone, with what it costs."""
+    options = EdgeOptions(name, target, strict, ram, samples)
+    _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
+    with progress_bar() as progress:
+        made = edge_project(
+            model, out, calibration=calibration, limit=limit, options=options, progress=progress
+        )
+    if as_json:
+        print(json.dumps(made.to_dict(), indent=2))
+    else:
+        print_edge(made, Console())
+    say_written(out, as_json=as_json)
+    return 0

@@ -1,0 +1,72 @@
+"""What a project of C costs, as tables in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reluflow.edge import EdgeProject
+from reluflow.report.tables.format import plain, plural, shorten
+
+_NAME, _OP, _NUMBER = 18, 16, 11
+_BESIDE = _OP + 3 * _NUMBER + 16
+"""Characters of a line that are not the name: the other columns, and what divides them."""
+
+
+def print_edge(found: EdgeProject, console: Console) -> None:
+    """Print the RAM, the flash and the shift-adds of a project, and those of its layers.
+
+    Args:
+        found: of `reluflow.edge_project`.
+        console: where to print.
+
+    Example:
+        >>> import io, tempfile, reluflow
+        >>> text = io.StringIO()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = reluflow.edge_project(
+        ...         "models/fashion_convnet8.onnx", f"{folder}/net", limit=8,
+        ...         calibration="models/fashion_mnist_test_2000.npz")
+        >>> print_edge(made, Console(file=text, width=120))
+        >>> "RAM" in text.getvalue(), "shift-adds" in text.getvalue()
+        (True, True)
+    """
+    cost = found.cost
+    table = Table(title=Text(f"{found.name}: layers"), title_justify="left")
+    table.add_column(Text("layer"), overflow="ellipsis", no_wrap=True)
+    table.add_column(Text("operator"), overflow="ellipsis", no_wrap=True)
+    for heading in ("output", "bytes used", "shift-adds"):
+        table.add_column(Text(heading), justify="right", no_wrap=True, min_width=_NUMBER)
+    room = max(_NAME, console.width - _BESIDE)
+    for step in cost.steps:
+        shape = "x".join(map(str, step.shape[1:])) or "1"
+        adds = f"{step.shift_adds:,}" if step.shift_adds else ""
+        name, op = shorten(plain(step.name), room), shorten(plain(step.op), _OP)
+        table.add_row(name, op, shape, f"{step.alive_bytes:,}", adds)
+    console.print(table)
+    for sentence in _sentences(found):
+        console.print(Text.assemble(("- ", "cyan"), sentence), soft_wrap=True)
+
+
+def _sentences(found: EdgeProject) -> list[str]:
+    cost = found.cost
+    parts = ", ".join(f"{what} {size:,}" for what, size in cost.flash.items())
+    draws = plural(cost.samples, "sample") if cost.samples else "nearest weights (64 samples)"
+    code = (
+        f"code {cost.code_bytes:,}, compiled for {found.target}"
+        if cost.code_bytes is not None
+        else f"code not measured: no compiler for {found.target}"
+    )
+    if found.target == "host" and cost.code_bytes is None:
+        code = "code not measured: give a target"
+    whole = cost.flash_bytes
+    total = f"{whole:,}" if whole is not None else f"{cost.constants_bytes:,} and the code"
+    products = "shifts and additions alone" if found.strict else "multiplications of integers"
+    return [
+        f"RAM: {cost.ram_bytes:,} bytes (tensors {cost.arena_bytes:,}, ends {cost.words_bytes:,}, "
+        f"drawn weights {cost.drawn_bytes:,}, copies {cost.copy_bytes:,}) and a stack of at most "
+        f"{cost.stack_bytes:,}.",
+        f"Flash: {total} bytes ({parts}, {code}).",
+        f"Shift-adds per inference: {cost.shift_adds:,} at {draws}; kernels use {products}.",
+    ]
