@@ -78,3 +78,11 @@ def test_the_demo_runs_out_of_the_wheel_alone(pure: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(packages))
     assert (here / "demo-report" / "report.html").is_file()
+
+
+def test_the_kernels_of_edge_projects_are_in_the_wheel(pure: Path) -> None:
+    with zipfile.ZipFile(pure) as held:
+        names = set(held.namelist())
+    kernels = [path.name for path in (ROOT / "runtime" / "edge").iterdir()]
+    assert len(kernels) > 8
+    assert {f"reluflow/edge/kernels/{name}" for name in kernels} <= names

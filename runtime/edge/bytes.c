@@ -55,11 +55,11 @@ static int32_t between(const reluflow_between *where, int32_t near, int32_t far)
 }
 
 void reluflow_resize_bytes(const reluflow_resize *resize, const uint8_t *x, uint8_t *y) {
+  const reluflow_between *row = resize->rows;
   unsigned i, j, c;
   for (i = 0; i < resize->out_rows; ++i) {
-    const reluflow_between *row = resize->rows + i;
+    const reluflow_between *column = resize->columns;
     for (j = 0; j < resize->out_columns; ++j) {
-      const reluflow_between *column = resize->columns + j;
       const uint8_t *corner[4];
       corner[0] = x + row->near_offset + column->near_offset;
       corner[1] = x + row->near_offset + column->far_offset;
@@ -70,6 +70,8 @@ void reluflow_resize_bytes(const reluflow_resize *resize, const uint8_t *x, uint
         const int32_t far = between(column, corner[2][c], corner[3][c]);
         *y++ = (uint8_t)reluflow_round_shift(between(row, near, far), 14);
       }
+      ++column;
     }
+    ++row;
   }
 }

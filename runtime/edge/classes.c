@@ -26,10 +26,8 @@ void reluflow_arg_max_bytes(const reluflow_classes *classes, const uint8_t *x, i
         }
       }
       *y++ = (int32_t)best;
-      if (inner + 1U == classes->inner) {
-        x = at + 1;
-      }
     }
+    x += classes->whole;
   }
 }
 
@@ -48,10 +46,8 @@ void reluflow_arg_max_words(const reluflow_classes *classes, const int32_t *x, i
         }
       }
       *y++ = (int32_t)best;
-      if (inner + 1U == classes->inner) {
-        x = at + 1;
-      }
     }
+    x += classes->whole;
   }
 }
 
@@ -115,14 +111,12 @@ static void softmax_line(const reluflow_classes *classes, const int32_t *x, int3
 }
 
 void reluflow_softmax_words(const reluflow_classes *classes, const int32_t *x, int32_t *y) {
-  uint32_t outer, inner, k;
+  uint32_t outer, inner;
   for (outer = 0; outer < classes->outer; ++outer) {
     for (inner = 0; inner < classes->inner; ++inner) {
       softmax_line(classes, x + inner, y + inner);
     }
-    for (k = 0; k < classes->size; ++k) {
-      x += classes->inner;
-      y += classes->inner;
-    }
+    x += classes->whole;
+    y += classes->whole;
   }
 }

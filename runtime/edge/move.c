@@ -1,5 +1,13 @@
 #include "reluflow_edge.h"
 
+/* Begin at the first index; what a compiler makes of an initialiser may call memset. */
+static void begin(volatile uint16_t *index) {
+  unsigned axis;
+  for (axis = 0; axis < RELUFLOW_AXES; ++axis) {
+    index[axis] = 0;
+  }
+}
+
 /* Where the element of each output index lies; false: outside. */
 static int place_of(const reluflow_move *move, const uint16_t *index, int32_t *place) {
   unsigned axis;
@@ -28,16 +36,18 @@ static int advance(const reluflow_move *move, uint16_t *index) {
 }
 
 void reluflow_move_bytes(const reluflow_move *move, const uint8_t *x, uint8_t *y) {
-  uint16_t index[RELUFLOW_AXES] = {0};
+  uint16_t index[RELUFLOW_AXES];
   int32_t place;
+  begin(index);
   do {
     *y++ = place_of(move, index, &place) ? x[place] : move->fill;
   } while (advance(move, index));
 }
 
 void reluflow_move_words(const reluflow_move *move, const int32_t *x, int32_t *y) {
-  uint16_t index[RELUFLOW_AXES] = {0};
+  uint16_t index[RELUFLOW_AXES];
   int32_t place;
+  begin(index);
   do {
     *y++ = place_of(move, index, &place) ? x[place] : (int32_t)move->fill;
   } while (advance(move, index));

@@ -145,6 +145,7 @@ void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const
 /* Along an axis of `size` elements that lie `inner` apart. */
 typedef struct {
   uint32_t outer, inner, size;
+  uint32_t whole; /* size times inner */
   uint8_t last;      /* the last of equals counts */
   int16_t exponent;  /* of logits */
 } reluflow_classes;

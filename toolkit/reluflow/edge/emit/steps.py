@@ -38,7 +38,7 @@ _FINER, _MOST_ADD, _MOST_MUL, _MOST_DOWN = 10, 20, 14, 30
 """As `reluflow.psb.fixed.elementwise` has them."""
 _LEAST_OCTAVES, _MOST_OCTAVES = -9, 20
 _AXES = 6
-_SIZES = {"conv": 112, "add": 20, "mul": 16, "pool": 56, "resize": 16, "move": 40, "classes": 16}
+_SIZES = {"conv": 112, "add": 20, "mul": 16, "pool": 56, "resize": 16, "move": 40, "classes": 20}
 """Bytes of the descriptors on a machine of 32 bits."""
 
 
@@ -367,6 +367,7 @@ def _classes(emission: Emission, k: int, step: EdgeStep) -> list[str]:
         "outer": math.prod(x.shape[: step.axis]),
         "inner": math.prod(x.shape[step.axis + 1 :]),
         "size": x.shape[step.axis],
+        "whole": math.prod(x.shape[step.axis :]),
         "last": int(isinstance(step, ArgMaxStep) and step.last),
         "exponent": x.exponent,
     }
