@@ -1,4 +1,4 @@
-"""An emulated Cortex-M3 and code for a Cortex-M0: the same numbers, and what the code consists of."""
+"""An emulated Cortex-M3 and code for a Cortex-M0: the same numbers, and what is in the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module", params=[(t, s) for t in TARGETS for s in (False, True)],
                 ids=lambda p: f"{p[0]}{'-strict' if p[1] else ''}")  # fmt: skip
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EdgeProject:
+def project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> EdgeProject:
     target, strict = request.param
     return reluflow.edge_project(
         MODELS / "fashion_dsconv.onnx",

@@ -55,7 +55,7 @@ def check_against_onnx(model: Model, program: EdgeProgram, runs: list[Run]) -> N
 @pytest.mark.parametrize("part", range(4))
 def test_two_hundred_random_graphs(part: int, tmp_path: Path) -> None:
     seen: set[str] = set()
-    tried = []
+    tried: list[int] = []
 
     @settings(
         max_examples=GRAPHS,

@@ -33,7 +33,9 @@ def compile_host(
     kernels = sorted((project / "src" / "reluflow_edge").glob("*.c"))
     sources = [project / main, project / "src" / f"{name}.c", *kernels]
     line = [compiler, *WARNINGS, *flags, f"-I{project / 'src'}", f"-I{project / 'selftest'}"]
-    done = subprocess.run([*line, *map(str, sources), "-o", str(out)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*line, *map(str, sources), "-o", str(out)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return out
 
@@ -63,7 +65,9 @@ def outputs(program: EdgeProgram, data: bytes, runs: int) -> list[dict[str, np.n
     return found
 
 
-def run_host(binary: Path, program: EdgeProgram, runs: Sequence[Run]) -> list[dict[str, np.ndarray]]:
+def run_host(
+    binary: Path, program: EdgeProgram, runs: Sequence[Run]
+) -> list[dict[str, np.ndarray]]:
     """Run records through a compiled project."""
     given, made = binary.with_suffix(".in"), binary.with_suffix(".out")
     given.write_bytes(records(program, runs))

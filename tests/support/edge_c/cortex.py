@@ -24,7 +24,12 @@ def compile_cortex(project: Path, name: str, target: str, *flags: str) -> Path:
     kernels = sorted((project / "src" / "reluflow_edge").glob("*.c"))
     sources = [project / "host" / "stream.c", project / "src" / f"{name}.c", *kernels]
     line = [f"{CROSS}gcc", *WARNINGS, *FLAGS[target].split(), *flags, f"-I{project / 'src'}"]
-    line += ["--specs=rdimon.specs", "-nostartfiles", f"-T{BOARD / 'board.ld'}", "-Wl,--gc-sections"]
+    line += [
+        "--specs=rdimon.specs",
+        "-nostartfiles",
+        f"-T{BOARD / 'board.ld'}",
+        "-Wl,--gc-sections",
+    ]
     start = [str(BOARD / "startup.c"), "-Wno-pedantic"]
     done = subprocess.run(
         [*line, *map(str, sources), *start, "-o", str(out)], capture_output=True, text=True
@@ -76,7 +81,8 @@ def wanted_symbols(files: Sequence[Path]) -> set[str]:
 
 def stack_of(files: Sequence[Path]) -> int:
     """Return a bound of the stack: the frames of the deepest chain of calls, as compiled."""
-    frames, calls = {}, {}
+    frames: dict[str, int] = {}
+    calls: dict[str, set[str]] = {}
     for file in files:
         for line in file.with_suffix(".su").read_text().splitlines():
             where, size, kind = line.split("\t")

@@ -68,10 +68,14 @@ class Graph:
         domain = OURS if own else ""
         self.ops.add(op)
         self.nodes.append(
-            helper.make_node(op, inputs, [output], f"n{len(self.nodes)}", domain=domain, **attributes)
+            helper.make_node(
+                op, inputs, [output], f"n{len(self.nodes)}", domain=domain, **attributes
+            )
         )
 
-    def give(self, op: str, inputs: list[str], shape: Shape, form: tuple[int, int], **more: Any) -> str:
+    def give(
+        self, op: str, inputs: list[str], shape: Shape, form: tuple[int, int], **more: Any
+    ) -> str:
         own = op.startswith(("Fixed", "From", "To"))
         name = f"t{len(self.nodes)}"
         self.node(op, inputs, name, more, own)

@@ -20,8 +20,7 @@ FLAGS = {
     "host": "-O2",
     "cortex-m0": "-mcpu=cortex-m0 -mthumb -Os -ffunction-sections -fdata-sections",
     "cortex-m3": "-mcpu=cortex-m3 -mthumb -O2 -ffunction-sections -fdata-sections",
-    "cortex-m4": "-mcpu=cortex-m4 -mthumb -mfloat-abi=soft -O2 -ffunction-sections "
-    "-fdata-sections",
+    "cortex-m4": "-mcpu=cortex-m4 -mthumb -mfloat-abi=soft -O2 -ffunction-sections -fdata-sections",
 }
 """Target -> flags of its compiler."""
 CROSS = "arm-none-eabi-"

@@ -73,7 +73,8 @@ def end_scales(
     """
     up = code.emax.astype(np.int64) - GRID_BITS - x_form.exponent + exponent
     most = float(1 << _MOST_BITS)
-    scaled = np.ldexp(np.nan_to_num(bias.astype(np.float64), nan=0.0), exponent)
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(np.nan_to_num(bias.astype(np.float64), nan=0.0), exponent)
     whole = np.rint(np.clip(scaled, -most, most)).astype(np.int64)
     return np.clip(up, -_MOST_SHIFT, _MOST_BITS), whole
 

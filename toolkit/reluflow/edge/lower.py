@@ -20,6 +20,8 @@ from reluflow.graph import Model, Operation, find_psb, psb_inputs, read_program
 
 _Rule = Callable[[Lowering, Operation], None]
 _RULES: dict[str, _Rule] = {**PRODUCT_RULES, **BYTE_RULES, **MOVE_RULES, **END_RULES}
+_COUNTING = ("Mul", "Div", "Clip", "Min", "Max", "Cast", "Identity")
+"""Operators by which an operator's own number of samples follows from that of the run."""
 _TAKE_FILLED = ("FixedConv", "FromFixedConv")
 _SHOWN = 12
 
@@ -80,7 +82,7 @@ def _lower_one(
     if any(name in state.lost for name in names):
         state.lost.update(operation.outputs)  # what makes its input was refused already
         return
-    if any(name in state.counts for name in names) and operation.op not in PRODUCT_RULES:
+    if operation.op in _COUNTING and any(name in state.counts for name in names):
         state.counts.update(operation.outputs)  # the number of samples of some operators
         return
     if operation.op == "Shape" and names[0] in state.shapes:
@@ -136,5 +138,3 @@ def _alive(program: EdgeProgram) -> EdgeProgram:
             steps.append(step)
     tensors = {name: tensor for name, tensor in program.tensors.items() if name in wanted}
     return replace(program, steps=tuple(steps[::-1]), tensors=tensors)
-
-

@@ -81,18 +81,18 @@ def _coordinates(n: int, m: int, scale: np.float32, how: str) -> NDArray[np.floa
         made = scale * np.float32(n)
         centre = np.float32(n) / np.float32(2)
         offset = centre * (np.float32(1) - np.float32(m) / made)
-        return offset + (i + _HALF) / scale - _HALF
-    return (i + _HALF) / scale - _HALF
+        return np.asarray(offset + (i + _HALF) / scale - _HALF, np.float32)
+    return np.asarray((i + _HALF) / scale - _HALF, np.float32)
 
 
 def _rounded(x: NDArray[np.float32], rounding: str) -> NDArray[np.float32]:
     if rounding == "floor":
-        return np.floor(x)
+        return np.asarray(np.floor(x))
     if rounding == "ceil":
-        return np.ceil(x)
+        return np.asarray(np.ceil(x))
     if rounding == "round_prefer_ceil":
-        return np.floor(x + _HALF)
-    return np.ceil(x - _HALF)  # round_prefer_floor
+        return np.asarray(np.floor(x + _HALF))
+    return np.asarray(np.ceil(x - _HALF))  # round_prefer_floor
 
 
 def slice_maps(

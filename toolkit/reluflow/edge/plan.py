@@ -143,12 +143,12 @@ def _blocks(program: EdgeProgram, depthwise: bool) -> tuple[dict[str, _Block], s
             block.last = max(block.last, end)
             blocks[made.name] = block
             continue
-        block = _under(program, k, blocks, depthwise)
-        if block is None:
+        under = _under(program, k, blocks, depthwise)
+        if under is None:
             blocks[made.name] = _Block(made.count, k, end, made.is_bytes)
         else:
-            block.last = max(block.last, end)
-            blocks[made.name] = block
+            under.last = max(under.last, end)
+            blocks[made.name] = under
             places.add(k)
     return blocks, places
 

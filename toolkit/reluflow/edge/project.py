@@ -208,9 +208,7 @@ def _calls(emission: Emission) -> list[str]:
     return calls
 
 
-def _facts(
-    emission: Emission, name: str, options: EdgeOptions, cost: EdgeCost
-) -> dict[str, Any]:
+def _facts(emission: Emission, name: str, options: EdgeOptions, cost: EdgeCost) -> dict[str, Any]:
     program, plan = emission.program, emission.plan
     prefix = "" if options.target == "host" else CROSS
     told = [program.tensors[name] for name in program.outputs]
@@ -272,9 +270,7 @@ def _told(emission: Emission, tensor: EdgeTensor, index: object) -> dict[str, An
     }
 
 
-def _vectors(
-    program: EdgeProgram, inputs: Sequence[Mapping[str, NDArray[Any]]]
-) -> dict[str, Any]:
+def _vectors(program: EdgeProgram, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, Any]:
     """Return the self-test: inputs in bytes, and the outputs of the program in numpy."""
     rows: dict[str, list[NDArray[Any]]] = {}
     indexed = [

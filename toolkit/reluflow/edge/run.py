@@ -86,9 +86,7 @@ def run(
     return {name: values[name] for name in program.outputs}
 
 
-def input_bytes(
-    program: EdgeProgram, feeds: Mapping[str, Array]
-) -> dict[str, Array]:
+def input_bytes(program: EdgeProgram, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Return the bytes of one input, channels last.
 
     Args:
@@ -138,7 +136,7 @@ def _cut(x: Array, window: WindowSpec) -> tuple[Array, WindowSpec]:
 def _conv(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     assert isinstance(step, ConvStep)
     weights = step.weights
-    draws = {
+    draws: dict[str, Any] = {
         "samples": own_samples(how.samples, weights.factor),
         "seed": how.seed,
         "stream": weights.stream,
@@ -210,9 +208,7 @@ def _add(how: _How, step: EdgeStep, x: list[Array]) -> Array:
 def _mul(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     assert isinstance(step, MulStep)
     x_form, s, y = step.forms
-    return fixed_mul(
-        x[0], x[1], x_form=x_form, s_form=s, y_form=y, y_min=step.low, y_max=step.high
-    )
+    return fixed_mul(x[0], x[1], x_form=x_form, s_form=s, y_form=y, y_min=step.low, y_max=step.high)
 
 
 def _table(how: _How, step: EdgeStep, x: list[Array]) -> Array:
@@ -225,7 +221,7 @@ def _pool(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     given = x[0].reshape(1, *_sizes(x[0], step.window), x[0].shape[-1])
     if step.kind == "sum":
         total = given.astype(np.int64) - step.forms[0].zero
-        return total.sum(axis=tuple(range(1, given.ndim - 1))).astype(np.int32)
+        return np.asarray(total.sum(axis=tuple(range(1, given.ndim - 1))), np.int32)
     pixels, window = _cut(given, step.window)
     if step.kind == "max":
         return fixed_max_pool(pixels, window.kernel, **_window(window))
@@ -272,9 +268,9 @@ def _view(how: _How, step: EdgeStep, x: list[Array]) -> Array:
 def _arg_max(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     assert isinstance(step, ArgMaxStep)
     if not step.last:
-        return x[0].argmax(axis=step.axis).astype(np.int32)
+        return np.asarray(x[0].argmax(axis=step.axis), np.int32)
     turned = np.flip(x[0], axis=step.axis).argmax(axis=step.axis)
-    return (x[0].shape[step.axis] - 1 - turned).astype(np.int32)
+    return np.asarray(x[0].shape[step.axis] - 1 - turned, np.int32)
 
 
 def _softmax(how: _How, step: EdgeStep, x: list[Array]) -> Array:

@@ -31,7 +31,8 @@ def channel_scales(step: ConvStep) -> list[tuple[int, int, int, int]]:
         top = min(top, scale - z)
     e = np.minimum(e, top)
     up = np.clip(emax - e, -_MOST_DOWN, _MOST_UP)
-    bias = np.ldexp(weights.bias.astype(np.float64), scale - e)
+    with np.errstate(over="ignore"):
+        bias = np.ldexp(weights.bias.astype(np.float64), scale - e)
     whole = np.rint(np.clip(np.nan_to_num(bias, nan=0.0), -_MOST, _MOST)).astype(np.int64)
     z_up = scale - e - step.forms[1].exponent if step.adds else np.zeros_like(e)
     down = scale - e - step.forms[-1].exponent

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reluflow.edge.emit.scales import channel_scales
 from reluflow.edge.emit.writer import CWriter
@@ -170,7 +171,7 @@ def _conv(emission: Emission, k: int, step: EdgeStep) -> list[str]:
             "y_channel": 1 if step.rows else pixels,
         }
         return _call(emission, "conv", "conv_sums", k, fields, (step.reads[0], step.makes), True)
-    table = emission.writer.bytes(f"table{k}", "tables", step.table) if _has(step.table) else 0
+    table = _table_of(emission, k, step.table)
     fields |= {
         "table": table,
         "plane": rows * columns if over else 0,
@@ -184,13 +185,11 @@ def _conv(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     z = emission.at(step.reads[1]) if step.adds else "0"
     copy = "memory->copy" if over else "0"
     x_at, y_at = emission.at(step.reads[0]), emission.at(step.makes)
-    return [
-        f"reluflow_conv_bytes({pointer}, draws, {x_at}, {z}, {y_at}, memory->drawn, {copy});"
-    ]
+    return [f"reluflow_conv_bytes({pointer}, draws, {x_at}, {z}, {y_at}, memory->drawn, {copy});"]
 
 
-def _has(table: object) -> bool:
-    return table is not None
+def _table_of(emission: Emission, k: int, table: NDArray[np.uint8] | None) -> str:
+    return "0" if table is None else emission.writer.bytes(f"table{k}", "tables", table)
 
 
 def _whole(value: int) -> str:
@@ -232,7 +231,7 @@ def _add(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     a, b, y = step.forms
     unit = min(max(a.exponent, b.exponent, y.exponent), y.exponent + _FINER)
     ups = [max(-_MOST_DOWN, min(_MOST_ADD, unit - form.exponent)) for form in (a, b)]
-    table = emission.writer.bytes(f"table{k}", "tables", step.table) if _has(step.table) else 0
+    table = _table_of(emission, k, step.table)
     fields = {
         "count": emission.program.tensors[step.makes].count,
         "a_up": ups[0],
@@ -293,9 +292,7 @@ def _pool(emission: Emission, k: int, step: EdgeStep) -> list[str]:
             "low": step.low,
             "high": step.high,
         }
-    return _call(
-        emission, "pool", f"{step.kind}_pool", k, fields, (step.reads[0], step.makes)
-    )
+    return _call(emission, "pool", f"{step.kind}_pool", k, fields, (step.reads[0], step.makes))
 
 
 def _resize(emission: Emission, k: int, step: EdgeStep) -> list[str]:

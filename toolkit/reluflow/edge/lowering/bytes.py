@@ -34,7 +34,7 @@ def _to_fixed(state: Lowering, operation: Operation) -> None:
     assert spec.shape is not None  # `lower` checked the sizes
     sizes = [int(size) for size in spec.shape[1:] if isinstance(size, int)]
     if isinstance(spec.shape[0], int) and spec.shape[0] != 1:
-        raise Cannot(f"input {name!r} holds {spec.shape[0]} inputs at once; edge code runs one at a time")
+        raise Cannot(f"input {name!r} holds {spec.shape[0]} at once; edge code runs one at a time")
     if not sizes:
         raise Cannot(f"input {name!r} has one axis")
     state.shapes[name] = (1, *sizes)

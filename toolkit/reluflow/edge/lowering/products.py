@@ -74,9 +74,7 @@ def _check_sums(code: PsbCode, form: FixedFormat) -> None:
         raise Cannot("the weights of a channel add up to more than 32-bit sums of bytes can hold")
 
 
-def _placed(
-    x: EdgeTensor, code: PsbCode, operation: Operation
-) -> tuple[WindowSpec, int]:
+def _placed(x: EdgeTensor, code: PsbCode, operation: Operation) -> tuple[WindowSpec, int]:
     """Return the windows of a convolution and its groups."""
     group = int(operation.attributes.get("group", 1))  # type: ignore[arg-type]
     inputs = code.shape[1] * group
@@ -172,9 +170,7 @@ def _from_matmul(state: Lowering, operation: Operation) -> None:
     _end(state, operation, x, weights, window, 1, (*x.shape[:-1], outputs), True)
 
 
-def table_of_input(
-    state: Lowering, operation: Operation, place: int
-) -> NDArray[np.uint8] | None:
+def table_of_input(state: Lowering, operation: Operation, place: int) -> NDArray[np.uint8] | None:
     """Return the constant table of an operator, None where it is left out."""
     return _table(state, operation, place)
 

@@ -154,10 +154,10 @@ def read_window(operation: Operation, size: Sequence[int], kernel: Sequence[int]
     if not 1 <= len(kernel) <= _MOST_SPATIAL:
         raise Cannot(f"its windows have {len(kernel)} axes; 1 and 2 are accepted")
     given = operation.attributes
-    lists = [given.get(name) for name in ("strides", "dilations", "pads")]
+    lists: list[Any] = [given.get(name) for name in ("strides", "dilations", "pads")]
     auto = str(given.get("auto_pad", "NOTSET"))
     try:
-        found = place_window(size, kernel, *lists, auto)  # type: ignore[arg-type]
+        found = place_window(size, kernel, lists[0], lists[1], lists[2], auto)
     except (DataError, OptionError) as error:
         raise Cannot(str(error).rstrip(".")) from None
     return WindowSpec(
