@@ -158,7 +158,7 @@ def test_a_model_in_floats_or_int16_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"PsbConv.*convert the float model with 8 bits"):
         reluflow.edge_project(plain, tmp_path / "net")
     wide = reluflow.convert(source, calibration=IMAGES[:8], x_bits=12, check=False).model
-    with pytest.raises(ModelError, match=r"FixedConv16.*convert the float model with 8 bits"):
+    with pytest.raises(ModelError, match=r"ToFixed16.*convert the float model with 8 bits"):
         reluflow.edge_project(wide, tmp_path / "net")
 
 

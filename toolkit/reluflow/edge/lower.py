@@ -97,13 +97,20 @@ def _lower_one(
     try:
         rule = _RULES.get(operation.op)
         if rule is None or any(name in state.floats for name in names if operation.op != "ToFixed"):
-            raise Cannot(reasons.get(operation.name, "it works in floating point"))
+            raise Cannot(reasons.get(operation.name) or _why(operation))
         if operation.op not in _TAKE_FILLED and not state.filled.isdisjoint(names):
             raise Cannot("it reads channels that fill up quads")
         rule(state, operation)
     except Cannot as cannot:
         refused[f"{operation.name} ({operation.op})"] = str(cannot)
         state.lost.update(operation.outputs)
+
+
+def _why(operation: Operation) -> str:
+    """Return why an operator has no rule."""
+    if operation.op.endswith("16"):
+        return "it passes int16: convert the float model with 8 bits per activation"
+    return "it works in floating point"
 
 
 def _check_sizes(inputs: Sequence[InputSpec]) -> None:
