@@ -267,7 +267,7 @@ class EdgeInput:
 
 @dataclass(frozen=True, slots=True)
 class EdgeProgram:
-    """A whole model in integers; `reluflow.edge.lower` makes it.
+    """A whole model in integers; `lower` makes it.
 
     Attributes:
         tensors: by name.

@@ -51,7 +51,7 @@ _RUNS = ((0, 0), (1, 1), (4, 2), (16, 3), (64, -4))
 
 @dataclass(frozen=True, slots=True)
 class EdgeProject:
-    """A written project; `reluflow.edge_project` returns it.
+    """A written project; `write_project` returns it.
 
     Attributes:
         folder: where it lies.
@@ -123,6 +123,21 @@ def write_project(
     Raises:
         OptionError: it needs more RAM than the options allow.
         OutputError: the folder holds something else, or cannot be written.
+
+    Example:
+        >>> import tempfile, reluflow
+        >>> from reluflow.edge import EdgeOptions, lower
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"]
+        >>> psb = reluflow.convert(
+        ...     "models/fashion_convnet8.onnx", check=False, x_bits=8, calibration=images[:8])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = write_project(
+        ...         lower(psb.model), f"{folder}/net", EdgeOptions(name="net"),
+        ...         [{"image": images[:1]}])
+        >>> made.name, made.to_dict()["arena_bytes"]
+        ('net', 25088)
+
+    Reference: docs/edge.md.
     """
     target = Path(folder)
     _check_folder(target)
