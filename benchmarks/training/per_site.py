@@ -79,6 +79,7 @@ def summary(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "net": TITLES[net],
                 "optimizer": optimizer,
                 "span": span,
+                "seeds": len(rows),
                 "failed": sum(run["end"] != DONE for run in rows),
                 "accuracy": round(float(np.mean([run["accuracy"] for run in rows])), 2),
                 "difference": round(float(np.mean(differences)), 2),
@@ -91,14 +92,14 @@ def summary(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def table(results: dict[str, Any]) -> str:
     """Return the table of the page."""
     lines = [
-        "| network | optimiser | span | failed | accuracy, % | points beyond one rate: mean | "
-        "lowest | highest | hottest over coldest site |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| network | optimiser | span | seeds | failed | accuracy, % | "
+        "points beyond one rate: mean | lowest | highest | hottest over coldest site |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {row['net']} | {row['optimizer']} | {row['span']:g} | {row['failed']} | "
-        f"{row['accuracy']:.2f} | {row['difference']:+.2f} | {row['lowest']:+.2f} | "
-        f"{row['highest']:+.2f} | {row['spread']} |"
+        f"| {row['net']} | {row['optimizer']} | {row['span']:g} | {row['seeds']} | "
+        f"{row['failed']} | {row['accuracy']:.2f} | {row['difference']:+.2f} | "
+        f"{row['lowest']:+.2f} | {row['highest']:+.2f} | {row['spread']} |"
         for row in results["summary"]
     ]
     return "\n".join(lines)

@@ -159,6 +159,24 @@ def test_cells_without_a_value_are_grey_not_dark(tmp_path: Path) -> None:
     assert has(pixels, (233, 237, 241), 0)
 
 
+@pytest.mark.parametrize("site", ["first", "last"])
+def test_a_heading_of_two_lines_has_no_box_for_the_break(site: str, tmp_path: Path) -> None:
+    run = {f"temperature_bits_{site}": ([0, 1, 2], [3.0, 2.0, 1.0])}
+    text = save_schedules({"a": run}, tmp_path / "a.svg").read_text("utf-8")
+    assert "<!-- temperature, bits -->" in text and f"<!-- {site} site -->" in text
+    assert "□" not in text
+
+
+@pytest.mark.parametrize(("columns", "width"), [(1, 912), (2, 1044), (3, 1236), (4, 1236)])
+def test_many_phase_diagrams_get_narrow_not_the_picture_wide(
+    columns: int, width: int, tmp_path: Path
+) -> None:
+    named = {f"net {number}": diagram() for number in range(columns)}
+    path = save_phase_diagram(named, tmp_path / "a.png")
+    with Image.open(path) as picture:
+        assert picture.width == width
+
+
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_an_unwritable_path_is_an_output_error(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):

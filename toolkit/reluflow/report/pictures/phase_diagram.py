@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 _HEIGHTS, _ERROR_HEIGHT = (3.2, 1.25, 0.95), 1.6
 _MAX_TITLE = 36
+_COLUMN, _ALL_COLUMNS = 3.7, 9.0
+"""Inches of one column of several, and of all together: more would not fit on a page."""
 
 
 def save_phase_diagram(
@@ -84,7 +86,7 @@ def _draw(
     named: Mapping[str, PhaseDiagram], title: str, time_label: str, with_error: bool
 ) -> Figure:
     columns = len(named)
-    width = 7.6 if columns == 1 else 1.3 + 3.7 * columns
+    width = 7.6 if columns == 1 else 1.3 + min(_COLUMN * columns, _ALL_COLUMNS)
     heights = [*_HEIGHTS, *([_ERROR_HEIGHT] if with_error else [])]
     figure = titled(title, width, sum(heights) + 0.9 + 0.3 * bool(title))
     grid = figure.subplots(
@@ -172,7 +174,7 @@ def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
     dashed.set(linestyle=(0, (3, 2)), label="rate used, white above")
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     if legend:
-        axes.legend(
+        legend = axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.01, 0.97),
             ncols=2,
@@ -180,6 +182,7 @@ def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
             fontsize=8,
             labelcolor=INK,
         )
+        legend.set_in_layout(False)  # it may reach over the next columns
 
 
 def _width(axes: Axes, one: PhaseDiagram) -> None:

@@ -140,7 +140,8 @@ def _draw(
             if key in run:
                 _line(axes, *run[key], name, colour)
         _scale(axes, quantity, [run[key][1] for run in runs.values() if key in run])
-        axes.set_ylabel(drawable(quantity.title), fontsize=9, color=INK)
+        lines = quantity.title.splitlines()  # a line break has no glyph
+        axes.set_ylabel("\n".join(map(drawable, lines)), fontsize=9, color=INK)
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.margins(x=0.01)
         calm(axes)
