@@ -174,7 +174,7 @@ def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
     dashed.set(linestyle=(0, (3, 2)), label="rate used, white above")
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     if legend:
-        legend = axes.legend(
+        named = axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.01, 0.97),
             ncols=2,
@@ -182,7 +182,8 @@ def _location(axes: Axes, one: PhaseDiagram, legend: bool) -> None:
             fontsize=8,
             labelcolor=INK,
         )
-        legend.set_in_layout(False)  # it may reach over the next columns
+        named.set_in_layout(False)  # it may reach over the next columns
+        axes.set_title(" ", fontsize=8)  # room for it
 
 
 def _width(axes: Axes, one: PhaseDiagram) -> None:

@@ -25,7 +25,7 @@ from training.loop import DONE, Setup, accuracy, train
 from reluflow.temperature import CrossingCool, CrossingOptions
 from reluflow_torch import ActCoolLR, site_groups
 
-PAGE = Path(__file__).parents[2] / "docs" / "temperature.md"
+PAGE = Path(__file__).parents[3] / "docs" / "temperature.md"
 IMAGES, BATCH, EPOCHS = 20_000, 128, 2
 SPANS = (1.0, 2.0, 4.0)
 EXAMPLES = 16
@@ -129,6 +129,7 @@ def main() -> None:
                     runs.append(trained(net, optimizer, span, seed, split))
                     print(f"{time.perf_counter() - started:.0f} s", runs[-1], flush=True)
                     keep(given.json, {"summary": [*summary(runs)], "runs": runs})
+    keep(given.json, {"summary": [*summary(runs)], "runs": runs})
     if given.page:
         page = fill_table(PAGE.read_text("utf-8"), "per site", given.json, table)
         PAGE.write_text(page, "utf-8")
