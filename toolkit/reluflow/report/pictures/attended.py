@@ -39,7 +39,7 @@ def is_stacked(found: Attended) -> bool:
         found: of `attend_picture`.
     """
     height, width = found.picture.shape[:2]
-    return width > _WIDE * height
+    return bool(width > _WIDE * height)
 
 
 def draw_region(found: Attended, *, dark: bool = False) -> bytes:

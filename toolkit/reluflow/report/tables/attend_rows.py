@@ -73,7 +73,7 @@ def node_table(found: Attended, *, brief: bool = False) -> Table:
 
     Args:
         found: of `attend_picture`.
-        brief: only nodes that make shift-adds or compute all, and their names shortened.
+        brief: only nodes that make shift-adds or compute all, their names shortened, no reasons.
     """
     rows: Rows = [
         (
@@ -87,7 +87,7 @@ def node_table(found: Attended, *, brief: bool = False) -> Table:
         for each in found.nodes
         if not brief or each.dense is not None or each.reason
     ]
-    if any(each.reason for each in found.nodes):
+    if any(each.reason for each in found.nodes) and not brief:
         return _NODE_HEADINGS, rows
     last = len(_NODE_HEADINGS) - 1
     return _without(_NODE_HEADINGS, last), [_without(row, last) for row in rows]

@@ -35,7 +35,7 @@ def print_attention(result: AttentionReport, console: Console) -> None:
     title = f"{result.metric} with attention on {plural(result.n_inputs, 'input')}"
     table = Table(title=Text(title), title_justify="left")
     table.add_column(Text("samples"), no_wrap=True)
-    table.add_column(Text("pixels of pass 2"), no_wrap=True)
+    table.add_column(Text("pixels of pass 2"))  # it alone gives way in a narrow terminal
     for column in (result.metric.partition(" ")[0], *_COLUMNS):
         table.add_column(Text(column), justify="right", no_wrap=True)
     for n, each in result.passes.items():
