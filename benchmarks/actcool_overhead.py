@@ -28,6 +28,7 @@ from _support import arguments, keep
 from _support.resnets import resnet18, resnet50
 from torch import Tensor, nn
 
+from reluflow.errors import DivergenceError
 from reluflow.temperature import ActCoolOptions, CrossingOptions, PowerSchedule
 from reluflow_torch import ActCoolLR
 from reluflow_torch.networks import BasicBlock, EightLayers, f1
@@ -243,16 +244,20 @@ def train(row: Row, optimizer: str, options: argparse.Namespace) -> dict[str, Si
         name: Side(row, optimizer, device, name, blocks * BLOCK, images[:BATCH], options.bits)
         for name in (PLAIN, *options.steering)
     }
-    order = [*sides.values()]
+    order = [*sides]
     draw = torch.Generator().manual_seed(2)
     for _ in range(blocks):
         batches = []
         for _ in range(BLOCK):
             index = torch.randint(0, len(images), (BATCH,), generator=draw).to(device)
             batches.append((images[index], labels[index]))
-        for side in order:
-            side.block(batches)
-        order = [*order[1:], order[0]]
+        for name in order:
+            try:
+                sides[name].block(batches)
+            except DivergenceError as error:  # its cost up to there says little
+                print(f"{row.name:38s} {optimizer:6s} {name:15s} left out: {error}", flush=True)
+                del sides[name]
+        order = [name for name in (*order[1:], order[0]) if name in sides]
     return sides
 
 
@@ -341,7 +346,7 @@ def main() -> None:
             continue
         for optimizer in row.optimizers:
             sides = train(row, optimizer, options)
-            for name in options.steering:
+            for name in [name for name in options.steering if name in sides]:
                 found = cost_of(row, optimizer, options.device, name, sides)
                 results.append(asdict(found))
                 print(told(found), flush=True)
