@@ -200,7 +200,7 @@ TEST(wrong_inputs_are_refused) {
 TEST(an_unknown_kernel_is_refused) {
   setenv("RELUFLOW_KERNEL", "abacus", 1);
   ConvNode conv;
-  CHECK_HAS(conv.run(), "RELUFLOW_KERNEL is abacus, but portable, avx2 and avx512vnni");
+  CHECK_HAS(conv.run(), "RELUFLOW_KERNEL is abacus, but portable");
   for (const Kernels* k : test::tables()) {
     setenv("RELUFLOW_KERNEL", k->name, 1);
     CHECK_EQ(conv.run(), "");

@@ -68,12 +68,12 @@ struct OrtCustomOp {
 
 }  // extern "C"
 
-static_assert(sizeof(void*) == 8, "the layout below was written down for 64-bit targets");
-static_assert(sizeof(OrtApiBase) == 16, "two pointers");
-static_assert(sizeof(OrtCustomOp) == 208, "uint32, padding and 25 pointers");
-static_assert(offsetof(OrtCustomOp, KernelDestroy) == 72, "version 1 ends here");
-static_assert(offsetof(OrtCustomOp, CreateKernelV2) == 136, "first field of version 16");
-static_assert(offsetof(OrtCustomOp, GetMayInplace) == 176, "first field of version 18");
+// Every field takes one pointer's place: with pointers of 64 bits the number is padded.
+static_assert(sizeof(OrtApiBase) == 2 * sizeof(void*), "two pointers");
+static_assert(sizeof(OrtCustomOp) == 26 * sizeof(void*), "a number and 25 pointers");
+static_assert(offsetof(OrtCustomOp, KernelDestroy) == 9 * sizeof(void*), "version 1 ends here");
+static_assert(offsetof(OrtCustomOp, CreateKernelV2) == 17 * sizeof(void*), "first of version 16");
+static_assert(offsetof(OrtCustomOp, GetMayInplace) == 22 * sizeof(void*), "first of version 18");
 
 namespace reluflow::abi {
 

@@ -40,7 +40,7 @@ constexpr size_t kWordsPerItem = 8192;
 
 /// The most scratch memory that one call requests from its host: a model that needs more is as good
 /// as broken, and a host that grants it is killed when the memory is used.
-constexpr size_t kMostScratchBytes = size_t{1} << 32;
+constexpr size_t kMostScratchBytes = size_t{1} << (sizeof(size_t) > 4 ? 32 : 30);
 
 /// Scratch of one call, released when it leaves scope; without memory where too much is requested.
 template <class T>

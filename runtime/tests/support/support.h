@@ -46,7 +46,7 @@ class Threads : public reluflow::Runner {
 /// The tables that this processor can run.
 inline std::vector<const reluflow::Kernels*> tables() {
   std::vector<const reluflow::Kernels*> found;
-  for (const char* name : {"portable", "avx2", "avx512vnni"}) {
+  for (const char* name : {"portable", "avx2", "avx512vnni", "neon", "dotprod", "i8mm"}) {
     const reluflow::Kernels* table = nullptr;
     if (reluflow::find_kernels(name, &table).ok()) found.push_back(table);
   }
