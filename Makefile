@@ -6,7 +6,7 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo web test test-native test-sanitized test-oldest lint messages tidy docs bench records fuzz \
+.PHONY: demo web test test-native test-arm test-sanitized test-oldest lint messages tidy docs bench records fuzz \
 	schedules newest clean
 
 demo: $(VENV)/installed
@@ -43,7 +43,23 @@ test-native:
 	cmake --build build/sanitized -j 2
 	ctest --test-dir build/sanitized --output-on-failure
 
-# The same build inside ONNX Runtime for Python, against the numpy oracle. Python has to load the
+# Cross-built for 64-bit ARM and run in QEMU, once on a processor with all instructions and once on one
+# without dot products; then the portable kernels for 32-bit ARM. Minutes: CI leaves it out.
+test-arm:
+	@for tool in aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++ qemu-aarch64 qemu-arm; do \
+	  command -v $$tool >/dev/null || { echo "make: $$tool is not installed; on Debian, install g++-aarch64-linux-gnu, g++-arm-linux-gnueabihf and qemu-user" >&2; exit 2; }; \
+	done
+	for cpu in max cortex-a53; do \
+	  cmake -S runtime -B build/aarch64 -DRELUFLOW_QEMU_CPU=$$cpu \
+	    -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/cmake/aarch64-linux-gnu.cmake >/dev/null && \
+	  cmake --build build/aarch64 -j 2 && \
+	  ctest --test-dir build/aarch64 --output-on-failure || exit 1; \
+	done
+	cmake -S runtime -B build/arm -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/runtime/cmake/arm-linux-gnueabihf.cmake >/dev/null
+	cmake --build build/arm -j 2
+	ctest --test-dir build/arm --output-on-failure
+
+# The sanitised build inside ONNX Runtime for Python, against the numpy oracle. Python has to load the
 # sanitizers first; what it leaks itself is not looked at. pytest keeps stderr, so they write a file.
 test-sanitized: test-native $(VENV)/installed-dev
 	rm -f build/sanitized/report.*

@@ -120,9 +120,14 @@ static int run(Host* host, int64_t samples, int64_t seed, OrtValue* in[3], OrtVa
   return print_output(host, samples, *out);
 }
 
+static void release_name(const Host* host, char* name) {
+  if (name == NULL) return;
+  host->api->ReleaseStatus(host->api->AllocatorFree(host->allocator, name));
+}
+
 static void close_host(Host* host) {
-  if (host->input != NULL) (void)host->api->AllocatorFree(host->allocator, host->input);
-  if (host->output != NULL) (void)host->api->AllocatorFree(host->allocator, host->output);
+  release_name(host, host->input);
+  release_name(host, host->output);
   host->api->ReleaseTypeInfo(host->type); /* releasing NULL does nothing */
   host->api->ReleaseMemoryInfo(host->memory);
   host->api->ReleaseSession(host->session);

@@ -92,7 +92,9 @@ class Host {
     char* text = nullptr;
     check(api_->GetAllocatorWithDefaultOptions(&allocator), "read a name");
     check(get(session_.get(), 0, allocator, &text), "read a name");
-    const auto free = [&](char* name) { (void)api_->AllocatorFree(allocator, name); };
+    const auto free = [&](char* name) {
+      api_->ReleaseStatus(api_->AllocatorFree(allocator, name));
+    };
     return std::unique_ptr<char, decltype(free)>(text, free).get();
   }
 

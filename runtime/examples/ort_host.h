@@ -1,7 +1,7 @@
 /* The slice of ONNX Runtime's C interface that the example hosts call, in C99 and C++.
  *
- * Names, order and types are those of the public header onnxruntime_c_api.h, so a project that has
- * that header includes it instead of this file and changes nothing else but the call of host_open.
+ * Names, order and types are those of the public header onnxruntime_c_api.h. With
+ * RELUFLOW_ORT_HEADER defined that header is included instead, and the hosts are built against it.
  * The table is stable and append-only: everything here is part of its version 1. A name `skipN`
  * stands for functions that the examples do not call, from slot N on. */
 #ifndef RELUFLOW_ORT_HOST_H
@@ -12,11 +12,15 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { HOST_API_VERSION = 17 }; /* what the native library needs: ONNX Runtime 1.17 or newer */
+
+#ifdef RELUFLOW_ORT_HEADER
+#include <onnxruntime_c_api.h>
+#else
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define ORT_API_VERSION 17 /* what the native library needs: ONNX Runtime 1.17 or newer */
 
 typedef struct OrtStatus OrtStatus;
 typedef struct OrtEnv OrtEnv;
@@ -101,11 +105,12 @@ static_assert(offsetof(OrtApi, CreateCpuMemoryInfo) == 69 * sizeof(void*), "slot
 static_assert(offsetof(OrtApi, ReleaseSessionOptions) == 100 * sizeof(void*), "slot 100");
 #endif
 
-/* Loads ONNX Runtime and returns its table, or NULL and the reason. A program that links against
- * ONNX Runtime calls OrtGetApiBase()->GetApi(ORT_API_VERSION) instead. */
-static inline const OrtApi* host_open(const char* path, const char** reason) {
+#endif /* RELUFLOW_ORT_HEADER */
+
+/* Loads ONNX Runtime and returns its entry, or NULL and the reason. A program that links against
+ * ONNX Runtime calls OrtGetApiBase() instead. */
+static inline const OrtApiBase* host_base(const char* path, const char** reason) {
   const OrtApiBase* (*get_base)(void) = NULL;
-  const OrtApi* api = NULL;
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded as long as the process */
   void* symbol = library == NULL ? NULL : dlsym(library, "OrtGetApiBase");
   if (symbol == NULL) {
@@ -114,9 +119,20 @@ static inline const OrtApi* host_open(const char* path, const char** reason) {
   }
   /* C has no cast from data to function pointers, so the bytes are copied. */
   memcpy((void*)&get_base, (const void*)&symbol, sizeof symbol);
-  api = get_base()->GetApi(ORT_API_VERSION);
+  return get_base();
+}
+
+/* Its table of functions, or NULL and the reason. */
+static inline const OrtApi* host_api(const OrtApiBase* base, const char** reason) {
+  const OrtApi* api = base->GetApi(HOST_API_VERSION);
   if (api == NULL) *reason = "it is older than ONNX Runtime 1.17, give a newer one";
   return api;
+}
+
+/* Both at once. */
+static inline const OrtApi* host_open(const char* path, const char** reason) {
+  const OrtApiBase* base = host_base(path, reason);
+  return base == NULL ? NULL : host_api(base, reason);
 }
 
 #endif

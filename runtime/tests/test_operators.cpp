@@ -1,7 +1,9 @@
 // The operators through the C ABI: what a host sees, refusals above all.
 #include <functional>
+#include <map>
 
 #include "hash/hash.h"
+#include "reluflow/operators.h"
 #include "support/check.h"
 #include "support/fake_host.h"
 #include "support/support.h"
@@ -195,6 +197,15 @@ TEST(wrong_inputs_are_refused) {
               c.node.constant.push_back(false);
             }),
             "region has element type 1, but bool or uint8");
+}
+
+TEST(the_header_names_all_operators) {
+  std::map<std::string, int> registered;
+  for (const OrtCustomOp* op : host().ops) registered[op->GetName(op)] = op->GetStartVersion(op);
+  std::map<std::string, int> named;
+#define RELUFLOW_NAMED(name, version) named[#name] = version;
+  RELUFLOW_OPERATORS(RELUFLOW_NAMED)
+  CHECK(registered == named);
 }
 
 TEST(an_unknown_kernel_is_refused) {
