@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "reluflow/operators.h"
 #include "reluflow/ort_abi.h"
-
-extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base);
 
 namespace fake {
 
