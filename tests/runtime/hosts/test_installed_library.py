@@ -15,7 +15,7 @@ import pytest
 import reluflow
 from reluflow.graph import PsbOptions, load, to_psb
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "runtime"
 LINKED = RUNTIME / "examples" / "linked"
 HEADERS = RUNTIME / "include" / "reluflow"
