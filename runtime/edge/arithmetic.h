@@ -25,7 +25,7 @@ static inline uint32_t reluflow_times(uint32_t v, uint32_t k) {
 
 /* v 2^-bits, rounded down; C leaves shifts of negative numbers open. */
 static inline int32_t reluflow_floor_shift(int32_t v, unsigned bits) {
-  return v >= 0 ? (int32_t)((uint32_t)v >> bits) : (int32_t) ~(~(uint32_t)v >> bits);
+  return v >= 0 ? (int32_t)((uint32_t)v >> bits) : (int32_t)~(~(uint32_t)v >> bits);
 }
 
 /* v 2^-bits, rounded half up; v + 2^(bits - 1) fits 32 bits. */

@@ -1,7 +1,7 @@
 #include "arithmetic.h"
 #include "reluflow_edge.h"
 
-void reluflow_add_bytes(const reluflow_add *add, const uint8_t *a, const uint8_t *b, uint8_t *y) {
+void reluflow_add_bytes(const reluflow_add* add, const uint8_t* a, const uint8_t* b, uint8_t* y) {
   uint32_t i;
   for (i = 0; i < add->count; ++i) {
     const int32_t left = reluflow_scale(a[i] - add->a_zero, add->a_up);
@@ -12,10 +12,10 @@ void reluflow_add_bytes(const reluflow_add *add, const uint8_t *a, const uint8_t
   }
 }
 
-void reluflow_mul_bytes(const reluflow_mul *mul, const uint8_t *x, const uint8_t *s, uint8_t *y) {
+void reluflow_mul_bytes(const reluflow_mul* mul, const uint8_t* x, const uint8_t* s, uint8_t* y) {
   uint32_t pixel;
   for (pixel = 0; pixel < mul->pixels; ++pixel) {
-    const uint8_t *factor = s;
+    const uint8_t* factor = s;
     unsigned c;
     for (c = 0; c < mul->channels; ++c) {
       const int value = *factor++ - mul->s_zero;
@@ -31,15 +31,15 @@ void reluflow_mul_bytes(const reluflow_mul *mul, const uint8_t *x, const uint8_t
   }
 }
 
-void reluflow_table_bytes(uint32_t count, const uint8_t *table, const uint8_t *x, uint8_t *y) {
+void reluflow_table_bytes(uint32_t count, const uint8_t* table, const uint8_t* x, uint8_t* y) {
   uint32_t i;
   for (i = 0; i < count; ++i) {
     y[i] = table[x[i]];
   }
 }
 
-void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const uint8_t *x,
-                          uint8_t *y) {
+void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const uint8_t* x,
+                          uint8_t* y) {
   uint32_t block, i;
   for (block = 0; block < blocks; ++block) {
     for (i = 0; i < length; ++i) {
@@ -49,18 +49,18 @@ void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const
   }
 }
 
-static int32_t between(const reluflow_between *where, int32_t near, int32_t far) {
+static int32_t between(const reluflow_between* where, int32_t near, int32_t far) {
   return (int32_t)(reluflow_times((uint32_t)near, where->near_weight) +
                    reluflow_times((uint32_t)far, where->far_weight));
 }
 
-void reluflow_resize_bytes(const reluflow_resize *resize, const uint8_t *x, uint8_t *y) {
-  const reluflow_between *row = resize->rows;
+void reluflow_resize_bytes(const reluflow_resize* resize, const uint8_t* x, uint8_t* y) {
+  const reluflow_between* row = resize->rows;
   unsigned i, j, c;
   for (i = 0; i < resize->out_rows; ++i) {
-    const reluflow_between *column = resize->columns;
+    const reluflow_between* column = resize->columns;
     for (j = 0; j < resize->out_columns; ++j) {
-      const uint8_t *corner[4];
+      const uint8_t* corner[4];
       corner[0] = x + row->near_offset + column->near_offset;
       corner[1] = x + row->near_offset + column->far_offset;
       corner[2] = x + row->far_offset + column->near_offset;

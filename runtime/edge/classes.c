@@ -11,11 +11,11 @@ static const uint16_t powers[256] = {
 #include "powers.inc"
 };
 
-void reluflow_arg_max_bytes(const reluflow_classes *classes, const uint8_t *x, int32_t *y) {
+void reluflow_arg_max_bytes(const reluflow_classes* classes, const uint8_t* x, int32_t* y) {
   uint32_t outer, inner, k;
   for (outer = 0; outer < classes->outer; ++outer) {
     for (inner = 0; inner < classes->inner; ++inner) {
-      const uint8_t *at = x + inner;
+      const uint8_t* at = x + inner;
       uint32_t best = 0;
       uint8_t most = *at;
       for (k = 1; k < classes->size; ++k) {
@@ -31,11 +31,11 @@ void reluflow_arg_max_bytes(const reluflow_classes *classes, const uint8_t *x, i
   }
 }
 
-void reluflow_arg_max_words(const reluflow_classes *classes, const int32_t *x, int32_t *y) {
+void reluflow_arg_max_words(const reluflow_classes* classes, const int32_t* x, int32_t* y) {
   uint32_t outer, inner, k;
   for (outer = 0; outer < classes->outer; ++outer) {
     for (inner = 0; inner < classes->inner; ++inner) {
-      const int32_t *at = x + inner;
+      const int32_t* at = x + inner;
       uint32_t best = 0;
       int32_t most = *at;
       for (k = 1; k < classes->size; ++k) {
@@ -88,8 +88,8 @@ static int32_t share_of(uint32_t weight, uint32_t total) {
   return (int32_t)((found + 1U) >> 1);
 }
 
-static void softmax_line(const reluflow_classes *classes, const int32_t *x, int32_t *y) {
-  const int32_t *at = x;
+static void softmax_line(const reluflow_classes* classes, const int32_t* x, int32_t* y) {
+  const int32_t* at = x;
   int32_t most = *x;
   uint32_t total = 0;
   uint32_t k;
@@ -110,7 +110,7 @@ static void softmax_line(const reluflow_classes *classes, const int32_t *x, int3
   }
 }
 
-void reluflow_softmax_words(const reluflow_classes *classes, const int32_t *x, int32_t *y) {
+void reluflow_softmax_words(const reluflow_classes* classes, const int32_t* x, int32_t* y) {
   uint32_t outer, inner;
   for (outer = 0; outer < classes->outer; ++outer) {
     for (inner = 0; inner < classes->inner; ++inner) {

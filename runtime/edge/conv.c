@@ -5,9 +5,9 @@
 #define MOST_SUM (INT32_C(1) << 29)
 
 /* The sum of (x - zero) w over consecutive channels. */
-static int32_t dot(const uint8_t *x, const int8_t *w, unsigned count, int zero) {
+static int32_t dot(const uint8_t* x, const int8_t* w, unsigned count, int zero) {
   int32_t sum = 0;
-  const int8_t *end = w + count;
+  const int8_t* end = w + count;
   while (w != end) {
     const int weight = *w++;
     const int value = *x++ - zero;
@@ -23,14 +23,14 @@ static int32_t dot(const uint8_t *x, const int8_t *w, unsigned count, int zero) 
 }
 
 /* The sum of one window, whose first tap is at `at` and lies in this row and column. */
-static int32_t window_sum(const reluflow_conv *conv, const uint8_t *x, const int8_t *w, int row,
+static int32_t window_sum(const reluflow_conv* conv, const uint8_t* x, const int8_t* w, int row,
                           int column, int32_t at) {
-  const reluflow_window *window = &conv->window;
+  const reluflow_window* window = &conv->window;
   int32_t sum = 0;
   unsigned i, j;
   for (i = 0; i < window->kernel_rows; ++i) {
     if (row >= 0 && row < (int)window->rows) {
-      const int8_t *tap = w;
+      const int8_t* tap = w;
       int32_t offset = at;
       int here = column;
       for (j = 0; j < window->kernel_columns; ++j) {
@@ -57,8 +57,8 @@ static int32_t clamped_left(int32_t sum, int up) {
   return reluflow_scale(sum, up);
 }
 
-static uint8_t byte_of(const reluflow_conv *conv, const reluflow_channel *channel, int32_t sum,
-                       const uint8_t *z) {
+static uint8_t byte_of(const reluflow_conv* conv, const reluflow_channel* channel, int32_t sum,
+                       const uint8_t* z) {
   int32_t y = clamped_left(sum, channel->up) + channel->bias;
   if (z != 0) {
     y += reluflow_left_shift(*z - conv->z_zero, channel->z_up);
@@ -69,9 +69,9 @@ static uint8_t byte_of(const reluflow_conv *conv, const reluflow_channel *channe
 }
 
 /* All pixels of one channel, as bytes. */
-static void channel_bytes(const reluflow_conv *conv, const reluflow_channel *channel,
-                          const uint8_t *x, const int8_t *w, const uint8_t *z, uint8_t *y) {
-  const reluflow_window *window = &conv->window;
+static void channel_bytes(const reluflow_conv* conv, const reluflow_channel* channel,
+                          const uint8_t* x, const int8_t* w, const uint8_t* z, uint8_t* y) {
+  const reluflow_window* window = &conv->window;
   int32_t row_at = window->first;
   int row = window->first_row;
   unsigned i, j;
@@ -93,9 +93,9 @@ static void channel_bytes(const reluflow_conv *conv, const reluflow_channel *cha
 }
 
 /* All pixels of one channel, as sums. */
-static void channel_sums(const reluflow_conv *conv, const reluflow_channel *channel,
-                         const uint8_t *x, const int8_t *w, int32_t *y) {
-  const reluflow_window *window = &conv->window;
+static void channel_sums(const reluflow_conv* conv, const reluflow_channel* channel,
+                         const uint8_t* x, const int8_t* w, int32_t* y) {
+  const reluflow_window* window = &conv->window;
   int32_t row_at = window->first;
   int row = window->first_row;
   unsigned i, j;
@@ -115,7 +115,7 @@ static void channel_sums(const reluflow_conv *conv, const reluflow_channel *chan
   }
 }
 
-static void copy_channel(const reluflow_conv *conv, const uint8_t *x, uint8_t *copy) {
+static void copy_channel(const reluflow_conv* conv, const uint8_t* x, uint8_t* copy) {
   uint32_t pixel;
   for (pixel = 0; pixel < conv->plane; ++pixel) {
     copy[pixel] = *x;
@@ -123,14 +123,14 @@ static void copy_channel(const reluflow_conv *conv, const uint8_t *x, uint8_t *c
   }
 }
 
-void reluflow_conv_bytes(const reluflow_conv *conv, const reluflow_draws *draws, const uint8_t *x,
-                         const uint8_t *z, uint8_t *y, int8_t *drawn, uint8_t *copy) {
+void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
+                         const uint8_t* z, uint8_t* y, int8_t* drawn, uint8_t* copy) {
   reluflow_key key;
   uint32_t channel, first = 0;
   unsigned in_group = 0;
   reluflow_key_of(&conv->weights, draws, &key);
   for (channel = 0; channel < conv->outputs; ++channel) {
-    const uint8_t *from = x;
+    const uint8_t* from = x;
     reluflow_draw_channel(&conv->weights, &key, channel, first, drawn);
     if (conv->plane != 0) {
       copy_channel(conv, x, copy);
@@ -149,8 +149,8 @@ void reluflow_conv_bytes(const reluflow_conv *conv, const reluflow_draws *draws,
   }
 }
 
-void reluflow_conv_sums(const reluflow_conv *conv, const reluflow_draws *draws, const uint8_t *x,
-                        int32_t *y, int8_t *drawn) {
+void reluflow_conv_sums(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
+                        int32_t* y, int8_t* drawn) {
   reluflow_key key;
   uint32_t channel, first = 0;
   unsigned in_group = 0;

@@ -9,7 +9,7 @@
 #define LARGEST 127U
 #define LOG2_MOST_SAMPLES 6
 
-int reluflow_draws_of(reluflow_draws *draws, unsigned samples, int64_t seed) {
+int reluflow_draws_of(reluflow_draws* draws, unsigned samples, int64_t seed) {
   uint8_t log2 = 0;
   draws->nearest = samples == 0;
   if (samples == 0) {
@@ -32,8 +32,8 @@ static uint32_t mixed(uint32_t v) {
   return v ^ (v >> 16);
 }
 
-void reluflow_key_of(const reluflow_weights *weights, const reluflow_draws *draws,
-                     reluflow_key *key) {
+void reluflow_key_of(const reluflow_weights* weights, const reluflow_draws* draws,
+                     reluflow_key* key) {
   int log2 = draws->log2_samples;
   if (draws->nearest == 0) {
     log2 = reluflow_clamp(log2 + weights->log2_factor, 0, LOG2_MOST_SAMPLES);
@@ -51,8 +51,8 @@ typedef struct {
 } channel_state;
 
 /* The word of a weight: q, the nibble, the sign. */
-static uint32_t word_of(const reluflow_weights *weights, uint32_t index) {
-  const uint8_t *plane = weights->planes + (index >> 3);
+static uint32_t word_of(const reluflow_weights* weights, uint32_t index) {
+  const uint8_t* plane = weights->planes + (index >> 3);
   const unsigned bit = index & 7U;
   const unsigned planes = weights->p_bits + NIBBLE_BITS + 1U;
   uint32_t word = 0;
@@ -64,7 +64,8 @@ static uint32_t word_of(const reluflow_weights *weights, uint32_t index) {
   return word;
 }
 
-/* How often in 256 the larger of two neighbours, `width` apart, is drawn; rest is above the lower. */
+/* How often in 256 the larger of two neighbours, `width` apart, is drawn; rest is above the lower.
+ */
 static uint32_t chance_of(uint32_t rest, uint32_t width, unsigned step_bits) {
   uint32_t chance;
   if (width == (UINT32_C(1) << step_bits)) {
@@ -77,7 +78,7 @@ static uint32_t chance_of(uint32_t rest, uint32_t width, unsigned step_bits) {
   return chance > 256U ? 256U : chance;
 }
 
-static uint32_t drawn_magnitude(channel_state *state, uint32_t mean, unsigned step_bits,
+static uint32_t drawn_magnitude(channel_state* state, uint32_t mean, unsigned step_bits,
                                 uint32_t negative, unsigned lane) {
   const uint32_t step = UINT32_C(1) << step_bits;
   const uint32_t low = (mean >> UNIT_BITS) & ~(step - 1U);
@@ -105,7 +106,7 @@ static uint32_t nearest_magnitude(uint32_t mean, unsigned step_bits) {
   return whole > LARGEST ? LARGEST : whole;
 }
 
-static int8_t weight_of(channel_state *state, const reluflow_key *key, uint32_t word,
+static int8_t weight_of(channel_state* state, const reluflow_key* key, uint32_t word,
                         unsigned lane) {
   const unsigned p_bits = state->p_bits;
   const uint32_t nibble = (word >> p_bits) & LARGEST_NIBBLE;
@@ -127,8 +128,8 @@ static int8_t weight_of(channel_state *state, const reluflow_key *key, uint32_t 
   return (int8_t)(negative != 0 ? -(int)magnitude : (int)magnitude);
 }
 
-void reluflow_draw_channel(const reluflow_weights *weights, const reluflow_key *key,
-                           uint32_t channel, uint32_t first, int8_t *drawn) {
+void reluflow_draw_channel(const reluflow_weights* weights, const reluflow_key* key,
+                           uint32_t channel, uint32_t first, int8_t* drawn) {
   const uint32_t bits = mixed(mixed(channel ^ key->key_a) + key->key_b);
   channel_state state;
   unsigned c, t, lane;
@@ -137,7 +138,7 @@ void reluflow_draw_channel(const reluflow_weights *weights, const reluflow_key *
   }
   state.p_bits = weights->p_bits;
   for (c = 0; c < weights->inputs; ++c) {
-    int8_t *at = drawn + c;
+    int8_t* at = drawn + c;
     for (t = 0; t < weights->taps; ++t) {
       *at = weight_of(&state, key, word_of(weights, first), c & 3U);
       at += weights->inputs;

@@ -11,11 +11,12 @@ typedef struct {
   uint8_t nearest;
 } reluflow_key;
 
-void reluflow_key_of(const reluflow_weights *weights, const reluflow_draws *draws,
-                     reluflow_key *key);
+void reluflow_key_of(const reluflow_weights* weights, const reluflow_draws* draws,
+                     reluflow_key* key);
 
-/* Draw a channel, whose first weight is number `first`; drawn[t * inputs + c] is tap t of input c. */
-void reluflow_draw_channel(const reluflow_weights *weights, const reluflow_key *key,
-                           uint32_t channel, uint32_t first, int8_t *drawn);
+/* Draw a channel, whose first weight is number `first`; drawn[t * inputs + c] is tap t of input c.
+ */
+void reluflow_draw_channel(const reluflow_weights* weights, const reluflow_key* key,
+                           uint32_t channel, uint32_t first, int8_t* drawn);
 
 #endif

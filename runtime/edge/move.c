@@ -1,7 +1,7 @@
 #include "reluflow_edge.h"
 
 /* Begin at the first index; what a compiler makes of an initialiser may call memset. */
-static void begin(volatile uint16_t *index) {
+static void begin(volatile uint16_t* index) {
   unsigned axis;
   for (axis = 0; axis < RELUFLOW_AXES; ++axis) {
     index[axis] = 0;
@@ -9,7 +9,7 @@ static void begin(volatile uint16_t *index) {
 }
 
 /* Where the element of each output index lies; false: outside. */
-static int place_of(const reluflow_move *move, const uint16_t *index, int32_t *place) {
+static int place_of(const reluflow_move* move, const uint16_t* index, int32_t* place) {
   unsigned axis;
   *place = 0;
   for (axis = 0; axis < RELUFLOW_AXES; ++axis) {
@@ -23,7 +23,7 @@ static int place_of(const reluflow_move *move, const uint16_t *index, int32_t *p
 }
 
 /* Go to the next index in C order; false: there is none. */
-static int advance(const reluflow_move *move, uint16_t *index) {
+static int advance(const reluflow_move* move, uint16_t* index) {
   unsigned axis = RELUFLOW_AXES;
   while (axis != 0) {
     --axis;
@@ -35,7 +35,7 @@ static int advance(const reluflow_move *move, uint16_t *index) {
   return 0;
 }
 
-void reluflow_move_bytes(const reluflow_move *move, const uint8_t *x, uint8_t *y) {
+void reluflow_move_bytes(const reluflow_move* move, const uint8_t* x, uint8_t* y) {
   uint16_t index[RELUFLOW_AXES];
   int32_t place;
   begin(index);
@@ -44,7 +44,7 @@ void reluflow_move_bytes(const reluflow_move *move, const uint8_t *x, uint8_t *y
   } while (advance(move, index));
 }
 
-void reluflow_move_words(const reluflow_move *move, const int32_t *x, int32_t *y) {
+void reluflow_move_words(const reluflow_move* move, const int32_t* x, int32_t* y) {
   uint16_t index[RELUFLOW_AXES];
   int32_t place;
   begin(index);

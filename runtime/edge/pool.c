@@ -11,8 +11,7 @@ typedef struct {
   uint8_t largest;
 } seen;
 
-static seen look(const reluflow_window *window, const uint8_t *x, int row, int column,
-                 int32_t at) {
+static seen look(const reluflow_window* window, const uint8_t* x, int row, int column, int32_t at) {
   seen found = {0, 0, 0};
   unsigned i, j;
   for (i = 0; i < window->kernel_rows; ++i) {
@@ -61,7 +60,7 @@ static int32_t mean_of(int32_t sum, uint32_t count, int octaves) {
          BEYOND;
 }
 
-static uint8_t mean_byte(const reluflow_pool *pool, seen found) {
+static uint8_t mean_byte(const reluflow_pool* pool, seen found) {
   const int32_t zeros = (int32_t)reluflow_times(found.count, pool->x_zero);
   const uint32_t inside = found.count == 0 ? 1U : found.count;
   const uint32_t count = pool->all_taps != 0 ? pool->all_taps : inside;
@@ -69,8 +68,8 @@ static uint8_t mean_byte(const reluflow_pool *pool, seen found) {
   return (uint8_t)reluflow_clamp(pool->y_zero + mean, pool->low, pool->high);
 }
 
-static void pool_bytes(const reluflow_pool *pool, const uint8_t *x, uint8_t *y, int is_max) {
-  const reluflow_window *window = &pool->window;
+static void pool_bytes(const reluflow_pool* pool, const uint8_t* x, uint8_t* y, int is_max) {
+  const reluflow_window* window = &pool->window;
   int32_t row_at = window->first;
   int row = window->first_row;
   unsigned i, j, c;
@@ -90,15 +89,15 @@ static void pool_bytes(const reluflow_pool *pool, const uint8_t *x, uint8_t *y, 
   }
 }
 
-void reluflow_max_pool(const reluflow_pool *pool, const uint8_t *x, uint8_t *y) {
+void reluflow_max_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y) {
   pool_bytes(pool, x, y, 1);
 }
 
-void reluflow_mean_pool(const reluflow_pool *pool, const uint8_t *x, uint8_t *y) {
+void reluflow_mean_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y) {
   pool_bytes(pool, x, y, 0);
 }
 
-void reluflow_sum_pool(const reluflow_pool *pool, const uint8_t *x, int32_t *y) {
+void reluflow_sum_pool(const reluflow_pool* pool, const uint8_t* x, int32_t* y) {
   unsigned c;
   for (c = 0; c < pool->channels; ++c) {
     const seen found = look(&pool->window, x + c, 0, 0, 0);

@@ -1,8 +1,8 @@
 /* Kernels for microcontrollers: bytes times weights that are drawn for each run.
  *
  * C99 without malloc, floating point, libm or division. With RELUFLOW_STRICT no kernel multiplies:
- * products are shifts and additions. What each computes is defined in docs/psb-ops.md, "Chains", and
- * docs/edge.md. Descriptors are constants that `reluflow edge` writes; they lie in flash.
+ * products are shifts and additions. What each computes is defined in docs/psb-ops.md, "Chains",
+ * and docs/edge.md. Descriptors are constants that `reluflow edge` writes; they lie in flash.
  */
 #ifndef RELUFLOW_EDGE_H
 #define RELUFLOW_EDGE_H
@@ -18,34 +18,34 @@ typedef struct {
 
 /* Weights as bit planes: bit i % 8 of byte i / 8 of plane b is bit b of the word of weight i. */
 typedef struct {
-  const uint8_t *planes;
+  const uint8_t* planes;
   uint32_t plane_bytes;
   uint32_t stream;
   uint16_t inputs; /* channels that one output sees */
   uint16_t taps;
   uint32_t count; /* inputs times taps */
   uint8_t p_bits;
-  uint8_t nearest;     /* whatever the run says */
-  int8_t log2_factor;  /* of its number of samples over that of the run */
+  uint8_t nearest;    /* whatever the run says */
+  int8_t log2_factor; /* of its number of samples over that of the run */
 } reluflow_weights;
 
 /* What turns the sum of one output channel into the output. */
 typedef struct {
   int32_t bias;
-  int8_t up;      /* bits to the left, negative: to the right */
-  uint8_t z_up;   /* bits of the added byte */
-  uint8_t down;   /* bits from the sum to its byte */
+  int8_t up;    /* bits to the left, negative: to the right */
+  uint8_t z_up; /* bits of the added byte */
+  uint8_t down; /* bits from the sum to its byte */
 } reluflow_channel;
 
 /* Windows over rows and columns of pixels. Steps are in bytes. */
 typedef struct {
-  uint16_t rows, columns;         /* of the input */
-  uint16_t out_rows, out_columns; /* of the output */
+  uint16_t rows, columns;          /* of the input */
+  uint16_t out_rows, out_columns;  /* of the output */
   int16_t first_row, first_column; /* where the first window begins */
   uint16_t row_stride, column_stride;
   uint16_t kernel_rows, kernel_columns;
-  uint16_t row_gap, column_gap; /* dilations */
-  int32_t first;                /* offset of the first tap of the first window */
+  uint16_t row_gap, column_gap;          /* dilations */
+  int32_t first;                         /* offset of the first tap of the first window */
   int32_t row_step, column_step;         /* from window to window */
   int32_t tap_row_step, tap_column_step; /* from tap to tap */
 } reluflow_window;
@@ -53,8 +53,8 @@ typedef struct {
 typedef struct {
   reluflow_weights weights;
   reluflow_window window;
-  const reluflow_channel *channels;
-  const uint8_t *table; /* 256 bytes, or none */
+  const reluflow_channel* channels;
+  const uint8_t* table; /* 256 bytes, or none */
   uint16_t outputs;
   uint16_t group_outputs;
   uint32_t row_weights; /* kernel_columns times inputs */
@@ -62,16 +62,16 @@ typedef struct {
   uint16_t stored;      /* channels of the input as it is stored */
   uint8_t x_zero, y_zero, z_zero;
   uint8_t low, high;
-  int32_t least, largest;        /* of sums */
-  uint32_t y_pixel, y_channel;   /* steps of sums, in elements */
+  int32_t least, largest;      /* of sums */
+  uint32_t y_pixel, y_channel; /* steps of sums, in elements */
 } reluflow_conv;
 
 /* y = x_w * w of the output; `drawn` holds weights.count numbers, `copy` window pixels or nothing.
  * z, of y's shape, may be y itself, and x may be y where `plane` is not 0. */
-void reluflow_conv_bytes(const reluflow_conv *conv, const reluflow_draws *draws, const uint8_t *x,
-                         const uint8_t *z, uint8_t *y, int8_t *drawn, uint8_t *copy);
-void reluflow_conv_sums(const reluflow_conv *conv, const reluflow_draws *draws, const uint8_t *x,
-                        int32_t *y, int8_t *drawn);
+void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
+                         const uint8_t* z, uint8_t* y, int8_t* drawn, uint8_t* copy);
+void reluflow_conv_sums(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
+                        int32_t* y, int8_t* drawn);
 
 typedef struct {
   uint32_t count;
@@ -79,11 +79,11 @@ typedef struct {
   uint8_t down;
   uint8_t a_zero, b_zero, y_zero;
   uint8_t low, high;
-  const uint8_t *table;
+  const uint8_t* table;
 } reluflow_add;
 
 /* y may be a or b. */
-void reluflow_add_bytes(const reluflow_add *add, const uint8_t *a, const uint8_t *b, uint8_t *y);
+void reluflow_add_bytes(const reluflow_add* add, const uint8_t* a, const uint8_t* b, uint8_t* y);
 
 typedef struct {
   uint32_t pixels;
@@ -95,10 +95,10 @@ typedef struct {
 } reluflow_mul;
 
 /* y may be x. */
-void reluflow_mul_bytes(const reluflow_mul *mul, const uint8_t *x, const uint8_t *s, uint8_t *y);
+void reluflow_mul_bytes(const reluflow_mul* mul, const uint8_t* x, const uint8_t* s, uint8_t* y);
 
 /* y may be x. */
-void reluflow_table_bytes(uint32_t count, const uint8_t *table, const uint8_t *x, uint8_t *y);
+void reluflow_table_bytes(uint32_t count, const uint8_t* table, const uint8_t* x, uint8_t* y);
 
 typedef struct {
   reluflow_window window;
@@ -109,14 +109,14 @@ typedef struct {
   uint8_t low, high;
 } reluflow_pool;
 
-void reluflow_max_pool(const reluflow_pool *pool, const uint8_t *x, uint8_t *y);
-void reluflow_mean_pool(const reluflow_pool *pool, const uint8_t *x, uint8_t *y);
-void reluflow_sum_pool(const reluflow_pool *pool, const uint8_t *x, int32_t *y);
+void reluflow_max_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y);
+void reluflow_mean_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y);
+void reluflow_sum_pool(const reluflow_pool* pool, const uint8_t* x, int32_t* y);
 
 /* One output row or column between two of the input. */
 typedef struct {
   uint32_t near_offset, far_offset; /* in bytes */
-  uint8_t near_weight, far_weight; /* sum 128 */
+  uint8_t near_weight, far_weight;  /* sum 128 */
 } reluflow_between;
 
 typedef struct {
@@ -124,38 +124,38 @@ typedef struct {
   const reluflow_between *rows, *columns;
 } reluflow_resize;
 
-void reluflow_resize_bytes(const reluflow_resize *resize, const uint8_t *x, uint8_t *y);
+void reluflow_resize_bytes(const reluflow_resize* resize, const uint8_t* x, uint8_t* y);
 
 #define RELUFLOW_AXES 6
 
 /* Each output element lies at the sum of one offset per axis; -1: outside, filled. */
 typedef struct {
-  const int32_t *offsets[RELUFLOW_AXES];
+  const int32_t* offsets[RELUFLOW_AXES];
   uint16_t sizes[RELUFLOW_AXES];
   uint8_t fill;
 } reluflow_move;
 
-void reluflow_move_bytes(const reluflow_move *move, const uint8_t *x, uint8_t *y);
-void reluflow_move_words(const reluflow_move *move, const int32_t *x, int32_t *y);
+void reluflow_move_bytes(const reluflow_move* move, const uint8_t* x, uint8_t* y);
+void reluflow_move_words(const reluflow_move* move, const int32_t* x, int32_t* y);
 
 /* `blocks` runs of `length` bytes, `step` bytes apart in y. */
-void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const uint8_t *x,
-                          uint8_t *y);
+void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const uint8_t* x,
+                          uint8_t* y);
 
 /* Along an axis of `size` elements that lie `inner` apart. */
 typedef struct {
   uint32_t outer, inner, size;
-  uint32_t whole; /* size times inner */
-  uint8_t last;      /* the last of equals counts */
-  int16_t exponent;  /* of logits */
+  uint32_t whole;   /* size times inner */
+  uint8_t last;     /* the last of equals counts */
+  int16_t exponent; /* of logits */
 } reluflow_classes;
 
-void reluflow_arg_max_bytes(const reluflow_classes *classes, const uint8_t *x, int32_t *y);
-void reluflow_arg_max_words(const reluflow_classes *classes, const int32_t *x, int32_t *y);
+void reluflow_arg_max_bytes(const reluflow_classes* classes, const uint8_t* x, int32_t* y);
+void reluflow_arg_max_words(const reluflow_classes* classes, const int32_t* x, int32_t* y);
 /* y may be x. */
-void reluflow_softmax_words(const reluflow_classes *classes, const int32_t *x, int32_t *y);
+void reluflow_softmax_words(const reluflow_classes* classes, const int32_t* x, int32_t* y);
 
 /* Return 0 where a number of samples is accepted: 0 (nearest), 1, 2, 4, ..., 64. */
-int reluflow_draws_of(reluflow_draws *draws, unsigned samples, int64_t seed);
+int reluflow_draws_of(reluflow_draws* draws, unsigned samples, int64_t seed);
 
 #endif

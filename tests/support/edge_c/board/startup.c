@@ -22,5 +22,8 @@ void reset(void) {
 static void stop(void) { abort(); }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    &stack_top, (const void *)reset, (const void *)stop, (const void *)stop,
+    &stack_top,
+    (const void *)reset,
+    (const void *)stop,
+    (const void *)stop,
 };
