@@ -151,7 +151,7 @@ def test_a_long_step_is_measured_by_a_part_of_it() -> None:
 
 def test_it_follows_what_long_steps_really_change() -> None:
     def network() -> CrossingCurves:
-        """Curves along the way: beyond 0.5 bits a step does as one 1.5 times as long would."""
+        """Curves along the way: from 0.5 bits on, steps do as if 1.5 times as long."""
         first = np.sort(LogNormal(-2.0, 1.0).rate((np.arange(2000) + 0.5) / 2000))
         kink = float(log_normal(-2.0).rate(0.5))
         bent = np.where(first < kink, first, np.maximum(first / 1.5, kink))
