@@ -125,3 +125,88 @@ def test_without_a_signal_or_channels_there_is_still_a_number(shape: tuple[int, 
     error = SignalError("y", 1 if len(shape) > 1 else None)
     error.add(np.ones(shape, np.float32), np.zeros(shape, np.float32))
     assert error.result().even_db == -np.inf
+
+
+def judged(bits: int, exact: np.ndarray, noise: float, *, whole: bool = False) -> TriedBits:
+    """Return the errors of one width whose error has the given deviation everywhere."""
+    rng = np.random.default_rng(bits)
+    error = SignalError("y", 1, whole=whole)
+    for part in np.array_split(exact, 3):  # batches
+        error.add((part + rng.normal(0, noise, part.shape)).astype(np.float32), part)
+    return TriedBits(bits, (error.result(),))
+
+
+def nearly_constant(spread: float) -> np.ndarray:
+    """Return probabilities of two classes, of which the first is nearly always 1."""
+    p = 0.97 + spread * np.random.default_rng(7).choice([-1.0, 1.0], size=600)
+    return np.stack([p, 1 - p], axis=1).astype(np.float32)
+
+
+def around(mean: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Return channels of variance 1 around a mean."""
+    return np.random.default_rng(3).normal(mean, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("exact", "noise", "whole", "spread_db"),
+    [
+        (nearly_constant(0.01), 0.001, True, 20),
+        (nearly_constant(0.01), 0.001, False, 20),
+        (around(100, (600, 4)), 0.1, False, 20),
+        (around(-30, (12, 3, 20, 20)), 0.1, False, 20),
+        (around(0, (600, 4)), 0.1, False, 20),
+    ],
+)
+def test_the_spread_counts_what_differs_between_inputs(
+    exact: np.ndarray, noise: float, whole: bool, spread_db: float
+) -> None:
+    (output,) = judged(8, exact, noise, whole=whole).outputs
+    wanted = 10 * np.log10(exact.var(axis=0).mean() / noise**2)
+    assert output.spread_db is not None and output.sqnr_db is not None
+    assert output.spread_db == pytest.approx(spread_db, abs=0.6)
+    if exact.ndim == 2:
+        assert output.spread_db == pytest.approx(wanted, abs=0.2)
+    assert output.sqnr_db > output.spread_db - 0.1
+
+
+@pytest.mark.parametrize(
+    ("exact", "whole"),
+    [
+        (nearly_constant(0.01), True),
+        (around(100, (600, 4)), False),
+        (around(-300, (12, 3, 20, 20)), False),
+    ],
+)
+def test_what_all_inputs_share_hides_no_error(exact: np.ndarray, whole: bool) -> None:
+    """The energy allows the error; beside what the inputs differ by it is too large."""
+    step = 0.01 * float(exact.std(axis=0).mean())
+    coarse, many = (judged(bits, exact, n * step, whole=whole) for bits, n in ((8, 20), (16, 1)))
+    (output,) = coarse.outputs
+    assert output.sqnr_db is not None and output.sqnr_db > 25
+    assert output.spread_db is not None and output.spread_db < 25
+    assert not is_enough(coarse, many)
+    assert is_enough(judged(12, exact, 3 * step, whole=whole), many)
+
+
+def test_an_error_within_the_loss_is_accepted_whatever_the_spread() -> None:
+    """More bits do not mend it: the weights limit both."""
+    exact = nearly_constant(0.01)
+    assert is_enough(judged(8, exact, 0.02, whole=True), judged(16, exact, 0.0195, whole=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 1), (1,)])
+def test_of_a_single_value_the_energy_stands_for_the_spread(shape: tuple[int, ...]) -> None:
+    error = SignalError("y", 1 if len(shape) > 1 else None)
+    error.add(np.full(shape, 1.1, np.float32), np.ones(shape, np.float32))
+    found = error.result()
+    if shape[-1] == 5 and len(shape) == 2:
+        assert found.spread_db == found.sqnr_db == pytest.approx(20, abs=0.01)
+    else:
+        assert found.spread_db == pytest.approx(20, abs=0.01)
+
+
+def test_a_constant_output_has_no_spread() -> None:
+    error = SignalError("y", 1)
+    error.add(np.full((50, 2), 0.31, np.float32), np.full((50, 2), 0.3, np.float32))
+    found = error.result()
+    assert found.spread_db == -np.inf and found.sqnr_db is not None and found.sqnr_db > 25

@@ -121,6 +121,8 @@ class OutputError:
         worst_db: its SQNR.
         equal: share of the elements that are equal, in [0, 1].
         even_db: the SQNR in which every channel counts alike, however loud; None as `sqnr_db`.
+        spread_db: the SQNR whose signal is the variance of the channels, that is what differs
+            between inputs and places; None as `sqnr_db`.
     """
 
     name: str
@@ -129,6 +131,7 @@ class OutputError:
     worst_db: float | None
     equal: float
     even_db: float | None = None
+    spread_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,10 @@
-"""The error of a model's outputs against the float model: SQNR, also of the worst channel."""
+"""The error of a model's outputs against the float model: SQNR, also of the worst channel.
+
+The signal of an SQNR is the energy of the output. What an output tells of its input is only what
+changes from one to the other, though: a probability between 0.98 and 1.00 has 40 dB where its error
+is as large as its changes. So there is also an SQNR whose signal is the variance of each channel,
+which is what a correlation sees.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +21,27 @@ GOOD_DB = 25.0
 """At 4 bits of p nearest mode reaches 30 dB or more; so small an error needs no explanation."""
 
 
+_SAME = 1e-10
+"""Variance over energy, below which a channel is constant: sums in float64 tell no less."""
+
+
 class SignalError:
     """Sums of squares of one output and of its error, over batches and seeds.
 
     Args:
         name: of the output.
         axis: of its channels; None: it has none.
+        whole: all channels are judged together, none by itself.
     """
 
-    def __init__(self, name: str, axis: int | None) -> None:
+    def __init__(self, name: str, axis: int | None, *, whole: bool = False) -> None:
         self.name = name
         self.axis = axis
+        self._whole = whole
         self._signal: NDArray[np.float64] = np.zeros(1)
         self._noise: NDArray[np.float64] = np.zeros(1)
+        self._sum: NDArray[np.float64] = np.zeros(1)
+        self._count = 0  # of the elements of a channel
         self._same = self._elements = 0
         self._numbers = False
 
@@ -45,12 +59,14 @@ class SignalError:
         error = np.where(np.isfinite(b), b, 0) - a
         self._signal = self._signal + self._channels(a * a)
         self._noise = self._noise + self._channels(error * error)
+        self._sum = self._sum + self._channels(a)
+        self._count += a.size // len(self._sum)
 
-    def _channels(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.axis is None or squares.ndim <= self.axis:
-            return np.atleast_1d(squares.sum())
-        rest = tuple(axis for axis in range(squares.ndim) if axis != self.axis)
-        summed: NDArray[np.float64] = squares.sum(axis=rest)
+    def _channels(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.axis is None or values.ndim <= self.axis:
+            return np.atleast_1d(values.sum())
+        rest = tuple(axis for axis in range(values.ndim) if axis != self.axis)
+        summed: NDArray[np.float64] = values.sum(axis=rest)
         return summed
 
     def decibels(self, channel: int | None = None) -> float:
@@ -60,7 +76,7 @@ class SignalError:
 
     def worst_channel(self) -> int | None:
         """Return the channel with the lowest SQNR among those that carry a signal."""
-        if len(self._signal) < 2 or not self._numbers:
+        if self._whole or len(self._signal) < 2 or not self._numbers:
             return None
         known = self._signal > 0
         if not known.any():
@@ -79,7 +95,20 @@ class SignalError:
             worst_db=None if worst is None else self.decibels(worst),
             equal=self._same / max(1, self._elements),
             even_db=self.even_decibels() if self._numbers else None,
+            spread_db=self.spread_decibels() if self._numbers else None,
         )
+
+    def spread_decibels(self) -> float:
+        """Return the SQNR whose signal is the variance of each channel around its mean.
+
+        Where a channel has one element, its variance is unknown, and its energy stands for it.
+        """
+        n = self._count
+        if n < 2:
+            return self.decibels()
+        variance = (self._signal - self._sum**2 / n) * (n / (n - 1))
+        varies = variance > _SAME * self._signal
+        return to_decibels(float(variance[varies].sum()), float(self._noise.sum()))
 
     def even_decibels(self) -> float:
         """Return the SQNR in which every channel counts alike, however loud it is.
@@ -89,7 +118,7 @@ class SignalError:
         than the worst of them.
         """
         known = self._signal > 0
-        if not known.any():
+        if self._whole or not known.any():
             return self.decibels()
         lost = np.minimum(self._noise[known] / self._signal[known], 1.0)
         return to_decibels(1.0, float(lost.mean()))

@@ -38,6 +38,11 @@ LOSS_EQUAL = 0.001
 """The same for an output of class numbers or strings: share of answers that may differ more."""
 ENOUGH_DB = 40.0
 """An error of a hundredth of the signal: where it is no larger, bytes lose nothing."""
+GOOD_SPREAD_DB = 20.0
+"""An error with a hundredth of the variance, a correlation of 0.995 with the float model: where it
+is larger, what the inputs differ by is lost, however small it is beside the output's energy."""
+ENOUGH_SPREAD_DB = 30.0
+"""The same for bytes: a thousandth, a correlation of 0.9995."""
 _UNITY = 0.01
 
 
@@ -137,7 +142,8 @@ def choose_activation_bits(
 
     The model is converted once. Its activations get both widths, with exponents calibrated on the
     data, and it runs in nearest mode, so that the two differ only in the rounding of activations.
-    Twelve bits are chosen where every output reaches an SQNR of 25 dB, or is at most half a dB
+    Twelve bits are chosen where every output reaches an SQNR of 25 dB, and 20 dB against what
+    differs between inputs, the variance of its channels, or is at most half a dB
     below that of 16 bits, as a whole and with its channels counted alike; probabilities of classes,
     which add up to 1, are judged as a whole. For an output without floating-point numbers, the
     agreement with the float model may be lower by a thousandth. Otherwise 16 bits are chosen.
@@ -229,7 +235,7 @@ def measure_widths(
 
 def _open(exact: Mapping[str, Values]) -> dict[str, SignalError]:
     """Return empty sums for each output; probabilities of classes are judged as a whole."""
-    whole = {name: SignalError(name, None) for name, x in exact.items() if _are_shares(x)}
+    whole = {name: SignalError(name, 1, whole=True) for name, x in exact.items() if _are_shares(x)}
     return open_errors(exact, {}) | whole
 
 
@@ -245,17 +251,21 @@ def is_enough(
     many: TriedBits,
     loss_db: float = LOSS_DB,
     enough_db: float = GOOD_DB,
+    spread_db: float = GOOD_SPREAD_DB,
     worst: bool = False,
 ) -> bool:
     """Tell whether the smaller width is within the accepted loss at every output.
 
-    An output is judged as a whole and with all its channels counted alike.
+    An output is judged as a whole and with all its channels counted alike. By itself the error of
+    the whole is small where it is small beside the output's spread: beside its energy, what all
+    inputs share, such as the probability of a class that is nearly always 1, would hide it.
 
     Args:
         few: the errors of the smaller width.
         many: those of the larger one.
         loss_db: accepted loss in dB.
         enough_db: SQNR from which on nothing counts as lost.
+        spread_db: the same of the spread, which has to be reached as well.
         worst: judge the worst channel by itself as well.
     """
     for a, b in zip(few.outputs, many.outputs, strict=True):
@@ -263,12 +273,13 @@ def is_enough(
             if a.equal < b.equal - LOSS_EQUAL:
                 return False
             continue
-        pairs = [(a.sqnr_db, b.sqnr_db), (a.even_db, b.even_db)]
-        if worst:
-            pairs.append((a.worst_db, b.worst_db))
+        told = a.spread_db is None or a.spread_db >= spread_db
         # Good enough by itself, or limited by the weights, which more bits of activations cannot
         # mend.
-        if any(_is_lost(x, y, loss_db, enough_db) for x, y in pairs):
+        if _is_lost(a.sqnr_db, b.sqnr_db, loss_db, enough_db if told else math.inf):
+            return False
+        pairs = [(a.even_db, b.even_db), (a.worst_db, b.worst_db)]
+        if any(_is_lost(x, y, loss_db, enough_db) for x, y in pairs[: 1 + worst]):
             return False
     return True
 
@@ -315,4 +326,5 @@ def _plain(output: OutputError) -> dict[str, Any]:
         "worst_db": _finite(output.worst_db),
         "equal": output.equal,
         "even_db": _finite(output.even_db),
+        "spread_db": _finite(output.spread_db),
     }

@@ -12,6 +12,7 @@ from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.evaluation.run import Runner
 from reluflow.evaluation.widths.activation_bits import (
     ENOUGH_DB,
+    ENOUGH_SPREAD_DB,
     ActivationBits,
     is_enough,
     measure_widths,
@@ -43,7 +44,7 @@ def choose_chains(
     them, those below a limit stay as they are, and the lowest limit that is within it is found by
     bisection: a handful of runs, whatever the number of operators. The loss is judged against
     activations of 16 bits, at every output and its worst channel; nothing counts as lost where the
-    SQNR reaches 40 dB.
+    SQNR reaches 40 dB, and 30 dB against what differs between the inputs.
 
     Args:
         chosen: the conversion and the width of the operators that do not pass bytes.
@@ -99,7 +100,7 @@ def choose_chains(
 
     def within(found: Chains) -> bool:
         few, *_, many = found.tried
-        return is_enough(few, many, loss_db, ENOUGH_DB, worst=True)
+        return is_enough(few, many, loss_db, ENOUGH_DB, ENOUGH_SPREAD_DB, worst=True)
 
     best: Chains | None = None
     low, high = 0, len(limits)  # all from `high` on stay: that is within the loss
