@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_AXES, _STEPS = 3, 4
+"""Places of the inputs of Slice that may be left out."""
 Values = Sequence[NDArray[Any] | None]
 _FOLDED: dict[str, Callable[[Values, Mapping[str, Any]], Any]] = {
     "Identity": lambda x, a: x[0],
@@ -42,7 +44,8 @@ def _is_size(value: NDArray[Any]) -> bool:
 
 
 def _sliced(x: Values) -> NDArray[Any]:
-    data, start, end = (np.asarray(each) for each in x[:3])
-    step = 1 if len(x) < 5 or x[4] is None else int(np.asarray(x[4]).reshape(-1)[0])
+    data, start, end = (np.asarray(each) for each in x[:_AXES])
+    given = x[_STEPS] if len(x) > _STEPS else None
+    step = 1 if given is None else int(np.asarray(given).reshape(-1)[0])
     found: NDArray[Any] = data[int(start.reshape(-1)[0]) : int(end.reshape(-1)[0]) : step]
     return found

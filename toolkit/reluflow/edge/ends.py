@@ -134,7 +134,7 @@ def softmax(logits: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
     fine = np.minimum(fine, _MOST_FINE)
     drop = _FINE_BITS + LOG2_E_BITS - _FRACTION_BITS
     power = (fine * LOG2_E + (1 << (drop - 1))) >> drop
-    weight = power_table().astype(np.int64)[power & 0xFF] >> (power >> _FRACTION_BITS)
+    weight = power_table().astype(np.int64)[power & _MOST_BYTE] >> (power >> _FRACTION_BITS)
     total = weight.sum(axis=-1, keepdims=True)
     found: NDArray[np.int64] = ((weight << (SOFTMAX_BITS + 1)) + total) // (2 * total)
     return found

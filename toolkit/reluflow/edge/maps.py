@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Maps = list[NDArray[np.int64]]
+_LEAST_END = -(1 << 62)
+"""What stands for the beginning, excluded, where a Slice runs backwards."""
 _HALF = np.float32(0.5)
 
 
@@ -114,7 +116,7 @@ def slice_maps(
     maps = [np.arange(size, dtype=np.int64) for size in shape]
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         size = shape[axis]
-        bound = slice(int(start), int(end) if end > -(1 << 62) else None, int(step))
+        bound = slice(int(start), int(end) if end > _LEAST_END else None, int(step))
         if step < 0 and end < -size:
             bound = slice(int(start), None, int(step))
         maps[axis] = maps[axis][bound]

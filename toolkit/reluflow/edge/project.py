@@ -44,6 +44,8 @@ _FILES = {
     "library.properties": "library.properties",
 }
 """Template -> the file that it becomes."""
+_ROOT = 3
+"""Folders from the files of this room up to the root of a checkout."""
 _KERNELS = "src/reluflow_edge"
 _RUNS = ((0, 0), (1, 1), (4, 2), (16, 3), (64, -4))
 """Numbers of samples and seeds of the self-test."""
@@ -185,7 +187,7 @@ def _check_folder(target: Path) -> None:
 def kernel_folder() -> Path:
     """Return the folder with the kernels: of the installed package, or of the checkout."""
     installed = Path(__file__).parent / "kernels"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "runtime" / "edge"
+    return installed if installed.is_dir() else Path(__file__).parents[_ROOT] / "runtime" / "edge"
 
 
 def _write(folder: Path, name: str, options: EdgeOptions, facts: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ def edge(
         typer.Option(
             "--calibrate",
             help="Data that choose the scales of a float model's bytes, and the self-test's "
-            "inputs; a float model needs them.",
+            "inputs; a float model needs them, none by default.",
         ),
     ] = None,
     limit: _options.Limit = None,

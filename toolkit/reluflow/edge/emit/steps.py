@@ -39,6 +39,7 @@ _FINER, _MOST_ADD, _MOST_MUL, _MOST_DOWN = 10, 20, 14, 30
 """As `reluflow.psb.fixed.elementwise` has them."""
 _LEAST_OCTAVES, _MOST_OCTAVES = -9, 20
 _AXES = 6
+_LEAST_WORD = -(1 << 31)
 _SIZES = {"conv": 112, "add": 20, "mul": 16, "pool": 56, "resize": 16, "move": 40, "classes": 20}
 """Bytes of the descriptors on a machine of 32 bits."""
 
@@ -194,7 +195,7 @@ def _table_of(emission: Emission, k: int, table: NDArray[np.uint8] | None) -> st
 
 def _whole(value: int) -> str:
     """Return a whole number of 32 bits as C has it."""
-    return "INT32_MIN" if value == -(1 << 31) else f"INT32_C({value})"
+    return "INT32_MIN" if value == _LEAST_WORD else f"INT32_C({value})"
 
 
 def _channels(emission: Emission, k: int, step: ConvStep, y: EdgeTensor) -> str:
