@@ -82,7 +82,7 @@ def test_a_checkpoint_is_on_disk_before_its_state_names_it(
 
 
 def test_no_file_but_one_renames_or_syncs() -> None:
-    """`files.py` alone knows how; a report is a folder, which `directory.py` swaps."""
+    """`files.py` alone knows how, of files and of folders."""
     callers = set()
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -90,4 +90,4 @@ def test_no_file_but_one_renames_or_syncs() -> None:
                 callers.add(path.relative_to(ROOT).as_posix())
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.replace":
                 callers.add(path.relative_to(ROOT).as_posix())
-    assert callers == {"files.py", "report/directory.py"}
+    assert callers == {"files.py"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,40 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def swap_folder(new: Path, target: Path) -> None:
+    """Rename a folder to `target`; what was there is removed last, or restored.
+
+    Args:
+        new: a folder that is complete, beside `target`.
+        target: where it is to stand; a folder there is replaced.
+
+    Raises:
+        OSError: something cannot be renamed; then what was there stands there still.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "new").mkdir()
+        ...     Path(folder, "old", "part").mkdir(parents=True)
+        ...     swap_folder(Path(folder, "new"), Path(folder, "old"))
+        ...     [str(path.relative_to(folder)) for path in Path(folder).rglob("*")]
+        ['old']
+    """
+    if not target.exists():
+        new.rename(target)
+        sync_folder(target.parent)
+        return
+    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    sync_folder(target.parent)  # the new folder is found after a crash before the old one goes
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def what_stands_there(target: Path) -> str:

@@ -31,6 +31,7 @@ from reluflow.edge.plan import WORD_BYTES, MemoryPlan, plan_memory
 from reluflow.edge.program import EdgeProgram, EdgeTensor
 from reluflow.edge.run import input_bytes, run
 from reluflow.errors import OutputError
+from reluflow.files import swap_folder
 
 _TEMPLATES = Path(__file__).parent / "emit" / "templates"
 _FILES = {
@@ -159,9 +160,7 @@ def write_project(
         try:
             _write(partial, name, options, facts)
             code = measure_code(partial / "src", options.target)
-            if target.is_dir():
-                shutil.rmtree(target)
-            partial.rename(target)
+            swap_folder(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reluflow.analysis import PatternReport, SeriesReport
 from reluflow.errors import OutputError
-from reluflow.files import sync_folder
+from reluflow.files import swap_folder
 from reluflow.report.files.jsonfile import Report, is_report_json, write_json
 from reluflow.report.files.parquet import CountChunk, write_patterns_parquet
 from reluflow.report.pages.over_time import write_series_page
@@ -118,14 +118,13 @@ def write_report(
             f"extras names {unknown[0]!r}, which is no file of a report; "
             f"accepted are {', '.join(sorted(OWN_NAMES))}."
         )
-    token = secrets.token_hex(4)
-    partial = target.with_name(f".{target.name}.{token}.partial")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir()
         _fill(partial, report, tables)
         for name, write in (extras or {}).items():
             write(partial / name)
-        _swap(partial, target, target.with_name(f".{target.name}.{token}.old"))
+        swap_folder(partial, target)
     except OSError as error:
         raise OutputError(
             f"directory {str(target)!r} cannot be written ({error.strerror or error}); "
@@ -150,22 +149,6 @@ def _fill(directory: Path, report: Report, tables: Tables | None) -> None:
         write_pictures(report, directory)
         write_html(report, directory / PAGE_NAME)
     write_json(report, directory / JSON_NAME)
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Rename `new` to `target`; what was there is removed last, or restored."""
-    if not target.exists():
-        new.rename(target)
-        sync_folder(target.parent)
-        return
-    target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    sync_folder(target.parent)  # the new report is found after a crash before the old one goes
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _resolved(directory: str | os.PathLike[str]) -> Path:

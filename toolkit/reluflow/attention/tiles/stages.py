@@ -100,7 +100,7 @@ class Stages:
         try:
             return go(files, begun, progress)
         except (Interrupted, KeyboardInterrupt):
-            raise Interrupted(self._sentence(stage)) from None
+            raise Interrupted(_how_to_go_on(stage, self._at, self._folder)) from None
 
     def finish(self) -> None:
         """Delete what was kept."""
@@ -113,8 +113,9 @@ class Stages:
         plain = stage.replace(" ", "-")
         return {name: self._folder / f"{plain}-{at}.npy" for at, name in enumerate(outputs)}
 
-    def _sentence(self, stage: str) -> str:
-        done = f"interrupted in {stage} after {self._at[0]} of {self._at[1]} tiles"
-        if self._folder is None:
-            return f"{done}, and arrays in memory are gone; give a folder to keep them."
-        return f"{done}; all of them are kept in {str(self._folder)!r}; go on with resume=True."
+
+def _how_to_go_on(stage: str, at: tuple[int, int], folder: Path | None) -> str:
+    done = f"interrupted in {stage} after {at[0]} of {at[1]} tiles"
+    if folder is None:
+        return f"{done}, and arrays in memory are gone; give a folder to keep them."
+    return f"{done}; all of them are kept in {str(folder)!r}; go on with resume=True."
