@@ -91,16 +91,21 @@ def shipped() -> tuple[Model, Any]:
     return to_psb(model, PsbOptions(x_exponents=calibrate(model, data))).model, data
 
 
-@pytest.mark.parametrize("form", ["bytes", "int16"])
-def test_chains_give_the_same_to_the_last_bit(
-    form: str, shipped: tuple[Model, Any], tmp_path: Path
-) -> None:
-    psb, data = shipped
+def chained(form: str, psb: Model, data: Any) -> tuple[Model, Any]:
+    """Return the network as a chain, and a batch for it."""
     if form == "bytes":
         model = chain_psb(psb, find_formats(psb, data)).model
     else:
         model = chain_psb16(psb, exponents(largest_activations(psb, data), 12)).model
     (x,) = list(data.batches(2))
+    return model, x
+
+
+@pytest.mark.parametrize("form", ["bytes", "int16"])
+def test_chains_give_the_same_to_the_last_bit(
+    form: str, shipped: tuple[Model, Any], tmp_path: Path
+) -> None:
+    model, x = chained(form, *shipped)
     pairs = compared(model, x, tmp_path)
     assert len(pairs) == 2 * len(SAMPLES)
     for web, here in pairs:
@@ -166,12 +171,7 @@ def test_inlined_networks_give_the_numbers_of_python(name: str, tmp_path: Path) 
 def test_inlined_chains_give_the_bits_of_the_library(
     form: str, shipped: tuple[Model, Any], tmp_path: Path
 ) -> None:
-    psb, data = shipped
-    if form == "bytes":
-        model = chain_psb(psb, find_formats(psb, data)).model
-    else:
-        model = chain_psb16(psb, exponents(largest_activations(psb, data), 12)).model
-    (x,) = list(data.batches(2))
+    model, x = chained(form, *shipped)
     for web, here, _ in inlined(model, x, tmp_path):
         assert web.dtype == here.dtype and web.tobytes() == here.tobytes()
 

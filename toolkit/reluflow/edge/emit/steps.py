@@ -33,10 +33,14 @@ from reluflow.edge.program import (
     taken,
 )
 from reluflow.psb import pack
+from reluflow.psb.fixed.elementwise import (
+    FINER,
+    MOST_ADD_SHIFT,
+    MOST_DOWN,
+    MOST_MUL_SHIFT,
+)
 from reluflow.psb.fixed.resize import WEIGHT_BITS, neighbours
 
-_FINER, _MOST_ADD, _MOST_MUL, _MOST_DOWN = 10, 20, 14, 30
-"""As `reluflow.psb.fixed.elementwise` has them."""
 _LEAST_OCTAVES, _MOST_OCTAVES = -9, 20
 _AXES = 6
 _LEAST_WORD = -(1 << 31)
@@ -230,8 +234,8 @@ def _call(
 def _add(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     assert isinstance(step, AddStep)
     a, b, y = step.forms
-    unit = min(max(a.exponent, b.exponent, y.exponent), y.exponent + _FINER)
-    ups = [max(-_MOST_DOWN, min(_MOST_ADD, unit - form.exponent)) for form in (a, b)]
+    unit = min(max(a.exponent, b.exponent, y.exponent), y.exponent + FINER)
+    ups = [max(-MOST_DOWN, min(MOST_ADD_SHIFT, unit - form.exponent)) for form in (a, b)]
     table = _table_of(emission, k, step.table)
     fields = {
         "count": emission.program.tensors[step.makes].count,
@@ -257,7 +261,7 @@ def _mul(emission: Emission, k: int, step: EdgeStep) -> list[str]:
         "pixels": made.count // made.shape[-1],
         "channels": made.shape[-1],
         "per_channel": int(factors.shape != made.shape),
-        "up": max(-_MOST_DOWN, min(_MOST_MUL, y.exponent - x.exponent - s.exponent)),
+        "up": max(-MOST_DOWN, min(MOST_MUL_SHIFT, y.exponent - x.exponent - s.exponent)),
         "x_zero": x.zero,
         "s_zero": s.zero,
         "y_zero": y.zero,

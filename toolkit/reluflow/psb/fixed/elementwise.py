@@ -13,9 +13,9 @@ from reluflow.psb.fixed.chain import FixedFormat
 CODES = 256
 """Entries of a table: one for each byte."""
 _MOST_BYTE = CODES - 1
-_FINER = 10
+FINER = 10
 """Octaves below y's format in which a sum is kept."""
-_MOST_ADD_SHIFT, _MOST_MUL_SHIFT, _MOST_DOWN = 20, 14, 30
+MOST_ADD_SHIFT, MOST_MUL_SHIFT, MOST_DOWN = 20, 14, 30
 """Most bits that an operand or a product is shifted by: everything then fits 32 bits."""
 
 
@@ -59,7 +59,7 @@ def fixed_add(
     if a.shape != b.shape:
         raise DataError(f"a has shape {a.shape} and b {b.shape}: give two of one shape.")
     g = y_form.exponent
-    unit = min(max(a_form.exponent, b_form.exponent, g), g + _FINER)
+    unit = min(max(a_form.exponent, b_form.exponent, g), g + FINER)
     total = _in_unit(a, a_form, unit) + _in_unit(b, b_form, unit)
     y = _bytes(y_form.zero + _shifted_down(total, unit - g), y_min, y_max)
     return y if table is None else table[y]
@@ -69,8 +69,8 @@ def _in_unit(u: NDArray[np.uint8], form: FixedFormat, unit: int) -> NDArray[np.i
     """Return values in units of 2^-unit."""
     value = u.astype(np.int64) - form.zero
     if form.exponent <= unit:
-        return value << min(unit - form.exponent, _MOST_ADD_SHIFT)
-    return _shifted_down(value, min(form.exponent - unit, _MOST_DOWN))
+        return value << min(unit - form.exponent, MOST_ADD_SHIFT)
+    return _shifted_down(value, min(form.exponent - unit, MOST_DOWN))
 
 
 def _shifted_down(value: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
@@ -125,9 +125,9 @@ def fixed_mul(
     product = (x.astype(np.int64) - x_form.zero) * (factors.astype(np.int64) - s_form.zero)
     shift = x_form.exponent + s_form.exponent - y_form.exponent
     if shift < 0:
-        scaled = product << min(-shift, _MOST_MUL_SHIFT)
+        scaled = product << min(-shift, MOST_MUL_SHIFT)
     else:
-        scaled = _shifted_down(product, min(shift, _MOST_DOWN))
+        scaled = _shifted_down(product, min(shift, MOST_DOWN))
     return _bytes(y_form.zero + scaled, y_min, y_max)
 
 
