@@ -165,13 +165,13 @@ def cost(run: Run) -> float:
     return run.share * WORKLOADS[run.workload].seconds
 
 
-def perform_run(run: Run, data_file: Path | None = None) -> Record:
+def perform_run(run: Run, data_file: Path | None = None, device: str = "cpu") -> Record:
     """Trains and returns the record of the run, ready for JSON."""
     workload, method = WORKLOADS[run.workload], METHODS[run.method]
-    data = load(workload.data, data_file)
+    data = load(workload.data, data_file, device)
     split = data["train"]
     torch.manual_seed(run.seed)
-    model = workload.make()
+    model = workload.make().to(device)
     steps = run.epochs * -(-len(split.labels) // workload.batch)
     task = Task(run.workload, steps, workload.batch, split)
     setting = {**method.settings[run.setting], **run.options}
@@ -193,6 +193,6 @@ def perform_run(run: Run, data_file: Path | None = None) -> Record:
     )
 
 
-def performing(data_file: Path | None) -> Callable[[Run], Record]:
-    """Returns `perform_run` with the data of a file."""
-    return functools.partial(perform_run, data_file=data_file)
+def performing(data_file: Path | None, device: str = "cpu") -> Callable[[Run], Record]:
+    """Returns `perform_run` with the data of a file, on a device."""
+    return functools.partial(perform_run, data_file=data_file, device=device)

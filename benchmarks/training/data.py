@@ -79,19 +79,23 @@ SOURCES: dict[str, Callable[[], Parts]] = {
 
 
 @functools.cache
-def load(name: str, file: Path | None = None) -> dict[str, Split]:
+def load(name: str, file: Path | None = None, device: str = "cpu") -> dict[str, Split]:
     """Returns `train`, `validation` and `test` of a name in `SOURCES`.
 
     Args:
         name: of the data.
         file: what `pack` wrote; None: the places where scikit-learn and Debian keep them.
+        device: where all of it lies from then on.
 
     Returns:
         Images float32 `(n, 1, h, w)` of mean 0 and variance 1, or characters int64 `(n, CONTEXT)`.
     """
     parts = SOURCES[name]() if file is None else _unpacked(name, file)
     return {
-        part: Split(torch.from_numpy(_scaled(name, at.images)), torch.from_numpy(at.labels))
+        part: Split(
+            torch.from_numpy(_scaled(name, at.images)).to(device),
+            torch.from_numpy(at.labels).to(device),
+        )
         for part, at in parts.items()
     }
 

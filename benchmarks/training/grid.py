@@ -83,12 +83,12 @@ def runs(
     tag: str = "",
     options: dict[str, Any] | None = None,
 ) -> Iterator[Run]:
-    """Yields the runs of a part of the grid, two per cosine."""
+    """Yields the runs of a part of the grid, two per cosine and none of it for random labels."""
     cells = itertools.product(data, nets, optimizers, epochs, labels, schedules, seeds)
     for at, net, optimizer, length, kind, schedule, seed in cells:
         cell = (at, net, optimizer, length, kind, schedule)
         if schedule == "cosine":
-            for rate in RATES[optimizer]:
+            for rate in RATES[optimizer] if kind == "true" else ():
                 yield Run(*cell, rate, seed)
         else:
             yield Run(*cell, RATES[optimizer][0], seed, tag, options or {})
@@ -101,15 +101,15 @@ def cost(run: Run) -> float:
     return steps * STEP_MS[kind][run.net] / 1e3
 
 
-def perform_run(run: Run, data_file: Path | None = None) -> dict[str, Any]:
+def perform_run(run: Run, data_file: Path | None = None, device: str = "cpu") -> dict[str, Any]:
     """Trains and returns the record of the run, ready for JSON."""
-    data = load(run.data, data_file)
+    data = load(run.data, data_file, device)
     split = data["train"]
     if run.labels == "random":
-        split = Split(split.images, _random_labels(run, len(split.labels)))
+        split = Split(split.images, _random_labels(run, len(split.labels)).to(device))
     torch.manual_seed(run.seed)
     side = FASHION_SIDE if run.data.startswith("fashion") else DIGITS_SIDE
-    model = GRID[run.net](side)
+    model = GRID[run.net](side).to(device)
     total = run.epochs * -(-len(split.labels) // BATCH)
     make = functools.partial(_setup, run, total)
     course, setup = train(model, make, split, epochs=run.epochs, batch=BATCH, seed=run.seed)
@@ -121,9 +121,9 @@ def perform_run(run: Run, data_file: Path | None = None) -> dict[str, Any]:
     )
 
 
-def performing(data_file: Path | None) -> Callable[[Run], dict[str, Any]]:
-    """Returns `perform_run` with the data of a file."""
-    return functools.partial(perform_run, data_file=data_file)
+def performing(data_file: Path | None, device: str = "cpu") -> Callable[[Run], dict[str, Any]]:
+    """Returns `perform_run` with the data of a file, on a device."""
+    return functools.partial(perform_run, data_file=data_file, device=device)
 
 
 def _random_labels(run: Run, count: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch  # a benchmark of the torch bridge
+from _support import machine
 from schedules._tasks import Split
 from torch import nn
 
@@ -69,7 +70,7 @@ def train(
     """Trains a network; nothing that it raises gets out.
 
     Args:
-        model: with fresh weights.
+        model: with fresh weights, on the device of the split.
         make: gives the optimiser of the model.
         split: what is learnt.
         epochs: passes over it.
@@ -103,12 +104,12 @@ def _epochs(
     course: Course,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    every = max(1, epochs // N_ROWS)
+    every, device = max(1, epochs // N_ROWS), split.labels.device
     for epoch in range(1, epochs + 1):
         model.train()
         setup.before_epoch()
-        total = torch.zeros(())
-        order = torch.randperm(len(split.labels), generator=generator)
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(split.labels), generator=generator).to(device)
         for chosen in order.split(batch):
             setup.optimizer.zero_grad()
             answer = model(split.images[chosen])
@@ -153,7 +154,13 @@ def kept(course: Course, setup: Setup | None, model: nn.Module) -> dict[str, Any
         "warned": course.warned,
         "weight_norm": _jsonable(weight_norm(model)),
         "forward_passes": getattr(scheduler, "forward_passes", 0),
+        "machine": _machine(next(model.parameters()).device),
     }
+
+
+def _machine(device: torch.device) -> str:
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
+    return gpu + machine()
 
 
 def _jsonable(value: float) -> float | None:

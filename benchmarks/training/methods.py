@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch  # a benchmark of the torch bridge
 from schedules._tasks import Split
-from torch import nn, optim
+from torch import nn, optim  # a benchmark of the torch bridge
 from torch.optim import lr_scheduler
+from torch.optim.swa_utils import update_bn
 from training.grid import cooling
 from training.loop import Setup
 from training.nets import has_relu
@@ -22,7 +22,7 @@ from training.nets import has_relu
 MOMENTUM, WEIGHT_DECAY, WARM_UP = 0.9, 0.01, 0.05
 """Momentum of SGD, weight decay of all others, share of the steps in which the rate rises."""
 N_STATISTICS = 50
-"""Batches that batch normalisation sees anew at the averaged weights of Schedule-Free."""
+"""Batches whose statistics batch normalisation takes at the averaged weights of Schedule-Free."""
 TUNED_ONECYCLE = {"f1": 0.1, "f1_bn": 0.01, "resnet8": 0.3}
 """Largest rates that the search of benchmarks/schedules found on its validation images."""
 Setting = Mapping[str, Any]
@@ -102,13 +102,10 @@ def _schedule_free(model: nn.Module, task: Task, setting: Setting) -> Setup:
     return Setup(optimizer, None, optimizer.train, finish)
 
 
-@torch.no_grad()
 def _average(model: nn.Module, optimizer: Any, task: Task) -> None:
     """Sets the averaged weights, and the running statistics that belong to them."""
     optimizer.eval()
-    model.train()
-    for images in task.split.images.split(task.batch)[:N_STATISTICS]:
-        model(images)
+    update_bn(task.split.images.split(task.batch)[:N_STATISTICS], model)
 
 
 def _prodigy(model: nn.Module, task: Task, setting: Setting) -> Setup:

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch  # a benchmark of the torch bridge
+from _support.record import command, fill_table, write
 from training.data import pack
 
 from reluflow.files import appearing
 
+PAGE = Path(__file__).parents[2] / "docs" / "temperature.md"
 DIGITS = 5
 """Significant digits of a packed record."""
 Record = dict[str, Any]
@@ -53,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser, out: str, data: Sequence[str]) 
     parser.add_argument("--out", type=Path, default=Path(out), help="folder of the runs' files")
     parser.add_argument("--resume", action="store_true", help="skip the runs that are there")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
     parser.add_argument("--minutes", type=float, help="begin no run after so many")
     parser.add_argument("--longest-first", action="store_true", help="else the cheapest first")
     parser.add_argument("--list", action="store_true", help="print the runs and do nothing")
@@ -60,6 +64,8 @@ def add_options(parser: argparse.ArgumentParser, out: str, data: Sequence[str]) 
     parser.add_argument("--pack-data", type=Path, help=f"write {', '.join(data)} here, and stop")
     parser.add_argument("--pack", type=Path, help="gather the runs of --out here, one per line")
     parser.add_argument("--summary", action="store_true", help="sum up, train nothing")
+    parser.add_argument("--json", type=Path, help="keep the summary in this file")
+    parser.add_argument("--page", action="store_true", help=f"fill a table of {PAGE.name} from it")
 
 
 def perform(
@@ -79,6 +85,8 @@ def perform(
             f"{given.out} has {len(runs) - len(left)} of the {len(runs)} runs already; give "
             "--resume to keep them, or another --out."
         )
+    if left and given.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("torch sees no CUDA device here; leave out --device cuda.")
     given.out.mkdir(parents=True, exist_ok=True)
     until = time.time() + 60 * given.minutes if given.minutes is not None else float("inf")
     jobs = [Job(run, work, given.out, until) for run in left]
@@ -126,6 +134,31 @@ def gather(folder: Path, file: Path) -> None:
     lines = [json.dumps(_rounded(record)) for record in read(folder)]
     with appearing(file) as partial:
         partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def keep(
+    given: argparse.Namespace,
+    records: Sequence[Record],
+    results: Any,
+    mark: str,
+    table: Callable[[Any], str],
+) -> None:
+    """Keeps a summary with its command and where its runs were made, as the options ask for.
+
+    Args:
+        given: the options.
+        records: of the runs that are summed up.
+        results: the summary, ready for JSON.
+        mark: of the table on the page.
+        table: gives the table of a summary that was read back.
+    """
+    if given.json is None:
+        return
+    made = Counter(record["machine"] for record in records)
+    machines = "; ".join(f"{name} ({count} runs)" for name, count in made.most_common())
+    write(given.json, {"command": command(), "machine": machines, "results": _rounded(results)})
+    if given.page:
+        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), mark, given.json, table), "utf-8")
 
 
 def _rounded(value: Any) -> Any:

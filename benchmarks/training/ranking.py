@@ -16,6 +16,8 @@ N_DRAWS = 2000
 DRAW_SEED = 7
 Scores = Mapping[str, Mapping[str, Sequence[float]]]
 """Test accuracies by workload, method, seed."""
+Titles = Mapping[str, str]
+"""Of workloads or methods, by name."""
 
 
 @dataclass(frozen=True)
@@ -96,25 +98,39 @@ def _mean_ranks(means: np.ndarray) -> np.ndarray:
     return mean
 
 
-def accuracy_table(found: Scores, titles: Mapping[str, str]) -> str:
-    """Returns mean test accuracies with t intervals as a Markdown table, a row per workload."""
-    methods = list(dict.fromkeys(method for scores in found.values() for method in scores))
-    lines = ["| workload | " + " | ".join(methods) + " |", "|---|" + "---:|" * len(methods)]
-    for name, by_method in found.items():
-        cells = [_cell(by_method.get(method, [])) for method in methods]
-        lines.append(f"| {titles.get(name, name)} | " + " | ".join(cells) + " |")
+def accuracy_table(found: Scores, workloads: Titles, methods: Titles) -> str:
+    """Returns mean test accuracies as a Markdown table, a row per workload.
+
+    Args:
+        found: test accuracies; each mean has its t interval and the number of seeds, the best of
+            a row is bold.
+        workloads: titles by name, in the order of the rows.
+        methods: titles by name, in the order of the columns; others follow.
+    """
+    known = {method for by_method in found.values() for method in by_method}
+    columns = [*(name for name in methods if name in known), *sorted(known - set(methods))]
+    titles = [methods.get(name, name) for name in columns]
+    lines = ["| workload | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
+    for name in (name for name in workloads if name in found):
+        by_method = found[name]
+        best = max(by_method, key=lambda method: float(np.mean(by_method[method])))
+        cells = [_cell(by_method.get(method, []), method == best) for method in columns]
+        lines.append(f"| {workloads[name]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(values: Sequence[float]) -> str:
+def _cell(values: Sequence[float], is_best: bool) -> str:
     if not values:
         return ""
     width = f" ± {half_width(values):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{width} ({len(values)})"
+    told = f"{np.mean(values):.2f}"
+    return f"{f'**{told}**' if is_best else told}{width} ({len(values)})"
 
 
-def rank_table(ranked: Sequence[Rank]) -> str:
+def rank_table(ranked: Sequence[Rank], methods: Titles) -> str:
     """Returns mean ranks as a Markdown table."""
     lines = ["| method | mean rank | 95 % interval |", "|---|---:|---:|"]
-    lines += [f"| {r.method} | {r.mean:.2f} | {r.low:.2f} to {r.high:.2f} |" for r in ranked]
+    for each in ranked:
+        title = methods.get(each.method, each.method)
+        lines.append(f"| {title} | {each.mean:.2f} | {each.low:.2f} to {each.high:.2f} |")
     return "\n".join(lines)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from training import grid, pool, verdict
 
@@ -24,7 +23,6 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", nargs="+", type=int, default=getattr(grid, name.upper()))
     parser.add_argument("--tag", default="", help="tells these runs of ActCoolLR from others")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON, of ActCoolLR")
-    parser.add_argument("--json", type=Path, help="keep the summary in this file")
     pool.add_options(parser, "build/robustness", grid.DATA)
     return parser.parse_args()
 
@@ -40,15 +38,16 @@ def main() -> None:
     if pool.packed_data(given, grid.DATA):
         return
     if not given.summary:
-        pool.perform(_selected(given), grid.performing(given.data_file), given, grid.cost)
+        work = grid.performing(given.data_file, given.device)
+        pool.perform(_selected(given), work, given, grid.cost)
         if given.list:
             return
-    found = verdict.cells(pool.read(given.out))
+    records = pool.read(given.out)
+    found = verdict.cells(records)
     print(verdict.report(found))
     if given.pack is not None:
         pool.gather(given.out, given.pack)
-    if given.json is not None:
-        given.json.write_text(json.dumps(verdict.as_json(found), indent=1) + "\n", "utf-8")
+    pool.keep(given, records, verdict.as_json(found), "robustness", verdict.page)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,19 @@ from training.loop import DONE
 
 MARGIN = 1.0
 """Points of test accuracy that ActCoolLR may be behind."""
+TITLES = {
+    "digits512": "512 digits",
+    "digits1400": "1,400 digits",
+    "fashion512": "512 of FashionMNIST",
+    "mlp": "MLP",
+    "cnn": "CNN",
+    "cnn_bn": "CNN + BN",
+    "f1": "F1",
+    "resnet8": "ResNet-8",
+    "sgd": "SGD",
+    "adamw": "AdamW",
+}
+"""Of the parts of a cell, on the page."""
 CELL = ("data", "net", "optimizer", "epochs", "labels")
 Record = dict[str, Any]
 Key = tuple[Any, ...]
@@ -122,22 +135,47 @@ def report(found: Sequence[Cell]) -> str:
     return "\n".join([*lines, "", table(found)])
 
 
+def page(results: Sequence[dict[str, Any]]) -> str:
+    """Returns the tables of the page from what `as_json` gave: counts, then what is behind."""
+    found = [Cell(**{**row, "key": tuple(row["key"])}) for row in results]
+    behind = sorted((each for each in found if each.is_behind), key=lambda each: each.key)
+    lines = [
+        "| behind | by seed | ActCoolLR, % | cosine, % | at a rate of |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for cell in behind:
+        by_seed = ", ".join(f"{each:.2f}" for each in cell.by_seed)
+        levels = f"{cell.actcool:.2f} | {cell.cosine:.2f} | {cell.rate:g}"
+        lines.append(f"| {told(cell)} | {by_seed} | {levels} |")
+    return "\n".join([table(found), *(["", *lines] if behind else [])])
+
+
+def told(cell: Cell) -> str:
+    """Returns the name of a cell for a page."""
+    data, net, optimizer, epochs, labels = cell.key
+    parts = (TITLES[data], f"{TITLES[net]}, {TITLES[optimizer]}, {epochs} epochs")
+    return ", ".join((*parts, *(() if labels == "true" else ("random labels",))))
+
+
 def table(found: Sequence[Cell]) -> str:
     """Returns counts per tag, optimiser, labels and epochs as a Markdown table."""
     groups: dict[Key, list[Cell]] = defaultdict(list)
     for cell in found:
         _, _, optimizer, epochs, labels = cell.key
         groups[cell.tag, optimizer, labels, epochs].append(cell)
+    is_tagged = any(cell.tag for cell in found)
     lines = [
-        "| tag | optimiser | labels | epochs | runs | failed | runs behind | cells | cells behind "
+        "| optimiser | labels | epochs | runs | failed | runs behind | cells | cells behind "
         "| mean difference, points |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += [_row(key, groups[key]) for key in sorted(groups)]
+    if is_tagged:
+        lines = ["| tag " + lines[0], "|---" + lines[1]]
+    lines += [_row(key, groups[key], is_tagged) for key in sorted(groups)]
     return "\n".join(lines)
 
 
-def _row(key: Key, found: Sequence[Cell]) -> str:
+def _row(key: Key, found: Sequence[Cell], is_tagged: bool) -> str:
     differences = [cell.actcool - cell.cosine for cell in found if cell.cosine is not None]
     counts = [
         sum(len(cell.by_seed) for cell in found),
@@ -147,4 +185,6 @@ def _row(key: Key, found: Sequence[Cell]) -> str:
         sum(cell.is_behind for cell in found),
     ]
     difference = f"{mean(differences):+.2f}" if differences else ""
-    return "| " + " | ".join(map(str, [*key, *counts, difference])) + " |"
+    tag, optimizer, labels, epochs = key
+    named = [*([tag] if is_tagged else []), TITLES[optimizer], labels, epochs]
+    return "| " + " | ".join(map(str, [*named, *counts, difference])) + " |"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from training import comparison, pool, ranking
@@ -30,7 +29,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=1.0, help="of the epochs")
     parser.add_argument("--tag", default="", help="tells these runs of ActCoolLR from others")
     parser.add_argument("--options", type=json.loads, default={}, help="JSON, of ActCoolLR")
-    parser.add_argument("--json", type=Path, help="keep the summary in this file")
     pool.add_options(parser, "build/workloads", comparison.DATA)
     return parser.parse_args()
 
@@ -54,23 +52,31 @@ def _train(given: argparse.Namespace) -> None:
     names = ("workloads", "methods", "seeds", "share", "tag", "options")
     parts: dict[str, Any] = {name: getattr(given, name) for name in names}
     planned = list(comparison.runs(given.stage, settings=settings, **parts))
-    pool.perform(planned, comparison.performing(given.data_file), given, comparison.cost)
+    work = comparison.performing(given.data_file, given.device)
+    pool.perform(planned, work, given, comparison.cost)
 
 
 def _summary(given: argparse.Namespace) -> None:
     records = pool.read(given.out)
     print("\n".join(f"FAILED {each}" for each in ranking.failures(records)))
-    print("settings:", comparison.chosen(records, given.tag))
+    settings = comparison.chosen(records, given.tag)
+    print("settings:", settings)
     found = ranking.scores(records)
     if found:
-        titles = {name: each.title for name, each in comparison.WORKLOADS.items()}
-        ranked = ranking.ranks(found)
-        print(f"\n{ranking.accuracy_table(found, titles)}\n\n{ranking.rank_table(ranked)}")
-        if given.json is not None:
-            kept = {"scores": found, "ranks": [vars(each) for each in ranked]}
-            given.json.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+        ranked = [vars(each) for each in ranking.ranks(found)]
+        kept = {"scores": found, "ranks": ranked, "settings": settings}
+        print(f"\n{_tables(kept)}")
+        pool.keep(given, records, kept, "workloads", _tables)
     if given.pack is not None:
         pool.gather(given.out, given.pack)
+
+
+def _tables(kept: dict[str, Any]) -> str:
+    workloads = {name: each.title for name, each in comparison.WORKLOADS.items()}
+    methods = {name: each.title for name, each in METHODS.items()}
+    ranked = [ranking.Rank(**each) for each in kept["ranks"]]
+    accuracies = ranking.accuracy_table(kept["scores"], workloads, methods)
+    return f"{accuracies}\n\n{ranking.rank_table(ranked, methods)}"
 
 
 def main() -> None:

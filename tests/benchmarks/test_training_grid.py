@@ -32,15 +32,18 @@ def options(out: Path, **given: Any) -> argparse.Namespace:
 def record(
     schedule: str, seed: int, test: float, rate: float = 0.1, **given: Any
 ) -> dict[str, Any]:
-    run = Run("digits512", "mlp", "sgd", 10, given.pop("labels", "true"), schedule, rate, seed)
+    parts = (given.pop("labels", "true"), schedule, rate, seed, given.pop("tag", ""))
+    run = Run("digits512", "mlp", "sgd", 10, *parts)
     found = {"validation_accuracy": test, "test_accuracy": test, "end": "done"}
     return {"run": {**vars(run)}} | found | given
 
 
 def test_every_run_of_the_grid_has_its_own_name() -> None:
     runs = list(grid.runs())
-    assert len({run.name for run in runs}) == len(runs) == 3 * 5 * 2 * 4 * 2 * 3 * 3
-    assert len(list(grid.runs(nets=("mlp",), epochs=(10,), seeds=(0,)))) == 3 * 2 * 2 * 3
+    cells = 3 * 5 * 2 * 4 * 3
+    assert len({run.name for run in runs}) == len(runs) == cells * (3 + 1)
+    assert {run.schedule for run in runs if run.labels == "random"} == {"actcool"}
+    assert len(list(grid.runs(nets=("mlp",), epochs=(10,), seeds=(0,)))) == 3 * 2 * (3 + 1)
     tagged = grid.runs(schedules=("actcool",), tag="v1")
     assert not {run.name for run in tagged} & {run.name for run in runs}
 
@@ -163,8 +166,54 @@ def test_every_failure_and_lag_is_told() -> None:
     assert "FAILED digits512 mlp sgd 10 random, seed 5: nan" in told
     assert "cosine failed digits512 mlp sgd 10 random, seed 0: nan" in told
     assert "behind in some seeds digits512 mlp sgd 10 true: 91.00" in told
-    assert "|  | sgd | true | 10 | 3 | 1 | 1 | 1 | 0 | +1.00 |" in told
-    assert json.dumps(verdict.as_json([true, random]))
+    assert "| SGD | true | 10 | 3 | 1 | 1 | 1 | 0 | +1.00 |" in told
+
+
+def test_the_page_has_counts_and_the_cells_that_are_behind() -> None:
+    rows = [record("cosine", 0, 90.0), record("actcool", 0, 88.9, tag="v1")]
+    found = verdict.cells([*rows, record("actcool", 0, 20.0, labels="random")])
+    page = verdict.page(json.loads(json.dumps(verdict.as_json(found))))
+    assert page.startswith(verdict.table(found))
+    counts = [line for line in page.splitlines() if line.startswith("| v1 | SGD | true")]
+    assert counts == ["| v1 | SGD | true | 10 | 1 | 0 | 1 | 1 | 1 | -1.10 |"]
+    last = page.splitlines()[-1]
+    assert last == "| 512 digits, MLP, SGD, 10 epochs | 88.90 | 88.90 | 90.00 | 0.1 |"
+    (_, random) = found
+    assert verdict.told(random) == "512 digits, MLP, SGD, 10 epochs, random labels"
+
+
+def test_a_summary_says_where_its_runs_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- m -->\n<!-- /m -->\n<!-- m made -->\n<!-- /m made -->\n", "utf-8")
+    monkeypatch.setattr(pool, "PAGE", page)
+    rows = [{"machine": "a"}, {"machine": "b"}, {"machine": "a"}]
+    given = options(tmp_path, json=tmp_path / "kept.json", page=True)
+    pool.keep(given, rows, [1.0000001], "m", lambda results: f"table of {results}")
+    kept = json.loads((tmp_path / "kept.json").read_text("utf-8"))
+    assert (kept["machine"], kept["results"]) == ("a (2 runs); b (1 runs)", [1.0])
+    assert "table of [1.0]" in page.read_text("utf-8")
+    assert kept["command"] in page.read_text("utf-8")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_nothing_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="sees no CUDA device here; leave out --device cuda"):
+        work = grid.performing(None, "cuda")
+        pool.perform([RUN], work, options(tmp_path / "out", device="cuda"), grid.cost)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("schedule", grid.SCHEDULES)
+def test_a_gpu_trains_the_same_network(schedule: str) -> None:
+    run = Run("digits512", "cnn_bn", "adamw", 3, "random", schedule, 1e-3, 0)
+    first, second = perform_run(run), perform_run(run, device="cuda")
+    assert second["machine"] != first["machine"]
+    assert second["end"] == "done"
+    found = [row["loss"] for row in second["epochs"]]
+    assert found == pytest.approx([row["loss"] for row in first["epochs"]], rel=0.05)
 
 
 def test_a_cell_without_cosine_is_told_but_not_compared() -> None:
