@@ -15,6 +15,11 @@ from schedules._tasks import Split
 from torch import nn
 
 DONE, NAN = "done", "nan"
+DEVICE_ERRORS = tuple(
+    getattr(torch, name)
+    for name in ("OutOfMemoryError", "AcceleratorError")
+    if hasattr(torch, name)
+)
 N_ROWS = 40
 """Epochs of which loss and rate are kept."""
 N_WARNINGS = 8
@@ -67,7 +72,7 @@ def train(
     batch: int,
     seed: int,
 ) -> tuple[Course, Setup | None]:
-    """Trains a network; nothing that it raises gets out.
+    """Trains a network; nothing that it raises gets out but errors of the device.
 
     Args:
         model: with fresh weights, on the device of the split.
@@ -87,6 +92,8 @@ def train(
         try:
             setup = make(model)
             _epochs(model, setup, split, epochs, batch, seed, course)
+        except DEVICE_ERRORS:  # they are no run's, and all later runs of the process have them
+            raise
         except Exception as error:  # a run that fails is a result
             course.end = f"{type(error).__name__}: {error}"
     course.seconds = time.process_time() - started

@@ -122,6 +122,14 @@ def test_a_training_that_fails_is_a_result(make: Any, end: str, warned: list[str
     assert course.warned == warned
 
 
+def test_an_error_of_the_device_is_no_result() -> None:
+    def make(_: nn.Module) -> Setup:
+        raise torch.OutOfMemoryError("full")
+
+    with pytest.raises(torch.OutOfMemoryError, match="full"):
+        train(GRID["mlp"](8), make, load("digits512")["train"], epochs=1, batch=64, seed=0)
+
+
 @pytest.mark.slow  # two fresh processes
 def test_runs_are_kept_one_by_one_and_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
