@@ -98,12 +98,26 @@ def _mean_ranks(means: np.ndarray) -> np.ndarray:
     return mean
 
 
-def accuracy_table(found: Scores, workloads: Titles, methods: Titles) -> str:
+def accuracies(found: Scores) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Returns mean, half of the t interval (None for one seed) and seeds by workload and method."""
+    return {
+        name: {
+            method: {
+                "mean": float(np.mean(values)),
+                "half_width": half_width(values) if len(values) > 1 else None,
+                "seeds": len(values),
+            }
+            for method, values in by_method.items()
+        }
+        for name, by_method in found.items()
+    }
+
+
+def accuracy_table(found: dict[str, dict[str, Any]], workloads: Titles, methods: Titles) -> str:
     """Returns mean test accuracies as a Markdown table, a row per workload.
 
     Args:
-        found: test accuracies; each mean has its t interval and the number of seeds, the best of
-            a row is bold.
+        found: what `accuracies` gave; the best of a row is bold.
         workloads: titles by name, in the order of the rows.
         methods: titles by name, in the order of the columns; others follow.
     """
@@ -112,19 +126,18 @@ def accuracy_table(found: Scores, workloads: Titles, methods: Titles) -> str:
     titles = [methods.get(name, name) for name in columns]
     lines = ["| workload | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for name in (name for name in workloads if name in found):
-        by_method = found[name]
-        best = max(by_method, key=lambda method: float(np.mean(by_method[method])))
-        cells = [_cell(by_method.get(method, []), method == best) for method in columns]
+        best = max(float(each["mean"]) for each in found[name].values())
+        cells = [_cell(found[name].get(method), best) for method in columns]
         lines.append(f"| {workloads[name]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(values: Sequence[float], is_best: bool) -> str:
-    if not values:
+def _cell(found: Mapping[str, Any] | None, best: float) -> str:
+    if found is None:
         return ""
-    width = f" ± {half_width(values):.2f}" if len(values) > 1 else ""
-    told = f"{np.mean(values):.2f}"
-    return f"{f'**{told}**' if is_best else told}{width} ({len(values)})"
+    told = f"{found['mean']:.2f}"
+    width = "" if found["half_width"] is None else f" ± {found['half_width']:.2f}"
+    return (f"**{told}**" if found["mean"] == best else told) + width
 
 
 def rank_table(ranked: Sequence[Rank], methods: Titles) -> str:

@@ -113,9 +113,9 @@ def _failed(records: Sequence[Record]) -> tuple[tuple[int, str], ...]:
     return tuple((each["run"]["seed"], each["end"]) for each in records if each["end"] != DONE)
 
 
-def as_json(found: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Returns the cells ready for JSON."""
-    return [asdict(cell) for cell in found]
+def as_json(found: Sequence[Cell]) -> dict[str, Any]:
+    """Returns counts and cells ready for JSON."""
+    return {"counts": counts(found), "cells": [asdict(cell) for cell in found]}
 
 
 def report(found: Sequence[Cell]) -> str:
@@ -132,12 +132,12 @@ def report(found: Sequence[Cell]) -> str:
                 f"{mark} {name}: {cell.actcool:.2f} ({by_seed}) against {cell.cosine:.2f} "
                 f"of cosine at {cell.rate:g}"
             )
-    return "\n".join([*lines, "", table(found)])
+    return "\n".join([*lines, "", table(counts(found))])
 
 
-def page(results: Sequence[dict[str, Any]]) -> str:
+def page(results: dict[str, Any]) -> str:
     """Returns the tables of the page from what `as_json` gave: counts, then what is behind."""
-    found = [Cell(**{**row, "key": tuple(row["key"])}) for row in results]
+    found = [Cell(**{**row, "key": tuple(row["key"])}) for row in results["cells"]]
     behind = sorted((each for each in found if each.is_behind), key=lambda each: each.key)
     lines = [
         "| behind | by seed | ActCoolLR, % | cosine, % | at a rate of |",
@@ -147,7 +147,7 @@ def page(results: Sequence[dict[str, Any]]) -> str:
         by_seed = ", ".join(f"{each:.2f}" for each in cell.by_seed)
         levels = f"{cell.actcool:.2f} | {cell.cosine:.2f} | {cell.rate:g}"
         lines.append(f"| {told(cell)} | {by_seed} | {levels} |")
-    return "\n".join([table(found), *(["", *lines] if behind else [])])
+    return "\n".join([table(results["counts"]), *(["", *lines] if behind else [])])
 
 
 def told(cell: Cell) -> str:
@@ -157,13 +157,9 @@ def told(cell: Cell) -> str:
     return ", ".join((*parts, *(() if labels == "true" else ("random labels",))))
 
 
-def table(found: Sequence[Cell]) -> str:
-    """Returns counts per tag, optimiser, labels and epochs as a Markdown table."""
-    groups: dict[Key, list[Cell]] = defaultdict(list)
-    for cell in found:
-        _, _, optimizer, epochs, labels = cell.key
-        groups[cell.tag, optimizer, labels, epochs].append(cell)
-    is_tagged = any(cell.tag for cell in found)
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Returns the rows of `counts` as a Markdown table; tags only where there are any."""
+    is_tagged = any(row["tag"] for row in rows)
     lines = [
         "| optimiser | labels | epochs | runs | failed | runs behind | cells | cells behind "
         "| mean difference, points |",
@@ -171,20 +167,30 @@ def table(found: Sequence[Cell]) -> str:
     ]
     if is_tagged:
         lines = ["| tag " + lines[0], "|---" + lines[1]]
-    lines += [_row(key, groups[key], is_tagged) for key in sorted(groups)]
+    for row in rows:
+        cells = [TITLES.get(value, value) for name, value in row.items() if name != "tag"]
+        cells[-1] = "" if cells[-1] is None else f"{cells[-1]:+.2f}"
+        shown = [*([row["tag"]] if is_tagged else []), *cells]
+        lines.append("| " + " | ".join(map(str, shown)) + " |")
     return "\n".join(lines)
 
 
-def _row(key: Key, found: Sequence[Cell], is_tagged: bool) -> str:
+def counts(found: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Returns a row of counts per tag, optimiser, labels and epochs, ready for JSON."""
+    groups: dict[Key, list[Cell]] = defaultdict(list)
+    for cell in found:
+        _, _, optimizer, epochs, labels = cell.key
+        groups[cell.tag, optimizer, labels, epochs].append(cell)
+    return [_counted(key, groups[key]) for key in sorted(groups)]
+
+
+def _counted(key: Key, found: Sequence[Cell]) -> dict[str, Any]:
     differences = [cell.actcool - cell.cosine for cell in found if cell.cosine is not None]
-    counts = [
-        sum(len(cell.by_seed) for cell in found),
-        sum(len(cell.failed) for cell in found),
-        sum(len(cell.behind) for cell in found),
-        len(found),
-        sum(cell.is_behind for cell in found),
-    ]
-    difference = f"{mean(differences):+.2f}" if differences else ""
-    tag, optimizer, labels, epochs = key
-    named = [*([tag] if is_tagged else []), TITLES[optimizer], labels, epochs]
-    return "| " + " | ".join(map(str, [*named, *counts, difference])) + " |"
+    return dict(zip(("tag", "optimizer", "labels", "epochs"), key, strict=True)) | {
+        "runs": sum(len(cell.by_seed) for cell in found),
+        "failed": sum(len(cell.failed) for cell in found),
+        "behind": sum(len(cell.behind) for cell in found),
+        "cells": len(found),
+        "cells_behind": sum(cell.is_behind for cell in found),
+        "mean_difference": mean(differences) if differences else None,
+    }

@@ -64,7 +64,8 @@ def _summary(given: argparse.Namespace) -> None:
     found = ranking.scores(records)
     if found:
         ranked = [vars(each) for each in ranking.ranks(found)]
-        kept = {"scores": found, "ranks": ranked, "settings": settings}
+        kept = {"scores": found, "accuracies": ranking.accuracies(found), "ranks": ranked}
+        kept["settings"] = settings
         print(f"\n{_tables(kept)}")
         pool.keep(given, records, kept, "workloads", _tables)
     if given.pack is not None:
@@ -75,7 +76,7 @@ def _tables(kept: dict[str, Any]) -> str:
     workloads = {name: each.title for name, each in comparison.WORKLOADS.items()}
     methods = {name: each.title for name, each in METHODS.items()}
     ranked = [ranking.Rank(**each) for each in kept["ranks"]]
-    accuracies = ranking.accuracy_table(kept["scores"], workloads, methods)
+    accuracies = ranking.accuracy_table(kept["accuracies"], workloads, methods)
     return f"{accuracies}\n\n{ranking.rank_table(ranked, methods)}"
 
 

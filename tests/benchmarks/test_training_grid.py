@@ -181,7 +181,7 @@ def test_the_page_has_counts_and_the_cells_that_are_behind() -> None:
     rows = [record("cosine", 0, 90.0), record("actcool", 0, 88.9, tag="v1")]
     found = verdict.cells([*rows, record("actcool", 0, 20.0, labels="random")])
     page = verdict.page(json.loads(json.dumps(verdict.as_json(found))))
-    assert page.startswith(verdict.table(found))
+    assert page.startswith(verdict.table(verdict.counts(found)))
     counts = [line for line in page.splitlines() if line.startswith("| v1 | SGD | true")]
     assert counts == ["| v1 | SGD | true | 10 | 1 | 0 | 1 | 1 | 1 | -1.10 |"]
     last = page.splitlines()[-1]
