@@ -1,9 +1,10 @@
 #include "arithmetic.h"
 #include "reluflow_edge.h"
 
-void reluflow_add_bytes(const reluflow_add* add, const uint8_t* a, const uint8_t* b, uint8_t* y) {
+void reluflow_add_bytes(const reluflow_add* add, uint32_t count, const uint8_t* a, const uint8_t* b,
+                        uint8_t* y) {
   uint32_t i;
-  for (i = 0; i < add->count; ++i) {
+  for (i = 0; i < count; ++i) {
     const int32_t left = reluflow_scale(a[i] - add->a_zero, add->a_up);
     const int32_t right = reluflow_scale(b[i] - add->b_zero, add->b_up);
     const int32_t sum = add->y_zero + reluflow_round_shift(left + right, add->down);

@@ -1,6 +1,7 @@
 #include "arithmetic.h"
 #include "draw.h"
 #include "reluflow_edge.h"
+#include "rows.h"
 
 #define MOST_SUM (INT32_C(1) << 29)
 
@@ -68,14 +69,15 @@ static uint8_t byte_of(const reluflow_conv* conv, const reluflow_channel* channe
   return conv->table != 0 ? conv->table[y] : (uint8_t)y;
 }
 
-/* All pixels of one channel, as bytes. */
+/* The pixels of one channel in some rows, as bytes. */
 static void channel_bytes(const reluflow_conv* conv, const reluflow_channel* channel,
-                          const uint8_t* x, const int8_t* w, const uint8_t* z, uint8_t* y) {
+                          const reluflow_band* band, const uint8_t* x, const int8_t* w,
+                          const uint8_t* z, uint8_t* y) {
   const reluflow_window* window = &conv->window;
-  int32_t row_at = window->first;
-  int row = window->first_row;
+  int32_t row_at = band->at;
+  int row = band->row;
   unsigned i, j;
-  for (i = 0; i < window->out_rows; ++i) {
+  for (i = 0; i < band->rows; ++i) {
     int32_t at = row_at;
     int column = window->first_column;
     for (j = 0; j < window->out_columns; ++j) {
@@ -123,21 +125,32 @@ static void copy_channel(const reluflow_conv* conv, const uint8_t* x, uint8_t* c
   }
 }
 
-void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
-                         const uint8_t* z, uint8_t* y, int8_t* drawn, uint8_t* copy) {
+void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws,
+                         const reluflow_band* band, const uint8_t* x, const uint8_t* z, uint8_t* y,
+                         int8_t* drawn, uint8_t* copy) {
   reluflow_key key;
+  reluflow_band whole;
   uint32_t channel, first = 0;
   unsigned in_group = 0;
+  if (band == 0) {
+    reluflow_whole(&conv->window, &whole);
+    band = &whole;
+  }
   reluflow_key_of(&conv->weights, draws, &key);
   for (channel = 0; channel < conv->outputs; ++channel) {
     const uint8_t* from = x;
-    reluflow_draw_channel(&conv->weights, &key, channel, first, drawn);
+    if (conv->kept == 0) {
+      reluflow_draw_channel(&conv->weights, &key, channel, first, drawn);
+    }
     if (conv->plane != 0) {
       copy_channel(conv, x, copy);
       from = copy;
     }
-    channel_bytes(conv, conv->channels + channel, from, drawn, z, y);
+    channel_bytes(conv, conv->channels + channel, band, from, drawn, z, y);
     first += conv->weights.count;
+    if (conv->kept != 0) {
+      drawn += conv->weights.count;
+    }
     ++y;
     if (z != 0) {
       ++z;
@@ -146,6 +159,17 @@ void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws,
       in_group = 0;
       x += conv->weights.inputs;
     }
+  }
+}
+
+void reluflow_draw_weights(const reluflow_conv* conv, const reluflow_draws* draws, int8_t* drawn) {
+  reluflow_key key;
+  uint32_t channel, first = 0;
+  reluflow_key_of(&conv->weights, draws, &key);
+  for (channel = 0; channel < conv->outputs; ++channel) {
+    reluflow_draw_channel(&conv->weights, &key, channel, first, drawn);
+    first += conv->weights.count;
+    drawn += conv->weights.count;
   }
 }
 

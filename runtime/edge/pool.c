@@ -1,5 +1,6 @@
 #include "arithmetic.h"
 #include "reluflow_edge.h"
+#include "rows.h"
 
 #define QUOTIENT_BITS 10U
 #define BEYOND 512 /* what is added to a mean, so that it is positive, and more than any byte */
@@ -68,12 +69,13 @@ static uint8_t mean_byte(const reluflow_pool* pool, seen found) {
   return (uint8_t)reluflow_clamp(pool->y_zero + mean, pool->low, pool->high);
 }
 
-static void pool_bytes(const reluflow_pool* pool, const uint8_t* x, uint8_t* y, int is_max) {
+static void pool_bytes(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                       uint8_t* y, int is_max) {
   const reluflow_window* window = &pool->window;
-  int32_t row_at = window->first;
-  int row = window->first_row;
+  int32_t row_at = band->at;
+  int row = band->row;
   unsigned i, j, c;
-  for (i = 0; i < window->out_rows; ++i) {
+  for (i = 0; i < band->rows; ++i) {
     int32_t at = row_at;
     int column = window->first_column;
     for (j = 0; j < window->out_columns; ++j) {
@@ -89,12 +91,24 @@ static void pool_bytes(const reluflow_pool* pool, const uint8_t* x, uint8_t* y, 
   }
 }
 
-void reluflow_max_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y) {
-  pool_bytes(pool, x, y, 1);
+static void pool_rows(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                      uint8_t* y, int is_max) {
+  reluflow_band whole;
+  if (band == 0) {
+    reluflow_whole(&pool->window, &whole);
+    band = &whole;
+  }
+  pool_bytes(pool, band, x, y, is_max);
 }
 
-void reluflow_mean_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y) {
-  pool_bytes(pool, x, y, 0);
+void reluflow_max_pool(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                       uint8_t* y) {
+  pool_rows(pool, band, x, y, 1);
+}
+
+void reluflow_mean_pool(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                        uint8_t* y) {
+  pool_rows(pool, band, x, y, 0);
 }
 
 void reluflow_sum_pool(const reluflow_pool* pool, const uint8_t* x, int32_t* y) {

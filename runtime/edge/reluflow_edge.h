@@ -50,6 +50,16 @@ typedef struct {
   int32_t tap_row_step, tap_column_step; /* from tap to tap */
 } reluflow_window;
 
+/* The rows of a step that one call makes. Offsets are in bytes. */
+typedef struct {
+  int32_t at;       /* of the first tap of the first window; may lie outside */
+  int32_t z_at;     /* of what is added */
+  int32_t y_at;     /* of what is made */
+  uint32_t count;   /* bytes that are made */
+  int16_t row;      /* of the input, where the first window begins */
+  uint16_t rows;    /* that are made */
+} reluflow_band;
+
 typedef struct {
   reluflow_weights weights;
   reluflow_window window;
@@ -64,17 +74,21 @@ typedef struct {
   uint8_t low, high;
   int32_t least, largest;      /* of sums */
   uint32_t y_pixel, y_channel; /* steps of sums, in elements */
+  uint8_t kept;                /* `drawn` holds the weights of all channels already */
 } reluflow_conv;
 
 /* y = x_w * w of the output; `drawn` holds weights.count numbers, `copy` window pixels or nothing.
- * z, of y's shape, may be y itself, and x may be y where `plane` is not 0. */
-void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
-                         const uint8_t* z, uint8_t* y, int8_t* drawn, uint8_t* copy);
+ * z, of y's shape, may be y itself, and x may be y where `plane` is not 0. Without a band all rows
+ * are made. */
+void reluflow_conv_bytes(const reluflow_conv* conv, const reluflow_draws* draws,
+                         const reluflow_band* band, const uint8_t* x, const uint8_t* z, uint8_t* y,
+                         int8_t* drawn, uint8_t* copy);
+/* Draw the weights of all channels, for a step that keeps them. */
+void reluflow_draw_weights(const reluflow_conv* conv, const reluflow_draws* draws, int8_t* drawn);
 void reluflow_conv_sums(const reluflow_conv* conv, const reluflow_draws* draws, const uint8_t* x,
                         int32_t* y, int8_t* drawn);
 
 typedef struct {
-  uint32_t count;
   int8_t a_up, b_up; /* negative: to the right */
   uint8_t down;
   uint8_t a_zero, b_zero, y_zero;
@@ -83,7 +97,8 @@ typedef struct {
 } reluflow_add;
 
 /* y may be a or b. */
-void reluflow_add_bytes(const reluflow_add* add, const uint8_t* a, const uint8_t* b, uint8_t* y);
+void reluflow_add_bytes(const reluflow_add* add, uint32_t count, const uint8_t* a, const uint8_t* b,
+                        uint8_t* y);
 
 typedef struct {
   uint32_t pixels;
@@ -109,8 +124,11 @@ typedef struct {
   uint8_t low, high;
 } reluflow_pool;
 
-void reluflow_max_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y);
-void reluflow_mean_pool(const reluflow_pool* pool, const uint8_t* x, uint8_t* y);
+/* Without a band all rows are made. */
+void reluflow_max_pool(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                       uint8_t* y);
+void reluflow_mean_pool(const reluflow_pool* pool, const reluflow_band* band, const uint8_t* x,
+                        uint8_t* y);
 void reluflow_sum_pool(const reluflow_pool* pool, const uint8_t* x, int32_t* y);
 
 /* One output row or column between two of the input. */
@@ -154,6 +172,29 @@ void reluflow_arg_max_bytes(const reluflow_classes* classes, const uint8_t* x, i
 void reluflow_arg_max_words(const reluflow_classes* classes, const int32_t* x, int32_t* y);
 /* y may be x. */
 void reluflow_softmax_words(const reluflow_classes* classes, const int32_t* x, int32_t* y);
+
+/* How a step of a group makes rows. `held` tells of each tensor that the group makes which row lies
+ * first in its buffer and, behind that, how many lie there; x, z and y are places in it. */
+typedef struct {
+  uint32_t x_row, z_row, y_row; /* bytes of a row */
+  int32_t first;                /* from a row to the first tap in it */
+  int16_t first_row;            /* where the first window begins */
+  uint16_t row_stride;
+  uint8_t x, z, y; /* RELUFLOW_WHOLE: all rows lie there */
+} reluflow_stage;
+
+#define RELUFLOW_WHOLE 255
+
+/* What a step does in one round of its group. */
+typedef struct {
+  uint8_t dropped; /* rows of the output that nobody needs again */
+  uint8_t made;    /* rows that are new */
+} reluflow_part;
+
+void reluflow_begin_rows(uint16_t* held, unsigned tensors);
+/* Move the rows that y keeps to its beginning; tell where the new ones lie. 0: there are none. */
+int reluflow_next_rows(const reluflow_stage* stage, const reluflow_part* part, uint16_t* held,
+                       uint8_t* y, reluflow_band* band);
 
 /* Return 0 where a number of samples is accepted: 0 (nearest), 1, 2, 4, ..., 64. */
 int reluflow_draws_of(reluflow_draws* draws, unsigned samples, int64_t seed);

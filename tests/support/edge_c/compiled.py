@@ -17,6 +17,8 @@ from reluflow.edge.run import input_bytes
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 SANITISERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
+"""Of any compiler, also where its libraries of sanitisers are not installed."""
 LONG = os.environ.get("RELUFLOW_LONG_TESTS") == "1"
 """Whether as many runs are compared as docs/edge.md states: minutes for each network."""
 Run = tuple[Mapping[str, np.ndarray], int, int]

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reluflow.edge.plan import WORD_BYTES, MemoryPlan
+from reluflow.edge.bands import RowGroup, row_bytes
+from reluflow.edge.choose import all_weights, redrawn
+from reluflow.edge.plan import HELD_BYTES, WORD_BYTES, MemoryPlan
 from reluflow.edge.program import ConvStep, EdgeProgram, shift_adds
 from reluflow.errors import OptionError
 
@@ -37,6 +39,8 @@ class StepCost:
         shape: of what it makes.
         shift_adds: of one inference, 0 where there are no weights.
         alive_bytes: bytes of tensors that are in use while it runs.
+        made_bytes: bytes of the buffer that holds what it makes.
+        group: place of the group of steps that it belongs to; None where it makes all rows at once.
     """
 
     name: str
@@ -44,6 +48,33 @@ class StepCost:
     shape: tuple[int, ...]
     shift_adds: int
     alive_bytes: int
+    made_bytes: int
+    group: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCost:
+    """What steps cost that run together, a few rows at a time.
+
+    Attributes:
+        first: name of the first step.
+        last: name of the last one.
+        steps: how many they are.
+        rows: that the first one makes in a round.
+        rounds: in an inference.
+        redrawn: weights that are drawn besides those of steps that make all rows at once.
+        moved_bytes: that move within buffers of rows in an inference.
+        kept_bytes: of weights that are drawn once for all rounds.
+    """
+
+    first: str
+    last: str
+    steps: int
+    rows: int
+    rounds: int
+    redrawn: int
+    moved_bytes: int
+    kept_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +86,7 @@ class EdgeCost:
         words_bytes: of numbers of 32 bits, at the ends.
         drawn_bytes: of the weights of one channel.
         copy_bytes: of one channel's pixels.
+        held_bytes: of notes about buffers of rows.
         ram_bytes: of all of these.
         stack_bytes: at most.
         flash: part -> bytes of constants.
@@ -62,12 +94,14 @@ class EdgeCost:
         samples: that the shift-adds are told for; 0, nearest, counts as 64.
         shift_adds: of one inference.
         steps: in order.
+        groups: of steps that run together, in order.
     """
 
     arena_bytes: int
     words_bytes: int
     drawn_bytes: int
     copy_bytes: int
+    held_bytes: int
     ram_bytes: int
     stack_bytes: int
     flash: Mapping[str, int]
@@ -75,6 +109,7 @@ class EdgeCost:
     samples: int
     shift_adds: int
     steps: tuple[StepCost, ...]
+    groups: tuple[GroupCost, ...]
 
     @property
     def constants_bytes(self) -> int:
@@ -103,23 +138,13 @@ def count_cost(
         samples: of a run.
         code_bytes: of the code, where it was compiled.
     """
-    steps = tuple(
-        StepCost(
-            step.name,
-            step.op,
-            program.tensors[step.makes].shape,
-            shift_adds(step, program.tensors[step.makes], samples)
-            if isinstance(step, ConvStep)
-            else 0,
-            plan.alive_bytes[k],
-        )
-        for k, step in enumerate(program.steps)
-    )
+    steps = tuple(_step_cost(program, plan, k, samples) for k in range(len(program.steps)))
     return EdgeCost(
         plan.arena_bytes,
         WORD_BYTES * plan.words,
         plan.drawn_bytes,
         plan.copy_bytes,
+        HELD_BYTES * plan.held,
         plan.ram_bytes,
         STACK_BYTES,
         dict(flash),
@@ -127,6 +152,37 @@ def count_cost(
         samples,
         program.shift_adds(samples),
         steps,
+        tuple(_group_cost(program, plan, group) for group in plan.groups),
+    )
+
+
+def _step_cost(program: EdgeProgram, plan: MemoryPlan, k: int, samples: int) -> StepCost:
+    step = program.steps[k]
+    made = program.tensors[step.makes]
+    group = plan.group_of(k)
+    held = None if group is None else group.held.get(made.name)
+    return StepCost(
+        step.name,
+        step.op,
+        made.shape,
+        shift_adds(step, made, samples) if isinstance(step, ConvStep) else 0,
+        plan.alive_bytes[k],
+        made.count if held is None else held * row_bytes(program, made.name),
+        None if group is None else plan.groups.index(group),
+    )
+
+
+def _group_cost(program: EdgeProgram, plan: MemoryPlan, group: RowGroup) -> GroupCost:
+    kept = [k for k in plan.kept if group.first <= k < group.end]
+    return GroupCost(
+        program.steps[group.first].name,
+        program.steps[group.end - 1].name,
+        group.end - group.first,
+        group.rows,
+        group.rounds,
+        redrawn(program, group, kept),
+        group.moved_bytes(program),
+        sum(all_weights(program.steps[k]) for k in kept),
     )
 
 
@@ -144,12 +200,14 @@ def check_ram(cost: EdgeCost, limit: int) -> None:
     needed = cost.ram_bytes + cost.stack_bytes
     if needed <= limit:
         return
-    most = max(cost.steps, key=lambda step: step.alive_bytes)
+    # Of steps that run together, the one whose buffer is the largest.
+    most = max(cost.steps, key=lambda step: (step.alive_bytes, step.made_bytes))
+    rows = "" if most.group is None else ", a few rows at a time"
     raise OptionError(
         f"ram is {limit}, but the model needs {needed} bytes, {needed - limit} more: "
         f"{cost.ram_bytes} of memory and {cost.stack_bytes} of stack; most tensors live at "
-        f"{most.name!r} ({most.op}), {most.alive_bytes} bytes. Give a larger ram, or a model with "
-        "fewer channels or pixels there."
+        f"{most.name!r} ({most.op}{rows}), {most.alive_bytes} bytes. Give a larger ram, or a model "
+        "with fewer channels or pixels there."
     )
 
 

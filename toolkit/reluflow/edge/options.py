@@ -35,7 +35,8 @@ class EdgeOptions:
         name: of the library, its files and functions; None: the model's file name.
         target: what the Makefile compiles for: "host", "cortex-m0", "cortex-m3" or "cortex-m4".
         strict: no multiplication in the kernels, only shifts and additions.
-        ram: bytes that the memory and the stack may take at most; None: any number.
+        ram: bytes that the memory and the stack may take at most, for which layers run a few rows
+            at a time where whole tensors do not fit; None: any number.
         samples: number of samples that costs are told for, and the default of the C header.
 
     Raises:

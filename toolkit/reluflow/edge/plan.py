@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from reluflow.edge.bands import RowGroup, last_reads, row_bytes
 from reluflow.edge.program import (
     AddStep,
     ConvStep,
     EdgeProgram,
     EdgeStep,
+    EdgeTensor,
     MulStep,
     PoolStep,
     SoftmaxStep,
@@ -24,6 +26,8 @@ from reluflow.edge.program import (
 _TRIES = 200
 """Orders that are tried where the first ones leave gaps."""
 WORD_BYTES = 4
+HELD_BYTES = 4
+"""Of what a run notes about a buffer of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class MemoryPlan:
         copy_bytes: pixels of one channel, for depthwise convolutions in place.
         in_place: steps whose output lies where one of their inputs lay, by their places.
         alive_bytes: of tensors of bytes in use at each step: no plan needs fewer than the most.
+        groups: steps that run together, a few rows at a time.
+        kept: place of a step -> where the weights of all its channels stay while its group runs.
     """
 
     offsets: dict[str, int]
@@ -47,21 +53,42 @@ class MemoryPlan:
     copy_bytes: int
     in_place: frozenset[int]
     alive_bytes: tuple[int, ...]
+    groups: tuple[RowGroup, ...] = ()
+    kept: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def held(self) -> int:
+        """Number of buffers of rows that a run notes something about."""
+        return max((group.end - group.first for group in self.groups), default=0)
 
     @property
     def ram_bytes(self) -> int:
         """Bytes of the memory that a run is given; its stack comes to that."""
         fixed = WORD_BYTES * self.words + self.arena_bytes + self.drawn_bytes + self.copy_bytes
+        fixed += HELD_BYTES * self.held
         return -(-fixed // WORD_BYTES) * WORD_BYTES
 
+    def group_of(self, k: int) -> RowGroup | None:
+        """Return the group of a step, None where it makes all rows at once.
 
-def plan_memory(program: EdgeProgram) -> MemoryPlan:
+        Args:
+            k: place of the step.
+        """
+        return next((group for group in self.groups if group.first <= k < group.end), None)
+
+
+def place_tensors(
+    program: EdgeProgram, groups: Sequence[RowGroup] = (), kept: Iterable[int] = ()
+) -> MemoryPlan:
     """Return a plan of little memory: with depthwise convolutions in place, or without.
 
     Args:
         program: of `lower`.
+        groups: steps that run together, a few rows at a time.
+        kept: places of steps in them whose weights are drawn once for all rounds.
     """
-    plans = [_plan(program, depthwise) for depthwise in (False, True)]
+    kept = frozenset(kept)
+    plans = [_plan(program, depthwise, tuple(groups), kept) for depthwise in (False, True)]
     return min(plans, key=lambda plan: plan.ram_bytes)
 
 
@@ -83,19 +110,21 @@ class _Block:
     offset: int = 0
 
 
-def _plan(program: EdgeProgram, depthwise: bool) -> MemoryPlan:
-    blocks, places = _blocks(program, depthwise)
+def _plan(
+    program: EdgeProgram, depthwise: bool, groups: tuple[RowGroup, ...], kept: frozenset[int]
+) -> MemoryPlan:
+    blocks, places = _blocks(program, depthwise, groups)
     unique = list({id(block): block for block in blocks.values()}.values())
-    arena = _place([block for block in unique if block.is_bytes])
+    weights = {k: _kept_block(program, k, groups) for k in sorted(kept)}
+    in_arena = [block for block in unique if block.is_bytes] + list(weights.values())
+    arena = _place(in_arena)
     words = _place([block for block in unique if not block.is_bytes])
-    convolutions = [step for step in program.steps if isinstance(step, ConvStep)]
-    drawn = max((math.prod(s.weights.code.shape[1:]) for s in convolutions), default=0)
+    drawn = max((channel_weights(s) for s in program.steps if isinstance(s, ConvStep)), default=0)
     copies = [
         _pixels(program, step)
         for k, step in enumerate(program.steps)
         if k in places and is_depthwise(step)
     ]
-    alive = _alive([b for b in unique if b.is_bytes], len(program.steps))
     return MemoryPlan(
         {name: block.offset for name, block in blocks.items()},
         arena,
@@ -103,8 +132,22 @@ def _plan(program: EdgeProgram, depthwise: bool) -> MemoryPlan:
         drawn,
         max(copies, default=0),
         frozenset(places),
-        tuple(alive),
+        tuple(_alive(in_arena, len(program.steps))),
+        groups,
+        {k: block.offset for k, block in weights.items()},
     )
+
+
+def channel_weights(step: ConvStep) -> int:
+    """Return how many weights an output channel of a step has."""
+    return math.prod(step.weights.code.shape[1:])
+
+
+def _kept_block(program: EdgeProgram, k: int, groups: Sequence[RowGroup]) -> _Block:
+    step = program.steps[k]
+    assert isinstance(step, ConvStep)
+    (group,) = (group for group in groups if group.first <= k < group.end)
+    return _Block(math.prod(step.weights.code.shape), group.first, group.end - 1, True)
 
 
 def is_depthwise(step: EdgeStep) -> bool:
@@ -119,17 +162,15 @@ def _pixels(program: EdgeProgram, step: EdgeStep) -> int:
     return math.prod(program.tensors[step.reads[0]].shape[1:-1])
 
 
-def _last_reads(program: EdgeProgram) -> dict[str, int]:
-    last = {name: len(program.steps) for name in program.outputs}
-    for k, step in enumerate(program.steps):
-        for name in step.reads:
-            last[name] = max(last.get(name, -1), k)
-    return last
-
-
-def _blocks(program: EdgeProgram, depthwise: bool) -> tuple[dict[str, _Block], set[int]]:
+def _blocks(
+    program: EdgeProgram, depthwise: bool, groups: Sequence[RowGroup]
+) -> tuple[dict[str, _Block], set[int]]:
     """Return the block of each tensor, and the steps that work in place."""
-    last = _last_reads(program)
+    group_at = {k: group for group in groups for k in range(group.first, group.end)}
+    last = last_reads(program)
+    for k, group in group_at.items():
+        for name in program.steps[k].reads:
+            last[name] = max(last[name], group.end - 1)  # read until the last round
     blocks: dict[str, _Block] = {}
     places: set[int] = set()
     for given in program.inputs:
@@ -139,18 +180,23 @@ def _blocks(program: EdgeProgram, depthwise: bool) -> tuple[dict[str, _Block], s
         made = program.tensors[step.makes]
         end = last.get(made.name, k)
         if isinstance(step, ViewStep) and step.reads[0] in blocks:
-            block = blocks[step.reads[0]]
-            block.last = max(block.last, end)
-            blocks[made.name] = block
-            continue
-        under = _under(program, k, blocks, depthwise)
-        if under is None:
-            blocks[made.name] = _Block(made.count, k, end, made.is_bytes)
-        else:
+            blocks[made.name] = blocks[step.reads[0]]
+        elif k in group_at:
+            blocks[made.name] = _rows_block(program, group_at[k], made, end)
+        elif (under := _under(program, k, blocks, depthwise)) is not None:
             under.last = max(under.last, end)
             blocks[made.name] = under
             places.add(k)
+        else:
+            blocks[made.name] = _Block(made.count, k, end, made.is_bytes)
     return blocks, places
+
+
+def _rows_block(program: EdgeProgram, group: RowGroup, made: EdgeTensor, last: int) -> _Block:
+    """Return the block of a tensor that a group makes: some of its rows, or all of them."""
+    rows = group.held.get(made.name, made.shape[1])
+    size = rows * row_bytes(program, made.name)
+    return _Block(size, group.first, max(last, group.end - 1), True)
 
 
 def _under(

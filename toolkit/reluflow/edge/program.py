@@ -303,6 +303,14 @@ def shift_adds(step: ConvStep, made: EdgeTensor, samples: int) -> int:
     return n * nonzero * positions
 
 
-def taken(items: Sequence[int], rank: int, fill: int) -> tuple[int, int]:
-    """Return one or two numbers of spatial axes as those of rows and columns."""
-    return (fill, items[0]) if rank == 1 else (items[0], items[1])
+def taken(items: Sequence[int], fill: int, upright: bool = False) -> tuple[int, int]:
+    """Return one or two numbers of spatial axes as those of rows and columns.
+
+    Args:
+        items: of the axes.
+        fill: number of the axis that is missing.
+        upright: whether a single axis is that of rows.
+    """
+    if len(items) == 1:
+        return (items[0], fill) if upright else (fill, items[0])
+    return items[0], items[1]

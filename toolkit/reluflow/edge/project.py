@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from reluflow._version import __version__
+from reluflow.edge.choose import plan_memory
 from reluflow.edge.cost import (
     CROSS,
     FLAGS,
@@ -24,10 +25,11 @@ from reluflow.edge.cost import (
     count_cost,
     measure_code,
 )
-from reluflow.edge.emit.steps import Emission, emit_step
+from reluflow.edge.emit.calls import emit_calls
+from reluflow.edge.emit.emission import Emission
 from reluflow.edge.emit.writer import CWriter, safe
 from reluflow.edge.options import EdgeOptions, name_of_file
-from reluflow.edge.plan import WORD_BYTES, MemoryPlan, plan_memory
+from reluflow.edge.plan import WORD_BYTES, MemoryPlan
 from reluflow.edge.program import EdgeProgram, EdgeTensor
 from reluflow.edge.run import input_bytes, run
 from reluflow.errors import OutputError
@@ -86,21 +88,14 @@ class EdgeProject:
             "words_bytes": cost.words_bytes,
             "drawn_bytes": cost.drawn_bytes,
             "copy_bytes": cost.copy_bytes,
+            "held_bytes": cost.held_bytes,
             "flash": dict(cost.flash),
             "constants_bytes": cost.constants_bytes,
             "code_bytes": cost.code_bytes,
             "samples": cost.samples,
             "shift_adds": cost.shift_adds,
-            "steps": [
-                {
-                    "name": step.name,
-                    "op": step.op,
-                    "shape": list(step.shape),
-                    "shift_adds": step.shift_adds,
-                    "alive_bytes": step.alive_bytes,
-                }
-                for step in cost.steps
-            ],
+            "steps": [asdict(step) | {"shape": list(step.shape)} for step in cost.steps],
+            "groups": [asdict(group) for group in cost.groups],
         }
 
 
@@ -145,14 +140,15 @@ def write_project(
     target = Path(folder)
     _check_folder(target)
     name = options.name or name_of_file(stem)
-    plan = plan_memory(program)
-    emission = Emission(program, plan, CWriter())
-    calls = _calls(emission)
+    limit = None if options.ram is None else options.ram - STACK_BYTES
+    plan = plan_memory(program, limit)
+    emission = Emission(program, plan, CWriter(), name)
+    calls, functions = emit_calls(emission)
     cost = count_cost(program, plan, emission.writer.flash_bytes, options.samples, None)
     if options.ram is not None:
         check_ram(cost, options.ram)
     facts = _facts(emission, name, options, cost)
-    facts |= {"calls": calls, "constants": emission.writer.lines}
+    facts |= {"calls": calls, "functions": functions, "constants": emission.writer.lines}
     facts |= _vectors(program, inputs)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -213,17 +209,6 @@ def _write(folder: Path, name: str, options: EdgeOptions, facts: Mapping[str, An
         (kernels / "config.h").write_text(config, encoding="utf-8")
 
 
-def _calls(emission: Emission) -> list[str]:
-    """Write all steps; return their calls, each behind a comment with its layer."""
-    calls = []
-    for k, step in enumerate(emission.program.steps):
-        shape = "x".join(map(str, emission.program.tensors[step.makes].shape[1:]))
-        emitted = emit_step(emission, k)
-        if emitted:
-            calls += [f"/* {safe(f'{step.op} {step.name}: {shape}')} */", *emitted]
-    return calls
-
-
 def _facts(emission: Emission, name: str, options: EdgeOptions, cost: EdgeCost) -> dict[str, Any]:
     program, plan = emission.program, emission.plan
     prefix = "" if options.target == "host" else CROSS
@@ -254,6 +239,7 @@ def _memory(plan: MemoryPlan) -> list[tuple[str, str, int]]:
     """Return the fields of the memory of a run: type, name, number."""
     fields = [
         ("int32_t", "words", plan.words),
+        ("uint16_t", "held", 2 * plan.held),
         ("uint8_t", "arena", plan.arena_bytes),
         ("int8_t", "drawn", plan.drawn_bytes),
         ("uint8_t", "copy", plan.copy_bytes),

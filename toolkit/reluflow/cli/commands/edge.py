@@ -50,7 +50,9 @@ def edge(
     ram: Annotated[
         int | None,
         typer.Option(
-            "--ram", help="Bytes that memory and stack may take at most; any number by default."
+            "--ram",
+            help="Bytes that memory and stack may take at most; layers run a few rows at a time "
+            "where whole tensors do not fit. Any number by default.",
         ),
     ] = None,
     samples: Annotated[

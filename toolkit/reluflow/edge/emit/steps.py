@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.edge.emit.emission import Emission
 from reluflow.edge.emit.scales import channel_scales
-from reluflow.edge.emit.writer import CWriter
 from reluflow.edge.ends import end_scales
-from reluflow.edge.plan import MemoryPlan, is_depthwise
+from reluflow.edge.plan import is_depthwise
 from reluflow.edge.program import (
     AddStep,
     ArgMaxStep,
     ConcatStep,
     ConvStep,
-    EdgeProgram,
     EdgeStep,
     EdgeTensor,
     MoveStep,
@@ -44,34 +42,8 @@ from reluflow.psb.fixed.resize import WEIGHT_BITS, neighbours
 _LEAST_OCTAVES, _MOST_OCTAVES = -9, 20
 _AXES = 6
 _LEAST_WORD = -(1 << 31)
-_SIZES = {"conv": 112, "add": 20, "mul": 16, "pool": 56, "resize": 16, "move": 40, "classes": 20}
+_SIZES = {"conv": 116, "add": 12, "mul": 16, "pool": 56, "resize": 16, "move": 40, "classes": 20}
 """Bytes of the descriptors on a machine of 32 bits."""
-
-
-@dataclass(frozen=True)
-class Emission:
-    """What steps are written with.
-
-    Attributes:
-        program: the steps.
-        plan: where tensors lie.
-        writer: of the constants.
-    """
-
-    program: EdgeProgram
-    plan: MemoryPlan
-    writer: CWriter
-
-    def at(self, name: str) -> str:
-        """Return a tensor as C has it: a place in the memory, or a constant."""
-        tensor = self.program.tensors[name]
-        if tensor.value is not None:
-            return self.writer.bytes(f"constant{self._number(name)}", "constants", tensor.value)
-        offset = self.plan.offsets[name]
-        return f"memory->{'arena' if tensor.is_bytes else 'words'} + {offset}"
-
-    def _number(self, name: str) -> int:
-        return list(self.program.tensors).index(name)
 
 
 def emit_step(emission: Emission, k: int) -> list[str]:
@@ -85,8 +57,8 @@ def emit_step(emission: Emission, k: int) -> list[str]:
     return _EMIT[type(step)](emission, k, step)
 
 
-def _window(
-    x: EdgeTensor, window: WindowSpec, pixel: int, row: int | None = None
+def window_fields(
+    x: EdgeTensor, window: WindowSpec, pixel: int, upright: bool = False
 ) -> tuple[dict[str, Any], tuple[int, int]]:
     """Return the fields of a window, and the pixels of its input.
 
@@ -94,15 +66,15 @@ def _window(
         x: its input.
         window: of one or two axes.
         pixel: bytes from one pixel to the next.
-        row: bytes from one row to the next; None: all pixels of a row.
+        upright: whether a single axis is that of rows, as for steps that make a few at a time.
     """
     rank = len(window.kernel)
     sizes = x.shape[1:-1] if len(x.shape) == rank + 2 else (math.prod(x.shape[1:-1]),)
-    rows, columns = taken(sizes, rank, 1)
-    row = columns * pixel if row is None else row
-    begin, stride = taken(window.begin, rank, 0), taken(window.strides, rank, 1)
-    gap, kernel = taken(window.dilations, rank, 1), taken(window.kernel, rank, 1)
-    output = taken(window.output, rank, 1)
+    rows, columns = taken(sizes, 1, upright)
+    row = columns * pixel
+    begin, stride = taken(window.begin, 0, upright), taken(window.strides, 1, upright)
+    gap, kernel = taken(window.dilations, 1, upright), taken(window.kernel, 1, upright)
+    output = taken(window.output, 1, upright)
     fields = {
         "rows": rows,
         "columns": columns,
@@ -154,8 +126,8 @@ def _conv(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     x, y = (emission.program.tensors[name] for name in (step.reads[0], step.makes))
     over = k in emission.plan.in_place and is_depthwise(step)
     stored = x.shape[-1]
-    kernel = step.window.kernel
-    window, (rows, columns) = _window(x, step.window, 1 if over else stored)
+    banded = emission.banded(k)
+    window, (rows, columns) = window_fields(x, step.window, 1 if over else stored, banded)
     code = step.weights.code
     inputs = code.shape[1]
     fields: dict[str, object] = {
@@ -164,7 +136,7 @@ def _conv(emission: Emission, k: int, step: EdgeStep) -> list[str]:
         "channels": _channels(emission, k, step, y),
         "outputs": code.shape[0],
         "group_outputs": code.shape[0] // step.group,
-        "row_weights": kernel[-1] * inputs,
+        "row_weights": window["kernel_columns"] * inputs,
         "x_zero": step.forms[0].zero,
     }
     if not y.is_bytes:
@@ -186,11 +158,31 @@ def _conv(emission: Emission, k: int, step: EdgeStep) -> list[str]:
         "low": step.low,
         "high": step.high,
     }
+    kept = emission.plan.kept.get(k)
+    fields["kept"] = int(kept is not None)
     pointer = emission.writer.struct("reluflow_conv", f"conv{k}", fields, _SIZES["conv"])
-    z = emission.at(step.reads[1]) if step.adds else "0"
+    band = "&band" if banded else "0"
+    z = _added(emission, k, step.reads[1]) if step.adds else "0"
     copy = "memory->copy" if over else "0"
-    x_at, y_at = emission.at(step.reads[0]), emission.at(step.makes)
-    return [f"reluflow_conv_bytes({pointer}, draws, {x_at}, {z}, {y_at}, memory->drawn, {copy});"]
+    drawn = "memory->drawn" if kept is None else kept_weights(kept)
+    x_at, y_at = emission.at(step.reads[0]), _made(emission, k)
+    return [f"reluflow_conv_bytes({pointer}, draws, {band}, {x_at}, {z}, {y_at}, {drawn}, {copy});"]
+
+
+def kept_weights(offset: int) -> str:
+    """Return where drawn weights stay in the arena, as C has it."""
+    return f"(int8_t *)(memory->arena + {offset})"
+
+
+def _made(emission: Emission, k: int) -> str:
+    """Return where a step writes, as C has it: in a group behind the rows that are there."""
+    at = emission.at(emission.program.steps[k].makes)
+    return f"{at} + band.y_at" if emission.banded(k) else at
+
+
+def _added(emission: Emission, k: int, name: str) -> str:
+    at = emission.at(name)
+    return f"{at} + band.z_at" if emission.banded(k) else at
 
 
 def _table_of(emission: Emission, k: int, table: NDArray[np.uint8] | None) -> str:
@@ -238,7 +230,6 @@ def _add(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     ups = [max(-MOST_DOWN, min(MOST_ADD_SHIFT, unit - form.exponent)) for form in (a, b)]
     table = _table_of(emission, k, step.table)
     fields = {
-        "count": emission.program.tensors[step.makes].count,
         "a_up": ups[0],
         "b_up": ups[1],
         "down": unit - y.exponent,
@@ -249,7 +240,19 @@ def _add(emission: Emission, k: int, step: EdgeStep) -> list[str]:
         "high": step.high,
         "table": table,
     }
-    return _call(emission, "add", "add_bytes", k, fields, (*step.reads, step.makes))
+    pointer = emission.writer.struct("reluflow_add", f"add{k}", fields, _SIZES["add"])
+    count, x = _elements(emission, k)
+    z = _added(emission, k, step.reads[1])
+    return [f"reluflow_add_bytes({pointer}, {count}, {x}, {z}, {_made(emission, k)});"]
+
+
+def _elements(emission: Emission, k: int) -> tuple[str, str]:
+    """Return how many elements a step takes one by one, and where they begin."""
+    step = emission.program.steps[k]
+    x = emission.at(step.reads[0])
+    if emission.banded(k):
+        return "band.count", f"{x} + band.at"
+    return str(emission.program.tensors[step.makes].count), x
 
 
 def _mul(emission: Emission, k: int, step: EdgeStep) -> list[str]:
@@ -274,16 +277,16 @@ def _mul(emission: Emission, k: int, step: EdgeStep) -> list[str]:
 def _table(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     assert isinstance(step, TableStep)
     table = emission.writer.bytes(f"table{k}", "tables", step.table)
-    count = emission.program.tensors[step.makes].count
-    x, y = emission.at(step.reads[0]), emission.at(step.makes)
-    return [f"reluflow_table_bytes({count}, {table}, {x}, {y});"]
+    count, x = _elements(emission, k)
+    return [f"reluflow_table_bytes({count}, {table}, {x}, {_made(emission, k)});"]
 
 
 def _pool(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     assert isinstance(step, PoolStep)
     x = emission.program.tensors[step.reads[0]]
     channels = x.shape[-1]
-    window, _ = _window(x, step.window, channels)
+    banded = emission.banded(k)
+    window, _ = window_fields(x, step.window, channels, banded)
     fields: dict[str, object] = {"window": _braced(window), "channels": channels}
     if step.forms:
         fields["x_zero"] = step.forms[0].zero
@@ -297,15 +300,19 @@ def _pool(emission: Emission, k: int, step: EdgeStep) -> list[str]:
             "low": step.low,
             "high": step.high,
         }
-    return _call(emission, "pool", f"{step.kind}_pool", k, fields, (step.reads[0], step.makes))
+    if step.kind == "sum":
+        return _call(emission, "pool", "sum_pool", k, fields, (step.reads[0], step.makes))
+    pointer = emission.writer.struct("reluflow_pool", f"pool{k}", fields, _SIZES["pool"])
+    band, x_at = "&band" if banded else "0", emission.at(step.reads[0])
+    return [f"reluflow_{step.kind}_pool({pointer}, {band}, {x_at}, {_made(emission, k)});"]
 
 
 def _resize(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     assert isinstance(step, ResizeStep)
     x, y = (emission.program.tensors[name] for name in (step.reads[0], step.makes))
-    rank, channels = len(x.shape) - 2, x.shape[-1]
-    rows, columns = taken(x.shape[1:-1], rank, 1)
-    out_rows, out_columns = taken(y.shape[1:-1], rank, 1)
+    channels = x.shape[-1]
+    rows, columns = taken(x.shape[1:-1], 1)
+    out_rows, out_columns = taken(y.shape[1:-1], 1)
     lines = []
     for stem, n, m, unit in (
         ("rows", rows, out_rows, columns * channels),

@@ -17,6 +17,7 @@ _TYPES = {
     "int32_t": 4,
     "reluflow_channel": 8,
     "reluflow_between": 12,
+    "reluflow_part": 2,
 }
 
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.edge import EdgeProject
+from reluflow.edge.cost import GroupCost
 from reluflow.report.tables.format import plain, plural, shorten
 
 _NAME, _OP, _NUMBER = 18, 16, 11
@@ -65,8 +66,19 @@ def _sentences(found: EdgeProject) -> list[str]:
     products = "shifts and additions alone" if found.strict else "multiplications of integers"
     return [
         f"RAM: {cost.ram_bytes:,} bytes (tensors {cost.arena_bytes:,}, ends {cost.words_bytes:,}, "
-        f"drawn weights {cost.drawn_bytes:,}, copies {cost.copy_bytes:,}) and a stack of at most "
-        f"{cost.stack_bytes:,}.",
+        f"drawn weights {cost.drawn_bytes:,}, copies {cost.copy_bytes:,}, notes on rows "
+        f"{cost.held_bytes:,}) and a stack of at most {cost.stack_bytes:,}.",
+        *map(_group_sentence, cost.groups),
         f"Flash: {total} bytes ({parts}, {code}).",
         f"Shift-adds per inference: {cost.shift_adds:,} at {draws}; kernels use {products}.",
     ]
+
+
+def _group_sentence(group: GroupCost) -> str:
+    kept = f", and {group.kept_bytes:,} bytes of weights stay drawn" if group.kept_bytes else ""
+    return (
+        f"A few rows at a time: {group.steps} layers from {group.first!r} to {group.last!r}, "
+        f"{plural(group.rows, 'row')} of the first in each of {group.rounds} rounds. No shift-add "
+        f"is done twice; {group.redrawn:,} weights are drawn again and {group.moved_bytes:,} bytes "
+        f"move{kept}."
+    )
