@@ -120,3 +120,18 @@ void reluflow_softmax_words(const reluflow_classes* classes, const int32_t* x, i
     y += classes->whole;
   }
 }
+
+uint32_t reluflow_margin(const int32_t* x, uint32_t count) {
+  int32_t first = x[0] > x[1] ? x[0] : x[1];
+  int32_t second = x[0] > x[1] ? x[1] : x[0];
+  uint32_t k;
+  for (k = 2; k < count; ++k) {
+    if (x[k] > first) {
+      second = first;
+      first = x[k];
+    } else if (x[k] > second) {
+      second = x[k];
+    }
+  }
+  return (uint32_t)first - (uint32_t)second;
+}

@@ -52,12 +52,12 @@ typedef struct {
 
 /* The rows of a step that one call makes. Offsets are in bytes. */
 typedef struct {
-  int32_t at;       /* of the first tap of the first window; may lie outside */
-  int32_t z_at;     /* of what is added */
-  int32_t y_at;     /* of what is made */
-  uint32_t count;   /* bytes that are made */
-  int16_t row;      /* of the input, where the first window begins */
-  uint16_t rows;    /* that are made */
+  int32_t at;     /* of the first tap of the first window; may lie outside */
+  int32_t z_at;   /* of what is added */
+  int32_t y_at;   /* of what is made */
+  uint32_t count; /* bytes that are made */
+  int16_t row;    /* of the input, where the first window begins */
+  uint16_t rows;  /* that are made */
 } reluflow_band;
 
 typedef struct {
@@ -195,6 +195,9 @@ void reluflow_begin_rows(uint16_t* held, unsigned tensors);
 /* Move the rows that y keeps to its beginning; tell where the new ones lie. 0: there are none. */
 int reluflow_next_rows(const reluflow_stage* stage, const reluflow_part* part, uint16_t* held,
                        uint8_t* y, reluflow_band* band);
+
+/* The distance of the largest number to the second largest; there are at least two. */
+uint32_t reluflow_margin(const int32_t* x, uint32_t count);
 
 /* Return 0 where a number of samples is accepted: 0 (nearest), 1, 2, 4, ..., 64. */
 int reluflow_draws_of(reluflow_draws* draws, unsigned samples, int64_t seed);

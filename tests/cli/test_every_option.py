@@ -306,6 +306,8 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "edge --strict": Always("the kernels are compiled without multiplications"),
     "edge --ram": Always(BOUND),
     "edge --samples": Always("shift-adds are told for it, and it is the header's default"),
+    "edge --cascade": Always("the code has two passes of so many samples"),
+    "edge --loss": Refused("edge m.onnx -o new --loss 0.1", "without --cascade FIRST/SECOND"),
     "edge --json": Always(ASKED),
     "recording --out": Always(PLACE),
     "demo --models": Always("the model and the images come from there"),

@@ -104,6 +104,28 @@ def test_each_build_builds(project: EdgeProject, tool: str, tmp_path: Path) -> N
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+ARDUINO = """
+#include <stddef.h>
+struct Line {
+  void begin(long);
+  size_t readBytes(char *, size_t);
+  void print(long);
+  void print(char);
+};
+extern Line Serial;
+"""
+
+
+@pytest.mark.skipif(not has("g++"), reason="g++ is not installed")
+def test_the_sketch_is_cpp_that_compiles(project: EdgeProject, tmp_path: Path) -> None:
+    (tmp_path / "Arduino.h").write_text(ARDUINO)  # what the IDE puts in front of a sketch
+    sketch = project.folder / "examples" / "net_serial" / "net_serial.ino"
+    line = ["g++", "-x", "c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    line += [f"-I{project.folder / 'src'}", "-include", str(tmp_path / "Arduino.h"), str(sketch)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_kernels_neither_divide_nor_allocate_nor_know_floats() -> None:
     sources = sorted((ROOT / "runtime" / "edge").glob("*.[ch]"))
     assert len(sources) > 8

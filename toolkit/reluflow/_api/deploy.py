@@ -13,7 +13,15 @@ import numpy as np
 from reluflow._api.on_data import Wanted, check_wanted, convert_on_data
 from reluflow._api.outputs import keep_inputs
 from reluflow.data import DataSource, open_data
-from reluflow.edge import EdgeOptions, EdgeProgram, EdgeProject, lower, write_project
+from reluflow.edge import (
+    EdgeCascade,
+    EdgeOptions,
+    EdgeProgram,
+    EdgeProject,
+    choose_cascade,
+    lower,
+    write_project,
+)
 from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation import Conversion, InlinedModel, inline, prove, unproven
 from reluflow.evaluation import convert as convert_model
@@ -214,7 +222,8 @@ def edge_project(
         calibration: data that choose the scales of the activations of a float model, as for
             `analyze`; the self-test takes its inputs from them where they can be read twice, and
             else draws bytes.
-        limit: calibrate on the first so many inputs only.
+        limit: calibrate on the first so many inputs only, and choose the margin of a cascade on
+            them.
         options: name, target, limit of the RAM, ...; the defaults serve most models.
         psb: how a float model is converted.
         progress: called after each layer that was measured.
@@ -256,7 +265,22 @@ def edge_project(
     counts = psb_inputs(loaded) if find_psb(loaded) else ()
     specs = [spec for spec in loaded.inputs if spec.name not in counts]
     source = None if calibration is None else open_data(calibration, specs, limit=limit)
-    return write_project(program, out, wanted, _first_inputs(program, source), stem)
+    given = _first_inputs(program, source)
+    return write_project(program, out, wanted, given, stem, _cascade(program, wanted, source))
+
+
+def _cascade(
+    program: EdgeProgram, options: EdgeOptions, source: DataSource | None
+) -> EdgeCascade | None:
+    """Return the cascade that is wished for, its margin chosen on the data."""
+    if options.cascade is None:
+        return None
+    if source is None or not source.rereadable:
+        raise OptionError(
+            f"cascade is {options.cascade}, but its margin is chosen on data that can be read "
+            "twice; give calibration=DATA, an array or a file."
+        )
+    return choose_cascade(program, source.batches(1), options.cascade, options.loss)
 
 
 def _chained(

@@ -138,6 +138,8 @@ def last_reads(program: EdgeProgram) -> dict[str, int]:
         program: of `lower`.
     """
     last = dict.fromkeys(program.outputs, len(program.steps))
+    if program.keeps_inputs:
+        last |= {given.tensor: len(program.steps) for given in program.inputs}
     for k in reversed(range(len(program.steps))):
         step = program.steps[k]
         until = last.get(step.makes, k) if isinstance(step, ViewStep) else k

@@ -11,6 +11,7 @@ from reluflow.psb import SAMPLES
 TARGETS = ("host", "cortex-m0", "cortex-m3", "cortex-m4")
 """What the Makefile compiles for."""
 _LONGEST = 48
+_PASSES = 2
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
@@ -38,6 +39,10 @@ class EdgeOptions:
         ram: bytes that the memory and the stack may take at most, for which layers run a few rows
             at a time where whole tensors do not fit; None: any number.
         samples: number of samples that costs are told for, and the default of the C header.
+        cascade: samples of a first pass and of a second one, which runs where the first is not
+            sure; None: one pass. Such a project keeps its inputs during a run.
+        loss: the largest share of inputs whose class a cascade may change against its second pass
+            alone, by which its margin is chosen on the calibration data.
 
     Raises:
         OptionError: a value is not accepted.
@@ -52,6 +57,8 @@ class EdgeOptions:
     strict: bool = False
     ram: int | None = None
     samples: int = 16
+    cascade: tuple[int, int] | None = None
+    loss: float = 0.01
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -64,6 +71,50 @@ class EdgeOptions:
         if self.samples not in SAMPLES:
             listed = ", ".join(map(str, SAMPLES))
             raise OptionError(f"samples is {self.samples}; give one of {listed}.")
+        if self.cascade is not None:
+            check_passes(self.cascade)
+        if not 0 < self.loss <= 1:
+            raise OptionError(f"loss is {self.loss}; give a share above 0, at most 1.")
+
+    @staticmethod
+    def passes_of(text: str) -> tuple[int, int]:
+        """Return the samples of two passes from a text such as "1/16".
+
+        Args:
+            text: FIRST/SECOND.
+
+        Raises:
+            OptionError: the text does not say two numbers.
+
+        Example:
+            >>> EdgeOptions.passes_of("1/16")
+            (1, 16)
+        """
+        parts = [part.strip() for part in text.split("/")]
+        if len(parts) != _PASSES or not all(part.isdecimal() for part in parts):
+            raise OptionError(
+                f"cascade is {text!r}; give the samples of both passes as FIRST/SECOND, such as "
+                "1/16."
+            )
+        return int(parts[0]), int(parts[1])
+
+
+def check_passes(samples: tuple[int, int]) -> None:
+    """Refuse what cannot be the samples of two passes.
+
+    Args:
+        samples: of the first pass and of the second one.
+
+    Raises:
+        OptionError: a number is not accepted, or the first pass is not the cheaper one.
+    """
+    if not set(samples) <= set(SAMPLES) or len(samples) != _PASSES:
+        listed = ", ".join(map(str, SAMPLES))
+        raise OptionError(f"cascade is {tuple(samples)}; give two of {listed}.")
+    if samples[0] >= samples[1]:
+        raise OptionError(
+            f"cascade is {tuple(samples)}; the first pass needs fewer samples than the second."
+        )
 
 
 def check_name(name: str) -> None:

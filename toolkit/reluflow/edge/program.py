@@ -274,12 +274,14 @@ class EdgeProgram:
         steps: in an order of execution.
         inputs: what is fed.
         outputs: names of tensors, in the model's order.
+        keeps_inputs: whether a run leaves its inputs as they are, so that another can follow.
     """
 
     tensors: dict[str, EdgeTensor]
     steps: tuple[EdgeStep, ...]
     inputs: tuple[EdgeInput, ...]
     outputs: tuple[str, ...]
+    keeps_inputs: bool = False
 
     def shift_adds(self, samples: int) -> int:
         """Return the shift-adds of one inference; 0 samples count as 64.

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from reluflow._version import __version__
+from reluflow.edge.cascade import EdgeCascade, run_cascade
 from reluflow.edge.choose import plan_memory
 from reluflow.edge.cost import (
     CROSS,
@@ -45,6 +46,7 @@ _FILES = {
     "Makefile": "Makefile",
     "CMakeLists.txt": "CMakeLists.txt",
     "library.properties": "library.properties",
+    "example.ino": "examples/{name}_serial/{name}_serial.ino",
 }
 """Template -> the file that it becomes."""
 _ROOT = 3
@@ -52,6 +54,9 @@ _ROOT = 3
 _KERNELS = "src/reluflow_edge"
 _RUNS = ((0, 0), (1, 1), (4, 2), (16, 3), (64, -4))
 """Numbers of samples and seeds of the self-test."""
+_CASCADE = 255
+"""What stands for both passes of a cascade in the place of a number of samples."""
+_CASCADES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class EdgeProject:
         strict: whether no kernel multiplies.
         cost: in RAM, flash and shift-adds.
         program: what the C computes; `reluflow.edge.run` runs it in numpy.
+        cascade: its two passes, which `reluflow.edge.run_cascade` runs; None: it has one.
     """
 
     folder: Path
@@ -73,6 +79,7 @@ class EdgeProject:
     strict: bool
     cost: EdgeCost
     program: EdgeProgram
+    cascade: EdgeCascade | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values, for JSON."""
@@ -96,6 +103,7 @@ class EdgeProject:
             "shift_adds": cost.shift_adds,
             "steps": [asdict(step) | {"shape": list(step.shape)} for step in cost.steps],
             "groups": [asdict(group) for group in cost.groups],
+            "cascade": None if self.cascade is None else asdict(self.cascade),
         }
 
 
@@ -105,6 +113,7 @@ def write_project(
     options: EdgeOptions,
     inputs: Sequence[Mapping[str, NDArray[Any]]],
     stem: str = "model",
+    cascade: EdgeCascade | None = None,
 ) -> EdgeProject:
     """Write a program as a project of C; the folder appears whole or not at all.
 
@@ -114,6 +123,7 @@ def write_project(
         options: of the project.
         inputs: of the self-test: name -> float32 values or bytes of one input; at least one.
         stem: of the model's file, which names the library where the options do not.
+        cascade: of `choose_cascade`, for two passes; None: one.
 
     Returns:
         The project and its figures.
@@ -139,6 +149,7 @@ def write_project(
     """
     target = Path(folder)
     _check_folder(target)
+    program = replace(program, keeps_inputs=cascade is not None)
     name = options.name or name_of_file(stem)
     limit = None if options.ram is None else options.ram - STACK_BYTES
     plan = plan_memory(program, limit)
@@ -149,7 +160,8 @@ def write_project(
         check_ram(cost, options.ram)
     facts = _facts(emission, name, options, cost)
     facts |= {"calls": calls, "functions": functions, "constants": emission.writer.lines}
-    facts |= _vectors(program, inputs)
+    facts["cascade"] = None if cascade is None else _cascade_facts(emission, cascade)
+    facts |= _vectors(program, inputs, cascade)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
@@ -164,7 +176,7 @@ def write_project(
             f"folder {str(target)!r} cannot be written: {error.strerror or error}; give another."
         ) from error
     cost = count_cost(program, plan, emission.writer.flash_bytes, options.samples, code)
-    return EdgeProject(target, name, options.target, options.strict, cost, program)
+    return EdgeProject(target, name, options.target, options.strict, cost, program, cascade)
 
 
 def _check_folder(target: Path) -> None:
@@ -272,16 +284,42 @@ def _told(emission: Emission, tensor: EdgeTensor, index: object) -> dict[str, An
     }
 
 
-def _vectors(program: EdgeProgram, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, Any]:
+def _cascade_facts(emission: Emission, cascade: EdgeCascade) -> dict[str, Any]:
+    return {
+        "title": safe(cascade.output),
+        "first": cascade.samples[0],
+        "second": cascade.samples[1],
+        "margin": cascade.margin,
+        "inputs": cascade.inputs,
+        "stops": round(100 * cascade.stops, 1),
+        "differs": round(100 * cascade.differs, 2),
+        "at": emission.at(cascade.output),
+        "count": emission.program.tensors[cascade.output].count,
+    }
+
+
+def _vectors(
+    program: EdgeProgram,
+    inputs: Sequence[Mapping[str, NDArray[Any]]],
+    cascade: EdgeCascade | None,
+) -> dict[str, Any]:
     """Return the self-test: inputs in bytes, and the outputs of the program in numpy."""
     rows: dict[str, list[NDArray[Any]]] = {}
     indexed = [
         (f"input{k if len(program.inputs) > 1 else ''}", given)
         for k, given in enumerate(program.inputs)
     ]
-    for number, (samples, seed) in enumerate(_RUNS):
+    runs = list(_RUNS)
+    if cascade is not None:
+        runs += [(_CASCADE, cascade.seed + k) for k in range(_CASCADES)]
+    passes = []
+    for number, (samples, seed) in enumerate(runs):
         feeds = input_bytes(program, inputs[number % len(inputs)])
-        outputs = run(program, feeds, samples, seed)
+        if cascade is not None and samples == _CASCADE:
+            outputs, count = run_cascade(program, cascade, feeds, seed)
+        else:
+            outputs, count = run(program, feeds, samples, seed), 1
+        passes.append(count)
         for name, given in indexed:
             rows.setdefault(name, []).append(feeds[given.name].reshape(-1))
         for k, value in enumerate(outputs.values()):
@@ -297,8 +335,9 @@ def _vectors(program: EdgeProgram, inputs: Sequence[Mapping[str, NDArray[Any]]])
         for name, values in rows.items()
     ]
     return {
-        "vectors": len(_RUNS),
-        "vector_samples": [f"{samples}U" for samples, _ in _RUNS],
-        "vector_seeds": [seed for _, seed in _RUNS],
+        "vectors": len(runs),
+        "vector_samples": [f"{samples}U" for samples, _ in runs],
+        "vector_seeds": [seed for _, seed in runs],
+        "vector_passes": passes,
         "arrays": arrays,
     }

@@ -62,10 +62,29 @@ def edge(
             help="Number of samples that shift-adds are told for; each run chooses its own.",
         ),
     ] = _DEFAULT.samples,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            "--cascade",
+            help="Samples of a first pass and of a second one, such as 1/16: the second runs where "
+            "the two largest numbers of the first are too near each other. One pass by default.",
+        ),
+    ] = None,
+    loss: Annotated[
+        float | None,
+        typer.Option(
+            "--loss",
+            help="Largest share of inputs to which --cascade may give another class than its "
+            "second pass alone, at a confidence of 95 %; 0.01 by default.",
+        ),
+    ] = None,
     as_json: _options.Json = False,
 ) -> int:
     """Write a model as C99 for microcontrollers: integers alone, with what it costs."""
-    options = EdgeOptions(name, target, strict, ram, samples)
+    _options.refuse_without("--cascade FIRST/SECOND", cascade is not None, {"--loss": loss})
+    passes = None if cascade is None else EdgeOptions.passes_of(cascade)
+    share = _DEFAULT.loss if loss is None else loss
+    options = EdgeOptions(name, target, strict, ram, samples, passes, share)
     _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
     with progress_bar() as progress:
         made = edge_project(

@@ -71,6 +71,20 @@ def _sentences(found: EdgeProject) -> list[str]:
         *map(_group_sentence, cost.groups),
         f"Flash: {total} bytes ({parts}, {code}).",
         f"Shift-adds per inference: {cost.shift_adds:,} at {draws}; kernels use {products}.",
+        *_cascade_sentences(found),
+    ]
+
+
+def _cascade_sentences(found: EdgeProject) -> list[str]:
+    cascade = found.cascade
+    if cascade is None:
+        return []
+    first, second = cascade.samples
+    whole = found.program.shift_adds(second)
+    return [
+        f"Cascade {first}/{second}: of {cascade.inputs:,} inputs {cascade.stops:.1%} end after "
+        f"{plural(first, 'sample')}, {cascade.differs:.2%} with another class than at {second}; "
+        f"{cascade.shift_adds(found.program):,.0f} shift-adds on average, {whole:,} at {second}."
     ]
 
 
