@@ -51,17 +51,20 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "_api": ("the Python functions", ()),
     "cli": ("the command line", ("commands",)),
 }
-BRIDGE = (
-    "reluflow_torch",
+BRIDGES = (
+    ("reluflow_sklearn", ()),
     (
-        "sites/device",
-        "sites",
-        "sites/hooked",
-        "training/state",
-        "training",
-        "monitoring",
-        "models",
-        "networks",
+        "reluflow_torch",
+        (
+            "sites/device",
+            "sites",
+            "sites/hooked",
+            "training/state",
+            "training",
+            "monitoring",
+            "models",
+            "networks",
+        ),
     ),
 )
 NATIVE = (
@@ -134,7 +137,7 @@ def draw() -> str:
         top += height + GAP
     top += GAP
     for (name, floors), what in (
-        (BRIDGE, "imports the toolkit"),
+        *((bridge, "imports the toolkit") for bridge in BRIDGES),
         (NATIVE, "C++, needs no Python"),
     ):
         height, drawn = row(top, name, what, floors, "other")

@@ -16,6 +16,7 @@ ALL = FRAMEWORKS | FILE_LIBRARIES | {"onnxruntime"}
 MAY_USE = {
     "toolkit/reluflow/graph": FILE_LIBRARIES,
     "toolkit/reluflow/sessions": {"onnxruntime"},
+    "exporters/reluflow_sklearn": {"sklearn"},
     "exporters/reluflow_torch": {"torch"},
 }
 """What a room may import of these libraries; nothing where it is not listed."""

@@ -20,6 +20,7 @@ from reluflow.errors import OptionError
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {
     "reluflow._api.training": "torch",
+    "reluflow_sklearn": "skl2onnx",
     "reluflow_torch": "torch",
     "reluflow_torch.hf": "transformers",
     "reluflow_torch.lightning": "lightning",
@@ -36,7 +37,8 @@ def modules_of(package: str) -> list[str]:
     return sorted(name for name in short if not name.endswith("__main__"))
 
 
-MODULES = [*modules_of("reluflow"), *modules_of("reluflow_torch")]
+PACKAGES = ("reluflow", "reluflow_sklearn", "reluflow_torch")
+MODULES = [name for package in PACKAGES for name in modules_of(package)]
 
 
 def load(name: str) -> ModuleType:

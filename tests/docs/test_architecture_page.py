@@ -47,8 +47,7 @@ def test_the_picture_shows_the_rooms_in_their_order() -> None:
 
 def test_the_picture_shows_the_floors_in_their_order() -> None:
     drawn = {f"reluflow.{room}": floors for room, (_, floors) in ROOMS.ROOMS.items() if floors}
-    name, floors = ROOMS.BRIDGE
-    drawn[name] = floors
+    drawn.update((name, floors) for name, floors in ROOMS.BRIDGES if floors)
     tested = {
         room: tuple(
             floor

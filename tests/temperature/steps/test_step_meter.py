@@ -271,3 +271,26 @@ def test_curves_leave_out_a_branch_that_did_not_run() -> None:
 def test_a_rate_that_makes_no_step_is_refused(meter: StepMeter, rate: float) -> None:
     with pytest.raises(OptionError, match="rate is"):
         meter.curves(meter.file_weights, meter.file_weights, X, rate)
+
+
+RATES = np.geomspace(0.01, 100.0, 25)
+
+
+def test_a_part_of_the_step_is_measured_beside_the_whole_or_beyond_it(meter: StepMeter) -> None:
+    before = meter.file_weights
+    after = {name: value + 0.2 * before[name][::-1] for name, value in before.items()}
+    half = {
+        name: (old + np.float32(0.5) * (after[name] - old)).astype(np.float32)
+        for name, old in before.items()
+    }
+    whole, begun = meter.curves(before, after, X, 1.0), meter.curves(before, half, X, 0.5)
+    both = meter.curves(before, after, X, 1.0, part=0.5)
+    edge = int(np.searchsorted(EDGES, np.log(0.5)))
+    for name, curve in both.items():
+        np.testing.assert_array_equal(curve.counts[:edge], begun[name].counts[:edge])
+    assert any((both[name].counts != whole[name].counts).any() for name in both)
+    twice = meter.curves(before, half, X, 0.5, part=2.0)
+    for name, curve in twice.items():
+        assert np.allclose(curve.distance(RATES), whole[name].distance(RATES), atol=0.03)
+    with pytest.raises(OptionError, match="part is 0"):
+        meter.curves(before, after, X, 1.0, part=0.0)

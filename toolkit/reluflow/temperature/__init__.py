@@ -6,6 +6,7 @@ from reluflow.temperature.crossing import (
     CrossingCurve,
     CrossingCurves,
     crossing_rates,
+    curves_along,
     merged,
 )
 from reluflow.temperature.crossing.options import CrossingOptions
@@ -73,6 +74,7 @@ __all__ = [
     "WatchOptions",
     "check_theorem_1",
     "crossing_rates",
+    "curves_along",
     "default_rates",
     "distance",
     "fit_transition",

@@ -167,6 +167,8 @@ class StepMeter:
         after: Weights,
         batch: np.ndarray | Mapping[str, np.ndarray],
         rate: float,
+        *,
+        part: float = 1.0,
     ) -> CrossingCurves:
         """Return D of every site at any rate, to first order in what one step changed.
 
@@ -179,24 +181,31 @@ class StepMeter:
             batch: as for `distance`; curves of several batches are added.
             rate: learning rate of the step; where the second state is only a part s of the way,
                 s times that of the whole step.
+            part: of the step from which the curves are to begin, as `CrossingCool.part` tells. A
+                part below 1 is measured beside the whole step, above 1 instead of it.
 
         Returns:
             The curves by site, over all samples of the batch.
 
         Raises:
             DataError: as for `distance`.
-            OptionError: a rate that is not above 0 and finite.
+            OptionError: a rate or a part that is not above 0 and finite.
 
         Source: docs/spec.md, section 5 (crossing rates).
         """
         if not 0.0 < rate < math.inf:
             raise OptionError(f"rate is {rate}; give that of the step, above 0 and finite.")
+        if not 0.0 < part < math.inf:
+            raise OptionError(f"part is {part}; give a fraction of the step, above 0 and finite.")
         feeds, states = self._feeds(batch), (self._check(before), self._check(after))
         if self._values is None:
             sites = [each.site for each in self._taps]
             names = [weight.name for weight in self.weights]
             self._values = ValueRuns(self._network, sites, names, self._threads)
-        return self._values.curves(*states, feeds, rate)
+        way = [(rate, states[1])] if part <= 1.0 else []
+        if part != 1.0:
+            way.insert(0, (part * rate, _between(*states, part)))
+        return self._values.curves(states[0], way, feeds)
 
     def patterns(
         self, weights: Weights, batch: np.ndarray | Mapping[str, np.ndarray]
@@ -331,6 +340,14 @@ class StepMeter:
                 totals[index] += (*_changes(one, other, each), after.nans[index], nonfinite)
                 units[index] = one.shape[each.unit_axis] if one.ndim else 1
         return StepDistance(_sites(self._taps, units, totals))
+
+
+def _between(before: Weights, after: Weights, part: float) -> dict[str, np.ndarray]:
+    """Return the weights at a part of the way from one state to another."""
+    return {
+        name: start + (after[name] - start) * start.dtype.type(part)
+        for name, start in before.items()
+    }
 
 
 def _nonfinite(array: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reluflow.errors import DataError
 from reluflow.graph import Model, SwitchSite, Tap, tap, weights_as_inputs
-from reluflow.temperature.crossing import CrossingCurve, CrossingCurves, crossing_rates
+from reluflow.temperature.crossing import CrossingCurves, curves_along
 
 Arrays = Mapping[str, np.ndarray]
 Values = NDArray[np.float64]
@@ -43,33 +43,34 @@ class ValueRuns:
         outputs = list(dict.fromkeys(each.output for each in taps.done))
         self._session = open_session(fed.model, outputs=outputs, threads=threads)
 
-    def curves(self, before: Arrays, after: Arrays, feeds: Arrays, rate: float) -> CrossingCurves:
+    def curves(
+        self, before: Arrays, after: Sequence[tuple[float, Arrays]], feeds: Arrays
+    ) -> CrossingCurves:
         """Return the curves of all sites that see a sample.
 
         Args:
             before: weights of the first state.
-            after: weights of the second state.
+            after: rates of steps, increasing, and the weights that each leads to.
             feeds: the inputs.
-            rate: of the step between them.
 
         Raises:
             DataError: no site sees a sample.
         """
-        starts, ends = self._values(before, feeds), self._values(after, feeds)
-        found = {
-            each.site.name: _curve(start, end, rate)
-            for each, start, end in zip(self._taps, starts, ends, strict=True)
-            if start.size
-        }
-        if not found:
+        start = self._values(before, feeds)
+        seen = {name for name, values in start.items() if values.size}
+        if not seen:
             raise DataError("no switch site saw a sample; give data that reach one.")
-        return CrossingCurves(found)
+        way = [(rate, self._values(weights, feeds)) for rate, weights in after]
+        return curves_along(
+            {name: start[name] for name in start if name in seen},
+            [(rate, {name: state[name] for name in seen}) for rate, state in way],
+        )
 
-    def _values(self, weights: Arrays, feeds: Arrays) -> list[Values]:
+    def _values(self, weights: Arrays, feeds: Arrays) -> dict[str, Values]:
         """Return `(samples, units)` pre-activations less the threshold, by site."""
         run = self._session.run({**feeds, **weights})
         outputs = dict(zip(self._session.outputs, run, strict=True))
-        return [_above(outputs[each.output], each) for each in self._taps]
+        return {each.site.name: _above(outputs[each.output], each) for each in self._taps}
 
 
 def _above(x: np.ndarray, each: Tap) -> Values:
@@ -77,9 +78,3 @@ def _above(x: np.ndarray, each: Tap) -> Values:
     if wide.ndim == 0:
         return wide.reshape(1, 1)
     return np.moveaxis(wide, each.unit_axis, -1).reshape(-1, wide.shape[each.unit_axis])
-
-
-def _curve(start: Values, end: Values, rate: float) -> CrossingCurve:
-    with np.errstate(invalid="ignore"):  # infinite pre-activations count as never crossing
-        slope = (end - start) / rate
-    return CrossingCurve.of(crossing_rates(start, slope), start.shape[1])
