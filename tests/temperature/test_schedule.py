@@ -12,6 +12,7 @@ from reluflow.temperature import (
     ProbabilitySchedule,
     Schedule,
     schedule_from_dict,
+    start_for_steps,
     start_for_widths,
 )
 
@@ -94,3 +95,16 @@ def test_start_is_the_temperature_of_the_mean_distance() -> None:
 def test_start_refuses_sites_without_units(widths: list[int]) -> None:
     with pytest.raises(OptionError, match="give the number of units of at least one site"):
         start_for_widths(widths)
+
+
+def test_a_short_training_starts_hotter_and_never_more_than_twice() -> None:
+    starts = [start_for_steps(1.5, steps) for steps in (1, 80, 125, 220, 430, 500, 10_000)]
+    assert starts[:3] == [3.0] * 3
+    assert starts[3] == pytest.approx(1.5 * math.sqrt(500 / 220))
+    assert starts[3] > starts[4] > starts[5] == starts[6] == 1.5
+
+
+@pytest.mark.parametrize("start, steps", [(0.0, 100), (1.0, 0), (1.0, math.nan)])
+def test_a_length_that_makes_no_sense_is_refused(start: float, steps: float) -> None:
+    with pytest.raises(OptionError, match=r"(start|steps) is"):
+        start_for_steps(start, steps)

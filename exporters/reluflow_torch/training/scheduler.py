@@ -56,7 +56,7 @@ from reluflow_torch.training.steering import (
 
 STATE_VERSION = 2
 _LARGE_RATE = 1e6
-_NEW = {"site_factors"}
+_NEW = {"site_factors", "is_length_due"}
 """Fields that states of this version may lack."""
 
 
@@ -82,7 +82,8 @@ class ActCoolLR(LRScheduler):
             included; None: the temperature stays at its start until `extend` names a number,
             or `progress` tells the time.
         schedule: progress in [0, 1] to temperature in bits; by default `PowerSchedule`
-            from the start that `start_for_widths` finds for the model's switch sites.
+            from the start that `start_for_widths` finds for the model's switch sites, and
+            `start_for_steps` for a training of fewer than 500 steps.
         options: settings of the controller: `CrossingOptions`, which steer by crossing rates, or
             `ActCoolOptions`, which fit the model of the thesis; None: the former's defaults.
         progress: number of `scheduler.step()` calls so far to progress in [0, 1]; for
@@ -195,6 +196,8 @@ class ActCoolLR(LRScheduler):
         self._sites = GroupRates(site_span, bare, self.controller)
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
+        # Only after a call of `step` is it known how many steps one stands for, as in an epoch.
+        self._is_length_due = self._has_own_start
         self.distances: StepDistance | None = None
         self.n_probes = 0
         self._rates: list[float] = []
@@ -301,6 +304,9 @@ class ActCoolLR(LRScheduler):
             self._clock.call()
 
     def _end_call(self) -> None:
+        if self._is_length_due and self._clock.steps > 0 and self.progress > 0:
+            self._is_length_due = False
+            self._steering.know_length(self._clock.steps / self.progress)
         self._written = rate_marks(self.optimizer)
         self._is_fresh = self._is_leading = True
 
@@ -540,6 +546,7 @@ class ActCoolLR(LRScheduler):
             "rates": list(self._rates),
             "is_fresh": self._is_fresh,
             "is_leading": self._is_leading and not self._has_lost_lead(),
+            "is_length_due": self._is_length_due,
             "frozen": sorted(self._frozen),
             "n_trained": self._n_trained,
             "n_probes": self.n_probes,
@@ -569,6 +576,7 @@ class ActCoolLR(LRScheduler):
         self.base_lrs = list(state_dict["base_lrs"])
         self._ratios[:] = state_dict["ratios"]
         self._sites.load(state_dict.get("site_factors", {}))
+        self._is_length_due = state_dict.get("is_length_due", False)
         self._rates = list(state_dict["rates"])
         self._written = []
         self._averaging = Averaging()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from reluflow.temperature import (
     PowerSchedule,
     Schedule,
     StepDistance,
+    start_for_steps,
     start_for_widths,
 )
 from reluflow_torch.sites.device.transfer import Transfer
@@ -95,6 +97,9 @@ class FittedSteering:
         """Return a schedule that suits switch sites of these widths."""
         return PowerSchedule(start_for_widths(widths))
 
+    def know_length(self, steps: float) -> None:
+        """Leave the schedule as it is: the fitted model's start is that of long trainings."""
+
     def first_rate(self, progress: float, passes: Sequence[Pass]) -> float:
         """Return the next rate, found with hypothetical steps."""
         with self._probe.measuring(passes=passes) as measure:
@@ -159,6 +164,14 @@ class CurveSteering:
     def default_schedule(self, widths: Sequence[int]) -> Schedule:
         """Return a schedule that suits switch sites of these widths."""
         return PowerSchedule(start_for_widths(widths, self._controller.options.mean), _GAMMA)
+
+    def know_length(self, steps: float) -> None:
+        """Start hotter where the whole training, of so many steps, is short."""
+        schedule = self._controller.schedule
+        if isinstance(schedule, PowerSchedule):
+            self._controller.schedule = replace(
+                schedule, start=start_for_steps(schedule.start, steps)
+            )
 
     def first_rate(self, progress: float, passes: Sequence[Pass]) -> float:
         """Return the next rate, found with hypothetical steps."""

@@ -26,6 +26,7 @@ from reluflow.temperature.schedule import (
     ProbabilitySchedule,
     Schedule,
     schedule_from_dict,
+    start_for_steps,
     start_for_widths,
 )
 from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
@@ -81,6 +82,7 @@ __all__ = [
     "merged",
     "pooled",
     "schedule_from_dict",
+    "start_for_steps",
     "start_for_widths",
     "sweep",
     "temperature",

@@ -30,10 +30,18 @@ _LEAST_BITS = 0.01
 _MOST_PARTS = 64.0
 _LEAST_PART = 1e-6
 """Of a step, so that float32 still tells it from none."""
-_SHORT_MEMORY, _FAST_GAIN, _EARLY_PROBES = 0.5, 0.5, 5
-"""At first earlier curves are forgotten sooner; there, and where they move, probes count more."""
-_EARLY_SHARE = 0.15
-"""Of the training, in which curves move most."""
+_SHORT_MEMORY, _FIRST_PROBES = 0.5, 7
+"""At first earlier curves are forgotten sooner."""
+_EARLY_GAIN, _MOVING_GAIN = 0.75, 0.5
+"""Over the first probes, and where the curve moves, they count more."""
+_HIGHEST_RISE = 0.4
+"""How far one probe moves the curve to higher rates, at most, as a logarithm."""
+_EARLY_PROBES, _EARLY_SHARE = 24, 0.35
+"""Probes, and share of the training, in which curves move most."""
+_FIRST_STRETCH = 1.5
+"""From one probe to the next, over the first steps."""
+_RISE, _LEAST_RISE = 0.05, 4
+"""Of the training, and steps, over which the temperature rises where that is shorter."""
 _PLACE, _LEAST_PLACE = 1.0, 0.25
 """Bits where the curves of two probes are compared: many samples tell the rates there."""
 _BELOW = 0.9
@@ -41,12 +49,12 @@ _BELOW = 0.9
 _TRACE = 0.01
 """Samples below which a cell of old curves is dropped, so that a saved state stays small."""
 _DRIFT_MEMORY = 0.7
-_CALM, _RESTLESS = 0.08, 0.25
-"""How far the curve moves from probe to probe, on average and as a logarithm of the rate."""
+_CALM = 0.08
+"""How far probes lie beside the curve on average, as a logarithm of the rate."""
 _BEYOND_CHANCE = 0.6
 """Of the root mean square of these moves: chance alone has a mean of 0.42."""
-_LONGEST_SHARE = 1 / 40
-"""Of the training, between two probes."""
+_EARLY_LONGEST, _LONGEST_SHARE = 1 / 60, 1 / 25
+"""Of the training, between two probes: early, and later."""
 _GRADIENT_GAIN = 0.3
 _LEFT = 0.5
 """Part of the length of the gradients from which on the rate is bound."""
@@ -74,8 +82,8 @@ class CrossingCool:
     not move them.
 
     Steps of one rate differ: the place of the curves follows the probes by a part
-    (`CrossingOptions.gain`), and their shapes add up around it. A place that many probes in a row
-    miss on the same side is followed faster.
+    (`CrossingOptions.gain`), and their shapes add up around it. It follows faster by the
+    first probes, and where many in a row miss it on the same side; upwards by 1.5 times at most.
 
     As a network memorises its data the gradient vanishes, and the rate of a fixed temperature
     grows without bound, until an ordinary batch ends the training. So from where half of the
@@ -160,9 +168,7 @@ class CrossingCool:
     @property
     def mu(self) -> float:
         """Place of the transition: natural logarithm of the rate of 1 bit."""
-        rate = (
-            self.initial_rate if self.curves is None else self.curves.rate(1.0, self.options.mean)
-        )
+        rate = self.initial_rate if self.curves is None else self._rate_of(1.0)
         return math.log(rate) if 0 < rate < math.inf else math.inf
 
     @property
@@ -245,10 +251,7 @@ class CrossingCool:
         """
         if self.curves is None:
             self._find_first(progress, measure)
-        # Momentum and the squares of Adam have not seen a gradient yet: the first steps differ so
-        # much from those that follow that they begin cold.
-        ramp = min(1.0, (self._steps + 1) / (self.options.warm_up_steps + 1))
-        bits = ramp * self.wanted_temperature(progress)
+        bits = self._rise(progress) * self.wanted_temperature(progress)
         rate = self._rate_of(bits)
         if bits > self._hottest:
             self._hottest, self._lowest = bits, rate
@@ -264,6 +267,16 @@ class CrossingCool:
         self.rate = min(max(rate, self.options.min_rate), MAX_RATE)
         self._steps += 1
         return self.rate
+
+    def _rise(self, progress: float) -> float:
+        """Return the part of the temperature that the coming step is to have.
+
+        Momentum and the squares of Adam have not seen a gradient yet: the first steps differ so
+        much from those that follow that they begin cold.
+        """
+        step = self._steps + 1
+        soon = min(step / (_LEAST_RISE + 1), progress / _RISE)
+        return min(1.0, max(step / (self.options.warm_up_steps + 1), soon))
 
     def observe(
         self,
@@ -312,6 +325,7 @@ class CrossingCool:
         """
         if weights is not None:
             self._norms = (self._norms[0] or weights, weights)
+        self._is_bound = self._is_bound or self._have_weights_grown()
         if not self._is_warm or self._is_bound:
             return
         if gradient is None:
@@ -319,7 +333,7 @@ class CrossingCool:
             return
         self._gradient += (_GRADIENT_GAIN if self._gradient else 1.0) * (gradient - self._gradient)
         self._full_gradient = max(self._full_gradient, self._gradient)
-        self._is_bound = self._gradient < _LEFT * self._full_gradient or self._have_weights_grown()
+        self._is_bound = self._gradient < _LEFT * self._full_gradient
 
     def _have_weights_grown(self) -> bool:
         return self._norms[1] > self.options.weight_growth * self._norms[0] > 0
@@ -340,10 +354,15 @@ class CrossingCool:
         curves of a network that moves would be too wide.
         """
         assert self.curves is not None
-        is_early = self.n_probes < _EARLY_PROBES
-        is_fast = is_early or self._progress < _EARLY_SHARE or self._is_moving()
-        gain = _FAST_GAIN if is_fast else self.options.gain
-        memory = min(self.options.memory, _SHORT_MEMORY) if is_early else self.options.memory
+        gain = _MOVING_GAIN if self._is_moving() else self.options.gain
+        if self._is_first():
+            # A rate that is too high may make the network need a still higher one.
+            gain = _MOVING_GAIN if moved > 0 else 1.0
+        elif self.n_probes < _EARLY_PROBES:
+            gain = _EARLY_GAIN
+        gain = min(gain, _HIGHEST_RISE / moved) if moved > 0 else gain
+        is_short = self.n_probes < _FIRST_PROBES
+        memory = min(self.options.memory, _SHORT_MEMORY) if is_short else self.options.memory
         if self.n_probes == 0:
             self.curves = curves
             return
@@ -354,16 +373,22 @@ class CrossingCool:
         """Choose the step of the next probe: soon where the curve moves, late where it is calm."""
         self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
         self._scatter = _DRIFT_MEMORY * self._scatter + (1.0 - _DRIFT_MEMORY) * moved * moved
-        if self._steps < 2 * self.options.shortest:
-            self._next_probe = 2 * self._steps
+        if self._is_first():
+            self._next_probe = max(self._steps + 1, int(_FIRST_STRETCH * self._steps))
             return
-        if self._is_moving() and abs(self._drift) > _RESTLESS:
-            self.interval = max(self.options.shortest, self.interval // 2)
-        elif not self._is_moving():
-            self.interval = min(self.options.longest, self.interval + self.options.shortest)
+        options = self.options
+        if self._is_moving():
+            self.interval = max(options.shortest, self.interval // 2)
+        else:
+            self.interval = min(options.longest, 2 * self.interval)
         # Not so late that a short training would be over after a few of them.
-        share = int(_LONGEST_SHARE * self._steps / self._progress) if self._progress > 0 else 0
-        self._next_probe = self._steps + max(self.options.shortest, min(self.interval, share))
+        share = _EARLY_LONGEST if self._progress < _EARLY_SHARE else _LONGEST_SHARE
+        steps = int(share * self._steps / self._progress) if self._progress > 0 else 0
+        self._next_probe = self._steps + max(options.shortest, min(self.interval, steps))
+
+    def _is_first(self) -> bool:
+        """Tell whether momentum and the squares of Adam still grow."""
+        return self._steps < 2 * self.options.shortest
 
     def _is_moving(self) -> bool:
         """Tell whether the latest curves lie on one side of the earlier ones, beyond chance."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,8 +54,39 @@ def test_default_start_fits_the_widths_of_the_model(options: Any, expected: Powe
     kind = ActCool if isinstance(options, ActCoolOptions) else CrossingCool
     assert isinstance(scheduler.controller, kind)
     train(scheduler, net, 1)
+    if kind is CrossingCool:  # eight steps are a short training
+        expected = replace(expected, start=2.0 * expected.start)
     assert scheduler.controller.schedule == expected
     assert scheduler.temperature == pytest.approx(expected(1 / 8))
+
+
+@pytest.mark.parametrize("total, per_call, factor", [(600, 1, 1.0), (60, 10, 1.0), (20, 10, 1.58)])
+def test_a_short_training_starts_hotter(total: int, per_call: int, factor: float) -> None:
+    net = make_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scheduler = ActCoolLR(optimizer, net, total_steps=total, clock="calls")
+    for _ in range(2):
+        for _ in range(per_call):  # an epoch, where the scheduler is called after each
+            optimizer.zero_grad()
+            net(torch.randn(16, 1, 6, 6)).square().mean().backward()
+            optimizer.step()
+        scheduler.step()
+    assert isinstance(scheduler.controller.schedule, PowerSchedule)
+    start = factor * start_for_widths(WIDTHS, "temperature")
+    assert scheduler.controller.schedule.start == pytest.approx(start, rel=1e-2)
+
+
+def test_the_length_counts_from_where_it_is_known() -> None:
+    net = make_net()
+    scheduler = ActCoolLR(torch.optim.SGD(net.parameters(), lr=0.1), net)
+    train(scheduler, net, 2)
+    long = scheduler.controller.schedule
+    again = ActCoolLR(torch.optim.SGD(net.parameters(), lr=0.1), net)
+    again.load_state_dict(scheduler.state_dict())
+    again.extend(50)
+    train(again, net, 1)
+    assert isinstance(long, PowerSchedule)
+    assert again.controller.schedule == replace(long, start=2.0 * long.start)
 
 
 def test_given_temperatures_stay() -> None:

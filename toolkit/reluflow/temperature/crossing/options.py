@@ -17,7 +17,7 @@ class CrossingOptions:
         mean: what the temperature of a network averages over its sites: "temperature" or
             "distance" (docs/spec.md, section 5).
         shortest: steps between two probes at first, and where the curve moves.
-        longest: steps between two probes while the curve is calm, at most a fortieth of the
+        longest: steps between two probes while the curve is calm, at most a twenty-fifth of the
             training.
         memory: weight of the earlier curves' shapes beside a new one, a fraction in [0, 1).
         gain: how far the place of the curves follows a new probe, a fraction in (0, 1].
@@ -27,8 +27,10 @@ class CrossingOptions:
             scaled with the temperature; infinite: no bound.
         weight_growth: the norm of the weights, as a multiple of its first value, from which on they
             have grown; the same bound then falls with its square; infinite: they never have.
-        warm_up: share of the training before the bounds begin, and at least `warm_up_steps`.
-        warm_up_steps: steps over which the temperature rises to that of the schedule.
+        warm_up: share of the training, and at least `warm_up_steps`, before the gradient may bind
+            the rate.
+        warm_up_steps: steps over which the temperature rises to that of the schedule; at most a
+            twentieth of the training, or 4.
         first_passes: the most hypothetical steps for the first curve.
         history_size: number of latest probes kept in `history`; 0 keeps none.
 

@@ -117,7 +117,8 @@ def test_autocast_measures_a_multiple_of_cold_steps() -> None:
 
 
 def test_the_start_follows_the_widths() -> None:
-    for width, expected in ((40, start_for_widths([40], "temperature")), (2048, 6.0)):
+    """Twice as hot as in a long training: it has nine steps."""
+    for width, expected in ((40, 2 * start_for_widths([40], "temperature")), (2048, 12.0)):
         model = nn.Sequential(nn.Linear(12, width), nn.ReLU(), nn.Linear(width, 5))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         scheduler = ActCoolLR(optimizer, model, 9, options=CrossingOptions())
