@@ -194,6 +194,16 @@ def test_steps_of_one_rate_may_differ_without_moving_it_much(seed: int) -> None:
     assert rates.mean() == pytest.approx(math.log(log_normal(-2.0).rate(3.0)), abs=0.2)
 
 
+@pytest.mark.parametrize("bits, factor", [(3.0, 1.0), (5.0, 5.0 / 4.0), (20.0, 2.0)])
+def test_beyond_what_samples_resolve_the_rate_is_in_proportion(bits: float, factor: float) -> None:
+    network = log_normal(-2.0, samples=48)  # log2(48 / 3) = 4 bits
+    one_probe = CrossingOptions(memory=0.0)
+    rates = run(CrossingCool(lambda _: bits, one_probe), 40, lambda _: network, 1000)
+    known = network.rate(min(bits, network.resolved()))
+    assert network.resolved() == pytest.approx(4.0, abs=1e-6)
+    assert rates[30] == pytest.approx(factor * known, rel=0.02)
+
+
 def test_a_hot_wide_network_is_told_by_many_batches_together() -> None:
     rng = np.random.default_rng(1)
     controller = CrossingCool(lambda _: 6.5)

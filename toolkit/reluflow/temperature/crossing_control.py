@@ -38,6 +38,8 @@ _HIGHEST_RISE = 0.4
 """How far one probe moves the curve to higher rates, at most, as a logarithm."""
 _EARLY_PROBES, _EARLY_SHARE = 24, 0.35
 """Probes, and share of the training, in which curves move most."""
+_MOST_BEYOND = 2.0
+"""How far the rate goes on beyond that of the highest temperature that samples resolve."""
 _FIRST_STRETCH = 1.5
 """From one probe to the next, over the first steps."""
 _RISE, _LEAST_RISE = 0.05, 4
@@ -251,10 +253,14 @@ class CrossingCool:
         """
         if self.curves is None:
             self._find_first(progress, measure)
-        bits = self._rise(progress) * self.wanted_temperature(progress)
+        wanted = self.wanted_temperature(progress)
+        bits = self._rise(progress) * wanted
         rate = self._rate_of(bits)
         if bits > self._hottest:
             self._hottest, self._lowest = bits, rate
+        if wanted > 0:  # T of independent units is in proportion to the rate
+            scheduled = scheduled_bits(self.schedule, progress)
+            rate *= min(scheduled / wanted, _MOST_BEYOND)
         self._is_warm = self._is_warm or (
             self._steps >= self.options.warm_up_steps and progress >= self.options.warm_up
         )
