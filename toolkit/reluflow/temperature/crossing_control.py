@@ -117,7 +117,7 @@ class CrossingCool:
         >>> controller = CrossingCool(PowerSchedule(start=2.0, gamma=1.0))
         >>> rate = controller.next_rate(0.5, lambda rate: network)
         >>> round(controller.wanted_temperature(0.5), 2), round(float(network.temperature(rate)), 2)
-        (1.0, 0.06)
+        (1.0, 0.2)
         >>> controller.observe(network, weight_norm=1.0)  # of the step that was taken
         >>> controller.part()  # the whole step is short enough
         1.0
