@@ -8,8 +8,12 @@ a GPU with `--device cuda`, and `--only ResNet-50` for the rows whose name begin
 
     python benchmarks/actcool_overhead.py --json benchmarks/records/actcool_overhead.json
 
-takes about 12 minutes on one core. Rows that are not measured by default, as they also wait for a
-compiler, are named by `--only`.
+takes about 12 minutes on one core. A look at all rows of a GPU in two or three minutes:
+
+    python benchmarks/actcool_overhead.py --device cuda --rounds 25 --steering "crossing rates"
+
+trains 200 steps of each (`--rounds` is the number of blocks of eight steps). Rows that are not
+measured by default, as they also wait for a compiler, are named by `--only`.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from reluflow.errors import DivergenceError
 from reluflow.temperature import ActCoolOptions, CrossingOptions, PowerSchedule
 from reluflow_torch import ActCoolLR
 from reluflow_torch.networks import BasicBlock, EightLayers, f1
+from reluflow_torch.training.part_size import Examples
 
 BLOCK = 8
 BATCH = 128
@@ -52,7 +57,7 @@ class Row:
         shape: of an image.
         devices: on which it is measured.
         optimizers: by name.
-        examples: of a batch that are measured on; None: all.
+        examples: of a batch that are measured on, as `ActCoolLR` takes them.
         compiled: whether the model is compiled.
         compiled_probes: whether passes of probes are too, in a graph that is made during the run.
         half: whether it trains in bfloat16 under autocast, in channels-last memory.
@@ -65,7 +70,7 @@ class Row:
     shape: tuple[int, int, int] = (1, 28, 28)
     devices: tuple[str, ...] = ("cpu", "cuda")
     optimizers: tuple[str, ...] = ("SGD",)
-    examples: int | None = None
+    examples: Examples = "auto"
     compiled: bool = False
     compiled_probes: bool = False
     half: bool = False
@@ -75,7 +80,7 @@ class Row:
 
 ROWS = (
     Row("F1", f1, optimizers=("SGD", "AdamW")),
-    Row("F1, half batch", f1, examples=BATCH // 2),
+    Row("F1, whole batches", f1, examples=None, by_name=True),
     Row("F1 + BN", lambda: f1(norm=True)),
     Row("ResNet-8", lambda: EightLayers(BasicBlock)),
     Row("ResNet-8, compiled", lambda: EightLayers(BasicBlock), compiled=True, by_name=True),
@@ -95,6 +100,7 @@ ROWS = (
         ("cuda",),
         compiled=True,
         compiled_probes=True,
+        by_name=True,
     ),
     Row("ResNet-50, 224 px, bf16", resnet50, (3, 224, 224), ("cuda",), half=True, images=1024),
 )

@@ -12,7 +12,7 @@ from torch.nn.modules import module as torch_module
 from torch.utils.hooks import RemovableHandle
 
 from reluflow_torch.sites.hooks import WeakHook
-from reluflow_torch.sites.patterns import Patterns, Site, numbered, read_site
+from reluflow_torch.sites.patterns import Part, Patterns, Site, numbered, read_site
 
 _LAYERS = frozenset((nn.Linear, nn.ReLU, nn.Flatten, nn.Identity, nn.BatchNorm1d))
 
@@ -97,11 +97,14 @@ class Chain:
 class ChainCapture:
     """Captures the patterns of a chain while it runs; replaces a `PatternCapture`."""
 
-    def __init__(self, chain: Chain, max_samples: int, *, values: bool = False) -> None:
+    def __init__(
+        self, chain: Chain, max_samples: int, *, values: bool = False, part: Part | None = None
+    ) -> None:
         self._layers = chain.layers
         self._fed_by = chain.fed_by()
         self._max_samples = max_samples
         self._with_values = values
+        self._part = part
         self._sites: list[Site] = []
         self._handles: list[RemovableHandle] = []
 
@@ -110,10 +113,12 @@ class ChainCapture:
         for layer, path in paths.items():
 
             def note(layer: nn.Module, args: Any, result: Tensor, path: str = path) -> None:
-                self._sites.append(_site(path, result, self._max_samples))
+                self._sites.append(_site(path, result, self._max_samples, part=self._part))
 
             def keep(layer: nn.Module, args: tuple[Tensor], path: str = path) -> None:
-                self._sites.append(_site(path, args[0], self._max_samples, with_values=True))
+                self._sites.append(
+                    _site(path, args[0], self._max_samples, with_values=True, part=self._part)
+                )
 
             self._handles.append(
                 layer.register_forward_pre_hook(keep)
@@ -174,10 +179,24 @@ def _is_plain(layer: nn.Module) -> bool:
     )
 
 
-def _site(path: str, x: Tensor, max_samples: int, *, with_values: bool = False) -> Site:
+def _site(
+    path: str,
+    x: Tensor,
+    max_samples: int,
+    *,
+    with_values: bool = False,
+    part: Part | None = None,
+) -> Site:
     """Read the output of a ReLU, or its input if its values are wanted."""
     return read_site(
-        path, "relu", x, -1, max_samples, is_switched=not with_values, with_values=with_values
+        path,
+        "relu",
+        x,
+        -1,
+        max_samples,
+        is_switched=not with_values,
+        with_values=with_values,
+        part=part,
     )
 
 

@@ -21,6 +21,8 @@ from reluflow_torch.sites.ops import SMOOTH, SWITCHES, UNIT_AXIS
 from reluflow_torch.sites.pixels import sample_units
 
 MAX_SAMPLES = 4096
+Part = tuple[int, int]
+"""How many first examples of a batch are read, and how many it has."""
 _CHOICES = slice(1, 3)
 """What torch.where chooses between, behind the mask."""
 
@@ -137,6 +139,7 @@ def read_site(
     *,
     is_switched: bool = False,
     with_values: bool = False,
+    part: Part | None = None,
 ) -> Site:
     """Read the samples of a site.
 
@@ -149,13 +152,17 @@ def read_site(
         threshold: the value at which the site switches.
         is_switched: whether `x` is 0 at and below the threshold.
         with_values: whether to keep the pre-activations, which `x` must be then.
+        part: which examples of a batch to read, where the rows of `x` belong to examples.
     """
-    samples = sample_units(x.detach(), unit_axis, max_samples)
+    rows = x.detach()
+    if part is not None and len(rows) % part[1] == 0:
+        rows = rows[: len(rows) // part[1] * part[0]]
+    samples = sample_units(rows, unit_axis, max_samples)
     bits, nans = switch_bits(samples, threshold, is_switched=is_switched)
     values = None
     if with_values:
         # Fewer samples than there are were gathered, which copies them.
-        is_fresh = samples.numel() < x.numel()
+        is_fresh = samples.numel() < rows.numel()
         values = above_threshold(samples, threshold, is_fresh=is_fresh)
     return Site(name, op, bits, nans, x.numel() // bits.shape[1], values)
 
@@ -249,6 +256,8 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
             every pass. None: names are found again.
         values: whether to keep the pre-activations too, as `SitePattern.values`; they are copied
             before an in-place switch overwrites them.
+        part: which examples of a batch to read, and its size; for a model that treats each on its
+            own. None: all.
 
     Raises:
         OptionError: `max_samples` below 1.
@@ -282,6 +291,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         smooth: bool = False,
         names: SiteNames | None = None,
         values: bool = False,
+        part: Part | None = None,
     ) -> None:
         check_max_samples(max_samples)
         super().__init__()  # type: ignore[no-untyped-call]
@@ -289,6 +299,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._stack = ModuleStack(model) if self._names.are_wanted else None
         self._max_samples = max_samples
         self._with_values = values
+        self._part = part
         self._rules = {**SWITCHES, **SMOOTH} if smooth else SWITCHES
         self._sites: list[Site] = []
         self._unit_axes: list[int] = []
@@ -444,6 +455,7 @@ class PatternCapture(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 threshold,
                 is_switched=switched is not None,
                 with_values=self._with_values,
+                part=self._part,
             )
         )
         self._unit_axes.append(axis)

@@ -29,17 +29,26 @@ class TrainingPasses:
         model: the module that the training loop calls.
         probe: makes the captures; its own passes are not training passes.
         is_wanted: called before each pass that is watched; tells whether the pass is needed.
+        examples: called with the inputs of one that is; tells how many first examples of it are
+            measured on, None for all. None: all of every one.
 
     Attributes:
         kept: the passes of the next step, in order; empty where none was needed.
     """
 
-    def __init__(self, model: nn.Module, probe: StepProbe, is_wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        probe: StepProbe,
+        is_wanted: Callable[[], bool],
+        examples: Callable[[tuple[Any, ...], dict[str, Any]], int | None] | None = None,
+    ) -> None:
         self.kept: list[Pass] = []
         self._inputs: list[Inputs] = []
         self._model = called_module(model)
         self._probe = probe
         self._is_wanted = is_wanted
+        self._examples = examples
         self._capture: Capture | None = None
         self._abandoned: PatternCapture | None = None
         self._is_closed = False
@@ -115,12 +124,13 @@ class TrainingPasses:
             self._inputs.append(inputs)
         elif inputs in self._inputs:
             return
-        batch = Batch.now(args, kwargs, device_of(module))
+        examples = None if self._examples is None else self._examples(args, kwargs)
+        batch = Batch.now(args, kwargs, device_of(module), examples)
         is_plain = torch._C._functorch.peek_interpreter_stack() is None
         capture = None
         if is_plain and not is_compiled(module):
             capture = self._probe.capture_of(batch, values=self._probe.values)
-        begun = Pass(batch, weights=self._probe.marks())
+        begun = Pass(batch, weights=None if capture is None else self._probe.marks())
         if not isinstance(capture, ChainCapture):  # a chain draws no random numbers
             begun.random = self._probe.random_state()
         self.kept.append(begun)

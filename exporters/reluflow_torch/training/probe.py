@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature import CrossingCurves, StepDistance, merged, pooled
 from reluflow_torch.sites.chain import Chain, ChainCapture
-from reluflow_torch.sites.device.transfer import Transfer, waits_for
+from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.distance import ask_distances, distances
 from reluflow_torch.sites.hooked.capture import HookCapture, HookedSites
 from reluflow_torch.sites.hooked.compiled import Compile, CompiledSites
@@ -23,6 +23,7 @@ from reluflow_torch.sites.modules import all_modules
 from reluflow_torch.sites.part import batch_size, first_inputs, first_patterns
 from reluflow_torch.sites.patterns import (
     MAX_SAMPLES,
+    Part,
     PatternCapture,
     Patterns,
     SiteNames,
@@ -49,6 +50,7 @@ class Batch:
         kwargs: its keyword arguments.
         autocast: device type, whether autocast was on there, and its number type.
         versions: how often each tensor had been written to, to detect later writes.
+        examples: how many first ones are measured on; None: as many as the probe says.
 
     Example:
         >>> batch = Batch.now((torch.ones(4, 2),), {}, torch.device("cpu"))
@@ -67,15 +69,23 @@ class Batch:
     kwargs: dict[str, Any]
     autocast: tuple[tuple[str, bool, torch.dtype], ...] = ()
     versions: tuple[int, ...] = ()
+    examples: int | None = None
 
     @classmethod
-    def now(cls, args: tuple[Any, ...], kwargs: dict[str, Any], device: torch.device) -> Batch:
+    def now(
+        cls,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        device: torch.device,
+        examples: int | None = None,
+    ) -> Batch:
         """Return the inputs of a pass that is about to start.
 
         Args:
             args: positional arguments of the model.
             kwargs: its keyword arguments.
             device: on which the model runs; whether autocast is on there is recorded.
+            examples: how many first ones are measured on; None: as many as the probe says.
         """
         # CPU too: a model on a GPU may run parts of itself there, under an autocast of their own.
         kinds = dict.fromkeys((device.type, "cpu"))
@@ -83,7 +93,7 @@ class Batch:
             (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
             for kind in kinds
         )
-        return cls(args, kwargs, autocast, _versions(args, kwargs))
+        return cls(args, kwargs, autocast, _versions(args, kwargs), examples)
 
     @contextmanager
     def casting(self) -> Iterator[None]:
@@ -164,14 +174,16 @@ class StepProbe:
         max_samples: bound on samples per site.
         smooth: whether smooth activations are sites too; None: where the model runs no other
             switch, with a `SmoothWarning`.
-        examples: measure on this many first examples of each batch only; for models that
-            treat each on its own (no batch normalisation, no dropout). None: on all.
+        examples: measure on this many first examples of each batch only, run as a batch of their
+            own. None: on all.
         compile: such as `torch.compile`, to repeat passes in a graph of their own where all
             switches are modules; None: they run as the model is written.
 
     Attributes:
         values: whether the passes that it captures and repeats keep their pre-activations.
         forward_passes: number of passes that it has made.
+        joins: whether the model treats an example in another way where others are in the batch, as
+            batch normalisation and dropout do; None: not known.
 
     Raises:
         OptionError: `examples` or `max_samples` is below 1, or `optimizer` is LBFGS.
@@ -214,8 +226,11 @@ class StepProbe:
         >>> probe.smooth
         False
         >>> few = StepProbe(model, torch.optim.SGD(model.parameters(), lr=0.1), examples=2)
-        >>> few.first_examples(second.take(), batch, None, is_checked=True)["1"].samples
-        2
+        >>> few.patterns(batch)["1"].samples, few.part(batch)
+        (2, (2, 4))
+        >>> few.learn_joins(Pass(batch, second.take()), 2)
+        >>> few.joins
+        False
 
     Reference: docs/spec.md, section 5, hypothetical probe.
     """
@@ -247,6 +262,7 @@ class StepProbe:
         self.is_running = False
         self.model = model
         self.values = False
+        self.joins: bool | None = None
         self._host_draws = True
         self.nans_before = 0
         self._is_first = True
@@ -310,12 +326,19 @@ class StepProbe:
                 stacklevel=2,
             )
 
-    def capture(self, max_samples: int | None = None, *, values: bool = False) -> PatternCapture:
+    def capture(
+        self,
+        max_samples: int | None = None,
+        *,
+        values: bool = False,
+        part: Part | None = None,
+    ) -> PatternCapture:
         """Return a context that captures the patterns of the passes inside it.
 
         Args:
             max_samples: bound on samples per site; None: the probe's own.
             values: whether to keep the pre-activations too.
+            part: which examples of the batch to read; None: all.
         """
         return PatternCapture(
             self.model,
@@ -323,34 +346,50 @@ class StepProbe:
             smooth=self.smooth,
             names=self._names,
             values=values,
+            part=part,
         )
 
-    def capture_of(self, batch: Batch, *, values: bool = False) -> Capture:
+    def capture_of(self, batch: Batch, *, values: bool = False) -> Capture | None:
         """Return a context that captures the patterns of a training pass on a batch.
 
         Args:
             batch: inputs and conditions of the pass.
             values: whether to keep the pre-activations too.
+
+        Returns:
+            The context; None where a part of the batch has other patterns than in the whole, so
+            that it must run on its own.
         """
+        part = self.part(batch)
+        # Sums of another batch size round differently, which 16 bits show.
+        if part is not None and (self.joins is not False or batch.is_cast):
+            return None
         # A plain chain of layers tells its patterns from the module's outputs, without a dispatch
         # for every operator. Under autocast its layers would run in other types than the
         # training's.
         chain = None if batch.is_cast else Chain.of(self.model, batch.args, batch.kwargs)
         if chain is None:
-            return self._capture(self._max_samples, values=values)
-        return ChainCapture(chain, self._max_samples, values=values)
+            return self._capture(self._max_samples, values=values, part=part)
+        return ChainCapture(chain, self._max_samples, values=values, part=part)
 
-    def _capture(self, max_samples: int, *, values: bool) -> PatternCapture | HookCapture:
+    def _capture(
+        self, max_samples: int, *, values: bool, part: Part | None = None
+    ) -> PatternCapture | HookCapture:
         """Return a capture by hooks where they see all sites, else by the mode."""
-        hooks = self._hooked.capture(max_samples, values=values)
-        return hooks or self.capture(max_samples, values=values)
+        hooks = self._hooked.capture(max_samples, values=values, part=part)
+        return hooks or self.capture(max_samples, values=values, part=part)
 
     def random_state(self) -> RandomState:
         """Return the current state of the generators that the model may use."""
         return RandomState(device_of(self.model), with_host=self._host_draws)
 
     def patterns(
-        self, batch: Batch, random: RandomState | None = None, *, values: bool = False
+        self,
+        batch: Batch,
+        random: RandomState | None = None,
+        *,
+        values: bool = False,
+        max_samples: int | None = None,
     ) -> Patterns:
         """Run the model once more as in training, without gradients or lasting effects.
 
@@ -358,6 +397,7 @@ class StepProbe:
             batch: what to run it on; only the first `examples` are used.
             random: state of the generators to start from; None: the current one.
             values: whether to keep the pre-activations too.
+            max_samples: bound on samples per site; None: the probe's own.
 
         Returns:
             The patterns of all sites.
@@ -366,26 +406,33 @@ class StepProbe:
             DataError: the batch was overwritten since.
         """
         batch.check_unchanged()
-        args, kwargs, max_samples = self._inputs(batch)
+        args, kwargs = self._inputs(batch)
+        bound = max_samples or self._max_samples
         if self._graph is not None:
-            compiled = self._compiled(self._graph, batch, random, values=values)
+            compiled = self._compiled(self._graph, batch, random, bound, values=values)
             if compiled is not None:
                 return compiled
         elif not batch.is_cast:
             chain = Chain.of(self.model, args, kwargs)
             if chain is not None:
-                return self._patterns_of_chain(chain, args[0], max_samples, values=values)
-        found = self._repeat(batch, random, max_samples, values=values)
+                return self._patterns_of_chain(chain, args[0], bound, values=values)
+        found = self._repeat(batch, random, bound, values=values)
         if found is None:  # on a path through the model that hooks have not seen
-            found = self._repeat(batch, random, max_samples, values=values)
+            found = self._repeat(batch, random, bound, values=values)
         assert found is not None
         return found
 
     def _compiled(
-        self, graph: CompiledSites, batch: Batch, random: RandomState | None, *, values: bool
+        self,
+        graph: CompiledSites,
+        batch: Batch,
+        random: RandomState | None,
+        max_samples: int,
+        *,
+        values: bool,
     ) -> Patterns | None:
         """Repeat a pass in a graph; None where it is to run as the model is written."""
-        args, kwargs, max_samples = self._inputs(batch)
+        args, kwargs = self._inputs(batch)
         # Rounding differs between both: one probe compares passes of one kind.
         is_refused = id(batch) in self._as_written
         if is_refused or not graph.takes(args, kwargs, max_samples, batch.autocast):
@@ -450,7 +497,7 @@ class StepProbe:
         self, batch: Batch, random: RandomState | None, max_samples: int, *, values: bool
     ) -> Patterns | None:
         """Run the model once more; None where its sites must be looked at by the mode."""
-        args, kwargs, _ = self._inputs(batch)
+        args, kwargs = self._inputs(batch)
         with (
             self._restoring(random),
             eagerly(self.model),
@@ -473,67 +520,58 @@ class StepProbe:
         self.forward_passes += 1
         return found
 
-    def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], int]:
-        """Return the inputs of a pass and the bound that keeps as many pixels per example."""
-        if self._examples is None:
-            return batch.args, batch.kwargs, self._max_samples
-        size = batch_size(batch.args, batch.kwargs)
-        if size is None or size <= self._examples:
-            return batch.args, batch.kwargs, self._max_samples
-        args, kwargs = first_inputs(batch.args, batch.kwargs, self._examples)
-        # As many pixels of each example as the whole batch would keep, so that both can be
-        # compared.
-        return args, kwargs, max(1, self._max_samples // size) * self._examples
+    def part(self, batch: Batch) -> Part | None:
+        """Return how many first examples of a batch are measured on, and its size; None: all."""
+        examples = batch.examples or self._examples
+        size = None if examples is None else batch_size(batch.args, batch.kwargs)
+        return None if examples is None or size is None or size <= examples else (examples, size)
 
-    def first_examples(
-        self, patterns: Patterns, batch: Batch, random: RandomState | None, *, is_checked: bool
-    ) -> Patterns:
-        """Return the patterns of a whole pass for the examples that are measured on.
+    def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the inputs of a pass."""
+        part = self.part(batch)
+        if part is None:
+            return batch.args, batch.kwargs
+        return first_inputs(batch.args, batch.kwargs, part[0])
+
+    def learn_joins(self, whole: Pass, examples: int) -> None:
+        """Find out by one pass whether examples have the same patterns in the batch and without.
 
         Args:
-            patterns: of all examples.
-            batch: what they were found on.
-            random: generators at the start of that pass.
-            is_checked: whether one more pass is to show that the rest of the batch does not matter.
-
-        Raises:
-            OptionError: it does matter.
+            whole: a pass with patterns of all its examples.
+            examples: how many first ones run on their own.
         """
-        if self._examples is None:
-            return patterns
-        size = batch_size(batch.args, batch.kwargs)
-        if size is None or size <= self._examples:
-            return patterns
-        first = first_patterns(patterns, self._examples, size)
-        if is_checked:
-            found = distances(first, self.patterns(batch, random))
-            if len(found.sites) < len(first) or found.mean_distance > _TOLERANCE:
-                raise OptionError(
-                    f"examples is {self._examples}, but {100 * found.mean_distance:.3g} % of their "
-                    f"patterns change when the other {size - self._examples} leave the batch "
-                    "(batch normalisation or dropout does that); leave examples out."
-                )
-        return first
+        batch = replace(whole.batch, examples=examples)
+        part = self.part(batch)
+        if part is None or not whole.patterns:
+            return
+        # As many pixels of each example as in the whole batch, so that both can be compared.
+        bound = max(1, self._max_samples // part[1]) * examples
+        alone = self.patterns(batch, whole.random, max_samples=bound)
+        if any(site.bits.shape[0] % part[1] for site in whole.patterns.values()):
+            self.joins = True
+            return
+        first = first_patterns(whole.patterns, *part)
+        found = distances(first, alone)
+        self.joins = len(found.sites) < len(first) or found.mean_distance > _TOLERANCE
 
     def marks(self) -> WeightMarks:
         """Return marks of the present weights, of their values where these are to be looked at.
 
-        To compare values is to wait for the device. Where all writes have left traces in the first
-        few probes, those between are trusted to do so too.
+        To compare values is to read all weights, and to wait for the device. Where all writes have
+        left traces in the first few probes, those between are trusted to do so too.
         """
-        is_cheap = not waits_for(device_of(self.model))
         is_due = self._n_looks < _FIRST_LOOKS or self._n_looks % _LOOKS_BETWEEN == 0
-        return WeightMarks(self.model, with_values=is_cheap or is_due or not self.trusts_marks)
+        return WeightMarks(self.model, with_values=is_due or not self.trusts_marks)
 
-    def look(self, passes: Sequence[Pass], *, is_checked: bool = False) -> None:
+    def look(self, passes: Sequence[Pass]) -> None:
         """Ensure that each pass has the patterns of the current weights.
 
         A pass that ran with other weights is repeated: with those that SAM had moved, those of
-        `functional_call`, or those before weights were swapped.
+        `functional_call`, or those before weights were swapped. So is a part of a batch whose
+        patterns are others than in the whole.
 
         Args:
             passes: their `patterns` are set; of the first `examples` only.
-            is_checked: whether `examples` is checked, see `first_examples`.
 
         Raises:
             DataError: a batch was overwritten since its pass.
@@ -546,10 +584,6 @@ class StepProbe:
                 self.trusts_marks &= each.weights.leave_traces(now)
             if each.patterns is None or each.weights != now:
                 each.patterns = self.patterns(each.batch, each.random, values=self.values)
-            elif each.patterns:
-                each.patterns = self.first_examples(
-                    each.patterns, each.batch, each.random, is_checked=is_checked
-                )
         self.settle_smooth(passes)
 
     def compare(self, passes: Sequence[Pass]) -> StepDistance:

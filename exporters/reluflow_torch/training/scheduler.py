@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from reluflow.temperature import (
 from reluflow.temperature.state import check_state
 from reluflow_torch.sites.hooked.compiled import Compile
 from reluflow_torch.sites.hooks import WeakHook
+from reluflow_torch.sites.part import batch_size
 from reluflow_torch.sites.patterns import MAX_SAMPLES, Patterns
 from reluflow_torch.sites.unwrap import (
     bare_optimizer,
@@ -35,9 +37,10 @@ from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
+from reluflow_torch.training.part_size import Examples, PartSize, can_be_cut
 from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
 from reluflow_torch.training.site_groups import GroupRates
-from reluflow_torch.training.state.ranks import mean_over_ranks
+from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.state.rates import (
     are_marks,
     rate_marks,
@@ -56,7 +59,7 @@ from reluflow_torch.training.steering import (
 
 STATE_VERSION = 2
 _LARGE_RATE = 1e6
-_NEW = {"site_factors", "is_length_due"}
+_NEW = {"site_factors", "is_length_due", "part"}
 """Fields that states of this version may lack."""
 
 
@@ -91,8 +94,10 @@ class ActCoolLR(LRScheduler):
         max_samples: bound on samples per switch site of one measurement.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites; None: where the
             model runs no other switch, with a `SmoothWarning`.
-        examples: measure on this many first examples of each batch only, to save time; for
-            models that treat each on its own (no batch normalisation, no dropout). None: all.
+        examples: measure on this many first examples of each batch only, to save time; run as a
+            batch of their own where the model joins examples (batch normalisation, dropout).
+            "auto": 16 or 32, more where the temperature is high (see `PartSize`), and all in the
+            first probes, with `ActCoolOptions` and in graphs of probes. None: all.
         compile_probes: `torch.compile`, or a function that calls it with other settings, to run the
             passes of probes in a graph of their own; for a compiled model whose switches are all
             modules, and long trainings. None: they run as the model is written.
@@ -145,7 +150,7 @@ class ActCoolLR(LRScheduler):
         progress: Callable[[int], float] | None = None,
         max_samples: int = MAX_SAMPLES,
         smooth: bool | None = None,
-        examples: int | None = None,
+        examples: Examples = "auto",
         compile_probes: Compile | None = None,
         controller: Controller | None = None,
         clock: str | None = None,
@@ -182,7 +187,6 @@ class ActCoolLR(LRScheduler):
             ratios=self._ratios,
             max_samples=max_samples,
             smooth=smooth,
-            examples=examples,
             compile=compile_probes,
         )
         first = max(read_rates(bare))
@@ -193,6 +197,10 @@ class ActCoolLR(LRScheduler):
             else CurveSteering(self.controller, self._probe, bare)
         )
         self._probe.values = self._steering.wants_values
+        is_whole = not self._steering.wants_values or compile_probes is not None
+        self._part = PartSize(
+            None if is_whole and examples == "auto" else examples, self._probe.model
+        )
         self._sites = GroupRates(site_span, bare, self.controller)
         self._has_own_controller = controller is None
         self._has_own_start = schedule is None and controller is None
@@ -210,7 +218,12 @@ class ActCoolLR(LRScheduler):
         self._frozen: set[str] = set()
         self._n_trained = -1
         self._is_nan_told = False
-        self._passes = TrainingPasses(model, self._probe, WeakHook(self, "_is_measurement_due"))
+        self._passes = TrainingPasses(
+            model,
+            self._probe,
+            WeakHook(self, "_is_measurement_due"),
+            WeakHook(self, "_examples"),
+        )
         self._handles = [
             bare.register_step_pre_hook(WeakHook(self, "_before_step")),
             bare.register_step_post_hook(WeakHook(self, "_after_step")),
@@ -314,6 +327,12 @@ class ActCoolLR(LRScheduler):
         is_due = self.controller.fit_due or self._steering.will_look
         return self._leads() and is_due
 
+    def _examples(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
+        """Return how many first examples of a batch are measured on, None for all."""
+        if not can_be_cut(args, kwargs) and self._part.is_auto:
+            return None
+        return self._part.at(self._steering.bits, self.n_probes)
+
     def _leads(self) -> bool:
         """Tell whether the rates are ours: in SequentialLR another scheduler may have a turn."""
         return self.last_epoch >= 0 and self._is_leading
@@ -393,7 +412,7 @@ class ActCoolLR(LRScheduler):
         self._use_rate(self._fitted_rate() if is_fit_due else self._known_rate())
         if self._steering.looks:
             self._probed = [each for each in passes.kept if each.patterns is not None]
-            self._steering.keep_weights()
+            self._steering.keep_weights(self._probed)
 
     def _use_rate(self, rate: float) -> None:
         """Write the rates of the coming step; no more than that happens where none is measured."""
@@ -422,7 +441,9 @@ class ActCoolLR(LRScheduler):
                 "gradients before optimizer.step(); give it the very module that the training "
                 "loop calls, and compile or wrap that module first."
             )
-        self._probe.look(passes.kept, is_checked=self.controller.fit_due)
+        self._probe.look(passes.kept)
+        if self.controller.fit_due:
+            self._learn_part()
         if not any(each.patterns for each in passes.kept):
             raise OptionError(no_site_text(self._probe))
         # Frozen sites never change. They would hold D below 1 at any rate, and the fit would take
@@ -434,6 +455,39 @@ class ActCoolLR(LRScheduler):
             widths = {site.name: site.units for site in patterns}
             self.controller.schedule = self._steering.default_schedule([*widths.values()])
         self._steering.see(patterns)
+
+    def _learn_part(self) -> None:
+        """Find out by a pass or two what a part of a batch tells."""
+        first = self._passes.kept[0]
+        batch = replace(first.batch, examples=None)
+        size = batch_size(batch.args, batch.kwargs)
+        is_cut = self._part.is_used and can_be_cut(batch.args, batch.kwargs)
+        if is_cut and size:
+            try:
+                patterns = first.patterns
+                if first.batch.examples is not None or patterns is None:
+                    patterns = self._probe.patterns(batch, first.random)
+                self._part.see(patterns.values(), size)
+                self._probe.learn_joins(Pass(batch, patterns, first.random), self._part.least)
+            except Exception as error:  # a model may say anything of a batch of another size
+                if not self._part.is_auto:
+                    raise
+                self._part.take_whole()
+                warnings.warn(
+                    f"model {type(self._probe.model).__name__} does not run on a part of a batch "
+                    f"({type(error).__name__}: {error}), so probes repeat whole batches; give "
+                    "examples=None.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        # Batch normalisation across processes wants as many passes of each of them.
+        joins = float(self._probe.joins is not False)
+        if (
+            self._part.is_auto
+            and mean_over_ranks(joins, self._device) > 0
+            and number_of_ranks() > 1
+        ):
+            self._part.take_whole()
 
     def _leave_out_frozen(self) -> None:
         """Leave sites out that no step changes, as all weights before them are frozen.
@@ -550,6 +604,7 @@ class ActCoolLR(LRScheduler):
             "frozen": sorted(self._frozen),
             "n_trained": self._n_trained,
             "n_probes": self.n_probes,
+            "part": {**self._part.state(), "joins": self._probe.joins},
             "forward_passes": self._probe.forward_passes,
         }
 
@@ -584,6 +639,9 @@ class ActCoolLR(LRScheduler):
         self._frozen, self._n_trained = set(state_dict["frozen"]), state_dict["n_trained"]
         self._is_fresh, self._is_leading = state_dict["is_fresh"], state_dict["is_leading"]
         self.n_probes = state_dict["n_probes"]
+        part = state_dict.get("part", {"is_auto": False, "samples": 1, "joins": None})
+        self._part.load(part)
+        self._probe.joins = part["joins"]
         self._probe.forward_passes = state_dict["forward_passes"]
         self._passes.watch(is_needed=True)
 

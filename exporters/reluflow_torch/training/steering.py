@@ -83,6 +83,11 @@ class FittedSteering:
         """Whether the step with the latest rate is measured."""
         return self._controller.wants_distance
 
+    @property
+    def bits(self) -> float:
+        """Parts of batches are not for this controller."""
+        return 0.0
+
     def start_at(self, rate: float) -> None:
         """Begin the first search at a rate."""
         self._controller.mu = math.log(rate)
@@ -105,7 +110,7 @@ class FittedSteering:
         with self._probe.measuring(passes=passes) as measure:
             return self._controller.next_rate(progress, lambda rate: self._agree(measure(rate)))
 
-    def keep_weights(self) -> None:
+    def keep_weights(self, passes: Sequence[Pass]) -> None:
         """Keep what `measure` needs of the state before the step."""
 
     def measure(self, passes: Sequence[Pass]) -> StepDistance:
@@ -140,7 +145,8 @@ class CurveSteering:
         self._before = TensorStore()
         self._after = TensorStore()
         self._found: tuple[CrossingCurves, list[float]] | None = None
-        self._gradient = torch.zeros(())
+        self._length = self._gradient = torch.zeros(())
+        self._part = 1.0
 
     @property
     def will_look(self) -> bool:
@@ -151,6 +157,14 @@ class CurveSteering:
     def looks(self) -> bool:
         """Whether the step with the latest rate is measured."""
         return self._controller.wants_curves
+
+    @property
+    def bits(self) -> float:
+        """Temperature of a step at the latest rate by the curves so far, in bits; 0 without any."""
+        controller = self._controller
+        if controller.curves is None or controller.rate is None:
+            return 0.0
+        return float(controller.curves.temperature(controller.rate, controller.options.mean))
 
     def start_at(self, rate: float) -> None:
         """Begin the first search at a rate."""
@@ -178,11 +192,15 @@ class CurveSteering:
         with self._probe.measuring_curves(passes) as measure:
             return self._controller.next_rate(progress, lambda rate: self._agree(measure(rate)))
 
-    def keep_weights(self) -> None:
-        """Keep the weights before the step, and the length of their gradient."""
-        self._before.save(self._weights())
-        weights = (w for group in self._optimizer.param_groups for w in group["params"])
-        self._gradient = _length([w.grad for w in weights if w.grad is not None])
+    def keep_weights(self, passes: Sequence[Pass]) -> None:
+        """Keep the lengths of weights and gradient before the step, and the weights if needed."""
+        weights = self._weights()
+        self._part = self._controller.part(is_coarse=any(each.batch.is_cast for each in passes))
+        if self._part != 1.0:  # else no other state than those before and after is measured
+            self._before.save(weights)
+        self._length = _length(weights)
+        own = (w for group in self._optimizer.param_groups for w in group["params"])
+        self._gradient = _length([w.grad for w in own if w.grad is not None])
         scale = getattr(self._optimizer, "grad_scale", None)  # of a fused optimiser in GradScaler
         if scale is not None:
             self._gradient = self._gradient / scale.to(self._gradient.device)
@@ -190,7 +208,7 @@ class CurveSteering:
     def measure(self, passes: Sequence[Pass]) -> StepDistance:
         """Return what the step that was taken has changed; weights are as they were afterwards."""
         rate = float(self._controller.rate or 0.0)
-        part = self._controller.part(is_coarse=any(each.batch.is_cast for each in passes))
+        part = self._part
         # The host waits for the device once: all numbers come together.
         transfer = Transfer()
         way = None
@@ -202,7 +220,7 @@ class CurveSteering:
         if part > 1.0:  # too coarse a step to tell more than D: the curves are of a longer one
             with self._moved(part):
                 longer = self._probe.ask_curves(passes, part * rate, transfer)
-        lengths = [transfer.ask(_length(self._before.copies)), transfer.ask(self._gradient)]
+        lengths = [transfer.ask(self._length), transfer.ask(self._gradient)]
         distances, curves = whole()
         curves = curves if longer is None else longer()
         self._found = self._agree(curves), [float(each()) for each in lengths]

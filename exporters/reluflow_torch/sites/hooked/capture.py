@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.hooks import RemovableHandle
 
 from reluflow_torch.sites.hooked.switches import switches_of
-from reluflow_torch.sites.patterns import Look, Patterns, Seen, Site, SiteNames, read_site
+from reluflow_torch.sites.patterns import Look, Part, Patterns, Seen, Site, SiteNames, read_site
 
 LOOK_AGAIN = 64
 """Captures by hooks between two looks at every operator, in case the model has changed its ways."""
@@ -41,12 +41,15 @@ class HookedSites:
         self._are_all_seen = True
         names.on_look = self._learn
 
-    def capture(self, max_samples: int, *, values: bool = False) -> HookCapture | None:
+    def capture(
+        self, max_samples: int, *, values: bool = False, part: Part | None = None
+    ) -> HookCapture | None:
         """Return a context that captures the patterns of one pass; None where it needs a look.
 
         Args:
             max_samples: bound on the samples per site.
             values: whether to keep the pre-activations too.
+            part: which examples of the batch to read; None: all.
         """
         if not self.is_ready:
             return None
@@ -54,7 +57,7 @@ class HookedSites:
         if self._since_look > LOOK_AGAIN:
             self._names.are_wanted = True
             return None
-        return HookCapture(self, max_samples, values=values)
+        return HookCapture(self, max_samples, values=values, part=part)
 
     @property
     def is_ready(self) -> bool:
@@ -116,12 +119,16 @@ class HookCapture:
         hooked: the sites.
         max_samples: bound on the samples per site.
         values: whether to keep the pre-activations too.
+        part: which examples of the batch to read; None: all.
     """
 
-    def __init__(self, hooked: HookedSites, max_samples: int, *, values: bool) -> None:
+    def __init__(
+        self, hooked: HookedSites, max_samples: int, *, values: bool, part: Part | None = None
+    ) -> None:
         self._hooked = hooked
         self._max_samples = max_samples
         self._with_values = values
+        self._part = part
         self._sites: list[Site] = []
         self._calls: dict[str, int] = {}
         self._is_read = True
@@ -192,5 +199,6 @@ class HookCapture:
                 threshold,
                 is_switched=is_switched,
                 with_values=self._with_values,
+                part=self._part,
             )
         )

@@ -1,4 +1,6 @@
-"""Measuring on the first examples of a batch: the same patterns, or a refusal."""
+"""Measuring on the first examples of a batch: the same patterns, or those of a batch of its own."""
+
+import copy
 
 import pytest
 import torch
@@ -7,7 +9,9 @@ from torch_nets import MILD, mlp, train, vectors
 
 from reluflow.errors import OptionError
 from reluflow_torch import ActCoolLR, StepProbe, distances
-from reluflow_torch.training.probe import Batch
+from reluflow_torch.sites.distance import pairs_of
+from reluflow_torch.training.part_size import PartSize
+from reluflow_torch.training.probe import Batch, Pass
 
 
 class Plain(nn.Module):
@@ -29,15 +33,27 @@ def test_the_first_examples_have_the_patterns_of_the_whole_batch(max_samples: in
     model = Plain()
     x = torch.randn(32, 1, 8, 8)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    whole = StepProbe(model, optimizer, max_samples=max_samples)
-    part = StepProbe(model, optimizer, max_samples=max_samples, examples=8)
-    batch = Batch.now((x,), {}, torch.device("cpu"))
-    found = part.first_examples(whole.patterns(batch), batch, None, is_checked=True)
-    assert [site.samples * 4 for site in found.values()] == [
-        site.samples for site in whole.patterns(batch).values()
-    ]
-    assert distances(found, part.patterns(batch)).mean_distance == 0.0
-    assert part.forward_passes == 2
+    probe = StepProbe(model, optimizer, max_samples=max_samples)
+    whole = Batch.now((x,), {}, x.device)
+    probe.learn_joins(Pass(whole, probe.patterns(whole)), 8)
+    assert probe.joins is False
+    part = Batch.now((x,), {}, x.device, 8)
+    for _ in range(2):  # by the mode, then by what it has learned
+        capture = probe.capture_of(part, values=True)
+        assert capture is not None
+        with capture:
+            model(x)
+        found, alone = capture.take(), probe.patterns(part, values=True)
+        assert found is not None
+        assert [site.samples for site in found.values()] == [
+            site.samples for site in alone.values()
+        ]
+        pairs = pairs_of(found, alone)
+        assert len(pairs) == len(found)
+        # Rounding may differ with the size of a batch.
+        for a, b in pairs:
+            assert a.values is not None and b.values is not None
+            assert torch.allclose(a.values, b.values, atol=1e-6)
 
 
 def test_a_training_measures_on_the_examples_asked_for() -> None:
@@ -51,26 +67,99 @@ def test_a_training_measures_on_the_examples_asked_for() -> None:
     assert scheduler.distances.sites[0].samples == 16
 
 
-def test_a_model_that_joins_examples_is_refused() -> None:
+def test_a_model_that_joins_examples_runs_a_part_as_a_batch_of_its_own() -> None:
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scheduler = ActCoolLR(optimizer, model, 12, schedule=MILD, examples=16)
-    with pytest.raises(OptionError, match="change when the other 48 leave the batch"):
-        train(model, optimizer, vectors(1), scheduler)
+    probe = StepProbe(model, optimizer)
+    x = vectors(1)[0][0]
+    whole, part = (Batch.now((x,), {}, x.device, examples) for examples in (None, 16))
+    probe.learn_joins(Pass(whole, probe.patterns(whole)), 16)
+    assert probe.joins is True
+    assert probe.capture_of(part) is None
+    own = StepProbe(model, optimizer).patterns(Batch.now((x[:16],), {}, x.device))
+    assert distances(probe.patterns(part), own).mean_distance == 0.0
 
 
-def test_samples_that_belong_to_no_example_are_refused() -> None:
-    model = nn.Sequential(nn.Linear(12, 40), nn.ReLU())
+def test_samples_that_belong_to_no_example_join_them() -> None:
+    class Pairs(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x[1:] - x[:-1])
+
+    model, x = Pairs(), torch.randn(8, 4)
+    probe = StepProbe(model, torch.optim.SGD(mlp().parameters(), lr=0.1))
+    batch = Batch.now((x,), {}, x.device)
+    probe.learn_joins(Pass(batch, probe.patterns(batch)), 4)
+    assert probe.joins is True
+
+
+@pytest.mark.parametrize("has_norm", [False, True])
+def test_probes_take_a_part_of_the_batch_by_default_and_resume_with_it(has_norm: bool) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(40) if has_norm else nn.Identity()
+    model = nn.Sequential(nn.Linear(12, 40), norm, nn.ReLU(), nn.Linear(40, 5))
+    batches = vectors(40)
+
+    def begun() -> tuple[nn.Module, torch.optim.Optimizer, ActCoolLR]:
+        own = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(own.parameters(), lr=0.1)
+        return own, optimizer, ActCoolLR(optimizer, own, 40, schedule=MILD)
+
+    one, optimizer, scheduler = begun()
+    train(one, optimizer, batches[:25], scheduler)
+    assert scheduler.distances is not None
+    assert scheduler.distances.sites[0].samples == 32
+    states = [copy.deepcopy(each.state_dict()) for each in (one, optimizer, scheduler)]
+    two, again, later = begun()
+    for each, state in zip((two, again, later), states, strict=True):
+        each.load_state_dict(state)
+    train(one, optimizer, batches[25:], scheduler)
+    train(two, again, batches[25:], later)
+    assert later.forward_passes == scheduler.forward_passes
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_part_costs_no_pass_before_the_step_where_examples_do_not_join() -> None:
+    passes = {}
+    for has_norm in (False, True):
+        torch.manual_seed(0)
+        norm = nn.BatchNorm1d(40) if has_norm else nn.Identity()
+        model = nn.Sequential(nn.Linear(12, 40), norm, nn.ReLU(), nn.Linear(40, 5))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = ActCoolLR(optimizer, model, 60, schedule=MILD)
+        train(model, optimizer, vectors(20), scheduler)
+        before = scheduler.forward_passes, scheduler.n_probes
+        train(model, optimizer, vectors(40), scheduler)
+        passes[has_norm] = scheduler.forward_passes - before[0], scheduler.n_probes - before[1]
+    assert passes[False][0] == passes[False][1] > 2
+    assert passes[True][0] == 2 * passes[True][1] > 4
+
+
+def test_a_model_that_takes_one_batch_size_is_probed_whole() -> None:
+    class Fixed(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.view(64, 12))
+
+    model = Fixed(nn.Linear(12, 40), nn.ReLU(), nn.Linear(40, 5))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    probe = StepProbe(model, optimizer, examples=2)
-    x = torch.randn(7, 12)
-    small = StepProbe(model, optimizer).patterns(Batch.now((x,), {}, torch.device("cpu")))
-    batch = Batch.now((x[:3],), {}, torch.device("cpu"))
-    with pytest.raises(OptionError, match="site 1 has 7 rows for 3 examples"):
-        probe.first_examples(small, batch, None, is_checked=False)
+    scheduler = ActCoolLR(optimizer, model, 30, schedule=MILD)
+    with pytest.warns(RuntimeWarning, match="does not run on a part of a batch"):
+        train(model, optimizer, vectors(30), scheduler)
+    assert scheduler.distances is not None
+    assert scheduler.distances.sites[0].samples == 64
 
 
 def test_at_least_one_example_is_wanted() -> None:
     model = mlp()
     with pytest.raises(OptionError, match="examples is 0, but a distance wants at least 1"):
         ActCoolLR(torch.optim.SGD(model.parameters(), lr=0.1), model, 3, examples=0)
+
+
+def test_only_numbers_and_auto_are_taken() -> None:
+    with pytest.raises(OptionError, match="examples is 'few'; give a number"):
+        PartSize("few", nn.Identity())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("module", [nn.LSTM(4, 4), nn.TransformerEncoderLayer(4, 1, 4)])
+def test_a_first_axis_that_may_be_time_is_not_cut(module: nn.Module) -> None:
+    assert not PartSize("auto", nn.Sequential(module)).is_auto
+    assert PartSize("auto", nn.LSTM(4, 4, batch_first=True)).is_auto

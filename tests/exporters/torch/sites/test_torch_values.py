@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from reluflow_torch import PatternCapture, Patterns, StepProbe
 from reluflow_torch.sites.chain import Chain, ChainCapture
-from reluflow_torch.training.probe import Batch
+from reluflow_torch.training.probe import Batch, Pass
 
 
 def check(kept: Patterns, plain: Patterns) -> None:
@@ -137,7 +137,11 @@ def test_a_probe_keeps_values_and_cuts_them_with_the_bits(layer: nn.Module) -> N
     assert taken is not None
     check(taken, probe.patterns(batch))
     few = StepProbe(model, optimizer, examples=8)
-    first = few.first_examples(whole, batch, None, is_checked=True)
+    few.learn_joins(Pass(Batch.now((x,), {}, x.device), whole), 8)
+    with few.capture_of(batch, values=True) as capture:
+        model(x)
+    first = capture.take()
+    assert first is not None
     for name, site in first.items():
         expected = few.patterns(batch, values=True)[name].values
         assert site.values is not None and expected is not None
