@@ -128,7 +128,7 @@ class TrainingPasses:
         batch = Batch.now(args, kwargs, device_of(module), examples)
         is_plain = torch._C._functorch.peek_interpreter_stack() is None
         capture = None
-        if is_plain and not is_compiled(module):
+        if is_plain and not is_compiled(module) and not self._probe.must_run_alone(batch):
             capture = self._probe.capture_of(batch, values=self._probe.values)
         begun = Pass(batch, weights=None if capture is None else self._probe.marks())
         if not isinstance(capture, ChainCapture):  # a chain draws no random numbers

@@ -349,21 +349,14 @@ class StepProbe:
             part=part,
         )
 
-    def capture_of(self, batch: Batch, *, values: bool = False) -> Capture | None:
+    def capture_of(self, batch: Batch, *, values: bool = False) -> Capture:
         """Return a context that captures the patterns of a training pass on a batch.
 
         Args:
             batch: inputs and conditions of the pass.
             values: whether to keep the pre-activations too.
-
-        Returns:
-            The context; None where a part of the batch has other patterns than in the whole, so
-            that it must run on its own.
         """
         part = self.part(batch)
-        # Sums of another batch size round differently, which 16 bits show.
-        if part is not None and (self.joins is not False or batch.is_cast):
-            return None
         # A plain chain of layers tells its patterns from the module's outputs, without a dispatch
         # for every operator. Under autocast its layers would run in other types than the
         # training's.
@@ -525,6 +518,11 @@ class StepProbe:
         examples = batch.examples or self._examples
         size = None if examples is None else batch_size(batch.args, batch.kwargs)
         return None if examples is None or size is None or size <= examples else (examples, size)
+
+    def must_run_alone(self, batch: Batch) -> bool:
+        """Tell whether the part of a batch has other patterns in the whole than on its own."""
+        # Sums of another batch size round differently, which 16 bits show.
+        return self.part(batch) is not None and (self.joins is not False or batch.is_cast)
 
     def _inputs(self, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the inputs of a pass."""

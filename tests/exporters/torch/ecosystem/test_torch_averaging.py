@@ -34,7 +34,8 @@ def test_averaging_takes_the_rates_over(made: str, clock: str) -> None:
     """As in torch's own recipe, with the scheduler by batch and the averaging by epoch."""
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    scheduler = ActCoolLR(optimizer, model, EPOCH * (COOL_EPOCHS + 1), schedule=MILD, clock=clock)
+    total = EPOCH * (COOL_EPOCHS + 1)
+    scheduler = ActCoolLR(optimizer, model, total, schedule=MILD, clock=clock, examples=None)
     average = AveragedModel(model)
     averaging = SWALR(optimizer, SWA_RATE, anneal_epochs=2) if made == "before" else None
     rates = []

@@ -91,7 +91,7 @@ def test_beside_another_switch_they_do_not_count(kind: Any, other: Any) -> None:
     torch.manual_seed(0)
     model = dense(other, kind, other)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scheduler = ActCoolLR(optimizer, model, STEPS, schedule=MILD)
+    scheduler = ActCoolLR(optimizer, model, STEPS, schedule=MILD, examples=None)
     monitor = PatternMonitor(optimizer, model, every=1, measures_every=1)
     train(model, optimizer, vectors(STEPS), scheduler)
     assert scheduler.distances is not None

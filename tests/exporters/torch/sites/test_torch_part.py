@@ -39,9 +39,8 @@ def test_the_first_examples_have_the_patterns_of_the_whole_batch(max_samples: in
     assert probe.joins is False
     part = Batch.now((x,), {}, x.device, 8)
     for _ in range(2):  # by the mode, then by what it has learned
-        capture = probe.capture_of(part, values=True)
-        assert capture is not None
-        with capture:
+        assert not probe.must_run_alone(part)
+        with probe.capture_of(part, values=True) as capture:
             model(x)
         found, alone = capture.take(), probe.patterns(part, values=True)
         assert found is not None
@@ -75,7 +74,7 @@ def test_a_model_that_joins_examples_runs_a_part_as_a_batch_of_its_own() -> None
     whole, part = (Batch.now((x,), {}, x.device, examples) for examples in (None, 16))
     probe.learn_joins(Pass(whole, probe.patterns(whole)), 16)
     assert probe.joins is True
-    assert probe.capture_of(part) is None
+    assert probe.must_run_alone(part) and not probe.must_run_alone(whole)
     own = StepProbe(model, optimizer).patterns(Batch.now((x[:16],), {}, x.device))
     assert distances(probe.patterns(part), own).mean_distance == 0.0
 
@@ -110,8 +109,9 @@ def test_probes_take_a_part_of_the_batch_by_default_and_resume_with_it(has_norm:
     assert scheduler.distances.sites[0].samples == 32
     states = [copy.deepcopy(each.state_dict()) for each in (one, optimizer, scheduler)]
     two, again, later = begun()
-    for each, state in zip((two, again, later), states, strict=True):
-        each.load_state_dict(state)
+    two.load_state_dict(states[0])
+    again.load_state_dict(states[1])
+    later.load_state_dict(states[2])
     train(one, optimizer, batches[25:], scheduler)
     train(two, again, batches[25:], later)
     assert later.forward_passes == scheduler.forward_passes

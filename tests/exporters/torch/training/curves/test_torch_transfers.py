@@ -112,7 +112,9 @@ def test_a_probe_reads_once(
     assert len(counts[True]) >= 4
     assert counts[True] == [1] * len(counts[True])
     is_part = isinstance(options, CrossingOptions) and options.short < bits
-    assert max(extra) == 1 + is_part
+    # All but the chain normalise by batch: their part of a batch runs before the step as well.
+    is_alone = isinstance(options, CrossingOptions) and kind != "a chain"
+    assert max(extra) == 1 + is_part + is_alone
 
 
 @needs_cuda
