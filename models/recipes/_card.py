@@ -151,6 +151,7 @@ def card_text(
         command=command + changed,
         settings="\n".join(f"| {name} | {value} |" for name, value in used.items()),
         threads=threads,
+        plural="s" * (threads > 1),
         python=platform.python_version(),
         machine=platform.machine(),
         versions=", ".join(f"{package} {version(package)}" for package in packages),
@@ -198,8 +199,8 @@ shipped.
 {settings}
 
 Made with {versions}, Python {python}, on the CPU
-({machine}) with {threads} threads. The same versions, processor and thread count give the same
-weights; elsewhere the order of floating-point sums differs, and with it the last digits, the
+({machine}) with {threads} thread{plural}. The same versions, processor and thread count give the
+same weights; elsewhere the order of floating-point sums differs, and with it the last digits, the
 hashes and, slightly, the accuracy.
 
 ## Licence

@@ -19,6 +19,7 @@ def export_onnx(
     name: str,
     *,
     free_size: bool = False,
+    example: torch.Tensor | None = None,
 ) -> None:
     """Writes the model in inference mode, batch normalisation unfolded, batch size free.
 
@@ -32,9 +33,12 @@ def export_onnx(
         name: of the graph.
         free_size: whether rows and columns of the pictures are free too, for a network whose
             output has pixels.
+        example: two inputs of another kind than grey images of 28 x 28 pixels, which are then
+            called cepstra.
     """
     model.eval()
-    free: dict[str, dict[int, str]] = {"image": {0: "N"}, "logits": {0: "N"}}
+    called = "image" if example is None else "cepstra"
+    free: dict[str, dict[int, str]] = {called: {0: "N"}, "logits": {0: "N"}}
     if free_size:
         free["image"] |= {2: "rows", 3: "columns"}
         free["logits"] |= {2: "cell_rows", 3: "cell_columns"}
@@ -42,9 +46,9 @@ def export_onnx(
         warnings.simplefilter("ignore", DeprecationWarning)  # the TorchScript exporter is meant
         torch.onnx.export(
             model,
-            (torch.zeros(2, 1, 28, 28),),
+            (torch.zeros(2, 1, 28, 28) if example is None else example,),
             str(path),
-            input_names=["image"],
+            input_names=[called],
             output_names=["logits"],
             dynamic_axes=free,
             opset_version=OPSET,

@@ -88,7 +88,7 @@ def main() -> None:
     """Trains, exports, measures in ONNX Runtime and writes the card."""
     options = parse_arguments()
     network = NETWORKS[options.network]
-    usual = Settings(epochs=network.epochs)
+    usual = network.settings
     settings = choose_settings(options, usual)
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)

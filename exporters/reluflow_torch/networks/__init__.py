@@ -1,4 +1,4 @@
-"""Small networks for grey images: those of the shipped models and of the training comparisons.
+"""Small networks for grey images and speech: of shipped models and of training comparisons.
 
 Recipes, benchmarks and tests share them, with fresh weights; trained weights are in the ONNX files
 of the model folder.
@@ -11,10 +11,12 @@ from reluflow_torch.networks.blocks import (
     SeparableBlock,
 )
 from reluflow_torch.networks.fashion import EightLayers, SeparableNet, f1
+from reluflow_torch.networks.speech import KeywordNet
 
 __all__ = [
     "BasicBlock",
     "EightLayers",
+    "KeywordNet",
     "NormalisedSumBlock",
     "PlainBlock",
     "SeparableBlock",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from reluflow_torch.networks.blocks import BasicBlock, SeparableBlock
@@ -48,7 +50,12 @@ class EightLayers(nn.Module):
 
 
 class SeparableNet(nn.Module):
-    """Stem, five depthwise-separable blocks, global average pool, dense layer.
+    """Stem, depthwise-separable blocks, global average pool, dense layer.
+
+    Args:
+        stem: channels after the first convolution.
+        stem_stride: of the first convolution.
+        blocks: width and stride of each block.
 
     Example:
         >>> import torch
@@ -56,14 +63,19 @@ class SeparableNet(nn.Module):
         torch.Size([2, 10])
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        stem: int = WIDTHS[0],
+        stem_stride: int = 1,
+        blocks: Sequence[tuple[int, int]] = SEPARABLE_BLOCKS,
+    ) -> None:
         super().__init__()
-        n_channels = WIDTHS[0]
-        self.conv = nn.Conv2d(1, n_channels, 3, padding=1, bias=False)
+        n_channels = stem
+        self.conv = nn.Conv2d(1, n_channels, 3, stem_stride, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(n_channels)
         self.relu = nn.ReLU()
         self.blocks = nn.Sequential()
-        for number, (width, stride) in enumerate(SEPARABLE_BLOCKS, start=1):
+        for number, (width, stride) in enumerate(blocks, start=1):
             self.blocks.add_module(f"block{number}", SeparableBlock(n_channels, width, stride))
             n_channels = width
         self.pool = nn.AdaptiveAvgPool2d(1)
