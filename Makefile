@@ -94,7 +94,7 @@ newest:
 	rm -rf build/newest
 	$(PYTHON) -m venv build/newest
 	grep '^torch==' constraints.txt > build/newest/kept.txt
-	build/newest/bin/pip install --quiet --constraint build/newest/kept.txt '.[dev]'
+	build/newest/bin/pip install --quiet --constraint build/newest/kept.txt '.[dev,jax]'
 	build/newest/bin/pip freeze --exclude reluflow --exclude pip | sed 's/+cpu$$//' \
 	  | LC_ALL=C sort --ignore-case > constraints.txt
 

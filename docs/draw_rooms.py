@@ -52,6 +52,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cli": ("the command line", ("commands",)),
 }
 BRIDGES = (
+    ("reluflow_jax", ("sites", "training")),
     ("reluflow_sklearn", ()),
     (
         "reluflow_torch",

@@ -184,6 +184,7 @@ FLOORS = {
         "commands",
         "",
     ],
+    "reluflow_jax": ["sites", "training", ""],
     "reluflow_torch": [
         "sites/device",
         "sites",
@@ -204,7 +205,9 @@ MOST_FILES = 15
 
 
 def folder_of(room: str) -> Path:
-    return Path(importlib.import_module(room).__file__ or "").parent
+    if room.partition(".")[0] == "reluflow":
+        return Path(importlib.import_module(room).__file__ or "").parent
+    return Path(__file__).parents[1] / "exporters" / room  # its framework may not be installed
 
 
 def floor_of(parts: tuple[str, ...], floors: list[str]) -> str:

@@ -16,6 +16,7 @@ ALL = FRAMEWORKS | FILE_LIBRARIES | {"onnxruntime"}
 MAY_USE = {
     "toolkit/reluflow/graph": FILE_LIBRARIES,
     "toolkit/reluflow/sessions": {"onnxruntime"},
+    "exporters/reluflow_jax": {"jax"},
     "exporters/reluflow_sklearn": {"sklearn"},
     "exporters/reluflow_torch": {"torch"},
 }

@@ -20,6 +20,7 @@ from reluflow.errors import OptionError
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {
     "reluflow._api.training": "torch",
+    "reluflow_jax": "jax",
     "reluflow_sklearn": "skl2onnx",
     "reluflow_torch": "torch",
     "reluflow_torch.hf": "transformers",
@@ -37,7 +38,7 @@ def modules_of(package: str) -> list[str]:
     return sorted(name for name in short if not name.endswith("__main__"))
 
 
-PACKAGES = ("reluflow", "reluflow_sklearn", "reluflow_torch")
+PACKAGES = ("reluflow", "reluflow_jax", "reluflow_sklearn", "reluflow_torch")
 MODULES = [name for package in PACKAGES for name in modules_of(package)]
 
 

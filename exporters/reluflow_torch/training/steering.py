@@ -28,6 +28,7 @@ from reluflow.temperature import (
     start_for_steps,
     start_for_widths,
 )
+from reluflow.temperature.schedule import schedule_for_widths
 from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.patterns import SitePattern
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
@@ -35,8 +36,6 @@ from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks
 from reluflow_torch.training.state.snapshot import TensorStore
 
 Controller = ActCool | CrossingCool
-_GAMMA = 2.0
-"""Of the default schedule by crossing rates: chosen on validation data, docs/temperature.md."""
 
 
 def make_controller(
@@ -177,7 +176,7 @@ class CurveSteering:
 
     def default_schedule(self, widths: Sequence[int]) -> Schedule:
         """Return a schedule that suits switch sites of these widths."""
-        return PowerSchedule(start_for_widths(widths, self._controller.options.mean), _GAMMA)
+        return schedule_for_widths(widths, self._controller.options.mean)
 
     def know_length(self, steps: float) -> None:
         """Start hotter where the whole training, of so many steps, is short."""

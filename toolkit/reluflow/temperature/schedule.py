@@ -21,6 +21,8 @@ DEFAULT_GAMMA = 1.0
 DEFAULT_PEAK = 0.99
 WIDE_SITE = 512
 WIDTH_EXPONENT = 2 / 3
+CROSSING_GAMMA = 2.0
+"""Of the default schedule by crossing rates: chosen on validation data, docs/temperature.md."""
 SHORT_STEPS = 500
 """A training of fewer steps starts hotter."""
 HOTTEST_START = 2.0
@@ -220,6 +222,26 @@ def start_for_steps(start: float, steps: float) -> float:
         raise OptionError(f"steps is {steps}; give a number above 0.")
     _check_positive("start", start, "bits")
     return start * min(max(math.sqrt(SHORT_STEPS / steps), 1.0), HOTTEST_START)
+
+
+def schedule_for_widths(
+    widths: Iterable[int], mean: Mean = "temperature", steps: float = math.inf
+) -> PowerSchedule:
+    """Return the default schedule of a training that is steered by crossing rates.
+
+    Args:
+        widths: units of each switch site, each from 1 on; at least one.
+        mean: as for `start_for_widths`.
+        steps: of the optimiser, in the whole training, as for `start_for_steps`.
+
+    Raises:
+        OptionError: no width, or one below 1; steps is not above 0.
+
+    Example:
+        >>> schedule_for_widths([512, 512])
+        PowerSchedule(start=6.0, gamma=2.0, printed=False)
+    """
+    return PowerSchedule(start_for_steps(start_for_widths(widths, mean), steps), CROSSING_GAMMA)
 
 
 def schedule_from_dict(values: dict[str, Any]) -> Schedule:

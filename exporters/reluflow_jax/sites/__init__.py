@@ -1,0 +1,1 @@
+"""The switch sites of a function of JAX: found in its jaxpr, tapped, compared, counted."""

@@ -1,0 +1,1 @@
+"""ActCool as a transformation of optax."""

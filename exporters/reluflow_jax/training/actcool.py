@@ -1,0 +1,341 @@
+"""ActCool for optax: learning rates that follow what one step changes (thesis 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from reluflow.errors import DataError, OptionError
+from reluflow.temperature import (
+    CrossingCool,
+    CrossingCurves,
+    CrossingOptions,
+    Schedule,
+)
+from reluflow.temperature.schedule import schedule_for_widths
+from reluflow_jax.sites.curves import (
+    count,
+    curves_of,
+    first_rates,
+    rates_along,
+    values_and_slopes,
+    values_at,
+)
+from reluflow_jax.sites.patterns import no_site_text
+from reluflow_jax.sites.taps import Forward, Traced
+from reluflow_jax.training.state import (
+    NEVER,
+    ActCoolState,
+    find_state,
+    initial_state,
+    pack,
+    replace_state,
+    unpack,
+)
+
+MAX_SAMPLES = 4096
+"""Samples per switch site of one probe."""
+
+
+class ActCool:
+    """Keep the activation pattern temperature of a training on a schedule.
+
+    `wrap` puts it around an optimiser of optax whose learning rate is 1: its steps are multiplied
+    by the rate at which, by the curves of the latest probes, the wanted share of activation
+    patterns changes. Rates are an array in the optimiser's state, so a compiled step stays as it
+    is. At a probe, every 8th to 64th step, the compiled step itself counts crossing rates on the
+    device, from one derivative along the step; `steer` brings the counts, some kB, to the
+    controller on the host and puts the rates up to the next probe into the state. At all other
+    steps `steer` does nothing.
+
+    The very first update only measures: weights stay as they are, while the inner optimiser has
+    seen its gradient.
+
+    Args:
+        forward: takes the weights and the inputs of a batch, as the loss of the training calls it:
+            with the statistics of the batch where batch normalisation uses them.
+        weights: as passed to `init`; shapes will do.
+        inputs: of a batch, arrays or shapes.
+        total_steps: number of updates in the whole training, resumed parts included.
+        schedule: progress in [0, 1] to temperature in bits; by default it falls from the start that
+            `start_for_widths` finds for the switch sites.
+        options: settings of the controller.
+        initial_rate: of the first hypothetical step.
+        smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
+        max_samples: bound on the samples of a switch site in one probe, chosen at random.
+        axis_name: of `shard_map` or `pmap`, where the update runs inside one; each device then
+            counts its own samples, and the sums steer. A `jit` over arrays that lie on several
+            devices needs none.
+
+    Attributes:
+        sites: the switch sites, in the order in which the function runs them.
+        total_steps: may be set to a new number, for a budget that changes; it counts from the next
+            probe on.
+
+    Raises:
+        OptionError: an argument makes no sense.
+        DataError: the function runs no switch site, or the batch has no first axis.
+
+    Example:
+        >>> from reluflow.temperature import PowerSchedule
+        >>> def forward(weights, x):
+        ...     return jax.nn.relu(x @ weights["first"]) @ weights["last"]
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> weights = {
+        ...     "first": jax.random.normal(keys[0], (4, 16)),
+        ...     "last": jax.random.normal(keys[1], (16, 1)),
+        ... }
+        >>> x = jax.random.normal(keys[2], (64, 4))
+        >>> cool = ActCool(forward, weights, x, total_steps=20, schedule=PowerSchedule(0.5))
+        >>> optimizer = cool.wrap(optax.sgd(1.0, momentum=0.9))
+        >>> state = optimizer.init(weights)
+        >>> @jax.jit
+        ... def train(weights, state, x):
+        ...     loss = lambda weights: jnp.mean(forward(weights, x) ** 2)
+        ...     value, gradients = jax.value_and_grad(loss)(weights)
+        ...     changes, state = optimizer.update(gradients, state, weights, inputs=(x,))
+        ...     return optax.apply_updates(weights, changes), state, value
+        >>> values = []
+        >>> for step in range(1, 21):
+        ...     weights, state, value = train(weights, state, x)
+        ...     state = cool.steer(state, step)
+        ...     values.append(float(value))
+        >>> values[-1] < values[0], cool.controller(state).n_probes > 2
+        (True, True)
+
+    Reference: docs/spec.md, section 6; thesis 3.3.2.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        weights: Any,
+        *inputs: Any,
+        total_steps: int,
+        schedule: Schedule | None = None,
+        options: CrossingOptions | None = None,
+        initial_rate: float | None = None,
+        smooth: bool = False,
+        max_samples: int | None = MAX_SAMPLES,
+        axis_name: str | None = None,
+    ) -> None:
+        if not isinstance(total_steps, int) or isinstance(total_steps, bool) or total_steps < 1:
+            raise OptionError(
+                f"total_steps is {total_steps!r}, but counts the updates of the training; give a "
+                "whole number from 1 on."
+            )
+        if max_samples is not None and max_samples < 1:
+            raise OptionError(f"max_samples is {max_samples}; give a number from 1 on, or None.")
+        self.sites = tuple(Traced(forward, weights, inputs, smooth=smooth).found.sites.values())
+        if not self.sites:
+            raise DataError(no_site_text())
+        self.total_steps = total_steps
+        self._forward = forward
+        self._options = options or CrossingOptions()
+        widths = [site.units for site in self.sites]
+        self._schedule = schedule or schedule_for_widths(widths, self._options.mean, total_steps)
+        self._initial_rate = initial_rate
+        self._smooth, self._max_samples, self._axis_name = smooth, max_samples, axis_name
+        self._names = [site.name for site in self.sites]
+        self._table = max(self._options.longest, 2 * self._options.shortest) + 1
+        CrossingCool(self._schedule, self._options, initial_rate=initial_rate)  # refuses bad ones
+        self._seen = 0
+        self._due: int | None = None
+
+    def wrap(
+        self, optimizer: optax.GradientTransformation
+    ) -> optax.GradientTransformationExtraArgs:
+        """Return the optimiser with the rates of this controller.
+
+        Its `update` takes the inputs of the batch as keyword `inputs`, a tuple; they are looked at
+        in the steps that are measured.
+
+        Args:
+            optimizer: with a learning rate of 1; another one scales the rates that are reported,
+                not the steps.
+
+        Returns:
+            A transformation to use like any other: in `optax.chain` behind clipping, with weight
+            decay inside.
+
+        Raises:
+            OptionError: `update` is called without `params` or `inputs`.
+        """
+        inner = optax.with_extra_args_support(optimizer)
+
+        def init(weights: Any) -> ActCoolState:
+            state = initial_state(inner.init(weights), len(self.sites), self._table)
+            placed: ActCoolState = jax.tree.map(jnp.asarray, state)
+            return placed
+
+        def update(
+            gradients: Any,
+            state: ActCoolState,
+            weights: Any = None,
+            *,
+            inputs: Sequence[Any] | None = None,
+            **extra: Any,
+        ) -> tuple[Any, ActCoolState]:
+            _check_update(weights, inputs)
+            step, after = inner.update(gradients, state.inner, weights, **extra)
+            place = jnp.clip(state.step - state.start, 0, jnp.maximum(state.n_rates - 1, 0))
+            rate = state.rates[place]
+            counts, lengths = jax.lax.cond(
+                state.step == state.probe_at,
+                lambda: self._probe(gradients, weights, step, inputs, rate, state.part),
+                lambda: (state.counts, state.lengths),
+            )
+            changes = jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
+            return changes, state._replace(
+                inner=after, step=state.step + 1, rate=rate, counts=counts, lengths=lengths
+            )
+
+        return optax.GradientTransformationExtraArgs(init, update)
+
+    def _probe(
+        self, gradients: Any, weights: Any, step: Any, inputs: Any, rate: Any, part: Any
+    ) -> tuple[Any, Any]:
+        """Return the counts of a step, and the lengths of weights and gradient."""
+        kwargs: dict[str, Any] = {"smooth": self._smooth, "max_samples": self._max_samples}
+        values, slopes = values_and_slopes(self._forward, weights, step, inputs, **kwargs)
+
+        def along() -> Any:
+            moved = jax.tree.map(
+                lambda w, change: (w + rate * change).astype(w.dtype), weights, step
+            )
+            ends = values_at(self._forward, moved, inputs, **kwargs)
+            return count(rates_along(values, slopes, ends, (part * rate, rate)))
+
+        counts = jax.lax.cond(part < 1.0, along, lambda: count(first_rates(values, slopes)))
+        if self._axis_name is not None:
+            add: Any = jax.lax.psum
+            counts = add(counts, self._axis_name)
+        lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
+        return counts.astype(jnp.int32), lengths.astype(jnp.float32)
+
+    def steer(self, optimizer_state: Any, step: int | None = None) -> Any:
+        """Take in what the latest probe has counted, and set the rates up to the next one.
+
+        Call it after every update, outside the compiled step. It waits for the device at the probes
+        only. Where several updates run in one compiled loop, call it after the loop; the rate of a
+        probe then holds to the end of the loop.
+
+        Args:
+            optimizer_state: that `update` returned; ActCool's may be anywhere inside.
+            step: number of updates so far, a resumed training's earlier ones included; None: it is
+                read from the state, for which every call waits.
+
+        Returns:
+            The state to go on with.
+
+        Raises:
+            DataError: no step changes a pattern, the state is another one's, or it has made
+                another number of updates.
+        """
+        if step is not None and self._due is not None and self._seen <= step <= self._seen + 1:
+            self._seen = step
+            if step < self._due:
+                return optimizer_state
+        state = find_state(optimizer_state)
+        made, probe_at, start, n_rates = (
+            int(each)
+            for each in jax.device_get((state.step, state.probe_at, state.start, state.n_rates))
+        )
+        if step is not None and step != made:
+            raise DataError(
+                f"step is {step}, but the state has made {made} updates; give the number of all "
+                "updates so far, those before a resumed training's start included."
+            )
+        self._seen, self._due = made, start + n_rates if probe_at == NEVER else probe_at + 1
+        if made < self._due:
+            return optimizer_state
+        new = self._next(state, made, is_probed=probe_at != NEVER)
+        self._due = int(new.start) + int(new.n_rates)
+        return replace_state(optimizer_state, new)
+
+    def _next(self, state: ActCoolState, made: int, *, is_probed: bool) -> ActCoolState:
+        """Return a state with the rates from the step `made` on."""
+        controller = self.controller(state)
+        curves: CrossingCurves | None = None
+        if is_probed:
+            counts, lengths = jax.device_get((state.counts, state.lengths))
+            curves = curves_of(self.sites, counts)
+            if controller.curves is not None:
+                weights, gradient = (float(each) for each in lengths)
+                controller.observe(curves, weight_norm=weights, gradient_norm=gradient)
+        rates: list[float] = []
+        while len(rates) < self._table:
+            rates.append(self._rate(controller, made + len(rates), curves))
+            if controller.wants_curves:
+                break
+        wants = controller.wants_curves
+        new: ActCoolState = state._replace(
+            rates=np.array(rates + [0.0] * (self._table - len(rates)), np.float32),
+            start=np.int32(made),
+            n_rates=np.int32(len(rates)),
+            probe_at=np.int32(made + len(rates) - 1 if wants else NEVER),
+            part=np.float32(min(controller.part(), 1.0)),
+            **pack(controller, self._names),
+        )
+        return new
+
+    def _rate(self, controller: CrossingCool, step: int, first: CrossingCurves | None) -> float:
+        def measured(rate: float) -> CrossingCurves:
+            assert first is not None  # the first update is a probe
+            return first  # a derivative: the curves of steps of any rate
+
+        return controller.next_rate(min(1.0, step / self.total_steps), measured)
+
+    def controller(self, optimizer_state: Any) -> CrossingCool:
+        """Return the controller as it is in a state, to look at its curves, mu, sigma, bounds.
+
+        Args:
+            optimizer_state: of the optimiser.
+
+        Returns:
+            A copy; it has given its rates up to the next probe already.
+
+        Raises:
+            DataError: the state holds no ActCool, or that of other sites.
+        """
+        state = find_state(optimizer_state)
+        found = CrossingCool(self._schedule, self._options, initial_rate=self._initial_rate)
+        unpack(found, jax.device_get(state), self._names)
+        return found
+
+
+def _check_update(weights: Any, inputs: Any) -> None:
+    if weights is None:
+        raise OptionError(
+            "params is None; call update(gradients, state, params, inputs=...), since a probe "
+            "looks at the network at its weights."
+        )
+    if not isinstance(inputs, tuple | list):
+        raise OptionError(
+            f"inputs is {type(inputs).__name__}; call update(gradients, state, params, "
+            "inputs=(x, ...)) with a tuple of what forward takes behind the weights."
+        )
+
+
+def rate_of(optimizer_state: Any) -> Any:
+    """Return the learning rate of the latest step, an array of one number.
+
+    Args:
+        optimizer_state: of an optimiser with `ActCool.wrap` inside.
+
+    Raises:
+        DataError: it holds no state of ActCool.
+
+    Example:
+        >>> forward = lambda w, x: jax.nn.relu(x @ w)
+        >>> w, x = jnp.ones((2, 2)), jnp.ones((4, 2))
+        >>> optimizer = ActCool(forward, w, x, total_steps=9).wrap(optax.sgd(1.0))
+        >>> float(rate_of(optimizer.init(w)))
+        0.0
+    """
+    return find_state(optimizer_state).rate
