@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         "fine only where unsure",
         ("maps", "regional", "tiles", "video", "attend", "table"),
     ),
+    "cells": ("where a pattern stays the same", ("kernels", "lowering")),
     "edge": ("C for microcontrollers", ("lowering", "emit")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ()),

@@ -26,6 +26,7 @@ ROOMS = [
     "analysis",
     "evaluation",
     "attention",
+    "cells",
     "edge",
     "report",
     "_api",
@@ -156,6 +157,14 @@ FLOORS = {
         "video",
         "attend",
         "table",
+        "",
+    ],
+    "reluflow.cells": [
+        "plane",
+        "kernels",
+        "lowering",
+        "regions",
+        "exact",
         "",
     ],
     "reluflow.edge": [

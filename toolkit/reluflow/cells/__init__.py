@@ -1,0 +1,45 @@
+"""Cells of a network on a plane: where its activation pattern stays the same."""
+
+from reluflow.cells.exact import (
+    Counted,
+    ExactCells,
+    count_cells,
+    exact_cells,
+    stream_cells,
+)
+from reluflow.cells.join import (
+    Joined,
+    Neighbours,
+    activation_cells,
+    affine_regions,
+    centres_of,
+    classes_of,
+    decision_boundary,
+    neighbours,
+)
+from reluflow.cells.plane import Plane, plane_of_inputs, plane_through, random_plane
+from reluflow.cells.raster import RasterCells, RasterSite, count_pieces, raster_cells
+
+__all__ = [
+    "Counted",
+    "ExactCells",
+    "Joined",
+    "Neighbours",
+    "Plane",
+    "RasterCells",
+    "RasterSite",
+    "activation_cells",
+    "affine_regions",
+    "centres_of",
+    "classes_of",
+    "count_cells",
+    "count_pieces",
+    "decision_boundary",
+    "exact_cells",
+    "neighbours",
+    "plane_of_inputs",
+    "plane_through",
+    "random_plane",
+    "raster_cells",
+    "stream_cells",
+]
