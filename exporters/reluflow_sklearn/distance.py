@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reluflow.errors import DataError, OptionError
-from reluflow.temperature import CrossingCurves, SiteDistance, StepDistance, curves_along
+from reluflow.errors import OptionError
+from reluflow.temperature import CrossingCurves, StepDistance, curves_along, distance_of
 from reluflow_sklearn.network import check_relu, pre_activations
 
 
@@ -31,7 +31,7 @@ def step_distance(before: Any, after: Any, x: Any) -> StepDistance:
         >>> import copy
         >>> from reluflow_sklearn import ActCoolMLPRegressor
         >>> x = np.random.default_rng(0).normal(size=(64, 4))
-        >>> mlp = ActCoolMLPRegressor((16,), random_state=0).partial_fit(x, x[:, 0])
+        >>> mlp = ActCoolMLPRegressor(hidden_layer_sizes=(16,)).partial_fit(x, x[:, 0])
         >>> before = copy.deepcopy(mlp)
         >>> step = step_distance(before, mlp.partial_fit(x, x[:, 0]), x)
         >>> [site.name for site in step.sites], 0 < step.mean_distance < 1
@@ -42,19 +42,7 @@ def step_distance(before: Any, after: Any, x: Any) -> StepDistance:
 
     Reference: docs/spec.md, section 5; thesis, equation 3.15.
     """
-    first, second = _pair(before, after, x)
-    sites = []
-    for name, one in first.items():
-        other = second[name]
-        changed = int(np.count_nonzero(np.any((one > 0) != (other > 0), axis=1)))
-        finite = (int(np.count_nonzero(~np.isfinite(values))) for values in (one, other))
-        nans = int(np.count_nonzero(np.isnan(other)))
-        sites.append(
-            SiteDistance(
-                name, changed, len(one), units=one.shape[1], nans=nans, nonfinite=sum(finite)
-            )
-        )
-    return StepDistance(tuple(sites))
+    return distance_of(_values(before, x), _values(after, x))
 
 
 def step_curves(before: Any, after: Any, x: Any, rate: float) -> CrossingCurves:
@@ -71,23 +59,18 @@ def step_curves(before: Any, after: Any, x: Any, rate: float) -> CrossingCurves:
         DataError: as for `step_distance`.
         OptionError: a rate that is not above 0 and finite.
 
+    Example:
+        >>> from sklearn.neural_network import MLPRegressor
+        >>> x = np.random.default_rng(0).normal(size=(64, 4))
+        >>> mlp = MLPRegressor(hidden_layer_sizes=(16,)).partial_fit(x, x[:, 0])
+        >>> step_curves(mlp, mlp, x, rate=0.1)["hidden_1"].rate(1.0)  # no step, no change
+        inf
+
     Source: docs/spec.md, section 5 (crossing rates).
     """
     if not 0.0 < rate < math.inf:
         raise OptionError(f"rate is {rate}; give that of the step, above 0 and finite.")
-    first, second = _pair(before, after, x)
-    return curves_along(first, [(rate, second)])
-
-
-def _pair(before: Any, after: Any, x: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    one, other = _values(before, x), _values(after, x)
-    shapes = [[values.shape for values in each.values()] for each in (one, other)]
-    if shapes[0] != shapes[1]:
-        raise DataError(
-            f"the models have pre-activations of the shapes {shapes[0]} and {shapes[1]}; give two "
-            "states of one network."
-        )
-    return one, other
+    return curves_along(_values(before, x), [(rate, _values(after, x))])
 
 
 def _values(model: Any, x: Any) -> dict[str, np.ndarray]:

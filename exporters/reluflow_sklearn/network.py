@@ -75,6 +75,13 @@ def use_rate(optimizer: Any, rate: float) -> None:
     Args:
         optimizer: of an MLP with the solver "sgd" or "adam".
         rate: above 0.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> sgd = SimpleNamespace(learning_rate=0.1, velocities=[np.array([3.0])])
+        >>> use_rate(sgd, 0.2)
+        >>> sgd.learning_rate_init, sgd.velocities
+        (0.2, [array([6.])])
     """
     if hasattr(optimizer, "velocities"):
         factor = rate / optimizer.learning_rate
@@ -94,6 +101,14 @@ def step_of(optimizer: Any, gradients: Arrays, rate: float) -> list[np.ndarray]:
 
     Returns:
         One array for each of the weights.
+
+    Example:
+        >>> from sklearn.neural_network import MLPRegressor
+        >>> mlp = MLPRegressor(hidden_layer_sizes=(2,), solver="sgd", momentum=0.0)
+        >>> mlp = mlp.partial_fit(np.eye(2), [0.0, 1.0])
+        >>> ones = [np.ones_like(w) for w in (*mlp.coefs_, *mlp.intercepts_)]
+        >>> step_of(mlp._optimizer, ones, 0.5)[-1]
+        array([-0.5])
     """
     hypothetical = copy.copy(optimizer)  # a step replaces its lists of moments, nothing in them
     use_rate(hypothetical, rate)

@@ -26,6 +26,11 @@ class Steered:
 
     It works where scikit-learn has the gradients of a batch and has not stepped yet: it computes
     the step that the optimiser will take, what it changes, and from that the rate.
+
+    Example:
+        >>> from reluflow_sklearn import ActCoolMLPRegressor
+        >>> issubclass(ActCoolMLPRegressor, Steered)
+        True
     """
 
     controller_: CrossingCool

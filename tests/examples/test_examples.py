@@ -12,6 +12,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
     "analyze_torch_model.py": ("never fire", "report/report.html"),
     "compare_checkpoints.py": ("3 checkpoints on 300 inputs", "many/report.html"),
+    "train_in_numpy.py": ("accuracy 8", "relu1"),
+    "train_in_tinygrad.py": ("measured", "relu1"),
     "train_with_actcool.py": ("accuracy", "recording/recording.html"),
     "convert_to_shift_adds.py": ("shift_adds.onnx", "evaluation/psb.html"),
     "custom_data.py": ("a generator of batches: [", "random numbers: ["),
@@ -25,6 +27,8 @@ def test_no_example_is_left_out() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_script_runs(name: str, tmp_path: Path) -> None:
+    if name == "train_in_tinygrad.py":
+        pytest.importorskip("tinygrad")
     run = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", str(EXAMPLES / name), str(tmp_path)],
         capture_output=True,

@@ -31,7 +31,7 @@ from reluflow.temperature.schedule import (
 )
 from reluflow.temperature.sensitivity import Sensitivity, default_rates, sweep
 from reluflow.temperature.site_rates import SiteRates
-from reluflow.temperature.steps.change import SiteDistance, StepDistance, pooled
+from reluflow.temperature.steps.change import SiteDistance, StepDistance, distance_of, pooled
 from reluflow.temperature.steps.distance import Temperature, distance, temperature
 from reluflow.temperature.steps.meter import StatePatterns, StepMeter
 from reluflow.temperature.theorem import Theorem1Check, check_theorem_1
@@ -78,6 +78,7 @@ __all__ = [
     "curves_along",
     "default_rates",
     "distance",
+    "distance_of",
     "fit_transition",
     "merged",
     "pooled",

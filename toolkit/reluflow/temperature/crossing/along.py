@@ -40,10 +40,10 @@ def curves_along(
         OptionError: no state, or rates that do not increase from above 0.
 
     Example:
-        >>> way = [(0.1, {"relu": np.array([[0.9]])}), (0.2, {"relu": np.array([[0.6]])})]
-        >>> curves = curves_along({"relu": np.array([[1.0]])}, way)
-        >>> round(curves["relu"].rate(0.0)), round(curves["relu"].rate(0.9), 1)  # 0.3 less for 0.1
-        (0, 0.4)
+        >>> one, tenth = np.linspace(0.0, 1.0, 8).reshape(8, 1), np.full((8, 1), 0.1)
+        >>> curves = curves_along({"relu": one}, [(0.1, {"relu": one - tenth})])
+        >>> round(float(curves["relu"].distance(0.5)), 1)  # half of them are off at half the way
+        0.4
 
     Source: docs/spec.md, section 5 (crossing rates).
     """

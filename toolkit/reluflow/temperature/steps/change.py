@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from reluflow.errors import DataError
 from reluflow.temperature.steps.distance import Temperature, temperature
 
 
@@ -129,6 +132,43 @@ class StepDistance:
             "samples": self.samples,
             "sites": [site.to_dict() for site in self.sites],
         }
+
+
+def distance_of(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> StepDistance:
+    """Return D of every site between the pre-activations of two states.
+
+    Args:
+        before: by site, `(samples, units)` pre-activations less the threshold in the first state.
+        after: those of the same samples in the second.
+
+    Returns:
+        D by site.
+
+    Raises:
+        DataError: the states differ in their sites or shapes.
+
+    Example:
+        >>> step = distance_of({"a": np.array([[1.0], [2.0]])}, {"a": np.array([[1.0], [-2.0]])})
+        >>> step.mean_distance, step.sites[0].units
+        (0.5, 1)
+
+    Reference: docs/spec.md, section 5.
+    """
+    shapes = [{name: each.shape for name, each in state.items()} for state in (before, after)]
+    if shapes[0] != shapes[1] or not before:
+        raise DataError(
+            f"the states have pre-activations of the shapes {shapes[0]} and {shapes[1]}; give two "
+            "states of one network on the same samples."
+        )
+    sites = []
+    for name, one in before.items():
+        other = after[name]
+        changed = int(np.count_nonzero(np.any((one > 0) != (other > 0), axis=1)))
+        nans = int(np.count_nonzero(np.isnan(other)))
+        bad = sum(int(np.count_nonzero(~np.isfinite(values))) for values in (one, other))
+        width = one.shape[1]
+        sites.append(SiteDistance(name, changed, len(one), units=width, nans=nans, nonfinite=bad))
+    return StepDistance(tuple(sites))
 
 
 def pooled(parts: Sequence[StepDistance]) -> StepDistance:
