@@ -39,6 +39,21 @@ void reluflow_table_bytes(uint32_t count, const uint8_t* table, const uint8_t* x
   }
 }
 
+void reluflow_pixel_bytes(uint32_t count, unsigned channels, const uint8_t* tables,
+                          const uint8_t* x, uint8_t* y) {
+  const uint8_t* table = tables;
+  unsigned channel = 0;
+  uint32_t i;
+  for (i = 0; i < count; ++i) {
+    y[i] = table[x[i]];
+    table += 256;
+    if (++channel == channels) {
+      channel = 0;
+      table = tables;
+    }
+  }
+}
+
 void reluflow_copy_blocks(uint32_t blocks, uint32_t length, uint32_t step, const uint8_t* x,
                           uint8_t* y) {
   uint32_t block, i;

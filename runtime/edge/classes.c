@@ -121,6 +121,16 @@ void reluflow_softmax_words(const reluflow_classes* classes, const int32_t* x, i
   }
 }
 
+/* The probability of x among 0 and x. */
+void reluflow_sigmoid_words(uint32_t count, int exponent, const int32_t* x, int32_t* y) {
+  uint32_t k;
+  for (k = 0; k < count; ++k) {
+    const int32_t most = x[k] > 0 ? x[k] : 0;
+    const uint32_t yes = weight_of(most, x[k], exponent);
+    y[k] = share_of(yes, yes + weight_of(most, 0, exponent));
+  }
+}
+
 uint32_t reluflow_margin(const int32_t* x, uint32_t count) {
   int32_t first = x[0] > x[1] ? x[0] : x[1];
   int32_t second = x[0] > x[1] ? x[1] : x[0];

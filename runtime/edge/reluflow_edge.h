@@ -114,6 +114,9 @@ void reluflow_mul_bytes(const reluflow_mul* mul, const uint8_t* x, const uint8_t
 
 /* y may be x. */
 void reluflow_table_bytes(uint32_t count, const uint8_t* table, const uint8_t* x, uint8_t* y);
+/* The same with 256 bytes for each channel, one after the other. */
+void reluflow_pixel_bytes(uint32_t count, unsigned channels, const uint8_t* tables,
+                          const uint8_t* x, uint8_t* y);
 
 typedef struct {
   reluflow_window window;
@@ -196,6 +199,8 @@ void reluflow_begin_rows(uint16_t* held, unsigned tensors);
 int reluflow_next_rows(const reluflow_stage* stage, const reluflow_part* part, uint16_t* held,
                        uint8_t* y, reluflow_band* band);
 
+/* Of numbers v that stand for v 2^-exponent; y may be x. */
+void reluflow_sigmoid_words(uint32_t count, int exponent, const int32_t* x, int32_t* y);
 /* The distance of the largest number to the second largest; there are at least two. */
 uint32_t reluflow_margin(const int32_t* x, uint32_t count);
 

@@ -13,6 +13,7 @@ from reluflow.edge.ends import (
     end_scales,
     largest_sums,
     power_table,
+    sigmoid,
     softmax,
 )
 from reluflow.psb import encode
@@ -83,6 +84,15 @@ def test_probabilities_are_near_the_exact_ones(exponent: int, classes: int) -> N
         assert np.abs(found - exact).max() < 0.01
         best = np.take_along_axis(found, logits.argmax(axis=-1)[:, None], -1)
         assert (best == found.max(axis=-1, keepdims=True)).all()
+
+
+@pytest.mark.parametrize("exponent", [-3, 0, 5, 12, 20])
+def test_single_probabilities_are_near_the_exact_ones(exponent: int) -> None:
+    v = np.unique(np.rint(np.linspace(-9, 9, 91) * 2.0**exponent)).astype(np.int64)
+    exact = 1 / (1 + np.exp(-np.ldexp(v.astype(np.float64), -exponent)))
+    found = sigmoid(v, exponent) * 2.0**-15
+    assert np.abs(found - exact).max() < 0.002
+    assert (np.diff(found) >= 0).all()
 
 
 def test_the_kernels_hold_the_table_of_powers() -> None:

@@ -88,7 +88,7 @@ def grown(*more: Any) -> Graph:
     return graph
 
 
-@pytest.mark.parametrize("op", ["Sigmoid", "Tanh", "Erf", "Sqrt"])
+@pytest.mark.parametrize("op", ["Atan", "Tanh", "Erf", "Sqrt"])
 def test_what_has_no_kernel_is_named(op: str) -> None:
     graph = grown((op, ["y"], "z", {}), ("Neg", ["y"], "w", {}), ("Exp", ["w"], "v", {}))
     graph.outputs = ["z", "v"]

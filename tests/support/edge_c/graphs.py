@@ -24,7 +24,10 @@ class Graph:
         shapes: tensor of bytes -> `(1, spatial..., C)`.
         forms: tensor of bytes -> exponent and zero.
         ops: operators so far, those of ends too.
+        input_type: ONNX's number of the input's type.
     """
+
+    input_type: int = TensorProto.FLOAT
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -125,7 +128,7 @@ class Graph:
             self.nodes,
             "g",
             [
-                helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, *self.input_shape)),
+                helper.make_tensor_value_info("x", self.input_type, (1, *self.input_shape)),
                 helper.make_tensor_value_info("samples", TensorProto.INT64, ()),
                 helper.make_tensor_value_info("seed", TensorProto.INT64, ()),
             ],
@@ -363,7 +366,7 @@ def end(g: Graph, x: str) -> None:
 
 def after(g: Graph, name: str, axis: int) -> None:
     """Let exact sums be bounded, compared or turned into probabilities."""
-    kind = g.rng.choice(["none", "relu", "clip", "best", "softmax"])
+    kind = g.rng.choice(["none", "relu", "clip", "best", "softmax", "sigmoid"])
     g.outputs.append(name)
     if kind == "relu":
         g.node("Relu", [name], f"{name}r", {}, own=False)
@@ -376,6 +379,9 @@ def after(g: Graph, name: str, axis: int) -> None:
         more = {"axis": axis, "keepdims": int(g.rng.integers(0, 2))}
         g.node("ArgMax", [name], f"best{name}", more, own=False)
         g.outputs.append(f"best{name}")
+    elif kind == "sigmoid":
+        g.node("Sigmoid", [name], f"soft{name}", {}, own=False)
+        g.outputs.append(f"soft{name}")
     elif kind == "softmax":
         g.node("Softmax", [name], f"soft{name}", {"axis": axis}, own=False)
         g.outputs.append(f"soft{name}")

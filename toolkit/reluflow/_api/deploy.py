@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal
@@ -261,7 +261,8 @@ def edge_project(
             "float model."
         )
     stem = loaded.path.stem if loaded.path is not None else "model"
-    program = lower(*_chained(loaded, calibration, limit, psb, progress))
+    chained, reasons = _chained(loaded, calibration, limit, psb, progress)
+    program = lower(chained, reasons, wanted.pixels)
     counts = psb_inputs(loaded) if find_psb(loaded) else ()
     specs = [spec for spec in loaded.inputs if spec.name not in counts]
     source = None if calibration is None else open_data(calibration, specs, limit=limit)
@@ -280,7 +281,7 @@ def _cascade(
             f"cascade is {options.cascade}, but its margin is chosen on data that can be read "
             "twice; give calibration=DATA, an array or a file."
         )
-    return choose_cascade(program, source.batches(1), options.cascade, options.loss)
+    return choose_cascade(program, _laid_out(source), options.cascade, options.loss)
 
 
 def _chained(
@@ -312,11 +313,19 @@ def _chained(
     return made.model, {node.node: node.reason for node in (*made.result.refused, *refused)}
 
 
+def _laid_out(source: DataSource) -> Iterator[dict[str, Any]]:
+    """Return inputs one by one; pixels of uint8 with the channels last, as programs take bytes."""
+    for batch in source.batches(1):
+        yield {
+            name: np.moveaxis(value, 1, -1) if value.dtype == np.uint8 else value.copy()
+            for name, value in batch.items()
+        }
+
+
 def _first_inputs(program: EdgeProgram, source: DataSource | None) -> list[dict[str, Any]]:
     """Return some inputs of a self-test: the first of the data, else random bytes."""
     if source is not None and source.rereadable:
-        found = islice(source.batches(1), _VECTORS)
-        return [{name: value.copy() for name, value in batch.items()} for batch in found]
+        return list(islice(_laid_out(source), _VECTORS))
     rng = np.random.default_rng(0)
     shapes = {given.name: program.tensors[given.tensor].shape for given in program.inputs}
     return [

@@ -14,6 +14,7 @@ from reluflow.edge.program import (
     ConvStep,
     EdgeProgram,
     EdgeStep,
+    PixelStep,
     PoolStep,
     TableStep,
     ViewStep,
@@ -117,7 +118,7 @@ def row_reaches(program: EdgeProgram, step: EdgeStep) -> tuple[RowReach, ...] | 
     tensors = [program.tensors[name] for name in (*step.reads, step.makes)]
     if not all(t.is_bytes and len(t.shape) >= _PIXEL_AXES for t in tensors):
         return None
-    if isinstance(step, AddStep | TableStep):
+    if isinstance(step, AddStep | TableStep | PixelStep):
         return tuple(RowReach() for _ in step.reads)
     if not isinstance(step, ConvStep | PoolStep):
         return None

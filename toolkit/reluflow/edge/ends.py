@@ -114,6 +114,16 @@ def power_table() -> NDArray[np.uint16]:
     return table.astype(np.uint16)
 
 
+def sigmoid(logits: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+    """Return probabilities of yes, in units of 2^-15: `softmax` of 0 and each logit.
+
+    Args:
+        logits: whole numbers of 32 bits, of any shape.
+        exponent: F; a logit is v 2^-F.
+    """
+    return softmax(np.stack([np.zeros_like(logits), logits], axis=-1), exponent)[..., 1]
+
+
 def softmax(logits: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
     """Return probabilities along the last axis, in units of 2^-15, rounded half up.
 

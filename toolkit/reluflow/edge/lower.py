@@ -12,6 +12,7 @@ from reluflow.edge.constants import fold
 from reluflow.edge.lowering.bytes import BYTE_RULES
 from reluflow.edge.lowering.ends import END_RULES
 from reluflow.edge.lowering.moves import MOVE_RULES
+from reluflow.edge.lowering.pixels import PREPARES, begin_pixels, prepare
 from reluflow.edge.lowering.products import PRODUCT_RULES
 from reluflow.edge.lowering.state import Cannot, Lowering
 from reluflow.edge.program import EdgeProgram, EdgeStep
@@ -24,14 +25,19 @@ _COUNTING = ("Mul", "Div", "Clip", "Min", "Max", "Cast", "Identity")
 """Operators by which an operator's own number of samples follows from that of the run."""
 _TAKE_FILLED = ("FixedConv", "FromFixedConv")
 _SHOWN = 12
+_PIXELS = "pixels=255 (a float is a pixel / 255) or pixels=1"
 
 
-def lower(model: Model, reasons: Mapping[str, str] | None = None) -> EdgeProgram:
+def lower(
+    model: Model, reasons: Mapping[str, str] | None = None, pixels: float | None = None
+) -> EdgeProgram:
     """Return the integer program of a model whose whole graph passes bytes.
 
     Args:
         model: a converted model with chains of bytes (`psb convert --x-bits 8 --calibrate`).
         reasons: node -> why it is not in a chain, for the sentence that refuses it.
+        pixels: the float inputs are pixels from 0 to 255 divided by this number: the program takes
+            the pixels. Inputs of uint8 are pixels anyhow.
 
     Raises:
         ModelError: the model has no chain, its sizes are not fixed, or it has operators without a
@@ -61,6 +67,8 @@ def lower(model: Model, reasons: Mapping[str, str] | None = None) -> EdgeProgram
     _check_sizes([spec for spec in model.inputs if spec.name not in counts])
     constants = {k: v for k, v in program.constants.items() if k not in counts}
     state = Lowering(model.inputs, constants, counts, nodes, program.opset)
+    state.divisor = pixels
+    begin_pixels(state, pixels)
     refused: dict[str, str] = {}
     for operation in program.operations:
         _lower_one(state, operation, refused, reasons or {})
@@ -96,21 +104,35 @@ def _lower_one(
         if made is not None:
             state.constants[operation.outputs[0]] = made
             return
+    if operation.op != "ToFixed" and any(name in state.pixels for name in names):
+        _try(prepare, state, operation, refused)
+        return
     rule = _RULES.get(operation.op)
     floats = operation.op != "ToFixed" and not state.floats.isdisjoint(names)
     reason = ""
     if rule is None or floats:
         reason = reasons.get(operation.name) or _why(operation)
+        if floats and operation.op in PREPARES:
+            reason = f"it computes a float input; where that holds pixels give {_PIXELS}"
     elif operation.op not in _TAKE_FILLED and not state.filled.isdisjoint(names):
         reason = "it reads channels that fill up quads"
     else:
-        try:
-            rule(state, operation)
-        except Cannot as cannot:
-            reason = str(cannot)
+        _try(rule, state, operation, refused)
+        return
     if reason:
-        refused[f"{operation.name} ({operation.op})"] = reason
-        state.lost.update(operation.outputs)
+        _refuse(state, operation, refused, reason)
+
+
+def _try(rule: _Rule, state: Lowering, operation: Operation, refused: dict[str, str]) -> None:
+    try:
+        rule(state, operation)
+    except Cannot as cannot:
+        _refuse(state, operation, refused, str(cannot))
+
+
+def _refuse(state: Lowering, operation: Operation, refused: dict[str, str], reason: str) -> None:
+    refused[f"{operation.name} ({operation.op})"] = reason
+    state.lost.update(operation.outputs)
 
 
 def _why(operation: Operation) -> str:

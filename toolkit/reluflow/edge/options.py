@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ class EdgeOptions:
             sure; None: one pass. Such a project keeps its inputs during a run.
         loss: the largest share of inputs whose class a cascade may change against its second pass
             alone, by which its margin is chosen on the calibration data.
+        pixels: the float inputs are pixels from 0 to 255 divided by this number, and the project
+            takes the pixels as bytes, by a table; None: it takes bytes in the model's own form.
 
     Raises:
         OptionError: a value is not accepted.
@@ -59,6 +62,7 @@ class EdgeOptions:
     samples: int = 16
     cascade: tuple[int, int] | None = None
     loss: float = 0.01
+    pixels: float | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -73,6 +77,8 @@ class EdgeOptions:
             raise OptionError(f"samples is {self.samples}; give one of {listed}.")
         if self.cascade is not None:
             check_passes(self.cascade)
+        if self.pixels is not None and not 0 < self.pixels < math.inf:
+            raise OptionError(f"pixels is {self.pixels}; give a number above 0, such as 255.")
         if not 0 < self.loss <= 1:
             raise OptionError(f"loss is {self.loss}; give a share above 0, at most 1.")
 

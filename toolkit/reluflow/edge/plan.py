@@ -16,7 +16,9 @@ from reluflow.edge.program import (
     EdgeStep,
     EdgeTensor,
     MulStep,
+    PixelStep,
     PoolStep,
+    SigmoidStep,
     SoftmaxStep,
     TableStep,
     ViewStep,
@@ -225,7 +227,7 @@ def _candidates(program: EdgeProgram, step: EdgeStep, depthwise: bool) -> Iterab
         return step.reads
     if isinstance(step, MulStep):
         return step.reads[:1]
-    if isinstance(step, TableStep | SoftmaxStep):
+    if isinstance(step, TableStep | PixelStep | SoftmaxStep | SigmoidStep):
         return step.reads
     if isinstance(step, PoolStep) and step.kind != "sum":
         shape = program.tensors[step.reads[0]].shape

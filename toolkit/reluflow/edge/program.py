@@ -167,6 +167,17 @@ class TableStep(EdgeStep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PixelStep(EdgeStep):
+    """Pixels through a table of their channel.
+
+    Attributes:
+        tables: `(channels, 256)` bytes.
+    """
+
+    tables: NDArray[np.uint8] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStep(EdgeStep):
     """The largest byte of each window, its mean, or its exact sum.
 
@@ -250,6 +261,11 @@ class SoftmaxStep(EdgeStep):
     axis: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigmoidStep(EdgeStep):
+    """Probabilities of int32 one by one, in units of 2^-15."""
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeInput:
     """What is fed to a program.
@@ -258,11 +274,14 @@ class EdgeInput:
         name: of the model's input.
         tensor: of the program.
         form: of the bytes.
+        divisor: of an input of pixels: what they are divided by to give the model's input; None:
+            the bytes stand for the input by their form.
     """
 
     name: str
     tensor: str
     form: FixedFormat
+    divisor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

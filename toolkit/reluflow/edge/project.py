@@ -266,6 +266,7 @@ def _inputs(emission: Emission) -> list[dict[str, Any]]:
         tensor = program.tensors[given.tensor]
         fact = _told(emission, tensor, k if len(program.inputs) > 1 else "")
         form = {"exponent": given.form.exponent, "zero": given.form.zero}
+        fact["pixels"] = given.divisor
         found.append({**fact, **form, "title": safe(given.name)})
     return found
 

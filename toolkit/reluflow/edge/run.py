@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.edge.ends import aligned, end_scales, softmax
+from reluflow.edge.ends import aligned, end_scales, sigmoid, softmax
 from reluflow.edge.maps import moved
 from reluflow.edge.program import (
     AddStep,
@@ -21,8 +21,10 @@ from reluflow.edge.program import (
     EdgeTensor,
     MoveStep,
     MulStep,
+    PixelStep,
     PoolStep,
     ResizeStep,
+    SigmoidStep,
     SoftmaxStep,
     TableStep,
     ViewStep,
@@ -99,6 +101,8 @@ def input_bytes(program: EdgeProgram, feeds: Mapping[str, Array]) -> dict[str, A
         x = feeds[given.name]
         if x.dtype != np.uint8:
             floats = x.astype(np.float32).reshape(1, shape[-1], *shape[1:-1])
+            if given.divisor is not None:
+                floats = floats * np.float32(given.divisor)
             x = to_fixed(floats, given.form)
         found[given.name] = x.reshape(shape)
     return found
@@ -216,6 +220,11 @@ def _table(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     return fixed_table(x[0], step.table)
 
 
+def _pixels(how: _How, step: EdgeStep, x: list[Array]) -> Array:
+    assert isinstance(step, PixelStep)
+    return np.asarray(step.tables[np.arange(len(step.tables)), x[0]])
+
+
 def _pool(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     assert isinstance(step, PoolStep)
     given = x[0].reshape(1, *_sizes(x[0], step.window), x[0].shape[-1])
@@ -280,11 +289,17 @@ def _softmax(how: _How, step: EdgeStep, x: list[Array]) -> Array:
     return np.moveaxis(found, -1, step.axis).astype(np.int32)
 
 
+def _sigmoid(how: _How, step: EdgeStep, x: list[Array]) -> Array:
+    found = sigmoid(x[0].astype(np.int64), how.tensors[step.reads[0]].exponent)
+    return found.astype(np.int32)
+
+
 _RUN: dict[type[EdgeStep], Callable[[_How, EdgeStep, list[Array]], Array]] = {
     ConvStep: _conv,
     AddStep: _add,
     MulStep: _mul,
     TableStep: _table,
+    PixelStep: _pixels,
     PoolStep: _pool,
     ResizeStep: _resize,
     MoveStep: _move,
@@ -292,4 +307,5 @@ _RUN: dict[type[EdgeStep], Callable[[_How, EdgeStep, list[Array]], Array]] = {
     ViewStep: _view,
     ArgMaxStep: _arg_max,
     SoftmaxStep: _softmax,
+    SigmoidStep: _sigmoid,
 }

@@ -78,13 +78,21 @@ def edge(
             "second pass alone, at a confidence of 95 %; 0.01 by default.",
         ),
     ] = None,
+    pixels: Annotated[
+        float | None,
+        typer.Option(
+            "--pixels",
+            help="The model's float inputs are pixels from 0 to 255 divided by this number, and "
+            "the C takes the pixels; inputs of uint8 are pixels anyhow. No pixels by default.",
+        ),
+    ] = None,
     as_json: _options.Json = False,
 ) -> int:
     """Write a model as C99 for microcontrollers: integers alone, with what it costs."""
     _options.refuse_without("--cascade FIRST/SECOND", cascade is not None, {"--loss": loss})
     passes = None if cascade is None else EdgeOptions.passes_of(cascade)
     share = _DEFAULT.loss if loss is None else loss
-    options = EdgeOptions(name, target, strict, ram, samples, passes, share)
+    options = EdgeOptions(name, target, strict, ram, samples, passes, share, pixels)
     _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
     with progress_bar() as progress:
         made = edge_project(

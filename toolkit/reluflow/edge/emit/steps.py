@@ -22,8 +22,10 @@ from reluflow.edge.program import (
     EdgeTensor,
     MoveStep,
     MulStep,
+    PixelStep,
     PoolStep,
     ResizeStep,
+    SigmoidStep,
     SoftmaxStep,
     TableStep,
     ViewStep,
@@ -281,6 +283,14 @@ def _table(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     return [f"reluflow_table_bytes({count}, {table}, {x}, {_made(emission, k)});"]
 
 
+def _pixels(emission: Emission, k: int, step: EdgeStep) -> list[str]:
+    assert isinstance(step, PixelStep)
+    tables = emission.writer.bytes(f"pixels{k}", "tables", step.tables)
+    count, x = _elements(emission, k)
+    channels, y = len(step.tables), _made(emission, k)
+    return [f"reluflow_pixel_bytes({count}, {channels}, {tables}, {x}, {y});"]
+
+
 def _pool(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     assert isinstance(step, PoolStep)
     x = emission.program.tensors[step.reads[0]]
@@ -385,11 +395,18 @@ def _classes(emission: Emission, k: int, step: EdgeStep) -> list[str]:
     return _call(emission, "classes", function, k, fields, (step.reads[0], step.makes))
 
 
+def _sigmoid(emission: Emission, k: int, step: EdgeStep) -> list[str]:
+    x = emission.program.tensors[step.reads[0]]
+    given, made = emission.at(step.reads[0]), emission.at(step.makes)
+    return [f"reluflow_sigmoid_words({x.count}, {x.exponent}, {given}, {made});"]
+
+
 _EMIT: dict[type[EdgeStep], Callable[[Emission, int, EdgeStep], list[str]]] = {
     ConvStep: _conv,
     AddStep: _add,
     MulStep: _mul,
     TableStep: _table,
+    PixelStep: _pixels,
     PoolStep: _pool,
     ResizeStep: _resize,
     MoveStep: _move,
@@ -397,4 +414,5 @@ _EMIT: dict[type[EdgeStep], Callable[[Emission, int, EdgeStep], list[str]]] = {
     ViewStep: _view,
     ArgMaxStep: _classes,
     SoftmaxStep: _classes,
+    SigmoidStep: _sigmoid,
 }

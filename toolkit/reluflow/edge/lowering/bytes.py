@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from reluflow.edge.lowering.pixels import pixels_to_bytes
 from reluflow.edge.lowering.products import table_of_input
 from reluflow.edge.lowering.state import Cannot, Lowering, read_bounds, read_form, read_window
 from reluflow.edge.program import (
@@ -28,6 +29,8 @@ _MOST_PIXELS = (1 << 13) - 1
 
 def _to_fixed(state: Lowering, operation: Operation) -> None:
     name = operation.inputs[0]
+    if name in state.pixels:
+        name = state.pixels[name][0]
     spec = state.specs.get(name)
     if spec is None:
         raise Cannot("what it turns into bytes is computed in floating point")
@@ -43,6 +46,9 @@ def _to_fixed(state: Lowering, operation: Operation) -> None:
     made = EdgeTensor(operation.outputs[0], (1, *sizes[1:], sizes[0]))
     if operation.attributes.get("fills_quads", 0) and sizes[0] % _QUAD:
         state.filled.add(made.name)
+    if operation.inputs[0] in state.pixels:
+        pixels_to_bytes(state, operation, made.shape, form)
+        return
     state.inputs.append(EdgeInput(name, made.name, form))
     state.tensors[made.name] = made
     state.shapes[made.name] = made.shape

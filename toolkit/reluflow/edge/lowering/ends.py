@@ -12,7 +12,7 @@ from reluflow.edge.ends import SOFTMAX_BITS
 from reluflow.edge.lowering.moves import put
 from reluflow.edge.lowering.state import Cannot, Lowering, read_form
 from reluflow.edge.maps import offsets_of
-from reluflow.edge.program import ArgMaxStep, ConvStep, EdgeTensor, SoftmaxStep
+from reluflow.edge.program import ArgMaxStep, ConvStep, EdgeTensor, SigmoidStep, SoftmaxStep
 from reluflow.graph import Operation
 
 _LEAST_SUM, _LARGEST_SUM = -(1 << 31), (1 << 31) - 1
@@ -95,11 +95,20 @@ def _softmax(state: Lowering, operation: Operation) -> None:
     state.emit(SoftmaxStep, operation, [x], made, axis=axis)
 
 
+def _sigmoid(state: Lowering, operation: Operation) -> None:
+    x = state.tensor(operation.inputs[0])
+    if x.is_bytes or x.divisor != 1:
+        raise Cannot("it takes bytes or means; edge code takes the sums of the last products")
+    made = EdgeTensor(operation.outputs[0], x.shape, is_bytes=False, exponent=SOFTMAX_BITS)
+    state.emit(SigmoidStep, operation, [x], made)
+
+
 END_RULES: dict[str, Callable[[Lowering, Operation], None]] = {
     "FromFixed": _from_fixed,
     "Relu": _relu,
     "Clip": _clip,
     "ArgMax": _arg_max,
     "Softmax": _softmax,
+    "Sigmoid": _sigmoid,
 }
 """Operator -> its rule."""

@@ -45,6 +45,9 @@ class Lowering:
         shapes: of the tensors and the model's inputs, in the model's order of axes.
         lost: tensors that something refused makes.
         filled: tensors whose channels the model fills up to quads.
+        pixels: floats that follow from one pixel each -> the model's input, and their values for
+            each channel and pixel, `(channels, 256)` or `(1, 256)`.
+        divisor: what pixels are divided by to give a float input; None: floats are no pixels.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Lowering:
         self.inputs: list[EdgeInput] = []
         self.lost: set[str] = set()
         self.filled: set[str] = set()
+        self.pixels: dict[str, tuple[str, NDArray[Any]]] = {}
+        self.divisor: float | None = None
         given = [spec for spec in inputs if spec.name not in self.counts]
         self.specs = {spec.name: spec for spec in given}
         self.floats = set(self.specs)
