@@ -4,7 +4,7 @@ Three equal models take turns, a block of steps each, on the same batches: witho
 the one that steers by crossing rates, and with the one that fits a model. The ratio of all time
 holds every cost: probes, first steps, hooks. The steady state is the same after the first fifth
 of the steps. Both have a standard error, from how the blocks differ. Run it on a quiet machine; on
-a GPU with `--device cuda`, and `--only ResNet-50` for the rows whose name begins so.
+a GPU with `--device cuda`, and `--only ResNet-50` for the rows named so or beginning so.
 
     python benchmarks/actcool_overhead.py --json benchmarks/records/actcool_overhead.json
 
@@ -322,7 +322,7 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     """Add the options that this benchmark alone has."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
     parser.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="the rows whose names begin so"
+        "--only", nargs="+", default=[], metavar="NAME", help="the rows named or beginning so"
     )
     parser.add_argument(
         "--steering",
@@ -337,8 +337,11 @@ def options_of(parser: argparse.ArgumentParser) -> None:
 
 
 def is_wanted(row: Row, device: str, names: list[str]) -> bool:
-    """Tell whether a row is to be measured."""
-    is_named = any(row.name.startswith(name) for name in names)
+    """Tell whether a row is to be measured; a name that is a row's own stands for no other."""
+    known = {each.name for each in ROWS}
+    is_named = any(
+        row.name == name if name in known else row.name.startswith(name) for name in names
+    )
     return device in row.devices and (is_named if names else not row.by_name)
 
 

@@ -37,13 +37,25 @@ class Rank:
     high: float
 
 
-def scores(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Returns the test accuracies of the final runs; what differs in tag counts as a method."""
+def scores(
+    records: Iterable[dict[str, Any]], settings: Mapping[str, str] | None = None
+) -> dict[str, dict[str, list[float]]]:
+    """Returns accuracies by workload and method; what differs in tag counts as a method.
+
+    Args:
+        records: of the runs.
+        settings: None for the test accuracies of the final runs; the chosen setting of each
+            method for the validation accuracies of the runs that it was chosen from.
+    """
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         run = record["run"]
-        if run["stage"] == "final":
+        if settings is None and run["stage"] == "final":
             found[run["workload"]][run["method"] + run["tag"]].append(record["test_accuracy"])
+        elif settings is not None and run["stage"] == "choose":
+            if run["setting"] == settings.get(run["method"]):
+                name = run["method"] + run["tag"]
+                found[run["workload"]][name].append(record["validation_accuracy"])
     return {name: dict(methods) for name, methods in found.items()}
 
 

@@ -15,6 +15,12 @@ from typing import Any
 from training import comparison, pool, ranking
 from training.methods import METHODS, need_packages
 
+TITLES = {
+    "choice": "Validation accuracy in percent of the runs from which the settings were chosen:",
+    "final": "Test accuracy in percent:",
+}
+"""Of the tables, by what is kept."""
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -61,23 +67,35 @@ def _summary(given: argparse.Namespace) -> None:
     print("\n".join(f"FAILED {each}" for each in ranking.failures(records)))
     settings = comparison.chosen(records, given.tag)
     print("settings:", settings)
-    found = ranking.scores(records)
-    if found:
-        ranked = [vars(each) for each in ranking.ranks(found)]
-        kept = {"scores": found, "accuracies": ranking.accuracies(found), "ranks": ranked}
-        kept["settings"] = settings
-        print(f"\n{_tables(kept)}")
-        pool.keep(given, records, kept, "workloads", _tables)
+    kept = {
+        "settings": settings,
+        "choice": _kept(ranking.scores(records, settings)),
+        "final": _kept(ranking.scores(records)),
+    }
+    print(f"\n{_tables(kept)}")
+    pool.keep(given, records, kept, "workloads", _tables)
     if given.pack is not None:
         pool.gather(given.out, given.pack)
+
+
+def _kept(found: ranking.Scores) -> dict[str, Any] | None:
+    if not found:
+        return None
+    ranked = [vars(each) for each in ranking.ranks(found)]
+    return {"scores": found, "accuracies": ranking.accuracies(found), "ranks": ranked}
 
 
 def _tables(kept: dict[str, Any]) -> str:
     workloads = {name: each.title for name, each in comparison.WORKLOADS.items()}
     methods = {name: each.title for name, each in METHODS.items()}
-    ranked = [ranking.Rank(**each) for each in kept["ranks"]]
-    accuracies = ranking.accuracy_table(kept["accuracies"], workloads, methods)
-    return f"{accuracies}\n\n{ranking.rank_table(ranked, methods)}"
+    lines = []
+    for stage, title in TITLES.items():
+        found = kept[stage]
+        if found is not None:
+            ranked = [ranking.Rank(**each) for each in found["ranks"]]
+            lines += [title, "", ranking.accuracy_table(found["accuracies"], workloads, methods)]
+            lines += ["", ranking.rank_table(ranked, methods), ""]
+    return "\n".join(lines).rstrip()
 
 
 def main() -> None:

@@ -157,6 +157,17 @@ def test_the_setting_of_the_best_validation_is_chosen() -> None:
     assert comparison.chosen(found)["prodigy"] == "usual"
 
 
+def test_what_settings_were_chosen_from_is_shown_at_the_chosen_one() -> None:
+    found = [choice("nadamw", "lr1e-3", 80.0), choice("nadamw", "lr3e-3", 70.0)]
+    found += [
+        choice("prodigy", "usual", 90.0),
+        record(Run("f1", "nadamw", "lr1e-3", "final", 0), 1),
+    ]
+    chosen = {"nadamw": "lr1e-3"}
+    assert ranking.scores(found, chosen) == {"f1": {"nadamw": [80.0]}}
+    assert ranking.scores(found) == {"f1": {"nadamw": [50.0]}}
+
+
 def test_final_runs_choose_nothing() -> None:
     final = [record(Run("f1", "nadamw", name, "final", 0), 99.0) for name in ("lr1e-3", "lr3e-3")]
     assert "nadamw" not in comparison.chosen(final)
