@@ -54,6 +54,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 BRIDGES = (
     ("reluflow_jax", ("sites", "training")),
+    ("reluflow_keras", ()),
     ("reluflow_sklearn", ()),
     (
         "reluflow_torch",

@@ -17,6 +17,7 @@ MAY_USE = {
     "toolkit/reluflow/graph": FILE_LIBRARIES,
     "toolkit/reluflow/sessions": {"onnxruntime"},
     "exporters/reluflow_jax": {"jax"},
+    "exporters/reluflow_keras": {"keras"},
     "exporters/reluflow_sklearn": {"sklearn"},
     "exporters/reluflow_torch": {"torch"},
 }

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {
     "reluflow._api.training": "torch",
     "reluflow_jax": "jax",
+    "reluflow_keras": "keras",
     "reluflow_sklearn": "skl2onnx",
     "reluflow_torch": "torch",
     "reluflow_torch.hf": "transformers",
@@ -38,7 +39,7 @@ def modules_of(package: str) -> list[str]:
     return sorted(name for name in short if not name.endswith("__main__"))
 
 
-PACKAGES = ("reluflow", "reluflow_jax", "reluflow_sklearn", "reluflow_torch")
+PACKAGES = ("reluflow", "reluflow_jax", "reluflow_keras", "reluflow_sklearn", "reluflow_torch")
 MODULES = [name for package in PACKAGES for name in modules_of(package)]
 
 
@@ -64,6 +65,7 @@ def public() -> Mapping[str, list[Public]]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras on torch
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)

@@ -36,9 +36,15 @@ def normal(name: str) -> str:
 
 
 def declared() -> dict[str, str]:
-    """Return the lowest version that pyproject.toml declares of each package."""
+    """Return the lowest version that pyproject.toml declares of each package.
+
+    Extras that `dev` does not take are left out: nothing here installs them.
+    """
     extras = PROJECT["optional-dependencies"]
-    lines = PROJECT["dependencies"] + [line for extra in extras.values() for line in extra]
+    taken = re.search(r"reluflow\[([\w,]+)\]", " ".join(extras["dev"]))
+    assert taken
+    names = ["dev", *taken[1].split(",")]
+    lines = PROJECT["dependencies"] + [line for name in names for line in extras[name]]
     pairs = [re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in lines]
     return {normal(pair[1]): pair[2] for pair in pairs if pair}
 

@@ -57,7 +57,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 def test_every_room_has_a_page() -> None:
     """All but the command line, whose face are its commands."""
     rooms = {"reluflow"}
-    bridges = ("reluflow_jax", "reluflow_sklearn", "reluflow_torch")
+    bridges = ("reluflow_jax", "reluflow_keras", "reluflow_sklearn", "reluflow_torch")
     for package in ("toolkit/reluflow", *(f"exporters/{name}" for name in bridges)):
         for path in (ROOT / package).iterdir():
             is_room = path.suffix == ".py" or (path / "__init__.py").is_file()
@@ -66,6 +66,8 @@ def test_every_room_has_a_page() -> None:
     inner = {f"reluflow_torch.{name}" for name in ("models", "monitoring", "sites", "training")}
     parts = ("distance", "estimators", "export", "network", "steering")
     inner |= {f"reluflow_sklearn.{name}" for name in parts}
+    parts = ("actcool", "export", "monitor", "steps", "switches")
+    inner |= {f"reluflow_keras.{name}" for name in parts}
     inner |= {f"reluflow_jax.{name}" for name in ("exporting", "sites", "training")}
     pages = {page.stem for page in (ROOT / "docs" / "api").glob("*.md")}
     assert pages == (rooms - inner) | {*bridges}

@@ -1,0 +1,285 @@
+"""ActCool: a Keras callback that sets the rate of every step by what it changes (thesis 3.3)."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reluflow.errors import DataError, OptionError
+from reluflow.files import appearing
+from reluflow.temperature import (
+    CrossingCool,
+    CrossingCurves,
+    CrossingOptions,
+    PowerSchedule,
+    Schedule,
+    curves_along,
+    start_for_widths,
+)
+from reluflow.temperature.state import check_state
+from reluflow_keras.steps import Step, StepCallback
+
+STATE_VERSION = 1
+_GAMMA = 2.0
+"""Of the default schedule, as in the bridge to torch (docs/temperature.md)."""
+_KEPT = 3
+"""States in the file: that of the latest backup is among them, whoever saved first."""
+
+
+class ActCool(StepCallback):
+    """Keep the activation pattern temperature of `fit` on a schedule.
+
+    Before every step it sets the rate at which, by the curves of its latest probes, the target
+    share of activation patterns changes. A probe, at every 8th to 64th step, runs the model again
+    on the batch of the step, two or three times. The first rate is found with a few hypothetical
+    steps: calls of Keras's own train function that are undone bit for bit. It works on the backends
+    torch, TensorFlow and JAX, with any model and any optimiser whose rate can be set.
+
+    Args:
+        total_steps: number of steps of the whole training, resumed parts included; None: epochs
+            times batches of `fit`.
+        schedule: progress in [0, 1] to temperature in bits; None: `PowerSchedule` from the start
+            that `start_for_widths` finds for the model's switch sites.
+        options: settings of the controller.
+        state_file: where the state is kept for a training that is resumed by `BackupAndRestore`;
+            a file beside its folder, not in it. None: nowhere.
+        save_freq: as that of `BackupAndRestore`: "epoch", or a number of batches.
+
+    Attributes:
+        controller: the `CrossingCool` that decides; None before the first step.
+        rates: of the steps so far, those before a resumption as well.
+
+    Raises:
+        OptionError: an argument makes no sense; when the training starts, its steps cannot be
+            told apart or its rate is not settable.
+        DataError: at the first step, no state in the file is that of the restored weights, or it is
+            of another model.
+        ModelError: at the first step, the model has no switch.
+
+    Example:
+        >>> import keras
+        >>> keras.utils.set_random_seed(0)
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, "relu")])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> cooling = ActCool()
+        >>> _ = model.fit(x, np.tile(x, 4), epochs=3, verbose=0, callbacks=[cooling])
+        >>> len(cooling.rates), cooling.controller.n_probes > 0
+        (6, True)
+
+    Reference: docs/spec.md, section 6; docs/keras.md.
+    """
+
+    def __init__(
+        self,
+        total_steps: int | None = None,
+        *,
+        schedule: Schedule | None = None,
+        options: CrossingOptions | None = None,
+        state_file: str | os.PathLike[str] | None = None,
+        save_freq: int | str = "epoch",
+    ) -> None:
+        super().__init__()
+        if total_steps is not None and total_steps < 1:
+            raise OptionError(f"total_steps is {total_steps}; give a number from 1 on.")
+        if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
+            raise OptionError(
+                f'save_freq is {save_freq!r}; give "epoch" or a number of batches from 1 on.'
+            )
+        self.controller: CrossingCool | None = None
+        self.rates: list[float] = []
+        self._given = total_steps
+        self._total_steps = total_steps
+        self._schedule, self._options = schedule, options
+        self._file = None if state_file is None else Path(state_file)
+        self._save_freq = save_freq
+        self._saved: list[dict[str, Any]] = []
+        self._unsaved = 0
+        self._iterations: int | None = None
+        self._sites: list[str] = []
+        self._loaded_sites: list[str] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Stand between `fit` and its train function, and learn how long it will be."""
+        import keras
+
+        if not isinstance(getattr(self.model.optimizer, "_learning_rate", None), keras.Variable):
+            raise OptionError(
+                "the optimiser has a schedule of its own, so its rate is not settable; give it a "
+                "number as learning_rate."
+            )
+        if self._given is None and self.controller is None:
+            epochs, batches = self.params.get("epochs"), self.params.get("steps")
+            if not epochs or not batches:
+                raise OptionError(
+                    "fit does not know how many batches an epoch has; give total_steps to ActCool."
+                )
+            self._total_steps = epochs * batches
+        self._iterations, self._unsaved = None, 0
+        super().on_train_begin(logs)
+
+    def take(self, step: Step) -> None:
+        """Set the rate, take the step, and measure it where the controller asks for it."""
+        if self._iterations is None:
+            self._iterations = step.iterations
+            self._resume()
+        if self._loaded_sites:
+            self._rename_sites(step)
+        controller = self.controller or self._start(step)
+        progress = min(1.0, len(self.rates) / (self._total_steps or 1))
+        before = step.values() if controller.fit_due or controller.will_want_curves else None
+        self._sites = self._sites if before is None else list(before)
+
+        def curves(rate: float) -> Any:
+            assert before is not None
+            return curves_along(before, [(rate, step.trial(rate))])
+
+        rate = controller.next_rate(progress, curves)
+        step.use(rate)
+        if not controller.wants_curves:
+            step.make()
+        else:
+            assert before is not None
+            self._probe(step, controller, rate, before)
+        self.rates.append(rate)
+        self._iterations += 1
+
+    def _rename_sites(self, step: Step) -> None:
+        """Give the sites of a state the names of this model: Keras numbers layers by process."""
+        names = list(step.values())
+        if len(names) != len(self._loaded_sites):
+            raise DataError(
+                f"the state is of a model with {len(self._loaded_sites)} switch sites, this one "
+                f"has {len(names)}; resume with the model that was saved."
+            )
+        new = dict(zip(self._loaded_sites, names, strict=True))
+        self._loaded_sites = []
+        if self.controller is not None and self.controller.curves is not None:
+            curves = self.controller.curves
+            self.controller.curves = CrossingCurves({new[k]: curve for k, curve in curves.items()})
+        self._sites = names
+
+    def _start(self, step: Step) -> CrossingCool:
+        schedule = self._schedule
+        if schedule is None:
+            widths = [values.shape[1] for values in step.values().values()]
+            mean = (self._options or CrossingOptions()).mean
+            schedule = PowerSchedule(start_for_widths(widths, mean), _GAMMA)
+        self.controller = CrossingCool(schedule, self._options)
+        return self.controller
+
+    def _probe(self, step: Step, controller: CrossingCool, rate: float, before: Any) -> None:
+        """Take the step, and let the controller see what it changed."""
+        weights, moments = step.weights(), step.moments()
+        step.make()
+        moved, part = step.weights(), controller.part()
+        way = [(rate, step.values())]
+        if part < 1.0:
+            between = [
+                w + (m - w) * w.dtype.type(part) for w, m in zip(weights, moved, strict=True)
+            ]
+            way.insert(0, (part * rate, step.values_at(between)))
+        controller.observe(
+            curves_along(before, way),
+            weight_norm=_norm(weights),
+            gradient_norm=self._gradient_norm(step, rate, moments, weights, moved),
+        )
+
+    def _gradient_norm(
+        self, step: Step, rate: float, moments: Any, weights: Any, moved: Any
+    ) -> float | None:
+        """Return the norm of the gradient, as SGD's and Adam's moments or weights tell it."""
+        optimizer, after = step.optimizer, step.moments()
+        kinds = {kind.__name__ for kind in type(optimizer).__mro__}
+        if "SGD" in kinds and after:
+            kept, scale = optimizer.momentum, rate
+        elif kinds & {"Adam", "Nadam"} and after:
+            kept, scale = optimizer.beta_1, 1.0 - optimizer.beta_1
+        elif "SGD" in kinds:
+            kept, scale, moments, after = 1.0, rate, weights, moved
+        else:
+            return None
+        return _norm([new - kept * old for old, new in zip(moments, after, strict=True)]) / scale
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep the state where `BackupAndRestore` does."""
+        self._unsaved += 1
+        if self._save_freq != "epoch" and self._unsaved >= int(self._save_freq):
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep the state where `BackupAndRestore` does."""
+        if self._save_freq == "epoch":
+            self._save()
+
+    def _save(self) -> None:
+        self._unsaved = 0
+        if self._file is None or self.controller is None:
+            return
+        self._saved = [*self._saved, self.state_dict()][-_KEPT:]
+        with appearing(self._file) as unfinished:
+            unfinished.write_text(json.dumps(self._saved), encoding="utf-8")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that future rates depend on, ready for JSON.
+
+        Raises:
+            DataError: there has been no step.
+        """
+        if self.controller is None:
+            raise DataError("ActCool has no state before the first step; call fit first.")
+        return {
+            "version": STATE_VERSION,
+            "iterations": self._iterations,
+            "controller": self.controller.state_dict(),
+            "rates": list(self.rates),
+            "sites": list(self._sites),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state; a training with `state_file` does so by itself.
+
+        Args:
+            state: what `state_dict` returned, also after JSON.
+
+        Raises:
+            DataError: another version, or a field is missing.
+        """
+        check_state("state", state, STATE_VERSION, ("controller", "rates", "sites"))
+        schedule = self._schedule or PowerSchedule(1.0)  # replaced by that of the state
+        self.controller = CrossingCool(schedule, self._options)
+        self.controller.load_state_dict(state["controller"])
+        self.rates = list(state["rates"])
+        self._loaded_sites = list(state["sites"])
+
+    def _resume(self) -> None:
+        """Take the state that belongs to the weights, where they come from a backup."""
+        if self._file is None or self.controller is not None or not self._file.is_file():
+            return
+        if self._iterations == 0:
+            return  # a new training
+        try:
+            self._saved = json.loads(self._file.read_text(encoding="utf-8"))
+            if not isinstance(self._saved, list):
+                raise TypeError("no list")
+            found = [each for each in self._saved if each["iterations"] == self._iterations]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{self._file} holds no states of ActCool; name another file."
+            ) from error
+        if not found:
+            steps = ", ".join(str(each["iterations"]) for each in self._saved)
+            raise DataError(
+                f"the weights are those after {self._iterations} steps, but {self._file} has the "
+                f"states after {steps}; give ActCool the save_freq of BackupAndRestore, or remove "
+                "the file to begin a new schedule."
+            )
+        self.load_state_dict(found[-1])
+
+
+def _norm(arrays: list[np.ndarray]) -> float:
+    return float(np.sqrt(sum(float(np.vdot(each, each)) for each in arrays)))

@@ -1,0 +1,343 @@
+"""The steps of `fit`, seen and steered from a callback on every backend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from reluflow.errors import OptionError
+from reluflow_keras.switches import Tapped
+
+Values = dict[str, np.ndarray]
+_TRAINED, _OTHER, _OPTIMIZER, _METRICS = range(4)
+
+
+class Step:
+    """One call of Keras's train function: what it reads, what it changes, and whether it is undone.
+
+    On torch and TensorFlow the model's variables are the state. On JAX it is passed along, and the
+    variables are empty meanwhile: they are filled where something is to be read.
+
+    Args:
+        model: that is trained.
+        tapped: the same, with its pre-activations as outputs.
+        call: the train function.
+        args: that Keras gave it.
+
+    Attributes:
+        result: what the train function returned; None before `make`.
+
+    Example:
+        >>> layer = keras.layers.Dense(3, "relu", name="dense")
+        >>> network = keras.Sequential([keras.Input((2,)), layer])
+        >>> network.compile("sgd", "mse")
+        >>> class Seen(StepCallback):
+        ...     def take(self, step):
+        ...         step.use(0.25)
+        ...         before = step.values()
+        ...         undone = step.trial(100.0)["dense"]
+        ...         at = step.values_at(step.weights())["dense"]
+        ...         print((at == before["dense"]).all(), (undone == at).all())
+        ...         kept = step.copy()
+        ...         step.restore(kept)
+        ...         step.make()
+        ...         print(step.rate, step.iterations, step.moments(), step.optimizer.name)
+        >>> x = np.ones((4, 2), "float32")
+        >>> _ = network.fit(x, np.zeros((4, 3)), verbose=0, callbacks=[Seen()])
+        True False
+        0.25 1 None sgd
+    """
+
+    def __init__(self, model: Any, tapped: Tapped, call: Callable[..., Any], args: Any) -> None:
+        self._model, self._tapped, self._call = model, tapped, call
+        *state, self._feed = args
+        self._state: Any = [list(part) for part in state[0]] if state else None
+        self._batch: Any = None
+        self._seeds: list[Any] = []
+        self._random: Any = None
+        self.result: Any = None
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimiser of the model.
+
+        `Callback.model` is not to be read inside a step: on JAX it would fill the model's variables
+        with a state that is gone.
+        """
+        return self._model.optimizer
+
+    @property
+    def iterations(self) -> int:
+        """Steps that the optimiser has made."""
+        return int(keras.ops.convert_to_numpy(self._read(self._model.optimizer.iterations)))
+
+    def use(self, rate: float) -> None:
+        """Set the rate of the coming step.
+
+        Args:
+            rate: above 0.
+        """
+        variable = self._model.optimizer._learning_rate
+        if self._state is None:
+            variable.assign(rate)
+        else:
+            value = keras.ops.convert_to_tensor(rate, dtype=variable.dtype)
+            self._state[_OPTIMIZER][self._place(variable)] = value
+
+    def make(self) -> None:
+        """Take the step."""
+        feed = self._feed
+        if self._batch is not None:
+            feed = [self._batch] if isinstance(feed, list) else iter([self._batch])
+        if self._state is None:
+            self.result = self._call(feed)
+        else:
+            self.result = self._call(tuple(self._state), feed)
+            self._state = [list(part) for part in self.result[1]]
+
+    def trial(self, rate: float) -> Values:
+        """Return the pre-activations after a step of some rate, which is undone.
+
+        Args:
+            rate: above 0.
+
+        Returns:
+            Site -> `(samples, units)`.
+        """
+        if not self._model.optimizer.built:
+            self._model.optimizer.build(self._model.trainable_variables)
+        kept, random = self.copy(), random_state()
+        self.use(rate)
+        self.make()
+        values = self.values()
+        self.restore(kept)
+        set_random_state(random)
+        self.result = None
+        return values
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the coming step, or of the one taken."""
+        return float(keras.ops.convert_to_numpy(self._read(self._model.optimizer._learning_rate)))
+
+    def values(self, x: Any = None) -> Values:
+        """Return the pre-activations of a batch now; what a pass changes is undone.
+
+        Args:
+            x: the batch; None: that of the step.
+
+        Returns:
+            Site -> `(samples, units)`.
+        """
+        if x is None:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(self._peek())
+        if not self._model.built:
+            self._tapped.read(x)
+        if self._random is None:
+            self._seeds, self._random = self._copies(_OTHER), random_state()
+        if self._state is None:
+            kept, random = self._copies(_OTHER), random_state()
+            _assign(self._variables(_OTHER), self._seeds)
+            set_random_state(self._random)
+            try:
+                return self._tapped.read(x)
+            finally:
+                _assign(self._variables(_OTHER), kept)
+                set_random_state(random)
+        for part, copies in ((_TRAINED, self._copies(_TRAINED)), (_OTHER, self._seeds)):
+            _assign(self._variables(part), [keras.ops.copy(value) for value in copies])
+        return self._tapped.read(x)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return copies of the trained weights, each of its own shape."""
+        return [np.array(keras.ops.convert_to_numpy(w)) for w in self._copies(_TRAINED)]
+
+    def values_at(self, weights: list[np.ndarray]) -> Values:
+        """Return the pre-activations of the batch with other weights, which are then put back.
+
+        Args:
+            weights: in the order of `weights`.
+
+        Returns:
+            Site -> `(samples, units)`.
+        """
+        kept = self._copies(_TRAINED)
+        self._write(_TRAINED, weights)
+        try:
+            return self.values()
+        finally:
+            self._write(_TRAINED, kept)
+
+    def moments(self) -> list[np.ndarray] | None:
+        """Return the averages of the gradients that the optimiser keeps, of SGD and Adam.
+
+        Each has the shape of its weight; None where there are none.
+        """
+        optimizer = self._model.optimizer
+        kept = getattr(optimizer, "momentums", None) or getattr(optimizer, "_momentums", None)
+        if not kept:
+            return None
+        return [np.array(keras.ops.convert_to_numpy(self._read(each))) for each in kept]
+
+    def copy(self) -> list[list[Any]]:
+        """Return copies of all that a step changes."""
+        return [self._copies(part) for part in (_TRAINED, _OTHER, _OPTIMIZER, _METRICS)]
+
+    def restore(self, kept: list[list[Any]]) -> None:
+        """Put back what `copy` returned.
+
+        Args:
+            kept: by `copy`.
+        """
+        *rest, metrics = kept
+        for part, values in enumerate(rest):
+            self._write(part, values)
+        if len(metrics) == len(self._variables(_METRICS)):
+            self._write(_METRICS, metrics)
+        else:  # those of the very first step are made by it
+            self._model.reset_metrics()
+
+    def _peek(self) -> Any:
+        """Return the batch of the step, taken from its iterator once."""
+        if self._batch is None:
+            is_list = isinstance(self._feed, list)
+            self._batch = self._feed[0] if is_list else next(self._feed)
+        return self._batch
+
+    def _variables(self, part: int) -> list[Any]:
+        model = self._model
+        if part == _TRAINED:
+            return list(model.trainable_variables)
+        if part == _OTHER:
+            return list(model.non_trainable_variables)
+        return list(model.optimizer.variables if part == _OPTIMIZER else model.metrics_variables)
+
+    def _copies(self, part: int) -> list[Any]:
+        now = (
+            [variable.value for variable in self._variables(part)]
+            if self._state is None
+            else self._state[part]
+        )
+        return [keras.ops.copy(value) for value in now]
+
+    def _write(self, part: int, values: list[Any]) -> None:
+        if self._state is None:
+            _assign(self._variables(part), values)
+            return
+        before = self._state[part]
+        self._state[part] = [
+            keras.ops.convert_to_tensor(value, dtype=old.dtype)
+            for value, old in zip(values, before, strict=True)
+        ]
+
+    def _place(self, variable: Any) -> int:
+        return next(i for i, each in enumerate(self._variables(_OPTIMIZER)) if each is variable)
+
+    def _read(self, variable: Any) -> Any:
+        if self._state is None:
+            return variable.value
+        return self._state[_OPTIMIZER][self._place(variable)]
+
+
+def random_state() -> list[Any]:
+    """Return the state of generators that are no variables: on torch, dropout draws from them.
+
+    Example:
+        >>> set_random_state(random_state())
+    """
+    if keras.backend.backend() != "torch":
+        return []
+    torch = sys.modules["torch"]  # Keras has it; nothing here imports it
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), cuda]
+
+
+def set_random_state(state: list[Any]) -> None:
+    """Put back what `random_state` returned.
+
+    Args:
+        state: by `random_state`.
+
+    Example:
+        >>> set_random_state(random_state())
+    """
+    if state:
+        torch = sys.modules["torch"]
+        torch.set_rng_state(state[0])
+        if state[1]:
+            torch.cuda.set_rng_state_all(state[1])
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """A callback that takes part in every step of `fit`; subclasses say how.
+
+    Raises:
+        OptionError: when the training starts, its steps cannot be told apart or its rate is not
+            settable.
+
+    Example:
+        >>> class Count(StepCallback):
+        ...     steps = 0
+        ...     def take(self, step):
+        ...         step.make()
+        ...         self.steps += 1
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "relu")])
+        >>> network.compile("sgd", "mse")
+        >>> count = Count()
+        >>> x = np.ones((4, 2), "float32")
+        >>> _ = network.fit(x, np.zeros((4, 3)), 2, verbose=0, callbacks=[count])
+        >>> count.steps
+        2
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tapped: Tapped | None = None
+        self._own: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Stand between `fit` and its train function."""
+        model = self.model
+        if getattr(model, "steps_per_execution", 1) != 1:
+            raise OptionError(
+                f"steps_per_execution is {model.steps_per_execution}, so single steps cannot be "
+                "seen; compile the model with 1."
+            )
+        if self._tapped is None or self._tapped.network is not model:
+            self._tapped = Tapped(model)
+            self._tapped.compile(run_eagerly=bool(model.run_eagerly))
+        inner, is_over = model.train_function, [False]
+        tapped = self._tapped
+
+        def train_function(*args: Any) -> Any:
+            if is_over[0]:
+                return inner(*args)
+            step = Step(model, tapped, inner, args)
+            self.take(step)
+            return step.result
+
+        self._own, self._is_over, self._inner = train_function, is_over, inner
+        model.train_function = train_function
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Step aside."""
+        self._is_over[0] = True
+        if self.model.train_function is self._own:
+            self.model.train_function = self._inner
+
+    def take(self, step: Step) -> None:
+        """Take a step, and see or steer it.
+
+        Args:
+            step: that `fit` asks for.
+        """
+        step.make()
