@@ -143,7 +143,7 @@ def find_state(optimizer_state: Any) -> ActCoolState:
         optimizer_state: of a chain, of `optax.inject_hyperparams`, ..., at any depth.
 
     Raises:
-        DataError: there is none, or several.
+        DataError: there is none, or several; another library has wrapped its arrays.
     """
     nodes = jax.tree.leaves(optimizer_state, is_leaf=is_state)
     found: list[ActCoolState] = [node for node in nodes if is_state(node)]
@@ -151,6 +151,12 @@ def find_state(optimizer_state: Any) -> ActCoolState:
         raise DataError(
             f"the state of the optimiser holds {len(found)} states of ActCool; give the one that "
             "init() and update() of an optimiser with one ActCool.wrap(...) return."
+        )
+    step = found[0].step
+    if not isinstance(step, jax.Array | np.ndarray | np.generic):
+        raise DataError(
+            f"the state of ActCool holds a {type(step).__name__} instead of an array, as "
+            "nnx.Optimizer wraps it; call init() and update() of optax with nnx.split(model)."
         )
     return found[0]
 

@@ -226,6 +226,8 @@ def test_what_cannot_be_is_refused() -> None:
         training.optimizer.update(W, training.state, W)
     with pytest.raises(DataError, match="holds 0 states of ActCool"):
         training.cool.steer(optax.sgd(0.1).init(W), 1)
+    with pytest.raises(DataError, match="holds a list instead of an array"):
+        training.cool.steer(find_state(training.state)._replace(step=[0]), 1)
 
 
 def test_a_step_that_changes_no_pattern_is_refused() -> None:
