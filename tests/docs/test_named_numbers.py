@@ -14,8 +14,8 @@ PLAIN = {-2, -1, 0, 1, 2}
 UNITS = {8, 10, 64, 100}
 """Bits of a byte and of a word, digits and percent: they say what they are in a product or rest."""
 BOUNDING = {"range", "min", "max"}
-LAYOUTS = ("patterns/kernels", "patterns/tables", "patterns/thesis.py")
-"""Compiled loops, whose columns of records and unrolled strides their docstrings tell."""
+LAYOUTS = ("cells/kernels", "patterns/kernels", "patterns/tables", "patterns/thesis.py")
+"""Compiled loops, whose columns of records, tables and unrolled strides their docstrings tell."""
 ALLOWED: dict[str, set[float]] = {}
 """File -> numbers that no name would explain; an entry that does not occur fails as well."""
 

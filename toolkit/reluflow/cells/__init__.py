@@ -17,10 +17,12 @@ from reluflow.cells.join import (
     decision_boundary,
     neighbours,
 )
+from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.plane import Plane, plane_of_inputs, plane_through, random_plane
 from reluflow.cells.raster import RasterCells, RasterSite, count_pieces, raster_cells
 
 __all__ = [
+    "DECISION",
     "Counted",
     "ExactCells",
     "Joined",

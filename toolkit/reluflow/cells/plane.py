@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from reluflow.errors import OptionError
 
 Floats = NDArray[np.float64]
+SPANNING = 3
+"""Points that a plane goes through."""
 SIDE = 5.0
 """Half the side of the default window (thesis 2.2.4)."""
 
@@ -145,7 +147,7 @@ def plane_through(
     Reference: thesis, Fig. 2.11.
     """
     arrays = [np.asarray(point, np.float64) for point in points]
-    if len(arrays) != 3 or len({array.shape for array in arrays}) != 1:
+    if len(arrays) != SPANNING or len({array.shape for array in arrays}) != 1:
         raise OptionError(
             f"{len(arrays)} points of shapes {[list(a.shape) for a in arrays]} span no plane; give "
             "three inputs of one shape."

@@ -19,6 +19,8 @@ from reluflow.patterns.global_pattern import add_sites
 from reluflow.patterns.hashing import fingerprint
 from reluflow.sessions.session import default_threads, open_session
 
+_INPUTS = 8192
+"""Inputs of one run at most."""
 _TAPPED = 1 << 27
 """Bytes of pre-activations that one run may return."""
 
@@ -212,7 +214,7 @@ def _batch(taps: Sequence[Tap]) -> int:
     for one in taps:
         sizes = [n for n in (one.site.shape or ())[1:] if isinstance(n, int)]
         each += 4 * math.prod(sizes)
-    return max(1, min(8192, _TAPPED // max(each, 1)))
+    return max(1, min(_INPUTS, _TAPPED // max(each, 1)))
 
 
 def _site(name: str, keys: NDArray[np.uint64], width: int, height: int) -> RasterSite:

@@ -13,10 +13,13 @@ from reluflow.report.files.parquet import write_patterns_parquet as write_patter
 from reluflow.report.index import write_index as write_index
 from reluflow.report.pages.attend import ATTEND_FILES as ATTEND_FILES
 from reluflow.report.pages.attend import write_attended as write_attended
+from reluflow.report.pages.cells import write_cells as write_cells
 from reluflow.report.pages.over_time import write_recording_page as write_recording_page
 from reluflow.report.pages.page import write_html as write_html
 from reluflow.report.pages.psb import EVALUATION_FILES as EVALUATION_FILES
 from reluflow.report.pages.psb import write_evaluation as write_evaluation
+from reluflow.report.pictures.cells import draw_cells as draw_cells
+from reluflow.report.pictures.cells import draw_raster as draw_raster
 from reluflow.report.pictures.layer_time import save_layer_time as save_layer_time
 from reluflow.report.pictures.phase_diagram import save_phase_diagram as save_phase_diagram
 from reluflow.report.pictures.schedules import save_schedules as save_schedules
@@ -43,6 +46,8 @@ __all__ = [
     "EVALUATION_FILES",
     "SENSITIVITY_FILES",
     "check_report_directory",
+    "draw_cells",
+    "draw_raster",
     "print_allocation",
     "print_attended",
     "print_attention",
@@ -64,6 +69,7 @@ __all__ = [
     "save_transitions",
     "to_json",
     "write_attended",
+    "write_cells",
     "write_evaluation",
     "write_html",
     "write_index",

@@ -7,6 +7,7 @@ batch; what is constant goes to column 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from reluflow.graph import Operation
 Floats = NDArray[np.float64]
 ONE = 2
 """The column of the constant 1."""
+AFFINE = 3
+"""Columns that every tensor has: those of s, t and 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,11 @@ def refuse(step: Operation, why: str) -> ModelError:
 def attribute(step: Operation, name: str, default: Any) -> Any:
     """Return an attribute of an operator, or its default."""
     return step.attributes.get(name, default)
+
+
+def given_operands(operands: Sequence[Any], n: int) -> list[Any]:
+    """Return n operands: None for those that are left out."""
+    return [*operands, *[None] * n][:n]
 
 
 def widened(values: list[Columns]) -> list[Floats]:

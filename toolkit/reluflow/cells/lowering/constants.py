@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.cells.lowering.columns import attribute, refuse
+from reluflow.cells.lowering.columns import attribute, given_operands, refuse
 from reluflow.graph import Operation
 
 
@@ -38,9 +38,9 @@ def _squeeze(step: Operation, operands: Sequence[Any]) -> Any:
 
 
 def _slice(step: Operation, operands: Sequence[Any]) -> Any:
-    array, starts, ends = operands[:3]
-    axes = operands[3] if len(operands) > 3 else range(len(starts))
-    steps = operands[4] if len(operands) > 4 else [1] * len(starts)
+    array, starts, ends, axes, steps = given_operands(operands, 5)
+    axes = range(len(starts)) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
     at = [slice(None)] * array.ndim
     for axis, start, end, by in zip(axes, starts, ends, steps, strict=True):
         at[int(axis)] = slice(int(start), int(end), int(by))

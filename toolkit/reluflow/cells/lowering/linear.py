@@ -15,6 +15,7 @@ from reluflow.cells.lowering.columns import (
     Floats,
     Value,
     attribute,
+    given_operands,
     plus,
     refuse,
     widened,
@@ -112,7 +113,7 @@ def _matmul(step: Operation, operands: Sequence[Any]) -> Columns:
         if matrix.ndim > 2:
             matrix = without_batch(step, b, a.array.ndim)
         return Columns(a.array @ matrix)
-    if b.array.ndim < 3:
+    if b.array.ndim <= 2:
         raise refuse(step, "it mixes the inputs of a batch")
     matrix = _floats(a)
     return Columns((matrix if matrix.ndim == 2 else without_batch(step, a, b.array.ndim)) @ b.array)
@@ -128,7 +129,7 @@ def _batch_norm(step: Operation, operands: Sequence[Any]) -> Columns:
     if step.attributes.get("training_mode", 0):
         raise refuse(step, "it normalises by the batch")
     x = _first(step, operands)
-    scale, shift, mean, variance = (_floats(o) for o in operands[1:5])
+    scale, shift, mean, variance = (_floats(o) for o in operands[1:])
     factor = scale / np.sqrt(variance + attribute(step, "epsilon", 1e-5))
     along = (-1, *(1,) * (x.ndim - 2))
     return Columns(plus(x * factor.reshape(along), (shift - mean * factor).reshape(along)))
@@ -218,9 +219,9 @@ def _transpose(step: Operation, operands: Sequence[Any]) -> Columns:
 
 def _pad(step: Operation, operands: Sequence[Any]) -> Columns:
     x = _first(step, operands)
-    pads: Any = operands[1] if len(operands) > 1 else step.attributes["pads"]
-    pads = [int(p) for p in pads]
-    if len(operands) > 3 and operands[3] is not None:
+    _, pads, fill, axes = given_operands(operands, 4)
+    pads = [int(p) for p in (attribute(step, "pads", ()) if pads is None else pads)]
+    if axes is not None:
         raise refuse(step, "it pads chosen axes only")
     pairs = list(zip(pads[: x.ndim], pads[x.ndim :], strict=True))
     if pairs[0] != (0, 0) or min(pads) < 0:
@@ -228,7 +229,7 @@ def _pad(step: Operation, operands: Sequence[Any]) -> Columns:
     mode = str(step.attributes.get("mode", "constant"))
     if mode != "constant":
         return Columns(np.pad(x, pairs, mode=mode))  # type: ignore[call-overload]
-    fill: Any = operands[2] if len(operands) > 2 else step.attributes.get("value", 0.0)
+    fill = attribute(step, "value", 0.0) if fill is None else fill
     out = np.pad(x, pairs)
     if fill is not None and float(np.asarray(fill).reshape(())) != 0.0:
         inside = np.pad(np.ones(x.shape[1:], np.bool_), pairs[1:])
@@ -238,8 +239,10 @@ def _pad(step: Operation, operands: Sequence[Any]) -> Columns:
 
 def _resize(step: Operation, operands: Sequence[Any]) -> Columns:
     x = _first(step, operands)
-    given = [*operands, *[None] * 4]
-    scales, sizes = (given[2], given[3]) if step.op == "Resize" else (given[1], None)
+    if step.op == "Resize":
+        _, _, scales, sizes = given_operands(operands, 4)
+    else:
+        _, scales, sizes = given_operands(operands, 3)
     scales = None if scales is None or not np.size(scales) else _floats(scales)
     if scales is None and sizes is None:
         scales = _floats(step.attributes["scales"])
@@ -249,12 +252,12 @@ def _resize(step: Operation, operands: Sequence[Any]) -> Columns:
 def _slice(step: Operation, operands: Sequence[Any]) -> Columns:
     x = _first(step, operands)
     given: Any = step.attributes
-    starts, ends = (
-        (operands[1], operands[2]) if len(operands) > 2 else (given["starts"], given["ends"])
-    )
-    rest = [*operands[3:], None, None]
-    axes = rest[0] if rest[0] is not None else given.get("axes", range(len(np.atleast_1d(starts))))
-    steps = rest[1] if rest[1] is not None else [1] * len(np.atleast_1d(starts))
+    _, starts, ends, axes, steps = given_operands(operands, 5)
+    starts = given["starts"] if starts is None else starts
+    ends = given["ends"] if ends is None else ends
+    n = len(np.atleast_1d(starts))
+    axes = given.get("axes", range(n)) if axes is None else axes
+    steps = [1] * n if steps is None else steps
     at = [slice(None)] * x.ndim
     for axis, start, end, by in zip(
         *(np.atleast_1d(each) for each in (list(axes), starts, ends, steps)), strict=True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.cells.lowering.columns import (
+    AFFINE,
     ONE,
     Columns,
     Value,
@@ -115,7 +116,7 @@ def _extreme(step: Operation, operands: Sequence[Any], tracker: Tracker) -> Colu
         x, constant = (a, b) if isinstance(a, Columns) else (b, a)
         c = without_batch(step, constant, x.array.ndim)
         gain = tracker.relu(Columns(plus(x.array, -c)), step.name)
-        low = Columns(plus(np.zeros_like(gain.array[:3]), c)) if step.op == "Max" else x
+        low = Columns(plus(np.zeros_like(gain.array[:AFFINE]), c)) if step.op == "Max" else x
     return _sum(low, gain if step.op == "Max" else Columns(-gain.array))
 
 
@@ -137,7 +138,7 @@ def decide_class(outputs: Columns, tracker: Tracker, name: str) -> None:
     """Make the greatest of the outputs a switch: its edges are the boundary between classes."""
     flat = outputs.array.reshape(len(outputs.array), -1)
     n = flat.shape[1]
-    tracker.greatest(with_columns(flat, 3 + tracker.left), np.arange(n).reshape(1, n), name)
+    tracker.greatest(with_columns(flat, AFFINE + tracker.left), np.arange(n).reshape(1, n), name)
 
 
 PIECES: dict[str, _Rule] = {

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.cells.kernels.descend import RELATIVE
-from reluflow.cells.lowering.columns import ONE, Columns, Floats, with_columns
+from reluflow.cells.lowering.columns import AFFINE, ONE, Columns, Floats, with_columns
 from reluflow.patterns.words import unit_words
 
 ROUNDING = 2.0**-46
@@ -116,15 +116,15 @@ class Tracker:
 
     def bounds(self, flat: Floats) -> tuple[Floats, Floats]:
         """Return the least and the greatest value, at most, of `(n_columns, n)` values."""
-        affine = flat[:3]
-        if len(flat) > 3:
-            m = len(flat) - 3
-            affine = affine + self._relaxed[:m].T @ flat[3:]
-            errors = self._errors[:m, :m].T @ flat[3:]
+        affine = flat[:AFFINE]
+        if len(flat) > AFFINE:
+            m = len(flat) - AFFINE
+            affine = affine + self._relaxed[:m].T @ flat[AFFINE:]
+            errors = self._errors[:m, :m].T @ flat[AFFINE:]
             errors *= self._spans[:m, None]
         values = self._at @ affine
         low, high = values.min(axis=0), values.max(axis=0)
-        if len(flat) > 3:
+        if len(flat) > AFFINE:
             high = high + np.maximum(errors, 0).sum(axis=0)
             low = low + np.minimum(errors, 0).sum(axis=0)
         return low, high
@@ -134,7 +134,7 @@ class Tracker:
         flat = z.array.reshape(len(z.array), -1)
         low, high = self.bounds(flat)
         least = ROUNDING * float(np.abs([low, high]).max(initial=0.0))
-        tolerance = np.maximum(least, RELATIVE * np.abs(flat[:3]).sum(axis=0))
+        tolerance = np.maximum(least, RELATIVE * np.abs(flat[:AFFINE]).sum(axis=0))
         off = high <= tolerance
         on = ~off & (low >= -tolerance)
         key = self._register(name, flat.shape[1], 1)
@@ -143,7 +143,7 @@ class Tracker:
         live = np.flatnonzero(~(on | off))
         if self.lines is None and not self.left and len(live):
             labels = self.switches[key].offset + live
-            self.lines = Lines(flat[:3, live].T.copy(), tolerance[live], labels)
+            self.lines = Lines(flat[:AFFINE, live].T.copy(), tolerance[live], labels)
         self._count(len(live))
         out = np.where(on, flat, 0.0)
         if len(live):
@@ -212,7 +212,7 @@ class Tracker:
         for i in range(len(open_)):
             if kept[i]:
                 _, high = self.bounds(columns - columns[:, [i]])
-                scale = np.abs(columns[:3]).sum(axis=0) + np.abs(columns[:3, i]).sum()
+                scale = np.abs(columns[:AFFINE]).sum(axis=0) + np.abs(columns[:AFFINE, i]).sum()
                 kept &= (high > -np.maximum(least, RELATIVE * scale)) | (np.arange(len(open_)) == i)
         return open_[kept]
 
@@ -223,8 +223,8 @@ class Tracker:
 
     def _appended(self, out: Floats, live: NDArray[np.int64]) -> Floats:
         """Give each open group a column of its own."""
-        wide = with_columns(out, 3 + self.left)
-        wide[3 + self.left - len(live) + np.arange(len(live)), live] = 1.0
+        wide = with_columns(out, AFFINE + self.left)
+        wide[AFFINE + self.left - len(live) + np.arange(len(live)), live] = 1.0
         return wide
 
     def _level(
@@ -240,17 +240,17 @@ class Tracker:
         labels = self.switches[key].offset + groups
         first = self.left - len(groups)
         weights = np.zeros((len(rows), first))
-        weights[:, : len(flat) - 3] = flat[3:, rows].T
-        base = np.ascontiguousarray(flat[:3, rows].T)
+        weights[:, : len(flat) - AFFINE] = flat[AFFINE:, rows].T
+        base = np.ascontiguousarray(flat[:AFFINE, rows].T)
         self.levels.append(Level(key, first, base, weights, counts, words, labels, least))
 
     def _relax(self, flat: Floats, live: NDArray[np.int64], low: Floats, high: Floats) -> None:
         """Note for units that slope z <= max(0, z) <= slope z + span on the polygon."""
         slope = high / (high - low)
         m, old = len(live), len(self._spans)
-        own = with_columns(flat[:, live], 3 + old)
-        affine = (own[:3] + self._relaxed.T @ own[3:]).T * slope[:, None]
-        errors = (self._errors.T @ own[3:]).T * slope[:, None]
+        own = with_columns(flat[:, live], AFFINE + old)
+        affine = (own[:AFFINE] + self._relaxed.T @ own[AFFINE:]).T * slope[:, None]
+        errors = (self._errors.T @ own[AFFINE:]).T * slope[:, None]
         self._extend(affine, np.hstack([errors, np.eye(m)]), -slope * low)
 
     def _open(self, low: Floats, high: Floats) -> None:
@@ -292,7 +292,7 @@ def assemble(tracker: Tracker, out: Floats | None) -> Region:
     bases = [level.base for level in levels]
     n_out = 0 if out is None else out.shape[1]
     if out is not None:
-        bases.append(out[:3].T)
+        bases.append(out[:AFFINE].T)
     base = np.ascontiguousarray(np.concatenate(bases).T) if bases else np.zeros((3, 0))
     n_rows = base.shape[1]
     weights = np.zeros((n_groups, n_rows))
@@ -303,7 +303,7 @@ def assemble(tracker: Tracker, out: Floats | None) -> Region:
         site_row.append(row + len(level.base))
         site_group.append(site_group[-1] + len(level.counts))
     if out is not None:
-        weights[: len(out) - 3, n_rows - n_out :] = out[3:]
+        weights[: len(out) - AFFINE, n_rows - n_out :] = out[AFFINE:]
     low, high, reach = _ranges(weights, site_group, site_row, n_rows)
     tables = (
         base,
