@@ -288,7 +288,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         >>> class Count(StepCallback):
         ...     steps = 0
         ...     def take(self, step):
-        ...         step.make()
+        ...         super().take(step)
         ...         self.steps += 1
         >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "relu")])
         >>> network.compile("sgd", "mse")
