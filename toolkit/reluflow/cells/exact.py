@@ -195,7 +195,7 @@ def count_cells(
     Example:
         >>> from reluflow.cells import random_plane
         >>> from reluflow.graph import load
-        >>> plane = random_plane((1, 28, 28), window=(-0.05, 0.05, -0.05, 0.05))
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
         >>> count_cells(load("models/fashion_resnet8.onnx"), plane).cells > 1
         True
     """
@@ -235,10 +235,10 @@ def stream_cells(
     Example:
         >>> from reluflow.cells import random_plane
         >>> from reluflow.graph import load
-        >>> plane = random_plane((1, 28, 28), window=(-0.05, 0.05, -0.05, 0.05))
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
         >>> parts = stream_cells(load("models/fashion_resnet8.onnx"), plane)
         >>> round(float(sum(part.areas.sum() for part in parts)), 6)
-        0.01
+        0.0001
     """
     walker = make_walker(model, plane, until=until, classes=classes)
     unlimited = np.iinfo(np.int64).max

@@ -55,7 +55,7 @@ def write_cells(
         >>> import tempfile
         >>> from reluflow.cells import exact_cells, random_plane
         >>> from reluflow.graph import load
-        >>> plane = random_plane((1, 28, 28), window=(-0.05, 0.05, -0.05, 0.05))
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
         >>> found = exact_cells(load("models/fashion_resnet8.onnx"), plane)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     [path.name for path in write_cells(found, folder)]

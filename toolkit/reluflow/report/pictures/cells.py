@@ -83,7 +83,7 @@ def draw_cells(
         >>> import tempfile
         >>> from reluflow.cells import exact_cells, random_plane
         >>> from reluflow.graph import load
-        >>> plane = random_plane((1, 28, 28), window=(-0.05, 0.05, -0.05, 0.05))
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
         >>> found = exact_cells(load("models/fashion_resnet8.onnx"), plane)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     draw_cells(found, Path(folder, "cells.png")).name
