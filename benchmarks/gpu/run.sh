@@ -148,6 +148,7 @@ left=${work[*]}
 while [ -n "$left" ]; do
   sleep "$every" &
   wait $!
+  pack
   counted
   left=$(for each in $left; do kill -0 "$each" 2> /dev/null && echo "$each"; done)
 done

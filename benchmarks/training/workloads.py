@@ -20,6 +20,8 @@ TITLES = {
     "final": "Test accuracy in percent:",
 }
 """Of the tables, by what is kept."""
+N_RANKED = 3
+"""Workloads that a table of ranks needs at least."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,22 +41,21 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings(given: argparse.Namespace) -> dict[str, str]:
-    records = pool.read(given.out) if given.out.exists() else []
-    settings = comparison.chosen(records, given.tag)
-    settings |= dict(each.split("=", 1) for each in given.settings)
+def _settings(given: argparse.Namespace, records: list[dict[str, Any]]) -> dict[str, str]:
+    return comparison.chosen(records, given.tag) | dict(
+        each.split("=", 1) for each in given.settings
+    )
+
+
+def _train(given: argparse.Namespace) -> None:
+    need_packages(given.methods)
+    settings = _settings(given, pool.read(given.out) if given.out.exists() else [])
     lacking = [name for name in given.methods if name not in settings]
     if given.stage == "final" and lacking:
         raise SystemExit(
             f"no setting is chosen for {', '.join(lacking)}; run the stage choose first, or give "
             f"--settings {lacking[0]}={next(iter(METHODS[lacking[0]].settings))}."
         )
-    return settings
-
-
-def _train(given: argparse.Namespace) -> None:
-    need_packages(given.methods)
-    settings = _settings(given)
     names = ("workloads", "methods", "seeds", "share", "tag", "options")
     parts: dict[str, Any] = {name: getattr(given, name) for name in names}
     planned = list(comparison.runs(given.stage, settings=settings, **parts))
@@ -65,7 +66,7 @@ def _train(given: argparse.Namespace) -> None:
 def _summary(given: argparse.Namespace) -> None:
     records = pool.read(given.out)
     print("\n".join(f"FAILED {each}" for each in ranking.failures(records)))
-    settings = comparison.chosen(records, given.tag)
+    settings = _settings(given, records)
     print("settings:", settings)
     kept = {
         "settings": settings,
@@ -94,7 +95,9 @@ def _tables(kept: dict[str, Any]) -> str:
         if found is not None:
             ranked = [ranking.Rank(**each) for each in found["ranks"]]
             lines += [title, "", ranking.accuracy_table(found["accuracies"], workloads, methods)]
-            lines += ["", ranking.rank_table(ranked, methods), ""]
+            lines.append("")
+            if len(found["accuracies"]) >= N_RANKED:
+                lines += [ranking.rank_table(ranked, methods), ""]
     return "\n".join(lines).rstrip()
 
 
