@@ -15,6 +15,8 @@ from typing import Any
 from training import comparison, pool, ranking
 from training.methods import METHODS, need_packages
 
+TIE = "<!-- record: benchmarks/records/workloads.json -->"
+"""Stands above each table of the page."""
 TITLES = {
     "choice": "Validation accuracy in percent of the runs from which the settings were chosen:",
     "final": "Test accuracy in percent:",
@@ -94,10 +96,10 @@ def _tables(kept: dict[str, Any]) -> str:
         found = kept[stage]
         if found is not None:
             ranked = [ranking.Rank(**each) for each in found["ranks"]]
-            lines += [title, "", ranking.accuracy_table(found["accuracies"], workloads, methods)]
-            lines.append("")
+            accuracies = ranking.accuracy_table(found["accuracies"], workloads, methods)
+            lines += [title, "", TIE, accuracies, ""]
             if len(found["accuracies"]) >= N_RANKED:
-                lines += [ranking.rank_table(ranked, methods), ""]
+                lines += [TIE, ranking.rank_table(ranked, methods), ""]
     return "\n".join(lines).rstrip()
 
 
