@@ -115,7 +115,7 @@ def refused(source, match):
 
 
 def test_wrong_kind_of_source():
-    refused(3, "model 3 is a int; give a path, the bytes of an ONNX file or an onnx.ModelProto")
+    refused(3, "model 3 is a int; give a path, the bytes of an ONNX file, an onnx.ModelProto, an")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def inspect_psb(model: Any) -> PsbDescription:
     """Return what a converted model stores and how much it computes, without running it.
 
     Args:
-        model: a converted model: path, bytes or ModelProto.
+        model: a converted model, as for `analyze`.
 
     Raises:
         ModelError: it cannot be read, or has no PSB operator.
@@ -150,7 +150,7 @@ def profile_psb(
     are matched by the names of their nodes; what a PSB operator took over counts with it.
 
     Args:
-        model: a converted model: path, bytes or ModelProto.
+        model: a converted model, as for `analyze`.
         data: as for `analyze`; the first batch is run. None: random numbers, where the model gives
             the sizes of its inputs; `RandomData(1, dims={...})` gives the others.
         float_model: what `model` was converted from; None: its PSB operators in floating point

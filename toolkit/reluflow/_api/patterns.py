@@ -51,7 +51,8 @@ def analyze(
     """Count the activation patterns of every switch site of a model on some data.
 
     Args:
-        model: path of an ONNX file, its bytes, a ModelProto, or torch's ONNXProgram.
+        model: path of an ONNX file, its bytes, an `onnx.ModelProto`, an `onnx_ir.Model`, an
+            `onnx_graphsurgeon.Graph`, or torch's ONNXProgram.
         data: path (.npy, .npz, idx, image folder), array or tensor, dictionary of them by input
             name, an iterable of batches, or `reluflow.data.RandomData`.
         out: directory for the report (page, JSON, Parquet, pictures, annotated model);

@@ -53,7 +53,7 @@ def sensitivity(
     """Measure how many patterns one training step would change, for many learning rates.
 
     Args:
-        model: path of an ONNX file in floating point, its bytes, or a ModelProto.
+        model: in floating point, as for `analyze`.
         data: as for `analyze`.
         labels: the correct answers: array, or path (.npz, .npy, idx); `data` itself where it is
             an .npz file.

@@ -22,7 +22,7 @@ from reluflow.graph.proto.external import (
     walk_graphs,
     walk_tensors,
 )
-from reluflow.graph.proto.foreign import model_proto_of, refusal
+from reluflow.graph.proto.foreign import held_model, made_like, refusal
 from reluflow.graph.proto.save import PROTOBUF_LIMIT, memory_bytes, save_model
 from reluflow.graph.proto.skeleton import make_skeleton
 
@@ -193,14 +193,53 @@ class Model:
         """
         save_model(self._proto, self._base_dir, Path(path))
 
+    def like(self, source: Any) -> Any:
+        """Return the model as the kind of object that `source` is, to go on in another package.
+
+        Args:
+            source: an object, or a type: `onnx.ModelProto`, `onnx_ir.Model`,
+                `onnx_graphsurgeon.Graph`, `bytes` or `Model`. Its content does not matter.
+
+        Returns:
+            A new object (a `Model`: itself). External data are left in their files for `onnx_ir`;
+            those of another folder are loaded for the others, which would not find them.
+            `onnx_graphsurgeon` keeps no documentation and no metadata of models and nodes.
+
+        Raises:
+            ModelError: it is a path or another object, or that kind cannot hold the model.
+
+        Example:
+            >>> import onnx
+            >>> given = onnx.load("models/fashion_resnet8.onnx")
+            >>> from reluflow.graph import fold_batchnorm
+            >>> folded = fold_batchnorm(load(given)).model.like(given)
+            >>> type(folded).__name__, len(given.graph.node), len(folded.graph.node)
+            ('ModelProto', 31, 31)
+        """
+        kind = source if isinstance(source, type) else type(source)
+        if issubclass(kind, Model):
+            return self
+        if issubclass(kind, bytes):
+            proto = made_like(self._proto, self._base_dir, ModelProto)
+            return Model(proto).serialize()
+        made = made_like(self._proto, self._base_dir, kind)
+        if made is None:
+            raise ModelError(
+                f"a model cannot become a {kind.__name__}; name a kind of object, such as "
+                "onnx.ModelProto, or write a file with save."
+            )
+        return made
+
 
 def load(source: Any) -> Model:
     """Read and check an ONNX model.
 
     Args:
-        source: a path, the bytes of a file, an `onnx.ModelProto` (copied), an object with one as
-            its `model_proto` (torch's `ONNXProgram`), or a `Model`, returned as it is. External
-            data of bytes and protobufs are looked up in the current folder.
+        source: a path, the bytes of a file, an `onnx.ModelProto`, an `onnx_ir.Model`, an
+            `onnx_graphsurgeon.Graph` (all three copied), an object with a ModelProto as its
+            `model_proto` (torch's `ONNXProgram`), or a `Model`, returned as it is. External data
+            of an `onnx_ir.Model` stay where it has them; those of bytes and of the others are
+            looked up in the current folder.
 
     Returns:
         The model; external data stay in their files.
@@ -218,11 +257,8 @@ def load(source: Any) -> Model:
     """
     if isinstance(source, Model):
         return source
-    source = model_proto_of(source)
-    if isinstance(source, ModelProto):
-        proto = ModelProto()
-        proto.CopyFrom(source)
-        return _checked(proto, None, None, "the model")
+    if (held := held_model(source)) is not None:
+        return _checked(held.proto, None, None, "the model", held.base_dir)
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
         return _checked(_parse(data, "the model"), None, data, "the model")
@@ -281,8 +317,14 @@ def _diagnose(data: bytes) -> str:
     return "is not an ONNX file: its bytes are no protobuf message"
 
 
-def _checked(proto: ModelProto, path: Path | None, data: bytes | None, label: str) -> Model:
-    base_dir = path.parent if path else None
+def _checked(
+    proto: ModelProto,
+    path: Path | None,
+    data: bytes | None,
+    label: str,
+    base_dir: Path | None = None,
+) -> Model:
+    base_dir = path.parent if path else base_dir
     if base_dir is None and any(is_external(tensor) for tensor in walk_tensors(proto)):
         base_dir = Path.cwd()
     folders = [base_dir or Path(), *([path.resolve().parent] if path else [])]

@@ -97,7 +97,7 @@ class StepMeter:
         """Rewrite the graph and open the session.
 
         Args:
-            model: a model of `reluflow.graph`, a path, the bytes of a file or a ModelProto.
+            model: whatever `reluflow.load` takes: a Model, a path, bytes, a ModelProto.
             batch_statistics: let batch normalisation use the statistics of the batch (True),
                 the running ones (False), or what the file says (None).
             names: the initializers that will be fed; by default all that look like weights.
@@ -241,7 +241,7 @@ class StepMeter:
         Only the weights of the files are read; the graph is the meter's own.
 
         Args:
-            first: the earlier checkpoint: a Model, a path, bytes or a ModelProto.
+            first: the earlier checkpoint: whatever `reluflow.load` takes.
             second: the later one.
             data: path (.npy, .npz, idx, image folder), array, dictionary of arrays by input
                 name, or an iterable of batches.
