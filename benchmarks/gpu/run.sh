@@ -119,7 +119,7 @@ told "$workers processes on the GPU, $((cores - workers)) beside it"
 work=() # the groups that are waited for
 if [[ " $stages " == *" tests "* ]]; then
   files=$(grep -l cuda -r tests/exporters/torch tests/benchmarks --include "test_*.py")
-  [ -n "$TINY" ] && files=tests/benchmarks/test_training_grid.py
+  [ -n "$TINY" ] && files=tests/benchmarks/training/test_training_grid.py
   behind tests env -u CUDA_MPS_PIPE_DIRECTORY timeout 150 "$python" -m pytest -q \
     -p no:cacheprovider -m "not slow" -W default $files
   work+=("$last")
