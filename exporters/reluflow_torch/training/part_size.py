@@ -1,6 +1,6 @@
 """How many examples of a batch tell what a step changes, so that a probe need not repeat them all.
 
-Measured on F1, F1 + BN and ResNet-8 (docs/temperature.md, cost).
+How well trainings hold their temperature with it: docs/temperature.md.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _EARLY_PROBES, _EARLY_SHARE = 24, 0.35
 """Probes, and share of the training, in which curves move most."""
 _MOST_BEYOND = 2.0
 """How far the rate goes on beyond that of the highest temperature that samples resolve."""
-_FIRST_STRETCH = 1.5
+_FIRST_STRETCH = 1.25
 """From one probe to the next, over the first steps."""
 _RISE, _LEAST_RISE = 0.05, 4
 """Of the training, and steps, over which the temperature rises where that is shorter."""

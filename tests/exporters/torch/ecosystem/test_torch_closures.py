@@ -101,7 +101,7 @@ def run(
 def test_a_closure_may_run_the_model_twice(way: str, kind: Any) -> None:
     rates, weights, scheduler, monitor = run(way, kind, None)
     assert len(set(rates)) > STEPS / 2
-    assert scheduler.n_probes == 4
+    assert scheduler.n_probes == 9  # after steps 1 to 8, and 10
     assert scheduler.controller.samples == 2 * WAYS[way][1]
     assert monitor.distances is not None
     assert sum(site.samples for site in monitor.distances.sites) == 2 * WAYS[way][1]

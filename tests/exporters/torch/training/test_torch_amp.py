@@ -34,7 +34,7 @@ def train_mixed(scaler: torch.amp.GradScaler | None, *, fused: bool, steps: int)
 
 def test_the_probe_runs_under_the_autocast_of_the_training() -> None:
     scheduler = train_mixed(None, fused=False, steps=10)
-    assert scheduler.n_probes == 4
+    assert scheduler.n_probes == 9
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step:UserWarning")

@@ -66,7 +66,7 @@ def test_with_the_code_of_the_default_compiler() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = ActCoolLR(optimizer, called, 9, schedule=MILD)
     train(called, optimizer, vectors(9), scheduler)
-    assert scheduler.n_probes == 4
+    assert scheduler.n_probes == 8
     assert scheduler.distances is not None
     assert scheduler.distances.sites[0].name == "1"
 

@@ -161,7 +161,7 @@ def test_the_weights_are_those_of_a_loop_without_scheduler_at_the_same_rates(nam
         rates.append(optimizer.param_groups[0]["lr"])
         scheduler.step()
     assert len(set(rates)) > STEPS / 2
-    assert scheduler.n_probes == 5
+    assert scheduler.n_probes == 12
     found = [value.clone() for value in model.state_dict().values()]
 
     model = mlp()
@@ -253,7 +253,7 @@ def test_both_sides_of_a_gan_are_measured() -> None:
         optimizers[0].step()
         for scheduler in schedulers:
             scheduler.step()
-    assert [scheduler.n_probes for scheduler in schedulers] == [4, 4]
+    assert [scheduler.n_probes for scheduler in schedulers] == [9, 9]
     assert schedulers[0].controller.samples == 16
     assert schedulers[1].controller.samples == 64 + 16
 

@@ -257,7 +257,7 @@ def test_repr_and_state_are_plain() -> None:
     assert repr(scheduler).startswith("ActCoolLR(step 0 of 8, 1.5 bits wanted, rate not set, mu ")
     train(model, optimizer, vectors(3), scheduler)
     assert "step 3 of 8" in repr(scheduler)
-    assert "1 fits, 2 probes" in repr(scheduler)
+    assert "1 fits, 3 probes" in repr(scheduler)
     state = scheduler.state_dict()
     assert json.loads(json.dumps(state)) == state
 
@@ -316,7 +316,7 @@ def test_a_model_without_a_switch_is_refused() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = ActCoolLR(optimizer, model, 4, schedule=MILD, smooth=True)
     train(model, optimizer, vectors(4), scheduler)
-    assert scheduler.n_probes == 3
+    assert scheduler.n_probes == 4
 
 
 def test_a_controller_that_measures_unannounced_is_refused() -> None:

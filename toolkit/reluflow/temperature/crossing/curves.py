@@ -152,9 +152,7 @@ class CrossingCurve:
             OptionError: it is not finite.
 
         """
-        if not math.isfinite(log_factor):
-            raise OptionError(f"log_factor is {log_factor}; give a finite number.")
-        return CrossingCurve(shifted(self.counts, log_factor), self.units)
+        return CrossingCurve(shifted(self.counts, _finite(log_factor)), self.units)
 
 
 class CrossingCurves(Mapping[str, CrossingCurve]):
@@ -203,9 +201,16 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
         return sum(curve.samples for curve in self.values())
 
     @cached_property
+    def _counts(self) -> Floats:
+        """`(sites, BINS)` samples."""
+        return np.stack([curve.counts for curve in self._curves.values()])
+
+    @cached_property
     def _temperatures(self) -> Floats:
         """`(sites, edges)` T."""
-        return -log_survivals(np.stack([curve.counts for curve in self.values()])) / _LN2
+        found = log_survivals(self._counts)
+        found /= -_LN2
+        return found
 
     @cached_property
     def _tables(self) -> dict[Mean, Floats]:
@@ -296,10 +301,9 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
 
     @cached_property
     def _resolved(self) -> list[float]:
-        return [
-            min(math.log2(max(curve.samples / _RESOLVED, 2.0)), _REACHED * float(table[-1]))
-            for curve, table in zip(self.values(), self._temperatures, strict=True)
-        ]
+        told = np.log2(np.maximum(self._counts.sum(axis=1) / _RESOLVED, 2.0))
+        reached = _REACHED * self._temperatures[:, -1]
+        return [*map(float, np.minimum(told, reached))]
 
     def _table(self, mean: Mean) -> Floats:
         if mean not in get_args(Mean):
@@ -332,7 +336,13 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
             OptionError: it is not finite.
 
         """
-        return CrossingCurves({name: curve.shifted(log_factor) for name, curve in self.items()})
+        moved = shifted(self._counts, _finite(log_factor))
+        return CrossingCurves(
+            {
+                name: CrossingCurve(row, curve.units)
+                for (name, curve), row in zip(self._curves.items(), moved, strict=True)
+            }
+        )
 
 
 def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:
@@ -357,6 +367,12 @@ def merged(curves: Iterable[CrossingCurves]) -> CrossingCurves:
     if found is None:
         raise DataError("curves are empty; give those of at least one batch.")
     return found
+
+
+def _finite(log_factor: float) -> float:
+    if not math.isfinite(log_factor):
+        raise OptionError(f"log_factor is {log_factor}; give a finite number.")
+    return log_factor
 
 
 def _averaged(temperatures: Floats, mean: Mean) -> Floats:

@@ -73,7 +73,13 @@ def trained(
         called = by_aot(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     scheduler = ActCoolLR(
-        optimizer, called, 200, schedule=MILD, options=options, compile_probes=probes
+        optimizer,
+        called,
+        200,
+        schedule=MILD,
+        options=options,
+        compile_probes=probes,
+        examples=None,  # as probes in a graph do
     )
     torch.manual_seed(4)
     rates = train(called, optimizer, batches, scheduler)
