@@ -18,7 +18,7 @@ from reluflow_torch.sites.patterns import SitePattern
 Examples = int | Literal["auto"] | None
 _LEAST, _LEAST_OF_MANY = 32, 16
 """Examples at any temperature, where each is one sample of a site or many."""
-_LEFT, _LEFT_OF_MANY = 1.0, 0.25
+_LEFT, _LEFT_OF_MANY = 2.0, 0.25
 """Examples that a step of the temperature leaves unchanged, on average; the curves of about ten
 probes count together."""
 _MANY = 16
@@ -34,7 +34,7 @@ class PartSize:
     """Chooses the number of first examples of a batch that a probe is made on.
 
     The hotter a step, the fewer samples it leaves unchanged, and the more are needed to tell its
-    temperature: 32 examples up to 5 bits, 64 up to 6; 16 up to 6 where each example has many
+    temperature: 32 examples up to 4 bits, 64 up to 5; 16 up to 6 where each example has many
     samples at every site, as in a convolutional network. The first five probes are of the whole
     batch.
 
@@ -51,7 +51,7 @@ class PartSize:
     Example:
         >>> size = PartSize("auto", nn.Sequential())
         >>> [size.at(bits, probes=40) for bits in (0.5, 5.0, 5.5, 7.0)]
-        [32, 32, 64, 128]
+        [32, 64, 128, 256]
         >>> size.samples = 32
         >>> [size.at(bits, probes=40) for bits in (0.5, 5.0, 5.5, 7.0)]
         [16, 16, 16, 32]
