@@ -7,6 +7,7 @@ Example: `held.py --json benchmarks/records/held.json --page` (thesis 3.3.2).
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,9 @@ class Meter:
         return float(np.mean(found))
 
 
-def trained(network: str, kind: str, seed: int) -> tuple[list[tuple[float, float, float]], int]:
+def trained(
+    network: str, kind: str, seed: int, *, is_whole: bool = False
+) -> tuple[list[tuple[float, float, float]], int]:
     """Trains; returns bits wanted, of the batch and of other images, and the steps held back."""
     split = data.load("fashion")["train"]
     model = build(network, seed)
@@ -65,7 +68,7 @@ def trained(network: str, kind: str, seed: int) -> tuple[list[tuple[float, float
         if kind == "sgd"
         else torch.optim.AdamW(model.parameters(), lr=1e-3)
     )
-    scheduler = ActCoolLR(optimizer, model, STEPS)
+    scheduler = ActCoolLR(optimizer, model, STEPS, examples=None if is_whole else "auto")
     generator = torch.Generator().manual_seed(seed)
     others, rows = split.images[-OTHERS:], []
     for step in range(STEPS):
@@ -97,15 +100,18 @@ def summed(errors: np.ndarray) -> dict[str, float]:
     }
 
 
-def measured(runs: Sequence[tuple[str, str]], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+def measured(
+    runs: Sequence[tuple[str, str]], seeds: Sequence[int], probed: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Gives one row for each training."""
     for network, kind in runs:
-        for seed in seeds:
-            rows, held = trained(network, kind, seed)
+        for seed, batch in itertools.product(seeds, probed):
+            rows, held = trained(network, kind, seed, is_whole=batch == "whole")
             wanted, own, other = np.array(rows).T
             yield {
                 "training": f"{TITLES[network]}, {SCHEDULED[kind]}",
                 "seed": seed,
+                "probed": batch,
                 "held": held,
                 "batch": summed(own - wanted),
                 "others": summed(other - wanted),
@@ -115,18 +121,22 @@ def measured(runs: Sequence[tuple[str, str]], seeds: Sequence[int]) -> Iterator[
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Returns the errors in bits as a Markdown table."""
     lines = [
-        "| training | seed | single steps | their scatter | tenths of the training | mean "
+        "| training | seed | probes | single steps | their scatter | tenths of the training | mean "
         "| tenths, other images | steps bound |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         own = row["batch"]
         lines.append(
-            f"| {row['training']} | {row['seed']} | {own['steps']:.2f} | {own['scatter']:.2f} "
-            f"| {own['parts']:.2f} | {own['mean']:+.2f} | {row['others']['parts']:.2f} "
-            f"| {row['held']} |"
+            f"| {row['training']} | {row['seed']} | {row['probed']} | {own['steps']:.2f} "
+            f"| {own['scatter']:.2f} | {own['parts']:.2f} | {own['mean']:+.2f} "
+            f"| {row['others']['parts']:.2f} | {row['held']} |"
         )
     return "\n".join(lines)
+
+
+def _name(row: dict[str, Any]) -> tuple[str, int, str]:
+    return row["training"], row["seed"], row["probed"]
 
 
 def main() -> None:
@@ -134,16 +144,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", type=int, default=list(range(len(RUNS))))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--probed", nargs="+", choices=("part", "whole"), default=["part"])
     parser.add_argument("--json", type=Path, help="keep the results in this file")
     parser.add_argument("--page", action="store_true", help="fill the table of the page from it")
     wanted = parser.parse_args()
     torch.set_num_threads(1)
-    rows = list(measured([RUNS[index] for index in wanted.only], wanted.seeds))
+    rows = list(measured([RUNS[index] for index in wanted.only], wanted.seeds, wanted.probed))
     if wanted.json is not None:
         old = json.loads(wanted.json.read_text("utf-8"))["results"] if wanted.json.exists() else []
-        made = {(row["training"], row["seed"]) for row in rows}
-        rows += [row for row in old if (row["training"], row["seed"]) not in made]
-        rows.sort(key=lambda row: (row["training"], row["seed"]))
+        made = {_name(row) for row in rows}
+        rows += [row for row in old if _name(row) not in made]
+        rows.sort(key=_name)
         keep(wanted.json, rows)
         if wanted.page:
             page = fill_table(PAGE.read_text("utf-8"), "held", wanted.json, table)
