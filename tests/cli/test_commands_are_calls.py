@@ -204,9 +204,9 @@ def test_sensitivity_by_crossing_rates_is_sensitivity(run: Run) -> None:
 def test_edge_is_edge_project(run: Run) -> None:
     printed = run(
         "edge m.onnx -o edge1 --calibrate x.npy --limit 20 --strict --samples 4 --cascade 1/4 "
-        "--loss 0.5"
+        "--loss 0.5 --confidence 0.8"
     )
-    options = reluflow.EdgeOptions(strict=True, samples=4, cascade=(1, 4), loss=0.5)
+    options = reluflow.EdgeOptions(strict=True, samples=4, cascade=(1, 4), loss=0.5, confidence=0.8)
     called = reluflow.edge_project(
         "m.onnx", "edge2", calibration="x.npy", limit=20, options=options
     )

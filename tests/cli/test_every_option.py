@@ -308,6 +308,9 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "edge --samples": Always("shift-adds are told for it, and it is the header's default"),
     "edge --cascade": Always("the code has two passes of so many samples"),
     "edge --loss": Refused("edge m.onnx -o new --loss 0.1", "without --cascade FIRST/SECOND"),
+    "edge --confidence": Refused(
+        "edge m.onnx -o new --confidence 0.9", "without --cascade FIRST/SECOND"
+    ),
     "edge --pixels": Always("inputs become pixels"),
     "edge --json": Always(ASKED),
     "recording --out": Always(PLACE),

@@ -95,6 +95,9 @@ def test_too_few_inputs_are_refused() -> None:
         choose_cascade(program, inputs_of(graph, 9), (1, 16), 0.01)
     with pytest.raises(OptionError, match="chosen on 0 inputs; give at least 1 "):
         choose_cascade(program, [], (1, 16), 1.0)
+    with pytest.raises(OptionError, match=r"loss is 0.1, but .* give at least 44 "):
+        choose_cascade(program, inputs_of(graph, 9), (1, 16), 0.1, confidence=0.99)
+    choose_cascade(program, inputs_of(graph, 9), (1, 16), 0.1, confidence=0.5)
 
 
 def test_a_model_without_classes_is_refused() -> None:
@@ -112,6 +115,8 @@ def test_margins_of_equal_and_extreme_numbers() -> None:
 def test_wrong_passes_are_refused(passes: tuple[int, int]) -> None:
     with pytest.raises(OptionError, match="cascade is"):
         EdgeOptions(cascade=passes)
+    with pytest.raises(OptionError, match="confidence is 1; give a number between 0 and 1"):
+        EdgeOptions(cascade=(1, 16), confidence=1)
     with pytest.raises(OptionError, match="loss is 0; give a share above 0"):
         EdgeOptions(loss=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from edge_c.compiled import LONG, SANITISERS, TRAPS, Run, compile_host, has, run_host
 from edge_c.graphs import Graph, random_graph
+from rich.console import Console
 
 import reluflow
 from reluflow.edge import EdgeOptions, EdgeProject, lower, run, write_project
 from reluflow.edge.emit.writer import safe
 from reluflow.edge.options import name_of_file
 from reluflow.errors import OptionError, OutputError
+from reluflow.report import print_edge
 
 ROOT = Path(__file__).parents[2]
 IMAGES = np.load(ROOT / "models" / "fashion_mnist_test_2000.npz")["image"]
@@ -158,6 +161,15 @@ def test_the_figures_are_those_of_the_program(project: EdgeProject) -> None:
     assert cost.flash_bytes is None and cost.code_bytes is None  # no target was named
     stored = sum(node.stored_bytes for node in reluflow.graph.find_psb(_chained()))
     assert cost.flash["weights"] > stored
+
+
+def test_the_table_fits_a_terminal_and_its_rows_differ(project: EdgeProject) -> None:
+    text = io.StringIO()
+    print_edge(project, Console(file=text, width=80))
+    rows = [line for line in text.getvalue().splitlines() if line.startswith("│")]
+    assert len({row.split("│")[1] for row in rows}) == len(rows) == len(project.cost.steps)
+    assert max(map(len, rows)) <= 80
+    assert all(row.endswith("│") and "…" not in row[-40:] for row in rows)
 
 
 def _chained() -> reluflow.Model:

@@ -9,6 +9,7 @@ from rich.console import Console
 from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.graph import SwitchSite
 from reluflow.report import print_inspection, print_table
+from reluflow.report.tables.format import shorten_apart
 
 
 def printed(report: PatternReport | ComparisonReport, width: int) -> str:
@@ -100,6 +101,16 @@ def test_a_saturated_temperature_is_a_lower_bound(build: dict) -> None:  # type:
     for word in ["Jaccard", "born", "died", "APT"]:
         assert word in text
     assert "208,781 > 232,196" in row or "208,781 > " in row
+
+
+@pytest.mark.parametrize("width", [8, 14, 18, 24, 40])
+@pytest.mark.parametrize("many", [4, 12])
+def test_names_that_differ_anywhere_stay_apart(width: int, many: int) -> None:
+    kinds = ("depthwise", "pointwise")
+    names = [f"/blocks/blocks.{k}/{kind}/Conv" for k in range(many) for kind in kinds]
+    found = shorten_apart(names, width)
+    assert len(set(found)) == len(names) and max(map(len, found)) <= width
+    assert shorten_apart(["a", "a", "b" * 30], 5) == ["a", "a", "b…bbb"]
 
 
 def test_two_equal_models_are_called_equal(build: dict) -> None:  # type: ignore[type-arg]

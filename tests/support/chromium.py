@@ -24,12 +24,12 @@ FLAGS = (
 class Browser:
     """Chromium driven over its debugging pipe (file descriptors 3 and 4, JSON ended by NUL)."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         to_read, self.to_browser = os.pipe()
         self.from_browser, to_write = os.pipe()
         command = [
             "bash", "-c", f'exec 3<&{to_read} 4>&{to_write} && exec "$@"', "-",
-            str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank",
+            str(CHROMIUM), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank",
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -233,6 +234,32 @@ def test_a_file_is_taken_in_and_another_is_refused_in_words(page: Browser) -> No
     told = page.js("document.getElementById('status').textContent")
     assert told == "notes.txt is no picture that this browser reads; give a PNG or JPEG."
     assert page.troubles() == []
+
+
+def test_the_camera_gives_pictures_until_it_is_stopped(built: Path, tmp_path: Path) -> None:
+    fake = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
+    chromium = Browser(tmp_path, *fake)
+    button = "document.getElementById('camera-button')"
+    try:
+        chromium.show(built / "index.html", 390)
+        before = chromium.js(RESULT)["logits"]
+        chromium.js(f"{button}.click()")
+        deadline = time.monotonic() + 60
+        while (found := chromium.js(RESULT)["logits"]) == before:
+            told = chromium.js("document.getElementById('status').textContent")
+            assert time.monotonic() < deadline, told
+        assert np.isfinite(found).all() and chromium.js(f"{button}.ariaPressed") == "true"
+        assert chromium.js("document.documentElement.scrollWidth") <= 390
+        chromium.js(f"{button}.click()")
+        assert chromium.js(f"{button}.ariaPressed") == "false"
+        still = [
+            chromium.js(f"new Promise(done => setTimeout(done, 300)).then(() => {RESULT})")
+            for _ in range(2)
+        ]
+        assert still[0]["logits"] == still[1]["logits"]
+        assert chromium.troubles() == []
+    finally:
+        chromium.close()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])

@@ -281,7 +281,9 @@ def _cascade(
             f"cascade is {options.cascade}, but its margin is chosen on data that can be read "
             "twice; give calibration=DATA, an array or a file."
         )
-    return choose_cascade(program, _laid_out(source), options.cascade, options.loss)
+    return choose_cascade(
+        program, _laid_out(source), options.cascade, options.loss, confidence=options.confidence
+    )
 
 
 def _chained(

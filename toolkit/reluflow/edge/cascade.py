@@ -16,7 +16,6 @@ from reluflow.edge.run import input_bytes, run
 from reluflow.errors import OptionError
 
 MOST_MARGIN = (1 << 32) - 1
-_CONFIDENCE = 0.95
 _LEAST_CLASSES = 2
 
 
@@ -107,11 +106,12 @@ def choose_cascade(
     samples: tuple[int, int],
     loss: float,
     seed: int = 0,
+    confidence: float = 0.95,
 ) -> EdgeCascade:
     """Return a cascade with the smallest margin that keeps the class of the second pass.
 
     Input k is run with seed + k, once with each number of samples. It is lost where both passes
-    give another class. At a confidence of 95 % no more than `loss` of such inputs are lost
+    give another class. At that confidence no more than `loss` of such inputs are lost
     (`reluflow.attention.threshold_for_loss`); no labels are needed.
 
     Args:
@@ -120,6 +120,7 @@ def choose_cascade(
         samples: of both passes.
         loss: the largest share of inputs with another class.
         seed: of the first input.
+        confidence: with which that loss is kept, in (0, 1).
 
     Raises:
         OptionError: no output has one number for each class, or too few inputs to keep a loss.
@@ -133,7 +134,7 @@ def choose_cascade(
         margins.append(margin_of(first))
         changed.append(int(first.argmax()) != int(second.argmax()))
     n = len(margins)
-    least = math.ceil(math.log(1 - _CONFIDENCE) / math.log(1 - loss)) if 0 < loss < 1 else 1
+    least = math.ceil(math.log(1 - confidence) / math.log(1 - loss)) if 0 < loss < 1 else 1
     if n < least or not n:
         raise OptionError(
             f"loss is {loss}, but a cascade was to be chosen on {n} inputs; give at least "
@@ -141,7 +142,7 @@ def choose_cascade(
         )
     given = np.array(margins, np.float64)
     harmed = np.array(changed, np.bool_)
-    threshold = threshold_for_loss(-given, harmed, loss, _CONFIDENCE if loss < 1 else None)
+    threshold = threshold_for_loss(-given, harmed, loss, confidence if loss < 1 else None)
     margin = MOST_MARGIN if math.isinf(threshold) else int(-threshold)
     stops = given >= margin
     return EdgeCascade(

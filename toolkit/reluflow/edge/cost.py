@@ -16,8 +16,8 @@ from reluflow.edge.program import ConvStep, EdgeProgram, shift_adds
 from reluflow.errors import OptionError
 
 STACK_BYTES = 512
-"""What the calls of a run take of the stack at most, compiled for any of the targets; a test
-measures it with the compiler's own figures."""
+"""What the calls of a run take of the stack at most, compiled for any of the targets, also
+with other flags than those below; a test measures it with the compiler's own figures."""
 FLAGS = {
     "host": "-O2",
     "cortex-m0": "-mcpu=cortex-m0 -mthumb -Os -ffunction-sections -fdata-sections",
@@ -205,9 +205,9 @@ def check_ram(cost: EdgeCost, limit: int) -> None:
     rows = "" if most.group is None else ", a few rows at a time"
     raise OptionError(
         f"ram is {limit}, but the model needs {needed} bytes, {needed - limit} more: "
-        f"{cost.ram_bytes} of memory and {cost.stack_bytes} of stack; most tensors live at "
-        f"{most.name!r} ({most.op}{rows}), {most.alive_bytes} bytes. Give a larger ram, or a model "
-        "with fewer channels or pixels there."
+        f"{cost.ram_bytes} of memory and {cost.stack_bytes} of stack; tensors take most at "
+        f"{most.name!r} ({most.op}{rows}): {most.alive_bytes} bytes are alive there. Give a larger "
+        "ram, or a model with fewer channels or pixels there."
     )
 
 

@@ -46,6 +46,7 @@ class EdgeOptions:
             alone, by which its margin is chosen on the calibration data.
         pixels: the float inputs are pixels from 0 to 255 divided by this number, and the project
             takes the pixels as bytes, by a table; None: it takes bytes in the model's own form.
+        confidence: with which a cascade keeps that loss, in (0, 1).
 
     Raises:
         OptionError: a value is not accepted.
@@ -63,6 +64,7 @@ class EdgeOptions:
     cascade: tuple[int, int] | None = None
     loss: float = 0.01
     pixels: float | None = None
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -81,6 +83,8 @@ class EdgeOptions:
             raise OptionError(f"pixels is {self.pixels}; give a number above 0, such as 255.")
         if not 0 < self.loss <= 1:
             raise OptionError(f"loss is {self.loss}; give a share above 0, at most 1.")
+        if not 0 < self.confidence < 1:
+            raise OptionError(f"confidence is {self.confidence}; give a number between 0 and 1.")
 
     @staticmethod
     def passes_of(text: str) -> tuple[int, int]:

@@ -20,7 +20,13 @@ _DEFAULT = EdgeOptions()
 
 
 def edge(
-    model: Annotated[Path, typer.Argument(help="ONNX file, float or converted to bytes.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="ONNX file: one that `psb convert --x-bits 8` made, with its --tune and --p-bits, "
+            "or a float one, which is converted here without them."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
     calibration: Annotated[
         str | None,
@@ -75,8 +81,12 @@ def edge(
         typer.Option(
             "--loss",
             help="Largest share of inputs to which --cascade may give another class than its "
-            "second pass alone, at a confidence of 95 %; 0.01 by default.",
+            "second pass alone; 0.01 by default.",
         ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", help="Confidence with which --loss is kept; 0.95 by default."),
     ] = None,
     pixels: Annotated[
         float | None,
@@ -89,10 +99,12 @@ def edge(
     as_json: _options.Json = False,
 ) -> int:
     """Write a model as C99 for microcontrollers: integers alone, with what it costs."""
-    _options.refuse_without("--cascade FIRST/SECOND", cascade is not None, {"--loss": loss})
+    alone = {"--loss": loss, "--confidence": confidence}
+    _options.refuse_without("--cascade FIRST/SECOND", cascade is not None, alone)
     passes = None if cascade is None else EdgeOptions.passes_of(cascade)
     share = _DEFAULT.loss if loss is None else loss
-    options = EdgeOptions(name, target, strict, ram, samples, passes, share, pixels)
+    sure = _DEFAULT.confidence if confidence is None else confidence
+    options = EdgeOptions(name, target, strict, ram, samples, passes, share, pixels, sure)
     _options.refuse_without("--calibrate DATA", calibration is not None, {"--limit": limit})
     with progress_bar() as progress:
         made = edge_project(

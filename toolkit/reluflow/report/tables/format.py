@@ -42,11 +42,37 @@ def shorten(text: str, width: int, mark: str = "…") -> str:
         >>> shorten("/layer1/layer1.0/relu_1/Relu", 15)
         '/layer…u_1/Relu'
     """
+    return _cut(text, width, max(0, (width - 2) // 2), mark)
+
+
+def shorten_apart(names: list[str], width: int) -> list[str]:
+    """Return names in at most `width` characters, cut where what tells them apart stays.
+
+    All are cut at the same place, the nearest to the middle at which different names stay
+    different; names that are alike wherever they are cut get their places in front.
+
+    Args:
+        names: in the order of their rows.
+        width: characters.
+
+    Example:
+        >>> shorten_apart([f"/blocks/blocks.{k}/depthwise/Conv" for k in (0, 1)], 18)
+        ['/…0/depthwise/Conv', '/…1/depthwise/Conv']
+    """
+    middle, different = max(0, (width - 2) // 2), len(set(names))
+    for head in sorted(range(width), key=lambda head: abs(head - middle)):
+        cut = [_cut(name, width, head) for name in names]
+        if len(set(cut)) == different:
+            return cut
+    room = width - len(str(len(names))) - 1
+    return [f"{k} {shorten(name, room)}" for k, name in enumerate(names, 1)]
+
+
+def _cut(text: str, width: int, head: int, mark: str = "…") -> str:
+    """Return `text` in at most `width` characters, so many of them from its beginning."""
     if len(text) <= width:
         return text
-    head = max(0, (width - 2) // 2)
-    tail = max(0, width - 1 - head)
-    return f"{text[:head]}{mark}{text[len(text) - tail :]}"
+    return f"{text[:head]}{mark}{text[len(text) - max(0, width - 1 - head) :]}"
 
 
 def site_name(name: str) -> str:

@@ -7,12 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.edge import EdgeProject
-from reluflow.edge.cost import GroupCost
-from reluflow.report.tables.format import plain, plural, shorten
+from reluflow.edge.cost import GroupCost, StepCost
+from reluflow.report.tables.format import plain, plural, shorten, shorten_apart
 
-_NAME, _OP, _NUMBER = 18, 16, 11
-_BESIDE = _OP + 3 * _NUMBER + 16
-"""Characters of a line that are not the name: the other columns, and what divides them."""
+_NAME, _OP = 12, 15
+"""Characters of the shortest column of names, and of the longest of operators."""
+_BETWEEN = 16
+"""Characters of a line that divide five columns."""
+_HEADINGS = ("operator", "output", "bytes alive", "shift-adds")
 
 
 def print_edge(found: EdgeProject, console: Console) -> None:
@@ -36,18 +38,25 @@ def print_edge(found: EdgeProject, console: Console) -> None:
     cost = found.cost
     table = Table(title=Text(f"{found.name}: layers"), title_justify="left")
     table.add_column(Text("layer"), overflow="ellipsis", no_wrap=True)
-    table.add_column(Text("operator"), overflow="ellipsis", no_wrap=True)
-    for heading in ("output", "bytes used", "shift-adds"):
-        table.add_column(Text(heading), justify="right", no_wrap=True, min_width=_NUMBER)
-    room = max(_NAME, console.width - _BESIDE)
-    for step in cost.steps:
-        shape = "x".join(map(str, step.shape[1:])) or "1"
-        adds = f"{step.shift_adds:,}" if step.shift_adds else ""
-        name, op = shorten(plain(step.name), room), shorten(plain(step.op), _OP)
-        table.add_row(name, op, shape, f"{step.alive_bytes:,}", adds)
+    table.add_column(Text(_HEADINGS[0]), overflow="ellipsis", no_wrap=True)
+    for heading in _HEADINGS[1:]:
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    rows = [_row(step) for step in cost.steps]
+    beside = sum(max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True))
+    room = max(_NAME, console.width - beside - _BETWEEN)
+    names = shorten_apart([plain(step.name) for step in cost.steps], room)
+    for name, row in zip(names, rows, strict=True):
+        table.add_row(*map(Text, (name, *row)))
     console.print(table)
     for sentence in _sentences(found):
         console.print(Text.assemble(("- ", "cyan"), sentence), soft_wrap=True)
+
+
+def _row(step: StepCost) -> tuple[str, str, str, str]:
+    """Return what the table tells of a layer beside its name."""
+    shape = "x".join(map(str, step.shape[1:])) or "1"
+    adds = f"{step.shift_adds:,}" if step.shift_adds else ""
+    return shorten(plain(step.op), _OP), shape, f"{step.alive_bytes:,}", adds
 
 
 def _sentences(found: EdgeProject) -> list[str]:
@@ -65,6 +74,7 @@ def _sentences(found: EdgeProject) -> list[str]:
     total = f"{whole:,}" if whole is not None else f"{cost.constants_bytes:,} and the code"
     products = "shifts and additions alone" if found.strict else "multiplications of integers"
     return [
+        "Bytes alive: of all tensors that are in memory while a layer runs.",
         f"RAM: {cost.ram_bytes:,} bytes (tensors {cost.arena_bytes:,}, ends {cost.words_bytes:,}, "
         f"drawn weights {cost.drawn_bytes:,}, copies {cost.copy_bytes:,}, notes on rows "
         f"{cost.held_bytes:,}) and a stack of at most {cost.stack_bytes:,}.",
