@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import reluflow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
     "analyze_torch_model.py": ("never fire", "report/report.html"),
@@ -16,7 +18,15 @@ SHOWN = {
     "train_in_tinygrad.py": ("measured", "relu1"),
     "train_with_actcool.py": ("accuracy", "recording/recording.html"),
     "convert_to_shift_adds.py": ("shift_adds.onnx", "evaluation/psb.html"),
+    "graphsurgeon_pipeline.py": ("folded 4", "tapped.onnx: 23 nodes, 8 outputs", "shift_adds.onnx"),
+    "onnx_ir_pass.py": ("fold_batchnorm: 4 done", "tap_all: 7 done", "shift_adds.onnx"),
     "custom_data.py": ("a generator of batches: [", "random numbers: ["),
+}
+
+NEEDS = {
+    "graphsurgeon_pipeline.py": "onnx_graphsurgeon",
+    "onnx_ir_pass.py": "onnx_ir",
+    "train_in_tinygrad.py": "tinygrad",
 }
 
 
@@ -27,8 +37,8 @@ def test_no_example_is_left_out() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_script_runs(name: str, tmp_path: Path) -> None:
-    if name == "train_in_tinygrad.py":
-        pytest.importorskip("tinygrad")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     run = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", str(EXAMPLES / name), str(tmp_path)],
         capture_output=True,
@@ -38,6 +48,8 @@ def test_a_script_runs(name: str, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     for words in SHOWN[name]:
         assert words in run.stdout.replace("\n", ""), run.stdout
+    for path in tmp_path.glob("*.onnx"):
+        reluflow.open_session(reluflow.load(path))
 
 
 def test_the_same_data_in_five_ways_are_the_same_patterns(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from reluflow.graph.rewrite.n_bits import MATMUL_N_BITS, read_n_bits
 _RANKS = (3, 4)
 """Axes of a convolution's weights and input; PsbConv supports one or two spatial ones."""
 CONVERTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul", BATCH_NORM)
+_BLOCKED = "com.microsoft.nchwc"
 _NO_OPERATOR = {
     "": (
         *("DeformConv", "ConvInteger", "QLinearConv", "MatMulInteger"),
@@ -33,7 +34,7 @@ _NO_OPERATOR = {
         *("Attention", "MultiHeadAttention", "DynamicQuantizeMatMul", "MatMulInteger16"),
         *("MatMulIntegerToFloat", "MatMulNBits", "QAttention", "DynamicQuantizeLSTM"),
     ),
-    "com.microsoft.nchwc": ("Conv",),
+    _BLOCKED: ("Conv",),
 }
 _QUANTISED = {
     *("ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul", "QGemm", "QAttention"),
@@ -42,6 +43,10 @@ _QUANTISED = {
 _FROM_FLOAT = (
     ", which works on quantised activations; convert the float model that it was quantised from, "
     "or its form with QuantizeLinear and DequantizeLinear"
+)
+_FROM_PLAIN = (
+    " in the layout of one kind of processor; convert the file before it was optimised, or one "
+    "that ONNX Runtime optimised at the level extended instead of all"
 )
 
 
@@ -101,6 +106,8 @@ def read_multiply(editor: Editor, node: NodeProto, norms: bool) -> Multiply | Re
         return why_not_spelled(editor, node) or Reason("it was not spelled out")
     if domain_of(node.domain) or node.op_type not in CONVERTED_OPS:
         advice = _FROM_FLOAT if node.op_type in _QUANTISED else ""
+        if domain_of(node.domain) == _BLOCKED:
+            advice = _FROM_PLAIN
         return Reason(f"there is no PSB operator for {node.op_type}{advice}")
     if node.op_type == BATCH_NORM:
         if not norms:

@@ -18,6 +18,7 @@ from reluflow.graph.psb.forms.conv_transpose import (
     read_conv_transpose,
     write_conv_transpose,
 )
+from reluflow.graph.psb.forms.fused import FUSED, Fused, is_fused, read_fused, write_fused
 from reluflow.graph.psb.forms.turned import Turned, read_turned, write_turned
 from reluflow.graph.rewrite.contract import EXCLUDED, Reason, Refused, Rewritten
 from reluflow.graph.rewrite.edit import Editor
@@ -31,7 +32,7 @@ class SpelledOut:
 
     Attributes:
         node: its name, else its output's.
-        op: "ConvTranspose", "Conv", "Gemm" or "MatMul".
+        op: "ConvTranspose", "Conv", "Gemm" or "MatMul"; "FusedConv", "FusedGemm" or "FusedMatMul".
         into: what it became, a phrase.
     """
 
@@ -45,8 +46,9 @@ def spell_out(model: Model) -> Rewritten[tuple[SpelledOut, ...]]:
 
     A ConvTranspose becomes one Conv per phase of its strides, interleaved; a 3-D Conv becomes a 2-D
     one, whose channels are the planes under its window; a Gemm with transA and a MatMul whose left
-    factor is constant are turned round. All of them sum the same products as before. A Relu or Clip
-    behind them moves in front of what only orders the results.
+    factor is constant are turned round. What ONNX Runtime's optimiser fused with an activation
+    becomes the product and the activation again. All of them sum the same products as before. A
+    Relu or Clip behind them moves in front of what only orders the results.
 
     Args:
         model: in floating point, not changed.
@@ -86,8 +88,8 @@ def spell_out_linear(
     """
     done: list[SpelledOut] = []
     refused: list[Refused] = []
-    # First what becomes convolutions, which may have three axes and be spelled out themselves.
-    for ops in (("ConvTranspose",), ("Conv", "Gemm", "MatMul")):
+    # First what becomes others of them, which may have three axes and be spelled out themselves.
+    for ops in (tuple(FUSED), ("ConvTranspose",), ("Conv", "Gemm", "MatMul")):
         before = len(done)
         for node in [each for each in editor.nodes if each.op_type in ops]:
             if not needs_spelling(editor, node):
@@ -107,8 +109,10 @@ def spell_out_linear(
 
 def needs_spelling(editor: Editor, node: NodeProto) -> bool:
     """Tell whether a node has to be written as others to become a PSB operator."""
-    if domain_of(node.domain) or len(node.input) < 2:
+    if len(node.input) < 2:
         return False
+    if domain_of(node.domain):
+        return is_fused(node)
     if node.op_type == "Gemm":
         return bool(attribute(node, "transA", 0))
     if node.op_type == "MatMul":
@@ -142,7 +146,8 @@ def unfit(weights: np.ndarray, dtype: np.dtype[Any] | None = None) -> Reason | N
     return None if finite else Reason("its weights hold NaN or infinite numbers")
 
 
-_READ: dict[str, Callable[[Editor, NodeProto], Transposed | Conv3d | Turned | Reason]] = {
+_READ: dict[str, Callable[[Editor, NodeProto], Transposed | Conv3d | Turned | Fused | Reason]] = {
+    **dict.fromkeys(FUSED, read_fused),
     "ConvTranspose": read_conv_transpose,
     "Conv": read_conv3d,
     "Gemm": read_turned,
@@ -158,6 +163,8 @@ def _spell(editor: Editor, node: NodeProto) -> SpelledOut | Reason:
     reason = unfit(found.weight)
     if reason is not None:
         return reason
+    if isinstance(found, Fused):
+        return SpelledOut(name, op, write_fused(editor, found))
     if isinstance(found, Transposed):
         return SpelledOut(name, op, write_conv_transpose(editor, found))
     if isinstance(found, Conv3d):

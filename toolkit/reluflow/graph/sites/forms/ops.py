@@ -13,6 +13,7 @@ from reluflow.graph.view.constants import is_constant, scalar
 from reluflow.graph.view.index import Node, Scope
 
 CONTRIB = "com.microsoft"
+_APART = ("FusedConv", "FusedGemm")
 """ONNX Runtime's own domain."""
 
 
@@ -105,6 +106,9 @@ def fused(node: Node, scope: Scope) -> Match | None:
     if op == "HardSigmoid" and alpha > 0:
         threshold = -beta / alpha
     match = inside(op, node, threshold, f"{op} is fused", kind in _FUSED_SMOOTH)
+    if node.op in _APART:
+        advice = "; reluflow.graph.spell_out writes the two apart"
+        match = replace(match, untappable=match.untappable + advice)
     plain = [n for n in scope.consumers(match.tensor) if n.op == "ReorderOutput"]
     return replace(match, tensor=plain[0].outputs[0]) if plain else match
 
