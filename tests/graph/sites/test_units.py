@@ -32,6 +32,14 @@ ROWS = [
     ("input-ncl", "float[N,3,9] x", "y = Relu(x)", 1, 3),
     ("token-matmul", "float[N,7,6] x, float[6,4] w", "a = MatMul(x, w) y = Relu(a)", -1, 4),
     (
+        "token-fused-gelus",
+        "float[N,7,6] x, float[6,4] w, float[4] b",
+        "a = MatMul(x, w) c = com.microsoft.BiasGelu(a, b) d = com.microsoft.QuickGelu(c) "
+        "y = Relu(d)",
+        -1,
+        4,
+    ),
+    (
         "token-bias",
         "float[N,7,6] x, float[6,4] w, float[4] b",
         "a = MatMul(x, w) c = Add(b, a) y = Relu(c)",
@@ -141,7 +149,7 @@ ROWS = [
     ("inputs", "body", "axis", "units"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
 def test_units(parse, inputs, body, axis, units):
-    proto = parse(f"g ({inputs}) => (float[] y) {{ {body} }}")
+    proto = parse(f"g ({inputs}) => (float[] y) {{ {body} }}", extra=', "com.microsoft" : 1')
     if inputs.startswith("float x"):
         proto.graph.input[0].type.tensor_type.ClearField("shape")
     (site,) = find_sites(load(proto))

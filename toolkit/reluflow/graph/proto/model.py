@@ -214,7 +214,7 @@ class Model:
             >>> from reluflow.graph import fold_batchnorm
             >>> folded = fold_batchnorm(load(given)).model.like(given)
             >>> type(folded).__name__, len(given.graph.node), len(folded.graph.node)
-            ('ModelProto', 31, 31)
+            ('ModelProto', 31, 22)
         """
         kind = source if isinstance(source, type) else type(source)
         if issubclass(kind, Model):

@@ -15,6 +15,7 @@ _ELEMENTWISE = {
     "Add", "Sub", "Mul", "Div", "Neg", "Identity", "Cast", "Clip", "Relu", "LeakyRelu", "PRelu",
     "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Elu", "Selu", "Gelu", "Softplus", "Dropout",
     "QuantizeLinear", "DequantizeLinear", "Max", "Min", "Where", "Pow", "Sqrt", "Erf", "Swish",
+    "BiasGelu", "FastGelu", "QuickGelu",
 }  # fmt: skip
 _CONVOLUTIONS = {
     "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv", "DeformConv",
