@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
             *("proto", "view", "sites/forms", "sites", "rewrite", "rewrite/opset"),
             *(
                 "rewrite/windows",
+                "slim",
                 "spatial",
                 "taps",
                 "psb/forms",
@@ -47,9 +48,10 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("maps", "regional", "tiles", "video", "attend", "table"),
     ),
     "cells": ("where a pattern stays the same", ("kernels", "lowering")),
+    "slimming": ("units that data do not need", ()),
     "edge": ("C for microcontrollers", ("lowering", "emit")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
-    "_api": ("the Python functions", ()),
+    "_api": ("the Python functions", ("slimming",)),
     "cli": ("the command line", ("commands",)),
 }
 BRIDGES = (

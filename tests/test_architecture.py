@@ -27,6 +27,7 @@ ROOMS = [
     "evaluation",
     "attention",
     "cells",
+    "slimming",
     "edge",
     "report",
     "_api",
@@ -113,6 +114,7 @@ FLOORS = {
         "rewrite",
         "rewrite/opset",
         "rewrite/windows",
+        "slim",
         "spatial",
         "taps",
         "psb/forms",
@@ -184,6 +186,7 @@ FLOORS = {
         "emit",
         "",
     ],
+    "reluflow._api": ["outputs", "slimming", ""],
     "reluflow.report": ["files", "tables", "text", "pictures", "pages", ""],
     "reluflow.cli": [
         "_words",

@@ -27,6 +27,7 @@ VERBS = {
     "analyze:analyze": {"analyze"},
     "compare:compare": {"compare", "compare_checkpoints"},
     "sensitivity:sensitivity": {"sensitivity"},
+    "slim:slim": {"slim"},
     "attend:attend": {"attend"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate", "evaluate_attention", "evaluate_cascade"},

@@ -9,6 +9,7 @@ from ._api.inspect import inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints
+from ._api.slimming.slim import slim
 from ._api.training import sensitivity
 from ._version import __version__
 from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
@@ -35,6 +36,7 @@ from .evaluation import (
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
 from .report import read_json
 from .sessions import get_library_path, open_session
+from .slimming import SlimReport
 from .temperature import Sensitivity, StepMeter
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "ReluflowError",
     "Sensitivity",
     "SeriesReport",
+    "SlimReport",
     "StepMeter",
     "__version__",
     "activation_bits",
@@ -89,6 +92,7 @@ __all__ = [
     "profile_psb",
     "read_json",
     "sensitivity",
+    "slim",
     "tap",
     "to_psb",
     "write_index",

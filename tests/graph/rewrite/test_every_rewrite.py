@@ -87,6 +87,12 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
     "psb_in_floats": (converted, graph.psb_in_floats),
     "take_part": (network, lambda m: graph.take_part(m, {}, ["h"])),
     "scale_channels": (network, scaled),
+    "slim_units": (
+        network,
+        lambda m: graph.slim_units(
+            m, graph.find_sites(m), {"act": np.arange(4) == 1}, {"act": np.zeros(4, bool)}
+        ),
+    ),
     "spell_out": (network, graph.spell_out),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),

@@ -18,6 +18,7 @@ COMMANDS = {
     "attend": "reluflow.cli.commands.attend:attend",
     "psb": "reluflow.cli.commands.psb:app",
     "edge": "reluflow.cli.commands.edge:edge",
+    "slim": "reluflow.cli.commands.slim:slim",
     "recording": "reluflow.cli.commands.recording:recording",
     "index": "reluflow.cli.commands.index:index",
     "demo": "reluflow.cli.commands.demo:demo",

@@ -43,6 +43,8 @@ from reluflow.graph.rewrite.windows.fold_pads import fold_pads
 from reluflow.graph.sites.bound import bound_shapes
 from reluflow.graph.sites.find import find_sites, survey_sites
 from reluflow.graph.sites.site import Fold, LeftOut, Survey, SwitchSite
+from reluflow.graph.slim.cost import count_multiply_adds
+from reluflow.graph.slim.slim import SlimmedSite, slim_units
 from reluflow.graph.spatial.beside import Beside
 from reluflow.graph.spatial.formats import ChainFormat, chain_formats
 from reluflow.graph.spatial.mix import MixedTensor, mix_passes
@@ -122,6 +124,7 @@ __all__ = [
     "Rewritten",
     "SaturationCounts",
     "ScalableChannels",
+    "SlimmedSite",
     "SpatialEnd",
     "SpatialGraph",
     "SpelledOut",
@@ -141,6 +144,7 @@ __all__ = [
     "chain_psb",
     "chain_psb16",
     "check_fully",
+    "count_multiply_adds",
     "count_saturation",
     "cut_tail",
     "equalise",
@@ -182,6 +186,7 @@ __all__ = [
     "rounds_activations",
     "scalable_channels",
     "scale_channels",
+    "slim_units",
     "spell_out",
     "survey_sites",
     "take_part",

@@ -38,6 +38,7 @@ from reluflow.report.text.psb_terminal import print_chains as print_chains
 from reluflow.report.text.psb_terminal import print_conversion as print_conversion
 from reluflow.report.text.psb_terminal import print_evaluation as print_evaluation
 from reluflow.report.text.psb_terminal import print_psb_description as print_psb_description
+from reluflow.report.text.slimming import print_slim as print_slim
 from reluflow.report.text.terminal import print_inspection as print_inspection
 from reluflow.report.text.terminal import print_table as print_table
 
@@ -60,6 +61,7 @@ __all__ = [
     "print_psb_description",
     "print_psb_profile",
     "print_sensitivity",
+    "print_slim",
     "print_table",
     "read_json",
     "refuse_other_files",

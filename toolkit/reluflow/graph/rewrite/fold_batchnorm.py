@@ -321,12 +321,12 @@ def _taker(editor: Editor, reader: NodeProto, tensor: str, affine: Affine) -> Li
         return Reason("it transposes its input")
     if affine.shift.any() and linear.op == "ConvTranspose":
         return Reason("a shift in front of a ConvTranspose differs from pixel to pixel")
-    if affine.shift.any() and linear.op == "Conv" and _pads(linear):
+    if affine.shift.any() and linear.op == "Conv" and pads_with_zeros(linear):
         return Reason("it pads with zeros, which the shift would have to leave out")
     return linear
 
 
-def _pads(linear: Linear) -> bool:
+def pads_with_zeros(linear: Linear) -> bool:
     """Tell whether a Conv adds zeros around its input."""
     mode = attribute(linear.node, "auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):

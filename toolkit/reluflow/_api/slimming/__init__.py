@@ -1,0 +1,1 @@
+"""Units taken out of a model that data do not need."""

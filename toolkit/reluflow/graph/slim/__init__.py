@@ -1,0 +1,1 @@
+"""Networks with fewer units: channels are taken out, merged, or freed of their switch."""
