@@ -66,7 +66,7 @@ def _function(emission: Emission, group: RowGroup, name: str) -> list[str]:
     if not any(isinstance(emission.program.steps[k], ConvStep) for k in steps):
         lines.append("  (void)draws;")
     lines += [f"  {line}" for line in begin]
-    lines += [f"  for (left = {group.rounds}; left != 0; --left) {{"]
+    lines += [f"  for (left = {group.rounds}; left != 0; left--) {{"]
     return [*lines, *(f"    {line}" for line in body), "  }", "}"]
 
 
