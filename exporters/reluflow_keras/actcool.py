@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,12 @@ from reluflow.temperature import (
     PowerSchedule,
     Schedule,
     curves_along,
-    start_for_widths,
 )
+from reluflow.temperature.schedule import schedule_for_widths
 from reluflow.temperature.state import check_state
 from reluflow_keras.steps import Step, StepCallback
 
 STATE_VERSION = 1
-_GAMMA = 2.0
-"""Of the default schedule, as in the bridge to torch (docs/temperature.md)."""
 _KEPT = 3
 """States in the file: that of the latest backup is among them, whoever saved first."""
 
@@ -42,8 +41,8 @@ class ActCool(StepCallback):
     Args:
         total_steps: number of steps of the whole training, resumed parts included; None: epochs
             times batches of `fit`.
-        schedule: progress in [0, 1] to temperature in bits; None: `PowerSchedule` from the start
-            that `start_for_widths` finds for the model's switch sites.
+        schedule: progress in [0, 1] to temperature in bits; None: that of `schedule_for_widths`
+            for the model's switch sites and the number of steps.
         options: settings of the controller.
         state_file: where the state is kept for a training that is resumed by `BackupAndRestore`;
             a file beside its folder, not in it. None: nowhere.
@@ -168,7 +167,7 @@ class ActCool(StepCallback):
         if schedule is None:
             widths = [values.shape[1] for values in step.values().values()]
             mean = (self._options or CrossingOptions()).mean
-            schedule = PowerSchedule(start_for_widths(widths, mean), _GAMMA)
+            schedule = schedule_for_widths(widths, mean, self._total_steps or math.inf)
         self.controller = CrossingCool(schedule, self._options)
         return self.controller
 

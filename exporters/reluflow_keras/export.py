@@ -49,7 +49,9 @@ def export(
 
     Reference: docs/keras.md.
     """
-    wanted = keras.tree.flatten(model.predict(x, verbose=0))  # a model is exported once it has run
+    wanted = keras.tree.flatten(model.predict(x, verbose=0))
+    # Keras exports what has been called; on JAX, predict does not count.
+    model(keras.tree.map_structure(lambda each: keras.ops.convert_to_tensor(each[:1]), x))
     exported = _convert(model, options)
     arrays = [np.asarray(each) for each in keras.tree.flatten(x)]
     if len(arrays) != len(exported.inputs):

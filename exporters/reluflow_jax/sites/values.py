@@ -133,7 +133,10 @@ def _made_of(eqn: Any, inputs: Sequence[Value], found: Value) -> Value:
     )
 
 
-_KEEP = {"convert_element_type", "broadcast_in_dim", "reshape", "copy", "stop_gradient"}
+_KEEP = {
+    *("convert_element_type", "broadcast_in_dim", "reshape", "copy", "stop_gradient"),
+    *("pvary", "pcast"),  # inside shard_map
+}
 _COMPARE = {"gt", "ge", "lt", "le"}
 _SCALES = {"mul", "div", "neg"}
 _CURVED = {"tanh", "erf", "erfc", "logistic", "exp", "exp2", "expm1", "log1p"}

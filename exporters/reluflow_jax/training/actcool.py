@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ from reluflow_jax.sites.curves import (
 )
 from reluflow_jax.sites.patterns import no_site_text
 from reluflow_jax.sites.taps import Forward, Traced
+from reluflow_jax.training.compiled import SteeredStep, Tracing
 from reluflow_jax.training.state import (
     NEVER,
     ActCoolState,
@@ -48,10 +49,11 @@ class ActCool:
     `wrap` puts it around an optimiser of optax whose learning rate is 1: its steps are multiplied
     by the rate at which, by the curves of the latest probes, the wanted share of activation
     patterns changes. Rates are an array in the optimiser's state, so a compiled step stays as it
-    is. At a probe, every 8th to 64th step, the compiled step itself counts crossing rates on the
-    device, from one derivative along the step; `steer` brings the counts, some kB, to the
-    controller on the host and puts the rates up to the next probe into the state. At all other
-    steps `steer` does nothing.
+    is. `jit` compiles the training step twice, and calls the one with a probe every 8th to 64th
+    time: it counts crossing rates on the device, from one derivative along the step, and the
+    controller on the host takes the counts, some kB, and puts the rates up to the next probe into
+    the state. All other steps only read their rate. Where `jax.jit` compiles the step instead, each
+    holds a branch with the probe, and `steer` is called behind it.
 
     The very first update only measures: weights stay as they are, while the inner optimiser has
     seen its gradient.
@@ -68,7 +70,7 @@ class ActCool:
         initial_rate: of the first hypothetical step.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
         max_samples: bound on the samples of a switch site in one probe, chosen at random.
-        axis_name: of `shard_map` or `pmap`, where the update runs inside one; each device then
+        axis_name: of `shard_map`, where the update runs inside one; each device then
             counts its own samples, and the sums steer. A `jit` over arrays that lie on several
             devices needs none.
 
@@ -94,16 +96,15 @@ class ActCool:
         >>> cool = ActCool(forward, weights, x, total_steps=20, schedule=PowerSchedule(0.5))
         >>> optimizer = cool.wrap(optax.sgd(1.0, momentum=0.9))
         >>> state = optimizer.init(weights)
-        >>> @jax.jit
+        >>> @cool.jit
         ... def train(weights, state, x):
         ...     loss = lambda weights: jnp.mean(forward(weights, x) ** 2)
         ...     value, gradients = jax.value_and_grad(loss)(weights)
         ...     changes, state = optimizer.update(gradients, state, weights, inputs=(x,))
         ...     return optax.apply_updates(weights, changes), state, value
         >>> values = []
-        >>> for step in range(1, 21):
+        >>> for step in range(20):
         ...     weights, state, value = train(weights, state, x)
-        ...     state = cool.steer(state, step)
         ...     values.append(float(value))
         >>> values[-1] < values[0], cool.controller(state).n_probes > 2
         (True, True)
@@ -146,6 +147,7 @@ class ActCool:
         CrossingCool(self._schedule, self._options, initial_rate=initial_rate)  # refuses bad ones
         self._seen = 0
         self._due: int | None = None
+        self._tracing = Tracing()
 
     def wrap(
         self, optimizer: optax.GradientTransformation
@@ -176,26 +178,52 @@ class ActCool:
         def update(
             gradients: Any,
             state: ActCoolState,
-            weights: Any = None,
+            params: Any = None,
             *,
             inputs: Sequence[Any] | None = None,
             **extra: Any,
         ) -> tuple[Any, ActCoolState]:
-            _check_update(weights, inputs)
-            step, after = inner.update(gradients, state.inner, weights, **extra)
+            _check_update(params, inputs)
+            step, after = inner.update(gradients, state.inner, params, **extra)
             place = jnp.clip(state.step - state.start, 0, jnp.maximum(state.n_rates - 1, 0))
             rate = state.rates[place]
-            counts, lengths = jax.lax.cond(
-                state.step == state.probe_at,
-                lambda: self._probe(gradients, weights, step, inputs, rate, state.part),
-                lambda: (state.counts, state.lengths),
-            )
+
+            def probe() -> tuple[Any, Any]:
+                return self._probe(gradients, params, step, inputs, rate, state.part)
+
+            def old() -> tuple[Any, Any]:
+                return state.counts, state.lengths
+
+            is_probe = self._tracing.take()
+            if is_probe is None:
+                counts, lengths = jax.lax.cond(state.step == state.probe_at, probe, old)
+            else:
+                counts, lengths = probe() if is_probe else old()
             changes = jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
             return changes, state._replace(
                 inner=after, step=state.step + 1, rate=rate, counts=counts, lengths=lengths
             )
 
         return optax.GradientTransformationExtraArgs(init, update)
+
+    def jit(
+        self, train: Callable[..., Any], *, compiler: Callable[..., Any] = jax.jit, **options: Any
+    ) -> SteeredStep:
+        """Compile a training step, and steer it.
+
+        It is compiled twice, with a probe and without, so that a step which is not measured costs
+        hardly more than a plain one; there is no call of `steer`.
+
+        Args:
+            train: makes one update of the wrapped optimiser; takes its state somewhere among the
+                arguments, and returns it. It is not compiled yet.
+            compiler: another one like `jax.jit`, such as `equinox.filter_jit`.
+            options: of the compiler, such as `donate_argnums`.
+
+        Returns:
+            The function to call in its place; only calls outside other compiled functions steer.
+        """
+        return SteeredStep(self, self._tracing, train, compiler, options)
 
     def _probe(
         self, gradients: Any, weights: Any, step: Any, inputs: Any, rate: Any, part: Any
@@ -221,7 +249,8 @@ class ActCool:
     def steer(self, optimizer_state: Any, step: int | None = None) -> Any:
         """Take in what the latest probe has counted, and set the rates up to the next one.
 
-        Call it after every update, outside the compiled step. It waits for the device at the probes
+        Call it after every update that `jax.jit` has compiled, outside the step; what `jit` of
+        this class has compiled needs it not. It waits for the device at the probes
         only. Where several updates run in one compiled loop, call it after the loop; the rate of a
         probe then holds to the end of the loop.
 

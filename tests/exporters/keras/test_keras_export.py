@@ -81,7 +81,8 @@ def test_a_training_on_digits_end_to_end(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu")])
+    layer = keras.layers.Dense(3, "relu", kernel_initializer="ones")  # its outputs are not 0
+    model = keras.Sequential([keras.Input((4,)), layer])
     x, path = np.ones((5, 4), np.float32), tmp_path / "model.onnx"
     with pytest.raises(DataError, match="x has 2 arrays"):
         export(model, path, [x, x])

@@ -184,6 +184,91 @@ def test_a_resumed_training_has_the_same_rates_to_the_bit(
         np.testing.assert_array_equal(weight, whole.weights[name])
 
 
+class Twice(Training):
+    """The same training, with a step that the controller has compiled and steers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimizer = optax.chain(
+            optax.clip_by_global_norm(5.0), self.cool.wrap(optax.adam(1.0))
+        )
+
+        def train(weights: Any, state: Any, x: Any, y: Any) -> Any:
+            gradients = jax.grad(lambda w: jnp.mean((forward(w, x) - y) ** 2))(weights)
+            changes, state = self.optimizer.update(gradients, state, weights, inputs=(x,))
+            return optax.apply_updates(weights, changes), state
+
+        self.plain, self.step = train, self.cool.jit(train)
+
+    def run(self, start: int = 0, stop: int = STEPS) -> "Twice":
+        for step in range(start, stop):
+            self.weights, self.state = self.step(self.weights, self.state, X[step], Y[step])
+            self.rates.append(float(reluflow_jax.rate_of(self.state)))
+        return self
+
+
+def test_a_step_compiled_twice_gives_the_same_training_and_stops_anywhere(
+    whole: Training,
+) -> None:
+    twice = Twice().run(0, 13)
+    kept = jax.tree.map(jnp.copy, (twice.weights, twice.state))
+    end = twice.run(13).weights
+    np.testing.assert_allclose(twice.rates, whole.rates, rtol=1e-3)
+    assert twice.step.__name__ == "train"
+    assert [each._cache_size() for each in (twice.step._plain, twice.step._probing)] == [1, 1]
+    # Steps that are taken back, whose number it must read from the state.
+    twice.weights, twice.state = kept
+    twice.run(13)
+    assert twice.rates[STEPS:] == twice.rates[13:STEPS]
+    for name, weight in twice.weights.items():
+        np.testing.assert_array_equal(weight, end[name])
+
+
+def test_a_step_that_cannot_be_steered_is_refused() -> None:
+    training = Twice()
+    arguments = training.weights, training.state, X[0], Y[0]
+    twice_compiled = training.cool.jit(jax.jit(training.plain))
+    weights, state = arguments[:2]
+    with pytest.raises(OptionError, match="train does not call update"):
+        for step in range(20):  # the first one that is no probe
+            weights, state = twice_compiled(weights, state, X[step], Y[step])
+    with pytest.raises(OptionError, match="train does not call update"):
+        make_cool().jit(training.plain)(*arguments)
+
+    def several(weights: Any, state: Any) -> Any:
+        for step in range(3):
+            weights, state = training.plain(weights, state, X[step], Y[step])
+        return weights, state
+
+    with pytest.raises(DataError, match="has made 3 updates where 1 were expected"):
+        training.cool.jit(several)(*arguments[:2])
+
+
+def test_gradients_are_added_up_by_multi_steps() -> None:
+    training = Twice()
+    optimizer = optax.MultiSteps(training.cool.wrap(optax.adam(1.0)), every_k_schedule=2)
+    weights, state = training.weights, optimizer.init(training.weights)
+
+    def take(weights: Any, state: Any, x: Any, y: Any) -> Any:
+        gradients = jax.grad(lambda w: jnp.mean((forward(w, x) - y) ** 2))(weights)
+        changes, state = optimizer.update(gradients, state, params=weights, inputs=(x,))
+        return optax.apply_updates(weights, changes), state
+
+    train, rates = training.cool.jit(take), []
+    for step in range(STEPS):
+        before = weights
+        weights, state = train(before, state, X[step], Y[step])
+        is_same = bool((weights["last"] == before["last"]).all())
+        assert is_same == (step % 2 == 0 or step == 1)
+        rates.append(float(reluflow_jax.rate_of(state)))
+    assert int(find_state(state).step) == STEPS // 2
+    controller = training.cool.controller(state)
+    assert controller.n_probes >= 4 and rates[-1] > 0
+    assert rates[2:-1:2] == rates[1:-2:2]  # a rate is that of whole updates
+    with pytest.raises(OptionError, match="params is None"):
+        optimizer.update(weights, state)
+
+
 def test_updates_in_one_compiled_loop_are_steered_behind_it() -> None:
     training = Training()
 
@@ -247,7 +332,7 @@ def test_a_state_of_another_function_is_refused() -> None:
 
 DEVICES = """
 import json
-import jax, numpy as np
+import jax, numpy as np, optax
 from jax.sharding import NamedSharding, PartitionSpec
 import test_jax_actcool as single
 import reluflow_jax
@@ -267,7 +352,36 @@ single.X, single.Y = (
     for each in (single.X[:24], single.Y[:24])
 )
 four.run(0, 24)
-print(json.dumps([four.rates, four.train._cache_size(), int(four.state[1].counts.sum())]))
+spread = reluflow_jax.ActCool(
+    single.forward, single.W, np.zeros((16, 8), np.float32), total_steps=single.STEPS,
+    schedule=single.PowerSchedule(3.0), options=single.OPTIONS, axis_name="batch",
+)
+optimizer = optax.chain(
+    optax.clip_by_global_norm(5.0), spread.wrap(optax.adam(1.0))
+)
+
+def train(weights, state, x, y):
+    def loss(weights):
+        return jax.numpy.mean((single.forward(weights, x) - y) ** 2)
+
+    varied = jax.lax.pcast(weights, ("batch",), to="varying")
+    gradients = jax.lax.pmean(jax.grad(loss)(varied), "batch")
+    changes, state = optimizer.update(gradients, state, weights, inputs=(x,))
+    return optax.apply_updates(weights, changes), state
+
+p, each = PartitionSpec(), PartitionSpec("batch")
+step = spread.jit(
+    jax.shard_map(train, mesh=mesh, in_specs=(p, p, each, each), out_specs=(p, p))
+)
+weights = jax.device_put(single.W, everywhere)
+state = jax.device_put(optimizer.init(weights), everywhere)
+rates = []
+for number in range(24):
+    weights, state = step(weights, state, single.X[number], single.Y[number])
+    rates.append(float(reluflow_jax.rate_of(state)))
+counted = int(state[1].counts.sum())
+print(json.dumps([four.rates, four.train._cache_size(), int(four.state[1].counts.sum()),
+    rates, counted]))
 """
 
 
@@ -285,7 +399,8 @@ def test_several_devices_agree_with_one(whole: Training) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    rates, n_compiled, samples = json.loads(done.stdout)
+    rates, n_compiled, samples, spread, counted = json.loads(done.stdout)
     np.testing.assert_allclose(rates, whole.rates[:24], rtol=0.05)
-    assert samples == 128  # of the two sites
+    np.testing.assert_allclose(spread, whole.rates[:24], rtol=0.05)
+    assert samples == counted == 128  # of the two sites
     assert n_compiled <= 2  # for the weights as they are put, and as the step returns them
