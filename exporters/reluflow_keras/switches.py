@@ -19,6 +19,8 @@ SWITCHES = ("relu", "relu6", "leaky_relu")
 end in them, on every backend."""
 _BOTH_SIDES = ("ReLU", "PReLU", "LeakyReLU")
 """Layers that may call them twice, for the two sides of one switch."""
+_IMAGE_NDIM = 4
+"""Axes of a batch of images, whose channels are first or last."""
 
 Found = list[tuple[str, Any]]
 
@@ -65,7 +67,7 @@ def recording() -> Iterator[Found]:
 
 def _units_last(x: Any, layer: Any) -> Any:
     order = getattr(layer, "data_format", None)
-    if order is None and len(x.shape) > 3:
+    if order is None and len(x.shape) >= _IMAGE_NDIM:
         order = keras.config.image_data_format()
     return keras.ops.moveaxis(x, 1, -1) if order == "channels_first" else x
 

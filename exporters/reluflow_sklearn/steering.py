@@ -21,6 +21,9 @@ from reluflow.temperature import (
 )
 from reluflow_sklearn.network import norm, pre_activations, step_of, use_rate
 
+_AUTO_BATCH = 200
+"""Greatest batch that scikit-learn takes where its size is "auto"."""
+
 
 class Steered:
     """Steers the steps of an MLP; stands before the MLP among the bases of a class.
@@ -78,7 +81,7 @@ class Steered:
         mlp: Any = self
         if mlp.early_stopping:
             samples -= math.ceil(samples * mlp.validation_fraction)
-        batch = min(200, samples) if mlp.batch_size == "auto" else mlp.batch_size
+        batch = min(_AUTO_BATCH, samples) if mlp.batch_size == "auto" else mlp.batch_size
         return int(mlp.max_iter) * math.ceil(samples / min(max(batch, 1), max(samples, 1)))
 
     def _backprop(self, x: Any, y: Any, sample_weight: Any, *rest: Any) -> Any:

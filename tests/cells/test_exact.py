@@ -241,3 +241,17 @@ def test_what_cannot_be_done_is_said() -> None:
             g (float[N,2] x, float[N,2] b) => (float[N,2] y) { y = Add(x, b) }"""
         )
         exact_cells(load(two), SQUARE)
+
+
+def test_signs_that_the_tolerance_decides_are_counted() -> None:
+    window = plane_of_inputs((-1, 1, -1, 1))
+    plain = random_mlp([2, 40, 40, 1], 4)  # more lines than a region has, so the window is cut
+    assert exact_cells(plain, window).near == count_cells(plain, window, threads=2).near == 0
+    slope, end = [[1, 1], [0.5, 0.5]], [[1], [1]]
+    twice = exact_cells(mlp([slope, end], [[0.1, 0.1], [0]]), window)
+    assert (len(twice), twice.near) == (2, 4)  # the second unit is 0 at both ends of the cut, twice
+    apart = np.nextafter(np.float32(0.1), np.float32(1))
+    nearly = exact_cells(mlp([slope, end], [[0.1, apart], [0]]), window)
+    assert (len(nearly), nearly.near) == (3, 0)
+    corner = exact_cells(mlp([[[1], [1]], [[1]]], [[-2], [0]]), window)  # 0 in one corner only
+    assert (len(corner), corner.near) == (1, 1)

@@ -90,7 +90,7 @@ def test_what_cannot_be_done_is_said() -> None:
     model, plane = random_mlp([2, 4, 1], 0), plane_of_inputs()
     with pytest.raises(OptionError, match="the grid is 0 x 4"):
         raster_cells(model, plane, width=0, height=4)
-    with pytest.raises(OptionError, match="there is no site 'r7'"):
+    with pytest.raises(OptionError, match="sites names 'r7', which is no site"):
         raster_cells(model, plane, sites=["r7"])
     with pytest.raises(OptionError, match="but the model reads"):
         raster_cells(random_mlp([3, 4, 1], 0), plane)

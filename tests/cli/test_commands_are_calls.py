@@ -29,6 +29,7 @@ VERBS = {
     "sensitivity:sensitivity": {"sensitivity"},
     "slim:slim": {"slim"},
     "attend:attend": {"attend"},
+    "cells:cells": {"find_cells"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate", "evaluate_attention", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
@@ -238,6 +239,15 @@ def test_compare_is_compare(run: Run, names: list[str]) -> None:
         else reluflow.compare(names[0], names[1], "x.npy", limit=40)
     )
     same_but_time(printed, json.loads(to_json(called)))
+
+
+@pytest.mark.parametrize("grid", ["", " --raster 9 --batch-statistics"])
+def test_cells_is_find_cells(run: Run, grid: str) -> None:
+    printed = run(f"cells m.onnx -d x.npy --points 3,1,4 --window=-1,2,-1,2{grid}")
+    more: dict[str, Any] = {"raster": 9, "batch_statistics": True} if grid else {}
+    bounds = (-1, 2, -1, 2)
+    called = reluflow.find_cells("m.onnx", data="x.npy", points=[3, 1, 4], window=bounds, **more)
+    assert printed == plain(called.to_dict()) and called.kind == ("raster" if grid else "exact")
 
 
 def test_convert_is_convert(run: Run) -> None:

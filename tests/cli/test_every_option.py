@@ -189,6 +189,27 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "attend --threads": Always("ONNX Runtime runs in so many"),
     "attend --out": Always(PLACE),
     "attend --json": Always(ASKED),
+    "cells --plane": Always("the plane is another"),
+    "cells --data": Always("the plane lies in them, or they are marked"),
+    "cells --points": Refused("cells m.onnx --points 0,1,2", "does nothing without --data PATH"),
+    "cells --seed": Refused("cells m.onnx -d x.npy --seed 3", "does nothing with --plane data"),
+    "cells --window": Always("it is what is looked at"),
+    "cells --site": Refused("cells m.onnx --site none", "--site names 'none', which is no site"),
+    "cells --classes": Refused(
+        "cells m.onnx --raster 4 --classes", "--classes is given, but does nothing with --raster"
+    ),
+    "cells --raster": COUNTS,
+    "cells --batch-statistics": Refused(
+        "cells m.onnx --batch-statistics", "does nothing without --raster PIXELS"
+    ),
+    "cells --size": Refused("cells m.onnx -d x.npy --size 2x2", UNREAD),
+    "cells --mean": Refused("cells m.onnx -d x.npy --mean 0.5", UNREAD),
+    "cells --std": Refused("cells m.onnx -d x.npy --std 0.5", UNREAD),
+    "cells --channels": Refused("cells m.onnx -d x.npy --channels gray", UNREAD),
+    "cells --layout": Refused("cells m.onnx -d u8.npy --layout nchw", "--layout is 'nchw'"),
+    "cells --threads": Always("regions are handled, or ONNX Runtime runs, in so many"),
+    "cells --out": Always(PLACE),
+    "cells --json": Always(ASKED),
     "psb convert --out": Always(PLACE),
     "psb convert --p-bits": Always("every weight is stored in them"),
     "psb convert --sampler": Always("it is stored in the file"),

@@ -5,7 +5,7 @@ from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert, edge_project, inline_psb
 from ._api.evaluation import evaluate, inspect_psb, profile_psb
-from ._api.inspect import inspect
+from ._api.inspect import find_cells, inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints
@@ -21,6 +21,7 @@ from .attention import (
     CascadeReport,
     RegionOptions,
 )
+from .cells import CellsReport
 from .data import open_data
 from .edge import EdgeOptions, EdgeProject
 from .errors import ReluflowError
@@ -47,6 +48,7 @@ __all__ = [
     "AttentionReport",
     "CascadeOptions",
     "CascadeReport",
+    "CellsReport",
     "ComparisonReport",
     "Conversion",
     "EdgeOptions",
@@ -79,6 +81,7 @@ __all__ = [
     "evaluate",
     "evaluate_attention",
     "evaluate_cascade",
+    "find_cells",
     "find_pattern",
     "find_sites",
     "fold_batchnorm",

@@ -44,7 +44,7 @@ def test_a_pattern_has_its_colour_on_the_grid_and_in_the_polygons() -> None:
 def test_the_page_has_every_cell_and_loads_nothing(tmp_path: Path) -> None:
     cells = exact_cells(MODEL, PLANE, classes=True)
     files = write_cells(cells, tmp_path / "made", title="a <net>")
-    assert [path.name for path in files] == ["cells.png", "cells.svg", "cells.html"]
+    assert [path.name for path in files] == ["cells.png", "cells.svg", "cells.html", "cells.json"]
     text = files[2].read_text(encoding="utf-8")
     assert "a &lt;net&gt;" in text
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)

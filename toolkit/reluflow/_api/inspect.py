@@ -1,11 +1,47 @@
-"""The switch sites of a model, without running it."""
+"""The switch sites of a model, and its cells on a plane of inputs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from reluflow._api.lock import locked
+from reluflow._api.outputs import keep_inputs_beside
 from reluflow.analysis import Inspection, inspect_model
-from reluflow.graph import load
+from reluflow.cells import (
+    CellsReport,
+    ExactCells,
+    Plane,
+    RasterCells,
+    TooManyCellsError,
+    exact_cells,
+    plane_of_inputs,
+    plane_through,
+    random_plane,
+    raster_cells,
+    sum_up_exact,
+    sum_up_raster,
+)
+from reluflow.data import Preprocessing, open_data
+from reluflow.errors import ModelError, OptionError
+from reluflow.graph import Model, find_sites, load, read_program
+from reluflow.progress import Progress
+from reluflow.report import CELLS_FILES, RASTER_FILES, write_cells, write_raster
+from reluflow.report.pages.cells import MOST_ON_PAGE
+from reluflow.sessions import check_threads
+
+PLANES = ("auto", "inputs", "data", "random")
+"""What a plane may go through."""
+PIXELS = 500
+"""Side of the grid where no polygons can be had (thesis 2.2.3)."""
+_MOST_PIXELS = 4096
+_COORDINATES, _CORNERS, _BOUNDS = 2, 3, 4
+"""Numbers of a model's input that is a plane itself, points of a plane, numbers of a window."""
+Window = tuple[float, float, float, float]
 
 
 def inspect(model: Any, *, smooth: bool = False) -> Inspection:
@@ -30,3 +66,235 @@ def inspect(model: Any, *, smooth: bool = False) -> Inspection:
         (78426, ['left_out', 'model', 'notes', 'other_folds', 'sites'])
     """
     return inspect_model(load(model), smooth=smooth)
+
+
+def find_cells(
+    model: Any,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    plane: str = "auto",
+    data: Any = None,
+    points: Sequence[int] | None = None,
+    seed: int | None = None,
+    window: Sequence[float] | None = None,
+    sites: Sequence[str] | None = None,
+    classes: bool = False,
+    raster: int | None = None,
+    batch_statistics: bool = False,
+    preprocessing: Preprocessing | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> CellsReport:
+    """Find the cells of a model on a plane of inputs: where its activation pattern stays the same.
+
+    They are exact polygons where the model is piecewise linear and the window has 20,000 at most,
+    and else those of a grid, which the notes say.
+
+    Args:
+        model: as for `analyze`, with one input.
+        out: folder for the pictures, the page and the numbers; None writes nothing.
+        plane: "inputs" (the model reads two numbers), "data" (through three inputs, which lie at
+            (0, 0), (1, 0) and (0, 1)), "random" (two random directions of length 1), or "auto": the
+            first of them that there is.
+        data: as for `analyze`.
+        points: numbers of inputs in the data, from 0: the three of the plane, those to mark on a
+            plane of inputs, or the one that a random plane goes through instead of zeros.
+        seed: of a random plane; 0 by default.
+        window: least u, greatest u, least v, greatest v; by default -5 to 5 both ways, or the three
+            points with a margin.
+        sites: names; all by default. Exact cells end at the last of them.
+        classes: also cut by which output is the greatest.
+        raster: a grid of so many pixels each way instead of polygons.
+        batch_statistics: normalise by the statistics of the grid.
+        preprocessing: of images.
+        threads: number of threads; one per processor by default.
+        progress: called as progress(stage, done, in all).
+
+    Returns:
+        The numbers of cells, of each site and of all together.
+
+    Raises:
+        ReluflowError: bad model, data or options, in one sentence.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:3]
+        >>> found = reluflow.find_cells("models/fashion_resnet8.onnx", data=images, raster=20)
+        >>> found.kind, found.plane, found.pixels, len(found.sites)
+        ('raster', 'through inputs 0, 1 and 2', (20, 20), 7)
+
+    Reference: thesis 2.2; docs/spec.md, section 4.
+    """
+    check_threads(threads)
+    _check_ways(raster, classes, batch_statistics)
+    loaded = load(model)
+    keep_inputs_beside(out, (*CELLS_FILES, *RASTER_FILES), loaded, data)
+    with locked(out):
+        chosen, words = _plane(loaded, plane, data, points, seed, window, preprocessing)
+        found: ExactCells | RasterCells
+        notes: list[str] = []
+        if raster is None:
+            try:
+                found = exact_cells(
+                    loaded,
+                    chosen,
+                    until=None if classes else _last(loaded, sites),
+                    classes=classes,
+                    threads=threads or len(os.sched_getaffinity(0)),
+                    most=MOST_ON_PAGE,
+                    progress=progress,
+                )
+            except (ModelError, TooManyCellsError) as error:
+                notes.append(f"A grid instead of exact polygons: {str(error).rstrip('.')}.")
+                if classes:
+                    notes.append("A grid has no decision boundary.")
+            else:
+                return _exact(found, sites, loaded, words, out)
+        found = raster_cells(
+            loaded,
+            chosen,
+            sites=sites,
+            width=raster or PIXELS,
+            height=raster or PIXELS,
+            batch_statistics=batch_statistics,
+            threads=threads,
+            progress=progress,
+        )
+        report = sum_up_raster(found, model=_name(loaded), plane=words)
+        report = replace(report, notes=(*notes, *report.notes))
+        if out is not None:
+            write_raster(found, out, title=_name(loaded), report=report)
+        return report
+
+
+def _exact(
+    found: ExactCells, sites: Sequence[str] | None, model: Model, words: str, out: Any
+) -> CellsReport:
+    report = sum_up_exact(found, tuple(sites) if sites else None, model=_name(model), plane=words)
+    if out is not None:
+        write_cells(found, out, title=_name(model), report=report)
+    return report
+
+
+def _name(model: Model) -> str:
+    return "<memory>" if model.path is None else model.path.name
+
+
+def _check_ways(raster: int | None, classes: bool, batch_statistics: bool) -> None:
+    """Refuse a grid that cannot be, and what only one of the two ways has."""
+    if raster is None:
+        if batch_statistics:
+            raise OptionError(
+                "batch_statistics is set, but does nothing without raster; leave it out, or give "
+                "both."
+            )
+        return
+    if isinstance(raster, bool) or not isinstance(raster, int) or not 0 < raster <= _MOST_PIXELS:
+        raise OptionError(f"raster is {raster!r}; give a whole number from 1 to {_MOST_PIXELS}.")
+    if classes:
+        raise OptionError(
+            "classes is set, but does nothing with raster, which has no decision boundary; leave "
+            "one of them out."
+        )
+
+
+def _last(model: Model, sites: Sequence[str] | None) -> str | None:
+    """Return the last of some sites in graph order."""
+    if not sites:
+        return None
+    order = [step.name for step in read_program(model).operations]
+    missing = [name for name in sites if name not in order]
+    if missing:
+        known = ", ".join(site.name for site in find_sites(model))
+        raise OptionError(f"sites names {missing[0]!r}, which is no site; give some of {known}.")
+    return max(sites, key=order.index)
+
+
+def _plane(
+    model: Model,
+    kind: str,
+    data: Any,
+    points: Sequence[int] | None,
+    seed: int | None,
+    window: Sequence[float] | None,
+    preprocessing: Preprocessing | None,
+) -> tuple[Plane, str]:
+    """Return the plane that is asked for, and its description."""
+    if kind not in PLANES:
+        raise OptionError(f"plane is {kind!r}; give one of {', '.join(PLANES)}.")
+    if len(model.inputs) != 1:
+        raise ModelError(
+            f"the model has {len(model.inputs)} inputs, and a plane lies in the space of one; give "
+            "a model with one input."
+        )
+    shape = tuple((model.inputs[0].shape or ())[1:])
+    flat = shape == (_COORDINATES,)
+    if kind == "auto":
+        kind = "inputs" if flat else "random" if data is None else "data"
+    if data is None and (points is not None or preprocessing is not None):
+        what = "points are" if points is not None else "preprocessing was"
+        raise OptionError(f"{what} given, but do nothing without data; leave them out.")
+    if kind != "random" and seed is not None:
+        raise OptionError(
+            f"seed is {seed}, but does nothing on plane {kind!r}; leave it out, or give plane "
+            "'random'."
+        )
+    bounds = _window(window)
+    if kind == "data":
+        if data is None:
+            raise OptionError("plane is 'data', but there are no data; give three inputs.")
+        numbers = list(range(_CORNERS)) if points is None else list(points)
+        if len(numbers) != _CORNERS:
+            raise OptionError(f"points are {numbers}; give the numbers of three inputs.")
+        first, second, third = numbers
+        rows = _rows(model, data, numbers, preprocessing)
+        return plane_through(rows, bounds), f"through inputs {first}, {second} and {third}"
+    more: dict[str, Any] = {} if bounds is None else {"window": bounds}
+    if kind == "inputs":
+        if not flat:
+            raise OptionError(
+                f"plane is 'inputs', but the model reads {model.inputs[0]}, not two numbers; give "
+                "plane 'data' or 'random'."
+            )
+        found = plane_of_inputs(**more)
+        if data is None:
+            return found, "its two inputs"
+        marked = list(range(_CORNERS)) if points is None else list(points)
+        rows = _rows(model, data, marked, preprocessing)
+        numbers_told = ", ".join(map(str, marked))
+        return replace(found, points=rows), f"its two inputs, with inputs {numbers_told} marked"
+    if not all(isinstance(size, int) for size in shape) or not shape:
+        raise OptionError(
+            f"plane is 'random', but the model reads {model.inputs[0]}, of no fixed size; give "
+            "three inputs as data, and plane 'data'."
+        )
+    origin, start = None, "zeros"
+    if data is not None:
+        numbers = [0] if points is None else list(points)
+        if len(numbers) != 1:
+            raise OptionError(f"points are {numbers}; a random plane goes through one input.")
+        [origin] = _rows(model, data, numbers, preprocessing)
+        start = f"input {numbers[0]}"
+    made = random_plane(
+        [int(size) for size in shape if size is not None], seed=seed or 0, origin=origin, **more
+    )
+    return made, f"random (seed {seed or 0}) through {start}"
+
+
+def _window(window: Sequence[float] | None) -> Window | None:
+    if window is None:
+        return None
+    given = [float(bound) for bound in window]
+    if len(given) != _BOUNDS:
+        raise OptionError(f"window is {given}; give least u, greatest u, least v and greatest v.")
+    u0, u1, v0, v1 = given
+    return u0, u1, v0, v1
+
+
+def _rows(
+    model: Model, data: Any, numbers: Sequence[int], preprocessing: Preprocessing | None
+) -> Any:
+    """Return inputs of the data by their numbers, `(n, ...)` float64."""
+    source = open_data(data, model.inputs, preprocessing=preprocessing)
+    [rows] = source.take(numbers).values()
+    return np.asarray(rows, np.float64)

@@ -1,8 +1,10 @@
 """Cells of a network on a plane: where its activation pattern stays the same."""
 
 from reluflow.cells.exact import (
+    MOST_CELLS,
     Counted,
     ExactCells,
+    TooManyCellsError,
     count_cells,
     exact_cells,
     stream_cells,
@@ -20,9 +22,12 @@ from reluflow.cells.join import (
 from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.plane import Plane, plane_of_inputs, plane_through, random_plane
 from reluflow.cells.raster import RasterCells, RasterSite, count_pieces, raster_cells
+from reluflow.cells.summary import CellsReport, SiteCells, sum_up_exact, sum_up_raster
 
 __all__ = [
     "DECISION",
+    "MOST_CELLS",
+    "CellsReport",
     "Counted",
     "ExactCells",
     "Joined",
@@ -30,6 +35,8 @@ __all__ = [
     "Plane",
     "RasterCells",
     "RasterSite",
+    "SiteCells",
+    "TooManyCellsError",
     "activation_cells",
     "affine_regions",
     "centres_of",
@@ -44,4 +51,6 @@ __all__ = [
     "random_plane",
     "raster_cells",
     "stream_cells",
+    "sum_up_exact",
+    "sum_up_raster",
 ]

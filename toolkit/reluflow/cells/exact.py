@@ -15,9 +15,17 @@ from reluflow.cells.plane import Floats, Plane
 from reluflow.cells.regions import Found, find_cells, whole_window
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, read_program
+from reluflow.progress import Progress
 
 MOST_CELLS = 2_000_000
 """Cells that are kept at most, unless more are asked for."""
+
+_STAGE, _PARTS = "cutting the window", 100
+"""Progress is told in hundredths of the window's area."""
+
+
+class TooManyCellsError(OptionError):
+    """The window has more cells than may be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +35,12 @@ class Counted:
     Attributes:
         cells: distinct patterns of all switches together; each is one convex polygon.
         area: sum of their areas, in units of u times v.
+        near: as in `ExactCells`.
     """
 
     cells: int
     area: float
+    near: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +63,10 @@ class ExactCells:
             that of `reluflow.patterns.fingerprint` over the site's units.
         maps: `(n, n_outputs, 3)`: output = a u + b v + c on the cell; no outputs where the walk
             ends at a site.
+        near: how often a value at a corner was taken for 0, as it was within 1e-12 of the size of
+            its map; 0: no sign depends on this tolerance. Repeated units, lines through one point
+            and biases of 0 count too, though 0 may be their true value; units that are 0
+            everywhere do not.
         notes: what was left out, in sentences.
     """
 
@@ -65,6 +79,7 @@ class ExactCells:
     areas: Floats
     keys: NDArray[np.uint64]
     maps: Floats
+    near: int = 0
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -107,6 +122,7 @@ def exact_cells(
     classes: bool = False,
     threads: int = 1,
     most: int = MOST_CELLS,
+    progress: Progress | None = None,
 ) -> ExactCells:
     """Return the polygons of a plane on which a network's pattern, and so its map, is one.
 
@@ -124,14 +140,15 @@ def exact_cells(
         classes: also cut by which output is the greatest.
         threads: regions handled at once.
         most: number of cells that may be kept.
+        progress: called as progress(stage, hundredths of the window done, 100).
 
     Returns:
         The polygons with their patterns and maps.
 
     Raises:
         ModelError: an operator is not piecewise linear, or has several inputs.
-        OptionError: no switch has this name, the plane does not fit, or there are more cells
-            than `most`.
+        OptionError: no switch has this name, the plane does not fit, or, as
+            `TooManyCellsError`, there are more cells than `most`.
 
     Example:
         >>> import onnx.parser
@@ -154,15 +171,18 @@ def exact_cells(
     """
     walker = make_walker(model, plane, until=until, classes=classes)
     found: list[Found] = []
-    total = 0
+    total, done = 0, 0.0
     for each in find_cells(walker, store=True, threads=threads, most=most):
         total += each.count
         if each.count < 0 or total > most:
-            raise OptionError(
+            raise TooManyCellsError(
                 f"the window has more than {most} cells; look at a smaller window or earlier "
                 "sites, allow more, or only count them."
             )
         found.append(each)
+        done += each.area
+        if progress is not None:
+            progress(_STAGE, round(_PARTS * done / whole_window().area), _PARTS)
     return _joined(walker, plane, _switches(walker), found)
 
 
@@ -201,11 +221,12 @@ def count_cells(
     """
     walker = make_walker(model, plane, until=until, classes=classes)
     unlimited = np.iinfo(np.int64).max
-    cells, area = 0, 0.0
+    cells, area, near = 0, 0.0, 0
     for found in find_cells(walker, store=False, threads=threads, most=unlimited):
         cells += found.count
         area += found.area
-    return Counted(cells, area * plane.half[0] * plane.half[1])
+        near += found.near
+    return Counted(cells, area * plane.half[0] * plane.half[1], near)
 
 
 def stream_cells(
@@ -316,5 +337,6 @@ def _joined(
         areas=np.concatenate([each.areas for each in found]) * du * dv,
         keys=np.concatenate([each.keys for each in found]),
         maps=maps,
+        near=sum(each.near for each in found),
         notes=walker.network.notes,
     )

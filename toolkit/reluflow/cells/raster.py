@@ -17,12 +17,14 @@ from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, SwitchSite, Tap, find_sites, tap, use_batch_statistics
 from reluflow.patterns.global_pattern import add_sites
 from reluflow.patterns.hashing import fingerprint
+from reluflow.progress import Progress
 from reluflow.sessions.session import default_threads, open_session
 
 _INPUTS = 8192
 """Inputs of one run at most."""
 _TAPPED = 1 << 27
 """Bytes of pre-activations that one run may return."""
+_STAGE = "running the grid"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +84,7 @@ def raster_cells(
     height: int = 500,
     batch_statistics: bool = False,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> RasterCells:
     """Return the cells of sites at the centres of a grid's pixels.
 
@@ -93,6 +96,7 @@ def raster_cells(
         height: pixels of the grid up.
         batch_statistics: normalise by the statistics of the grid, all of which is one batch then.
         threads: of ONNX Runtime and of hashing; the cores of this process by default.
+        progress: called as progress(stage, points done, points in all).
 
     Returns:
         The patterns of each site at each pixel, and of all sites chosen together.
@@ -131,7 +135,9 @@ def raster_cells(
     if not taps:
         raise ModelError(f"no site can be seen: {'; '.join(notes)}; choose others.")
     points = plane.grid(width, height)
-    keys, nonfinite = _keys(rewritten.model, taps, plane, points, batch_statistics, threads)
+    keys, nonfinite = _keys(
+        rewritten.model, taps, plane, points, batch_statistics, threads, progress
+    )
     made = [_site(each.site.name, own, width, height) for each, own in zip(taps, keys, strict=True)]
     joint = np.zeros_like(keys[0])
     add_sites(joint, dict(enumerate(keys)))
@@ -166,7 +172,9 @@ def _chosen(model: Model, names: Sequence[str] | None) -> list[SwitchSite]:
     known = {site.name: site for site in find_sites(model, smooth=True)}
     for name in names:
         if name not in known:
-            raise OptionError(f"there is no site {name!r}; give some of {', '.join(known)}.")
+            raise OptionError(
+                f"sites names {name!r}, which is no site; give some of {', '.join(known)}."
+            )
     return [site for site in known.values() if site.name in set(names)]
 
 
@@ -177,6 +185,7 @@ def _keys(
     points: NDArray[np.float64],
     whole: bool,
     threads: int | None,
+    progress: Progress | None,
 ) -> tuple[list[NDArray[np.uint64]], int]:
     """Return the keys of each tap at all points, and how many values were not finite."""
     n_threads = threads or default_threads()
@@ -205,6 +214,8 @@ def _keys(
             found = fingerprint(flat, threshold=each.site.threshold, threads=n_threads)
             own[start : start + len(part)] = found.keys[: len(part)]
             nonfinite += found.nonfinite
+        if progress is not None:
+            progress(_STAGE, start + len(part), len(points))
     return keys, nonfinite
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.cells.kernels.descend import descend as _descend
-from reluflow.cells.kernels.polygon import cut, signs
+from reluflow.cells.kernels.polygon import area, cut, signs
 from reluflow.cells.lowering.region import Lines
 from reluflow.cells.lowering.walk import Walker
 
@@ -27,16 +27,25 @@ BORDERS = (-1, -2, -3, -4)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polygon:
-    """A convex polygon: `(n,)` coordinates counter-clockwise, and the label of each edge."""
+    """A convex polygon: `(n,)` coordinates counter-clockwise, and the label of each edge.
+
+    `near` counts the values that the tolerance made 0 when it was cut.
+    """
 
     x: Floats
     y: Floats
     edges: NDArray[np.int64]
+    near: int = 0
 
     @property
     def corners(self) -> Floats:
         """Return `(n, 2)`."""
         return np.column_stack([self.x, self.y])
+
+    @property
+    def area(self) -> float:
+        """Return the area."""
+        return float(area(self.x, self.y, len(self.x)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +61,7 @@ class Found:
         areas: `(count,)`.
         keys: `(count, n_switches, 2)` uint64.
         maps: `(count, n_outputs, 3)`.
+        near: values at corners that the tolerance made 0.
     """
 
     count: int
@@ -62,6 +72,7 @@ class Found:
     areas: Floats
     keys: NDArray[np.uint64]
     maps: Floats
+    near: int
 
 
 def whole_window() -> Polygon:
@@ -108,7 +119,7 @@ def find_cells(
 def _descended(
     walker: Walker, polygon: Polygon, store: bool, most: int, lines: int
 ) -> Iterator[Found]:
-    walk = walker.walk(polygon.corners, MOST_GROUPS)
+    walk = walker.walk(polygon.corners, MOST_GROUPS, polygon.edges)
     if walk.region is None:
         first = walk.tracker.lines
         pieces = [polygon] if first is None else pieces_of(polygon, first, max(lines // 2, 2))
@@ -116,13 +127,14 @@ def _descended(
             for piece in pieces:
                 yield from _descended(walker, piece, store, most, max(lines // 2, 2))
             return
-        walk = walker.walk(polygon.corners, np.iinfo(np.int64).max)
+        walk = walker.walk(polygon.corners, np.iinfo(np.int64).max, polygon.edges)
     assert walk.region is not None
     region = walk.region
     descend: Any = _descend
     x, y, edges = polygon.x, polygon.y, polygon.edges
     outputs = np.asarray(region.outputs, np.int64)
-    yield Found(*descend(region.tables, x, y, edges, region.keys, outputs, int(store), most))
+    found = Found(*descend(region.tables, x, y, edges, region.keys, outputs, int(store), most))
+    yield replace(found, near=found.near + walk.tracker.near + polygon.near)
 
 
 def pieces_of(polygon: Polygon, lines: Lines, most: int) -> list[Polygon]:
@@ -152,11 +164,14 @@ def halved(polygon: Polygon, map_: Floats, lines: Lines, number: int) -> list[Po
     n = len(polygon.x)
     values = np.empty(n)
     a, b, c = map_
-    signs(a, b, c, lines.least[number], polygon.x, polygon.y, n, values)
+    near = np.zeros(1, np.int64)
+    signs(a, b, c, lines.least[number], polygon.x, polygon.y, n, values, near)
+    held = polygon.near + int(near[0])
     parts = []
     for sign in (1.0, -1.0):
         x, y, edges = np.empty(n + 1), np.empty(n + 1), np.empty(n + 1, np.int64)
         label = lines.labels[number]
         m = cut(polygon.x, polygon.y, polygon.edges, n, values, sign, label, x, y, edges)
-        parts.append(Polygon(x[:m].copy(), y[:m].copy(), edges[:m].copy()))
+        parts.append(Polygon(x[:m].copy(), y[:m].copy(), edges[:m].copy(), held))
+        held = 0
     return parts

@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "reluflow.cli.commands.compare:compare",
     "sensitivity": "reluflow.cli.commands.sensitivity:sensitivity",
     "attend": "reluflow.cli.commands.attend:attend",
+    "cells": "reluflow.cli.commands.cells:cells",
     "psb": "reluflow.cli.commands.psb:app",
     "edge": "reluflow.cli.commands.edge:edge",
     "slim": "reluflow.cli.commands.slim:slim",

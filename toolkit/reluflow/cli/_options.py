@@ -173,9 +173,9 @@ def choose_preprocessing(
     if size is not None:
         given["size"] = _size(size)
     if mean is not None:
-        given["mean"] = _numbers("--mean", mean)
+        given["mean"] = numbers("--mean", mean)
     if std is not None:
-        given["std"] = _numbers("--std", std)
+        given["std"] = numbers("--std", std)
     if channels is not None:
         given["channel_order"] = channels
     if layout is not None:
@@ -197,7 +197,12 @@ def _size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """Return numbers that have commas between.
+
+    Raises:
+        OptionError: one is none; the option is named.
+    """
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

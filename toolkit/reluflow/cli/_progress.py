@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 STAGES = (
     "analysing",
+    "cutting the window",
+    "running the grid",
     "comparing",
     "reading patterns",
     "measuring",

@@ -13,7 +13,10 @@ from reluflow.report.files.parquet import write_patterns_parquet as write_patter
 from reluflow.report.index import write_index as write_index
 from reluflow.report.pages.attend import ATTEND_FILES as ATTEND_FILES
 from reluflow.report.pages.attend import write_attended as write_attended
+from reluflow.report.pages.cells import CELLS_FILES as CELLS_FILES
+from reluflow.report.pages.cells import RASTER_FILES as RASTER_FILES
 from reluflow.report.pages.cells import write_cells as write_cells
+from reluflow.report.pages.cells import write_raster as write_raster
 from reluflow.report.pages.over_time import write_recording_page as write_recording_page
 from reluflow.report.pages.page import write_html as write_html
 from reluflow.report.pages.psb import EVALUATION_FILES as EVALUATION_FILES
@@ -31,6 +34,7 @@ from reluflow.report.pictures.transitions import save_transitions as save_transi
 from reluflow.report.text.attend import print_attended as print_attended
 from reluflow.report.text.attention import print_attention as print_attention
 from reluflow.report.text.cascade import print_cascade as print_cascade
+from reluflow.report.text.cells import print_cells as print_cells
 from reluflow.report.text.edge import print_edge as print_edge
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
@@ -44,7 +48,9 @@ from reluflow.report.text.terminal import print_table as print_table
 
 __all__ = [
     "ATTEND_FILES",
+    "CELLS_FILES",
     "EVALUATION_FILES",
+    "RASTER_FILES",
     "SENSITIVITY_FILES",
     "check_report_directory",
     "draw_cells",
@@ -53,6 +59,7 @@ __all__ = [
     "print_attended",
     "print_attention",
     "print_cascade",
+    "print_cells",
     "print_chains",
     "print_conversion",
     "print_edge",
@@ -78,6 +85,7 @@ __all__ = [
     "write_json",
     "write_patterns_parquet",
     "write_pictures",
+    "write_raster",
     "write_recording_page",
     "write_report",
     "write_sensitivity",

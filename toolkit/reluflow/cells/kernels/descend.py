@@ -23,23 +23,23 @@ def _tolerance(a0, a1, a2, least):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _row_signs(maps, row, least, x, y, n, values):  # type: ignore[no-untyped-def]
+def _row_signs(maps, row, least, x, y, n, values, near):  # type: ignore[no-untyped-def]
     a0, a1, a2 = maps[0, row], maps[1, row], maps[2, row]
-    return signs(a0, a1, a2, _tolerance(a0, a1, a2, least[row]), x, y, n, values)
+    return signs(a0, a1, a2, _tolerance(a0, a1, a2, least[row]), x, y, n, values, near)
 
 
 @numba.njit(nogil=True, cache=True)
-def _difference(maps, p, q, least, x, y, n, values):  # type: ignore[no-untyped-def]
+def _difference(maps, p, q, least, x, y, n, values, near):  # type: ignore[no-untyped-def]
     a0, a1, a2 = maps[0, p] - maps[0, q], maps[1, p] - maps[1, q], maps[2, p] - maps[2, q]
     size = 0.0
     for c in range(3):
         size += abs(maps[c, p]) + abs(maps[c, q])
     tol = max(max(least[p], least[q]), RELATIVE * size)
-    return signs(a0, a1, a2, tol, x, y, n, values)
+    return signs(a0, a1, a2, tol, x, y, n, values, near)
 
 
 @numba.njit(nogil=True, cache=True)
-def _winners(maps, first, count, least, x, y, n, values, alive):  # type: ignore[no-untyped-def]
+def _winners(maps, first, count, least, x, y, n, values, near, alive):  # type: ignore[no-untyped-def]
     """Find the rows that are the greatest somewhere; of rows equal everywhere, the first."""
     for p in range(count):
         alive[p] = True
@@ -47,7 +47,7 @@ def _winners(maps, first, count, least, x, y, n, values, alive):  # type: ignore
     for p in range(count):
         for q in range(p + 1, count):
             if alive[p] and alive[q]:
-                above, below = _difference(maps, first + p, first + q, least, x, y, n, values)
+                above, below = _difference(maps, first + p, first + q, least, x, y, n, values, near)
                 if not below:
                     alive[q] = False
                     left -= 1
@@ -99,7 +99,7 @@ def _decide(maps, keys, group, row, net, site):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _enter(maps, keys, x, y, n, site, net, pending, values, alive):  # type: ignore[no-untyped-def]
+def _enter(maps, keys, x, y, n, site, net, pending, values, near, alive):  # type: ignore[no-untyped-def]
     """Decide all groups of a site that the polygon does not cross; list the others."""
     base, weights, site_group, group_row, group_rows = net[0], net[1], net[3], net[4], net[5]
     least, words, group_key, low, high = net[6], net[7], net[8], net[9], net[10]
@@ -113,13 +113,13 @@ def _enter(maps, keys, x, y, n, site, net, pending, values, alive):  # type: ign
     for group in range(site_group[site], site_group[site + 1]):
         row = group_row[group]
         if group_rows[group] == 1:
-            above, below = _row_signs(maps, row, least, x, y, n, values)
+            above, below = _row_signs(maps, row, least, x, y, n, values, near)
             if not above:
                 continue
             crossed = below
         else:
             count = group_rows[group]
-            crossed = _winners(maps, row, count, least, x, y, n, values, alive) > 1
+            crossed = _winners(maps, row, count, least, x, y, n, values, near, alive) > 1
             if not crossed:
                 for p in range(count):
                     if alive[p]:
@@ -179,7 +179,7 @@ def _cut_in_two(slots, keys, corners, top, site, group, p, q, net, values, spare
 
 
 @numba.njit(nogil=True, cache=True)
-def _cut_in_many(slots, keys, corners, top, site, group, net, values, alive, spare):  # type: ignore[no-untyped-def]
+def _cut_in_many(slots, keys, corners, top, site, group, net, values, near, alive, spare):  # type: ignore[no-untyped-def]
     """Replace the top slot by one for each row of its group that is the greatest somewhere."""
     maps, x, y, edges = slots[0], slots[1], slots[2], slots[3]
     first, count, label = net[4][group], net[5][group], net[12][group]
@@ -196,7 +196,7 @@ def _cut_in_many(slots, keys, corners, top, site, group, net, values, alive, spa
             if q == p or not alive[q]:
                 continue
             above, below = _difference(
-                maps[top], first + p, first + q, least, x[at], y[at], m, values
+                maps[top], first + p, first + q, least, x[at], y[at], m, values, near
             )
             if not above and (below or q < p):
                 m = 0
@@ -230,7 +230,7 @@ def _move_slot(slots, keys, corners, source, target):  # type: ignore[no-untyped
 
 
 @numba.njit(nogil=True, cache=True)
-def _settle(slots, keys, corners, top, net, values, alive, spare):  # type: ignore[no-untyped-def]
+def _settle(slots, keys, corners, top, net, values, near, alive, spare):  # type: ignore[no-untyped-def]
     """Take one undecided group of the top slot: decide it, or cut; return the new top."""
     maps, x, y = slots[0][top], slots[1][top], slots[2][top]
     pending, waiting, site = slots[4], slots[5], slots[6][top]
@@ -238,16 +238,16 @@ def _settle(slots, keys, corners, top, net, values, alive, spare):  # type: igno
     group = pending[top, waiting[top]]
     row, count, least, n = net[4][group], net[5][group], net[6], corners[top]
     if count == 1:
-        above, below = _row_signs(maps, row, least, x, y, n, values)
+        above, below = _row_signs(maps, row, least, x, y, n, values, near)
         if above and below:
             _cut_in_two(slots, keys, corners, top, site, group, row, -1, net, values, spare)
             return top + 1
         if above:
             _decide(maps, keys[top], group, row, net, site)
         return top
-    left = _winners(maps, row, count, least, x, y, n, values, alive)
+    left = _winners(maps, row, count, least, x, y, n, values, near, alive)
     if left > 2:
-        return _cut_in_many(slots, keys, corners, top, site, group, net, values, alive, spare)
+        return _cut_in_many(slots, keys, corners, top, site, group, net, values, near, alive, spare)
     p = 0
     while not alive[p]:
         p += 1
@@ -257,7 +257,7 @@ def _settle(slots, keys, corners, top, net, values, alive, spare):  # type: igno
     q = p + 1
     while not alive[q]:
         q += 1
-    _difference(maps, row + p, row + q, least, x, y, n, values)
+    _difference(maps, row + p, row + q, least, x, y, n, values, near)
     _cut_in_two(slots, keys, corners, top, site, group, row + p, row + q, net, values, spare)
     return top + 1
 
@@ -287,7 +287,8 @@ def descend(net, x0, y0, edges0, keys0, outputs, store, most):  # type: ignore[n
 
     Returns:
         Number of cells (-1: more than `most`), sum of areas, then, empty unless stored: corners of
-        each cell `(n_cells,)`, all corners `(n, 2)`, their edges `(n,)`, areas, keys and maps.
+        each cell `(n_cells,)`, all corners `(n, 2)`, their edges `(n,)`, areas, keys and maps; then
+        the number of values at corners that the tolerance made 0.
     """
     n_sites = net[3].shape[0] - 1
     n_rows, n_groups = net[0].shape[1], net[1].shape[0]
@@ -306,6 +307,7 @@ def descend(net, x0, y0, edges0, keys0, outputs, store, most):  # type: ignore[n
     corners = np.zeros(depth, np.int64)
     entered = np.zeros(depth, np.bool_)
     values, alive = np.empty(cap), np.empty(max(n_rows, 1), np.bool_)
+    near = np.zeros(1, np.int64)
     spare = (np.empty(cap), np.empty(cap), np.empty(cap, np.int64))
     n0 = len(x0)
     x[0, :n0], y[0, :n0], edges[0, :n0] = x0, y0, edges0
@@ -353,11 +355,12 @@ def descend(net, x0, y0, edges0, keys0, outputs, store, most):  # type: ignore[n
                 net,
                 pending[top],
                 values,
+                near,
                 alive,
             )
             entered[top] = True
         elif waiting[top]:
-            new = _settle(slots, keys, corners, top, net, values, alive, spare)
+            new = _settle(slots, keys, corners, top, net, values, near, alive, spare)
             for i in range(top + 1, new + 1):
                 entered[i] = True
             top = new
@@ -374,4 +377,5 @@ def descend(net, x0, y0, edges0, keys0, outputs, store, most):  # type: ignore[n
         areas[:kept],
         out_keys[:kept],
         out_maps[:kept],
+        near[0],
     )

@@ -11,8 +11,12 @@ import numba
 
 
 @numba.njit(nogil=True, cache=True)
-def signs(a0, a1, a2, tol, x, y, n, values):  # type: ignore[no-untyped-def]
-    """Write an affine function's values at the corners; tell whether it is above and below 0."""
+def signs(a0, a1, a2, tol, x, y, n, values, near):  # type: ignore[no-untyped-def]
+    """Write an affine function's values at the corners; tell whether it is above and below 0.
+
+    What the tolerance made 0 is added to `near`, a counter of one entry; a function that is 0
+    everywhere is not counted.
+    """
     above, below = False, False
     for i in range(n):
         f = a0 * x[i] + a1 * y[i] + a2
@@ -22,6 +26,8 @@ def signs(a0, a1, a2, tol, x, y, n, values):  # type: ignore[no-untyped-def]
             below = True
         else:
             f = 0.0
+            if a0 != 0.0 or a1 != 0.0 or a2 != 0.0:
+                near[0] += 1
         values[i] = f
     return above, below
 

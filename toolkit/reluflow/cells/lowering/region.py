@@ -84,20 +84,24 @@ class Tracker:
     Attributes:
         corners: `(n, 2)` of the polygon, in coordinates within [-1, 1].
         most: raise `TooManyError` beyond this many groups.
+        edges: labels of the units that are 0 on its edges.
         levels: what is open, in order.
         switches: all switches met.
         keys: for each, what the decided units add to its key.
         left: number of open groups.
         lines: the first open units.
+        near: units decided by a value that the tolerance made 0, those of the edges left out.
     """
 
     corners: Floats
     most: int
+    edges: NDArray[np.int64]
     levels: list[Level] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
     keys: list[NDArray[np.uint64]] = field(default_factory=list)
     left: int = 0
     lines: Lines | None = None
+    near: int = 0
 
     def __post_init__(self) -> None:
         self._at = np.column_stack([self.corners, np.ones(len(self.corners))])
@@ -138,6 +142,9 @@ class Tracker:
         off = high <= tolerance
         on = ~off & (low >= -tolerance)
         key = self._register(name, flat.shape[1], 1)
+        close = (np.abs(np.where(off, high, low)) <= tolerance) & (on | off) & flat.any(axis=0)
+        close[np.intersect1d(self.edges - self.switches[key].offset, np.flatnonzero(close))] = False
+        self.near += int(close.sum())
         words = unit_words(flat.shape[1])
         self.keys[key] = np.bitwise_xor.reduce(words[on], axis=0, initial=np.uint64(0))
         live = np.flatnonzero(~(on | off))

@@ -111,14 +111,16 @@ class Walker:
             for name in step.inputs:
                 self._uses[name] = step_number
 
-    def walk(self, corners: Floats, most: int) -> Walk:
+    def walk(self, corners: Floats, most: int, edges: NDArray[np.int64] | None = None) -> Walk:
         """Return what is left of the network on a polygon.
 
         Args:
             corners: `(n, 2)` of the polygon, coordinates within [-1, 1].
             most: give up beyond this many groups.
+            edges: labels of the units that are 0 on its edges, which their signs are known by.
         """
-        tracker = Tracker(corners, most)
+        own = np.zeros(0, np.int64) if edges is None else edges
+        tracker = Tracker(corners, most, own)
         values: dict[str, Value] = {self.network.input: Columns(self.frame)}
         try:
             for number, step in enumerate(self.network.steps):

@@ -15,34 +15,48 @@ import numpy as np
 from reluflow._version import __version__
 from reluflow.cells import (
     DECISION,
+    CellsReport,
     ExactCells,
-    activation_cells,
-    affine_regions,
+    RasterCells,
     decision_boundary,
-    neighbours,
+    sum_up_exact,
+    sum_up_raster,
 )
 from reluflow.errors import OptionError
 from reluflow.report.files.atomic import write_together
 from reluflow.report.pages.rendering import environment, read_part
-from reluflow.report.pictures.cells import draw_cells, palette, pattern_shades
+from reluflow.report.pictures.cells import draw_cells, draw_raster, palette, pattern_shades
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables.format import plain
 
 MOST_ON_PAGE = 20_000
 """Cells that a browser still draws at ease."""
+NEAR = "values at corners within 1e-12 of their map's size, taken for 0"
+"""What `ExactCells.near` counts."""
 _MAPS = 12
 """Outputs whose maps are written for a cell."""
 
 
+CELLS_FILES = ("cells.png", "cells.svg", "cells.html", "cells.json")
+"""What `write_cells` writes."""
+RASTER_FILES = ("raster.png", "raster.svg", "raster.json")
+"""What `write_raster` writes."""
+
+
 def write_cells(
-    cells: ExactCells, directory: str | os.PathLike[str], *, title: str = "Cells"
+    cells: ExactCells,
+    directory: str | os.PathLike[str],
+    *,
+    title: str = "Cells",
+    report: CellsReport | None = None,
 ) -> tuple[Path, ...]:
-    """Write `cells.png`, `cells.svg` and `cells.html` into a folder.
+    """Write `cells.png`, `cells.svg`, `cells.html` and `cells.json` into a folder.
 
     Args:
         cells: from `reluflow.cells.exact_cells`, at most 20,000.
         directory: an existing folder or a new one.
         title: such as the model's name.
+        report: of `reluflow.cells.sum_up_exact`; its sites are what colours tell apart first.
 
     Returns:
         The files written.
@@ -59,36 +73,86 @@ def write_cells(
         >>> found = exact_cells(load("models/fashion_resnet8.onnx"), plane)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     [path.name for path in write_cells(found, folder)]
-        ['cells.png', 'cells.svg', 'cells.html']
+        ['cells.png', 'cells.svg', 'cells.html', 'cells.json']
     """
     if len(cells) > MOST_ON_PAGE:
         raise OptionError(
             f"a page shows {MOST_ON_PAGE} cells at most, and these are {len(cells)}; look at a "
             "smaller window, or draw a picture only."
         )
+    told = report or sum_up_exact(cells)
+    names = [site.name for site in told.sites]
+    picture, drawing, page, numbers = CELLS_FILES
     files = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("cells.png", "cells.svg"):
-            files[name] = draw_cells(cells, Path(folder, name), title=title).read_bytes()
-    files["cells.html"] = _page(cells, title).encode(errors="backslashreplace")
+        for name in (picture, drawing):
+            drawn = draw_cells(cells, Path(folder, name), switches=names, title=title)
+            files[name] = drawn.read_bytes()
+    files[page] = _page(cells, title, told).encode(errors="backslashreplace")
+    files[numbers] = _numbers(told)
     return write_together(directory, files)
 
 
-def _page(cells: ExactCells, title: str) -> str:
+def write_raster(
+    cells: RasterCells,
+    directory: str | os.PathLike[str],
+    *,
+    title: str = "Cells",
+    report: CellsReport | None = None,
+) -> tuple[Path, ...]:
+    """Write `raster.png`, `raster.svg` and `raster.json` into a folder.
+
+    Args:
+        cells: from `reluflow.cells.raster_cells`; the joint pattern of its sites is drawn.
+        directory: an existing folder or a new one.
+        title: such as the model's name.
+        report: of `reluflow.cells.sum_up_raster`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: a file cannot be written; then none is.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.cells import random_plane, raster_cells
+        >>> from reluflow.graph import load
+        >>> found = raster_cells(
+        ...     load("models/fashion_resnet8.onnx"), random_plane((1, 28, 28)), width=8, height=8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_raster(found, folder)]
+        ['raster.png', 'raster.svg', 'raster.json']
+    """
+    picture, drawing, numbers = RASTER_FILES
+    files = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (picture, drawing):
+            drawn = draw_raster(cells.together, cells.plane, Path(folder, name), title=title)
+            files[name] = drawn.read_bytes()
+    files[numbers] = _numbers(report or sum_up_raster(cells))
+    return write_together(directory, files)
+
+
+def _numbers(report: CellsReport) -> bytes:
+    return (json.dumps(report.to_dict(), indent=2) + "\n").encode()
+
+
+def _page(cells: ExactCells, title: str, report: CellsReport) -> str:
     script = read_part("cells.js")
     context: dict[str, Any] = {
         "title": plain(title),
         "kicker": "Exact cells",
         "lede": f"{len(cells)} polygons on a window of a plane, u {_span(cells, 0)}, "
         f"v {_span(cells, 2)}",
-        "notes": [plain(note) for note in cells.notes],
-        "tiles": _tiles(cells),
+        "notes": [plain(note) for note in report.notes],
+        "tiles": _tiles(report),
         "switches": [plain(name) for name in cells.switches],
+        "coloured": [plain(site.name) for site in report.sites],
         "data": json.dumps(_data(cells), separators=(",", ":")).replace("<", "\\u003c"),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "decision": DECISION,
-        "beside": "",
+        "beside": CELLS_FILES[-1],
     }
     page = environment().get_template("cells.html.j2")
     return page.render(context, version=__version__, style=read_part("style.css"), ramp=CIVIDIS)
@@ -99,21 +163,23 @@ def _span(cells: ExactCells, first: int) -> str:
     return f"{low:g} to {high:g}"
 
 
-def _tiles(cells: ExactCells) -> list[tuple[str, str, str]]:
-    known = neighbours(cells)
-    own = [name for name in cells.switches if name != DECISION]
+def _tiles(report: CellsReport) -> list[tuple[str, str, str]]:
     found = [
         (
             "Activation cells",
-            str(activation_cells(cells, own, known).count),
-            "connected pieces of one pattern of all switches",
+            str(report.cells),
+            "connected pieces of one pattern of the switches chosen",
         )
     ]
-    if cells.maps.shape[1]:
-        joined = affine_regions(cells, known)
-        found.append(("Affine regions", str(joined.count), "adjacent pieces of one map joined"))
-    if known.unmatched:
-        found.append(("Edges unmatched", str(known.unmatched), "too short to be paired"))
+    if report.affine_regions is not None:
+        found.append(
+            ("Affine regions", str(report.affine_regions), "adjacent pieces of one map joined")
+        )
+    found.append(
+        ("Signs by tolerance", str(report.near), NEAR if report.near else "no sign depends on it")
+    )
+    if report.unmatched:
+        found.append(("Edges unmatched", str(report.unmatched), "too short to be paired"))
     return found
 
 

@@ -39,9 +39,13 @@ def pattern_colors(keys: NDArray[np.uint64]) -> NDArray[np.uint8]:
 
 
 def pattern_shades(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the number of each pattern's colour: the XOR of 12 bits of its fingerprints."""
-    place = np.arange(keys.shape[1], dtype=np.uint64)
-    own = (keys[:, :, 0] >> (place * np.uint64(7) % np.uint64(50))) & np.uint64(_SHADES - 1)
+    """Return the number of each pattern's colour: the XOR of 12 bits of each fingerprint.
+
+    Those of the sites are multiplied by 1, 3, 5, ..., so that equal patterns of two sites do not
+    cancel; the page of cells does the same.
+    """
+    odd = 2 * np.arange(keys.shape[1], dtype=np.uint64) + np.uint64(1)
+    own = ((keys[:, :, 0] & np.uint64(_SHADES - 1)) * odd) & np.uint64(_SHADES - 1)
     return np.asarray(np.bitwise_xor.reduce(own, axis=1, initial=np.uint64(0)), np.int64)
 
 

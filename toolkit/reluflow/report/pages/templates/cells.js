@@ -20,7 +20,9 @@ for (const [x, y] of data.points)
 function colour() {
   const chosen = boxes.filter((box) => box.checked).map((box) => Number(box.dataset.switch));
   cells.forEach((cell, i) => {
-    const shade = chosen.reduce((sum, k) => sum ^ data.shades[i][k], 0);
+    // As pattern_shades does: one pattern has one colour in the pictures and here.
+    const shade = chosen.reduce((sum, k, n) =>
+      sum ^ (data.shades[i][k] * (2 * n + 1) % data.palette.length), 0);
     cell.style.fill = cell.style.stroke = data.palette[shade];
   });
 }
