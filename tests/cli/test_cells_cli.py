@@ -113,7 +113,7 @@ def test_signs_by_the_tolerance_are_said(capsys: Capture) -> None:
     [
         ("cells flat.onnx --plane cube", "--plane is 'cube'; give one of auto, inputs"),
         ("cells flat.onnx --plane data", "--plane is 'data', but there are no inputs; give --data"),
-        ("cells six.onnx --plane inputs", "not two numbers; give --plane 'data' or 'random'"),
+        ("cells six.onnx --plane inputs", "not two numbers; give --plane random or --plane data"),
         (
             "cells six.onnx -d six.npy --points 0,1",
             "--points are [0, 1]; give the numbers of three",

@@ -254,7 +254,7 @@ def _plane(
         if not flat:
             raise OptionError(
                 f"plane is 'inputs', but the model reads {model.inputs[0]}, not two numbers; give "
-                "plane 'data' or 'random'."
+                "plane 'random' or plane 'data'."
             )
         found = plane_of_inputs(**more)
         if data is None:
@@ -272,7 +272,9 @@ def _plane(
     if data is not None:
         numbers = [0] if points is None else list(points)
         if len(numbers) != 1:
-            raise OptionError(f"points are {numbers}; a random plane goes through one input.")
+            raise OptionError(
+                f"points are {numbers}; give one input, which a random plane goes through."
+            )
         [origin] = _rows(model, data, numbers, preprocessing)
         start = f"input {numbers[0]}"
     made = random_plane(

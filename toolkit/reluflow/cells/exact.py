@@ -25,7 +25,16 @@ _STAGE, _PARTS = "cutting the window", 100
 
 
 class TooManyCellsError(OptionError):
-    """The window has more cells than may be kept."""
+    """The window has more cells than may be kept.
+
+    Example:
+        >>> from reluflow.cells import random_plane
+        >>> from reluflow.graph import load
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
+        >>> exact_cells(load("models/fashion_resnet8.onnx"), plane, most=3)
+        Traceback (most recent call last):
+        reluflow.cells.exact.TooManyCellsError: the window has more than 3 cells; look at ...
+    """
 
 
 @dataclass(frozen=True, slots=True)

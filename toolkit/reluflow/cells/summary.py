@@ -21,6 +21,10 @@ class SiteCells:
         name: of the site, or of another switch.
         patterns: distinct patterns of its units in the window.
         pieces: connected pieces of one pattern.
+
+    Example:
+        >>> SiteCells("relu", 3, 4).pieces
+        4
     """
 
     name: str
@@ -48,6 +52,14 @@ class CellsReport:
         nonfinite: as in `RasterCells`; None where the cells are exact.
         sites: of each site its own cells.
         notes: sentences that the reader should know.
+
+    Example:
+        >>> from reluflow.cells import exact_cells, random_plane
+        >>> from reluflow.graph import load
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
+        >>> cells = exact_cells(load("models/fashion_resnet8.onnx"), plane)
+        >>> sum_up_exact(cells).to_dict()["window"]
+        (-0.005, 0.005, -0.005, 0.005)
     """
 
     kind: str

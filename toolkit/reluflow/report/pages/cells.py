@@ -78,7 +78,7 @@ def write_cells(
     if len(cells) > MOST_ON_PAGE:
         raise OptionError(
             f"a page shows {MOST_ON_PAGE} cells at most, and these are {len(cells)}; look at a "
-            "smaller window, or draw a picture only."
+            "smaller window, or make a picture alone with draw_cells."
         )
     told = report or sum_up_exact(cells)
     names = [site.name for site in told.sites]
