@@ -12,7 +12,9 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class SiteUnits:
-    """The units of one site, as found and as left; part of a `SlimReport`.
+    """The units of one site, as found and as left.
+
+    `slim_model` returns one for each site.
 
     Attributes:
         site: its name.
@@ -47,6 +49,8 @@ class SiteUnits:
 class Saving:
     """One quantity of the model before and after.
 
+    `slim_model` returns three.
+
     Attributes:
         what: "parameters", "multiply-adds" of one input, or "bytes" of the file.
         before: of the given model, None where it is not known.
@@ -61,6 +65,8 @@ class Saving:
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How far two models' results lie apart on some inputs.
+
+    `slim_model` measures it.
 
     Attributes:
         n_inputs: number of inputs.
@@ -129,10 +135,13 @@ class SlimReport:
                 f"Always on, and kept: {kept} units. Beside units that switch, each would need a "
                 "path of its own, which saves nothing."
             )
-        twins = sum(len(s.same_pattern) for s in self.sites)
+        gone = [{unit for unit, _, _ in s.merged} for s in self.sites]
+        twins = sum(
+            len(set(s.same_pattern) - merged) for s, merged in zip(self.sites, gone, strict=True)
+        )
         if twins:
             found.append(
-                f"Switched together with an earlier unit on all data: {twins} units; only "
+                f"With the pattern of an earlier unit on all data, and kept: {twins} units. Only "
                 "multiples of one row of weights are merged."
             )
         found.append(_agrees("On the data", self.on_data))

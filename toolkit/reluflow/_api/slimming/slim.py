@@ -53,6 +53,8 @@ def slim(
         >>> report = reluflow.slim("models/fashion_convnet8.onnx", images[:64], check=images[64:])
         >>> report.on_data.largest_difference < 1e-4, report.on_data.other_answers
         (True, 0)
+        >>> report.changed, report.sentences()[0].startswith("On the data (64 inputs)")
+        (True, True)
 
     Reference: thesis 3.1.2; docs/slimming.md.
     """

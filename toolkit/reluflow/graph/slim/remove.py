@@ -15,6 +15,9 @@ from reluflow.graph.rewrite.linear import Linear
 from reluflow.graph.rewrite.reader import attribute
 from reluflow.graph.slim.channels import Channels
 
+_OF_NORM = range(1, 5)
+"""Inputs of BatchNormalization with a number for each channel."""
+
 
 def remove_channels(editor: Editor, channels: Channels, gone: Collection[int]) -> None:
     """Take channels out of a graph; the step is committed.
@@ -63,7 +66,7 @@ def _narrow(
 ) -> None:
     """Take numbers, filters or a size out of a node that passes channels on."""
     if node.op_type == BATCH_NORM:
-        for position in range(1, 5):
+        for position in _OF_NORM:
             _take(editor, node, position, keep, 0)
     elif node.op_type == "Conv":
         _take(editor, node, 1, keep, 0)
