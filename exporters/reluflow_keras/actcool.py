@@ -153,7 +153,7 @@ class ActCool(StepCallback):
         if len(names) != len(self._loaded_sites):
             raise DataError(
                 f"the state is of a model with {len(self._loaded_sites)} switch sites, this one "
-                f"has {len(names)}; resume with the model that was saved."
+                f"has {len(names)}; use the model that was saved."
             )
         new = dict(zip(self._loaded_sites, names, strict=True))
         self._loaded_sites = []

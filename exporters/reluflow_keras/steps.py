@@ -310,7 +310,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if getattr(model, "steps_per_execution", 1) != 1:
             raise OptionError(
                 f"steps_per_execution is {model.steps_per_execution}, so single steps cannot be "
-                "seen; compile the model with 1."
+                "seen; give compile() 1."
             )
         if self._tapped is None or self._tapped.network is not model:
             self._tapped = Tapped(model)

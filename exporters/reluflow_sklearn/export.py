@@ -137,7 +137,10 @@ def _compare(model: Any, x: np.ndarray, exported: Model, tolerance: float) -> No
     if not hasattr(model, "predict_proba"):
         wrong = int(np.count_nonzero(np.asarray(outputs[0]) != model.predict(x)))
         if wrong:
-            raise EquivalenceError(f"{wrong} of {len(x)} labels differ; nothing is written.")
+            raise EquivalenceError(
+                f"{wrong} of {len(x)} labels of the file differ from those of the model; nothing "
+                "is written: report it with the model."
+            )
         return
     wanted = np.asarray(model.predict_proba(x))
     _check("probabilities", wanted, _array(outputs[1], model.classes_), tolerance)

@@ -203,6 +203,8 @@ class StepProbe:
         ...     _ = model(x)
         >>> list(first.take()), list(second.take())
         (['1'], ['1'])
+        >>> probe.must_run_alone(batch)  # the whole batch is measured
+        False
         >>> passes = [Pass(batch, probe.patterns(batch), probe.random_state())]
         >>> probe.look(passes)
         >>> probe.compare(passes).mean_distance  # the weights have not changed
@@ -514,13 +516,21 @@ class StepProbe:
         return found
 
     def part(self, batch: Batch) -> Part | None:
-        """Return how many first examples of a batch are measured on, and its size; None: all."""
+        """Return how many first examples of a batch are measured on, and its size; None: all.
+
+        Args:
+            batch: of a pass.
+        """
         examples = batch.examples or self._examples
         size = None if examples is None else batch_size(batch.args, batch.kwargs)
         return None if examples is None or size is None or size <= examples else (examples, size)
 
     def must_run_alone(self, batch: Batch) -> bool:
-        """Tell whether the part of a batch has other patterns in the whole than on its own."""
+        """Tell whether the part of a batch has other patterns in the whole than on its own.
+
+        Args:
+            batch: of a pass.
+        """
         # Sums of another batch size round differently, which 16 bits show.
         return self.part(batch) is not None and (self.joins is not False or batch.is_cast)
 

@@ -32,6 +32,10 @@ class EdgeCascade:
         differs: share of them whose class is another than that of the second pass alone.
         inputs: how many they were.
         seed: of the first of them; each takes the next.
+
+    Example:
+        >>> EdgeCascade("logits", (2, 16), margin=4, stops=0.8, differs=0.0, inputs=30).samples
+        (2, 16)
     """
 
     output: str
@@ -124,6 +128,18 @@ def choose_cascade(
 
     Raises:
         OptionError: no output has one number for each class, or too few inputs to keep a loss.
+
+    Example:
+        >>> import reluflow
+        >>> from reluflow.edge import lower
+        >>> data = "models/fashion_mnist_test_2000.npz"
+        >>> made = reluflow.convert("models/fashion_convnet8.onnx", check=False, x_bits=8, limit=8,
+        ...     calibration=data)
+        >>> program = lower(made.model)
+        >>> images = [{"image": image[None]} for image in np.load(data)["image"][:30]]
+        >>> cascade = choose_cascade(program, images, samples=(2, 16), loss=0.2)
+        >>> cascade.inputs, cascade.shift_adds(program) < program.shift_adds(16)
+        (30, True)
     """
     output = _scores(program).name
     margins: list[int] = []
