@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from reluflow.cells.connect import components
 from reluflow.cells.exact import ExactCells
 from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.plane import Floats
@@ -269,7 +268,5 @@ def _pairs(places: Floats) -> NDArray[np.int64]:
 
 
 def _components(n: int, pairs: NDArray[np.int64]) -> Joined:
-    ones = np.ones(len(pairs), np.bool_)
-    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    count, labels = connected_components(graph, directed=False)
-    return Joined(labels.astype(np.int64), int(count))
+    count, labels = components(n, pairs[:, 0], pairs[:, 1])
+    return Joined(labels, count)

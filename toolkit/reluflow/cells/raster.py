@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from reluflow.cells.connect import components
 from reluflow.cells.exact import check_fit
 from reluflow.cells.plane import Plane
 from reluflow.errors import ModelError, OptionError
@@ -159,8 +158,7 @@ def count_pieces(labels: NDArray[np.int64]) -> int:
     right, below = labels[:, 1:] == labels[:, :-1], labels[1:] == labels[:-1]
     start = np.concatenate([index[:, :-1][right], index[:-1][below]])
     end = np.concatenate([index[:, 1:][right], index[1:][below]])
-    graph = coo_array((np.ones(len(start), np.bool_), (start, end)), shape=(labels.size,) * 2)
-    return int(connected_components(graph, directed=False, return_labels=False))
+    return components(labels.size, start, end)[0]
 
 
 def _chosen(model: Model, names: Sequence[str] | None) -> list[SwitchSite]:
