@@ -16,7 +16,6 @@ from reluflow.temperature import (
     CrossingCurves,
     PowerSchedule,
     curves_along,
-    start_for_steps,
     start_for_widths,
 )
 from reluflow_sklearn.network import norm, pre_activations, step_of, use_rate
@@ -69,7 +68,6 @@ class Steered:
         if start is None:
             widths = [len(bias) for bias in mlp.intercepts_[:-1]]
             start = start_for_widths(widths, "temperature")
-            start = start_for_steps(start, total_steps or math.inf)
         schedule = PowerSchedule(float(start), float(self.gamma))
         self.controller_ = CrossingCool(schedule, initial_rate=mlp.learning_rate_init)
         self.learning_rates_ = []

@@ -34,8 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         (0, True)
     """
     if argv is None:
-        return supervised(lambda: _run(sys.argv[1:]))
+        return supervised(_run_to_the_end)
     return _run(argv)
+
+
+def _run_to_the_end() -> int:
+    code = _run(sys.argv[1:])
+    if code == INTERRUPTED:  # a second Ctrl-C would print a traceback while Python ends
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def _run(argv: Sequence[str]) -> int:
