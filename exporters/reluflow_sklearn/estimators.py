@@ -22,8 +22,7 @@ class ActCoolMLPClassifier(Steered, MLPClassifier):  # type: ignore[misc]
     Args:
         hidden_layer_sizes: units of each hidden layer.
         start_temperature: of the schedule, in bits; None: by the widths of the hidden layers
-            and, below 500 steps, the number of them (`reluflow.temperature.start_for_widths`,
-            `start_for_steps`).
+            (`reluflow.temperature.start_for_widths`).
         gamma: exponent of `reluflow.temperature.PowerSchedule`; the higher, the longer the
             training stays hot.
         total_steps: number of optimiser steps of a training by `partial_fit`; None: it stays at

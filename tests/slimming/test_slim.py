@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 from rewriting import N, build
 
 import reluflow
+from reluflow.analysis import AnalysisOptions
+from reluflow.data import open_data
 from reluflow.errors import DataError, OutputError
-from reluflow.graph import Model
+from reluflow.graph import Model, load
+from reluflow.slimming.slim import compare_outputs
 
 SHIPPED = Path(__file__).parents[2] / "models"
 IMAGES = np.load(SHIPPED / "fashion_mnist_test_2000.npz")["image"]
@@ -85,3 +89,14 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "slim.onnx"
     made = reluflow.slim(model, IMAGES[:64], out)
     assert reluflow.load(out).n_parameters == made.model.n_parameters
+
+
+@pytest.mark.parametrize(("other", "difference"), [("Sqrt(x)", np.inf), ("Relu(x)", 0.0)])
+def test_nan_in_one_model_alone_is_a_difference(other: str, difference: float) -> None:
+    one, two = (
+        load(onnx.parser.parse_model(f'''<ir_version: 8, opset_import: ["" : 17]>
+            g (float[N,2] x) => (float[N,2] y) {{ y = {body} }}'''))
+        for body in ("Relu(x)", other)
+    )  # fmt: skip
+    data = open_data(np.array([[0, 1], [-1, 0]], np.float32), one.inputs)
+    assert compare_outputs(one, two, data, AnalysisOptions()).largest_difference == difference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reluflow.analysis import AnalysisOptions
 from reluflow.analysis.run.batching import choose_batch_size
@@ -146,9 +147,8 @@ def compare_outputs(
         for a, b in pairs:
             if not a.size or a.dtype.kind not in "fiu":
                 continue
-            gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-            difference = float(max(difference, np.nanmax(gap, initial=0)))
-            largest = float(max(largest, np.nanmax(np.abs(a), initial=0)))
+            difference = max(difference, _largest_gap(a.astype(np.float64), b.astype(np.float64)))
+            largest = float(max(largest, np.abs(a[np.isfinite(a)]).max(initial=0)))
         first, second = pairs[0]
         if first.ndim == 2 and first.shape[1] > 1:
             rows = True
@@ -156,6 +156,13 @@ def compare_outputs(
     if not n_inputs:
         raise DataError("the data hold no inputs; give at least one.")
     return Agreement(n_inputs, difference, largest, others if rows else None)
+
+
+def _largest_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the largest difference; NaN or infinity in one of the two alone is infinite."""
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    gap = np.abs(a[~same] - b[~same])
+    return float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0))
 
 
 def _refuse_different(agreement: Agreement) -> None:
