@@ -15,6 +15,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "files": ("written whole or not at all", ()),
     "progress": ("how long-running work reports progress", ()),
     "native": ("finds the native library", ()),
+    "frames": ("results as tables and frames", ()),
     "data": ("inputs, batch by batch", ("sources", "formats")),
     "psb": ("shift-adds in numpy, the oracle", ("fixed",)),
     "graph": (

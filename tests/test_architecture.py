@@ -16,6 +16,7 @@ ROOMS = [
     "progress",
     "native",
     "_version",
+    "frames",
     "data",
     "psb",
     "graph",

@@ -298,7 +298,7 @@ def test_convert_for_a_budget_is_convert_for_a_budget(run: Run, budget: int) -> 
     assert Path("c1.onnx").read_bytes() == Path("c2.onnx").read_bytes()
     assert called.allocation is not None
     assert printed["allocation"] == plain(called.allocation.to_dict())
-    assert called.choices()[1] == str(called.allocation)
+    assert called.choices()[1] == called.allocation.sentence()
 
 
 def test_what_is_not_compared_says_so(run: Run) -> None:

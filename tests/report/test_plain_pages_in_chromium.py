@@ -40,3 +40,19 @@ def test_no_trouble_and_no_sideways_scrolling(
     assert browser.troubles() == []
     shade = "rgb(16, 21, 28)" if dark else "rgb(246, 247, 249)"
     assert browser.js("getComputedStyle(document.body).backgroundColor") == shade
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_table_fits_a_narrow_cell_in_the_colours_around_it(
+    dark: bool, browser: Browser, tmp_path: Path
+) -> None:
+    report = reluflow.analyze(small_models.dense(), small_models.integers((50, 4)))
+    page = tmp_path / "cell.html"
+    style = "<meta name=viewport content='width=device-width'><style>:root{color-scheme:light dark}"
+    page.write_text(f"<!doctype html>{style}</style>{report._repr_html_()}")
+    for width in (390, 1280):
+        browser.show(page, width, dark)
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        assert browser.troubles() == []
+    around = browser.js("getComputedStyle(document.body).color")
+    assert browser.js("getComputedStyle(document.querySelector('td')).color") == around

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import tap_all
 from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.frames import Shown, Tabular
 from reluflow.graph import Model, Tap
 from reluflow.patterns import fingerprint, unit_words
 from reluflow.sessions import Session, default_threads, open_session
@@ -23,8 +25,8 @@ _KEY_DIGITS = 32
 """Hexadecimal digits of a fingerprint of 128 bits."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Occurrences:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Occurrences(Tabular):
     """Where one pattern of one site occurs, as returned by `find_occurrences`.
 
     Attributes:
@@ -42,6 +44,16 @@ class Occurrences:
     inputs: np.ndarray
     positions: np.ndarray
     bits: np.ndarray
+
+    _shown: ClassVar[Shown] = {"input": ("input", "count"), "position": ("position", "count")}
+
+    def _heading(self) -> str:
+        bits = "".join("01"[int(bit)] for bit in self.bits) or "not found"
+        return f"{len(self):,} occurrences of pattern {bits} at {self.site}"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        pairs = zip(self.inputs.tolist(), self.positions.tolist(), strict=True)
+        return [{"input": at, "position": position} for at, position in pairs]
 
     def __len__(self) -> int:
         """Number of occurrences."""

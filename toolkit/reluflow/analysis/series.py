@@ -15,12 +15,12 @@ import numpy as np
 from reluflow.analysis.compare import check_sites
 from reluflow.analysis.results.describe import describe_model, describe_run
 from reluflow.analysis.results.result import ModelDescription, RunDescription
-from reluflow.analysis.results.table_face import TableFace, plain_text
 from reluflow.analysis.run.accumulate import SiteAccumulator
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import Pipeline
 from reluflow.data import DataDescription, DataSource
 from reluflow.errors import ModelError, OptionError
+from reluflow.frames import SiteTable, plain_text
 from reluflow.graph import Model
 from reluflow.patterns import count_different, entropy, relative_entropy, weighted_jaccard
 from reluflow.progress import Progress
@@ -64,7 +64,7 @@ class SiteSeries:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SeriesReport(TableFace[SiteSeries]):
+class SeriesReport(SiteTable[SiteSeries]):
     """Checkpoints of one network compared on the same data, as returned by `compare_series`.
 
     Attributes:
@@ -98,6 +98,28 @@ class SeriesReport(TableFace[SiteSeries]):
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
         return asdict(self)
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [
+            {
+                "name": each.name,
+                "layer": each.layer,
+                "checkpoint": k,
+                "model": model.path,
+                "units": each.units,
+                "samples": each.samples,
+                "patterns": each.patterns[k],
+                "entropy_bits": each.entropy_bits[k],
+                "relative_entropy": each.relative_entropy[k],
+                "mean_active_fraction": each.mean_active_fraction[k],
+                "dead_units": each.dead_units[k],
+                "jaccard_to_last": each.jaccard_to_last[k],
+                "distances": list(each.distances[k]),
+                "activity_changes": list(each.activity_changes[k]),
+            }
+            for each in self.sites
+            for k, model in enumerate(self.models)
+        ]
 
     def _heading(self) -> str:
         k = len(self.models)

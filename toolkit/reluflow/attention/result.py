@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from reluflow.evaluation.result import finite
+from reluflow.frames import Shown, Tabular, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class ChosenThreshold:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CascadeReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CascadeReport(Tabular):
     """What a cascade keeps and saves at each threshold, as returned by `measure_cascade`.
 
     Attributes:
@@ -124,6 +126,44 @@ class CascadeReport:
     output: str
     probabilities: bool
     notes: tuple[str, ...] = ()
+
+    _shown: ClassVar[Shown] = {
+        "runs": ("runs", "text"),
+        "score": ("value", "share"),
+        "goes on": ("coverage", "share"),
+        "threshold": ("threshold", "number"),
+        "cost": ("cost", "number"),
+        "ms": ("ms", "ms"),
+        "speed": ("speed", "number"),
+    }
+
+    def _heading(self) -> str:
+        return f"{self.metric} of a cascade on {self.n_inputs:,} inputs, unsure by {self.measure}"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        dense = self.fine.shift_adds
+        alone = [
+            {
+                "runs": each.name,
+                "wanted": None,
+                "threshold": None,
+                "coverage": None,
+                "value": each.value,
+                "shift_adds": each.shift_adds,
+                "ms": each.ms,
+                "cost": None if each.shift_adds is None or not dense else each.shift_adds / dense,
+                "speed": self.fine.ms / each.ms,
+            }
+            for each in (self.coarse, self.fine)
+        ]
+        both = [
+            {"runs": "cascade", **flat(point), "cost": self.cost(point), "speed": self.speed(point)}
+            for point in self.points
+        ]
+        return [*alone, *both]
+
+    def _sentences(self) -> Sequence[str]:
+        return [*([] if self.chosen is None else [self.chosen.sentence()]), *self.notes]
 
     def speed(self, point: CascadePoint) -> float:
         """Return how many times as fast as pass 2 alone a cascade ran.

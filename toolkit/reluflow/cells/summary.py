@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from reluflow.cells.exact import ExactCells
 from reluflow.cells.join import activation_cells, affine_regions, neighbours
 from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.raster import RasterCells, RasterSite
+from reluflow.frames import Shown, SiteTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class SiteCells:
     pieces: int
 
 
-@dataclass(frozen=True, slots=True)
-class CellsReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CellsReport(SiteTable[SiteCells]):
     """The cells of a network in a window of a plane, in numbers.
 
     Attributes:
@@ -76,6 +77,17 @@ class CellsReport:
     nonfinite: int | None
     sites: tuple[SiteCells, ...]
     notes: tuple[str, ...] = ()
+
+    _shown: ClassVar[Shown] = {
+        "site": ("name", "text"),
+        "patterns": ("patterns", "count"),
+        "pieces": ("pieces", "count"),
+    }
+
+    def _heading(self) -> str:
+        grid = "" if self.pixels is None else " on a grid of {} x {}".format(*self.pixels)
+        whole = "" if self.polygons is None else f", {self.polygons:,} polygons"
+        return f"{self.model or 'model'}: {self.cells:,} cells{whole}{grid}, {self.plane}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -35,6 +35,7 @@ from reluflow.edge.program import EdgeProgram, EdgeTensor
 from reluflow.edge.run import input_bytes, run
 from reluflow.errors import OutputError
 from reluflow.files import swap_folder
+from reluflow.frames import Shown, Tabular, flat
 
 _TEMPLATES = Path(__file__).parent / "emit" / "templates"
 _FILES = {
@@ -59,8 +60,8 @@ _CASCADE = 255
 _CASCADES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeProject:
+@dataclass(frozen=True, slots=True, repr=False)
+class EdgeProject(Tabular):
     """A written project; `write_project` returns it.
 
     Attributes:
@@ -80,6 +81,23 @@ class EdgeProject:
     cost: EdgeCost
     program: EdgeProgram
     cascade: EdgeCascade | None = None
+
+    _shown: ClassVar[Shown] = {
+        "layer": ("name", "text"),
+        "operator": ("op", "text"),
+        "output": ("shape", "text"),
+        "bytes alive": ("alive_bytes", "count"),
+        "shift-adds": ("shift_adds", "count"),
+    }
+
+    def _heading(self) -> str:
+        return (
+            f"{self.name} for {self.target}: {self.cost.ram_bytes:,} bytes of RAM, "
+            f"{self.cost.constants_bytes:,} of constants, {self.cost.shift_adds:,} shift-adds"
+        )
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(step) for step in self.cost.steps]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values, for JSON."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from reluflow.evaluation.tuning.bits import ChosenBits
 from reluflow.evaluation.tuning.tune import Tuned
 from reluflow.evaluation.widths.activation_bits import ActivationBits
 from reluflow.evaluation.widths.chains import Chains
+from reluflow.frames import Shown, Tabular
 from reluflow.graph import (
     Model,
     PsbChanges,
@@ -33,8 +35,8 @@ SAME_WEIGHTS = 0.1
 bits and floating point with the same weights: many layers deep, roundings of 2^-16 add up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+@dataclass(frozen=True, slots=True, repr=False)
+class Conversion(Tabular):
     """A converted model and how far it deviates from the original; returned by `convert`.
 
     Attributes:
@@ -67,6 +69,38 @@ class Conversion:
     allocation: Allocation | None = None
     weight_bits: ChosenBits | None = None
 
+    _shown: ClassVar[Shown] = {
+        "layer": ("name", "text"),
+        "operator": ("op", "text"),
+        "was": ("was", "text"),
+        "took over": ("merged", "text"),
+        "left alone": ("reason", "text"),
+    }
+
+    def _heading(self) -> str:
+        done, left = len(self.result.done.converted), len(self.result.refused)
+        return f"{done} operators converted to shift-adds, {left} left alone"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        done = [
+            {
+                "name": each.psb.name,
+                "op": each.psb.op,
+                "was": each.was,
+                "merged": list(each.merged),
+                "reason": None,
+            }
+            for each in self.result.done.converted
+        ]
+        left: list[dict[str, Any]] = [
+            {"name": each.node, "op": None, "was": each.op, "merged": [], "reason": each.reason}
+            for each in self.result.refused
+        ]
+        return [*done, *left]
+
+    def _sentences(self) -> Sequence[str]:
+        return self.sentences()
+
     @property
     def model(self) -> Model:
         """The converted model, with chains where there are any."""
@@ -92,7 +126,11 @@ class Conversion:
     def choices(self) -> tuple[str, ...]:
         """Return the findings on what data have chosen, and on what bytes cost."""
         found = (self.weight_bits, self.tuned, self.allocation, self.activation_bits, self.chains)
-        return tuple(str(each) for each in found if each is not None)
+        return tuple(
+            each.sentence() if isinstance(each, Allocation) else str(each)
+            for each in found
+            if each is not None
+        )
 
     def sentences(self) -> tuple[str, ...]:
         """Return the findings: sentences on what data have chosen, then one per comparison."""

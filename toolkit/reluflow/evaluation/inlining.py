@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from reluflow.errors import EquivalenceError
 from reluflow.evaluation.proof.equivalence import Equivalence, compare_models
+from reluflow.frames import Shown, Tabular
 from reluflow.graph import (
     Inlined,
     Model,
@@ -25,8 +27,8 @@ _SAMPLES, _SEED = 1, 3
 """Of the run that compares draws: the fewest samples, which differ the most from others."""
 
 
-@dataclass(frozen=True, slots=True)
-class InlinedModel:
+@dataclass(frozen=True, slots=True, repr=False)
+class InlinedModel(Tabular):
     """An inlined model and how it compares with the given one; returned by `inline`.
 
     Attributes:
@@ -42,6 +44,23 @@ class InlinedModel:
     size_bytes: tuple[int, int]
     nearest: Equivalence | None
     draws: Equivalence | None
+
+    _shown: ClassVar[Shown] = {
+        "operator": ("operator", "text"),
+        "nodes written out": ("nodes", "count"),
+    }
+
+    def _heading(self) -> str:
+        before, after = self.size_bytes
+        return f"inlined: {before:,} bytes before, {after:,} after"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [{"operator": op, "nodes": n} for op, n in self.result.done.operators.items()]
+
+    def _sentences(self) -> Sequence[str]:
+        compared = (("nearest mode", self.nearest), ("draws", self.draws))
+        left = [f"Left alone: {each.node}: {each.reason}." for each in self.result.refused]
+        return [*(f"In {name}: {each}." for name, each in compared if each is not None), *left]
 
     @property
     def model(self) -> Model:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from reluflow.frames import Shown, Tabular, flat, written
 from reluflow.graph import Chain, own_samples
 
 
@@ -45,8 +47,8 @@ class LayerCost:
     p_bits: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class PsbDescription:
+@dataclass(frozen=True, slots=True, repr=False)
+class PsbDescription(Tabular):
     """What a converted model stores and does, as returned by `describe_psb`.
 
     Attributes:
@@ -76,6 +78,28 @@ class PsbDescription:
     layers: tuple[LayerCost, ...]
     successions: tuple[str, ...]
     chains: tuple[Chain, ...] = ()
+
+    _shown: ClassVar[Shown] = {
+        "layer": ("name", "text"),
+        "operator": ("op", "text"),
+        "weights": ("weights", "count"),
+        "zeros": ("zeros", "count"),
+        "bits": ("bits_per_weight", "number"),
+        "shift-adds": ("shift_adds", "count"),
+        "then": ("activation", "text"),
+    }
+
+    def _heading(self) -> str:
+        return (
+            f"{self.path or 'model in memory'}: {self.weights:,} weights of "
+            f"{self.bits_per_weight:.2f} bits, sampler {self.sampler}"
+        )
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(layer) for layer in self.layers]
+
+    def _sentences(self) -> Sequence[str]:
+        return self.successions
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -234,8 +258,8 @@ class LayerSaturation:
         return self.below / max(1, self.nonzero)
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Tabular):
     """How well a converted model works at each precision, as returned by `evaluate`.
 
     Attributes:
@@ -287,6 +311,30 @@ class Evaluation:
     neighbours: tuple[Neighbour, ...] = ()
     findings: tuple[str, ...] = ()
 
+    def _heading(self) -> str:
+        return f"{self.metric} on {self.n_inputs:,} inputs, {len(self.seeds)} seeds"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        def word(value: float, share: bool) -> str:
+            return written(value, "share" if share else "number")
+
+        def line(name: str, value: float, std: str, more: Sequence[float]) -> list[str]:
+            others = [word(*each) for each in zip(more, self.more_shares, strict=True)]
+            return [name, word(value, self.share), std, *others]
+
+        points = [
+            line(f"{p.samples} ({p.sampler})", p.mean, word(p.std, self.share), p.more)
+            for p in self.points
+        ]
+        beside = [line(each.name, each.value, "", each.more) for each in self.neighbours]
+        return ["samples", self.metric, "std", *self.more], [*points, *beside]
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return evaluation_records(self)
+
+    def _sentences(self) -> Sequence[str]:
+        return [*self.findings, *self.notes]
+
     def loss(self, value: float) -> float | None:
         """Return how much worse a value is than the float model's; None without one.
 
@@ -302,6 +350,54 @@ class Evaluation:
         """Return plain values, for JSON; numbers that are not finite become None."""
         found: dict[str, Any] = finite(asdict(self))
         return found
+
+
+def evaluation_records(found: Evaluation) -> list[dict[str, Any]]:
+    """Return one row per model, number of samples, seed and metric.
+
+    Metrics other than the main one are known as means over the seeds: their seed is None.
+
+    Args:
+        found: of `evaluate`.
+    """
+    rows: list[dict[str, Any]] = []
+
+    def add(model: dict[str, Any], metric: str, value: float | None, **more: Any) -> None:
+        seed, output = more.get("seed"), more.get("output", found.output)
+        rows.append({**model, "seed": seed, "metric": metric, "output": output, "value": value})
+
+    for point in found.points:
+        sampler, mean = point.sampler, point.mean_samples
+        model = _model_of("psb", point.samples, sampler, mean)
+        seeds: Sequence[int | None] = found.seeds
+        if len(seeds) != len(point.values):  # nothing is drawn: one run serves all seeds
+            seeds = [None] * len(point.values)
+        for seed, value in zip(seeds, point.values, strict=True):
+            add(model, found.metric, value, seed=seed)
+        _add_means(add, model, found, point)
+    for each in found.neighbours:
+        model = _model_of(each.name, None, None, None)
+        add(model, found.metric, each.value)
+        _add_means(add, model, found, each)
+    return rows
+
+
+def _model_of(
+    name: str, samples: int | None, sampler: str | None, mean: float | None
+) -> dict[str, Any]:
+    return {"model": name, "samples": samples, "sampler": sampler, "mean_samples": mean}
+
+
+def _add_means(
+    add: Callable[..., None],
+    model: dict[str, Any],
+    found: Evaluation,
+    each: SamplePoint | Neighbour,
+) -> None:
+    for metric, value in zip(found.more, each.more, strict=True):
+        add(model, metric, value)
+    for output in each.outputs:
+        add(model, "SQNR in dB", output.sqnr_db, output=output.name)
 
 
 def finite(value: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from reluflow.frames import Shown, SiteTable, flat
 from reluflow.graph import Model, Refused
 
 _SHOWN = 8
@@ -82,8 +84,8 @@ class Agreement:
     other_answers: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SlimReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SlimReport(SiteTable[SiteUnits]):
     """A slim model and what is to be known about it; returned by `reluflow.slim`.
 
     Attributes:
@@ -103,6 +105,42 @@ class SlimReport:
     on_check: Agreement | None
     refused: tuple[Refused, ...]
     notes: tuple[str, ...]
+
+    _shown: ClassVar[Shown] = {
+        "site": ("site", "text"),
+        "op": ("op", "text"),
+        "units": ("units", "count"),
+        "off": ("off", "count"),
+        "always on": ("on", "count"),
+        "same pattern": ("same_pattern", "count"),
+        "removed": ("removed", "count"),
+        "unread": ("unread", "count"),
+        "merged": ("merged_units", "count"),
+        "left": ("left", "count"),
+    }
+
+    def _heading(self) -> str:
+        saved = [
+            f"{each.what} {'unknown' if each.before is None else f'{each.before:,}'} > "
+            f"{'unknown' if each.after is None else f'{each.after:,}'}"
+            for each in self.savings
+        ]
+        return ", ".join(saved)
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        rows = []
+        for each in self.sites:
+            row = flat(each)
+            del row["merged"]
+            row["merged_units"] = [unit for unit, _, _ in each.merged]
+            row["merged_into"] = [other for _, other, _ in each.merged]
+            row["merged_factors"] = [factor for _, _, factor in each.merged]
+            rows.append(row)
+        return rows
+
+    def _sentences(self) -> Sequence[str]:
+        left = [f"{each.node}: {each.reason}." for each in self.refused]
+        return [*self.sentences(), *left, *self.notes]
 
     @property
     def changed(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.errors import DataError, OutputError
+from reluflow.frames import Tabular
 from reluflow.temperature.fit import fit_transition
 from reluflow.temperature.sensitivity import Sensitivity
 from reluflow.temperature.transition import Floats, LogNormal
@@ -19,8 +20,8 @@ from reluflow.temperature.transition import Floats, LogNormal
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PhaseDiagram:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PhaseDiagram(Tabular):
     """Mean D over learning rate and training time, with the log-normal fit at each time.
 
     Attributes:
@@ -54,6 +55,34 @@ class PhaseDiagram:
     used_rates: Floats
     mu: Floats
     sigma: Floats
+
+    def _heading(self) -> str:
+        first, last = self.steps[0], self.steps[-1]
+        return f"D of {len(self.steps)} sweeps at {len(self.rates)} rates, steps {first} to {last}"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        columns = (self.steps, self.used_rates, self.mu, self.sigma)
+        return ["step", "used rate", "mu", "sigma"], [
+            [f"{step:,}", *(f"{value:.4g}" for value in values)]
+            for step, *values in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        used, mu, sigma = (each.tolist() for each in (self.used_rates, self.mu, self.sigma))
+        return [
+            {
+                "step": step,
+                "used_rate": used[at],
+                "mu": mu[at],
+                "sigma": sigma[at],
+                "rate": rate,
+                "site": site,
+                "distance": value,
+            }
+            for at, step in enumerate(self.steps.tolist())
+            for rate, row in zip(self.rates.tolist(), self.site_distances[at].tolist(), strict=True)
+            for site, value in zip(self.sites, row, strict=True)
+        ]
 
     @classmethod
     def from_sweeps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reluflow.errors import DataError, OptionError
+from reluflow.frames import Tabular
 from reluflow.temperature._search import check_distance
 from reluflow.temperature.fit import TransitionFit, fit_transition
 from reluflow.temperature.schedule import start_for_widths
@@ -46,8 +47,8 @@ def default_rates(count: int = 50, low: float = 1e-4, high: float = 1e2) -> Floa
     return np.asarray(rates, np.float64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sensitivity:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Sensitivity(Tabular):
     """D over learning rates at one state of a network, as returned by `sweep`.
 
     Attributes:
@@ -72,6 +73,28 @@ class Sensitivity:
     fits: tuple[TransitionFit, ...]
     widths: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def _heading(self) -> str:
+        found = self.suggested_rate
+        suggested = "" if found is None else f", suggested rate {found:.3g}"
+        low, high = self.rates[0], self.rates[-1]
+        return f"D at {len(self.rates)} learning rates from {low:.3g} to {high:.3g}{suggested}"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        one = self.sites == (MEAN,)
+        titles = ["rate", "mean D", *([] if one else self.sites)]
+        cells = self.mean[:, None] if one else np.column_stack([self.mean, self.distances])
+        return titles, [
+            [f"{rate:.3g}", *(f"{value:.1%}" for value in row)]
+            for rate, row in zip(self.rates.tolist(), cells.tolist(), strict=True)
+        ]
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [
+            {"rate": rate, "site": site, "distance": value}
+            for rate, row in zip(self.rates.tolist(), self.distances.tolist(), strict=True)
+            for site, value in zip(self.sites, row, strict=True)
+        ]
 
     @property
     def start_bits(self) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from reluflow.analysis.results.table_face import TableFace, plain_text
 from reluflow.data import DataDescription
+from reluflow.frames import SiteTable, flat, plain_text
 from reluflow.graph import SwitchSite
 from reluflow.patterns import QUANTITIES
 
@@ -31,6 +32,7 @@ _COMPARISON_COLUMNS = (
     "died",
 )
 """What the rows of `_rows` hold after the name, by their keys in `QUANTITIES`."""
+_OF_BOTH = ("patterns", "entropy_bits", "pair_distance", "effective_bits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,7 @@ class RunDescription:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PatternReport(TableFace[SiteReport]):
+class PatternReport(SiteTable[SiteReport]):
     """Everything one analysis found.
 
     Attributes:
@@ -308,7 +310,7 @@ class PatternReport(TableFace[SiteReport]):
         return asdict(self)
 
     def _heading(self) -> str:
-        return f"{_file(self.model.path)} on {self.n_inputs:,} inputs, {len(self.sites)} sites"
+        return f"{file_of(self.model)} on {self.n_inputs:,} inputs, {len(self.sites)} sites"
 
     def _rows(self) -> tuple[list[str], list[list[str]]]:
         titles = [QUANTITIES[key].column for key in _SITE_COLUMNS]
@@ -384,7 +386,7 @@ class SiteComparison:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ComparisonReport(TableFace[SiteComparison]):
+class ComparisonReport(SiteTable[SiteComparison]):
     """Two checkpoints compared on the same data, as returned by `compare_models`.
 
     Attributes:
@@ -421,9 +423,12 @@ class ComparisonReport(TableFace[SiteComparison]):
         """Return plain dictionaries, lists, strings and numbers, ready for JSON."""
         return asdict(self)
 
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [_pairs_apart(flat(each)) for each in self.sites]
+
     def _heading(self) -> str:
         return (
-            f"{_file(self.first.path)} > {_file(self.second.path)} on {self.n_inputs:,} inputs, "
+            f"{file_of(self.first)} > {file_of(self.second)} on {self.n_inputs:,} inputs, "
             f"mean D {self.mean_distance:.1%}"
         )
 
@@ -447,9 +452,21 @@ class ComparisonReport(TableFace[SiteComparison]):
         return ["site", *titles], rows
 
 
-def _file(path: str) -> str:
+def _pairs_apart(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose measures of both models are two columns, `*_first` and `*_second`."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in _OF_BOTH:
+            first, second = (None, None) if value is None else value
+            found |= {f"{name}_first": first, f"{name}_second": second}
+        else:
+            found[name] = value
+    return found
+
+
+def file_of(model: ModelDescription) -> str:
     """Return the name of a model's file, printable."""
-    return plain_text(path.replace("\\", "/").rsplit("/", 1)[-1] or path)
+    return plain_text(model.path.replace("\\", "/").rsplit("/", 1)[-1] or model.path)
 
 
 def _named(site: SwitchSite | SiteComparison) -> str:

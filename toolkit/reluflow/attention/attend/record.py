@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reluflow.attention.regional.options import RegionOptions
 from reluflow.attention.regional.result import NodeShare
 from reluflow.evaluation.result import finite
+from reluflow.frames import Tabular, flat, written
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -120,8 +121,8 @@ class Tiling:
     estimated_bytes: int
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Attended:
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
+class Attended(Tabular):
     """Two passes over one picture, as returned by `attend_picture`.
 
     Attributes:
@@ -167,6 +168,27 @@ class Attended:
     notes: tuple[str, ...]
     tiling: Tiling | None = None
 
+    def _heading(self) -> str:
+        first, second = self.samples
+        return (
+            f"{self.model or 'model in memory'} at {first}/{second} samples: region of "
+            f"{self.coverage:.1%} of the pixels of {self.tensor}"
+        )
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        rows = [
+            [each.name, written(each.shift_adds, "count"), written(each.ms, "ms")]
+            for each in self.costs
+        ]
+        return ["step", "theoretical shift-adds", "measured ms"], rows
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(each) | {"made": each.made} for each in self.nodes]
+
+    def _sentences(self) -> Sequence[str]:
+        answers = [_said(each) for each in self.answers]
+        return [*answers, self.source, *self.notes, "A frame has a row for each node of pass 2."]
+
     @property
     def coverage(self) -> float:
         """Fraction in [0, 1] of the map's pixels in the region."""
@@ -200,6 +222,13 @@ class Attended:
         }
         plain: dict[str, Any] = finite(found)
         return plain
+
+
+def _said(answer: Answer) -> str:
+    """Return what one way of computing answers, in a sentence."""
+    likely = ", ".join(f"{number} ({share:.1%})" for number, share in answer.classes)
+    what = f"classes {likely}; " if likely else ""
+    return f"{answer.name}: {what}mean difference from dense pass 2 {answer.mean_apart:.3g}."
 
 
 def _cost(cost: Cost) -> Mapping[str, Any]:

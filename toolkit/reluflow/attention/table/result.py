@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from reluflow.attention.result import PassResult
 from reluflow.evaluation.result import finite
+from reluflow.frames import Shown, Tabular, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class AttentionPoint:
         return f"entropy + margin {self.margin}" if self.margin else "entropy"
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class AttentionReport(Tabular):
     """What attention keeps and saves, as returned by `measure_attention`.
 
     Attributes:
@@ -74,6 +76,51 @@ class AttentionReport:
     tensor: str
     how: str
     notes: tuple[str, ...] = ()
+
+    _shown: ClassVar[Shown] = {
+        "samples": ("runs", "text"),
+        "pixels of pass 2": ("selection", "text"),
+        "score": ("value", "share"),
+        "region": ("coverage", "share"),
+        "cost": ("cost", "number"),
+        "ms": ("ms", "ms"),
+        "speed": ("speed", "number"),
+    }
+
+    def _heading(self) -> str:
+        return f"{self.metric} with attention on {self.n_inputs:,} inputs, pixels of {self.tensor}"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        alone = [
+            {
+                "runs": f"psb {n}",
+                "samples": [n, n],
+                "random": False,
+                "margin": None,
+                "coverage": None,
+                "value": each.value,
+                "shift_adds": each.shift_adds,
+                "ms": each.ms,
+                "selection": "all",
+                "cost": None,
+                "speed": None,
+            }
+            for n, each in self.passes.items()
+        ]
+        both = [
+            {
+                "runs": "psb {}/{}".format(*point.samples),
+                **flat(point),
+                "selection": point.selection,
+                "cost": self.cost(point),
+                "speed": self.speed(point),
+            }
+            for point in self.points
+        ]
+        return [*alone, *both]
+
+    def _sentences(self) -> Sequence[str]:
+        return [self.how, *self.notes]
 
     def cost(self, point: AttentionPoint) -> float | None:
         """Return a point's shift-adds over those of pass 2 on all pixels; None: unknown.

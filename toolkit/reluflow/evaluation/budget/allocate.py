@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from reluflow.evaluation.budget.divide import divide_budget
 from reluflow.evaluation.budget.sensitivity import SampleErrors, measure_sample_errors
 from reluflow.evaluation.run import ROUNDED_BELOW, Runner
 from reluflow.evaluation.signal_error import to_decibels
+from reluflow.frames import Shown, Tabular, flat
 from reluflow.graph import (
     Model,
     PsbNode,
@@ -52,8 +53,8 @@ class NodeSamples:
     error: float
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Allocation(Tabular):
     """How a budget of samples was divided, as returned by `allocate`.
 
     Attributes:
@@ -71,6 +72,20 @@ class Allocation:
     nodes: tuple[NodeSamples, ...]
     uniform: float
     n_inputs: int | None
+
+    _shown: ClassVar[Shown] = {
+        "operator": ("name", "text"),
+        "samples": ("samples", "count"),
+        "sampler": ("sampler", "text"),
+        "multiplications": ("products", "count"),
+        "error": ("error", "number"),
+    }
+
+    def _heading(self) -> str:
+        return self.sentence()
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(node) for node in self.nodes]
 
     @property
     def mean(self) -> float:
@@ -114,7 +129,7 @@ class Allocation:
             "nodes": [asdict(node) for node in self.nodes],
         }
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
         """State the mean and what is expected beside equal numbers for all, in a sentence."""
         own, equal = (to_decibels(1.0, value) for value in (self.error, self.uniform))
         return (

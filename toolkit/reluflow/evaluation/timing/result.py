@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from reluflow.errors import OptionError
+from reluflow.frames import Shown, Tabular, flat
 from reluflow.psb import SAMPLES
 
 MOST_RUNS = 10_000
@@ -79,8 +81,8 @@ class NodeProfile:
     ratio: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class PsbProfile:
+@dataclass(frozen=True, slots=True, repr=False)
+class PsbProfile(Tabular):
     """Where a converted model spends its time, as returned by `profile_psb`.
 
     Attributes:
@@ -112,6 +114,26 @@ class PsbProfile:
     run_ms: float
     float_run_ms: float
     nodes: tuple[NodeProfile, ...]
+
+    _shown: ClassVar[Shown] = {
+        "node": ("name", "text"),
+        "operator": ("op", "text"),
+        "ms": ("ms", "ms"),
+        "share": ("share", "share"),
+        "float operator": ("float_op", "text"),
+        "float ms": ("float_ms", "ms"),
+        "ratio": ("ratio", "number"),
+    }
+
+    def _heading(self) -> str:
+        how = f"{self.samples} samples" if self.samples else "nearest mode"
+        return (
+            f"{self.path or 'model in memory'} in {how}: {self.run_ms:.3f} ms a run, the float "
+            f"model {self.float_run_ms:.3f} ms"
+        )
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(node) for node in self.nodes]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -321,4 +321,4 @@ def print_allocation(result: Allocation, console: Console) -> None:
             percent(node.error / errors) if errors else "",
         )
     console.print(table)
-    _say(str(result), console)
+    _say(result.sentence(), console)

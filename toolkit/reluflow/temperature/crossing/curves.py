@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from reluflow.errors import DataError, OptionError
+from reluflow.frames import Tabular, plain_text
 from reluflow.temperature.crossing.lattice import (
     BINS,
     EDGES,
@@ -24,6 +25,7 @@ from reluflow.temperature.crossing.lattice import (
 Mean = Literal["temperature", "distance"]
 """What is averaged over the sites of a network: their temperatures, or their D."""
 _LN2 = math.log(2.0)
+_SHOWN_BITS = (0.5, 1.0, 2.0)
 _RESOLVED = 3.0
 """Samples left at which a temperature is still told from a higher one: one of e^3 misses them."""
 _REACHED = 0.95
@@ -155,7 +157,7 @@ class CrossingCurve:
         return CrossingCurve(shifted(self.counts, _finite(log_factor)), self.units)
 
 
-class CrossingCurves(Mapping[str, CrossingCurve]):
+class CrossingCurves(Tabular, Mapping[str, CrossingCurve]):
     """The curves of all sites of a network, by name.
 
     Args:
@@ -194,6 +196,37 @@ class CrossingCurves(Mapping[str, CrossingCurve]):
 
     def __len__(self) -> int:
         return len(self._curves)
+
+    def _heading(self) -> str:
+        rate = self.rate(1.0)
+        return f"crossing curves of {len(self)} sites, 1 bit at a rate of {rate:.4g}"
+
+    def _rows(self) -> tuple[list[str], list[list[str]]]:
+        titles = ["site", "units", "samples", *(f"rate of {bits:g} bits" for bits in _SHOWN_BITS)]
+        return titles, [
+            [
+                plain_text(name),
+                f"{curve.units:,}" if curve.units else "",
+                f"{curve.samples:,.6g}",
+                *(f"{curve.rate(bits):.4g}" for bits in _SHOWN_BITS),
+            ]
+            for name, curve in self.items()
+        ]
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        inside = np.flatnonzero(self._counts[:, 1:-1].any(axis=0))
+        first, last = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
+        rates = np.exp(EDGES[first : last + 1])
+        return [
+            {"site": name, "rate": rate, "distance": distance, "temperature_bits": bits}
+            for name, curve in self.items()
+            for rate, distance, bits in zip(
+                rates.tolist(),
+                curve.distance(rates).tolist(),
+                curve.temperature(rates).tolist(),
+                strict=True,
+            )
+        ]
 
     @property
     def samples(self) -> float:
