@@ -70,6 +70,7 @@ BRIDGES = (
             "monitoring",
             "models",
             "networks",
+            "psb",
         ),
     ),
 )

@@ -207,6 +207,7 @@ FLOORS = {
         "monitoring",
         "models",
         "networks",
+        "psb",
         "",
     ],
 }
