@@ -6,8 +6,8 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo web test test-native test-arm test-sanitized test-oldest lint messages tidy docs bench records fuzz \
-	schedules newest clean
+.PHONY: demo web test test-native test-arm test-sanitized test-oldest test-extras lint messages tidy docs bench \
+	records fuzz schedules newest clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -87,6 +87,11 @@ test-oldest:
 	  --ignore tests/runtime/hosts --ignore tests/runtime/test_host_examples.py \
 	  --ignore-glob '*/test_library_*.py' --ignore-glob '*/test_regions16.py' --ignore-glob '*/test_chain*.py' \
 	  --ignore-glob '*_in_chromium.py' $(OLDEST)
+
+# Every extra in a fresh environment of its own, with a user's script: gigabytes and minutes, so CI
+# leaves it out.
+test-extras: $(VENV)/installed-dev
+	RELUFLOW_LONG_TESTS=1 $(BIN)/python -m pytest tests/extras
 
 # constraints.txt with the newest versions that fit together, of today. torch stays: its newer wheels
 # bring CUDA. Run `make test` afterwards, and commit the file where it passes.

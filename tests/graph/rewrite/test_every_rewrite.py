@@ -94,6 +94,7 @@ ROWS: dict[str, tuple[Callable[[], Model], Callable[[Model], Rewritten[Any]]]] =
         ),
     ),
     "spell_out": (network, graph.spell_out),
+    "switches_apart": (network, graph.switches_apart),
     "tap": (network, lambda m: graph.tap(m, graph.find_sites(m))),
     "to_psb": (network, graph.to_psb),
     "to_regional": (
@@ -142,4 +143,4 @@ def test_every_public_rewrite_has_a_row() -> None:
         if inspect.isfunction(getattr(graph, name))
     }
     assert {name for name, kind in gives.items() if kind.startswith("Rewritten")} == set(ROWS)
-    assert [name for name, kind in gives.items() if kind == "Model"] == ["load"]
+    assert [name for name, kind in gives.items() if kind == "Model"] == ["load", "load_apart"]

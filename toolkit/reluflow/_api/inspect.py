@@ -28,7 +28,7 @@ from reluflow.cells import (
 )
 from reluflow.data import Preprocessing, open_data
 from reluflow.errors import ModelError, OptionError
-from reluflow.graph import Model, find_sites, load, read_program
+from reluflow.graph import Model, find_sites, load_apart, read_program
 from reluflow.progress import Progress
 from reluflow.report import CELLS_FILES, RASTER_FILES, write_cells, write_raster
 from reluflow.report.pages.cells import MOST_ON_PAGE
@@ -65,7 +65,7 @@ def inspect(model: Any, *, smooth: bool = False) -> Inspection:
         >>> found.model.n_parameters, sorted(found.to_dict())
         (78426, ['left_out', 'model', 'notes', 'other_folds', 'sites'])
     """
-    return inspect_model(load(model), smooth=smooth)
+    return inspect_model(load_apart(model), smooth=smooth)
 
 
 def find_cells(
@@ -127,7 +127,7 @@ def find_cells(
     """
     check_threads(threads)
     _check_ways(raster, classes, batch_statistics)
-    loaded = load(model)
+    loaded = load_apart(model)
     keep_inputs_beside(out, (*CELLS_FILES, *RASTER_FILES), loaded, data)
     with locked(out):
         chosen, words = _plane(loaded, plane, data, points, seed, window, preprocessing)

@@ -18,7 +18,7 @@ from reluflow.analysis import (
 )
 from reluflow.data import Preprocessing, open_data
 from reluflow.errors import DataError
-from reluflow.graph import load
+from reluflow.graph import load_apart
 
 
 def activation_bits(
@@ -56,7 +56,7 @@ def activation_bits(
 
     Reference: thesis, Definition 1 and equation 3.2.
     """
-    loaded = load(model)
+    loaded = load_apart(model)
     source = open_data(data, loaded.inputs, preprocessing=preprocessing)
     return read_bits(loaded, source, samples, sites, options or AnalysisOptions())
 
@@ -99,7 +99,7 @@ def find_pattern(
         True
     """
     settings = options or AnalysisOptions()
-    loaded = load(model)
+    loaded = load_apart(model)
     if pattern is None:
         if isinstance(data, Iterator):
             raise DataError(

@@ -30,7 +30,7 @@ from reluflow.analysis import (
 from reluflow.data import Classes, DataSource, Preprocessing, find_classes, open_data
 from reluflow.errors import OptionError
 from reluflow.files import appearing
-from reluflow.graph import Model, annotate, load
+from reluflow.graph import Model, annotate, load_apart
 from reluflow.progress import Progress
 from reluflow.report import check_report_directory, write_report
 from reluflow.report.directory import MODEL_NAME
@@ -84,7 +84,7 @@ def analyze(
     if resume and out is None:
         raise OptionError("resume is set without an output directory; name the one to resume.")
     with _writing(out, model, data, labels):
-        loaded = load(model)
+        loaded = load_apart(model)
         source = _open(loaded, data, preprocessing, limit)
         settings = options or AnalysisOptions()
         classes = find_classes(labels, source)
@@ -135,7 +135,7 @@ def compare(
     Reference: thesis, equations 3.6, 3.7 and 3.15, Definition 6.
     """
     with _writing(out, first, second, data), _spill() as spill:
-        before, after = load(first), load(second)
+        before, after = (load_apart(each) for each in (first, second))
         source = _open(before, data, preprocessing, limit)
         settings = options or AnalysisOptions()
         report = compare_models(before, after, source, settings, Path(spill), progress)
@@ -183,7 +183,7 @@ def compare_checkpoints(
     if len(models) < 2:
         raise OptionError(f"models are {len(models)}; give two checkpoints at least.")
     with _writing(out, *models, data), _spill() as spill:
-        loaded = [load(model) for model in models]
+        loaded = [load_apart(model) for model in models]
         source = _open(loaded[0], data, preprocessing, limit)
         settings = options or AnalysisOptions()
         report = compare_series(loaded, source, settings, Path(spill), progress)

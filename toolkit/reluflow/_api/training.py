@@ -18,7 +18,7 @@ from reluflow._api.outputs import keep_inputs_beside
 from reluflow.analysis import inspect_model
 from reluflow.data import DataSource, check_label_name, open_data, read_labels, read_targets
 from reluflow.errors import DataError, OptionError
-from reluflow.graph import Model, find_sites, load
+from reluflow.graph import Model, find_sites, load_apart
 from reluflow.progress import Progress
 from reluflow.report import SENSITIVITY_FILES, write_sensitivity
 from reluflow.sessions import check_threads
@@ -100,7 +100,7 @@ def sensitivity(
     given = _given(labels, data)
     check_label_name(label_name, given if isinstance(given, str | os.PathLike) else None)
     torch, bridge = _bridge()
-    loaded = load(model)
+    loaded = load_apart(model)
     keep_inputs_beside(out, SENSITIVITY_FILES, loaded, data, labels)
     check_threads(threads)
     with locked(out), _threads(torch, threads):

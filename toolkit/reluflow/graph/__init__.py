@@ -8,6 +8,7 @@ from reluflow.graph.psb.chain.find import Chain, find_chains
 from reluflow.graph.psb.chain.wide.both import chain_both
 from reluflow.graph.psb.chain.wide.chain16 import Chain16Changes, chain_psb16
 from reluflow.graph.psb.factors import own_samples
+from reluflow.graph.psb.forms.apart import load_apart, switches_apart
 from reluflow.graph.psb.forms.recurrent import Decoded
 from reluflow.graph.psb.forms.spell import SpelledOut, spell_out
 from reluflow.graph.psb.forms.unround import Unrounded, unround_activations
@@ -166,6 +167,7 @@ __all__ = [
     "label_nodes",
     "last_layers",
     "load",
+    "load_apart",
     "makes_tensor",
     "mix_passes",
     "normalises_by_batch",
@@ -189,6 +191,7 @@ __all__ = [
     "slim_units",
     "spell_out",
     "survey_sites",
+    "switches_apart",
     "take_part",
     "tap",
     "tensors_needed",

@@ -411,7 +411,7 @@ def tap_all(model: Model, options: AnalysisOptions) -> Rewritten[tuple[Tap, ...]
     if not tapped.done:
         raise ModelError(
             f"none of the {len(sites)} switches of {name} can be seen: {sites[0].untappable}; "
-            "export the model with one of them in its main graph."
+            "give a model with one of them in its main graph."
         )
     return tapped
 

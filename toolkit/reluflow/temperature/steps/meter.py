@@ -18,6 +18,7 @@ from reluflow.graph import (
     WeightInput,
     find_sites,
     load,
+    load_apart,
     read_weights,
     tap,
     use_batch_statistics,
@@ -111,7 +112,7 @@ class StepMeter:
         """
         from reluflow.sessions import open_session  # onnxruntime, which a bridge never needs
 
-        original = model if isinstance(model, Model) else load(model)
+        original = load_apart(model)
         network = _with_statistics(original, batch_statistics)
         taps = tap(network, find_sites(network, smooth=smooth), behind=True)
         if not taps.done:

@@ -164,7 +164,7 @@ def _spell(editor: Editor, node: NodeProto) -> SpelledOut | Reason:
     if reason is not None:
         return reason
     if isinstance(found, Fused):
-        return SpelledOut(name, op, write_fused(editor, found))
+        return SpelledOut(name, op, write_fused(editor, node, found.switch, found.weight))
     if isinstance(found, Transposed):
         return SpelledOut(name, op, write_conv_transpose(editor, found))
     if isinstance(found, Conv3d):

@@ -13,8 +13,13 @@ from reluflow.graph.view.constants import is_constant, scalar
 from reluflow.graph.view.index import Node, Scope
 
 CONTRIB = "com.microsoft"
-_APART = ("FusedConv", "FusedGemm")
 """ONNX Runtime's own domain."""
+_APART = "; reluflow.graph.switches_apart writes the two apart, as analyze does itself"
+_BLOCKED = "com.microsoft.nchwc"
+_ONE_PROCESSOR = (
+    "; ONNX Runtime wrote this file for one kind of processor: write it at the level "
+    "ORT_ENABLE_EXTENDED, or give the file that it was made from"
+)
 
 
 def _at_zero(node: Node, scope: Scope) -> Match:
@@ -73,7 +78,8 @@ def inside(op: str, node: Node, threshold: float, what: str, smooth: bool = Fals
 def _bias_gelu(node: Node, scope: Scope) -> Match:
     if len(node.inputs) < 2 or not node.inputs[1]:
         return _smooth(node, scope)
-    return inside(node.op, node, 0.0, "the bias is added", smooth=True)
+    match = inside(node.op, node, 0.0, "the bias is added", smooth=True)
+    return replace(match, untappable=match.untappable + _APART)
 
 
 _FUSED = {
@@ -106,9 +112,10 @@ def fused(node: Node, scope: Scope) -> Match | None:
     if op == "HardSigmoid" and alpha > 0:
         threshold = -beta / alpha
     match = inside(op, node, threshold, f"{op} is fused", kind in _FUSED_SMOOTH)
-    if node.op in _APART:
-        advice = "; reluflow.graph.spell_out writes the two apart"
-        match = replace(match, untappable=match.untappable + advice)
+    advice = _ONE_PROCESSOR if node.domain == _BLOCKED else ""
+    if node.op in ("FusedConv", "FusedGemm"):
+        advice = _APART
+    match = replace(match, untappable=match.untappable + advice)
     plain = [n for n in scope.consumers(match.tensor) if n.op == "ReorderOutput"]
     return replace(match, tensor=plain[0].outputs[0]) if plain else match
 
