@@ -71,6 +71,7 @@ BRIDGES = (
             "models",
             "networks",
             "psb",
+            "zoo",
         ),
     ),
 )

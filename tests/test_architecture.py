@@ -208,6 +208,7 @@ FLOORS = {
         "models",
         "networks",
         "psb",
+        "zoo",
         "",
     ],
 }

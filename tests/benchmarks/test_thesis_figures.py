@@ -10,7 +10,7 @@ import torch
 from training.thesis.figures import FIGURES
 from training.thesis.nets import NETS, FixUpBlock, cifar, fixup
 from training.thesis.pictures import save_errors, save_layers
-from training.thesis.runs import Course, Run, scheduler_of
+from training.thesis.runs import Course
 from training.thesis_figures import table
 
 from reluflow.temperature import LogNormal, PhaseDiagram, Sensitivity, sweep
@@ -64,28 +64,6 @@ def test_temperatures_are_those_at_the_rate_of_the_training() -> None:
     assert bits.shape == (2, 2)
     assert bits[:, 0] == pytest.approx(1.0, abs=0.02)
     assert bits[:, 1] == pytest.approx(-np.log2(0.75), abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("step", [0.1, 0.1, 0.01, 0.001]),
-        ("onecycle", [0.004, None, None, None]),
-        ("cyclic", [0.001, None, None, None]),
-    ],
-)
-def test_schedules(schedule: str, expected: list[float | None]) -> None:
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], 0.1)
-    scheduler = scheduler_of(optimizer, Run("F1 + BN", schedule, 0.1, steps=24))
-    rates = []
-    for _ in range(24):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    for at, rate in zip((0, 11, 12, 18), expected, strict=True):
-        assert rate is None or rates[at] == pytest.approx(rate)
-    assert max(rates) == pytest.approx(0.1, rel=0.05)
 
 
 def test_pictures_are_written(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from reluflow.monitoring import (
     Periods,
     SiteCounts,
     WandbSink,
+    log_steps,
     open_sinks,
     pass_on,
     step_measures,
@@ -44,6 +45,9 @@ def counts(seed: int, samples: int = 300, units: int = 5) -> tuple[SiteCounts, n
         (Periods(2, 3, 4), 7, (False, False, False)),
         (Periods(sweep_every=5), 10, (False, False, True)),
         (Periods(measures_every=1), 3, (False, True, False)),
+        (Periods(every=[3, 5]), 3, (True, False, False)),
+        (Periods(every=[3, 5]), 6, (False, False, False)),
+        (Periods(sweep_every={0}, measures_every=2), 0, (False, True, True)),
     ],
 )
 def test_each_thing_has_its_period(
@@ -59,6 +63,21 @@ def test_periods_that_make_no_sense_are_refused(given: tuple[int, int, int]) -> 
     said = ", ".join(map(str, given))
     with pytest.raises(OptionError, match=f"are {said}; give numbers of steps, at least one"):
         Periods(*given)
+
+
+@pytest.mark.parametrize("given", [[], [3, -1]])
+def test_steps_that_make_no_sense_are_refused(given: list[int]) -> None:
+    with pytest.raises(OptionError, match=r"keep_every has the steps .*; give at least one step"):
+        Periods(keep_every=given)
+
+
+def test_log_spaced_steps_lie_evenly_in_the_logarithm() -> None:
+    steps = log_steps(10_000, per_decade=4)
+    assert steps[:4] == [0, 1, 2, 3]
+    assert steps[-5:] == [1000, 1778, 3162, 5623, 10_000]
+    assert log_steps(1) == [0, 1]
+    with pytest.raises(OptionError, match="last is 0 and per_decade 5; give at least 1"):
+        log_steps(0)
 
 
 def test_counts_of_two_passes_are_those_of_both() -> None:

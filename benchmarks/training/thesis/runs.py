@@ -13,21 +13,18 @@ import torch  # a benchmark of the torch bridge
 from numpy.typing import NDArray
 from schedules._tasks import Split
 from torch import nn
-from torch.optim import lr_scheduler
 from training import data
 from training.loop import accuracy
 from training.thesis.nets import NETS
 
 from reluflow.temperature import PhaseDiagram, Sensitivity, default_rates
 from reluflow_torch import sensitivity
+from reluflow_torch.evolution import schedule
 
 Floats = NDArray[np.float64]
 STEPS, BATCH, PROBED, EVERY = 160, 64, 64, 10
 """Steps of a training, images of one, images measured on, steps between measurements."""
 VALIDATED = 1000
-DECAYS = (0.5, 0.75)
-"""Shares of the steps after which step decay divides the rate by 10."""
-CYCLES = 3
 _TOP = 0.999999
 """D from which on a temperature is more than any number of samples could tell."""
 
@@ -96,20 +93,6 @@ def parts_of(net: str) -> tuple[Split, Split, Split]:
     return train, held, Split(valid.images[:VALIDATED], valid.labels[:VALIDATED])
 
 
-def scheduler_of(optimizer: torch.optim.Optimizer, run: Run) -> lr_scheduler.LRScheduler:
-    """Return the schedule of a training."""
-    if run.schedule == "onecycle":
-        return lr_scheduler.OneCycleLR(
-            optimizer, run.rate, total_steps=run.steps, cycle_momentum=False
-        )
-    if run.schedule == "cyclic":
-        half = run.steps // (2 * CYCLES)
-        return lr_scheduler.CyclicLR(
-            optimizer, run.rate / 100, run.rate, half, mode="triangular2", cycle_momentum=False
-        )
-    return lr_scheduler.MultiStepLR(optimizer, [round(share * run.steps) for share in DECAYS])
-
-
 def course_of(run: Run, folder: Path) -> Course:
     """Train, or read what an earlier call with the same run has kept in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +113,7 @@ def _trained(run: Run) -> Course:
     optimizer = torch.optim.SGD(
         model.parameters(), run.rate, momentum=run.momentum, weight_decay=run.l2
     )
-    scheduler = scheduler_of(optimizer, run)
+    scheduler = schedule(optimizer, run.schedule, run.rate, run.steps)
     times, sweeps, used, accuracies = [], [], [], []
     for step in range(run.steps + 1):
         rate = float(optimizer.param_groups[0]["lr"])

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from reluflow.errors import DataError, OptionError
 from reluflow.monitoring import (
     MEAN,
+    Due,
     KeptTables,
     Measures,
     Periods,
@@ -89,7 +90,8 @@ class PatternMonitor:
     Args:
         optimizer: the training's; not LBFGS.
         model: the module that the training loop calls.
-        every: steps between measurements of D; 0: never.
+        every: steps between measurements of D, 0 for never, or a collection of the very steps, such
+            as `reluflow.monitoring.log_steps(1000)`; so are the other four.
         measures_every: steps between pattern measures; 0: never.
         sweep_every: steps between sweeps; 0: never.
         keep_every: steps between pattern measures whose tables are kept; 0: never. Needs a
@@ -159,11 +161,11 @@ class PatternMonitor:
         optimizer: Optimizer,
         model: nn.Module,
         *,
-        every: int = 10,
-        measures_every: int = 0,
-        sweep_every: int = 0,
-        keep_every: int = 0,
-        flips_every: int = 0,
+        every: Due = 10,
+        measures_every: Due = 0,
+        sweep_every: Due = 0,
+        keep_every: Due = 0,
+        flips_every: Due = 0,
         recorder: PatternRecorder | str | os.PathLike[str] | None = None,
         tensorboard: Any = None,
         wandb: Any = None,
@@ -436,7 +438,7 @@ def _merged(first: Measures, second: Measures) -> Measures:
 
 
 def _folder(
-    recorder: PatternRecorder | str | os.PathLike[str] | None, keep_every: int
+    recorder: PatternRecorder | str | os.PathLike[str] | None, keep_every: Due
 ) -> Path | None:
     """Return the directory of a recording.
 

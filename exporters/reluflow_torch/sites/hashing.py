@@ -7,14 +7,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from reluflow.patterns import DEFAULT_SEED, unit_words
+from reluflow.patterns import DEFAULT_SEED, fingerprint, unit_words
 
 
 def fingerprints(bits: Tensor, *, seed: int = DEFAULT_SEED) -> Tensor:
     """Return the 128-bit fingerprint of the pattern of every sample.
 
-    The XOR of the words of the active units is the parity of a matrix product, which every device
-    computes exactly for up to 2^24 units.
+    On the CPU the toolkit hashes. Elsewhere the XOR of the words of the active units is the parity
+    of a matrix product, which every device computes exactly for up to 2^24 units.
 
     Args:
         bits: `(rows, units)` or `(images, units, pixels)` bool, as in `SitePattern.bits`.
@@ -32,6 +32,14 @@ def fingerprints(bits: Tensor, *, seed: int = DEFAULT_SEED) -> Tensor:
 
     Reference: docs/spec.md, section 2, default hash.
     """
+    if bits.device.type == "cpu":
+        found = fingerprint(bits.to(torch.float32).numpy(), seed=seed)
+        return torch.from_numpy(found.keys.view("int64"))
+    return _by_parity(bits, seed)
+
+
+def _by_parity(bits: Tensor, seed: int) -> Tensor:
+    """Return what `fingerprints` does, by operations that every device has."""
     rows = bits if bits.dim() == 2 else bits.transpose(1, 2).flatten(0, 1)
     planes = _bit_planes(rows.shape[1], seed, str(rows.device))
     parity = (rows.float() @ planes).remainder(2.0).long().reshape(-1, 2, 64)

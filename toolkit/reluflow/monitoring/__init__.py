@@ -7,13 +7,14 @@ from reluflow.monitoring.alarm import DivergenceWarning, pass_on
 from reluflow.monitoring.counts import PatternHistory, SiteCounter, SiteCounts, measure_site
 from reluflow.monitoring.flips import SampleFlips, Strike, StrikeWatch
 from reluflow.monitoring.kept import KeptTables, read_recording
-from reluflow.monitoring.periods import Periods
+from reluflow.monitoring.periods import Due, Periods, log_steps
 from reluflow.monitoring.records import MEAN, Measures, step_measures, sweep_measures
 from reluflow.monitoring.sinks import ParquetSink, Sink, TensorBoardSink, WandbSink, open_sinks
 
 __all__ = [
     "MEAN",
     "DivergenceWarning",
+    "Due",
     "KeptTables",
     "Measures",
     "ParquetSink",
@@ -27,6 +28,7 @@ __all__ = [
     "StrikeWatch",
     "TensorBoardSink",
     "WandbSink",
+    "log_steps",
     "measure_site",
     "open_sinks",
     "pass_on",

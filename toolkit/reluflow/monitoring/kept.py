@@ -123,6 +123,23 @@ class KeptTables:
             if site in target
         }
 
+    def remove(self) -> None:
+        """Remove every kept table; a recording without them has no index to the final state.
+
+        Raises:
+            OutputError: a file cannot be removed.
+        """
+        try:
+            for step in self.steps():
+                self._file(step).unlink()
+            if self._folder.exists():
+                self._folder.rmdir()
+        except OSError as error:
+            raise OutputError(
+                f"the kept tables in {self._folder} cannot be removed ({error.strerror or error}); "
+                "remove the folder yourself."
+            ) from error
+
     def _file(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}.npz"
 
@@ -161,5 +178,6 @@ def read_recording(recording: str | os.PathLike[str]) -> pa.Table:
     if not steps:
         return table
     index = kept.jaccard_to(steps[-1])
+    table = table.drop_columns([name for name in table.column_names if name == FINAL])
     rows = zip(table["step"].to_pylist(), table["site"].to_pylist(), strict=True)
     return table.append_column(FINAL, pa.array([index.get(row) for row in rows], pa.float64()))

@@ -1,6 +1,7 @@
 """Patterns are captured at every kind of switch, and capturing changes nothing."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch_nets import SmallCNN, images, mlp
 
 from reluflow.errors import OptionError
-from reluflow.patterns import fingerprint
+from reluflow.patterns import DEFAULT_SEED, fingerprint
 from reluflow_torch import PatternCapture, fingerprints
+from reluflow_torch.sites.hashing import _by_parity
 from reluflow_torch.sites.pixels import sample_units
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
@@ -216,7 +218,8 @@ def test_fingerprints_are_those_of_the_toolkit(shape: tuple[int, ...]) -> None:
         torch.relu(x)
     (site,) = capture.patterns.values()
     expected = fingerprint(x.numpy(), unit_axis=1 if len(shape) > 2 else -1).keys
-    np.testing.assert_array_equal(fingerprints(site.bits).numpy().view(np.uint64), expected)
+    for hashed in (fingerprints, partial(_by_parity, seed=DEFAULT_SEED)):  # CPU, other devices
+        np.testing.assert_array_equal(hashed(site.bits).numpy().view(np.uint64), expected)
 
 
 def test_at_least_one_sample_is_wanted() -> None:
