@@ -49,6 +49,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("maps", "regional", "tiles", "video", "attend", "table"),
     ),
     "cells": ("where a pattern stays the same", ("kernels", "lowering")),
+    "folding": ("activations back in the space of inputs", ()),
     "slimming": ("units that data do not need", ()),
     "edge": ("C for microcontrollers", ("lowering", "emit")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
@@ -72,6 +73,7 @@ BRIDGES = (
             "networks",
             "psb",
             "zoo",
+            "layers",
         ),
     ),
 )

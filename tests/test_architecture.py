@@ -28,6 +28,7 @@ ROOMS = [
     "evaluation",
     "attention",
     "cells",
+    "folding",
     "slimming",
     "edge",
     "report",
@@ -209,6 +210,7 @@ FLOORS = {
         "networks",
         "psb",
         "zoo",
+        "layers",
         "",
     ],
 }
