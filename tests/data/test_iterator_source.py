@@ -132,7 +132,12 @@ class Broken:
         ([np.ones((1, 2), "f4")], PAIR, "single ndarray, but the model has 2 inputs; yield a t"),
         ([(np.ones((1, 2), "f4"), 3)], [SPEC], r"a tuple of 2, but the model has 1 input\(s\)"),
         ([{"y": np.ones((1, 2))}], [SPEC], "item 0 of the data has nothing for input 'x'; found"),
-        ([{"x": 1, "y": 2}], [SPEC], "has 'y', but the model's inputs are 'x'; leave"),
+        ([{"a": 1, "b": 2}], [SPEC], "has nothing for input 'x'; found 'a', 'b', the model wants"),
+        (
+            [(np.ones((3, 2), "f4"), np.ones((3, 2), "f4"))],
+            [SPEC],
+            "a tuple of 2, but .* labels be",
+        ),
         ([(np.ones((1, 2), "f4"), np.ones((2, 2), "?"))], PAIR, "different length .'x' has 1, 'm'"),
         ([np.ones((0, 2), "f4")], [SPEC], "item 0 of the data has zero samples; give at least one"),
         ([3.0], [SPEC], "are a single number without a batch axis"),

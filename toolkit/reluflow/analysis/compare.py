@@ -106,6 +106,7 @@ def compare_models(
 
 def _notes(left: Pipeline, right: Pipeline) -> Iterable[str]:
     yield from left.notes
+    yield from left.source.notes
     yield from (f"In the second model: {note}" for note in right.notes if note not in left.notes)
     for which, pipeline in (("first", left), ("second", right)):
         bad = [site for site in pipeline.sites if site.nonfinite]

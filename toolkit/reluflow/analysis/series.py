@@ -273,6 +273,7 @@ def _nested(values: np.ndarray) -> tuple[tuple[float, ...], ...]:
 
 def _notes(lines: Sequence[Pipeline]) -> Iterator[str]:
     yield from lines[0].notes
+    yield from lines[0].source.notes
     for number, line in enumerate(lines[1:], start=2):
         for note in line.notes:
             if note not in lines[0].notes:

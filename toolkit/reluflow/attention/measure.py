@@ -18,7 +18,7 @@ from reluflow.attention.result import CascadePoint, CascadeReport, ChosenThresho
 from reluflow.attention.scores import find_scores
 from reluflow.attention.threshold import threshold_for_coverage, threshold_for_loss
 from reluflow.data import DataSource
-from reluflow.errors import DataError, OptionError
+from reluflow.errors import OptionError
 from reluflow.graph import Model, find_psb
 from reluflow.progress import Progress
 
@@ -82,8 +82,7 @@ def measure_cascade(
     cost.
     """
     settings = options or CascadeOptions()
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     bench = _Bench(coarse, fine, source, settings, progress)
     first = bench.run(math.inf)
     second, fine_ms = bench.fine_alone()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from reluflow.data.formats.bytes_to_input import is_image_bytes, prepared
-from reluflow.data.formats.foreign import as_array, is_foreign_array, is_module, refuse_dataset
+from reluflow.data.formats.datasets import Rows, is_indexed, open_rows, refuse_splits
+from reluflow.data.formats.foreign import as_array, is_foreign_array, is_module
 from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
 from reluflow.data.formats.images import SUFFIXES, ImageColumn, identify, list_images
 from reluflow.data.formats.iterator import IteratorSource, is_batches
@@ -47,9 +48,11 @@ def open_data(
 
     Args:
         source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array or a
-            tensor of another library, a dict input name -> array, `RandomData`, or an iterable,
-            iterator or callable of batches (`IteratorSource` says what an item is). A list or tuple
-            is an iterable of batches. Files are recognised by their first bytes, not by their name.
+            tensor of another library, a dict input name -> array, `RandomData`, a dataset or loader
+            of torch, `tf.data`, Keras or Hugging Face, or an iterable, iterator or callable of
+            batches (`IteratorSource` says what an item is). A list or tuple is an iterable of
+            batches; the items of a dataset may be samples. Files are recognised by their first
+            bytes, not by their name.
         inputs: what the model expects, in its order.
         preprocessing: for images, and for uint8 arrays that are to become floats. Byte images in
             idx files are scaled by default; other arrays never are.
@@ -77,6 +80,7 @@ def open_data(
         return _open_path(Path(source).expanduser(), specs, preprocessing, limit)
     if isinstance(source, np.ndarray):
         return _open_arrays({"": source}, specs, preprocessing, limit)
+    refuse_splits(source)
     if isinstance(source, Mapping):
         return _open_arrays(source, specs, preprocessing, limit)
     if isinstance(source, RandomData):
@@ -90,15 +94,29 @@ def open_data(
     if is_foreign_array(source):
         array = as_array(source, "data are")
         return _open_arrays({"": array}, specs, preprocessing, limit)
-    # A torch Dataset can be iterated too, sample by sample, which would count each as a batch.
-    refuse_dataset(source)
-    if is_batches(source) and not is_module(source) and not isinstance(source, bytes | bytearray):
+    rows = open_rows(source, specs)
+    if rows is not None:
+        return _open_rows(rows, specs, preprocessing, limit)
+    batches = is_batches(source) or is_indexed(source)
+    if batches and not is_module(source) and not isinstance(source, bytes | bytearray):
         _refuse(preprocessing, "an iterator")
         return IteratorSource(source, specs, None if limit is None else int(limit))
     raise DataError(
         f"data are a {type(source).__name__}; give a path to {_FORMATS}, an array, "
-        "a dict of arrays or an iterable of batches."
+        "a dict of arrays, a dataset or an iterable of batches."
     )
+
+
+def _open_rows(
+    rows: Rows, inputs: tuple[InputSpec, ...], given: Preprocessing | None, limit: int | None
+) -> DataSource:
+    matched = rows.matched
+    extra: dict[str, Any] = {"ignored": list(matched.left)} if matched.left else {}
+    source = _joined(
+        rows.columns(), inputs, "dataset", rows.words(), rows.identity(), given, limit, extra
+    )
+    source.notes = matched.sentences()
+    return source
 
 
 def _refuse(preprocessing: Preprocessing | None, words: str) -> None:

@@ -287,8 +287,7 @@ def _check(
         if needed and float_model is None:
             what = "without labels" if name == "labels" else f"for {name}"
             raise OptionError(f"float_model is missing, which is needed {what}; name it.")
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     known = source.n_samples
     if labels is not None and known is not None and len(labels) != known:
         raise DataError(

@@ -61,11 +61,7 @@ def slim_model(
         'On the data (3 inputs), outputs differ by 0 at most, where the largest is 6.'
     """
     settings = options or AnalysisOptions()
-    if not source.rereadable:
-        raise DataError(
-            "the data can be read once only, and slimming reads them twice; give an array, a file "
-            "or a list."
-        )
+    source.check_rereadable()
     sites = find_sites(model)
     bits, notes, _ = read_units(model, source, settings, progress)
     made = slim_units(

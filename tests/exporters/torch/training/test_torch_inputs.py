@@ -56,7 +56,6 @@ def test_a_tensor_on_a_gpu_is_brought_over() -> None:
         ({"x": VALUES.to("meta")}, "data for input 'x' are a Tensor that numpy cannot read"),
         (VALUES.double(), r"float64 .*convert with .astype\('float32'\)"),
         (torch.tensor(3.0), "single number without a batch axis"),
-        (torch.utils.data.TensorDataset(VALUES), "torch dataset .* give an iterable of batches"),
         (torch.nn.Linear(4, 4), "data are a Linear; give a path"),
     ],
 )

@@ -234,6 +234,7 @@ def _given_up(sites: Sequence[SiteAccumulator]) -> Iterable[SwitchSite]:
 
 def _notes(pipeline: Pipeline, reports: Sequence[SiteReport]) -> Iterable[str]:
     yield from pipeline.notes
+    yield from pipeline.source.notes
     if pipeline.global_reason:
         yield f"The global pattern is not available: {pipeline.global_reason}."
     bad = [report for report in reports if report.nonfinite]

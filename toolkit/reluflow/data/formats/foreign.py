@@ -52,21 +52,6 @@ def _on_cpu(value: Any) -> Any:
     return plain.float() if str(getattr(plain, "dtype", "")) == "torch.bfloat16" else plain
 
 
-def refuse_dataset(source: object) -> None:
-    """Refuse a torch dataset, whose items are single samples, and name what to give instead.
-
-    Raises:
-        DataError: it is one.
-    """
-    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(source).__mro__}
-    if any(name.startswith("torch.utils.data.dataset.") for name in names):
-        raise DataError(
-            f"data are a torch dataset ({type(source).__name__}), whose items are single samples; "
-            "give an iterable of batches: "
-            "(inputs for inputs, *_ in torch.utils.data.DataLoader(dataset, batch_size=64))."
-        )
-
-
 def is_module(source: object) -> bool:
     """Tell whether something is a network of a framework, which is callable but not data."""
     return any(

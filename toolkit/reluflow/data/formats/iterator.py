@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from reluflow.data.formats.datasets import Iterated, iterated, with_batch_axis
 from reluflow.data.formats.foreign import as_array
+from reluflow.data.formats.items import match_item
 from reluflow.data.sources.batch_size import check_multiple
 from reluflow.data.sources.column import Array, native
 from reluflow.data.sources.source import Batch, DataSource, fingerprint
 from reluflow.data.sources.spec import DataDescription, InputSpec
-from reluflow.data.sources.validate import check_array, check_lengths, check_names
+from reluflow.data.sources.validate import check_array, check_lengths
 from reluflow.data.sources.words import tensor
 from reluflow.errors import DataError
 
@@ -23,7 +25,9 @@ class IteratorSource(DataSource):
 
     Every item is a *batch*: its arrays have the model's full rank, the batch axis first.
     An item is one array (a model with one input), a tuple or list of arrays in input order,
-    or a dict input name -> array. A batch never mixes samples of different shape: where an
+    or a dict input name -> array; labels behind the inputs, or of other names, are left alone, and
+    `notes` says so. Items of a dataset of torch, TensorFlow or Hugging Face may be samples without
+    the batch axis. A batch never mixes samples of different shape: where an
     item's shape differs from the one before, a short batch ends there.
     An iterator or generator can be read once, an iterable or callable any number of times.
     The fingerprint covers the model's inputs and the limit only, never the values.
@@ -45,11 +49,14 @@ class IteratorSource(DataSource):
         self, source: object, inputs: tuple[InputSpec, ...], limit: int | None = None
     ) -> None:
         self.inputs = inputs
-        self._source = source
+        self._given: Iterated = iterated(source)
+        self._told = False
         self._limit = limit
         self._spent = False
         self._begun: Iterator[object] | None = None
-        self.rereadable = callable(source) or not isinstance(source, Iterator)
+        self.once = self._given.once
+        again = callable(self._given.source) or not isinstance(source, Iterator)
+        self.rereadable = again and not self.once
         described = {
             spec.name: str(spec.dtype) + " of unknown rank"
             if spec.shape is None
@@ -72,7 +79,7 @@ class IteratorSource(DataSource):
         self._begun = items if item is None else itertools.chain([item], items)
         if item is None:
             return None
-        batch = as_batch(item, self.inputs, 0)
+        batch = self._batch(item, 0)
         return {k: a[:1] for k, a in batch.items()} if all(map(len, batch.values())) else None
 
     def _open(self) -> Iterator[object]:
@@ -80,18 +87,28 @@ class IteratorSource(DataSource):
             begun, self._begun = self._begun, None
             return begun
         if self._spent and not self.rereadable:
+            if self.once:
+                self.check_rereadable()
             raise DataError(
                 "data are an iterator that has been read already and cannot start again; "
                 "give a list, a dataset or a function that returns a new iterator."
             )
         self._spent = True
-        source: Any = self._source() if callable(self._source) else self._source
+        source: Any = self._given.source() if callable(self._given.source) else self._given.source
         if not isinstance(source, Iterable):
             raise DataError(
                 f"data came from a function that returned {type(source).__name__}; "
                 "let it return an iterator of batches."
             )
         return iter(source)
+
+    def _batch(self, item: object, number: int) -> Batch:
+        """Return an item as a checked batch, and keep what is to be said of the first one."""
+        what = f"item {number} of the data"
+        found = match_item(item, self.inputs, what, labelled=self._given.labelled)
+        if not self._told:
+            self._told, self.notes = True, found.sentences()
+        return as_batch(found.values, self.inputs, what, labelled=self._given.labelled)
 
     def _batches(self, batch_size: int, start: int) -> Iterator[Batch]:
         seen = start
@@ -132,7 +149,7 @@ class IteratorSource(DataSource):
         for number, item in enumerate(self._open()):
             if left is not None and left <= 0:
                 return
-            batch = as_batch(item, self.inputs, number)
+            batch = self._batch(item, number)
             length = len(next(iter(batch.values())))
             if skip >= length:
                 skip -= length
@@ -143,46 +160,38 @@ class IteratorSource(DataSource):
             skip = 0
 
 
-def as_batch(item: object, inputs: Sequence[InputSpec], number: int) -> Batch:
-    """Turn one item of an iterator into a checked batch.
+def as_batch(
+    values: Mapping[str, object],
+    inputs: Sequence[InputSpec],
+    what: str,
+    *,
+    labelled: bool = False,
+) -> Batch:
+    """Turn the values of one item into a checked batch.
 
     Args:
-        item: an array, a tuple or list in input order, or a dict by name.
+        values: input name -> anything array-like.
         inputs: what the model wants.
-        number: which item, for error messages.
+        what: the item, in words that begin a sentence.
+        labelled: whether items come from a dataset and may be samples.
 
     Returns:
         Input name -> array, C-contiguous, in native byte order.
 
     Raises:
-        DataError: names, number, shapes, types or lengths are not what the model expects.
+        DataError: shapes, types or lengths are not what the model expects.
     """
-    what = f"item {number} of the data"
-    if isinstance(item, Mapping):
-        check_names([str(name) for name in item], inputs, f"{what} has")
-        values = {spec.name: item[spec.name] for spec in inputs}
-    elif isinstance(item, tuple | list):
-        if len(item) != len(inputs):
-            names = ", ".join(f"'{spec.name}'" for spec in inputs)
-            raise DataError(
-                f"{what} is a {type(item).__name__} of {len(item)}, but the model has "
-                f"{len(inputs)} input(s) ({names}); yield one array for each input and no labels."
-            )
-        values = {spec.name: value for spec, value in zip(inputs, item, strict=True)}
-    elif len(inputs) == 1:
-        values = {inputs[0].name: item}
-    else:
-        raise DataError(
-            f"{what} is a single {type(item).__name__}, but the model has {len(inputs)} inputs; "
-            "yield a tuple in input order or a dict by name."
-        )
-    batch = {spec.name: _array(values[spec.name], spec, what) for spec in inputs}
+    arrays = {
+        spec.name: as_array(values[spec.name], f"{what} gives", f" for input '{spec.name}'")
+        for spec in inputs
+    }
+    arrays = with_batch_axis(arrays, inputs, labelled)
+    batch = {spec.name: _checked(arrays[spec.name], spec, what) for spec in inputs}
     check_lengths({name: len(array) for name, array in batch.items()}, f"{what} has")
     return batch
 
 
-def _array(value: object, spec: InputSpec, what: str) -> Array:
-    array = as_array(value, f"{what} gives", f" for input '{spec.name}'")
+def _checked(array: Array, spec: InputSpec, what: str) -> Array:
     try:
         check_array(spec, array.dtype, array.shape)
     except DataError as error:

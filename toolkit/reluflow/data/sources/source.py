@@ -34,6 +34,8 @@ class DataSource(ABC):
         inputs: what the model wants, in its order.
         description: where the data come from, as kept in results.
         rereadable: whether the data can be read a second time.
+        once: why not, with what to give instead; "" where an iterator is simply spent.
+        notes: sentences on what of the data is left alone; of an iterator once it has been read.
 
     Example:
         >>> from reluflow.data import open_data
@@ -46,11 +48,14 @@ class DataSource(ABC):
         >>> data.fitting_batch_size(None), data.fitting_batch_size(2)
         (64, 2)
         >>> data.check_batch(2)
+        >>> data.check_rereadable()
     """
 
     inputs: tuple[InputSpec, ...]
     description: DataDescription
     rereadable: bool = True
+    once: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int | None:
@@ -109,6 +114,16 @@ class DataSource(ABC):
         check_batch_size(batch_size, self.inputs)
         if self.n_samples is not None:
             check_multiple(self.n_samples, self.inputs)
+
+    def check_rereadable(self) -> None:
+        """Refuse data that can be read only once, where several passes are needed.
+
+        Raises:
+            DataError: they are such.
+        """
+        if not self.rereadable:
+            why = f", {self.once}." if self.once else "; save them to a file and give its path."
+            raise DataError(f"the data can be read once only{why}")
 
     def take(self, indices: Sequence[int]) -> Batch:
         """Read single samples again.

@@ -48,14 +48,15 @@ class DataDescription:
     """Where the inputs came from, as kept in every result; a `DataSource` holds it.
 
     Attributes:
-        kind: "npy", "npz", "idx", "images", "array" (in memory), "iterator" or "random".
+        kind: "npy", "npz", "idx", "images", "array" (in memory), "dataset", "iterator" or "random".
         source: a path or a few words by which a person can find the data again.
         n_samples: number of samples, None while unknown (an iterator).
         inputs: input name -> "float32 [1, 28, 28]" of one sample.
         preprocessing: what was done to the raw data, in order; empty when nothing was.
         fingerprint: SHA-256 over names, sizes and modification times of files, over the bytes
-            of arrays in memory or over the seed and shape of random data: by it a resumed run knows
-            that the data are the same. That of an iterator says nothing about its values.
+            of arrays in memory, over type, length and first sample of a dataset, or over the seed
+            and shape of random data: by it a resumed run knows that the data are the same. That of
+            an iterator says nothing about its values.
     """
 
     kind: str

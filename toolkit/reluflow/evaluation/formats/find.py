@@ -129,8 +129,7 @@ def measure_formats(
     """
     if by not in ("error", "maximum"):
         raise OptionError(f"by={by!r} is not accepted; give 'error' or 'maximum'.")
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     activations = find_activations(model)
     if not activations:
         return {}

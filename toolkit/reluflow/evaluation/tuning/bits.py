@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data import DataSource
-from reluflow.errors import DataError, ModelError, OptionError
+from reluflow.errors import ModelError, OptionError
 from reluflow.evaluation.signal_error import to_decibels
 from reluflow.evaluation.tuning.bit_errors import BitErrors, measure_bit_errors
 from reluflow.evaluation.tuning.divide_bits import divide_bits
@@ -180,8 +180,7 @@ def choose_bits(
         raise OptionError(
             f"samples is {samples!r}; give a number from {1 << options.p_bits} on, or None."
         )
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     plan = plan_psb(model) if isinstance(model, Model) else model
     layers, _ = read_layers(plan.model, options.exclude)
     if not layers:

@@ -262,8 +262,7 @@ def check_source(source: DataSource) -> None:
     Raises:
         DataError: they can be read once.
     """
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
 
 
 def layers_to_tune(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reluflow.data import DataSource
-from reluflow.errors import DataError, ModelError
+from reluflow.errors import ModelError
 from reluflow.evaluation.answers.metrics import Values
 from reluflow.evaluation.answers.outputs import run_arrays
 from reluflow.evaluation.calibrate import exponents, largest_values
@@ -176,8 +176,7 @@ def choose_activation_bits(
     Reference: docs/decisions/0022-activation-bits.md; docs/psb-ops.md, activations.
     """
     options = options or PsbOptions()
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     plan = plan_psb(model, options) if isinstance(model, Model) else model
     given = plan.done.given
     largest = largest_values(plan, source, options=options, size=size, threads=threads)

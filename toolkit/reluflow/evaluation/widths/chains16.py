@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reluflow.data import DataSource
-from reluflow.errors import DataError
 from reluflow.evaluation.calibrate import calibrate, exponents
 from reluflow.evaluation.formats.largest import largest_activations
 from reluflow.evaluation.run import Runner
@@ -78,8 +77,7 @@ def convert_to_chains16(
     Reference: docs/psb.md, chains; docs/psb-ops.md, chains of 16 bits.
     """
     options = options or PsbOptions()
-    if not source.rereadable:
-        raise DataError("the data can be read once only; save them to a file and give its path.")
+    source.check_rereadable()
     bits = options.x_bits
     scales = calibrate(plan, source, options=options, size=size, threads=threads)
     made = to_psb(plan, replace(options, x_exponents=scales))
