@@ -16,7 +16,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "progress": ("how long-running work reports progress", ()),
     "native": ("finds the native library", ()),
     "frames": ("results as tables and frames", ()),
-    "data": ("inputs, batch by batch", ("sources", "formats")),
+    "data": ("inputs, batch by batch", ("sources", "formats", "sets")),
     "psb": ("shift-adds in numpy, the oracle", ("fixed",)),
     "graph": (
         "the only room that knows ONNX",

@@ -97,7 +97,7 @@ def test_the_toolkit_knows_no_bridge() -> None:
 
 
 FLOORS = {
-    "reluflow.data": ["sources", "formats", ""],
+    "reluflow.data": ["sources", "formats", "sets", ""],
     "reluflow.psb": [
         "_check",
         "_window",

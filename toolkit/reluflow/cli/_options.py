@@ -14,7 +14,10 @@ from reluflow.errors import OptionError
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", "-d", help="Inputs: a .npy, .npz or idx file (also .gz), or a folder of images."
+        "--data",
+        "-d",
+        help="Inputs: a .npy, .npz or idx file (also .gz), a folder of images, or a standard data "
+        "set, such as cifar10:test.",
     ),
 ]
 Random = Annotated[

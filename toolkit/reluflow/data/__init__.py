@@ -11,6 +11,8 @@ from reluflow.data.labels import (
     read_targets,
 )
 from reluflow.data.open import open_data
+from reluflow.data.sets.find import Place, find_set
+from reluflow.data.sets.standard import StandardSet, open_set
 from reluflow.data.sources.batch_size import (
     DEFAULT_BATCH,
     agreed_batch_size,
@@ -31,16 +33,20 @@ __all__ = [
     "Dim",
     "InputSpec",
     "IteratorSource",
+    "Place",
     "Preprocessing",
     "RandomData",
+    "StandardSet",
     "agreed_batch_size",
     "batch_that_fits",
     "bytes_per_sample",
     "check_label_name",
     "find_classes",
+    "find_set",
     "fixed_batch_size",
     "has_array",
     "open_data",
+    "open_set",
     "read_answers",
     "read_labels",
     "read_targets",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.data.labels import read_labels
+from reluflow.data.sets.standard import open_set
 from reluflow.data.sources.source import DataSource
 from reluflow.errors import DataError
 
@@ -21,7 +22,8 @@ def find_classes(labels: Any, source: DataSource) -> Classes:
 
     Args:
         labels: `(n,)` whole numbers, one per input, or a file as for `read_labels`; None looks
-            for an array "label" or "labels" in the .npz that the inputs come from.
+            for an array "label" or "labels" in the .npz that the inputs come from, and takes the
+            classes of a standard data set.
         source: the inputs.
 
     Returns:
@@ -52,6 +54,11 @@ def find_classes(labels: Any, source: DataSource) -> Classes:
 
 
 def _beside(source: DataSource) -> Classes:
+    if source.description.kind == "set":
+        found_set = open_set(source.description.source)
+        if found_set.labels is None:
+            return None, ""
+        return _enough(found_set.labels, source), f"the classes of {found_set.title}"
     ignored = source.description.preprocessing.get("ignored", ())
     for name in _NAMES:
         if source.description.kind == "npz" and name in ignored:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from reluflow.data.answers import read_array
 from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
+from reluflow.data.sets.find import find_set
+from reluflow.data.sets.standard import open_set
 from reluflow.errors import DataError, OptionError
 
 
@@ -22,7 +24,7 @@ def read_labels(
 
     Args:
         path: .npz with an array of that name, .npy, or idx, gzipped or not; recognised by the first
-            bytes.
+            bytes; or a standard data set, as for `open_set`.
         name: of the array in an .npz.
         limit: the first so many only.
 
@@ -36,6 +38,9 @@ def read_labels(
         >>> read_labels("models/fashion_mnist_test_2000.npz", limit=4).tolist()
         [9, 2, 1, 1]
     """
+    of_set = _labels_of_set(path)
+    if of_set is not None:
+        return of_set[:limit]
     file = Path(path)
     if _begins_as_idx(file):
         column = idx_column(file)
@@ -53,7 +58,7 @@ def read_answers(
     """Read correct answers of any kind: class numbers, maps of them, bits, or numbers.
 
     Args:
-        path: .npz with an array of that name, .npy, or idx, gzipped or not.
+        path: .npz with an array of that name, .npy, or idx, gzipped or not; or a standard data set.
         name: of the array in an .npz.
         limit: the first so many inputs only.
 
@@ -72,7 +77,7 @@ def read_answers(
         ((3, 2, 2), 'int64')
     """
     file = Path(path)
-    if _begins_as_idx(file):
+    if _begins_as_idx(file) or find_set(path) is not None:
         return read_labels(file, name, limit)
     array = read_array(file, name)
     if array.ndim < 1 or array.dtype.kind not in "iubf" or not np.isfinite(array).all():
@@ -87,6 +92,8 @@ def read_answers(
 def has_array(path: str | os.PathLike[str], name: str) -> bool:
     """Tell whether an .npz holds an array of this name; an unreadable file holds none.
 
+    A standard data set with classes counts as one with an array "label".
+
     Args:
         path: of the file, which need not exist.
         name: of the array.
@@ -96,6 +103,8 @@ def has_array(path: str | os.PathLike[str], name: str) -> bool:
         >>> has_array(file, "label"), has_array(file, "mask"), has_array("missing.npz", "label")
         (True, False, False)
     """
+    if (place := find_set(path)) is not None:
+        return name == "label" and open_set(place.folder, place.split).labels is not None
     if not Path(path).is_file():
         return False  # reading a pipe would block
     try:
@@ -162,6 +171,17 @@ def read_targets(
             "first axis over the inputs."
         )
     return array[:limit].astype(np.float32)
+
+
+def _labels_of_set(path: str | os.PathLike[str]) -> NDArray[np.int64] | None:
+    """Return the classes of a standard data set, None for any other path."""
+    place = find_set(path)
+    if place is None:
+        return None
+    found = open_set(place.folder, place.split)
+    if found.labels is None:
+        raise DataError(f"{found.title} has no classes; give another split.")
+    return found.labels
 
 
 def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

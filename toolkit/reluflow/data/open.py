@@ -23,6 +23,8 @@ from reluflow.data.formats.random import (
     idle_dims,
     random_identity,
 )
+from reluflow.data.sets.find import find_set
+from reluflow.data.sets.standard import StandardSet, open_set
 from reluflow.data.sources.column import ArrayColumn, Column, LimitedColumn
 from reluflow.data.sources.pixels import DECODE_NOTE
 from reluflow.data.sources.preprocessing import Preprocessing, make_plan
@@ -34,7 +36,7 @@ from reluflow.errors import DataError, OptionError
 
 _SHOWN_BYTES = 8
 """Of a file of unknown format: PNG's signature, the longest of the usual ones."""
-_FORMATS = ".npy, .npz, idx, idx.gz or a folder of images"
+_FORMATS = ".npy, .npz, idx, idx.gz, a folder of images or a standard data set"
 
 
 def open_data(
@@ -47,12 +49,13 @@ def open_data(
     """Open data for a model; only headers are read.
 
     Args:
-        source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images), an array or a
-            tensor of another library, a dict input name -> array, `RandomData`, a dataset or loader
-            of torch, `tf.data`, Keras or Hugging Face, or an iterable, iterator or callable of
-            batches (`IteratorSource` says what an item is). A list or tuple is an iterable of
-            batches; the items of a dataset may be samples. Files are recognised by their first
-            bytes, not by their name.
+        source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images or of a standard data
+            set), a name of one such as "cifar10:train" (`open_set`), an array or a tensor of
+            another library, a dict input name -> array, `RandomData`, a dataset or loader of torch,
+            `tf.data`, Keras or Hugging Face, or an iterable, iterator or callable of batches
+            (`IteratorSource` says what an item is). A list or tuple is an iterable of batches; the
+            items of a dataset may be samples. Files are recognised by their first bytes, not by
+            their name.
         inputs: what the model expects, in its order.
         preprocessing: for images, and for uint8 arrays that are to become floats. Byte images in
             idx files are scaled by default; other arrays never are.
@@ -76,7 +79,12 @@ def open_data(
         whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
         if not whole or limit < 1:
             raise OptionError(f"limit is {limit!r}; give a number of samples of at least 1.")
+    if isinstance(source, StandardSet):
+        return _open_set(source, specs, preprocessing, limit)
     if isinstance(source, str | os.PathLike):
+        place = find_set(source)
+        if place is not None:
+            return _open_set(open_set(place.folder, place.split), specs, preprocessing, limit)
         return _open_path(Path(source).expanduser(), specs, preprocessing, limit)
     if isinstance(source, np.ndarray):
         return _open_arrays({"": source}, specs, preprocessing, limit)
@@ -155,6 +163,20 @@ def _open_path(
     return _joined(columns, inputs, kind, str(path), identity, given, limit, extra)
 
 
+def _open_set(
+    found: StandardSet,
+    inputs: tuple[InputSpec, ...],
+    given: Preprocessing | None,
+    limit: int | None,
+) -> DataSource:
+    where = str(found.place)
+    if found.is_pictures:
+        return _images(found.files, found.place.folder, inputs, given, limit, "set", where)
+    columns = _single(found.column_for(inputs[0]), inputs, where)
+    identity = {"files": identify(found.files, found.place.folder)}
+    return _joined(columns, inputs, "set", where, identity, given, limit)
+
+
 def _head(path: Path) -> bytes | None:
     """Return a file's first bytes, None for a folder."""
     try:
@@ -185,7 +207,7 @@ def _unknown(path: Path, head: bytes) -> str:
     )
 
 
-def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path) -> dict[str, Column]:
+def _single(column: Column, inputs: tuple[InputSpec, ...], path: Path | str) -> dict[str, Column]:
     if len(inputs) > 1:
         names = listing(spec.name for spec in inputs)
         raise DataError(
@@ -200,10 +222,23 @@ def _open_images(
 ) -> DataSource:
     folder = path if path.is_dir() else path.parent
     paths, others = list_images(path) if path.is_dir() else ([path], 0)
+    return _images(paths, folder, inputs, given, limit, "images", str(path), others)
+
+
+def _images(
+    paths: Sequence[Path],
+    folder: Path,
+    inputs: tuple[InputSpec, ...],
+    given: Preprocessing | None,
+    limit: int | None,
+    kind: str,
+    where: str,
+    others: int = 0,
+) -> DataSource:
     if len(inputs) > 1:
         names = listing(spec.name for spec in inputs)
         raise DataError(
-            f"images '{path}' can feed one input, but the model wants {len(inputs)} ({names}); "
+            f"images '{where}' can feed one input, but the model wants {len(inputs)} ({names}); "
             "give a .npz with an array for each."
         )
     plan = make_plan(given or Preprocessing(), inputs[0], None)
@@ -216,8 +251,8 @@ def _open_images(
     return ColumnSource(
         {inputs[0].name: column},
         inputs,
-        kind="images",
-        source=str(path),
+        kind=kind,
+        source=where,
         preprocessing=record,
         identity={"files": files},
     )
@@ -262,7 +297,7 @@ def _joined(
     for spec in inputs:
         column = with_small_float(columns[spec.name], spec)
         column = column if limit is None else LimitedColumn(column, int(limit))
-        if (given is not None or kind == "idx") and is_image_bytes(column, spec):
+        if (given is not None or kind in ("idx", "set")) and is_image_bytes(column, spec):
             column, plan = prepared(column, spec, given)
             records[spec.name] = plan.record()
         ready[spec.name] = column

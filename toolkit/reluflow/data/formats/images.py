@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from reluflow.data.sources.column import Array, Column
+from reluflow.data.sources.column import Array, PickedColumn
 from reluflow.data.sources.pixels import read_pixels
 from reluflow.data.sources.preprocessing import Plan
 from reluflow.errors import DataError
@@ -92,7 +92,7 @@ def identify(paths: Sequence[Path], folder: Path) -> list[list[object]]:
     return files
 
 
-class ImageColumn(Column):
+class ImageColumn(PickedColumn):
     """Image files decoded, brought to one size and scaled by a plan."""
 
     def __init__(self, paths: Sequence[Path], plan: Plan) -> None:
@@ -102,11 +102,6 @@ class ImageColumn(Column):
         self._plan = plan
         self._pixels = read_pixels(self.paths[0], plan).shape
         self.shape = plan.sample_shape(self._pixels[0], self._pixels[1])
-
-    def stream(self, start: int, batch_size: int) -> Iterator[Array]:
-        """Yield finished batches."""
-        for first in range(start, self.n_samples, batch_size):
-            yield self.take(range(first, min(first + batch_size, self.n_samples)))
 
     def take(self, indices: Sequence[int]) -> Array:
         """Return the finished images at `indices`."""

@@ -93,6 +93,15 @@ class MappedColumn(Column):
         return self.function(self.base.take(indices))
 
 
+class PickedColumn(Column):
+    """Samples that lie in a file each: a batch is picked sample by sample."""
+
+    def stream(self, start: int, batch_size: int) -> Iterator[Array]:
+        """Yield batches of picked samples."""
+        for first in range(start, self.n_samples, batch_size):
+            yield self.take(range(first, min(first + batch_size, self.n_samples)))
+
+
 class LimitedColumn(Column):
     """The first `limit` samples of another column."""
 

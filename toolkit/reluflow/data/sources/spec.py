@@ -48,7 +48,8 @@ class DataDescription:
     """Where the inputs came from, as kept in every result; a `DataSource` holds it.
 
     Attributes:
-        kind: "npy", "npz", "idx", "images", "array" (in memory), "dataset", "iterator" or "random".
+        kind: "npy", "npz", "idx", "images", "set" (a standard data set), "array" (in memory),
+            "dataset", "iterator" or "random".
         source: a path or a few words by which a person can find the data again.
         n_samples: number of samples, None while unknown (an iterator).
         inputs: input name -> "float32 [1, 28, 28]" of one sample.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.data import check_label_name, has_array, read_answers
+from reluflow.data import check_label_name, find_set, has_array, read_answers
 from reluflow.errors import OptionError
 
 _NAME = "label"
@@ -72,4 +72,6 @@ def _file(given: Any) -> Path | None:
 def _archive(data: Any) -> Path | None:
     """Return the file of the inputs where it may also hold answers."""
     file = _file(data)
-    return file if file is not None and file.suffix == ".npz" else None
+    if file is None or file.suffix == ".npz":
+        return file
+    return file if find_set(file) is not None else None

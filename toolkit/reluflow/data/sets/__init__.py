@@ -1,0 +1,1 @@
+"""Standard data sets, read from the files in which they are distributed."""
