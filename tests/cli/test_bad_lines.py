@@ -128,7 +128,7 @@ WRONG_FILES = [
     *[["psb", "convert", "m.onnx", "-o", name] for name in ("m.onnx", "full", "x.npy/q.onnx", "")],
     *[["recording", name] for name in ("gone", "", "x.npy", "full")],
     *[["recording", "run", "-o", name] for name in ("full", "x.npy/page.html", "gone/page.html")],
-    *[["index", name] for name in ("gone", "", "x.npy", "bare")],
+    *[["view", name] for name in ("gone", "", "x.npy", "bare")],
     *[["demo", "--models", name, "-o", "r"] for name in ("gone", "", "x.npy")],
 ]
 WRONG_LINES = [
@@ -154,7 +154,7 @@ WRONG_LINES = [
         "psb convert m.onnx -o q.onnx --x-bits auto", "psb convert m.onnx -o q.onnx --limit 3",
         "psb convert m.onnx -o q.onnx --seed 3",
         "psb convert m.onnx -o q.onnx --prune-scope global",
-        "psb inspect", "recording", "index", "demo extra", "inspect", "inspect m.onnx --yes",
+        "psb inspect", "recording", "view", "demo extra", "inspect", "inspect m.onnx --yes",
         "--version --none", "--none", "inspect m.onnx --json=1",
     )
 ]  # fmt: skip

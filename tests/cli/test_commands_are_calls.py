@@ -37,7 +37,7 @@ VERBS = {
     "psb:inspect": {"inspect_psb", "profile_psb"},
     "edge:edge": {"edge_project"},
     "recording:recording": {"write_recording_page"},
-    "index:index": {"write_index"},
+    "view:view": {"write_index"},
     "demo:demo": {"demo"},
 }
 """Module and function of a command -> the public calls that it is made of."""
@@ -376,7 +376,7 @@ def test_pages_are_calls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["recording", "run"]) == 0
     page = Path("run/recording.html").read_bytes()
     assert reluflow.write_recording_page("run").read_bytes() == page
-    assert main(["index", "."]) == 0
+    assert main(["view", "."]) == 0
     page = Path("index.html").read_bytes()
     path, unread = reluflow.write_index(".")
     assert path.read_bytes() == page and unread == ()

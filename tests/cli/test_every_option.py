@@ -342,6 +342,7 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "edge --pixels": Always("inputs become pixels"),
     "edge --json": Always(ASKED),
     "recording --out": Always(PLACE),
+    "view --out": Always(PLACE),
     "demo --models": Always("the model and the images come from there"),
     "demo --out": Always(PLACE),
 }

@@ -232,7 +232,7 @@ def test_a_page_does_not_replace_a_link(labelled: Path, capsys: pytest.CaptureFi
     assert main(["recording", "run", "--out", "link.onnx"]) == 2
     assert "is a link, which a file would replace" in capsys.readouterr().err
     (labelled / "index.html").symlink_to("m.onnx")
-    assert main(["index", "."]) == 2
+    assert main(["view", "."]) == 2
     assert (labelled / "link.onnx").is_symlink() and (labelled / "index.html").is_symlink()
     after = read_all(labelled)
     assert {each: after[each] for each in before} == before

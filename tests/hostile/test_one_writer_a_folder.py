@@ -27,7 +27,7 @@ with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
-COMMANDS = ["analyze", "compare", "compare many", "psb eval", "sensitivity", "index", "recording"]
+COMMANDS = ["analyze", "compare", "compare many", "psb eval", "sensitivity", "view", "recording"]
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def command_line(name: str, folder: Path, out: Path) -> list[object]:
     x = small_models.integers((24, 4)).astype(np.float32)
     np.savez(folder / "x.npz", x=x, label=np.arange(24) % 3)
     data = ["--data", folder / "x.npz"]
-    if name in ("index", "recording"):
+    if name in ("view", "recording"):
         with PatternRecorder(out) as recorder:
             recorder.record(0, "relu", {"entropy_bits": 1.5})
         return [name, out]

@@ -157,7 +157,7 @@ def test_an_index_links_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "report.html").write_text("")
     (tmp_path / "torn" / "report.json").write_text("{")
-    assert main(["index", str(tmp_path)]) == 0
+    assert main(["view", str(tmp_path)]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"Wrote {tmp_path / 'index.html'}\n"
     assert "torn was left out: " in captured.err
@@ -180,6 +180,36 @@ def test_an_index_shows_an_evaluation_in_its_own_unit(tmp_path: Path, metric: st
     number = found.float_value * 100 if metric == "accuracy" else found.float_value
     assert metric in page.words and f"{number:.1f}" in page.words
     assert ("\N{NO-BREAK SPACE}%" in page.words) == (metric == "accuracy")
+
+
+def test_an_index_of_several_folders_stands_side_by_side(tmp_path: Path) -> None:
+    models = checkpoints()
+    for name, model in (("one", models[0]), ("two", models[1])):
+        (tmp_path / name).mkdir()
+        reluflow.analyze(model, X, tmp_path / name / "run")
+    out = tmp_path / "seen" / "all.html"
+    out.parent.mkdir()
+    line = ["view", str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "two" / "run")]
+    assert main([*line, "--out", str(out)]) == 0
+    page = Page(out.read_text())
+    assert len(set(page.links)) == 2  # a folder given twice counts once
+    for link in page.links:
+        assert (out.parent / link).resolve().is_file()
+    assert "one/run" in page.words and "Relative entropy, side by side" in page.words
+    report = read_json(tmp_path / "one" / "run" / "report.json")
+    assert f"{report.sites[0].entropy_bits:.2f}" in page.words
+    assert not (tmp_path / "one" / "index.html").exists()
+
+
+def test_an_index_replaces_no_part_of_a_report(tmp_path: Path) -> None:
+    reluflow.analyze(checkpoints()[0], X, tmp_path / "run")
+    before = (tmp_path / "run" / "report.html").read_bytes()
+    for name in ("report.html", "report.json", "other.html"):
+        with pytest.raises(OutputError, match="in the folder of a report; write the page to an"):
+            write_index(tmp_path, tmp_path / "run" / name)
+    assert (tmp_path / "run" / "report.html").read_bytes() == before
+    with pytest.raises(OutputError, match="no folder is given"):
+        write_index([])
 
 
 def test_an_index_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -56,3 +56,20 @@ def test_a_table_fits_a_narrow_cell_in_the_colours_around_it(
         assert browser.troubles() == []
     around = browser.js("getComputedStyle(document.body).color")
     assert browser.js("getComputedStyle(document.querySelector('td')).color") == around
+
+
+def test_a_click_sorts_the_index(browser: Browser, tmp_path: Path) -> None:
+    model = small_models.dense()
+    for name, n in (("a", 9), ("b", 100), ("c", 20)):
+        reluflow.analyze(model, small_models.integers((n, 4)), tmp_path / name)
+    browser.show(write_index(tmp_path)[0], 1280)
+    shown = "[...document.querySelectorAll('.links tbody a')].map((a) => a.textContent).join('')"
+    assert browser.js(shown) == "abc"
+    button = (
+        "[...document.querySelectorAll('.links button')].find((b) => b.textContent == 'Inputs')"
+    )
+    browser.js(f"{button}.click()")
+    assert browser.js(shown) == "acb"
+    assert browser.js(f"{button}.closest('th').ariaSort") == "ascending"
+    browser.js(f"{button}.click()")
+    assert browser.js(shown) == "bca" and browser.troubles() == []

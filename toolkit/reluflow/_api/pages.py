@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from reluflow._api.lock import locked
@@ -11,19 +13,23 @@ from reluflow.report import write_index as write_index_of
 from reluflow.report import write_recording_page as write_page
 
 
-def write_index(folder: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...]]:
-    """Write `index.html`, which links all reports of a folder with their headline numbers.
+def write_index(
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+) -> tuple[Path, tuple[str, ...]]:
+    """Write one page of past reports: links to all, sortable, with measures side by side.
 
     Args:
-        folder: holds reports, at most three folders deep. No other process may be writing
-            into it.
+        folder: holds reports, at most three folders deep; or several. No other process may be
+            writing into them.
+        out: the page; by default "index.html" in the first folder.
 
     Returns:
         The page, and a sentence for each report that could not be read.
 
     Raises:
-        OutputError: there is no such folder, no report in it, the page cannot be written, or
-            another process writes there.
+        OutputError: there is no such folder, no report in them, the page cannot be written or would
+            replace a part of a report, or another process writes there.
 
     Example:
         >>> import tempfile
@@ -35,8 +41,11 @@ def write_index(folder: str | os.PathLike[str]) -> tuple[Path, tuple[str, ...]]:
         >>> page.name, unread
         ('index.html', ())
     """
-    with locked(folder if Path(folder).is_dir() else None):
-        return write_index_of(folder)
+    folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
+    with ExitStack() as locks:
+        for each in dict.fromkeys(Path(each) for each in folders):
+            locks.enter_context(locked(each if each.is_dir() else None))
+        return write_index_of(folders, out)
 
 
 def write_recording_page(

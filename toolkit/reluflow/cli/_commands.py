@@ -21,7 +21,7 @@ COMMANDS = {
     "edge": "reluflow.cli.commands.edge:edge",
     "slim": "reluflow.cli.commands.slim:slim",
     "recording": "reluflow.cli.commands.recording:recording",
-    "index": "reluflow.cli.commands.index:index",
+    "view": "reluflow.cli.commands.view:view",
     "demo": "reluflow.cli.commands.demo:demo",
 }
 
