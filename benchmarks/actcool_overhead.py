@@ -19,6 +19,7 @@ measured by default, as they also wait for a compiler, are named by `--only`.
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import statistics
 import time
@@ -250,6 +251,9 @@ def train(row: Row, optimizer: str, options: argparse.Namespace) -> dict[str, Si
         name: Side(row, optimizer, device, name, blocks * BLOCK, images[:BATCH], options.bits)
         for name in (PLAIN, *options.steering)
     }
+    # The collector's first look at all objects of all imports would fall to a side by chance.
+    gc.collect()
+    gc.freeze()
     order = [*sides]
     draw = torch.Generator().manual_seed(2)
     for _ in range(blocks):

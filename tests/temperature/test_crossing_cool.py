@@ -116,7 +116,7 @@ def test_it_follows_closely_in_the_first_third_of_a_training() -> None:
     ideal = [place(step) + math.log(log_normal(0.0).rate(3.0)) for step in range(600)]
     error = np.log(rates) - ideal
     assert abs(error[40:200].mean()) < 0.06  # 8 steps of it are 0.03
-    assert abs(error[300:].mean()) < 0.06
+    assert abs(error[300:].mean()) < 0.08
 
 
 def test_a_vanishing_gradient_does_not_carry_the_rate_away() -> None:
@@ -172,6 +172,51 @@ def test_a_long_step_is_measured_by_a_part_of_it() -> None:
     assert float(network.temperature(longer)) == pytest.approx(0.5, abs=0.01)
 
 
+def parts_taken(bend: Callable[[int], float]) -> tuple[list[float], CrossingCool]:
+    """Return the part of every probe of a training in which whole steps lie beside by `bend`."""
+    network, parts = log_normal(-2.0), []
+    controller = CrossingCool(lambda _: 3.0)
+    for step in range(400):
+        controller.next_rate(step / 1000, lambda _: network)
+        if controller.wants_curves:
+            beside = network.shifted(bend(step))
+            parts.append(controller.part())
+            straight = None if parts[-1] == 1.0 else beside
+            seen = beside if straight is None else network
+            controller.observe(seen, weight_norm=1.0, straight=straight)
+            again = CrossingCool(lambda _: 3.0)
+            again.load_state_dict(json.loads(json.dumps(controller.state_dict())))
+            assert again.part() == controller.part()
+    return parts, controller
+
+
+def test_three_of_four_long_steps_need_no_part_where_both_agree() -> None:
+    parts, _ = parts_taken(lambda step: 0.0)
+    assert [part == 1.0 for part in parts[-8:]].count(True) == 6
+
+
+def test_a_bend_that_stays_is_taken_off() -> None:
+    parts, controller = parts_taken(lambda step: 0.4)
+    assert [part == 1.0 for part in parts[-8:]].count(True) == 6
+    assert controller.rate == pytest.approx(log_normal(-2.0).rate(3.0), rel=0.02)
+
+
+def test_every_long_step_needs_a_part_where_the_bend_changes() -> None:
+    parts, controller = parts_taken(lambda step: 0.3 * math.sin(step))
+    assert [part == 1.0 for part in parts].count(True) < len(parts) / 4
+    assert controller.rate == pytest.approx(log_normal(-2.0).rate(3.0), rel=0.1)
+
+
+def test_states_without_bends_are_read() -> None:
+    _, controller = parts_taken(lambda step: 0.4)
+    state = controller.state_dict()
+    for name in ("bend", "n_bends", "n_alone", "alone_for"):
+        del state[name]
+    again = CrossingCool(lambda _: 3.0)
+    again.load_state_dict(state)
+    assert again.part() < 1.0
+
+
 def test_it_follows_what_long_steps_really_change() -> None:
     def network() -> CrossingCurves:
         """Curves along the way: from 0.5 bits on, steps do as if 1.5 times as long."""
@@ -223,7 +268,8 @@ def test_a_short_training_is_probed_all_the_same(total: int) -> None:
         if controller.wants_curves:
             probes.append(step)
             controller.observe(network)
-    assert max(np.diff(probes)) <= max(8, total / 25 + 1)
+    assert max(np.diff(probes)) <= max(8, total / 16 + 1)
+    assert sum(step < 18 for step in probes) == (7 if total >= 500 else 12)
 
 
 def test_the_rate_is_bound_once_half_of_the_gradient_is_gone() -> None:

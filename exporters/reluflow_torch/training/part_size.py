@@ -36,7 +36,7 @@ class PartSize:
     The hotter a step, the fewer samples it leaves unchanged, and the more are needed to tell its
     temperature: 32 examples up to 4 bits, 64 up to 5; 16 up to 6 where each example has many
     samples at every site, as in a convolutional network. The first five probes are of the whole
-    batch.
+    batch; so are all where examples join (batch normalisation, dropout) and are few samples each.
 
     Args:
         examples: a fixed number, "auto" or None for whole batches.
@@ -86,7 +86,7 @@ class PartSize:
         """The least number of examples that a part has; 1 where there are none."""
         if not self._is_auto:
             return self._fixed or 1
-        return _LEAST_OF_MANY if self._are_many else _LEAST
+        return _LEAST_OF_MANY if self.are_many else _LEAST
 
     def at(self, bits: float, probes: int) -> int | None:
         """Return the number of examples for a step; None: all.
@@ -97,7 +97,7 @@ class PartSize:
         """
         if not self._is_auto or probes < _WHOLE_PROBES:
             return self._fixed
-        left = _LEFT_OF_MANY if self._are_many else _LEFT
+        left = _LEFT_OF_MANY if self.are_many else _LEFT
         needed = left * 2.0 ** min(bits, _MOST_BITS)
         return int(max(self.least, 2 ** math.ceil(math.log2(needed))))  # few sizes: few shapes
 
@@ -123,7 +123,8 @@ class PartSize:
         self._is_auto, self.samples = state["is_auto"] and self._fixed is None, state["samples"]
 
     @property
-    def _are_many(self) -> bool:
+    def are_many(self) -> bool:
+        """Whether each example has many samples at every site."""
         return self.samples >= _MANY
 
 

@@ -631,7 +631,8 @@ class StepProbe:
             passes: with patterns that hold their pre-activations.
             rate: of the step between both, or of the part of it that was made.
         """
-        return self.ask_values(passes, rate, Transfer())()
+        distances, curves, _ = self.ask_values(passes, rate, Transfer())()
+        return distances, curves
 
     def ask_values(
         self,
@@ -639,8 +640,10 @@ class StepProbe:
         rate: float,
         transfer: Transfer,
         way: tuple[float, list[Patterns]] | None = None,
-    ) -> Callable[[], tuple[StepDistance, CrossingCurves]]:
+    ) -> Callable[[], tuple[StepDistance, CrossingCurves, CrossingCurves | None]]:
         """Return a function that gives what `compare_values` does, once the numbers are there.
+
+        With a `way` the curves go along it, and those of the whole step to first order come third.
 
         Args:
             passes: with patterns that hold their pre-activations.
@@ -649,18 +652,24 @@ class StepProbe:
             way: rate and `values_now` of a state between both, which tells the start of the
                 curves; None: they are of first order.
         """
-        distances, curves = [], []
+        distances, curves, straight = [], [], []
         known = [(each, each.patterns) for each in passes if each.patterns is not None]
         for index, (each, before) in enumerate(known):
             after = self.patterns(each.batch, each.random, values=True)
             states = [] if way is None else [(way[0], way[1][index])]
             distances.append(ask_distances(before, after, transfer))
             curves.append(ask_curves(before, [*states, (rate, after)], transfer))
+            if states:
+                straight.append(ask_curves(before, [(rate, after)], transfer))
 
-        def read() -> tuple[StepDistance, CrossingCurves]:
+        def read() -> tuple[StepDistance, CrossingCurves, CrossingCurves | None]:
             found = [distance() for distance in distances]
             self.nans_before = sum(nans for _, nans in found)
-            return pooled([distance for distance, _ in found]), merged(each() for each in curves)
+            return (
+                pooled([distance for distance, _ in found]),
+                merged(each() for each in curves),
+                merged(each() for each in straight) if straight else None,
+            )
 
         return read
 

@@ -97,7 +97,8 @@ class ActCoolLR(LRScheduler):
         examples: measure on this many first examples of each batch only, to save time; run as a
             batch of their own where the model joins examples (batch normalisation, dropout).
             "auto": 16 or 32, more where the temperature is high (see `PartSize`), and all in the
-            first probes, with `ActCoolOptions` and in graphs of probes. None: all.
+            first probes, where examples join and each is one sample of a site, with
+            `ActCoolOptions` and in graphs of probes. None: all.
         compile_probes: `torch.compile`, or a function that calls it with other settings, to run the
             passes of probes in a graph of their own; for a compiled model whose switches are all
             modules, and long trainings. None: they run as the model is written.
@@ -469,6 +470,9 @@ class ActCoolLR(LRScheduler):
                     patterns = self._probe.patterns(batch, first.random)
                 self._part.see(patterns.values(), size)
                 self._probe.learn_joins(Pass(batch, patterns, first.random), self._part.least)
+                # A part would run before the step too, and tell less: here batches are small.
+                if self._part.is_auto and self._probe.joins and not self._part.are_many:
+                    self._part.take_whole()
             except Exception as error:  # a model may say anything of a batch of another size
                 if not self._part.is_auto:
                     raise

@@ -33,7 +33,7 @@ from reluflow_torch.sites.device.transfer import Transfer
 from reluflow_torch.sites.patterns import SitePattern
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
 from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks, sum_over_ranks
-from reluflow_torch.training.state.snapshot import TensorStore
+from reluflow_torch.training.state.snapshot import TensorStore, can_stand_in, standing_in
 
 Controller = ActCool | CrossingCool
 
@@ -127,9 +127,9 @@ class FittedSteering:
 class CurveSteering:
     """Measures the crossing rates of steps, for the controller that steers by them.
 
-    A probe repeats the passes once after the step. Where the step is too long for the first order,
-    it repeats them once more at a part of the way, so that the curves begin right and still go
-    through what the whole step has changed.
+    A probe repeats the passes once after the step. Where the step may be too long for the first
+    order, it repeats them once more at a part of the way, so that the curves begin right and still
+    go through what the whole step has changed.
 
     Args:
         controller: that decides.
@@ -143,7 +143,7 @@ class CurveSteering:
         self._controller, self._probe, self._optimizer = controller, probe, optimizer
         self._before = TensorStore()
         self._after = TensorStore()
-        self._found: tuple[CrossingCurves, list[float]] | None = None
+        self._found: tuple[CrossingCurves, CrossingCurves | None, list[float]] | None = None
         self._length = self._gradient = torch.zeros(())
         self._part = 1.0
 
@@ -220,23 +220,32 @@ class CurveSteering:
             with self._moved(part):
                 longer = self._probe.ask_curves(passes, part * rate, transfer)
         lengths = [transfer.ask(self._length), transfer.ask(self._gradient)]
-        distances, curves = whole()
+        distances, curves, straight = whole()
         curves = curves if longer is None else longer()
-        self._found = self._agree(curves), [float(each()) for each in lengths]
+        straight = None if straight is None else self._agree(straight)
+        self._found = self._agree(curves), straight, [float(each()) for each in lengths]
         return distances
 
     def tell(self, distances: StepDistance) -> None:
         """Pass the outcome of `measure` to the controller."""
         assert self._found is not None
-        curves, (weights, gradient) = self._found
+        curves, straight, (weights, gradient) = self._found
         self._found = None
         self._before.clear()
-        self._controller.observe(curves, weight_norm=weights, gradient_norm=gradient)
+        self._controller.observe(
+            curves, weight_norm=weights, gradient_norm=gradient, straight=straight
+        )
 
     @contextmanager
     def _moved(self, part: float) -> Iterator[None]:
         """Put the weights at a part of the way of the step."""
         weights = self._weights()
+        if can_stand_in(weights, self._probe.model):
+            with torch.no_grad():
+                torch._foreach_lerp_(self._before.copies, weights, part)
+            with standing_in(weights, self._before.copies):
+                yield
+            return
         self._after.save(weights)
         try:
             with torch.no_grad():
@@ -248,7 +257,7 @@ class CurveSteering:
 
     def _weights(self) -> list[Tensor]:
         groups = self._optimizer.param_groups
-        return [w.detach() for group in groups for w in group["params"] if w.requires_grad]
+        return [w for group in groups for w in group["params"] if w.requires_grad]
 
     def _agree(self, curves: CrossingCurves) -> CrossingCurves:
         """Return the curves of the samples of all ranks."""
@@ -269,7 +278,8 @@ def _length(tensors: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean length of some tensors together, on the device of the first."""
     if not tensors:
         return torch.zeros(())
-    lengths: list[Tensor] = [*torch._foreach_norm([*tensors])]
+    with torch.no_grad():
+        lengths: list[Tensor] = [*torch._foreach_norm([*tensors])]
     device = lengths[0].device
     length: Tensor = torch.stack([each.to(device, torch.float32) for each in lengths]).norm()
     return length

@@ -36,16 +36,22 @@ _EARLY_GAIN, _MOVING_GAIN = 0.75, 0.5
 """Over the first probes, and where the curve moves, they count more."""
 _HIGHEST_RISE = 0.4
 """How far one probe moves the curve to higher rates, at most, as a logarithm."""
-_EARLY_PROBES, _EARLY_SHARE = 24, 0.35
+_LAG_GAIN, _MOST_LAG = 0.15, 0.15
+"""Curves that move to one side stay behind, by as much as probes lie beside them on average: the
+rate makes up for it, by so much at most, as a logarithm."""
+_EARLY_PROBES, _EARLY_SHARE = 32, 0.35
 """Probes, and share of the training, in which curves move most."""
 _MOST_BEYOND = 2.0
 """How far the rate goes on beyond that of the highest temperature that samples resolve."""
-_FIRST_STRETCH = 1.25
-"""From one probe to the next, over the first steps."""
+_FIRST_STRETCH, _FIRST_STRETCH_OF_LONG, _LONG = 1.25, 1.5, 500
+"""From one probe to the next, over the first steps; and where the training has so many steps."""
 _RISE, _LEAST_RISE = 0.05, 4
 """Of the training, and steps, over which the temperature rises where that is shorter."""
 _PLACE, _LEAST_PLACE = 1.0, 0.25
 """Bits where the curves of two probes are compared: many samples tell the rates there."""
+_STRAIGHT, _MOST_STRAIGHT = 0.05, 3
+"""Where whole steps tell the place of their curve as well as a part of the way does, as a logarithm
+of the rate, and how many probes in a row then go without the part."""
 _BELOW = 0.9
 """Of the highest temperature of a curve, up to which it has a rate."""
 _TRACE = 0.01
@@ -55,7 +61,7 @@ _CALM = 0.08
 """How far probes lie beside the curve on average, as a logarithm of the rate."""
 _BEYOND_CHANCE = 0.6
 """Of the root mean square of these moves: chance alone has a mean of 0.42."""
-_EARLY_LONGEST, _LONGEST_SHARE = 1 / 60, 1 / 25
+_EARLY_LONGEST, _LONGEST_SHARE = 1 / 60, 1 / 16
 """Of the training, between two probes: early, and later."""
 _GRADIENT_GAIN = 0.3
 _LEFT = 0.5
@@ -161,6 +167,9 @@ class CrossingCool:
         self._norms = (0.0, 0.0)
         self._is_warm = self._is_bound = False
         self._is_told = False
+        self._bend = self._lag = 0.0
+        self._ahead = 1.0
+        self._n_bends = self._n_alone = self._alone_for = 0
 
     @property
     def steps(self) -> int:
@@ -208,7 +217,9 @@ class CrossingCool:
         """Return the part of the latest step from which its curves are to be taken.
 
         The curves are of first order: a step of many bits moves later layers so far that they
-        would be wrong. A cold step moves pre-activations less than 16 bits can hold.
+        would be wrong. Where the comparisons of both have differed by the same all along, three of
+        four probes go without the part. A cold step moves pre-activations less than 16 bits can
+        hold.
 
         Args:
             is_coarse: whether pre-activations have 16 bits, as under autocast.
@@ -218,11 +229,18 @@ class CrossingCool:
         """
         if self.curves is None or self.rate is None:
             return 1.0
-        bits = float(self.curves.temperature(self.rate, self.options.mean))
+        bits = self._step_bits()
         if bits <= self.options.short and not (is_coarse and bits < _PART / 2.0):
+            return 1.0
+        if bits > self.options.short and self._n_alone > 0:
             return 1.0
         wanted = self._rate_of(min(_PART, self.options.short)) / self.rate
         return min(max(wanted, _LEAST_PART), _MOST_PARTS if is_coarse else 1.0)
+
+    def _step_bits(self) -> float:
+        """Return the temperature of the latest step by the curves before it."""
+        assert self.curves is not None and self.rate is not None
+        return float(self.curves.temperature(self.rate, self.options.mean))
 
     def wanted_temperature(self, progress: float) -> float:
         """Return the target temperature in bits, as far as the samples can resolve it.
@@ -253,24 +271,23 @@ class CrossingCool:
         """
         if self.curves is None:
             self._find_first(progress, measure)
-        wanted = self.wanted_temperature(progress)
-        bits = self._rise(progress) * wanted
-        rate = self._rate_of(bits)
+        assert self.curves is not None
+        options = self.options
+        scheduled = scheduled_bits(self.schedule, progress)
+        wanted = min(scheduled, self.curves.resolved(options.mean))
+        is_risen = self._steps >= options.warm_up_steps
+        bits = wanted if is_risen else self._rise(progress) * wanted
+        rate = self.curves.rate(bits, options.mean) * self._ahead
         if bits > self._hottest:
             self._hottest, self._lowest = bits, rate
         if wanted > 0:  # T of independent units is in proportion to the rate
-            scheduled = scheduled_bits(self.schedule, progress)
             rate *= min(scheduled / wanted, _MOST_BEYOND)
-        self._is_warm = self._is_warm or (
-            self._steps >= self.options.warm_up_steps and progress >= self.options.warm_up
-        )
-        bound = self._bound(bits)
-        if rate > bound:
-            self.n_held += 1
-            self._tell(bits, rate, bound)
-            rate = bound
+        if not self._is_warm:
+            self._is_warm = is_risen and progress >= options.warm_up
+        if self._is_bound:
+            rate = self._bounded(bits, rate)
         self._bits, self._progress = bits, min(progress, 1.0)
-        self.rate = min(max(rate, self.options.min_rate), MAX_RATE)
+        self.rate = min(max(rate, options.min_rate), MAX_RATE)
         self._steps += 1
         return self.rate
 
@@ -290,6 +307,7 @@ class CrossingCool:
         *,
         weight_norm: float | None = None,
         gradient_norm: float | None = None,
+        straight: CrossingCurves | None = None,
     ) -> None:
         """Take in what the step just taken with the last rate showed.
 
@@ -299,6 +317,8 @@ class CrossingCool:
             weight_norm: Euclidean norm of all trained weights, where it is known.
             gradient_norm: that of the gradient of the step; where it is not known the rate is
                 bound all the time.
+            straight: where the curves are along a way, those of first order of the whole step: by
+                these the controller learns whether the next probes can do without a part.
 
         Raises:
             OptionError: no rate has been given yet.
@@ -313,8 +333,16 @@ class CrossingCool:
                 self._tell_dead()
             self._pace(0.0)
             return
-        moved = self._moved(curves)
-        self._take_in(curves, moved)
+        bend = 0.0
+        if straight is not None:
+            self._see_bend(curves, _without_held(straight))
+        elif self._n_alone > 0 and self._step_bits() > self.options.short:
+            self._n_alone, bend = self._n_alone - 1, self._bend
+        moved = self._moved(curves) - bend
+        if not self._is_first():
+            self._lag += _LAG_GAIN * (moved - self._lag)
+            self._ahead = math.exp(min(max(self._lag, -_MOST_LAG), _MOST_LAG))
+        self._take_in(curves, moved, bend)
         self.n_probes += 1
         self._see_norms(weight_norm, gradient_norm)
         if self.options.history_size:
@@ -353,11 +381,25 @@ class CrossingCool:
         before, now = self._rate_of(bits), curves.rate(bits, mean)
         return math.log(now / before) if 0 < before < math.inf and 0 < now < math.inf else 0.0
 
-    def _take_in(self, curves: CrossingCurves, moved: float) -> None:
+    def _see_bend(self, curves: CrossingCurves, straight: CrossingCurves) -> None:
+        """Learn how far the place by a whole step lies beside that by a part of it."""
+        mean = self.options.mean
+        bits = min(_PLACE, _BELOW * curves.highest(mean), _BELOW * straight.highest(mean))
+        true, seen = curves.rate(bits, mean), straight.rate(bits, mean)
+        bend = math.log(seen / true) if 0 < true < math.inf and 0 < seen < math.inf else math.inf
+        is_same = abs(bend - self._bend) < _STRAIGHT
+        self._alone_for = min(2 * self._alone_for + 1, _MOST_STRAIGHT) if is_same else 0
+        self._n_alone = self._alone_for
+        if math.isfinite(bend):
+            self._n_bends += 1
+            self._bend += (bend - self._bend) / min(self._n_bends, 2)
+
+    def _take_in(self, curves: CrossingCurves, moved: float, bend: float) -> None:
         """Merge the curves of a probe with the earlier ones, all brought to one place.
 
         The place follows the probes, and the counts of their shapes add up there: otherwise the
-        curves of a network that moves would be too wide.
+        curves of a network that moves would be too wide. `bend` is how far off the place is by
+        these curves alone.
         """
         assert self.curves is not None
         gain = _MOVING_GAIN if self._is_moving() else self.options.gain
@@ -372,7 +414,7 @@ class CrossingCool:
         if self.n_probes == 0:
             self.curves = curves
             return
-        place = curves.shifted((gain - 1.0) * moved)
+        place = curves.shifted((gain - 1.0) * moved - bend)
         self.curves = _merged(self.curves.shifted(gain * moved), memory, place)
 
     def _pace(self, moved: float) -> None:
@@ -380,7 +422,9 @@ class CrossingCool:
         self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
         self._scatter = _DRIFT_MEMORY * self._scatter + (1.0 - _DRIFT_MEMORY) * moved * moved
         if self._is_first():
-            self._next_probe = max(self._steps + 1, int(_FIRST_STRETCH * self._steps))
+            is_long = 0 < self._progress * _LONG <= self._steps - 1
+            stretch = _FIRST_STRETCH_OF_LONG if is_long else _FIRST_STRETCH
+            self._next_probe = max(self._steps + 1, int(stretch * self._steps))
             return
         options = self.options
         if self._is_moving():
@@ -405,14 +449,18 @@ class CrossingCool:
         assert self.curves is not None
         return self.curves.rate(bits, self.options.mean)
 
-    def _bound(self, bits: float) -> float:
-        """Return the highest rate that is allowed at a temperature."""
-        if not self._is_bound or self._hottest == 0:
-            return math.inf
+    def _bounded(self, bits: float, rate: float) -> float:
+        """Return a rate, or the highest that is allowed at a temperature once rates are bound."""
+        if self._hottest == 0:
+            return rate
         bound = self.options.growth * self._lowest * bits / self._hottest
         if self._have_weights_grown():
             first, last = self._norms
             bound *= (self.options.weight_growth * first / last) ** 2
+        if rate <= bound:
+            return rate
+        self.n_held += 1
+        self._tell(bits, rate, bound)
         return bound
 
     def _tell(self, bits: float, rate: float, bound: float) -> None:
@@ -424,7 +472,7 @@ class CrossingCool:
             f"gradient vanishes or the weights grow; the rate is held at {bound:.3g}, and the "
             "training cools earlier than scheduled.",
             CoolingWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def _tell_dead(self) -> None:
@@ -486,7 +534,7 @@ class CrossingCool:
         Raises:
             DataError: another version, or a field is missing.
         """
-        check_state("state", state, STATE_VERSION, self.state_dict())
+        check_state("state", state, STATE_VERSION, self.state_dict().keys() - _NEW.keys())
         self.options = CrossingOptions(**state["options"])
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])
@@ -494,7 +542,7 @@ class CrossingCool:
         for name in _PUBLIC:
             setattr(self, name, state[name])
         for name in _PRIVATE:
-            setattr(self, f"_{name}", state[name])
+            setattr(self, f"_{name}", state.get(name, _NEW.get(name)))
         self._norms = (state["norms"][0], state["norms"][1])
         self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
 
@@ -508,9 +556,12 @@ _PUBLIC = (
     "n_probes",
     "n_held",
 )
+_NEW = {"bend": 0.0, "n_bends": 0, "n_alone": 0, "alone_for": 0, "lag": 0.0, "ahead": 1.0}
+"""Fields that states of this version may lack, and what these then are."""
 _PRIVATE = (
     *("steps", "next_probe", "drift", "scatter", "hottest", "lowest", "bits", "progress"),
     *("gradient", "full_gradient", "is_warm", "is_bound", "is_told"),
+    *_NEW,
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,41 @@ def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
     with torch.no_grad():
         for into, out in groups.values():
             torch._foreach_copy_(into, out)
+
+
+def can_stand_in(parameters: Sequence[Tensor], model: nn.Module) -> bool:
+    """Tell whether a pass of a model sees other values where parameters hold other tensors.
+
+    Weights that are views of what the optimiser moves, or live on several devices, keep to what
+    they were made of; and on a device recurrent layers want their weights side by side.
+
+    Args:
+        parameters: that the optimiser moves.
+        model: that reads them.
+    """
+    own = {id(w) for module in all_modules(model) for w in module._parameters.values()}
+    return all(
+        type(w) is nn.Parameter and w.device.type == "cpu" and w._base is None and id(w) in own
+        for w in parameters
+    )
+
+
+@contextmanager
+def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Let parameters hold other tensors, without a copy; afterwards they hold their own again.
+
+    Args:
+        parameters: see `can_stand_in`.
+        values: one for each, of its shape and type.
+    """
+    own = [w.data for w in parameters]
+    try:
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.data = value
+        yield
+    finally:
+        for parameter, value in zip(parameters, own, strict=True):
+            parameter.data = value
 
 
 class BufferSnapshot:

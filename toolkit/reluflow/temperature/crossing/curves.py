@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ _RESOLVED = 3.0
 """Samples left at which a temperature is still told from a higher one: one of e^3 misses them."""
 _REACHED = 0.95
 """Share of the highest temperature that is still a matter of the rate."""
+_EDGES: list[float] = EDGES.tolist()
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -134,7 +136,13 @@ class CrossingCurve:
             OptionError: bits below 0, or NaN.
 
         """
-        return _invert(self._table, bits)
+        return _invert(self._edges, bits)
+
+    @cached_property
+    def _edges(self) -> list[float]:
+        """T at the edges as plain numbers, which are looked up in less time."""
+        found: list[float] = self._table.tolist()
+        return found
 
     def __add__(self, other: CrossingCurve) -> CrossingCurve:
         """Merge with the curve of other samples of the same site."""
@@ -250,6 +258,16 @@ class CrossingCurves(Tabular, Mapping[str, CrossingCurve]):
         """The network's T at the edges, by the means that were asked for."""
         return {}
 
+    @cached_property
+    def _edges(self) -> dict[Mean, list[float]]:
+        """The same as plain numbers, which are looked up in less time."""
+        return {}
+
+    @cached_property
+    def _highest_told(self) -> dict[Mean, float]:
+        """What `resolved` returns, by the means that were asked for."""
+        return {}
+
     def distance(self, rate: ArrayLike) -> Floats:
         """Return the mean of D over the sites.
 
@@ -297,7 +315,9 @@ class CrossingCurves(Tabular, Mapping[str, CrossingCurve]):
             OptionError: bits below 0, or NaN.
 
         """
-        return _invert(self._table(mean), bits)
+        if mean not in self._edges:
+            self._edges[mean] = self._table(mean).tolist()
+        return _invert(self._edges[mean], bits)
 
     def highest(self, mean: Mean = "temperature") -> float:
         """Return the highest temperature that any rate reaches, in bits.
@@ -327,10 +347,15 @@ class CrossingCurves(Tabular, Mapping[str, CrossingCurve]):
         Raises:
             OptionError: an unknown mean.
         """
-        self._table(mean)
-        if mean == "distance":
-            return -math.log2(sum(2.0**-bits for bits in self._resolved) / len(self._resolved))
-        return sum(self._resolved) / len(self._resolved)
+        if mean not in self._highest_told:
+            self._table(mean)  # refuses another mean
+            told = self._resolved
+            self._highest_told[mean] = (
+                -math.log2(sum(2.0**-bits for bits in told) / len(told))
+                if mean == "distance"
+                else sum(told) / len(told)
+            )
+        return self._highest_told[mean]
 
     @cached_property
     def _resolved(self) -> list[float]:
@@ -339,9 +364,9 @@ class CrossingCurves(Tabular, Mapping[str, CrossingCurve]):
         return [*map(float, np.minimum(told, reached))]
 
     def _table(self, mean: Mean) -> Floats:
-        if mean not in get_args(Mean):
-            raise OptionError(f'mean is {mean!r}; give "temperature" or "distance".')
         if mean not in self._tables:
+            if mean not in get_args(Mean):
+                raise OptionError(f'mean is {mean!r}; give "temperature" or "distance".')
             self._tables[mean] = _averaged(self._temperatures, mean)
         return self._tables[mean]
 
@@ -429,15 +454,14 @@ def _look_up(table: Floats, rate: ArrayLike) -> Floats:
     return np.asarray(found * below)
 
 
-def _invert(table: Floats, bits: float) -> float:
+def _invert(table: Sequence[float], bits: float) -> float:
     """Return the least rate with temperature `bits`."""
     if not bits >= 0:
         raise OptionError(f"bits is {bits}; give a temperature of 0 bits or more.")
     if bits > table[-1]:
         return math.inf
     if bits <= table[0]:
-        return float(math.exp(EDGES[0]) * (bits / table[0] if table[0] > 0 else 0.0))
-    right = int(np.searchsorted(table, bits))
-    low, high = float(table[right - 1]), float(table[right])
-    share = (bits - low) / (high - low)
-    return math.exp(float(EDGES[right - 1]) + share * float(EDGES[right] - EDGES[right - 1]))
+        return math.exp(_EDGES[0]) * (bits / table[0] if table[0] > 0 else 0.0)
+    right = bisect_left(table, bits)
+    share = (bits - table[right - 1]) / (table[right] - table[right - 1])
+    return math.exp(_EDGES[right - 1] + share * (_EDGES[right] - _EDGES[right - 1]))

@@ -36,6 +36,13 @@ def net() -> nn.Module:
     )
 
 
+def chain() -> nn.Module:
+    """Return a network whose examples do not depend on each other."""
+    return nn.Sequential(
+        *(nn.Linear(12, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 5))
+    )
+
+
 def cooled(model: nn.Module, optimizer: Any, steps: int, **options: Any) -> ActCoolLR:
     settings = CrossingOptions(history_size=1000, **options)
     return ActCoolLR(optimizer, model, steps, schedule=MILD, options=settings)
@@ -83,12 +90,13 @@ def test_a_resumed_training_has_the_same_rates() -> None:
         assert run(cut) == whole
 
 
-def test_weights_are_as_without_a_probe() -> None:
-    model = net()
+@pytest.mark.parametrize("make", [chain, net])
+def test_weights_are_as_without_a_probe(make: Any) -> None:
+    model = make()
     plain = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     scheduler = ActCoolLR(
-        optimizer, model, 40, schedule=PowerSchedule(4.0), options=CrossingOptions()
+        optimizer, model, 40, schedule=PowerSchedule(4.0), options=CrossingOptions(growth=math.inf)
     )
     other = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
     batches = list(vectors(40))
@@ -98,8 +106,45 @@ def test_weights_are_as_without_a_probe() -> None:
         other.zero_grad()
         nn.functional.cross_entropy(plain(x), y).backward()
         other.step()
+    assert scheduler.controller.state_dict()["n_bends"] > 1  # parts of steps were measured
     for a, b in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_part_of_a_step_is_measured_without_copies_where_weights_are_the_models_own() -> None:
+    """The curves are those that moving the weights gives, and a view of weights keeps them."""
+
+    def curves(is_view: bool) -> tuple[Any, list[torch.Tensor]]:
+        torch.manual_seed(0)
+        model = mlp()
+        if is_view:  # a flat tensor is trained, of which the model's weights are views
+            flat = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+            torch.nn.utils.vector_to_parameters(flat, model.parameters())
+            weights = [nn.Parameter(flat)]
+        else:
+            weights = [*model.parameters()]
+        optimizer = torch.optim.SGD(weights, lr=0.1)
+        scheduler = ActCoolLR(optimizer, model, 40, schedule=PowerSchedule(4.0))
+        x, y = vectors(1)[0]
+        for _ in range(3):
+            optimizer.zero_grad()
+            model.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            if is_view:
+                grads = [p.grad for p in model.parameters() if p.grad is not None]
+                weights[0].grad = torch.nn.utils.parameters_to_vector(grads)
+            places = [w.data_ptr() for w in model.parameters()]
+            optimizer.step()
+            assert places == [w.data_ptr() for w in model.parameters()]
+            scheduler.step()
+        assert isinstance(scheduler.controller, CrossingCool)
+        assert scheduler.controller.state_dict()["n_bends"] > 0
+        found = torch.cat([w.detach().reshape(-1) for w in weights])
+        return scheduler.controller.curves, [found]
+
+    (own, weights), (moved, flat) = curves(False), curves(True)
+    assert own.rate(1.0) == pytest.approx(moved.rate(1.0), rel=1e-3)
+    assert torch.allclose(weights[0], flat[0], rtol=1e-3)
 
 
 def test_autocast_measures_a_multiple_of_cold_steps() -> None:
