@@ -148,21 +148,39 @@ def main() -> int:
     parser.add_argument("--table", type=Path, help="write the page to this file")
     parser.add_argument("--real", type=Path, default=FOLDER, help="folder of real networks")
     parser.add_argument("--kinds", nargs="+", default=list(_KINDS), choices=list(_KINDS))
+    parser.add_argument(
+        "--new", action="store_true", help="run what the record of --json lacks, and keep its rows"
+    )
     parser.add_argument("--again", type=Path, help="make the page from this record, run nothing")
     given = parser.parse_args()
     if given.again:
         results = json.loads(given.again.read_text(encoding="utf-8"))["results"]
     else:
         versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
-        results = {"versions": versions, "networks": list(_all(given.real, given.kinds))}
+        kept = json.loads(given.json.read_text(encoding="utf-8"))["results"] if given.new else {}
+        rows = kept.get("networks", [])
+        done = {(row["kind"], row["name"]) for row in rows}
+        rows += _all(given.real, given.kinds, done)
+        rows.sort(key=_place)
+        results = {"versions": versions, "networks": rows}
         keep(given.json, results)
     if given.table:
         given.table.write_text(table(results), encoding="utf-8")
     return int(any("error" in row for row in results["networks"]))
 
 
-def _all(real: Path, kinds: list[str]) -> Iterator[dict[str, Any]]:
+def _place(row: dict[str, Any]) -> tuple[int, str]:
+    """Return where a row stands: exporters' files in the order of their names, others as run."""
+    kind = row["kind"]
+    return list(_KINDS).index(kind), f"{row['name']}.onnx" if kind == "exporters" else ""
+
+
+def _all(
+    real: Path, kinds: list[str], done: Collection[tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
     for kind, name, model in networks(real, kinds):
+        if (kind, name) in done:
+            continue
         started = time.perf_counter()
         try:
             row = {"kind": kind, "name": name, **measured(model)}

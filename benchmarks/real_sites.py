@@ -3,12 +3,13 @@
 `python benchmarks/real_sites.py --json benchmarks/records/real_sites.json --page` takes the
 networks that `python benchmarks/networks/real.py` fetches, the files of tests/conformance, the
 shipped models and onnx's light ones. It fails where sites, left out and other folds are not all
-candidates.
+candidates. Networks that were not fetched keep their rows of the record.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -85,7 +86,9 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="put the table into docs/sites.md")
     parser.add_argument("--real", type=Path, default=FOLDER, help="folder of the real networks")
     given = parser.parse_args()
-    rows = {name: counted(paths) for name, paths in groups(given.real).items()}
+    here = {name: counted(paths) for name, paths in groups(given.real).items()}
+    kept = json.loads(given.json.read_text("utf-8"))["results"] if _is_file(given.json) else {}
+    rows = {**{name: row for name, row in kept.items() if name not in here}, **here}
     keep(given.json, rows)
     print(table(rows))
     if given.page:
@@ -93,6 +96,10 @@ def main() -> int:
     wrong = [sentence for row in rows.values() for sentence in row["differences"]]
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     return bool(wrong)
+
+
+def _is_file(path: Path | None) -> bool:
+    return path is not None and path.is_file()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from reluflow.graph import SwitchSite, find_sites, load, tap
 FOLDER = Path(__file__).with_name("files")
 TABLE: dict[str, dict[str, Any]] = json.loads((FOLDER / "sites.json").read_text(encoding="utf-8"))
 NAMES = sorted(TABLE)
+OPEN = {"num_channels": 3, "height": 16, "width": 16}
+"""Open sizes of the image transformer, which takes no others."""
 NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -37,18 +39,18 @@ def session(model: bytes) -> ort.InferenceSession:
 
 
 def random_feeds(runner: ort.InferenceSession) -> dict[str, np.ndarray]:
-    """Two samples of standard normal input; an open spatial size is 6, a loop runs 3 times."""
+    """Two samples of standard normal input, or of tokens and masks; a loop runs 3 times."""
     rng = np.random.default_rng(0)
     feeds = {}
     for value in runner.get_inputs():
-        if value.type == "tensor(int64)":
-            feeds[value.name] = np.array(3, np.int64)
-            continue
         sizes = [
-            size if isinstance(size, int) else (6 if axis else 2)
+            size if isinstance(size, int) else OPEN.get(str(size), 6 if axis else 2)
             for axis, size in enumerate(value.shape)
         ]
-        feeds[value.name] = rng.standard_normal(sizes).astype(NUMPY_TYPES[value.type])
+        if value.type == "tensor(int64)":
+            feeds[value.name] = rng.integers(0, 2, sizes) if sizes else np.array(3, np.int64)
+        else:
+            feeds[value.name] = rng.standard_normal(sizes).astype(NUMPY_TYPES[value.type])
     return feeds
 
 

@@ -14,8 +14,7 @@ keras.utils.set_random_seed(0)
 model = keras.Sequential(
     [
         keras.Input((28, 28, 1)),
-        keras.layers.MaxPooling2D(2),
-        keras.layers.Conv2D(8, 3, activation="relu"),
+        keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
         keras.layers.Flatten(),
         keras.layers.Dense(32, activation="relu"),
         keras.layers.Dense(10),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -234,3 +235,11 @@ def test_values_that_do_not_fit_their_size():
     clip = helper.make_node("Clip", ["x", "zero"], ["y"])
     with pytest.raises(ModelError, match=r"tensor 'zero' .* holds values that do not fit"):
         find_sites(load(build([clip], initializers=[zero])))
+
+
+def test_open_channels_are_those_of_the_convolution(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,C,H,W] x, float[N,K] y) => (float[N,M,P,Q] z)
+        <float[4,2,1,1] w = {1,2,3,4,5,6,7,8}> { z = Conv<group = 2>(x, w) }"""
+    model = load(onnx.parser.parse_model(text))
+    assert [str(spec) for spec in model.inputs] == ["float32 [N, 4, H, W]", "float32 [N, K]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,8 @@ _HIGH = {"b": 2, "u1": 256}
 """Kind of an input's numbers -> the first one not drawn: coins, and all bytes, as of pixels."""
 _HIGH_ELSE = 4
 """For other whole numbers: labels and indices of even a small table lie below it."""
+_COIN = 2
+"""The same where a model fails on others: 0 and 1 are kinds of tokens, and a mask."""
 _MOST_ELEMENTS = 2**28
 """Elements of one input; a guard: 1 GB of float32, and a run holds several."""
 _MOVED = 0.1
@@ -218,11 +221,11 @@ _Runs = list[tuple[_Feeds, list[np.ndarray]]]
 def _run_old(old: Model, new: Model, seed: int, library: bool | None) -> _Runs:
     """Run the old model on all inputs; its session is closed before the new one's opens."""
     session = open_session(old, optimisation="none", library=library)
-    size = _running_size(old.inputs, session, seed)
+    size, high = _running(old.inputs, session, seed)
     runs: _Runs = []
     batches = _BATCHES if any(_is_free(spec, 0) for spec in old.inputs) else _BATCHES[:1] * 3
     for number, batch in enumerate(batches):
-        feeds = dict(_draw(old.inputs, batch, size, seed + number))
+        feeds = dict(_draw(old.inputs, batch, size, seed + number, high))
         if number == len(batches) - 1:
             feeds |= _other_defaults(old, new, seed)
         runs.append((feeds, run_within(session, feeds, _SECONDS)))
@@ -233,14 +236,19 @@ def _run_old(old: Model, new: Model, seed: int, library: bool | None) -> _Runs:
     return runs
 
 
-def _running_size(specs: tuple[InputSpec, ...], session: Session, seed: int) -> int:
-    """Return the first size of free dimensions that a model runs with."""
+def _running(specs: tuple[InputSpec, ...], session: Session, seed: int) -> tuple[int, int | None]:
+    """Return the first size of free dimensions that a model runs with, and a bound of integers.
+
+    Only where no size will do are all whole numbers 0 and 1.
+    """
     free = any(_is_free(spec, axis) for spec in specs for axis in range(1, len(spec.shape or ())))
     failure: DataError | None = None
-    for size in _SIZES if free else _SIZES[:1]:
+    whole = any(spec.dtype.kind in "iu" for spec in specs)
+    sizes = _SIZES if free else _SIZES[:1]
+    for high, size in itertools.product((None, _COIN) if whole else (None,), sizes):
         try:
-            run_within(session, dict(_draw(specs, 1, size, seed)), _SECONDS)
-            return size
+            run_within(session, dict(_draw(specs, 1, size, seed, high)), _SECONDS)
+            return size, high
         except DataError as error:
             failure = failure or error
     raise failure or _CannotFeed("it has no inputs that can be made")
@@ -252,7 +260,7 @@ def _is_free(spec: InputSpec, axis: int) -> bool:
 
 
 def _draw(
-    specs: tuple[InputSpec, ...], batch: int, size: int, seed: int
+    specs: tuple[InputSpec, ...], batch: int, size: int, seed: int, most: int | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield random inputs: standard normal, coins, bytes, and small whole numbers.
 
@@ -271,6 +279,7 @@ def _draw(
             raise _CannotFeed(f"input {spec.name!r} has {list(shape)} elements")
         if spec.dtype.kind in "iub":
             high = _HIGH.get(spec.dtype.kind, _HIGH.get(spec.dtype.str[1:], _HIGH_ELSE))
+            high = min(high, most or high)
             yield spec.name, rng.integers(0, high, shape).astype(spec.dtype)
         elif spec.dtype == np.dtype(object):
             raise _CannotFeed(f"input {spec.name!r} is not made of numbers")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, ValueInfoProto
 
 from reluflow.data import Dim, InputSpec
 from reluflow.errors import ModelError
@@ -30,6 +30,10 @@ _LOOKED_AT = 4096
 """Bytes of a file that are examined to recognise text: one page, enough and quick to read."""
 _TEXT = frozenset(b"\t\r\n") | frozenset(range(ord(" "), ord("~") + 1))
 """Printable ASCII."""
+
+
+_IN = 1
+"""Axis of the channels in a tensor, and of those that it takes in a kernel."""
 
 
 class Model:
@@ -97,12 +101,15 @@ class Model:
     def inputs(self) -> tuple[InputSpec, ...]:
         """What must be fed: graph inputs to which no initializer gives a value.
 
-        Strings and inputs that are not tensors have dtype `object`.
+        Strings and inputs that are not tensors have dtype `object`. Channels that the graph leaves
+        open are as many as the convolution that reads them takes.
         """
         graph = self._proto.graph
+        channels = _channels(graph)
         given = {tensor.name for tensor in graph.initializer}
         given |= {tensor.values.name for tensor in graph.sparse_initializer}
-        return tuple(_input_spec(value) for value in graph.input if value.name not in given)
+        wanted = [value for value in graph.input if value.name not in given]
+        return tuple(_input_spec(value, channels.get(value.name)) for value in wanted)
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
@@ -332,13 +339,28 @@ def _checked(
     return Model(proto, path=path, base_dir=base_dir, data=data, notes=notes)
 
 
-def _input_spec(value: ValueInfoProto) -> InputSpec:
+def _channels(graph: GraphProto) -> dict[str, int]:
+    """Return the channels that convolutions take of the tensors that they read."""
+    dims = {tensor.name: tensor.dims for tensor in graph.initializer}
+    found: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type != "Conv" or node.domain or len(node.input) <= _IN:
+            continue
+        if len(dims.get(node.input[1], ())) > _IN:
+            groups = [entry.i for entry in node.attribute if entry.name == "group"] or [1]
+            found[node.input[0]] = dims[node.input[1]][_IN] * groups[0]
+    return found
+
+
+def _input_spec(value: ValueInfoProto, channels: int | None) -> InputSpec:
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         return InputSpec(value.name, np.dtype(object), None)
     shape: tuple[Dim, ...] | None = None
     if tensor.HasField("shape"):
         shape = tuple(_dim(dim) for dim in tensor.shape.dim)
+        if channels and len(shape) > _IN and not isinstance(shape[_IN], int):
+            shape = (*shape[:_IN], channels, *shape[_IN + 1 :])
     return InputSpec(value.name, _numpy_type(tensor.elem_type), shape)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from reluflow.graph.sites.forms.idioms import produced_by, same, split_constant
+from reluflow.graph.sites.forms.idioms import produced_by, same, split_constant, through
 from reluflow.graph.sites.forms.matches import Match
 from reluflow.graph.view.constants import is_constant, scalar
 from reluflow.graph.view.index import Node, Scope
 
 _ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Pow", "Softplus", "Cast", "Identity", "Sqrt", "Neg"}
+_PASSING = ("Cast", "Identity")
 _GATES = {"Sigmoid": "Silu", "Erf": "Gelu", "Tanh": "Gelu"}
 
 # Guards against long chains, each with the longest walk met in the same models as in idioms.py.
@@ -27,6 +28,9 @@ def gate(node: Node, scope: Scope) -> Match | None:
         step = _next(scope, current)
         if step is None:
             return None
+        if step.op in _PASSING:
+            current = step.outputs[0]
+            continue
         other = _other(step, current)
         # Constants scale or shift the gate; the first operand that varies must be x itself.
         if not is_constant(scope, other):
@@ -40,7 +44,7 @@ def _product(node: Node, scope: Scope, other: str) -> Match | None:
     x = _argument(node, scope, other)
     if not x:
         return None
-    softplus = produced_by(scope, node.inputs[0], "Softplus")
+    softplus = produced_by(scope, through(scope, node.inputs[0]), "Softplus")
     if node.op != "Tanh":
         return Match(_GATES[node.op], x, smooth=True)
     if softplus:
@@ -50,9 +54,13 @@ def _product(node: Node, scope: Scope, other: str) -> Match | None:
 
 
 def _next(scope: Scope, tensor: str) -> Node | None:
-    """Return the only reader of a tensor if it adds or multiplies."""
+    """Return the only reader of a tensor if it adds, multiplies, or passes it on."""
     readers = [n for n in scope.consumers(tensor) if not n.domain]
-    fitting = [n for n in readers if n.op in ("Mul", "Add", "Div") and len(n.inputs) == 2]
+    fitting = [
+        n
+        for n in readers
+        if n.op in _PASSING or (n.op in ("Mul", "Add", "Div") and len(n.inputs) == 2)
+    ]
     return fitting[0] if len(fitting) == 1 == len(readers) else None
 
 
