@@ -8,11 +8,18 @@ from ._api.evaluation import evaluate, inspect_psb, profile_psb
 from ._api.inspect import find_cells, inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
-from ._api.patterns import analyze, compare, compare_checkpoints
+from ._api.patterns import analyze, compare, compare_checkpoints, count_patterns
 from ._api.slimming.slim import slim
 from ._api.training import sensitivity
 from ._version import __version__
-from .analysis import AnalysisOptions, ComparisonReport, Inspection, PatternReport, SeriesReport
+from .analysis import (
+    AnalysisOptions,
+    ComparisonReport,
+    Inspection,
+    PatternCounts,
+    PatternReport,
+    SeriesReport,
+)
 from .attention import (
     Attended,
     AttentionOptions,
@@ -35,7 +42,7 @@ from .evaluation import (
     PsbProfile,
 )
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
-from .report import read_json
+from .report import read_json, read_patterns
 from .sessions import get_library_path, open_session
 from .slimming import SlimReport
 from .temperature import Sensitivity, StepMeter
@@ -58,6 +65,7 @@ __all__ = [
     "InlinedModel",
     "Inspection",
     "Model",
+    "PatternCounts",
     "PatternReport",
     "ProfileOptions",
     "PsbOptions",
@@ -76,6 +84,7 @@ __all__ = [
     "compare",
     "compare_checkpoints",
     "convert",
+    "count_patterns",
     "demo",
     "edge_project",
     "evaluate",
@@ -94,6 +103,7 @@ __all__ = [
     "open_session",
     "profile_psb",
     "read_json",
+    "read_patterns",
     "sensitivity",
     "slim",
     "tap",

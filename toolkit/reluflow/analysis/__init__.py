@@ -4,6 +4,7 @@ from reluflow.analysis.compare import compare_models
 from reluflow.analysis.lookup import Occurrences, find_occurrences, read_bits
 from reluflow.analysis.results.describe import describe_model, peak_memory_bytes
 from reluflow.analysis.results.inspection import Inspection, inspect_model
+from reluflow.analysis.results.pattern_counts import PatternCounts, join_chunks
 from reluflow.analysis.results.result import (
     ComparisonReport,
     GlobalReport,
@@ -30,6 +31,7 @@ __all__ = [
     "Interrupted",
     "ModelDescription",
     "Occurrences",
+    "PatternCounts",
     "PatternReport",
     "PatternSummary",
     "Pipeline",
@@ -44,6 +46,7 @@ __all__ = [
     "find_occurrences",
     "holds_checkpoint",
     "inspect_model",
+    "join_chunks",
     "peak_memory_bytes",
     "read_bits",
     "site_metrics",

@@ -30,6 +30,8 @@ class Tabular:
         fashion_resnet8.onnx, 7 sites
         >>> found.to_arrow()["units"].to_pylist()
         [16, 16, 16, 32, 32, 64, 64]
+        >>> found.to_pandas().shape, found.to_polars().shape  # doctest: +SKIP
+        ((7, 11), (7, 11))
     """
 
     __slots__ = ()

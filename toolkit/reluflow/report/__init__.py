@@ -9,6 +9,7 @@ from reluflow.report.files.atomic import refuse_other_files as refuse_other_file
 from reluflow.report.files.jsonfile import read_json as read_json
 from reluflow.report.files.jsonfile import to_json as to_json
 from reluflow.report.files.jsonfile import write_json as write_json
+from reluflow.report.files.parquet import read_patterns as read_patterns
 from reluflow.report.files.parquet import write_patterns_parquet as write_patterns_parquet
 from reluflow.report.index import write_index as write_index
 from reluflow.report.pages.attend import ATTEND_FILES as ATTEND_FILES
@@ -71,6 +72,7 @@ __all__ = [
     "print_slim",
     "print_table",
     "read_json",
+    "read_patterns",
     "refuse_other_files",
     "save_layer_time",
     "save_phase_diagram",

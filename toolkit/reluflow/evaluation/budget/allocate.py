@@ -130,7 +130,15 @@ class Allocation(Tabular):
         }
 
     def sentence(self) -> str:
-        """State the mean and what is expected beside equal numbers for all, in a sentence."""
+        """Return the mean and what is expected beside equal numbers for all.
+
+        Example:
+            >>> from reluflow.graph import load, to_psb
+            >>> psb = to_psb(load("models/fashion_resnet8.onnx")).model
+            >>> node = NodeSamples("conv", 4, "systematic", 100, 0.01)
+            >>> Allocation(psb, 4, 4, (node,), 0.02, None).sentence().partition(";")[0]
+            '4.00 samples on average at n = 4'
+        """
         own, equal = (to_decibels(1.0, value) for value in (self.error, self.uniform))
         return (
             f"{self.mean:.2f} samples on average at n = {self.samples}; expected SQNR of the "

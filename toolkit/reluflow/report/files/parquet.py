@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reluflow.analysis import PatternCounts
+from reluflow.errors import OptionError, OutputError
 from reluflow.report.files.atomic import replacing
 
 CountChunk = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]
@@ -59,6 +62,59 @@ def write_patterns_parquet(
             batch = [_batch(name, chunk, schema) for name, chunk in rows]
             table = pa.Table.from_batches(batch, schema).unify_dictionaries().combine_chunks()
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+def read_patterns(
+    path: str | os.PathLike[str], sites: Sequence[str] | None = None
+) -> dict[str, PatternCounts]:
+    """Read every distinct pattern of the sites of a report, as numpy arrays.
+
+    Args:
+        path: folder of a report of `analyze`, or its patterns.parquet.
+        sites: names of sites; all by default.
+
+    Returns:
+        Site name -> its patterns, in the order of the file; what `count_patterns` gives.
+
+    Raises:
+        OutputError: there is no such file, or it is not one of reluflow.
+        OptionError: an unknown site.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:20]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = reluflow.analyze("models/fashion_resnet8.onnx", images, f"{folder}/r")
+        ...     found = reluflow.read_patterns(f"{folder}/r")
+        >>> [len(found[site.site.name]) == site.patterns for site in report].count(True)
+        7
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file = Path(path)
+    file = file / "patterns.parquet" if file.is_dir() else file
+    try:
+        table = pq.read_table(file)
+        names = table["site"].combine_chunks().cast(pa.string())
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise OutputError(
+            f"path {str(file)!r} holds no patterns ({' '.join(str(error).split())}); give the "
+            "folder of a report that analyze wrote."
+        ) from error
+    found = names.unique().to_pylist()
+    for name in sites or ():
+        if name not in found:
+            raise OptionError(f"site is {name!r}; accepted are {', '.join(found)}.")
+    return {name: _counts(name, table.filter(pc.equal(names, name))) for name in sites or found}
+
+
+def _counts(name: str, rows: Any) -> PatternCounts:
+    raw = b"".join(rows["fingerprint"].to_pylist())
+    keys = np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2)
+    return PatternCounts(name, keys, rows["count"].to_numpy(), rows["first_index"].to_numpy())
 
 
 def _schema(metadata: Mapping[str, str]) -> Any:
