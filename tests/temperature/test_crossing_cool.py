@@ -269,7 +269,6 @@ def test_a_short_training_is_probed_all_the_same(total: int) -> None:
             probes.append(step)
             controller.observe(network)
     assert max(np.diff(probes)) <= max(8, total / 16 + 1)
-    assert sum(step < 18 for step in probes) == (7 if total >= 500 else 12)
 
 
 def test_the_rate_is_bound_once_half_of_the_gradient_is_gone() -> None:

@@ -39,12 +39,16 @@ _HIGHEST_RISE = 0.4
 _LAG_GAIN, _MOST_LAG = 0.15, 0.15
 """Curves that move to one side stay behind, by as much as probes lie beside them on average: the
 rate makes up for it, by so much at most, as a logarithm."""
-_EARLY_PROBES, _EARLY_SHARE = 32, 0.35
+_FALL = 0.1
+"""Share of the training over which falling curves are not made up for: on F1 that ends at once."""
+_LAG_CHANCE, _LEAST_LAG = _LAG_GAIN / (2.0 - _LAG_GAIN), 1e-12
+"""Of the mean square of these misses: that of their mean by chance, by which it is shrunk."""
+_EARLY_PROBES, _EARLY_SHARE = 20, 0.35
 """Probes, and share of the training, in which curves move most."""
 _MOST_BEYOND = 2.0
 """How far the rate goes on beyond that of the highest temperature that samples resolve."""
-_FIRST_STRETCH, _FIRST_STRETCH_OF_LONG, _LONG = 1.25, 1.5, 500
-"""From one probe to the next, over the first steps; and where the training has so many steps."""
+_FIRST_STRETCH = 1.25
+"""From one probe to the next, over the first steps."""
 _RISE, _LEAST_RISE = 0.05, 4
 """Of the training, and steps, over which the temperature rises where that is shorter."""
 _PLACE, _LEAST_PLACE = 1.0, 0.25
@@ -341,7 +345,10 @@ class CrossingCool:
         moved = self._moved(curves) - bend
         if not self._is_first():
             self._lag += _LAG_GAIN * (moved - self._lag)
-            self._ahead = math.exp(min(max(self._lag, -_MOST_LAG), _MOST_LAG))
+            if self._progress < _FALL:
+                self._lag = max(self._lag, 0.0)
+            told = max(1.0 - _LAG_CHANCE * self._scatter / max(self._lag**2, _LEAST_LAG), 0.0)
+            self._ahead = math.exp(min(max(told * self._lag, -_MOST_LAG), _MOST_LAG))
         self._take_in(curves, moved, bend)
         self.n_probes += 1
         self._see_norms(weight_norm, gradient_norm)
@@ -422,9 +429,7 @@ class CrossingCool:
         self._drift = _DRIFT_MEMORY * self._drift + (1.0 - _DRIFT_MEMORY) * moved
         self._scatter = _DRIFT_MEMORY * self._scatter + (1.0 - _DRIFT_MEMORY) * moved * moved
         if self._is_first():
-            is_long = 0 < self._progress * _LONG <= self._steps - 1
-            stretch = _FIRST_STRETCH_OF_LONG if is_long else _FIRST_STRETCH
-            self._next_probe = max(self._steps + 1, int(stretch * self._steps))
+            self._next_probe = max(self._steps + 1, int(_FIRST_STRETCH * self._steps))
             return
         options = self.options
         if self._is_moving():
