@@ -63,6 +63,47 @@ def quantised(path: Path) -> None:
     quantization.quantize_static(PATH, path, Batches(), per_channel=True)
 
 
+def feeds() -> list[dict[str, Any]]:
+    return [{"image": image[None]} for image in IMAGES[:8]]
+
+
+def nncf(path: Path) -> None:
+    tool = pytest.importorskip("nncf")
+    onnx.save(tool.quantize(onnx.load(PATH), tool.Dataset(feeds()), subset_size=8), path)
+
+
+def aimet(path: Path) -> None:
+    tool = pytest.importorskip("aimet_onnx.quantsim")
+    simulated = tool.QuantizationSimModel(onnx.load(PATH))
+    simulated.compute_encodings(feeds())
+    onnx.save(simulated.to_onnx_qdq(), path)
+
+
+def olive(path: Path) -> None:
+    passes = pytest.importorskip("olive.passes.olive_pass")
+    from olive.data.config import DataComponentConfig, DataConfig
+    from olive.data.registry import Registry
+    from olive.model import ONNXModelHandler
+    from olive.passes.onnx.quantization import OnnxStaticQuantization
+
+    def few(**_: object) -> list[tuple[dict[str, Any], int]]:
+        return [({"image": image}, 0) for image in IMAGES[:8]]
+
+    Registry.register_dataset("few")(few)
+    data = DataConfig(
+        name="few",
+        type="DataContainer",
+        load_dataset_config=DataComponentConfig(type="few"),
+        pre_process_data_config=DataComponentConfig(type="skip_pre_process"),
+        post_process_data_config=DataComponentConfig(type="skip_post_process"),
+        dataloader_config=DataComponentConfig(params={"batch_size": 1}),
+    )
+    settings = {"data_config": data, "quant_format": "QDQ", "per_channel": True}
+    step = passes.create_pass_from_dict(OnnxStaticQuantization, settings, disable_search=True)
+    made = step.run(ONNXModelHandler(str(PATH)), str(path.with_suffix("")))
+    path.write_bytes(Path(made.model_path).read_bytes())
+
+
 TOOLS = {
     "onnxslim": slimmed,
     "onnxsim": simplified,
@@ -70,13 +111,20 @@ TOOLS = {
     "float16-block-list": lambda path: halved(path, ("Gemm", "Relu")),
     "onnxruntime-extended": lambda path: optimised(path, "ORT_ENABLE_EXTENDED"),
     "onnxruntime-qdq": quantised,
+    "nncf": nncf,
+    "aimet": aimet,
+    "olive": olive,
 }
+
+
+QUANTISED = ("onnxruntime-qdq", "nncf", "aimet", "olive")
 
 
 def answers(model: Model) -> Any:
     return np.asarray(open_session(model).run({"image": IMAGES})[0]).argmax(axis=-1)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the tools
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_file_of_another_tool_is_analysed_and_converted(tool: str, tmp_path: Path) -> None:
     path = tmp_path / "made.onnx"
@@ -87,15 +135,31 @@ def test_a_file_of_another_tool_is_analysed_and_converted(tool: str, tmp_path: P
     if "extended" in tool:
         assert any("9 FusedConv" in note for note in made.notes)
     assert [site.units for site in made.sites] == UNITS
-    rounding = 0.05 if tool == "onnxruntime-qdq" else 0.01
+    rounding = 0.05 if tool in QUANTISED else 0.01
     for one, other in zip(made.sites, given.sites, strict=True):
         assert one.samples == other.samples
         assert one.patterns == pytest.approx(other.patterns, rel=rounding, abs=2)
     converted = to_psb(model)
-    norms = 9 if tool == "onnxruntime-qdq" else 0  # quantised between the layer and its norm
+    norms = 9 if tool in ("onnxruntime-qdq", "aimet") else 0  # quantised before their norm
     assert len(find_psb(converted.model)) == 10 + norms and not converted.refused
     floats = psb_in_floats(converted.model).model
     assert (answers(floats) == answers(load(path))).mean() >= 0.9
+
+
+def test_what_multiplies_integers_is_told(tmp_path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    path = tmp_path / "made.onnx"
+    quantize_dynamic(PATH, path, weight_type=QuantType.QUInt8)
+    made, given = analyze(path, IMAGES), analyze(PATH, IMAGES)
+    for one, other in zip(made.sites, given.sites, strict=True):
+        assert one.patterns == pytest.approx(other.patterns, rel=0.05, abs=2)
+    assert any("depend on the batch" in note for note in made.notes)  # its scale is the batch's
+    told = to_psb(load(path)).refused
+    assert [each.op for each in told] == ["ConvInteger"] * 9 + ["MatMulInteger"]
+    assert {
+        "its form with QuantizeLinear and DequantizeLinear" in each.reason for each in told
+    } == {True}
 
 
 def test_the_layout_of_one_processor_is_told(tmp_path: Path) -> None:

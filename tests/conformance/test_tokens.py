@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from networks.exporters import PAGE, fill
 
@@ -55,6 +56,24 @@ def test_each_token_is_a_sample(name: str) -> None:
     assert [each.shape for each in bits.values()] == [
         (2, samples // N, units) for units, samples in CASES[name][1]
     ]
+
+
+@pytest.mark.parametrize("name", ["bert", "vit"])
+def test_a_fused_gelu_is_the_same_sites(name: str, tmp_path: Path) -> None:
+    path, feeds = opened(name)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    smooth = AnalysisOptions(smooth=True)
+    given, fused = (
+        analyze(each, feeds, options=smooth) for each in (path, tmp_path / "fused.onnx")
+    )
+    assert any("1 BiasGelu" in note for note in fused.notes)
+    (one,), (other,) = given.sites, fused.sites
+    assert (one.site.units, one.samples) == (other.site.units, other.samples)
+    assert one.patterns == pytest.approx(other.patterns, abs=1)
 
 
 def test_gelu_counts_where_it_is_asked_for_alone() -> None:

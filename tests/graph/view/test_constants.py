@@ -114,6 +114,31 @@ def dequantising() -> Iterator[Case]:
     yield node("DequantizeLinear", 2), [numbers(np.int32, 5) * 10**7, np.array(0.3, np.float32)]
 
 
+def quantising() -> Iterator[Case]:
+    x = 40 * numbers(np.float32, 4, 6)
+    yield node("QuantizeLinear", 2), [x, np.array(0.5, np.float32)]
+    yield node("QuantizeLinear", 2, output_dtype=TensorProto.INT8), [x, np.array(0.5, np.float32)]
+    for whole in (np.int8, np.uint8, np.int16, np.uint16):
+        for scale in (0.5, 1e-3):  # ties, and values that saturate
+            yield (
+                node("QuantizeLinear", 3),
+                [x, np.array(scale, np.float32), np.array(3, whole)],
+            )
+        for axis, size in ((0, 4), (-1, 6)):
+            spread = [numbers(np.float32, size, positive=True), np.arange(size).astype(whole)]
+            yield node("QuantizeLinear", 3, axis=axis), [x, *spread]
+        blocks = [numbers(np.float32, 4, 3, positive=True), np.ones((4, 3), whole)]
+        yield node("QuantizeLinear", 3, axis=1, block_size=2), [x, *blocks]
+
+
+def test_a_nan_is_quantised_to_no_integer() -> None:
+    scale = np.array(0.5, np.float32)
+    wrong = [np.array([np.nan], np.float32), scale, np.array(0, np.int8)]
+    assert apply_rule(Node.made(node("QuantizeLinear", 3)), wrong) is None
+    narrow = [np.ones(1, np.float16), scale.astype(np.float16), np.array(0, np.int8)]
+    assert apply_rule(Node.made(node("QuantizeLinear", 3)), narrow) is None
+
+
 def parts() -> Iterator[Case]:
     lowest = np.iinfo(np.int64).min
     for dtype in (*NUMBERS, np.bool_):
@@ -130,7 +155,9 @@ def parts() -> Iterator[Case]:
 
 
 CASES = [
-    case for make in (shaping, arithmetic, casting, filling, dequantising, parts) for case in make()
+    case
+    for make in (shaping, arithmetic, casting, filling, dequantising, quantising, parts)
+    for case in make()
 ]
 
 

@@ -17,6 +17,8 @@ from reluflow.graph.view.index import Node
 
 MAX_ELEMENTS = 2**20
 """Larger values are not computed unless the graph already contains them."""
+_INTEGERS = ("i1", "u1", "i2", "u2")
+"""Types of numpy to which numbers are quantised."""
 
 _Array = np.ndarray
 _Rule = Callable[[Node, list[_Array | None]], _Array | None]
@@ -147,6 +149,25 @@ def _dequantize(node: Node, values: list[_Array | None]) -> _Array | None:
     if zero is not None:
         whole = whole - _spread(zero, x.shape, axis, block).astype(whole.dtype)
     return _product(whole, _spread(scale, x.shape, axis, block), np.dtype(dtype))
+
+
+def _quantize(node: Node, values: list[_Array | None]) -> _Array | None:
+    """Round x / scale half to even, add the zero point, saturate; to whole bytes alone."""
+    x, scale = _known(values, 0), _known(values, 1)
+    made = int(node.number("output_dtype", 0))
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(made) if made else np.uint8)
+    zero = values[2] if len(values) > 2 else None
+    zero = np.zeros((), dtype) if zero is None else zero
+    if x.dtype != np.float32 or scale.dtype != np.float32 or zero.dtype.str[1:] not in _INTEGERS:
+        return None
+    axis, block = int(node.number("axis", 1)), int(node.number("block_size", 0))
+    # A NaN has no integer: where there is one, nothing is told.
+    if not np.isfinite(x).all() or not scale.all():
+        return None
+    rounded = np.rint(x / _spread(scale, x.shape, axis, block))
+    moved = rounded.astype(np.float64) + _spread(zero, x.shape, axis, block)
+    bounds = np.iinfo(zero.dtype)
+    return np.clip(moved, bounds.min, bounds.max).astype(zero.dtype)
 
 
 def _product(whole: _Array, scale: _Array, dtype: np.dtype[np.generic]) -> _Array:
@@ -300,6 +321,7 @@ RULES: dict[str, _Rule] = {
     "Reshape": _reshape,
     "Expand": _expand,
     "ConstantOfShape": filled,
+    "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,
     "Neg": _unary(np.negative),
     "Sqrt": _unary(np.sqrt),
