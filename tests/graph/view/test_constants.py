@@ -133,9 +133,13 @@ def quantising() -> Iterator[Case]:
 
 def test_a_nan_is_quantised_to_no_integer() -> None:
     scale = np.array(0.5, np.float32)
-    wrong = [np.array([np.nan], np.float32), scale, np.array(0, np.int8)]
+    wrong: list[np.ndarray | None] = [np.array([np.nan], np.float32), scale, np.array(0, np.int8)]
     assert apply_rule(Node.made(node("QuantizeLinear", 3)), wrong) is None
-    narrow = [np.ones(1, np.float16), scale.astype(np.float16), np.array(0, np.int8)]
+    narrow: list[np.ndarray | None] = [
+        np.ones(1, np.float16),
+        scale.astype(np.float16),
+        np.array(0, np.int8),
+    ]
     assert apply_rule(Node.made(node("QuantizeLinear", 3)), narrow) is None
 
 

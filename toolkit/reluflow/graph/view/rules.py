@@ -167,7 +167,7 @@ def _quantize(node: Node, values: list[_Array | None]) -> _Array | None:
     rounded = np.rint(x / _spread(scale, x.shape, axis, block))
     moved = rounded.astype(np.float64) + _spread(zero, x.shape, axis, block)
     bounds = np.iinfo(zero.dtype)
-    return np.clip(moved, bounds.min, bounds.max).astype(zero.dtype)
+    return np.asarray(np.clip(moved, bounds.min, bounds.max), zero.dtype)
 
 
 def _product(whole: _Array, scale: _Array, dtype: np.dtype[np.generic]) -> _Array:
