@@ -138,7 +138,10 @@ class PsbTraining:
 
     @property
     def options(self) -> PsbOptions:
-        """The options with which `reluflow.convert` keeps what was trained."""
+        """The options with which `reluflow.convert` keeps what was trained.
+
+        The sampler is the one in use; where it follows the number of samples, set that first.
+        """
         return PsbOptions(p_bits=self._settings.p_bits, sampler=self.sampler)
 
     def codes(self) -> dict[str, PsbCode]:
