@@ -35,9 +35,9 @@ from torch import Tensor, nn
 
 from reluflow.errors import DivergenceError
 from reluflow.temperature import ActCoolOptions, CrossingOptions, PowerSchedule
+from reluflow.temperature.crossing.part_size import Examples
 from reluflow_torch import ActCoolLR
 from reluflow_torch.networks import BasicBlock, EightLayers, f1
-from reluflow_torch.training.part_size import Examples
 
 BLOCK = 8
 BATCH = 128

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from reluflow.temperature import (
     Schedule,
     curves_along,
 )
+from reluflow.temperature.crossing.part_size import Examples, PartSize
 from reluflow.temperature.schedule import schedule_for_widths
 from reluflow.temperature.state import check_state
 from reluflow_keras.steps import Step, StepCallback
@@ -27,6 +29,8 @@ from reluflow_keras.steps import Step, StepCallback
 STATE_VERSION = 1
 _KEPT = 3
 """States in the file: that of the latest backup is among them, whoever saved first."""
+_HELD_WELL = 0.02
+"""How far the rate may lie beside that which SGD's velocities hold, as a logarithm."""
 
 
 class ActCool(StepCallback):
@@ -44,6 +48,10 @@ class ActCool(StepCallback):
         schedule: progress in [0, 1] to temperature in bits; None: that of `schedule_for_widths`
             for the model's switch sites and the number of steps.
         options: settings of the controller.
+        examples: measure on this many first examples of a batch, which run as a batch of their
+            own. "auto": 16 or 32, more where the temperature is high
+            (`reluflow.temperature.crossing.part_size`), and all in the first five probes. None:
+            all.
         state_file: where the state is kept for a training that is resumed by `BackupAndRestore`;
             a file beside its folder, not in it. None: nowhere.
         save_freq: as that of `BackupAndRestore`: "epoch", or a number of batches.
@@ -58,6 +66,9 @@ class ActCool(StepCallback):
         DataError: at the first step, no state in the file is that of the restored weights, or it is
             of another model.
         ModelError: at the first step, the model has no switch.
+
+    Warns:
+        RuntimeWarning: at the first step, with "auto" the model does not run on a part of a batch.
 
     Example:
         >>> import keras
@@ -79,6 +90,7 @@ class ActCool(StepCallback):
         *,
         schedule: Schedule | None = None,
         options: CrossingOptions | None = None,
+        examples: Examples = "auto",
         state_file: str | os.PathLike[str] | None = None,
         save_freq: int | str = "epoch",
     ) -> None:
@@ -94,6 +106,8 @@ class ActCool(StepCallback):
         self._given = total_steps
         self._total_steps = total_steps
         self._schedule, self._options = schedule, options
+        self._size = PartSize(examples)
+        self._velocity_rate: float | None = None
         self._file = None if state_file is None else Path(state_file)
         self._save_freq = save_freq
         self._saved: list[dict[str, Any]] = []
@@ -130,20 +144,25 @@ class ActCool(StepCallback):
             self._rename_sites(step)
         controller = self.controller or self._start(step)
         progress = min(1.0, len(self.rates) / (self._total_steps or 1))
-        before = step.values() if controller.fit_due or controller.will_want_curves else None
+        examples = self._size.at(controller.latest_temperature, controller.n_probes)
+        looks = controller.fit_due or controller.will_want_curves
+        before = step.values(examples=examples) if looks else None
         self._sites = self._sites if before is None else list(before)
+        if self._velocity_rate is None:
+            self._velocity_rate = step.rate
 
         def curves(rate: float) -> Any:
             assert before is not None
-            return curves_along(before, [(rate, step.trial(rate))])
+            factor = self._velocity_factor(step, rate)
+            return curves_along(before, [(rate, step.trial(rate, factor, examples))])
 
         rate = controller.next_rate(progress, curves)
-        step.use(rate)
+        self._use(step, rate)
         if not controller.wants_curves:
             step.make()
         else:
             assert before is not None
-            self._probe(step, controller, rate, before)
+            self._probe(step, controller, rate, before, examples)
         self.rates.append(rate)
         self._iterations += 1
 
@@ -164,24 +183,69 @@ class ActCool(StepCallback):
 
     def _start(self, step: Step) -> CrossingCool:
         schedule = self._schedule
+        values = step.values()
+        self._learn_part(step, values)
         if schedule is None:
-            widths = [values.shape[1] for values in step.values().values()]
+            widths = [each.shape[1] for each in values.values()]
             mean = (self._options or CrossingOptions()).mean
             schedule = schedule_for_widths(widths, mean, self._total_steps or math.inf)
         self.controller = CrossingCool(schedule, self._options)
         return self.controller
 
-    def _probe(self, step: Step, controller: CrossingCool, rate: float, before: Any) -> None:
+    def _learn_part(self, step: Step, whole: dict[str, np.ndarray]) -> None:
+        """Find out whether the model runs on a part of a batch."""
+        self._size.see((len(each) for each in whole.values()), step.examples)
+        least = self._size.least
+        if not self._size.is_used or step.examples <= least:
+            return
+        try:
+            found = step.values(examples=least)
+            problem = "" if list(found) == list(whole) else "it has other switch sites there"
+        except Exception as error:  # a model may say anything of a batch of another size
+            if not self._size.is_auto:
+                raise
+            problem = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        if problem:
+            self._size.take_whole()
+            warnings.warn(
+                f"model {step.name!r} does not run on a part of a batch ({problem}), so "
+                "probes repeat whole batches; give examples=None.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _use(self, step: Step, rate: float) -> None:
+        """Set the rate of the coming step, and scale the velocities of SGD to it.
+
+        These hold the rates of earlier steps. They decay and take in new ones, so the rate that
+        they hold is an average of the same weights. Mostly it is near that of the step, and
+        scaling waits until it is not.
+        """
+        factor, momentum = self._velocity_factor(step, rate), _momentum_inside(step.optimizer)
+        step.use(rate, factor)
+        held = rate if factor != 1.0 or self._velocity_rate is None else self._velocity_rate
+        self._velocity_rate = rate + momentum * (held - rate)
+
+    def _velocity_factor(self, step: Step, rate: float) -> float:
+        """Return what the velocities are to be multiplied with for a step; 1: leave them."""
+        if not _momentum_inside(step.optimizer) or self._velocity_rate is None:
+            return 1.0
+        factor = rate / self._velocity_rate
+        return factor if abs(math.log(factor)) > _HELD_WELL else 1.0
+
+    def _probe(
+        self, step: Step, controller: CrossingCool, rate: float, before: Any, examples: int | None
+    ) -> None:
         """Take the step, and let the controller see what it changed."""
         weights, moments = step.weights(), step.moments()
         step.make()
         moved, part = step.weights(), controller.part()
-        way = [(rate, step.values())]
+        way = [(rate, step.values(examples=examples))]
         if part < 1.0:
             between = [
                 w + (m - w) * w.dtype.type(part) for w, m in zip(weights, moved, strict=True)
             ]
-            way.insert(0, (part * rate, step.values_at(between)))
+            way.insert(0, (part * rate, step.values_at(between, examples)))
         controller.observe(
             curves_along(before, way),
             weight_norm=_norm(weights),
@@ -237,6 +301,8 @@ class ActCool(StepCallback):
             "controller": self.controller.state_dict(),
             "rates": list(self.rates),
             "sites": list(self._sites),
+            "part": self._size.state(),
+            "velocity_rate": self._velocity_rate,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -248,12 +314,15 @@ class ActCool(StepCallback):
         Raises:
             DataError: another version, or a field is missing.
         """
-        check_state("state", state, STATE_VERSION, ("controller", "rates", "sites"))
+        fields = "controller", "rates", "sites", "part", "velocity_rate"
+        check_state("state", state, STATE_VERSION, fields)
         schedule = self._schedule or PowerSchedule(1.0)  # replaced by that of the state
         self.controller = CrossingCool(schedule, self._options)
         self.controller.load_state_dict(state["controller"])
         self.rates = list(state["rates"])
         self._loaded_sites = list(state["sites"])
+        self._size.load(state["part"])
+        self._velocity_rate = state["velocity_rate"]
 
     def _resume(self) -> None:
         """Take the state that belongs to the weights, where they come from a backup."""
@@ -278,6 +347,12 @@ class ActCool(StepCallback):
                 "the file to begin a new schedule."
             )
         self.load_state_dict(found[-1])
+
+
+def _momentum_inside(optimizer: Any) -> float:
+    """Return the momentum of an optimiser whose velocities hold the rates of earlier steps."""
+    kinds = {kind.__name__ for kind in type(optimizer).__mro__}
+    return float(optimizer.momentum) if "SGD" in kinds else 0.0
 
 
 def _norm(arrays: list[np.ndarray]) -> float:

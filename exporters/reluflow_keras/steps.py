@@ -62,6 +62,11 @@ class Step:
         self.result: Any = None
 
     @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self._tapped.name)
+
+    @property
     def optimizer(self) -> Any:
         """The optimiser of the model.
 
@@ -75,12 +80,20 @@ class Step:
         """Steps that the optimiser has made."""
         return int(keras.ops.convert_to_numpy(self._read(self._model.optimizer.iterations)))
 
-    def use(self, rate: float) -> None:
+    @property
+    def examples(self) -> int:
+        """Number of examples of the batch."""
+        return _size(self._inputs(None))
+
+    def use(self, rate: float, factor: float = 1.0) -> None:
         """Set the rate of the coming step.
 
         Args:
             rate: above 0.
+            factor: of the velocities of SGD, which hold the rates of earlier steps.
         """
+        if factor != 1.0:
+            self._scale_velocities(factor)
         variable = self._model.optimizer._learning_rate
         if self._state is None:
             variable.assign(rate)
@@ -99,11 +112,21 @@ class Step:
             self.result = self._call(tuple(self._state), feed)
             self._state = [list(part) for part in self.result[1]]
 
-    def trial(self, rate: float) -> Values:
+    def _scale_velocities(self, factor: float) -> None:
+        for variable in self._model.optimizer.momentums:
+            scaled = keras.ops.multiply(self._read(variable), factor)
+            if self._state is None:
+                variable.assign(scaled)
+            else:
+                self._state[_OPTIMIZER][self._place(variable)] = scaled
+
+    def trial(self, rate: float, factor: float = 1.0, examples: int | None = None) -> Values:
         """Return the pre-activations after a step of some rate, which is undone.
 
         Args:
             rate: above 0.
+            factor: of the velocities, as for `use`.
+            examples: how many first ones; None: all.
 
         Returns:
             Site -> `(samples, units)`.
@@ -111,9 +134,9 @@ class Step:
         if not self._model.optimizer.built:
             self._model.optimizer.build(self._model.trainable_variables)
         kept, random = self.copy(), random_state()
-        self.use(rate)
+        self.use(rate, factor)
         self.make()
-        values = self.values()
+        values = self.values(examples=examples)
         self.restore(kept)
         set_random_state(random)
         self.result = None
@@ -124,17 +147,19 @@ class Step:
         """Learning rate of the coming step, or of the one taken."""
         return float(keras.ops.convert_to_numpy(self._read(self._model.optimizer._learning_rate)))
 
-    def values(self, x: Any = None) -> Values:
+    def values(self, x: Any = None, examples: int | None = None) -> Values:
         """Return the pre-activations of a batch now; what a pass changes is undone.
 
         Args:
             x: the batch; None: that of the step.
+            examples: how many first ones; None: all.
 
         Returns:
             Site -> `(samples, units)`.
         """
-        if x is None:
-            x, _, _ = keras.utils.unpack_x_y_sample_weight(self._peek())
+        x = self._inputs(x)
+        if examples is not None:
+            x = _first(x, examples)
         if not self._model.built:
             self._tapped.read(x)
         if self._random is None:
@@ -156,11 +181,12 @@ class Step:
         """Return copies of the trained weights, each of its own shape."""
         return [np.array(keras.ops.convert_to_numpy(w)) for w in self._copies(_TRAINED)]
 
-    def values_at(self, weights: list[np.ndarray]) -> Values:
+    def values_at(self, weights: list[np.ndarray], examples: int | None = None) -> Values:
         """Return the pre-activations of the batch with other weights, which are then put back.
 
         Args:
             weights: in the order of `weights`.
+            examples: how many first ones; None: all.
 
         Returns:
             Site -> `(samples, units)`.
@@ -168,7 +194,7 @@ class Step:
         kept = self._copies(_TRAINED)
         self._write(_TRAINED, weights)
         try:
-            return self.values()
+            return self.values(examples=examples)
         finally:
             self._write(_TRAINED, kept)
 
@@ -200,6 +226,10 @@ class Step:
             self._write(_METRICS, metrics)
         else:  # those of the very first step are made by it
             self._model.reset_metrics()
+
+    def _inputs(self, x: Any) -> Any:
+        """Return a batch of inputs; None: that of the step."""
+        return keras.utils.unpack_x_y_sample_weight(self._peek())[0] if x is None else x
 
     def _peek(self) -> Any:
         """Return the batch of the step, taken from its iterator once."""
@@ -241,6 +271,21 @@ class Step:
         if self._state is None:
             return variable.value
         return self._state[_OPTIMIZER][self._place(variable)]
+
+
+def _size(x: Any) -> int:
+    """Return the number of examples of a batch."""
+    return int(np.shape(keras.tree.flatten(x)[0])[0])
+
+
+def _first(x: Any, examples: int) -> Any:
+    """Return the first examples of a batch."""
+    size = _size(x)
+
+    def cut(array: Any) -> Any:
+        return array[:examples] if np.shape(array)[:1] == (size,) else array
+
+    return keras.tree.map_structure(cut, x)
 
 
 def random_state() -> list[Any]:

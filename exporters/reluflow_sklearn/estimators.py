@@ -22,7 +22,8 @@ class ActCoolMLPClassifier(Steered, MLPClassifier):  # type: ignore[misc]
     Args:
         hidden_layer_sizes: units of each hidden layer.
         start_temperature: of the schedule, in bits; None: by the widths of the hidden layers
-            (`reluflow.temperature.start_for_widths`).
+            (`reluflow.temperature.start_for_widths`), and in a classifier by the number of steps
+            (`start_for_steps`).
         gamma: exponent of `reluflow.temperature.PowerSchedule`; the higher, the longer the
             training stays hot.
         total_steps: number of optimiser steps of a training by `partial_fit`; None: it stays at

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
 from reluflow.errors import DataError, OptionError
@@ -16,6 +17,7 @@ from reluflow.temperature import (
     CrossingCurves,
     PowerSchedule,
     curves_along,
+    start_for_steps,
     start_for_widths,
 )
 from reluflow_sklearn.network import norm, pre_activations, step_of, use_rate
@@ -68,6 +70,10 @@ class Steered:
         if start is None:
             widths = [len(bias) for bias in mlp.intercepts_[:-1]]
             start = start_for_widths(widths, "temperature")
+            # The gradient of a squared error grows with the outputs: where a hot start is too fast
+            # for its curvature, it diverges within a few steps, before a probe sees it.
+            if is_classifier(mlp):
+                start = start_for_steps(start, total_steps or math.inf)
         schedule = PowerSchedule(float(start), float(self.gamma))
         self.controller_ = CrossingCool(schedule, initial_rate=mlp.learning_rate_init)
         self.learning_rates_ = []

@@ -15,7 +15,7 @@ from reluflow.temperature import CrossingCurve, CrossingCurves
 from reluflow.temperature.crossing.lattice import BINS, LOWEST, PER_OCTAVE
 from reluflow_jax.sites.find import Site
 from reluflow_jax.sites.patterns import no_site_text
-from reluflow_jax.sites.taps import Forward, Traced, taps
+from reluflow_jax.sites.taps import Forward, Traced, everywhere, taps
 
 _SEED = 0
 
@@ -135,7 +135,7 @@ def _some(values: Any, most: int | None) -> Any:
     """Return some rows, the same whenever there are as many."""
     if most is None or len(values) <= most:
         return values
-    values = _everywhere(values)
+    values = everywhere(values)
     chosen = np.random.default_rng(_SEED).choice(len(values), most, replace=False)
     return values[np.sort(chosen)]
 
@@ -217,17 +217,8 @@ def count(rates: Mapping[str, Any]) -> Any:
         >>> bool((np.asarray(found) == np.bincount(bins_of(rates), minlength=BINS)).all())
         True
     """
-    bins = [_bins(_everywhere(each)) for each in rates.values()]
+    bins = [_bins(everywhere(each)) for each in rates.values()]
     return jnp.stack([jnp.bincount(each, length=BINS) for each in bins])
-
-
-def _everywhere(values: Any) -> Any:
-    """Return an array that every device holds as a whole, where axes of devices are explicit."""
-    placed = jax.typeof(values).sharding
-    if not any(placed.spec):
-        return values
-    place: Any = jax.sharding
-    return place.reshard(values, place.NamedSharding(placed.mesh, place.PartitionSpec()))
 
 
 def _bins(rates: Any) -> Any:

@@ -218,6 +218,48 @@ def batch_size(inputs: Sequence[Any]) -> int:
     )
 
 
+def first_inputs(inputs: Sequence[Any], examples: int) -> tuple[Any, ...]:
+    """Return the first examples of a batch, of every array whose first axis counts them.
+
+    Args:
+        inputs: arrays or pytrees of them.
+        examples: how many.
+
+    Raises:
+        DataError: there is no array with an axis.
+
+    Example:
+        >>> x, scale = first_inputs((jnp.zeros((8, 3)), jnp.ones(3)), 2)
+        >>> x.shape, scale.shape
+        ((2, 3), (3,))
+    """
+    size = batch_size(inputs)
+
+    def cut(leaf: Any) -> Any:
+        is_batch = len(jnp.shape(leaf)) > 0 and jnp.shape(leaf)[0] == size
+        return everywhere(leaf)[:examples] if is_batch else leaf
+
+    found: tuple[Any, ...] = jax.tree.map(cut, tuple(inputs))
+    return found
+
+
+def everywhere(values: Any) -> Any:
+    """Return an array that every device holds as a whole, where axes of devices are explicit.
+
+    Args:
+        values: an array.
+
+    Example:
+        >>> everywhere(jnp.ones(3)).shape
+        (3,)
+    """
+    placed = jax.typeof(values).sharding
+    if not any(placed.spec):
+        return values
+    place: Any = jax.sharding
+    return place.reshard(values, place.NamedSharding(placed.mesh, place.PartitionSpec()))
+
+
 def _axes(aval: Any, size: int) -> tuple[str, ...]:
     shape = tuple(getattr(aval, "shape", ()))
     return tuple(BATCH if i == 0 and n == size else OTHER for i, n in enumerate(shape))

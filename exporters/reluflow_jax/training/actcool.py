@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from reluflow.temperature import (
     CrossingOptions,
     Schedule,
 )
-from reluflow.temperature.schedule import schedule_for_widths
+from reluflow.temperature.crossing.part_size import Examples, PartSize
+from reluflow.temperature.schedule import schedule_for_widths, scheduled_bits
 from reluflow_jax.sites.curves import (
     count,
     curves_of,
@@ -27,7 +29,7 @@ from reluflow_jax.sites.curves import (
     values_at,
 )
 from reluflow_jax.sites.patterns import no_site_text
-from reluflow_jax.sites.taps import Forward, Traced
+from reluflow_jax.sites.taps import Forward, Traced, batch_size, first_inputs
 from reluflow_jax.training.compiled import SteeredStep, Tracing
 from reluflow_jax.training.state import (
     NEVER,
@@ -35,12 +37,15 @@ from reluflow_jax.training.state import (
     find_state,
     initial_state,
     pack,
+    packed_of,
     replace_state,
     unpack,
 )
 
 MAX_SAMPLES = 4096
 """Samples per switch site of one probe."""
+_LOOKS = 64
+"""At a schedule, for the highest temperature."""
 
 
 class ActCool:
@@ -70,6 +75,10 @@ class ActCool:
         initial_rate: of the first hypothetical step.
         smooth: whether GELU, SiLU, ELU, Softplus and Mish count as switch sites.
         max_samples: bound on the samples of a switch site in one probe, chosen at random.
+        examples: measure on this many first examples of a batch, which run as a batch of their
+            own. "auto": 16 or 32, more where the temperature is high
+            (`reluflow.temperature.crossing.part_size`), and all in the first five probes. None:
+            all.
         axis_name: of `shard_map`, where the update runs inside one; each device then
             counts its own samples, and the sums steer. A `jit` over arrays that lie on several
             devices needs none.
@@ -80,8 +89,11 @@ class ActCool:
             probe on.
 
     Raises:
-        OptionError: an argument makes no sense.
+        OptionError: an argument makes no sense, or the function does not run on so many examples.
         DataError: the function runs no switch site, or the batch has no first axis.
+
+    Warns:
+        RuntimeWarning: with "auto" the function does not run on a part of a batch.
 
     Example:
         >>> from reluflow.temperature import PowerSchedule
@@ -123,6 +135,7 @@ class ActCool:
         initial_rate: float | None = None,
         smooth: bool = False,
         max_samples: int | None = MAX_SAMPLES,
+        examples: Examples = "auto",
         axis_name: str | None = None,
     ) -> None:
         if not isinstance(total_steps, int) or isinstance(total_steps, bool) or total_steps < 1:
@@ -145,9 +158,52 @@ class ActCool:
         self._names = [site.name for site in self.sites]
         self._table = max(self._options.longest, 2 * self._options.shortest) + 1
         CrossingCool(self._schedule, self._options, initial_rate=initial_rate)  # refuses bad ones
+        self._size = PartSize(examples)
+        self._size.see((site.samples for site in self.sites), batch_size(inputs))
+        self._parts = self._parts_of(weights, inputs)
         self._seen = 0
         self._due: int | None = None
+        self._kept: tuple[CrossingCool, dict[str, Any]] | None = None
         self._tracing = Tracing()
+
+    def _parts_of(self, weights: Any, inputs: Sequence[Any]) -> list[int]:
+        """Return the numbers of examples that a probe may take, each of them compiled."""
+        hottest = max(scheduled_bits(self._schedule, step / _LOOKS) for step in range(_LOOKS + 1))
+        size = batch_size(inputs)
+        # Inside shard_map a batch may be that of one device, of which there are several.
+        is_some = self._axis_name is not None
+        found = [each for each in self._size.up_to(hottest) if is_some or each < size]
+        for examples in found[:1]:
+            problem = self._problem_with(weights, inputs, min(examples, max(1, size // 2)))
+            if not problem:
+                continue
+            if not self._size.is_auto:
+                raise OptionError(
+                    f"examples is {examples}, but forward does not run on a part of a batch "
+                    f"({problem}); leave examples out."
+                )
+            warnings.warn(
+                f"forward does not run on a part of a batch ({problem}), so probes take whole "
+                "batches; give examples=None.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self._size.take_whole()
+            return []
+        return found
+
+    def _problem_with(self, weights: Any, inputs: Sequence[Any], examples: int) -> str:
+        """Return why a probe cannot be made on the first examples, empty where it can."""
+        first = jax.eval_shape(lambda *each: first_inputs(each, examples), *inputs)
+        try:
+            sites = Traced(self._forward, weights, first, smooth=self._smooth).found.sites.values()
+        except Exception as error:  # a function may say anything of a batch of another size
+            return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        size = batch_size(inputs)
+        whole = [(site.name, site.units, site.samples * examples) for site in self.sites]
+        if [(site.name, site.units, site.samples * size) for site in sites] != whole:
+            return "it has other switch sites there"
+        return ""
 
     def wrap(
         self, optimizer: optax.GradientTransformation
@@ -189,7 +245,7 @@ class ActCool:
             rate = state.rates[place]
 
             def probe() -> tuple[Any, Any]:
-                return self._probe(gradients, params, step, inputs, rate, state.part)
+                return self._probe(gradients, params, step, inputs, rate, state)
 
             def old() -> tuple[Any, Any]:
                 return state.counts, state.lengths
@@ -226,9 +282,35 @@ class ActCool:
         return SteeredStep(self, self._tracing, train, compiler, options)
 
     def _probe(
-        self, gradients: Any, weights: Any, step: Any, inputs: Any, rate: Any, part: Any
+        self,
+        gradients: Any,
+        weights: Any,
+        step: Any,
+        inputs: Any,
+        rate: Any,
+        state: ActCoolState,
     ) -> tuple[Any, Any]:
         """Return the counts of a step, and the lengths of weights and gradient."""
+        count_devices: Any = jax.lax.axis_size
+        devices = 1 if self._axis_name is None else count_devices(self._axis_name)
+        # Of all devices together; each takes its share.
+        parts = [each for each in self._parts if -(-each // devices) < batch_size(inputs)]
+
+        def on(examples: int | None) -> Callable[[], Any]:
+            some = inputs if examples is None else first_inputs(inputs, -(-examples // devices))
+            return lambda: self._counts(weights, step, some, rate, state.part)
+
+        place = jnp.sum(jnp.asarray(parts, jnp.int32) < state.examples)
+        place = jnp.where(state.examples > 0, place, len(parts))
+        counts = jax.lax.switch(place, [on(each) for each in [*parts, None]])
+        if self._axis_name is not None:
+            add: Any = jax.lax.psum
+            counts = add(counts, self._axis_name)
+        lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
+        return counts.astype(jnp.int32), lengths.astype(jnp.float32)
+
+    def _counts(self, weights: Any, step: Any, inputs: Sequence[Any], rate: Any, part: Any) -> Any:
+        """Return the counts of a step on some inputs."""
         kwargs: dict[str, Any] = {"smooth": self._smooth, "max_samples": self._max_samples}
         values, slopes = values_and_slopes(self._forward, weights, step, inputs, **kwargs)
 
@@ -239,12 +321,7 @@ class ActCool:
             ends = values_at(self._forward, moved, inputs, **kwargs)
             return count(rates_along(values, slopes, ends, (part * rate, rate)))
 
-        counts = jax.lax.cond(part < 1.0, along, lambda: count(first_rates(values, slopes)))
-        if self._axis_name is not None:
-            add: Any = jax.lax.psum
-            counts = add(counts, self._axis_name)
-        lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
-        return counts.astype(jnp.int32), lengths.astype(jnp.float32)
+        return jax.lax.cond(part < 1.0, along, lambda: count(first_rates(values, slopes)))
 
     def steer(self, optimizer_state: Any, step: int | None = None) -> Any:
         """Take in what the latest probe has counted, and set the rates up to the next one.
@@ -289,7 +366,8 @@ class ActCool:
 
     def _next(self, state: ActCoolState, made: int, *, is_probed: bool) -> ActCoolState:
         """Return a state with the rates from the step `made` on."""
-        controller = self.controller(state)
+        controller = self._controller_of(state)
+        self._kept = None  # it is changed from here on, and one that is refused stays behind
         curves: CrossingCurves | None = None
         if is_probed:
             counts, lengths = jax.device_get((state.counts, state.lengths))
@@ -303,13 +381,18 @@ class ActCool:
             if controller.wants_curves:
                 break
         wants = controller.wants_curves
+        packed = pack(controller, self._names)
+        self._kept = controller, packed
         new: ActCoolState = state._replace(
             rates=np.array(rates + [0.0] * (self._table - len(rates)), np.float32),
             start=np.int32(made),
             n_rates=np.int32(len(rates)),
             probe_at=np.int32(made + len(rates) - 1 if wants else NEVER),
             part=np.float32(min(controller.part(), 1.0)),
-            **pack(controller, self._names),
+            examples=np.int32(
+                self._size.at(controller.latest_temperature, controller.n_probes) or 0
+            ),
+            **packed,
         )
         return new
 
@@ -332,9 +415,20 @@ class ActCool:
         Raises:
             DataError: the state holds no ActCool, or that of other sites.
         """
-        state = find_state(optimizer_state)
+        return self._unpacked(packed_of(find_state(optimizer_state)))
+
+    def _controller_of(self, state: ActCoolState) -> CrossingCool:
+        """Return the controller in a state: the one at hand, where it is the very same."""
+        packed = packed_of(state)
+        if self._kept is not None and all(
+            np.array_equal(packed[name], kept) for name, kept in self._kept[1].items()
+        ):
+            return self._kept[0]
+        return self._unpacked(packed)
+
+    def _unpacked(self, packed: dict[str, Any]) -> CrossingCool:
         found = CrossingCool(self._schedule, self._options, initial_rate=self._initial_rate)
-        unpack(found, jax.device_get(state), self._names)
+        unpack(found, packed, self._names)
         return found
 
 

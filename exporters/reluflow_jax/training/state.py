@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,7 @@ class ActCoolState(NamedTuple):
         n_rates: int32, how many of them count; 0 before the first probe.
         probe_at: int32, the step that is measured; -1: none of the coming ones.
         part: float32, the part of that step up to which its curves are of first order.
+        examples: int32, first examples of the batch that it is measured on; 0: all.
         rate: float32, of the latest step.
         counts: `(sites, BINS)` int32, samples of the latest probe by their crossing rates.
         lengths: `(2,)` float32, Euclidean norms of the weights and of the gradient there.
@@ -47,6 +49,7 @@ class ActCoolState(NamedTuple):
     n_rates: Any
     probe_at: Any
     part: Any
+    examples: Any
     rate: Any
     counts: Any
     lengths: Any
@@ -70,6 +73,7 @@ def initial_state(inner: Any, n_sites: int, table: int) -> ActCoolState:
         n_rates=np.int32(0),
         probe_at=np.int32(0),
         part=np.float32(1.0),
+        examples=np.int32(0),
         rate=np.float32(0.0),
         counts=np.zeros((n_sites, BINS), np.int32),
         lengths=np.zeros(2, np.float32),
@@ -100,21 +104,32 @@ def pack(controller: CrossingCool, names: list[str]) -> dict[str, NDArray[Any]]:
     }
 
 
-def unpack(controller: CrossingCool, state: ActCoolState, names: list[str]) -> None:
+def packed_of(state: ActCoolState) -> dict[str, NDArray[Any]]:
+    """Return what `pack` has put into a state, on the host.
+
+    Args:
+        state: of ActCool, on any device.
+    """
+    text, curves = jax.device_get((state.text, state.curves))
+    return {"text": np.asarray(text), "curves": np.asarray(curves)}
+
+
+def unpack(controller: CrossingCool, packed: Mapping[str, NDArray[Any]], names: list[str]) -> None:
     """Continue a controller from what `pack` returned.
 
     Args:
         controller: a fresh one.
-        state: of the optimiser, on the host.
+        packed: by `pack`.
         names: of the sites, in the order of the rows.
 
     Raises:
         DataError: the state is of another version, or of other sites.
     """
-    if not np.any(state.text):
+    text = packed["text"]
+    if not np.any(text):
         return
-    values = json.loads(bytes(np.asarray(state.text)))
-    rows = np.ascontiguousarray(state.curves, "<u4").view("<f8").reshape(-1, BINS)
+    values = json.loads(bytes(text))
+    rows = np.ascontiguousarray(packed["curves"], "<u4").view("<f8").reshape(-1, BINS)
     for site in values["curves"] or []:
         if site["site"] not in names or len(rows) != len(names):
             raise DataError(

@@ -21,6 +21,7 @@ from reluflow.temperature import (
     Schedule,
     StepDistance,
 )
+from reluflow.temperature.crossing.part_size import Examples
 from reluflow.temperature.state import check_state
 from reluflow_torch.sites.hooked.compiled import Compile
 from reluflow_torch.sites.hooks import WeakHook
@@ -37,7 +38,7 @@ from reluflow_torch.training.checks import check_pair, is_overflow
 from reluflow_torch.training.clock import Clock, check_total
 from reluflow_torch.training.closure import Closure, with_closure
 from reluflow_torch.training.follow import TrainingPasses
-from reluflow_torch.training.part_size import Examples, PartSize, can_be_cut
+from reluflow_torch.training.part_size import can_be_cut, part_size
 from reluflow_torch.training.probe import Pass, StepProbe, device_of, no_site_text
 from reluflow_torch.training.site_groups import GroupRates
 from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks
@@ -199,7 +200,7 @@ class ActCoolLR(LRScheduler):
         )
         self._probe.values = self._steering.wants_values
         is_whole = not self._steering.wants_values or compile_probes is not None
-        self._part = PartSize(
+        self._part = part_size(
             None if is_whole and examples == "auto" else examples, self._probe.model
         )
         self._sites = GroupRates(site_span, bare, self.controller)
@@ -468,7 +469,7 @@ class ActCoolLR(LRScheduler):
                 patterns = first.patterns
                 if first.batch.examples is not None or patterns is None:
                     patterns = self._probe.patterns(batch, first.random)
-                self._part.see(patterns.values(), size)
+                self._part.see((site.samples for site in patterns.values()), size)
                 self._probe.learn_joins(Pass(batch, patterns, first.random), self._part.least)
                 # A part would run before the step too, and tell less: here batches are small.
                 if self._part.is_auto and self._probe.joins and not self._part.are_many:

@@ -160,10 +160,7 @@ class CurveSteering:
     @property
     def bits(self) -> float:
         """Temperature of a step at the latest rate by the curves so far, in bits; 0 without any."""
-        controller = self._controller
-        if controller.curves is None or controller.rate is None:
-            return 0.0
-        return float(controller.curves.temperature(controller.rate, controller.options.mean))
+        return self._controller.latest_temperature
 
     def start_at(self, rate: float) -> None:
         """Begin the first search at a rate."""

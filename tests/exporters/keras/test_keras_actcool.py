@@ -15,6 +15,7 @@ from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.patterns import read
 from reluflow.temperature import CrossingOptions, PowerSchedule, curves_along, distance_of
 from reluflow_keras import ActCool, PatternMonitor, Tapped
+from reluflow_keras.steps import StepCallback
 
 # Of the backends, not of what is tested here.
 pytestmark = [
@@ -47,10 +48,9 @@ def network(*, noisy: bool = True, optimizer: Any = None) -> Any:
     return model
 
 
-def fit(model: Any, *callbacks: Any, epochs: int = 4, **settings: Any) -> None:
+def fit(model: Any, *callbacks: Any, epochs: int = 4, data: Any = (X, Y), **settings: Any) -> None:
     model.fit(
-        X,
-        Y,
+        *data,
         batch_size=48,
         epochs=epochs,
         shuffle=False,
@@ -79,9 +79,11 @@ def test_probes_see_the_steps_that_are_made() -> None:
     cooling, watch, seen = ActCool(schedule=PowerSchedule(0.5), options=now), Watch(), []
     original = type(cooling)._probe
 
-    def probe(self: ActCool, step: Any, controller: Any, rate: float, start: Any) -> None:
+    def probe(
+        self: ActCool, step: Any, controller: Any, rate: float, start: Any, examples: Any
+    ) -> None:
         controller.observe = lambda curves, **norms: seen.append((curves, rate, norms))
-        original(self, step, controller, rate, start)
+        original(self, step, controller, rate, start, examples)
 
     cooling._probe = probe.__get__(cooling)  # type: ignore[method-assign]
     fit(model, cooling, watch, epochs=1)
@@ -106,7 +108,7 @@ def test_probes_see_the_steps_that_are_made() -> None:
 
 def test_the_search_for_the_first_rate_leaves_no_trace() -> None:
     """A training whose rates are given is the same, to the bit, as the one that found them."""
-    steered, watch, cooling = network(), Watch(), ActCool()
+    steered, watch, cooling = network(optimizer="adam"), Watch(), ActCool()
     fit(steered, cooling, watch, epochs=2)
     assert len(cooling.rates) == 8
     assert cooling.controller is not None and cooling.controller.n_measurements > 0
@@ -118,19 +120,100 @@ def test_the_search_for_the_first_rate_leaves_no_trace() -> None:
             self.model.optimizer.learning_rate = cooling.rates[self.step]
             self.step += 1
 
-    plain, other = network(), Watch()
+    plain, other = network(optimizer="adam"), Watch()
     fit(plain, Given(), other, epochs=2)
     for a, b in zip(watch.states, other.states, strict=True):
         for one, two in zip(a, b, strict=True):
             np.testing.assert_array_equal(one, two)
 
 
+def test_velocities_of_sgd_follow_the_rate() -> None:
+    """A step with momentum is in proportion to its rate, though Keras keeps rates in velocities."""
+    steps: list[list[np.ndarray]] = []
+
+    class Tries(StepCallback):
+        seen = 0
+
+        def take(self, step: Any) -> None:
+            step.use(0.05)
+            if self.seen == 3:
+                step.values()  # so that the batch may be used again
+                kept, before = step.copy(), step.weights()
+                for rate in (0.05, 0.15):
+                    step.use(rate, rate / 0.05)
+                    step.make()
+                    after = step.weights()
+                    steps.append([b - a for a, b in zip(before, after, strict=True)])
+                    step.restore(kept)
+            step.make()
+            self.seen += 1
+
+    fit(network(noisy=False), Tries(), epochs=1)
+    for one, three in zip(*steps, strict=True):
+        np.testing.assert_allclose(three, 3 * one, atol=1e-5)
+        assert np.abs(one).max() > 1e-3
+
+    cooling, held = ActCool(), []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            held.append(cooling.state_dict()["velocity_rate"] / cooling.rates[-1])
+
+    fit(network(noisy=False), cooling, Look(), epochs=4)
+    assert np.abs(np.log(held)).max() <= 0.0201
+    assert np.abs(np.log(np.divide(cooling.rates[1:], cooling.rates[:-1]))).max() > 0.2
+
+
+def test_probes_take_parts_of_batches_once_their_curves_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    read = Tapped.read
+
+    def seen(self: Tapped, x: Any) -> Any:
+        sizes.append(len(x))
+        return read(self, x)
+
+    monkeypatch.setattr(Tapped, "read", seen)
+    cooling = ActCool(schedule=PowerSchedule(1.0))
+    fit(network(), cooling, epochs=8)
+    assert cooling.controller is not None and cooling.controller.n_probes > 7
+    assert set(sizes) == {48, 32} and sizes[-2:] == [32, 32]
+    assert sizes[: sizes.index(32)] == [48] and 48 not in sizes[-4:]
+    sizes.clear()
+    fit(network(), ActCool(examples=None), epochs=8)
+    assert set(sizes) == {48}
+
+
+class OneSize(keras.Model):
+    """A model for batches of 48."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = keras.layers.Dense(8, "relu"), keras.layers.Dense(4)
+
+    def call(self, x: Any) -> Any:
+        return self.last(self.first(keras.ops.reshape(x, (48, 8))))
+
+
+def test_a_model_that_takes_one_batch_size_is_probed_whole() -> None:
+    model, cooling = OneSize(), ActCool()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.warns(RuntimeWarning, match="model 'one_size.*' does not run on a part of a batch"):
+        fit(model, cooling, epochs=8)
+    assert cooling.controller is not None and cooling.controller.n_probes > 7
+    with pytest.raises(OptionError, match="examples is 'few'"):
+        ActCool(examples="few")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("save_freq", ["epoch", 3])
 def test_a_training_resumed_from_a_backup_gets_the_same_rates(
     tmp_path: Path, save_freq: Any
 ) -> None:
+    # Equal batches: with another save_freq Keras begins the interrupted epoch again.
+    same = np.tile(X[:48], (4, 1)), np.tile(Y[:48], 4)
     whole = ActCool(12)
-    fit(network(noisy=False), whole, epochs=3)
+    fit(network(noisy=False), whole, epochs=3, data=same)
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -142,13 +225,11 @@ def test_a_training_resumed_from_a_backup_gets_the_same_rates(
         return [backup, ActCool(12, state_file=tmp_path / "actcool.json", save_freq=save_freq)]
 
     with pytest.raises(KeyboardInterrupt):
-        fit(network(noisy=False), *callbacks(), Stop(), epochs=3)
+        fit(network(noisy=False), *callbacks(), Stop(), epochs=3, data=same)
     backup, resumed = callbacks()
-    fit(network(noisy=False), backup, resumed, epochs=3)
-    done = 8 if save_freq == "epoch" else 6
-    assert resumed.rates[: done + 2] == whole.rates[: done + 2]
-    if save_freq == "epoch":  # else Keras begins the epoch again
-        assert resumed.rates == whole.rates
+    fit(network(noisy=False), backup, resumed, epochs=3, data=same)
+    assert len(resumed.rates) == (12 if save_freq == "epoch" else 14)
+    assert resumed.rates[:12] == whole.rates
 
 
 def test_a_state_that_is_not_of_the_weights_is_told(tmp_path: Path) -> None:

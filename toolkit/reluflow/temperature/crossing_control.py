@@ -217,6 +217,13 @@ class CrossingCool:
         """The same for the next step: the value of `wants_curves` after `next_rate`."""
         return self._steps + 1 >= self._next_probe
 
+    @property
+    def latest_temperature(self) -> float:
+        """Temperature of a step at the latest rate by the curves so far, in bits; 0 without any."""
+        if self.curves is None or self.rate is None:
+            return 0.0
+        return float(self.curves.temperature(self.rate, self.options.mean))
+
     def part(self, *, is_coarse: bool = False) -> float:
         """Return the part of the latest step from which its curves are to be taken.
 
@@ -233,18 +240,13 @@ class CrossingCool:
         """
         if self.curves is None or self.rate is None:
             return 1.0
-        bits = self._step_bits()
+        bits = self.latest_temperature
         if bits <= self.options.short and not (is_coarse and bits < _PART / 2.0):
             return 1.0
         if bits > self.options.short and self._n_alone > 0:
             return 1.0
         wanted = self._rate_of(min(_PART, self.options.short)) / self.rate
         return min(max(wanted, _LEAST_PART), _MOST_PARTS if is_coarse else 1.0)
-
-    def _step_bits(self) -> float:
-        """Return the temperature of the latest step by the curves before it."""
-        assert self.curves is not None and self.rate is not None
-        return float(self.curves.temperature(self.rate, self.options.mean))
 
     def wanted_temperature(self, progress: float) -> float:
         """Return the target temperature in bits, as far as the samples can resolve it.
@@ -340,7 +342,7 @@ class CrossingCool:
         bend = 0.0
         if straight is not None:
             self._see_bend(curves, _without_held(straight))
-        elif self._n_alone > 0 and self._step_bits() > self.options.short:
+        elif self._n_alone > 0 and self.latest_temperature > self.options.short:
             self._n_alone, bend = self._n_alone - 1, self._bend
         moved = self._moved(curves) - bend
         if not self._is_first():

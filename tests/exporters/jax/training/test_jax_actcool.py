@@ -146,14 +146,59 @@ def test_a_probe_counts_the_samples_that_its_step_changes() -> None:
         if is_probe:
             state = find_state(training.state)
             end = int(bins_of(float(state.rate)))
+            part = int(find_state(training.state).examples) or len(X[step])
             crossed += np.asarray(state.counts)[:, :end].sum(1).tolist()
-            found = reluflow_jax.distance(forward, before, training.weights, X[step])
+            found = reluflow_jax.distance(forward, before, training.weights, X[step][:part])
             changed += [site.changed for site in found.sites]
         training.state = training.cool.steer(training.state, step + 1)
     assert len(changed) > 12 and sum(changed) > 200
     # What crosses and comes back is counted; the first order, and the last cell, miss a few.
     assert np.abs(np.subtract(crossed, changed)).max() <= 5
     assert sum(crossed) == pytest.approx(sum(changed), rel=0.05)
+
+
+def test_probes_take_parts_of_batches_once_their_curves_are_known(whole: Training) -> None:
+    training, sizes = Training(), []
+    for step in range(STEPS):
+        probe_at = int(find_state(training.state).probe_at)
+        training.run(step, step + 1)
+        if step in (0, probe_at):
+            sizes.append(int(find_state(training.state).counts.sum()) // 2)
+    assert sizes[:5] == [64] * 5 and set(sizes[6:]) == {32}  # of two sites
+    assert training.rates == whole.rates
+
+
+@pytest.mark.parametrize(("examples", "size"), [(None, 64), (24, 24), (99, 64)])
+def test_all_examples_or_a_number_of_them_are_taken(examples: Any, size: int) -> None:
+    cool = reluflow_jax.ActCool(
+        forward, W, X[0], total_steps=STEPS, schedule=PowerSchedule(3.0), examples=examples
+    )
+    optimizer = cool.wrap(optax.sgd(1.0))
+    weights, state = jax.tree.map(jnp.asarray, W), optimizer.init(W)
+    for step in range(2):
+        gradients = jax.grad(lambda w, x: jnp.mean(forward(w, x) ** 2))(weights, X[0])
+        changes, state = optimizer.update(gradients, state, weights, inputs=(X[0],))
+        weights, state = optax.apply_updates(weights, changes), cool.steer(state, step + 1)
+    assert int(state.counts.sum()) == 2 * size
+
+
+def test_what_runs_on_one_batch_size_is_probed_whole() -> None:
+    def fixed(w: Any, x: Any) -> Any:
+        return jax.nn.relu(x.reshape(64, 8) @ w["first"]) @ w["second"]
+
+    with pytest.warns(RuntimeWarning, match="does not run on a part of a batch .TypeError"):
+        cool = reluflow_jax.ActCool(fixed, W, X[0], total_steps=STEPS)
+    assert cool._parts == [] and not cool._size.is_auto
+    with pytest.raises(OptionError, match="examples is 24, but forward does not run on a part"):
+        reluflow_jax.ActCool(fixed, W, X[0], total_steps=STEPS, examples=24)
+    with pytest.raises(OptionError, match="examples is 'few'"):
+        reluflow_jax.ActCool(forward, W, X[0], total_steps=STEPS, examples="few")
+
+    def other(w: Any, x: Any) -> Any:
+        return forward(w, x) if len(x) == 64 else jax.nn.relu(x @ w["first"])
+
+    with pytest.warns(RuntimeWarning, match="it has other switch sites there"):
+        reluflow_jax.ActCool(other, W, X[0], total_steps=STEPS)
 
 
 def test_between_the_probes_the_state_is_left_alone() -> None:
@@ -375,9 +420,12 @@ step = spread.jit(
 )
 weights = jax.device_put(single.W, everywhere)
 state = jax.device_put(optimizer.init(weights), everywhere)
+# Each device holds a quarter of the first 32 examples first, so that parts are the same.
+order = np.concatenate([np.r_[8 * j : 8 * j + 8, 32 + 8 * j : 40 + 8 * j] for j in range(4)])
 rates = []
 for number in range(24):
-    weights, state = step(weights, state, single.X[number], single.Y[number])
+    batch = (np.asarray(single.X[number])[order], np.asarray(single.Y[number])[order])
+    weights, state = step(weights, state, *jax.device_put(batch, rows))
     rates.append(float(reluflow_jax.rate_of(state)))
 counted = int(state[1].counts.sum())
 print(json.dumps([four.rates, four.train._cache_size(), int(four.state[1].counts.sum()),
@@ -402,5 +450,5 @@ def test_several_devices_agree_with_one(whole: Training) -> None:
     rates, n_compiled, samples, spread, counted = json.loads(done.stdout)
     np.testing.assert_allclose(rates, whole.rates[:24], rtol=0.05)
     np.testing.assert_allclose(spread, whole.rates[:24], rtol=0.05)
-    assert samples == counted == 128  # of the two sites
+    assert samples == counted == 64  # of the two sites
     assert n_compiled <= 2  # for the weights as they are put, and as the step returns them

@@ -10,7 +10,7 @@ from torch_nets import MILD, mlp, train, vectors
 from reluflow.errors import OptionError
 from reluflow_torch import ActCoolLR, StepProbe, distances
 from reluflow_torch.sites.distance import pairs_of
-from reluflow_torch.training.part_size import PartSize
+from reluflow_torch.training.part_size import part_size
 from reluflow_torch.training.probe import Batch, Pass
 
 
@@ -106,7 +106,7 @@ def test_probes_take_a_part_of_the_batch_by_default_and_resume_with_it(has_norm:
     one, optimizer, scheduler = begun()
     train(one, optimizer, batches[:25], scheduler)
     assert scheduler.distances is not None
-    assert scheduler.distances.sites[0].samples == 32
+    assert scheduler.distances.sites[0].samples == (64 if has_norm else 32)
     states = [copy.deepcopy(each.state_dict()) for each in (one, optimizer, scheduler)]
     two, again, later = begun()
     two.load_state_dict(states[0])
@@ -131,7 +131,7 @@ def test_a_part_costs_no_pass_before_the_step_where_examples_do_not_join() -> No
         train(model, optimizer, vectors(40), scheduler)
         passes[has_norm] = scheduler.forward_passes - before[0], scheduler.n_probes - before[1]
     assert passes[False][0] == passes[False][1] > 2
-    assert passes[True][0] == 2 * passes[True][1] > 4
+    assert passes[True][0] == passes[True][1] > 2  # of whole batches, since they join
 
 
 def test_a_model_that_takes_one_batch_size_is_probed_whole() -> None:
@@ -154,12 +154,7 @@ def test_at_least_one_example_is_wanted() -> None:
         ActCoolLR(torch.optim.SGD(model.parameters(), lr=0.1), model, 3, examples=0)
 
 
-def test_only_numbers_and_auto_are_taken() -> None:
-    with pytest.raises(OptionError, match="examples is 'few'; give a number"):
-        PartSize("few", nn.Identity())  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("module", [nn.LSTM(4, 4), nn.TransformerEncoderLayer(4, 1, 4)])
 def test_a_first_axis_that_may_be_time_is_not_cut(module: nn.Module) -> None:
-    assert not PartSize("auto", nn.Sequential(module)).is_auto
-    assert PartSize("auto", nn.LSTM(4, 4, batch_first=True)).is_auto
+    assert not part_size("auto", nn.Sequential(module)).is_auto
+    assert part_size("auto", nn.LSTM(4, 4, batch_first=True)).is_auto
