@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from reluflow.cli._supervise import supervised
 from reluflow.errors import INTERRUPTED
 
 _WORD = b"reluflow: interrupted.\n"
+_AGAIN_SECONDS = 0.05
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 2 for bad usage or input and for any failure that was not foreseen
-        (one sentence on stderr, the traceback too with --debug), 130 after an interrupt.
+        (one sentence on stderr, the traceback too with --debug), 3 where `drift check` found drift,
+        130 after an interrupt.
 
     Example:
         >>> import contextlib, io
@@ -47,12 +50,38 @@ def _run_to_the_end() -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        with leaving_at_once():
-            from reluflow.cli._main import run
-        return run(argv)
+        with keeping_interrupts():
+            with leaving_at_once():
+                from reluflow.cli._main import run
+            return run(argv)
     except KeyboardInterrupt:
         os.write(2, _WORD)
         return INTERRUPTED
+
+
+@contextmanager
+def keeping_interrupts() -> Iterator[None]:
+    """Press Ctrl-C again where Python drops it.
+
+    An exception that a signal raises while an object is freed, or in a callback of C, goes nowhere:
+    Python passes it to `sys.unraisablehook` and goes on.
+    """
+    former = sys.unraisablehook
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            former(lost)
+            return
+        # Not here: the main thread would raise it within this function, and drop it once more.
+        timer = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
 
 
 @contextmanager
