@@ -3,8 +3,8 @@
     python tests/fuzz/fuzz.py --count 500 --seed 1       # models number 0 to 499
     python tests/fuzz/fuzz.py --seed 1 --case 123        # one of them again, and where it lies
 
-Each model goes through inspect, `analyze --random`, psb convert and psb inspect, in a worker with a
-limit of time and memory. Counted are tracebacks, errors that were not foreseen, hangs, and deaths
+Each model goes through inspect, `analyze --random`, cells (exact and on a grid), psb convert and psb
+inspect, in a worker with a limit of time and memory. Counted are tracebacks, errors that were not foreseen, hangs, and deaths
 by a signal; where a worker dies, the command line itself, which runs in a process of its own,
 must still end in a sentence.
 """
@@ -60,6 +60,8 @@ def commands(model: Path, out: Path) -> list[list[str]]:
     return [
         ["inspect", str(model)],
         ["analyze", str(model), *run],
+        ["cells", str(model), "--window", "0,1e-6,0,1e-6", "--threads", "1"],
+        ["cells", str(model), "--raster", "3", "--threads", "1"],
         ["psb", "convert", str(model), "-o", str(out)],
         ["psb", "inspect", str(model)],
     ]

@@ -27,7 +27,10 @@ with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
-COMMANDS = ["analyze", "compare", "compare many", "psb eval", "sensitivity", "view", "recording"]
+COMMANDS = [
+    *("analyze", "compare", "compare many", "psb eval", "sensitivity", "cells", "cells on a grid"),
+    *("view", "recording"),
+]
 
 
 @contextmanager
@@ -61,6 +64,8 @@ def command_line(name: str, folder: Path, out: Path) -> list[object]:
         "compare many": ["compare", *models],
         "psb eval": ["psb", "eval", models[0], "--samples", "4", "--seeds", "1"],
         "sensitivity": ["sensitivity", models[0], "--rates", "1e-3:1e0:3"],
+        "cells": ["cells", models[0]],
+        "cells on a grid": ["cells", models[0], "--raster", "4"],
     }
     return [*lines[name], *data, "--out", out]
 
@@ -89,6 +94,8 @@ def test_every_call_that_writes_into_a_folder(tmp_path: Path) -> None:
         lambda out: reluflow.compare(models[0], models[1], x, out),
         lambda out: reluflow.compare_checkpoints(models, x, out),
         lambda out: reluflow.evaluate(models[0], x, labels, out, options=few),
+        lambda out: reluflow.find_cells(models[0], out),
+        lambda out: reluflow.find_cells(models[0], out, raster=4),
     )
     for number, call in enumerate(calls):
         out = tmp_path / str(number)
