@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cells": ("where a pattern stays the same", ("kernels", "lowering")),
     "folding": ("activations back in the space of inputs", ()),
     "slimming": ("units that data do not need", ()),
+    "drift": ("patterns that known data do not show", ()),
     "edge": ("C for microcontrollers", ("lowering", "emit")),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ("slimming",)),

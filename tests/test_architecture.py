@@ -30,6 +30,7 @@ ROOMS = [
     "cells",
     "folding",
     "slimming",
+    "drift",
     "edge",
     "report",
     "_api",

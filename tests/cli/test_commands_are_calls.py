@@ -28,6 +28,8 @@ VERBS = {
     "compare:compare": {"compare", "compare_checkpoints"},
     "sensitivity:sensitivity": {"sensitivity"},
     "slim:slim": {"slim"},
+    "drift:fit": {"fit_drift"},
+    "drift:check": {"check_drift"},
     "attend:attend": {"attend"},
     "cells:cells": {"find_cells"},
     "psb:convert": {"convert", "inspect_psb"},

@@ -3,9 +3,9 @@
     python tests/fuzz/fuzz.py --count 500 --seed 1       # models number 0 to 499
     python tests/fuzz/fuzz.py --seed 1 --case 123        # one of them again, and where it lies
 
-Each model goes through inspect, `analyze --random`, cells (exact and on a grid), psb convert and psb
-inspect, in a worker with a limit of time and memory. Counted are tracebacks, errors that were not foreseen, hangs, and deaths
-by a signal; where a worker dies, the command line itself, which runs in a process of its own,
+Each model goes through inspect, `analyze --random`, cells (exact, and on a grid), psb convert and
+psb inspect, in a worker with a limit of time and memory. Counted are tracebacks, errors that were
+not foreseen, hangs, and deaths by a signal; where a worker dies, the command line itself, which runs in a process of its own,
 must still end in a sentence.
 """
 

@@ -9,6 +9,7 @@ from ._api.inspect import find_cells, inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints, count_patterns
+from ._api.slimming.drift import check_drift, fit_drift
 from ._api.slimming.slim import slim
 from ._api.training import sensitivity
 from ._version import __version__
@@ -30,6 +31,7 @@ from .attention import (
 )
 from .cells import CellsReport
 from .data import open_data
+from .drift import DriftReference, DriftReport
 from .edge import EdgeOptions, EdgeProject
 from .errors import ReluflowError
 from .evaluation import (
@@ -58,6 +60,8 @@ __all__ = [
     "CellsReport",
     "ComparisonReport",
     "Conversion",
+    "DriftReference",
+    "DriftReport",
     "EdgeOptions",
     "EdgeProject",
     "Evaluation",
@@ -81,6 +85,7 @@ __all__ = [
     "allocate_samples",
     "analyze",
     "attend",
+    "check_drift",
     "compare",
     "compare_checkpoints",
     "convert",
@@ -93,6 +98,7 @@ __all__ = [
     "find_cells",
     "find_pattern",
     "find_sites",
+    "fit_drift",
     "fold_batchnorm",
     "get_library_path",
     "inline_psb",

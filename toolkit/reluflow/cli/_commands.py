@@ -20,6 +20,7 @@ COMMANDS = {
     "psb": "reluflow.cli.commands.psb:app",
     "edge": "reluflow.cli.commands.edge:edge",
     "slim": "reluflow.cli.commands.slim:slim",
+    "drift": "reluflow.cli.commands.drift:app",
     "recording": "reluflow.cli.commands.recording:recording",
     "view": "reluflow.cli.commands.view:view",
     "demo": "reluflow.cli.commands.demo:demo",

@@ -36,6 +36,8 @@ from reluflow.report.text.attend import print_attended as print_attended
 from reluflow.report.text.attention import print_attention as print_attention
 from reluflow.report.text.cascade import print_cascade as print_cascade
 from reluflow.report.text.cells import print_cells as print_cells
+from reluflow.report.text.drift import print_drift as print_drift
+from reluflow.report.text.drift import print_drift_reference as print_drift_reference
 from reluflow.report.text.edge import print_edge as print_edge
 from reluflow.report.text.psb_profile import print_psb_profile as print_psb_profile
 from reluflow.report.text.psb_terminal import print_allocation as print_allocation
@@ -63,6 +65,8 @@ __all__ = [
     "print_cells",
     "print_chains",
     "print_conversion",
+    "print_drift",
+    "print_drift_reference",
     "print_edge",
     "print_evaluation",
     "print_inspection",

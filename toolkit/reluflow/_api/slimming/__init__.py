@@ -1,1 +1,1 @@
-"""Units taken out of a model that data do not need."""
+"""What patterns are good for: a smaller model, an alarm where data change."""

@@ -49,6 +49,7 @@ class Pipeline:
 
     Attributes:
         outputs: the outputs of the last batch, where `keeps_outputs` is set.
+        counts_patterns: whether `step` counts what it hashes.
 
     Raises:
         OptionError: the batch size fits neither the model nor the data.
@@ -80,6 +81,7 @@ class Pipeline:
     """
 
     keeps_outputs = False
+    counts_patterns = True
 
     def __init__(
         self,
@@ -291,7 +293,7 @@ class Pipeline:
             self.sample.put([self.done + row for row in rows], rows, n_inputs, shown.outputs)
         if self.keeps_outputs:
             self.outputs = shown.outputs
-        if not self.global_reason:
+        if self.counts_patterns and not self.global_reason:
             self.global_counts.add(joined, self.done)
         self._share_memory()
         self.done += n_inputs
@@ -365,7 +367,8 @@ class Pipeline:
         start = time.perf_counter()
         joined = np.zeros((n_inputs, 2), np.uint64)
         batches = [(self.sites[i].counts, k, n) for i, (k, n) in found.items()]
-        PatternCounts.add_to_all(batches, threads=threads)
+        if self.counts_patterns:
+            PatternCounts.add_to_all(batches, threads=threads)
         steady = {i: k for i, (k, _) in found.items() if self.sites[i].positions is not None}
         add_sites(joined, steady)
         seconds = time.perf_counter() - start
