@@ -188,10 +188,11 @@ def test_a_max_pool_is_cut_only_where_its_greatest_input_changes() -> None:
         ([node("Transpose", "h", "t", perm=[1, 0, 2, 3])], "moves the axis of the batch"),
         ([node("Resize", "h,,s", "t", mode="cubic")], "only nearest and linear"),
         ([node("Max", "h,h,h", "t")], "compares 3 tensors"),
+        ([node("Add", "h,w", "t")], "do not fit each other"),
     ],
 )
 def test_another_operator_is_refused_by_name(nodes: Sequence[Any], reason: str) -> None:
-    scales = {"s": np.array([1, 1, 2, 2], np.float32)}
+    scales = {"s": np.array([1, 1, 2, 2], np.float32), "w": floats(7)}
     with pytest.raises(ModelError, match=f"{nodes[0].op_type}.*no exact cells: .*{reason}"):
         exact_cells(image_model(nodes, scales), PLANE)
 

@@ -5,8 +5,8 @@
 
 Each model goes through inspect, `analyze --random`, cells (exact, and on a grid), psb convert and
 psb inspect, in a worker with a limit of time and memory. Counted are tracebacks, errors that were
-not foreseen, hangs, and deaths by a signal; where a worker dies, the command line itself, which runs in a process of its own,
-must still end in a sentence.
+not foreseen, hangs, and deaths by a signal; where a worker dies, the command line itself, which
+runs in a process of its own, must still end in a sentence.
 """
 
 from __future__ import annotations

@@ -135,14 +135,11 @@ class Walker:
 
     def _run(self, step: Operation, values: dict[str, Value], tracker: Tracker) -> None:
         operands = [self._operand(step, name, values) for name in step.inputs]
-        if step.op == "Shape" and isinstance(operands[0], Columns):
-            values[step.outputs[0]] = np.asarray(operands[0].shape, np.int64)
-        elif not any(isinstance(operand, Columns) for operand in operands):
-            values[step.outputs[0]] = fold(step, operands)
-        elif step.op in PIECES:
-            values[step.outputs[0]] = apply_pieces(step, operands, tracker)
-        else:
-            values[step.outputs[0]] = apply_linear(step, operands)
+        try:
+            values[step.outputs[0]] = _applied(step, operands, tracker)
+        except (ValueError, IndexError, TypeError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise refuse(step, f"its inputs do not fit each other ({reason})") from error
 
     def _operand(self, step: Operation, name: str, values: Mapping[str, Value]) -> Any:
         if not name:
@@ -161,3 +158,13 @@ class Walker:
         if self.classes:
             decide_class(out, tracker, DECISION)
         return out.array.reshape(len(out.array), -1)
+
+
+def _applied(step: Operation, operands: list[Any], tracker: Tracker) -> Value:
+    if step.op == "Shape" and isinstance(operands[0], Columns):
+        return np.asarray(operands[0].shape, np.int64)
+    if not any(isinstance(operand, Columns) for operand in operands):
+        return fold(step, operands)
+    if step.op in PIECES:
+        return apply_pieces(step, operands, tracker)
+    return apply_linear(step, operands)
