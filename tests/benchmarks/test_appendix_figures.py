@@ -13,7 +13,7 @@ from training.thesis import appendix, drawn
 
 
 def test_the_small_network_has_eight_normalised_convolutions() -> None:
-    model = drawn.small_conv()
+    model = drawn.fresh(0)
     kinds = [type(layer) for layer in model]
     assert kinds[:24] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 8
     assert model(torch.zeros(2, 1, 14, 14)).shape == (2, 10)

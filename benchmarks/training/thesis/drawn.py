@@ -29,10 +29,11 @@ from training.thesis_figures import lighten
 
 from reluflow.report.pictures.canvas import GRID, INK, calm, save, titled
 from reluflow_torch.psb import PsbTraining
+from reluflow_torch.zoo import eight_convs
 
 ROOT = Path(__file__).parents[3]
 PAGE, PICTURE = ROOT / "docs" / "psb-training.md", ROOT / "docs" / "images" / "thesis" / "4_2.png"
-WIDTHS, HALVED = (16, 16, 32, 32, 32, 64, 64, 64), (2, 5)
+WIDTHS = (16, 16, 32, 32, 32, 64, 64, 64)
 SAMPLES, TUNED = (1, 2, 4, 8, 16), (1, 2, 4)
 SEEDS, EPOCHS, TUNED_EPOCHS, BATCH = 3, 3, 1, 128
 LEARNT, JUDGED = 25_000, 5_000
@@ -41,18 +42,6 @@ RATE, TUNED_RATE, MOMENTUM, DECAY = 0.1, 0.02, 0.9, 5e-4
 CHOSEN, BINOMIAL = "chosen", "binomial"
 MARKS = "osD^vP"
 COLOURS = ("#0b6e99", "#d1662a", "#5a8f3c", "#8a4fa3", "#b8860b")
-
-
-def small_conv() -> nn.Sequential:
-    """Return eight convolutions with normalisation, a mean over pixels, and a dense layer."""
-    layers: list[nn.Module] = []
-    n_in = 1
-    for number, n_out in enumerate(WIDTHS):
-        stride = 2 if number in HALVED else 1
-        layers += [nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out)]
-        layers.append(nn.ReLU())
-        n_in = n_out
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, 10))
 
 
 def fit(model: nn.Module, split: Split, seed: int, epochs: int, rate: float) -> None:
@@ -70,10 +59,14 @@ def fit(model: nn.Module, split: Split, seed: int, epochs: int, rate: float) -> 
         raise SystemExit(f"a training ended early: {course.end}")
 
 
-def fresh(seed: int) -> nn.Module:
-    """Return the network with the weights of a seed."""
+def fresh(seed: int) -> nn.Sequential:
+    """Return eight convolutions with torch's own initialisation by a seed."""
+    model = eight_convs(WIDTHS, channels=1)
     torch.manual_seed(seed)
-    return small_conv()
+    for layer in model:
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
+            layer.reset_parameters()
+    return model
 
 
 def measured(
