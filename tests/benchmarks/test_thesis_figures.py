@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _support.gallery import table
 from training.thesis.figures import FIGURES
 from training.thesis.nets import NETS, FixUpBlock, cifar, fixup
 from training.thesis.pictures import save_errors, save_layers
 from training.thesis.runs import Course
-from training.thesis_figures import table
 
 from reluflow.temperature import LogNormal, PhaseDiagram, Sensitivity, sweep
 from reluflow_torch import PatternCapture

@@ -75,6 +75,7 @@ PICTURES: dict[str, Callable[[Path], Path]] = {
     "measures of two runs": lambda p: save_layer_time(
         {"ToyNet": recording(), "deep": recording(60)}, p, ("patterns", "net_change"), title="x"
     ),
+    "logarithmic time": lambda p: save_layer_time(recording(), p, log_time=True),
     "schedules": lambda p: save_schedules(runs(), p, title="F1, 3 seeds"),  # type: ignore[arg-type]
     "family": lambda p: save_schedules(runs(), p, ordered=True),  # type: ignore[arg-type]
     "transitions": lambda p: save_transitions(

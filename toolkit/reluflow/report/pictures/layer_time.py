@@ -16,7 +16,7 @@ from reluflow.errors import DataError, OptionError
 from reluflow.monitoring import MEAN
 from reluflow.patterns import find_quantity
 from reluflow.report.pictures.canvas import INK, NOTHING, calm, drawable, save, titled
-from reluflow.report.pictures.scales import edges, time_axis
+from reluflow.report.pictures.scales import edges, log_edges, log_time_axis, time_axis
 from reluflow.report.tables.format import plain, shorten
 from reluflow.report.tables.measures import RED
 
@@ -65,6 +65,7 @@ def save_layer_time(
     *,
     title: str = "",
     time_label: str = "training step",
+    log_time: bool = False,
 ) -> Path:
     """Draw measures as heatmaps: training time to the right, sites from the input upwards.
 
@@ -80,6 +81,7 @@ def save_layer_time(
         measures: columns of the recordings.
         title: the heading.
         time_label: what the steps count.
+        log_time: whether the axis of time is logarithmic from step 1 on.
 
     Returns:
         The path.
@@ -103,7 +105,7 @@ def save_layer_time(
     """
     named = recording if isinstance(recording, Mapping) else {"": recording}
     _check(named, measures)
-    return save(_draw(named, list(measures), title, time_label), path)
+    return save(_draw(named, list(measures), title, time_label, log_time), path)
 
 
 def _check(named: Mapping[str, pa.Table], measures: Sequence[str]) -> None:
@@ -123,7 +125,11 @@ def _check(named: Mapping[str, pa.Table], measures: Sequence[str]) -> None:
 
 
 def _draw(
-    named: Mapping[str, pa.Table], measures: list[str], title: str, time_label: str
+    named: Mapping[str, pa.Table],
+    measures: list[str],
+    title: str,
+    time_label: str,
+    log_time: bool,
 ) -> Figure:
     grids = {m: [_grid(table, m) for table in named.values()] for m in measures}
     heights = [
@@ -138,8 +144,10 @@ def _draw(
         style = _style(shown.unit, [values for _, _, values in grids[measure]])
         image: Any = None
         for axes, (_, steps, values) in zip(column, grids[measure], strict=True):
-            image = _panel(axes, steps, values, style)
-            time_axis(axes, time_label if axes is column[-1] else "")
+            borders = log_edges(steps) if log_time else edges(steps)
+            image = _panel(axes, borders, values, style)
+            label = time_label if axes is column[-1] else ""
+            (log_time_axis if log_time else time_axis)(axes, label)
         _colorbar(figure, image, list(column), shown)
     for row, (name, table) in zip(panels, named.items(), strict=True):
         _name_sites(row[0], _grid(table, measures[0])[0])
@@ -204,12 +212,10 @@ def _robust_maximum(values: Floats) -> float:
     return (top if top <= _MUCH * most else most) or 1.0
 
 
-def _panel(axes: Axes, steps: Floats, values: Floats, style: dict[str, Any]) -> Any:
+def _panel(axes: Axes, borders: Floats, values: Floats, style: dict[str, Any]) -> Any:
     axes.set_facecolor(NOTHING)
     rows = np.arange(len(values) + 1) - 0.5
-    image = axes.pcolormesh(
-        edges(steps), rows, np.ma.masked_invalid(values), rasterized=True, **style
-    )
+    image = axes.pcolormesh(borders, rows, np.ma.masked_invalid(values), rasterized=True, **style)
     calm(axes)
     return image
 

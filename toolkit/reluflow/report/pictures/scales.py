@@ -42,6 +42,24 @@ def edges(centres: ArrayLike) -> NDArray[np.float64]:
     return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
 
 
+def log_edges(steps: ArrayLike) -> NDArray[np.float64]:
+    """Return the borders of cells around steps on an axis that is logarithmic from 1 on.
+
+    Args:
+        steps: `(n,)` increasing, from 0 on.
+
+    Returns:
+        `(n + 1,)` from 0 on.
+
+    Example:
+        >>> log_edges([0, 1, 10, 100]).round(2).tolist()
+        [0.0, 0.5, 3.16, 31.62, 316.23]
+    """
+    at = np.asarray(steps, np.float64)
+    borders = edges(np.where(at < 1, at, 1 + np.log10(np.maximum(at, 1))))
+    return np.where(borders < 1, np.maximum(borders, 0), 10 ** (np.maximum(borders, 1) - 1))
+
+
 def power(value: float) -> str:
     """Return a power of ten as people write it; nothing for values between two of them.
 
@@ -89,4 +107,15 @@ def time_axis(axes: Axes, label: str) -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
+    axes.set_xlabel(label, fontsize=9, color=INK)
+
+
+def log_time_axis(axes: Axes, label: str) -> None:
+    """Label the x axis with training time, logarithmic from step 1 on."""
+    last = axes.get_xlim()[1]
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    axes.set_xlim(0, last)
+    ticks = [0, *(10**k for k in range(math.floor(math.log10(max(1.0, last))) + 1))]
+    axes.set_xticks(ticks, [thousands(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(label, fontsize=9, color=INK)
