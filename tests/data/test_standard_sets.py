@@ -307,7 +307,7 @@ def test_speech_commands(tmp_path: Path) -> None:
     )
     half = InputSpec("x", np.dtype(np.float32), ("N", 1, 8000))
     (batch,) = open_data(f"{folder}:train", [half]).batches(2)
-    inner = slice(100, 5900)  # a sine of 16,000 samples a second, every second one of them
+    inner = slice(100, 5900)  # every second sample of the sine
     np.testing.assert_allclose(batch["x"][0, 0, inner], sounds[0, 0, ::2][inner], atol=2e-3)
     flat = InputSpec("x", np.dtype(np.float32), ("N", None))
     assert open_data(folder, [flat]).take([1])["x"].shape == (1, 16_000)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch  # a benchmark of the torch bridge
 from _support import keep
+from _support.gallery import lighten
 from _support.record import fill
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from training.thesis_figures import lighten
 
 from reluflow.report.pictures.canvas import INK, MUTED, calm, save, titled
 from reluflow_torch.layers import RELAXATIONS, ExtrinsicReLU, extrinsic_projections, pattern_entropy

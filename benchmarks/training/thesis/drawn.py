@@ -20,12 +20,12 @@ from typing import Any
 
 import torch  # a benchmark of the torch bridge
 from _support import keep
+from _support.gallery import lighten
 from _support.record import fill
 from schedules._tasks import Split
 from torch import nn
 from training.loop import Setup, accuracy, train
 from training.thesis.runs import images
-from training.thesis_figures import lighten
 
 from reluflow.report.pictures.canvas import GRID, INK, calm, save, titled
 from reluflow_torch.psb import PsbTraining

@@ -42,7 +42,7 @@ class FixUpUnit(nn.Module):
         >>> bool((FixUpUnit(16, 16, 1, units=9)(x) == x).all())
         True
 
-    Reference: Zhang et al., "Fixup Initialization" (2019), section 3 and Fig. 1.
+    Reference: Zhang et al. 2019 (arXiv:1901.09321), section 3 and Fig. 1.
     """
 
     def __init__(self, n_in: int, n_out: int, stride: int, *, units: int) -> None:
@@ -86,7 +86,7 @@ def fixup_resnet(depth: int = 20, *, channels: int = 3, classes: int = CLASSES) 
         >>> sum(each.numel() for each in fixup_resnet(20).parameters())
         268393
 
-    Reference: Zhang et al., "Fixup Initialization" (2019); thesis 3.1.3.
+    Reference: Zhang et al. 2019 (arXiv:1901.09321); thesis 3.1.3.
     """
     count = units_of(depth, 6)
     at = WIDTHS[0]

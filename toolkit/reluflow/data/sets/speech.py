@@ -15,7 +15,7 @@ from reluflow.data.sources.words import first_line
 from reluflow.errors import DataError
 
 RATE = 16_000
-"""Samples a second, and of a file at most; shorter ones end with silence."""
+"""Samples per second, and of a file at most; shorter ones end with silence."""
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _LOUDEST = 32_768
 _WIDTH = 2
