@@ -87,6 +87,14 @@ RESULTS: dict[str, tuple[Callable[..., Tabular], int, set[str]]] = {
     ),
     "attend": (lambda x, psb: reluflow.attend(psb.model, x[:1]), -1, {"node", "share", "made"}),
     "cells": (lambda x, psb: reluflow.find_cells(MODEL, raster=8), 7, {"name", "pieces"}),
+    "fit_drift": (lambda x, psb: reluflow.fit_drift(MODEL, x), 7, {"site", "kept", "chosen"}),
+    "check_drift": (
+        lambda x, psb: reluflow.check_drift(
+            MODEL, reluflow.fit_drift(MODEL, x, held_out=x), x, false_alarms=0.1
+        ),
+        7,
+        {"site", "share", "low", "high"},
+    ),
     "slim": (lambda x, psb: reluflow.slim(MODEL, x), 7, {"site", "off", "merged_into"}),
     "sensitivity": (lambda x, psb: swept(), 100, {"rate", "site", "distance"}),
     "phases": (

@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reluflow.errors import ModelError, OptionError, OutputError
 from reluflow.files import appearing
+from reluflow.frames import Shown, SiteTable
 from reluflow.graph import Model
 
 _FORMAT = "reluflow drift reference"
@@ -48,8 +49,8 @@ class SiteReference:
     chosen: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DriftReference:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DriftReference(SiteTable[SiteReference]):
     """Patterns of known inputs, and the scores of held-out ones; made by `fit_reference`.
 
     Attributes:
@@ -80,6 +81,19 @@ class DriftReference:
     tables: tuple[NDArray[np.uint64], ...]
     shares: NDArray[np.float64]
     notes: tuple[str, ...]
+
+    _shown: ClassVar[Shown] = {
+        "site": ("site", "text"),
+        "patterns": ("patterns", "count"),
+        "kept": ("kept", "count"),
+        "new in held-out inputs": ("held_out", "share"),
+    }
+
+    def _heading(self) -> str:
+        return f"{self.model}: reference of {self.n_inputs:,} inputs"
+
+    def _sentences(self) -> tuple[str, ...]:
+        return (*self.sentences(), *self.notes)
 
     @property
     def nbytes(self) -> int:

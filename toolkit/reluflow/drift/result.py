@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reluflow.frames import Shown, SiteTable
 
 _NAMED = 5
 
@@ -53,8 +55,8 @@ class GroupDrift:
     alarm: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DriftReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class DriftReport(SiteTable[SiteDrift]):
     """How far new inputs lie from those of a reference; returned by `check_against`.
 
     The score of an input is the share of its patterns that are not in the reference, at the chosen
@@ -98,6 +100,20 @@ class DriftReport:
     group: int
     groups: tuple[GroupDrift, ...]
     notes: tuple[str, ...]
+
+    _shown: ClassVar[Shown] = {
+        "site": ("site", "text"),
+        "held out": ("held_out", "share"),
+        "here": ("share", "share"),
+        "at least": ("low", "share"),
+        "at most": ("high", "share"),
+    }
+
+    def _heading(self) -> str:
+        return f"{self.model}: patterns that are not in the reference, {self.n_inputs:,} inputs"
+
+    def _sentences(self) -> tuple[str, ...]:
+        return (*self.sentences(), *self.notes)
 
     @property
     def alarms(self) -> tuple[int, ...]:
