@@ -50,8 +50,9 @@ class Training:
         OptionError: a value makes no sense.
 
     Example:
-        >>> Training(epochs=2).steps(images=1000)
-        32
+        >>> training = Training(epochs=2)
+        >>> training.steps(images=1000), training.measured(images=1000)
+        (32, [0, 1, 2, 3, 4, 6, 7, 10, 13, 18, 24, 32])
 
     Reference: thesis 3.1.3 to 3.1.6.
     """

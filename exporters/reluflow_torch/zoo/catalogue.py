@@ -38,6 +38,10 @@ class Entry:
         documented: weights as the source prints their number, such as "0.27M"; "" where no source
             has it.
         source: which it is.
+
+    Example:
+        >>> NETWORKS["ResNet-20 v1"].documented, NETWORKS["ResNet-20 v1"].sites
+        ('0.27M', 19)
     """
 
     make: Callable[[], nn.Module]

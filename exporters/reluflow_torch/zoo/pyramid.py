@@ -10,6 +10,7 @@ from reluflow_torch.zoo.cifar import CLASSES, WIDTHS, units_of
 from reluflow_torch.zoo.layers import ZeroPadded, conv, he, head
 
 ALPHA = 48
+_STAGES = 3
 
 
 class PyramidUnit(nn.Module):
@@ -76,8 +77,8 @@ def pyramidnet(
     count = units_of(depth, 6)
     at = WIDTHS[0]
     net = nn.Sequential(conv(channels, at, 3), nn.BatchNorm2d(at))
-    for number in range(3 * count):
-        width = math.floor(WIDTHS[0] + alpha * (number + 1) / (3 * count))
+    for number in range(_STAGES * count):
+        width = math.floor(WIDTHS[0] + alpha * (number + 1) / (_STAGES * count))
         net.append(PyramidUnit(at, width, 2 if number and number % count == 0 else 1))
         at = width
     net.extend([nn.BatchNorm2d(at), nn.ReLU()]).extend(head(at, classes))

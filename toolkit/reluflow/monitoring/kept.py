@@ -38,7 +38,10 @@ class KeptTables:
         ...     kept = KeptTables(folder)
         ...     kept.keep(40, {"relu": counts})
         ...     kept.steps(), kept.load(40)["relu"].table.total, kept.jaccard_to(40)
+        ...     kept.remove()
+        ...     kept.steps()
         ([40], 2, {(40, 'relu'): 1.0})
+        []
 
     Reference: docs/spec.md, section 3; docs/monitoring.md.
     """

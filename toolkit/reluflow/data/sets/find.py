@@ -97,6 +97,11 @@ class Place:
         name: a key of `KINDS`.
         folder: of its files.
         split: "train", "validation" or "test".
+
+    Example:
+        >>> place = Place("cifar10", Path("cifar-10-batches-py"), "train")
+        >>> place.kind.title, str(place)
+        ('CIFAR-10', 'cifar-10-batches-py:train')
     """
 
     name: str

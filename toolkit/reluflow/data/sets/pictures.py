@@ -57,7 +57,7 @@ def open_tiny(folder: Path, split: str) -> Split:
         return list_images(folder / "test")[0], None, names
     if split == "train":
         paths = [path for path in list_images(folder / "train")[0] if path.parent.name == "images"]
-        return paths, _numbers([path.parts[-3] for path in paths], names, folder), names
+        return paths, _numbers([path.parent.parent.name for path in paths], names, folder), names
     paths = list_images(folder / "val")[0]
     rows = [line.split("\t") for line in _lines(folder / ANNOTATIONS)]
     known = {row[0]: row[1] for row in rows if len(row) > 1}

@@ -36,6 +36,22 @@ class StandardSet:
         classes: their names, in order.
         column: the samples, where all have one shape; None for pictures of any size.
         is_pictures: whether each file is a picture.
+
+    Example:
+        >>> import tempfile
+        >>> def idx(array):
+        ...     sizes = np.array(array.shape, ">i4").tobytes()
+        ...     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("train", "t10k"):
+        ...         images, labels = np.zeros((3, 28, 28), np.uint8), np.arange(3, dtype=np.uint8)
+        ...         _ = Path(folder, f"{name}-images-idx3-ubyte").write_bytes(idx(images))
+        ...         _ = Path(folder, f"{name}-labels-idx1-ubyte").write_bytes(idx(labels))
+        ...     found = open_set(folder)
+        ...     print([(len(batch), part.tolist()) for batch, part in found.batches(2)])
+        ...     print(found.column_for(InputSpec("x", np.dtype("uint8"), ("N", 28, 28))).shape)
+        [(2, [0, 1]), (1, [2])]
+        (28, 28)
     """
 
     place: Place
@@ -151,7 +167,9 @@ def open_set(source: str | os.PathLike[str], split: str | None = None) -> Standa
 def _opened(place: Place) -> StandardSet:
     folder, split = place.folder, place.split
     if place.name in ("cifar10", "cifar100"):
-        column, labels, names, files = open_cifar(folder, int(place.name[5:]), split)
+        column, labels, names, files = open_cifar(
+            folder, int(place.name.removeprefix("cifar")), split
+        )
         return StandardSet(place, tuple(files), labels, names, column, False)
     if place.name == "fashion-mnist":
         return _fashion(place)
