@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "slimming": ("units that data do not need", ()),
     "drift": ("patterns that known data do not show", ()),
     "edge": ("C for microcontrollers", ("lowering", "emit")),
+    "scale": ("one analysis by many workers", ()),
     "report": ("what people see", ("files", "tables", "text", "pictures", "pages")),
     "_api": ("the Python functions", ("slimming",)),
     "cli": ("the command line", ("commands",)),

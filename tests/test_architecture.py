@@ -32,6 +32,7 @@ ROOMS = [
     "slimming",
     "drift",
     "edge",
+    "scale",
     "report",
     "_api",
     "cli",

@@ -86,10 +86,7 @@ def test_a_resumed_run_has_the_same_sample(tmp_path: Path) -> None:
     whole = pipeline(tmp_path, "whole")
     whole.run()
     first = pipeline(tmp_path, "cut")
-    batches = first.batches
-    first.batches = lambda: (b for _, b in zip(range(9), batches(), strict=False))  # type: ignore[method-assign]
-    first.run()
-    first.save()
+    first.run(until=450)
     second = pipeline(tmp_path, "cut")
     second.run(resume=True)
     assert second.done == whole.done == 1100

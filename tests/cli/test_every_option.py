@@ -127,6 +127,14 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "analyze --checkpoint-every": Refused(
         "analyze m.onnx -d x.npy --checkpoint-every 3", "without --out FOLDER"
     ),
+    "analyze --workers": Refused(
+        "analyze m.onnx -d x.npy -o new --checkpoint-every 3 --workers 1",
+        "does nothing with --workers",
+    ),
+    "analyze --cluster": Refused(
+        "analyze m.onnx -d x.npy --workers 1 --cluster tcp://127.0.0.1:1", "nothing with --workers"
+    ),
+    "analyze --parts": Refused("analyze m.onnx -d x.npy --parts 2", "without --workers or"),
     "sensitivity --data": Always("it is needed"),
     "sensitivity --labels": Always("the loss is taken against them"),
     "sensitivity --label-name": (

@@ -120,8 +120,8 @@ def _normalised(layers: list[AffineLayer], norm: _BatchNorm, name: str) -> list[
     """Return the layers with a normalisation taken into the last one."""
     if not layers or norm.running_mean is None or norm.running_var is None:
         raise ModelError(
-            f"normalisation {name!r} follows no layer or has no running statistics; a projection "
-            "back takes it into the weights of the layer before it."
+            f"normalisation {name!r} follows no layer or has no running statistics, so it cannot "
+            "be taken into the weights of the layer before it; leave it out, or give it statistics."
         )
     *before, last = layers
     factor = 1 / np.sqrt(_numbers(norm.running_var) + norm.eps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,12 +30,13 @@ from reluflow.analysis import (
     summarize,
 )
 from reluflow.data import Classes, DataSource, Preprocessing, find_classes, open_data
-from reluflow.errors import OptionError
+from reluflow.errors import OptionError, OutputError
 from reluflow.files import appearing
 from reluflow.graph import Model, annotate, load_apart
 from reluflow.progress import Progress
 from reluflow.report import check_report_directory, write_report
 from reluflow.report.directory import MODEL_NAME
+from reluflow.scale import count_in_parts, holds_parts, open_cluster
 
 
 def analyze(
@@ -48,6 +49,9 @@ def analyze(
     limit: int | None = None,
     labels: Any = None,
     resume: bool = False,
+    workers: int | None = None,
+    cluster: Any = None,
+    parts: int | None = None,
     progress: Progress | None = None,
 ) -> PatternReport:
     """Count the activation patterns of every switch site of a model on some data.
@@ -66,6 +70,12 @@ def analyze(
             within and between classes are measured too. By default an array "label" or
             "labels" of the .npz that the inputs come from.
         resume: continue where an interrupted run with the same `out` stopped.
+        workers: divide the work among so many processes of this machine; the report is the
+            same. A script that does this needs `if __name__ == "__main__":`.
+        cluster: divide it among a Dask cluster: the address of its scheduler or a
+            `distributed.Client`; or any `concurrent.futures.Executor`. All workers must see
+            `out` and the files.
+        parts: into how many parts, with workers or a cluster; by default four a worker.
         progress: called as progress(stage, inputs done, inputs in all or None).
 
     Returns:
@@ -90,11 +100,18 @@ def analyze(
         source = _open(loaded, data, preprocessing, limit)
         settings = options or AnalysisOptions()
         classes = find_classes(labels, source)
+        run = partial(_run, loaded, source, settings, progress=progress, classes=classes)
+        if workers is None and cluster is None:
+            _refuse_parts(out, parts)
+        else:
+            divided = partial(
+                count_in_parts, data=data, preprocessing=preprocessing, limit=limit, parts=parts
+            )
+            run = partial(run, divide=partial(_divide, workers, cluster, divided))
         if out is None:
             with _spill() as spill:
-                folder = Path(spill)
-                return _run(loaded, source, settings, None, folder, False, progress, classes).report
-        return _analyze_into(Path(out), loaded, source, settings, resume, progress, classes)
+                return run(None, Path(spill), False).report
+        return _analyze_into(Path(out), loaded, run, resume)
 
 
 def compare(
@@ -238,7 +255,11 @@ def count_patterns(
     source = _open(loaded, data, preprocessing, limit)
     settings = options or AnalysisOptions()
     with _spill() as spill:
-        run = _run(loaded, source, settings, None, Path(spill), False, progress, (None, ""))
+        run = _run(
+            *(loaded, source, settings, None, Path(spill), False),
+            progress=progress,
+            classes=(None, ""),
+        )
         wanted = list(run.tables) if sites is None else [run.report[s].site.name for s in sites]
         return {name: join_chunks(name, run.tables[name].iter_chunks()) for name in wanted}
 
@@ -276,14 +297,43 @@ def _run(
     folder: Path | None,
     spill: Path,
     resume: bool,
+    *,
     progress: Progress | None,
     classes: Classes,
+    divide: Callable[[Pipeline, Path, bool], None] | None = None,
 ) -> Analysis:
     pipeline = Pipeline(model, source, options, spill, folder, progress)
-    pipeline.run(resume=resume)
+    if divide is None:
+        pipeline.run(resume=resume)
+    else:
+        divide(pipeline, folder or spill, resume)
     labels, words = classes
     analysis = summarize(pipeline, labels)
     return replace(analysis, report=replace(analysis.report, labels=words))
+
+
+def _refuse_parts(out: str | os.PathLike[str] | None, parts: int | None) -> None:
+    """Refuse what belongs to a divided analysis."""
+    if parts is not None:
+        raise OptionError("parts is set without workers; give workers or a cluster too.")
+    folder = None if out is None else working_folder(Path(out))
+    if folder is not None and holds_parts(folder):
+        raise OutputError(
+            f"the analysis in {folder} was divided among workers; go on with workers and "
+            "resume=True, or delete the folder to start again."
+        )
+
+
+def _divide(
+    workers: int | None,
+    cluster: Any,
+    count: Callable[..., None],
+    pipeline: Pipeline,
+    folder: Path,
+    resume: bool,
+) -> None:
+    with open_cluster(workers, cluster) as opened:
+        count(pipeline, opened, folder, resume=resume)
 
 
 def working_folder(out: Path) -> Path:
@@ -292,20 +342,14 @@ def working_folder(out: Path) -> Path:
 
 
 def _analyze_into(
-    out: Path,
-    model: Model,
-    source: DataSource,
-    options: AnalysisOptions,
-    resume: bool,
-    progress: Progress | None,
-    classes: Classes,
+    out: Path, model: Model, run: Callable[[Path, Path, bool], Analysis], resume: bool
 ) -> PatternReport:
     folder = working_folder(out)
     fresh = not folder.exists()
     try:
-        analysis = _run(model, source, options, folder, folder / "spill", resume, progress, classes)
+        analysis = run(folder, folder / "spill", resume)
     except Exception:
-        if fresh and not holds_checkpoint(folder):
+        if fresh and not holds_checkpoint(folder) and not holds_parts(folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -16,6 +16,7 @@ from reluflow.analysis.results.result import (
     SiteReport,
 )
 from reluflow.analysis.results.summarize import Analysis, site_metrics, summarize
+from reluflow.analysis.run.accumulate import why_no_global
 from reluflow.analysis.run.checkpoint import holds_checkpoint
 from reluflow.analysis.run.options import AnalysisOptions
 from reluflow.analysis.run.pipeline import Pipeline
@@ -51,4 +52,5 @@ __all__ = [
     "read_bits",
     "site_metrics",
     "summarize",
+    "why_no_global",
 ]

@@ -122,7 +122,9 @@ def _read(
             links[-1].site = step.name
         at = step.outputs[0]
     if not links:
-        raise ModelError("the model has no Gemm, MatMul or Conv; there is nothing to project back.")
+        raise ModelError(
+            "the model has no Gemm, MatMul or Conv, so nothing to project back; give one that has."
+        )
     return links
 
 

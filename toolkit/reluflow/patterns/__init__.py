@@ -32,7 +32,7 @@ from reluflow.patterns.sampled import (
     group_entropy,
 )
 from reluflow.patterns.tables.count_table import CountTable, merge
-from reluflow.patterns.tables.counts import PatternCounts
+from reluflow.patterns.tables.counts import PatternCounts, filled_share
 from reluflow.patterns.thesis import (
     occupancy,
     thesis_counts,
@@ -65,6 +65,7 @@ __all__ = [
     "count_flips",
     "effective_patterns",
     "entropy",
+    "filled_share",
     "find_quantity",
     "fingerprint",
     "global_keys",

@@ -163,8 +163,8 @@ class SiteReport:
         mean_active_fraction: share of active units, mean over samples, in [0, 1].
         unit_active_counts: `(units,)` samples in which each unit was active.
         nonfinite: number of pre-activations that were NaN or infinite.
-        table_load: filled share of the counting table's memory, in [0, 1]; with the thesis
-            table its occupancy.
+        table_load: filled share of the least counting table that holds the patterns, in
+            [0, 1]; with the thesis table its occupancy.
         spilled_bytes: bytes that the counts had to write to disk, 0 when memory sufficed.
         top: the most frequent patterns, in descending order.
         depends_on: what the patterns depend on besides the input itself, found by a trial with the

@@ -28,6 +28,7 @@ from reluflow.graph import SwitchSite
 from reluflow.patterns import (
     CountTable,
     entropy,
+    filled_share,
     most_frequent,
     relative_entropy,
     unit_activity,
@@ -190,7 +191,7 @@ def _site_report(site: SiteAccumulator, table: CountTable, pipeline: Pipeline) -
         mean_active_fraction=float(activity.fraction.mean()),
         unit_active_counts=tuple(site.active.tolist()),
         nonfinite=site.nonfinite,
-        table_load=occupancy if options.hash == THESIS else site.counts.load,
+        table_load=occupancy if options.hash == THESIS else filled_share(table.total),
         spilled_bytes=site.counts.spilled_bytes,
         top=tuple(_top(site, table, options.top)),
     )

@@ -196,3 +196,22 @@ class SiteAccumulator:
     def _next(self) -> tuple[int, int]:
         first_sample, first_input, positions = (self.segments or [])[-1]
         return first_input + (self.samples - first_sample) // positions, positions
+
+
+def why_no_global(site: str, scattered: bool) -> str:
+    """Return why inputs have no global pattern where a site spoils it.
+
+    Args:
+        site: its name.
+        scattered: the samples of one input are not adjacent there.
+
+    Example:
+        >>> why_no_global("relu_1", scattered=False)
+        'inputs differ in how many patterns they have at site relu_1'
+    """
+    why = (
+        "the samples of one input are not adjacent"
+        if scattered
+        else "inputs differ in how many patterns they have"
+    )
+    return f"{why} at site {site}"

@@ -18,7 +18,7 @@ from reluflow.errors import OutputError
 from reluflow.files import appearing
 from reluflow.patterns import PatternCounts
 
-_FORMAT = 2
+_FORMAT = 3
 _STATE = "state.json"
 
 

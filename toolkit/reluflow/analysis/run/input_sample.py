@@ -159,6 +159,18 @@ class InputSample:
         self._heap = [(-int(_priorities(self._seed, number, 1)[0]), number) for number in numbers]
         heapq.heapify(self._heap)
 
+    def merge(self, other: InputSample) -> None:
+        """Take in the sample of other inputs, with the same seed, size and sites."""
+        for site, bits in enumerate(other._bits):
+            shapes = {self._shapes[site], other._shapes[site]} - {None}
+            self._failed[site] |= other._failed[site] or len(shapes) > 1
+            self._shapes[site] = self._shapes[site] or other._shapes[site]
+            self._bits[site] = {} if self._failed[site] else self._bits[site] | bits
+        for each in other._heap:
+            heapq.heappush(self._heap, each)
+            if len(self._heap) > self._size:
+                self._drop(heapq.heappop(self._heap)[1])
+
     def _drop(self, number: int) -> None:
         for bits in self._bits:
             bits.pop(number, None)

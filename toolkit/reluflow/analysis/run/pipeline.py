@@ -7,16 +7,17 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from reluflow.analysis.run.accumulate import SiteAccumulator
+from reluflow.analysis.run.accumulate import SiteAccumulator, why_no_global
 from reluflow.analysis.run.batching import choose_batch_size, fitting, share_out
 from reluflow.analysis.run.checkpoint import Checkpoints, holds_checkpoint
 from reluflow.analysis.run.dependence import describe_dependence, find_dependence, trial_inputs
@@ -28,6 +29,7 @@ from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import Interrupted, ModelError, OutputError
 from reluflow.graph import Model, Rewritten, SwitchSite, Tap, find_chains, find_sites, tap
 from reluflow.patterns import PatternCounts, add_sites
+from reluflow.patterns.tables.records import FileSource
 from reluflow.progress import Progress
 from reluflow.sessions import RunStopped, default_threads
 
@@ -102,8 +104,6 @@ class Pipeline:
             *left_out_notes(model, options.smooth),
             *idle_size_notes(source.description),
         ]
-        self.done = 0
-        self.seconds = {"loading": 0.0, "inference": 0.0}
         self.progress: Progress = progress or (lambda stage, done, total: None)
         tapped = self.tapped = tap_all(model, options)
         # The sessions come before the tables: a model that does not load has taken no memory yet.
@@ -118,18 +118,59 @@ class Pipeline:
             "data": source.description.fingerprint,
             "options": options.identity() | {"batch_size": self.batch_size},
         }
+        self.identity = identity
         self._spill_dir = spill_dir
         self._announced = False
+        self._sampled = sampled
         self.checkpoints = Checkpoints(folder, identity) if folder else None
+        self.depends_on: dict[int, str] = {}
+        self._tried, self._scattered = False, frozenset[int]()
+        self.outputs: Mapping[str, np.ndarray] = {}
+        self.begin()
+
+    def begin(self, first: int = 0) -> None:
+        """Forget what was counted, and count from an input on.
+
+        What a trial of the first batch found is kept: see `try_first`.
+
+        Args:
+            first: number of the input.
+        """
+        self.done = first
+        self.seconds = {"loading": 0.0, "inference": 0.0}
         self.sites = [
-            SiteAccumulator(each, options, self._counts(index))
-            for index, each in enumerate(tapped.done)
+            SiteAccumulator(each, self.options, self._counts(index))
+            for index, each in enumerate(self.tapped.done)
         ]
         self.global_counts = self._counts(len(self.sites))
-        self.global_reason = ""
-        self.depends_on: dict[int, str] = {}
-        self.sample = InputSample(tapped.done, options.seed, source.n_samples, sampled)
-        self.outputs: Mapping[str, np.ndarray] = {}
+        self.global_reason, self.global_reason_at = "", (0, 0)
+        self.sample = self.empty_sample()
+        self._scatter(self._scattered)
+
+    def empty_sample(self) -> InputSample:
+        """Return a sample of the inputs that holds none yet."""
+        n = self.source.n_samples
+        return InputSample(self.tapped.done, self.options.seed, n, self._sampled)
+
+    def take_table(self, index: int, run: FileSource, spilled_bytes: int) -> None:
+        """Take over finished counts, which stay in their file.
+
+        Args:
+            index: of the site; the number of sites for the counts of the whole network.
+            run: the counts.
+            spilled_bytes: what was put on disk while they were counted.
+        """
+        counts = PatternCounts.from_run(run, spilled_bytes, **self._of_counts(index))
+        if index == len(self.sites):
+            self.global_counts = counts
+        else:
+            self.sites[index].counts = counts
+
+    def _scatter(self, indices: frozenset[int]) -> None:
+        """Tell the sites where the samples of one input are not adjacent, and the sample."""
+        self._scattered = self.sample.scattered = indices
+        for index in indices:
+            self.sites[index].scattered = True
 
     def run_plain(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return the pre-activations of a batch by output.
@@ -156,11 +197,12 @@ class Pipeline:
         if note not in self.notes:
             self.notes.append(note)
 
-    def run(self, *, resume: bool = False) -> None:
+    def run(self, *, resume: bool = False, until: int | None = None) -> None:
         """Analyse all remaining inputs.
 
         Args:
             resume: continue from the checkpoint in the working folder.
+            until: stop before the batch that begins with this input; None: at the end.
 
         Raises:
             Interrupted: Ctrl-C; a checkpoint was written where there is a working folder.
@@ -174,7 +216,7 @@ class Pipeline:
             ThreadPoolExecutor(self.threads) as pool,
         ):
             last = time.monotonic()
-            for feeds in self.batches():
+            for feeds in self.batches(until):
                 try:
                     if not stop.is_set():
                         self.step(feeds, pool)
@@ -195,12 +237,34 @@ class Pipeline:
         """Write a checkpoint, where there is a working folder."""
         if self.checkpoints is not None:
             states = [site.state() for site in self.sites]
-            extra = {
-                "global_reason": self.global_reason,
-                "notes": self.notes,
-                "depends_on": sorted(self.depends_on.items()),
-            }
-            self.checkpoints.save(self.done, states, extra, [*self._tables(), self.sample])
+            self.checkpoints.save(self.done, states, self.state(), [*self._tables(), self.sample])
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the sites, their counts and the sample, ready for JSON."""
+        return {
+            "global_reason": self.global_reason,
+            "global_reason_at": list(self.global_reason_at),
+            "notes": self.notes,
+            "depends_on": sorted(self.depends_on.items()),
+            "tried": self._tried,
+        }
+
+    def set_state(self, state: Mapping[str, Any], sites: Sequence[dict[str, Any]]) -> None:
+        """Take back what `state` and the sites' `state` returned; counts and sample are left.
+
+        Args:
+            state: of the pipeline.
+            sites: of its sites, in their order.
+        """
+        for site, each in zip(self.sites, sites, strict=True):
+            site.set_state(each)
+        self.global_reason = state["global_reason"]
+        first_input, index = state["global_reason_at"]
+        self.global_reason_at = (first_input, index)
+        self.notes = list(state["notes"])
+        self.depends_on = dict(state["depends_on"])
+        self._tried = state["tried"]
+        self._scatter(frozenset(i for i, site in enumerate(self.sites) if site.scattered))
 
     def _start(self, checkpoints: Checkpoints, resume: bool) -> None:
         if not resume:
@@ -213,25 +277,25 @@ class Pipeline:
             return
         found = checkpoints.load()
         self.done = found.next_input
-        for index, (site, state) in enumerate(zip(self.sites, found.sites, strict=True)):
-            site.set_state(state)
+        self.set_state(found.extra, found.sites)
+        for index, site in enumerate(self.sites):
             site.counts = self._counts(index, found.tables)
         self.global_counts = self._counts(len(self.sites), found.tables)
-        self.sample.scattered = frozenset(i for i, s in enumerate(self.sites) if s.scattered)
         self.sample.restore(found.tables / f"table-{len(self.sites) + 1:03d}")
-        self.global_reason = found.extra["global_reason"]
-        self.notes = list(found.extra["notes"])
-        self.depends_on = dict(found.extra["depends_on"])
 
     def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
+        if restore_from is None:
+            return PatternCounts(**self._of_counts(index))
+        return PatternCounts.restore(restore_from / f"table-{index:03d}", **self._of_counts(index))
+
+    def _of_counts(self, index: int) -> dict[str, Any]:
         # Half of the limit for any one table, as another may be just as large; _share_memory sees
         # to the sum.
-        limit = max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2)
-        spill = self._spill_dir / f"table-{index:03d}"
-        if restore_from is None:
-            return PatternCounts(limit, spill, self._announce)
-        found = restore_from / f"table-{index:03d}"
-        return PatternCounts.restore(found, limit, spill, self._announce)
+        return {
+            "memory_limit_bytes": max(_SMALLEST_TABLE_BYTES, self.options.memory_limit_bytes // 2),
+            "spill_dir": self._spill_dir / f"table-{index:03d}",
+            "on_spill": self._announce,
+        }
 
     def _tables(self) -> list[PatternCounts]:
         return [site.counts for site in self.sites] + [self.global_counts]
@@ -252,10 +316,14 @@ class Pipeline:
             self.progress(sentence, self.done, self.source.n_samples)
         self._announced = True
 
-    def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the batches, starting at the first input not yet analysed."""
+    def batches(self, until: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the batches, starting at the first input not yet analysed.
+
+        Args:
+            until: end before the batch that begins with this input; None: at the end.
+        """
         batches = iter(self.source.batches(self.batch_size, self.done))
-        while True:
+        while until is None or self.done < until:
             start = time.perf_counter()
             feeds = next(batches, None)
             self.seconds["loading"] += time.perf_counter() - start
@@ -281,8 +349,8 @@ class Pipeline:
         n_inputs = len(next(iter(feeds.values())))
         # Before anything is counted: what depends on company must not enter the sample as if each
         # input had its own values. A resumed analysis knows it from the checkpoint.
-        if not self.done:
-            self._try(feeds)
+        if not self.done and not self._tried:
+            self.try_first(feeds)
         rows = self.sample.wanted(self.done, n_inputs)
         run = self._choose_run(bool(rows))
         start = time.perf_counter()
@@ -306,15 +374,18 @@ class Pipeline:
         shrink = self.sessions.hashes and not self.sample.takes_all
         return functools.partial(self.sessions.show, shrink=shrink)
 
-    def _try(self, feeds: dict[str, np.ndarray]) -> None:
-        """Find out by a trial which sites depend on the batch or on chance."""
+    def try_first(self, feeds: dict[str, np.ndarray]) -> None:
+        """Find out by a trial which sites depend on the batch or on chance.
+
+        Args:
+            feeds: the first batch: input name -> array.
+        """
+        self._tried = True
         fixed = fixed_batch_size(self.model.inputs) is not None
         few = trial_inputs(self.source, feeds, self.batch_size, fixed)
         trial = find_dependence(self.run_plain, few, self.tapped.done, fixed)
         self.depends_on = {index: each.kind for index, each in trial.found.items()}
-        self.sample.scattered = trial.scattered
-        for index in trial.scattered:
-            self.sites[index].scattered = True
+        self._scatter(trial.scattered)
         names = [each.site.name for each in self.tapped.done]
         notes = describe_dependence(trial, names, self.batch_size)
         self.notes += [note for note in notes if note not in self.notes]
@@ -346,15 +417,11 @@ class Pipeline:
             for site, hashed in zip(self.sites, shown.hashed, strict=True)
         ]
         joined = functools.reduce(np.bitwise_xor, pool.map(work, share_out(costs, self.threads)))
-        for site, found in zip(self.sites, keys, strict=True):
+        for index, (site, found) in enumerate(zip(self.sites, keys, strict=True)):
             # One pattern of the whole network needs one row of every site for each input.
             if not self.global_reason and (found is None or site.positions is None):
-                why = (
-                    "the samples of one input are not adjacent"
-                    if site.scattered
-                    else "inputs differ in how many patterns they have"
-                )
-                self.global_reason = f"{why} at site {site.tap.site.name}"
+                self.global_reason = why_no_global(site.tap.site.name, site.scattered)
+                self.global_reason_at = (self.done, index)
         return keys, joined
 
     def _count(

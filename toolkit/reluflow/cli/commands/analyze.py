@@ -61,6 +61,22 @@ def analyze(
     top: Annotated[
         int, typer.Option("--top", help="Number of most frequent patterns to keep per site.")
     ] = 5,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Divide the work among so many processes."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="Divide the work among a Dask cluster: address of its scheduler, as "
+            "tcp://10.0.0.1:8786. All workers must see --out and the files.",
+        ),
+    ] = None,
+    parts: Annotated[
+        int | None,
+        typer.Option("--parts", help="Parts that the work is divided into; four a worker."),
+    ] = None,
     checkpoint_every: Annotated[
         float | None,
         typer.Option("--checkpoint-every", help="Seconds between checkpoints; 30 by default."),
@@ -79,6 +95,12 @@ def analyze(
     )
     idle = {"--checkpoint-every": checkpoint_every}
     _options.refuse_without("--out FOLDER", out is not None, idle)
+    if workers is not None:
+        _options.refuse_with("--workers", {"--cluster": cluster})
+    divided = workers is not None or cluster is not None
+    _options.refuse_without("--workers or --cluster", divided, {"--parts": parts})
+    if divided:
+        _options.refuse_with("--workers or --cluster, whose parts are kept", idle)
     source = _options.choose_data(data, random, seed, dim)
     preprocessing = _options.choose_preprocessing(size, mean, std, channels, layout)
     with progress_bar() as progress:
@@ -91,6 +113,9 @@ def analyze(
             limit=limit,
             labels=labels,
             resume=resume,
+            workers=workers,
+            cluster=cluster,
+            parts=parts,
             progress=progress,
         )
     if as_json:

@@ -307,11 +307,38 @@ class PatternCounts:
         counts._runs = [FileSource(Path(r["file"]), r["records"]) for r in manifest["runs"]]
         state = FileSource(directory / manifest["state"]["file"], manifest["state"]["records"])
         for source in [state, *counts._runs]:
-            _check_run(source)
+            source.check()
         counts._spilled_bytes = manifest["spilled_bytes"]
         for piece in chunks(state):
             counts._add_records(piece)
         counts._samples = manifest["samples"]
+        return counts
+
+    @classmethod
+    def from_run(
+        cls,
+        run: FileSource,
+        spilled_bytes: int,
+        memory_limit_bytes: int = DEFAULT_MEMORY_BYTES,
+        spill_dir: Path | None = None,
+        on_spill: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Return an accumulator that holds finished counts, which stay in their file.
+
+        Args:
+            run: the counts, sorted.
+            spilled_bytes: what was put on disk while they were counted.
+            memory_limit_bytes: as for a new accumulator.
+            spill_dir: as for a new accumulator.
+            on_spill: as for a new accumulator.
+
+        Raises:
+            OutputError: the file is missing or damaged.
+        """
+        run.check()
+        counts = cls(memory_limit_bytes, spill_dir, on_spill)
+        counts._runs, counts._spilled_bytes = [run], spilled_bytes
+        counts._samples = sum(int(piece[:, 2].sum()) for piece in chunks(run))
         return counts
 
     def _clear(self, slots: int) -> None:
@@ -461,6 +488,18 @@ def _most(slots: int) -> int:
     return slots * 5 // 8
 
 
+def filled_share(patterns: int) -> float:
+    """Return the share of slots in use of the least table that holds so many patterns.
+
+    Args:
+        patterns: their number; the order in which they came plays no part.
+    """
+    slots = _START_SLOTS
+    while _most(slots) < patterns:
+        slots *= 2
+    return patterns / slots
+
+
 def _expected(fresh: int, seen: int, left: int) -> int:
     """Return how many of the remaining keys can be expected to be new patterns."""
     return left if fresh >= _NEARLY_ALL * max(seen, 1) else 0
@@ -495,16 +534,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path} is no checkpoint of pattern counts ({error}); "
             "start again without resuming, or name the right directory."
         ) from error
-
-
-def _check_run(source: FileSource) -> None:
-    try:
-        size = source.path.stat().st_size
-    except OSError:
-        size = -1
-    if size != source.n * RECORD_BYTES:
-        found = "is missing" if size < 0 else f"holds {size} bytes"
-        raise OutputError(
-            f"the run file {source.path} {found}, but the checkpoint needs it with "
-            f"{source.n * RECORD_BYTES} bytes; start again without resuming."
-        )

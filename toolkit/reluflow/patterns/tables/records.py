@@ -182,8 +182,45 @@ class FileSource:
             )
         return flat.astype(np.uint64, copy=False).reshape(-1, 4)
 
+    def check(self) -> None:
+        """See whether the file is as long as its records.
+
+        Raises:
+            OutputError: it is missing, cut or longer.
+        """
+        try:
+            size = self.path.stat().st_size
+        except OSError:
+            size = -1
+        if size != self.n * RECORD_BYTES:
+            found = "is missing" if size < 0 else f"holds {size} bytes"
+            raise OutputError(
+                f"the run file {self.path} {found}, but the checkpoint needs it with "
+                f"{self.n * RECORD_BYTES} bytes; start again without resuming."
+            )
+
     def __len__(self) -> int:
         return self.n
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Sorted records whose samples are numbered behind others.
+
+    Attributes:
+        source: the records, their samples numbered from 0.
+        by: number of the samples before them.
+    """
+
+    source: Source
+    by: int
+
+    def read(self, start: int, count: int) -> Records:
+        """Return records `start` to `start + count`, fewer at the end."""
+        return self.source.read(start, count) + np.array([0, 0, 0, self.by], np.uint64)
+
+    def __len__(self) -> int:
+        return len(self.source)
 
 
 def chunks(source: Source, size: int = CHUNK) -> Iterator[Records]:

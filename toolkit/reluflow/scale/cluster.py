@@ -1,0 +1,187 @@
+"""Where tasks run: processes of this machine, Dask, or any executor of Python's own interface."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from reluflow.errors import OptionError
+from reluflow.sessions import default_threads
+
+_CONNECT_SECONDS = 10
+_TRIES = 3
+"""How often Dask runs a task again whose worker was lost."""
+
+
+class Cluster(Protocol):
+    """Workers that run tasks.
+
+    Attributes:
+        workers: how many tasks run at once, at least 1.
+        threads: of each worker; None: as many as the worker finds.
+        shares_memory: the workers share the memory of this machine.
+    """
+
+    workers: int
+    threads: int | None
+    shares_memory: bool
+
+    @property
+    def executor(self) -> Executor:
+        """What tasks are submitted to."""
+        ...
+
+    def renew(self) -> None:
+        """Begin again after workers died that took the executor with them.
+
+        Raises:
+            OptionError: that cannot be done here.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Give up what still runs."""
+        ...
+
+
+class Processes:
+    """Processes of this machine; a dead one ends the pool, which is then made anew."""
+
+    shares_memory = True
+
+    def __init__(self, workers: int) -> None:
+        """Start nothing yet.
+
+        Args:
+            workers: how many processes, from 1 on.
+
+        Raises:
+            OptionError: fewer.
+        """
+        if workers < 1:
+            raise OptionError(f"workers is {workers}; give a whole number from 1 on.")
+        self.workers = workers
+        self.threads: int | None = max(1, default_threads() // workers)
+        self._made: ProcessPoolExecutor | None = None
+
+    @property
+    def executor(self) -> Executor:
+        """What tasks are submitted to."""
+        if self._made is None:
+            # Not forked: threads of ONNX Runtime and numba do not survive it.
+            context = multiprocessing.get_context("spawn")
+            self._pids: Any = context.SimpleQueue()
+            self._made = ProcessPoolExecutor(
+                self.workers, context, initializer=_begin, initargs=(self._pids,)
+            )
+        return self._made
+
+    def renew(self) -> None:
+        """Make a new pool."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Give up what still runs."""
+        if self._made is None:
+            return
+        self._made.shutdown(wait=False, cancel_futures=True)
+        while not self._pids.empty():
+            with suppress(ProcessLookupError):
+                os.kill(self._pids.get(), signal.SIGTERM)
+        self._made = None
+
+
+def _begin(pids: Any) -> None:
+    """Leave Ctrl-C to the process that divides the work, and tell it which process this is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pids.put(os.getpid())
+
+
+class _Given:
+    """An executor of the caller's."""
+
+    threads: int | None = None
+    shares_memory = False
+
+    def __init__(self, executor: Executor, workers: int) -> None:
+        self.executor, self.workers = executor, workers
+
+    def renew(self) -> None:
+        raise OptionError(
+            "the executor broke, as a worker died; make a new one and go on with resume=True."
+        )
+
+    def stop(self) -> None:
+        """Leave the caller's executor as it is."""
+
+
+class _Dask(_Given):
+    """A Dask cluster, which runs the tasks of lost workers again itself."""
+
+    def __init__(self, client: Any, owned: bool) -> None:
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        if not workers:
+            raise OptionError(
+                f"the Dask cluster {client.scheduler.address} has no workers; start some."
+            )
+        super().__init__(client.get_executor(pure=False, retries=_TRIES), workers)
+        self._client, self._owned = client, owned
+
+    def stop(self) -> None:
+        self.executor.shutdown(wait=False)
+        if self._owned:
+            self._client.close()
+
+
+@contextmanager
+def open_cluster(workers: int | None, cluster: Any) -> Iterator[Cluster]:
+    """Yield the workers that were asked for; what was started for it is stopped at the end.
+
+    Args:
+        workers: processes of this machine; None with a cluster.
+        cluster: the address of a Dask scheduler, a `distributed.Client` or cluster, or any
+            `concurrent.futures.Executor` (of mpi4py, loky, Ray, ...); None for processes.
+
+    Raises:
+        OptionError: both or neither are given, or nothing answers at the address.
+
+    Example:
+        >>> with open_cluster(2, None) as cluster:
+        ...     cluster.workers
+        2
+    """
+    if (workers is None) == (cluster is None):
+        raise OptionError("give either workers, a number of processes, or a cluster.")
+    found: Cluster = Processes(workers) if workers is not None else _open(cluster)
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def _open(cluster: Any) -> Cluster:
+    if isinstance(cluster, Executor):
+        return _Given(cluster, int(getattr(cluster, "_max_workers", 0)) or default_threads())
+    if importlib.util.find_spec("distributed") is None:
+        raise OptionError(
+            "a cluster needs the package distributed, which is not installed; "
+            "pip install 'reluflow[cluster]', or give workers for processes of this machine."
+        )
+    import distributed
+
+    client: Any = distributed.Client  # has no types
+    if isinstance(cluster, client):
+        return _Dask(cluster, owned=False)
+    try:
+        return _Dask(client(cluster, timeout=_CONNECT_SECONDS), owned=True)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise OptionError(
+            f"no Dask scheduler answers at {cluster!r} ({error}); give an address such as "
+            "tcp://10.0.0.1:8786 and see that the scheduler runs."
+        ) from error
