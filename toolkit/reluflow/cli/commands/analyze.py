@@ -63,19 +63,21 @@ def analyze(
     ] = 5,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", help="Divide the work among so many processes."),
+        typer.Option("--workers", help="Divide the work among so many processes; one by default."),
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
             "--cluster",
             help="Divide the work among a Dask cluster: address of its scheduler, as "
-            "tcp://10.0.0.1:8786. All workers must see --out and the files.",
+            "tcp://10.0.0.1:8786. All workers must see --out and the files. None by default.",
         ),
     ] = None,
     parts: Annotated[
         int | None,
-        typer.Option("--parts", help="Parts that the work is divided into; four a worker."),
+        typer.Option(
+            "--parts", help="Parts that the work is divided into; four per worker by default."
+        ),
     ] = None,
     checkpoint_every: Annotated[
         float | None,
