@@ -80,6 +80,21 @@ class Pipeline:
         True
         >>> len(shown), keys[0].shape
         (7, (6272, 2))
+        >>> from reluflow.patterns.tables.records import chunks, write_run
+        >>> # or a stretch of inputs, after a trial that is made elsewhere
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pipeline = Pipeline(model, data, AnalysisOptions(batch_size=4), Path(folder))
+        ...     pipeline.try_first(next(pipeline.batches()))
+        ...     states = pipeline.state(), [site.state() for site in pipeline.sites]
+        ...     pipeline.begin(4)
+        ...     pipeline.set_state(*states)
+        ...     pipeline.run(until=8)
+        ...     pipeline.sites[0].samples, pipeline.sample.inputs, pipeline.empty_sample().inputs
+        ...     run = write_run(Path(folder), chunks(pipeline.global_counts.finish().source))
+        ...     pipeline.take_table(len(pipeline.sites), run, spilled_bytes=0)
+        ...     pipeline.global_counts.samples
+        (3136, [4, 5, 6, 7], [])
+        4
     """
 
     keeps_outputs = False

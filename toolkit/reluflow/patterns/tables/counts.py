@@ -78,7 +78,10 @@ class PatternCounts:
         ...     again = PatternCounts.restore(Path(folder), spill_dir=Path(folder, "spilled"))
         ...     again.spill()
         ...     again.spilled_bytes, again.finish() == counts.finish()
+        ...     run = write_run(Path(folder), chunks(counts.finish().source))
+        ...     PatternCounts.from_run(run, spilled_bytes=0).samples
         (96, True)
+        7
 
     Reference: docs/spec.md, section 2, counts; thesis eq. 3.3.
     """
@@ -493,6 +496,12 @@ def filled_share(patterns: int) -> float:
 
     Args:
         patterns: their number; the order in which they came plays no part.
+
+    Example:
+        >>> filled_share(1024)
+        0.25
+
+    Reference: docs/decisions/0046-parts-merged-by-files.md.
     """
     slots = _START_SLOTS
     while _most(slots) < patterns:
