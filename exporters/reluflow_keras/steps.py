@@ -214,11 +214,13 @@ class Step:
         return [self._copies(part) for part in (_TRAINED, _OTHER, _OPTIMIZER, _METRICS)]
 
     def restore(self, kept: list[list[Any]]) -> None:
-        """Put back what `copy` returned.
+        """Put back what `copy` returned; it may be put back again.
 
         Args:
             kept: by `copy`.
         """
+        if self._state is not None:  # the next step gives these arrays away to its result
+            kept = [[keras.ops.copy(value) for value in part] for part in kept]
         *rest, metrics = kept
         for part, values in enumerate(rest):
             self._write(part, values)

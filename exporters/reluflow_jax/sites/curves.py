@@ -201,6 +201,25 @@ def rates_along(
     return found
 
 
+def rates_to(values: Mapping[str, Any], ends: Mapping[str, Any], whole: Any) -> dict[str, Any]:
+    """Return the crossing rates straight from one state to another.
+
+    Args:
+        values: `(samples, units)` pre-activations less the threshold at the start, by site.
+        ends: the values after the whole step.
+        whole: rate of the step.
+
+    Returns:
+        `(samples,)` by site.
+
+    Example:
+        >>> c, end = ({"a": jnp.array([[value]])} for value in (1.0, -1.0))
+        >>> rates_to(c, end, 0.5)["a"].tolist()
+        [0.25]
+    """
+    return {name: whole * _first(start, ends[name] - start) for name, start in values.items()}
+
+
 def count(rates: Mapping[str, Any]) -> Any:
     """Count the samples of each site by their crossing rates.
 

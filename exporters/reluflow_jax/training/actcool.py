@@ -25,6 +25,7 @@ from reluflow_jax.sites.curves import (
     curves_of,
     first_rates,
     rates_along,
+    rates_to,
     values_and_slopes,
     values_at,
 )
@@ -244,20 +245,26 @@ class ActCool:
             place = jnp.clip(state.step - state.start, 0, jnp.maximum(state.n_rates - 1, 0))
             rate = state.rates[place]
 
-            def probe() -> tuple[Any, Any]:
+            def probe() -> tuple[Any, Any, Any]:
                 return self._probe(gradients, params, step, inputs, rate, state)
 
-            def old() -> tuple[Any, Any]:
-                return state.counts, state.lengths
+            def old() -> tuple[Any, Any, Any]:
+                return state.counts, state.straight, state.lengths
 
             is_probe = self._tracing.take()
             if is_probe is None:
-                counts, lengths = jax.lax.cond(state.step == state.probe_at, probe, old)
+                found = jax.lax.cond(state.step == state.probe_at, probe, old)
             else:
-                counts, lengths = probe() if is_probe else old()
+                found = probe() if is_probe else old()
+            counts, straight, lengths = found
             changes = jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
             return changes, state._replace(
-                inner=after, step=state.step + 1, rate=rate, counts=counts, lengths=lengths
+                inner=after,
+                step=state.step + 1,
+                rate=rate,
+                counts=counts,
+                straight=straight,
+                lengths=lengths,
             )
 
         return optax.GradientTransformationExtraArgs(init, update)
@@ -289,8 +296,8 @@ class ActCool:
         inputs: Any,
         rate: Any,
         state: ActCoolState,
-    ) -> tuple[Any, Any]:
-        """Return the counts of a step, and the lengths of weights and gradient."""
+    ) -> tuple[Any, Any, Any]:
+        """Return both counts of a step, and the lengths of weights and gradient."""
         count_devices: Any = jax.lax.axis_size
         devices = 1 if self._axis_name is None else count_devices(self._axis_name)
         # Of all devices together; each takes its share.
@@ -307,21 +314,41 @@ class ActCool:
             add: Any = jax.lax.psum
             counts = add(counts, self._axis_name)
         lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
-        return counts.astype(jnp.int32), lengths.astype(jnp.float32)
+        counts = counts.astype(jnp.int32)
+        return counts[0], counts[1], lengths.astype(jnp.float32)
 
     def _counts(self, weights: Any, step: Any, inputs: Sequence[Any], rate: Any, part: Any) -> Any:
-        """Return the counts of a step on some inputs."""
-        kwargs: dict[str, Any] = {"smooth": self._smooth, "max_samples": self._max_samples}
-        values, slopes = values_and_slopes(self._forward, weights, step, inputs, **kwargs)
+        """Return the counts of a step on some inputs, and those of its ends alone.
 
-        def along() -> Any:
+        The latter are 0 where the former are of first order, or of the ends themselves.
+        """
+        kwargs: dict[str, Any] = {"smooth": self._smooth, "max_samples": self._max_samples}
+
+        def ends() -> Any:
             moved = jax.tree.map(
                 lambda w, change: (w + rate * change).astype(w.dtype), weights, step
             )
-            ends = values_at(self._forward, moved, inputs, **kwargs)
-            return count(rates_along(values, slopes, ends, (part * rate, rate)))
+            return values_at(self._forward, moved, inputs, **kwargs)
 
-        return jax.lax.cond(part < 1.0, along, lambda: count(first_rates(values, slopes)))
+        def straight() -> Any:
+            found = count(
+                rates_to(values_at(self._forward, weights, inputs, **kwargs), ends(), rate)
+            )
+            return jnp.stack([found, jnp.zeros_like(found)])
+
+        def along() -> Any:
+            values, slopes = values_and_slopes(self._forward, weights, step, inputs, **kwargs)
+            last = ends()
+            found = rates_along(values, slopes, last, (part * rate, rate))
+            return jnp.stack([count(found), count(rates_to(values, last, rate))])
+
+        def first() -> Any:
+            values, slopes = values_and_slopes(self._forward, weights, step, inputs, **kwargs)
+            found = count(first_rates(values, slopes))
+            return jnp.stack([found, jnp.zeros_like(found)])
+
+        kind = jnp.where(part >= 1.0, 2, jnp.where(part > 0.0, 1, 0))
+        return jax.lax.switch(kind, [straight, along, first])
 
     def steer(self, optimizer_state: Any, step: int | None = None) -> Any:
         """Take in what the latest probe has counted, and set the rates up to the next one.
@@ -370,11 +397,16 @@ class ActCool:
         self._kept = None  # it is changed from here on, and one that is refused stays behind
         curves: CrossingCurves | None = None
         if is_probed:
-            counts, lengths = jax.device_get((state.counts, state.lengths))
+            counts, ends, lengths = jax.device_get((state.counts, state.straight, state.lengths))
             curves = curves_of(self.sites, counts)
             if controller.curves is not None:
                 weights, gradient = (float(each) for each in lengths)
-                controller.observe(curves, weight_norm=weights, gradient_norm=gradient)
+                controller.observe(
+                    curves,
+                    weight_norm=weights,
+                    gradient_norm=gradient,
+                    straight=curves_of(self.sites, ends) if ends.any() else None,
+                )
         rates: list[float] = []
         while len(rates) < self._table:
             rates.append(self._rate(controller, made + len(rates), curves))
@@ -388,13 +420,18 @@ class ActCool:
             start=np.int32(made),
             n_rates=np.int32(len(rates)),
             probe_at=np.int32(made + len(rates) - 1 if wants else NEVER),
-            part=np.float32(min(controller.part(), 1.0)),
+            part=np.float32(self._part(controller)),
             examples=np.int32(
                 self._size.at(controller.latest_temperature, controller.n_probes) or 0
             ),
             **packed,
         )
         return new
+
+    def _part(self, controller: CrossingCool) -> float:
+        """Return the part of the step that is of first order; 0 where only its ends are run."""
+        part = min(controller.part(), 1.0)
+        return 0.0 if part == 1.0 and controller.latest_temperature > self._options.short else part
 
     def _rate(self, controller: CrossingCool, step: int, first: CrossingCurves | None) -> float:
         def measured(rate: float) -> CrossingCurves:

@@ -33,10 +33,12 @@ class ActCoolState(NamedTuple):
         start: int32, the step of the first of them.
         n_rates: int32, how many of them count; 0 before the first probe.
         probe_at: int32, the step that is measured; -1: none of the coming ones.
-        part: float32, the part of that step up to which its curves are of first order.
+        part: float32, the part of that step up to which its curves are of first order; 0: they are
+            straight between its ends.
         examples: int32, first examples of the batch that it is measured on; 0: all.
         rate: float32, of the latest step.
         counts: `(sites, BINS)` int32, samples of the latest probe by their crossing rates.
+        straight: like them, by the ends of that step alone; 0 where it was not run at a part.
         lengths: `(2,)` float32, Euclidean norms of the weights and of the gradient there.
         text: uint8, the controller as JSON, but for its curves.
         curves: `(sites, BINS, 2)` uint32, the bits of the controller's float64 counts.
@@ -52,6 +54,7 @@ class ActCoolState(NamedTuple):
     examples: Any
     rate: Any
     counts: Any
+    straight: Any
     lengths: Any
     text: Any
     curves: Any
@@ -76,6 +79,7 @@ def initial_state(inner: Any, n_sites: int, table: int) -> ActCoolState:
         examples=np.int32(0),
         rate=np.float32(0.0),
         counts=np.zeros((n_sites, BINS), np.int32),
+        straight=np.zeros((n_sites, BINS), np.int32),
         lengths=np.zeros(2, np.float32),
         text=np.zeros(_ROOM, np.uint8),
         curves=np.zeros((n_sites, BINS, 2), np.uint32),

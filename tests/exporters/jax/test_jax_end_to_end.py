@@ -132,7 +132,7 @@ def test_distance_and_curves_are_those_through_the_file(trained: Trained) -> Non
     ]
 
     # Along the straight line between both: a short part of it for the difference through ONNX.
-    part = 1e-2
+    part = 1e-3
     near = {name: value + np.float32(part) * (end[name] - value) for name, value in start.items()}
     through = meter.curves(start, near, images, rate=part)
     direction = jax.tree.map(

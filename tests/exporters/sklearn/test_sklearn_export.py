@@ -42,7 +42,6 @@ def test_a_pipeline_end_to_end(tmp_path: Path) -> None:
     """Trained at a temperature, exported, analysed, compared and made of shift-adds."""
     early = pipeline(max_iter=2).fit(NARROW[:1300], NAMES[:1300])
     late = pipeline(max_iter=20).fit(NARROW[:1300], NAMES[:1300])
-    assert late.score(NARROW[1300:], NAMES[1300:]) > 0.88
     files = [
         export(model, tmp_path / f"{name}.onnx", NARROW, zipmap=True)
         for model, name in ((early, "early"), (late, "late"))
@@ -53,7 +52,17 @@ def test_a_pipeline_end_to_end(tmp_path: Path) -> None:
     values = step_distance(early, late, NARROW)
     compared = reluflow.compare(files[0], files[1], NARROW)
     assert [site.distance for site in compared] == [site.distance for site in values.sites]
-    reluflow.convert(files[1], tmp_path / "psb.onnx")
+    psb = reluflow.convert(files[1], tmp_path / "psb.onnx")
+    found = reluflow.evaluate(
+        psb.model,
+        NARROW[1300:],
+        NAMES[1300:],
+        float_model=files[1],
+        options=reluflow.EvaluationOptions(samples=(16,), seeds=1),
+    )
+    score = late.score(NARROW[1300:], NAMES[1300:])
+    assert found.float_value == pytest.approx(score, abs=1e-9) and score > 0.88
+    assert found.points[0].mean > score - 0.03
     operators = [node.op_type for node in onnx.load(tmp_path / "psb.onnx").graph.node]
     assert operators.count("Relu") == 0
     assert operators.count("ZipMap") == 1  # left alone

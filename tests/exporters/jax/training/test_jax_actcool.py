@@ -100,7 +100,7 @@ def whole() -> Training:
 def test_the_rates_are_those_of_the_controller_on_the_same_curves(whole: Training) -> None:
     training, numpy = Training(), CrossingCool(PowerSchedule(3.0), OPTIONS)
     found: dict[str, CrossingCurves] = {}
-    n_long = 0
+    n_parted = n_straight = 0
     for step in range(STEPS):
         if step:
             rate = numpy.next_rate(step / STEPS, lambda rate: found["first"])
@@ -116,12 +116,21 @@ def test_the_rates_are_those_of_the_controller_on_the_same_curves(whole: Trainin
         else:
             assert float(state.rate) == np.float32(rate)
         if step and numpy.wants_curves:
-            assert float(state.part) == np.float32(part)
-            n_long += part < 1.0
+            is_straight = part == 1.0 and numpy.latest_temperature > OPTIONS.short
+            n_straight += is_straight
+            n_parted += part < 1.0
+            assert float(state.part) == np.float32(0.0 if is_straight else part)
+            ends = curves_of(training.cool.sites, jax.device_get(state.straight))
             lengths = [float(each) for each in state.lengths]
-            numpy.observe(curves, weight_norm=lengths[0], gradient_norm=lengths[1])
+            numpy.observe(
+                curves,
+                weight_norm=lengths[0],
+                gradient_norm=lengths[1],
+                straight=ends if part < 1.0 else None,
+            )
         training.state = training.cool.steer(training.state, step + 1)
-    assert numpy.n_probes > 6 and 0 < n_long < numpy.n_probes
+    assert numpy.n_probes > 6 and n_parted > 0 and n_straight > 0
+    assert n_parted + n_straight < numpy.n_probes
     assert training.cool.controller(training.state).n_probes == numpy.n_probes
     assert training.rates == [] and whole.rates[-1] > 0
 
@@ -439,7 +448,9 @@ def test_several_devices_agree_with_one(whole: Training) -> None:
         env={
             **os.environ,
             "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
             "JAX_PLATFORMS": "cpu",
         },
         capture_output=True,
