@@ -47,7 +47,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         def load(path: object) -> None:
             raise error
 
-        monkeypatch.setattr("reluflow._api.inspect.load", load)
+        monkeypatch.setattr("reluflow._api.inspect.load_apart", load)
         return main(["inspect", str(tmp_path / "m.onnx"), *extra])
 
     return run
@@ -116,7 +116,7 @@ def test_ctrl_c_in_a_command_is_one_word(tmp_path):
         "import os, signal, sys\n"
         "import reluflow._api.inspect as command\n"
         "from reluflow.cli import main\n"
-        "command.load = lambda path: os.kill(os.getpid(), signal.SIGINT)\n"
+        "command.load_apart = lambda path: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(['inspect', 'm.onnx']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

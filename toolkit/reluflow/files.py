@@ -104,6 +104,29 @@ def swap_folder(new: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def place_folder(new: Path, target: Path) -> None:
+    """Rename a folder to `target`, where no folder with content may stand.
+
+    Args:
+        new: a folder that is complete, beside `target`.
+        target: where it is to stand.
+
+    Raises:
+        OSError: a folder stands there, or something cannot be renamed; both stay as they are.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "new").mkdir()
+        ...     place_folder(Path(folder, "new"), Path(folder, "part"))
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['part']
+    """
+    sync_folder(new)
+    new.rename(target)
+    sync_folder(target.parent)
+
+
 def what_stands_there(target: Path) -> str:
     """Return what a new file would silently replace, "a link" for instance; "" if nothing.
 

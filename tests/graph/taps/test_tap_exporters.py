@@ -13,11 +13,15 @@ FOLDER = Path(__file__).parents[2] / "conformance" / "files"
 FILES = sorted(path.name for path in FOLDER.glob("*.onnx"))
 
 
+PICTURES = {"num_channels": 3, "height": 16, "width": 16}
+"""What sizes of these names have to be; all others are 2."""
+
+
 def feed(spec, rng):
-    shape = [size if isinstance(size, int) else 2 for size in spec.shape or ()]
+    shape = [s if isinstance(s, int) else PICTURES.get(s, 2) for s in spec.shape or ()]
     if spec.dtype.kind == "f":
         return (2 * rng.standard_normal(shape)).astype(spec.dtype)
-    return np.full(shape, 3, spec.dtype)
+    return np.full(shape, 1, spec.dtype)  # a token, and one of two kinds of them
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -15,7 +15,7 @@ from typing import Any
 
 from reluflow.analysis import Pipeline
 from reluflow.errors import OutputError
-from reluflow.files import sync_folder
+from reluflow.files import place_folder
 from reluflow.patterns.tables.records import (
     FileSource,
     Moved,
@@ -168,9 +168,7 @@ def _appearing(folder: Path, part: Part) -> Iterator[Path]:
     try:
         new.mkdir()
         yield new
-        sync_folder(new)
-        new.rename(target)
-        sync_folder(folder)
+        place_folder(new, target)
     except OSError as error:
         if not (target / _STATE).is_file():
             raise OutputError(

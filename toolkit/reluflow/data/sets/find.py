@@ -130,6 +130,20 @@ def places() -> list[Path]:
     ]
 
 
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except OSError:  # too long for a name
+        return False
+
+
+def _kinds_in(folder: Path) -> list[str] | None:
+    """Return the data sets whose files are in a folder, None where there is no folder."""
+    if not folder.is_dir():
+        return None
+    return [name for name, kind in KINDS.items() if kind.is_here(folder)]
+
+
 def find_set(source: str | os.PathLike[str], split: str | None = None) -> Place | None:
     """Return the standard data set that a path or a name means.
 
@@ -155,11 +169,14 @@ def find_set(source: str | os.PathLike[str], split: str | None = None) -> Place 
     if not isinstance(text, str) or "\0" in text:
         return None
     rest, colon, named = text.rpartition(":")
-    if colon and named in (TRAIN, VALIDATION, TEST) and not Path(text).expanduser().exists():
+    if colon and named in (TRAIN, VALIDATION, TEST) and not _is_there(text):
         text, split = rest, split or named
     folder = Path(text).expanduser()
-    if folder.is_dir():
-        found = [name for name, kind in KINDS.items() if kind.is_here(folder)]
+    try:
+        found = _kinds_in(folder)
+    except OSError:  # too long a name, or no permission: whoever opens the path says so
+        return None
+    if found is not None:
         if found:
             return _place(found[0], folder, split)
         if split is None:

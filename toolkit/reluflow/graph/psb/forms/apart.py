@@ -58,12 +58,11 @@ def switches_apart(model: Model) -> Rewritten[tuple[SpelledOut, ...]]:
     done: list[SpelledOut] = []
     refused: list[Refused] = []
     for node in list(filter(_is_fused, editor.nodes)):
-        name, op = name_of(node), node.op_type
         found = _write(editor, node)
         if isinstance(found, Reason):
-            refused.append(Refused(name, op, found.text))
+            refused.append(Refused(name_of(node), node.op_type, found.text))
         else:
-            done.append(SpelledOut(name, op, found))
+            done.append(found)
     if done:
         counted = Counter(each.op for each in done)
         words = ", ".join(f"{n} {op}" for op, n in sorted(counted.items()))
@@ -109,12 +108,15 @@ def _is_fused(node: NodeProto) -> bool:
     return node.op_type in _PRODUCTS and any(each.name == "activation" for each in node.attribute)
 
 
-def _write(editor: Editor, node: NodeProto) -> str | Reason:
+def _write(editor: Editor, node: NodeProto) -> SpelledOut | Reason:
     """Replace a node, and say by what; or say why it stays."""
+    name = name_of(node)
     if node.op_type in _BIASED:
         emit, kind = Emitter(editor, node), _BIASED[node.op_type]
         added = emit.add("Add", list(node.input[:2]))
-        emit.finish(emit.add(kind, [added], name_of(node), domain=CONTRIB))
-        return f"Add and {kind}"
+        emit.finish(emit.add(kind, [added], name, domain=CONTRIB))
+        return SpelledOut(name, node.op_type, f"Add and {kind}")
     found = read_switch(node)
-    return found if isinstance(found, Reason) else write_fused(editor, node, found)
+    if isinstance(found, Reason):
+        return found
+    return SpelledOut(name, node.op_type, write_fused(editor, node, found))
