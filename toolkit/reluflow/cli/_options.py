@@ -97,6 +97,17 @@ Layout = Annotated[
 ]
 
 
+def need_data(data: Path | None) -> Path:
+    """Return the path of the inputs, for commands that take no random ones.
+
+    Raises:
+        OptionError: it was not given.
+    """
+    if data is None:
+        raise OptionError("give the inputs with --data PATH.")
+    return data
+
+
 def choose_data(
     data: Path | None, random: int | None, seed: int | None, dims: list[str] | None
 ) -> Any:

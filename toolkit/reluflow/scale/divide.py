@@ -40,13 +40,11 @@ class _Node:
     Attributes:
         part: the inputs.
         children: what it is merged of.
-        parent: what it is merged into.
         done: its folder is complete.
     """
 
     part: Part
     children: list[_Node] = field(default_factory=list)
-    parent: _Node | None = None
     done: bool = False
 
     @property
@@ -161,13 +159,8 @@ def _tree(nodes: list[_Node]) -> _Node:
         level = []
         for start in range(0, len(nodes), _FAN_IN):
             children = nodes[start : start + _FAN_IN]
-            if len(children) == 1:
-                level += children
-                continue
-            parent = _Node(Part(children[0].part.start, children[-1].part.end), children)
-            for child in children:
-                child.parent = parent
-            level.append(parent)
+            whole = Part(children[0].part.start, children[-1].part.end)
+            level.append(_Node(whole, children) if len(children) > 1 else children[0])
         nodes = level
     return nodes[0]
 

@@ -16,7 +16,6 @@ from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
 from reluflow.drift import MOST_PATTERNS
 from reluflow.drift.check import FALSE_ALARMS, GROUP
-from reluflow.errors import OptionError
 from reluflow.report import print_drift, print_drift_reference
 
 DRIFTED = 3
@@ -61,8 +60,7 @@ def fit(
     as_json: _options.Json = False,
 ) -> int:
     """Write a reference: which patterns a model shows on known inputs."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     with progress_bar() as progress:
         found = fit_drift(
             model,
@@ -119,8 +117,7 @@ def check(
     as_json: _options.Json = False,
 ) -> int:
     """Measure the share of new inputs' patterns that are unknown; exit code 3 means drift."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     with progress_bar() as progress:
         found = check_drift(
             model,

@@ -369,8 +369,7 @@ def evaluate_model(
     as_json: _options.Json = False,
 ) -> int:
     """Measure a converted model at several numbers of samples, beside float and int8."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     of_cascade = {"--coarse": coarse, "--unsure": unsure, "--loss": loss}
     _options.refuse_without("--cascade COARSE/FINE", cascade is not None, of_cascade)
     _options.refuse_without("--loss SHARE", loss is not None, {"--confidence": confidence})
@@ -498,8 +497,7 @@ def allocate(
     as_json: _options.Json = False,
 ) -> int:
     """Write the model with a number of samples for each layer, whose mean keeps to a budget."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     with progress_bar() as progress:
         found = allocate_samples(
             model,

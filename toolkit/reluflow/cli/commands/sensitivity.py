@@ -80,8 +80,7 @@ def sensitivity(
     as_json: _options.Json = False,
 ) -> int:
     """Measure the share of patterns that one training step changes, and suggest a learning rate."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     with progress_bar() as progress:
         result = run(
             model,

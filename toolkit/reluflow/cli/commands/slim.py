@@ -14,7 +14,6 @@ from reluflow.analysis import AnalysisOptions
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
-from reluflow.errors import OptionError
 from reluflow.report import print_slim
 
 
@@ -36,8 +35,7 @@ def slim(
     as_json: _options.Json = False,
 ) -> int:
     """Write a model without the units that data do not need, and compare both on the data."""
-    if data is None:
-        raise OptionError("give the inputs with --data PATH.")
+    data = _options.need_data(data)
     options = AnalysisOptions(batch_size=batch_size, threads=threads)
     with progress_bar() as progress:
         report = run(model, data, out, check=check, options=options, limit=limit, progress=progress)

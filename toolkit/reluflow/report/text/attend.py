@@ -8,7 +8,8 @@ from rich.text import Text
 
 from reluflow.attention import Attended
 from reluflow.report.tables import attend_rows as rows
-from reluflow.report.tables.format import percent, plain
+from reluflow.report.tables.format import percent
+from reluflow.report.text.sentences import say
 
 
 def print_attended(found: Attended, console: Console) -> None:
@@ -37,12 +38,14 @@ def print_attended(found: Attended, console: Console) -> None:
     if found.layers:
         title = f"Mean errors against {found.reference}"
         console.print(_table(title, rows.ERROR_HEADINGS, rows.error_rows(found)))
-    for sentence in (
-        found.source,
-        f"Region: {percent(found.coverage)} of its pixels, {rows.chosen(found)}.",
-        *found.notes,
-    ):
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)
+    say(
+        (
+            found.source,
+            f"Region: {percent(found.coverage)} of its pixels, {rows.chosen(found)}.",
+            *found.notes,
+        ),
+        console,
+    )
 
 
 def _table(title: str, headings: tuple[str, ...], cells: rows.Rows) -> Table:

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.attention import AttentionReport
-from reluflow.report.tables.format import MISSING, decimal, percent, plain, plural
+from reluflow.report.tables.format import MISSING, decimal, percent, plural
+from reluflow.report.text.sentences import say
 
 _COLUMNS = ("region", "shift-adds", "ms", "speed")
 
@@ -52,8 +53,7 @@ def print_attention(result: AttentionReport, console: Console) -> None:
             decimal(result.speed(point)),
         )
     console.print(table)
-    for sentence in _sentences(result):
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)
+    say(_sentences(result), console)
 
 
 def _sentences(result: AttentionReport) -> list[str]:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.attention import CascadePoint, CascadeReport
-from reluflow.report.tables.format import MISSING, count, decimal, percent, plain, plural
+from reluflow.report.tables.format import MISSING, count, decimal, percent, plural
+from reluflow.report.text.sentences import say
 
 _COLUMNS = ("goes on", "threshold", "shift-adds", "ms", "speed")
 _UNSURE = {
@@ -57,8 +58,7 @@ def print_cascade(result: CascadeReport, console: Console) -> None:
     for point in result.points:
         table.add_row(*_cells(result, point))
     console.print(table)
-    for sentence in _sentences(result):
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)
+    say(_sentences(result), console)
 
 
 def _cells(result: CascadeReport, point: CascadePoint) -> tuple[str, ...]:

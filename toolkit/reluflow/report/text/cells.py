@@ -8,6 +8,7 @@ from rich.text import Text
 
 from reluflow.cells import CellsReport
 from reluflow.report.tables.format import count, plain, plural
+from reluflow.report.text.sentences import say
 
 
 def print_cells(report: CellsReport, console: Console) -> None:
@@ -35,8 +36,7 @@ def print_cells(report: CellsReport, console: Console) -> None:
         table.add_row(Text(plain(site.name)), count(site.patterns), count(site.pieces))
     table.add_row("all together", count(report.patterns), count(report.cells), style="bold")
     console.print(table)
-    for sentence in (*_facts(report), *report.notes):
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)
+    say((*_facts(report), *report.notes), console)
 
 
 def _title(report: CellsReport) -> str:

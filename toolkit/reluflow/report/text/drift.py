@@ -10,6 +10,7 @@ from rich.text import Text
 
 from reluflow.drift import DriftReference, DriftReport
 from reluflow.report.tables.format import plain, shorten
+from reluflow.report.text.sentences import say
 
 _NAME = 24
 _BESIDE = 62
@@ -45,7 +46,7 @@ def print_drift_reference(reference: DriftReference, console: Console) -> None:
     ]
     headings = ("site", "patterns", "kept", "new in held-out inputs", "")
     _print(f"{plain(reference.model)}: reference", headings, rows, console)
-    _say((*reference.sentences(), *reference.notes), console)
+    say((*reference.sentences(), *reference.notes), console)
 
 
 def print_drift(report: DriftReport, console: Console) -> None:
@@ -80,7 +81,7 @@ def print_drift(report: DriftReport, console: Console) -> None:
     title = f"{plain(report.model)}: patterns that are not in the reference"
     headings = ("site", "held out", "here", "95 % confidence", "")
     _print(title, headings, rows, console)
-    _say((*report.sentences(), *report.notes), console)
+    say((*report.sentences(), *report.notes), console)
 
 
 def _print(
@@ -93,8 +94,3 @@ def _print(
     for row in rows:
         table.add_row(*row)
     console.print(table)
-
-
-def _say(sentences: Sequence[str], console: Console) -> None:
-    for sentence in sentences:
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reluflow.report.tables.format import count, plain, shorten
+from reluflow.report.text.sentences import say
 from reluflow.slimming import SlimReport
 
 _NAME = 24
@@ -56,5 +57,4 @@ def print_slim(report: SlimReport, model: str, console: Console) -> None:
         saved.add_row(each.what, count(each.before), count(each.after), share)
     console.print(saved)
     refused = [f"{each.node}: {each.reason}." for each in report.refused]
-    for sentence in (*report.sentences(), *refused, *report.notes):
-        console.print(Text.assemble(("- ", "cyan"), plain(sentence)), soft_wrap=True)
+    say((*report.sentences(), *refused, *report.notes), console)
