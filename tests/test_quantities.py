@@ -31,8 +31,8 @@ from reluflow.temperature import SiteDistance, StepDistance
 from reluflow_torch import PatternMonitor
 
 ROOT = Path(__file__).parents[1]
-NO_MEASURES = {"site", "top", "labels", "available"}
-"""Of a site's record: where the site is, patterns one by one, names of classes, a yes or no."""
+NO_MEASURES = {"site", "top", "labels", "available", "estimated"}
+"""Of a site's record: where it is, patterns one by one, names of classes, a yes or no, a None."""
 MEASURES: list[Measure[Any]] = [
     *SITE_MEASURES,
     *GRADED_SHARES,

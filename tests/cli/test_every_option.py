@@ -122,7 +122,12 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     ),
     "analyze --labels": Always("distances within and between classes are measured by them"),
     "analyze --hash": Always("the fingerprints of all patterns are others"),
-    "analyze --memory": Always(BOUND),
+    "analyze --memory": Refused(
+        "analyze m.onnx -d x.npy --approximate --memory 9", "does nothing with --approximate"
+    ),
+    "analyze --approximate": Said(
+        "analyze m.onnx -d x.npy --approximate", "No site has more than 16,384 patterns"
+    ),
     "analyze --top": COUNTS,
     "analyze --checkpoint-every": Refused(
         "analyze m.onnx -d x.npy --checkpoint-every 3", "without --out FOLDER"

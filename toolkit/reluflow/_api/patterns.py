@@ -254,6 +254,7 @@ def count_patterns(
     loaded = load_apart(model)
     source = _open(loaded, data, preprocessing, limit)
     settings = options or AnalysisOptions()
+    settings.need_exact("a list of all patterns")
     with _spill() as spill:
         run = _run(
             *(loaded, source, settings, None, Path(spill), False),

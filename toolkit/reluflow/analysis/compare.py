@@ -77,6 +77,7 @@ def compare_models(
         >>> [(site.name, site.jaccard, site.distance) for site in report.sites]
         [('y', 1.0, 0.0)]
     """
+    options.need_exact("a comparison")
     options = replace(options, native=False)
     left = Pipeline(first, source, options, spill_dir / "first", progress=progress, sampled=0)
     options = replace(options, batch_size=left.batch_size)

@@ -190,6 +190,7 @@ def compare_series(
     """
     if len(models) < 2:
         raise OptionError(f"models are {len(models)}; give two checkpoints at least.")
+    options.need_exact("a comparison")
     memory = max(1, options.memory_limit_bytes // len(models))
     options = replace(options, memory_limit_bytes=memory)
     lines = [Pipeline(models[0], source, options, spill_dir / "0", progress=progress, sampled=0)]

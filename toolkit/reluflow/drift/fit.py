@@ -67,6 +67,7 @@ def fit_reference(
         ...     found.save(Path(folder, "reference.npz"))
     """
     settings = options or AnalysisOptions()
+    settings.need_exact("a reference")
     if isinstance(most_patterns, bool) or most_patterns < 1:
         raise OptionError(f"most_patterns is {most_patterns}; give a whole number from 1 on.")
     known = None if held_out is not None else Part(_EVERY, others=True)

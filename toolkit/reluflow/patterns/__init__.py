@@ -33,6 +33,7 @@ from reluflow.patterns.sampled import (
 )
 from reluflow.patterns.tables.count_table import CountTable, merge
 from reluflow.patterns.tables.counts import PatternCounts, filled_share
+from reluflow.patterns.tables.sketch import PatternEstimate, SketchCounts
 from reluflow.patterns.thesis import (
     occupancy,
     thesis_counts,
@@ -53,8 +54,10 @@ __all__ = [
     "Fingerprints",
     "GroupEntropy",
     "PatternCounts",
+    "PatternEstimate",
     "PatternRecorder",
     "Quantity",
+    "SketchCounts",
     "UnitActivity",
     "add_site",
     "add_sites",

@@ -42,6 +42,7 @@ class Quantity:
 
 
 _COUNTS = "docs/spec.md, section 3"
+_ESTIMATES = "docs/scale.md"
 _STEPS = "docs/spec.md, section 5"
 _GRADED = "docs/measures.md"
 _TRAINING = "docs/monitoring.md"
@@ -84,6 +85,12 @@ _OF_COUNTS = (
     Quantity("table_load", "share", "filled share of the counting table", _COUNTS,
              heading="Load of the count table", title="Load of the count table"),
     Quantity("spilled_bytes", "count", "bytes of the counts that went to disk", _COUNTS),
+    Quantity("patterns_low", "count", "lower end of the interval of an estimate", _ESTIMATES),
+    Quantity("patterns_high", "count", "upper end of it", _ESTIMATES),
+    Quantity("patterns_confidence", "share", "probability of that interval", _ESTIMATES),
+    Quantity("count_error", "count", "samples by which a count may be too high", _ESTIMATES),
+    Quantity("count_confidence", "share", "probability of that, for one pattern", _ESTIMATES),
+    Quantity("least_share", "share", "patterns of a larger one are listed", _ESTIMATES),
 )
 
 _OF_TWO_STATES = (

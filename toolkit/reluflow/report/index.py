@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reluflow._version import __version__
-from reluflow.analysis import ComparisonReport, PatternReport
+from reluflow.analysis import ComparisonReport, PatternReport, SiteReport
 from reluflow.errors import OutputError
 from reluflow.patterns import QUANTITIES, read
 from reluflow.report.directory import JSON_NAME, PAGE_NAME
@@ -23,7 +24,7 @@ from reluflow.report.pages.over_time import RECORDING_PAGE, write_recording_page
 from reluflow.report.pages.rendering import environment, read_part
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables.facts import file_name, when
-from reluflow.report.tables.format import count, decimal, percent, plain, plural
+from reluflow.report.tables.format import MISSING, about, count, decimal, percent, plain, plural
 
 INDEX_NAME = "index.html"
 _DEPTH = 3
@@ -202,20 +203,21 @@ def _of_report(name: str, page: Path, folder: Path) -> _Entry:
     date = _Cell(when(report.run.started), report.run.started)
     if isinstance(report, PatternReport):
         sites = report.sites
-        entropy = sum(site.relative_entropy for site in sites) / len(sites) if sites else 0.0
+        known = [s.relative_entropy for s in sites if math.isfinite(s.relative_entropy)]
+        entropy = sum(known) / len(known) if known else 0.0
         return _entry(
             "patterns", name, page, folder / PAGE_NAME,
             (
                 _text(file_name(report.model)),
                 *run,
-                _number(count, sum(site.patterns for site in sites)),
-                _number(percent, entropy),
+                _patterns(sites),
+                _number(percent, entropy) if known or not sites else _text(MISSING),
                 _number(count, sum(site.dead_units for site in sites)),
                 date,
             ),
             report.run.started,
             {
-                key: {plain(site.site.name): write(getattr(site, key)) for site in sites}
+                key: {plain(site.site.name): _beside(site, key, write) for site in sites}
                 for key, write in _BESIDE.items()
                 if key != "distance"
             },
@@ -289,6 +291,15 @@ def _text(text: str) -> _Cell:
 
 def _number(write: Callable[[Any], str], value: float) -> _Cell:
     return _Cell(write(value), repr(value))
+
+
+def _patterns(sites: Sequence[SiteReport]) -> _Cell:
+    patterns = sum(site.patterns for site in sites)
+    return _Cell(about(count(patterns), any(site.estimated for site in sites)), repr(patterns))
+
+
+def _beside(site: SiteReport, key: str, write: Callable[[Any], str]) -> str:
+    return about(write(getattr(site, key)), site.estimated and key == "patterns")
 
 
 def _shown_beside(entries: Sequence[_Entry], measure: str) -> list[_Entry]:

@@ -16,6 +16,7 @@ from typing import Any
 from reluflow.analysis import Pipeline
 from reluflow.errors import OutputError
 from reluflow.files import place_folder
+from reluflow.patterns import PatternCounts, SketchCounts
 from reluflow.patterns.tables.records import (
     FileSource,
     Moved,
@@ -23,11 +24,14 @@ from reluflow.patterns.tables.records import (
     merge_sources,
     write_run,
 )
+from reluflow.patterns.tables.sketch import merge_snapshots
 from reluflow.scale.states import Stretch, merge_stretches
 
 _STATE, _SAMPLE, _FORMAT = "part.json", "sample", 1
 _NAME = re.compile(r"inputs-(\d+)-(\d+)")
 _DIGITS = 12
+Table = FileSource | Path
+"""Exact counts, sorted in a file; or the folder of a snapshot of `SketchCounts`."""
 _CHUNK = 1 << 14
 """Records of each table that a merge holds at a time: half a megabyte, held about four times."""
 
@@ -86,7 +90,18 @@ def write_part(pipeline: Pipeline, part: Part, folder: Path) -> None:
     )
     with _appearing(folder, part) as new:
         pipeline.sample.snapshot(new / _SAMPLE)
-        _write_state(new, stretch, [write_run(new, chunks(c.finish().source)) for c in counts])
+        _write_state(new, stretch, [_write_counts(new, i, c) for i, c in enumerate(counts)])
+
+
+def _write_counts(folder: Path, index: int, counts: PatternCounts) -> Table:
+    if isinstance(counts, SketchCounts):
+        counts.snapshot(folder / _name(index))
+        return folder / _name(index)
+    return write_run(folder, chunks(counts.finish().source))
+
+
+def _name(index: int) -> str:
+    return f"table-{index:03d}"
 
 
 def merge_parts(pipeline: Pipeline, parts: Sequence[Part], folder: Path) -> Part:
@@ -117,19 +132,28 @@ def merge_parts(pipeline: Pipeline, parts: Sequence[Part], folder: Path) -> Part
         sample.snapshot(new / _SAMPLE)
         tables = []
         for index in range(len(names) + 1):
-            sources = list(_placed(index, read, len(names)))
-            tables.append(write_run(new, merge_sources(sources, _CHUNK)))
+            moved = list(_offsets(index, stretches, len(names)))
+            tables.append(_merge_counts(new, index, [each[index] for _, each in read], moved))
         _write_state(new, merged, tables)
     return whole
 
 
-def _placed(
-    index: int, read: Sequence[tuple[Stretch, list[FileSource]]], n_sites: int
-) -> Iterator[Moved]:
-    """Yield a table of each part, its samples numbered behind those of the parts before."""
+def _merge_counts(folder: Path, index: int, tables: list[Table], moved: list[int]) -> Table:
+    """Write the sum of the tables, the samples of each moved by so many."""
+    sketches = [each for each in tables if isinstance(each, Path)]
+    if sketches:
+        merge_snapshots(sketches, moved, folder / _name(index))
+        return folder / _name(index)
+    runs = [each for each in tables if isinstance(each, FileSource)]
+    sources = [Moved(*each) for each in zip(runs, moved, strict=True)]
+    return write_run(folder, merge_sources(sources, _CHUNK))
+
+
+def _offsets(index: int, stretches: Sequence[Stretch], n_sites: int) -> Iterator[int]:
+    """Yield by how much the samples of each part move: they come behind those before."""
     seen = 0
-    for stretch, tables in read:
-        yield Moved(tables[index], seen)
+    for stretch in stretches:
+        yield seen
         if index < n_sites:  # the global pattern is counted by input, and those have their numbers
             seen += stretch.sites[index]["samples"]
 
@@ -150,7 +174,10 @@ def take_over(pipeline: Pipeline, part: Part, folder: Path) -> None:
     pipeline.set_state(stretch.extra, stretch.sites)
     pipeline.sample.restore(folder / part.name / _SAMPLE)
     for index, (source, spilled) in enumerate(zip(tables, stretch.spilled, strict=True)):
-        pipeline.take_table(index, source, spilled)
+        if isinstance(source, Path):
+            pipeline.take_counts(index, SketchCounts.restore(source))
+        else:
+            pipeline.take_table(index, source, spilled)
     pipeline.seconds |= {stage: stretch.seconds.get(stage, 0.0) for stage in pipeline.seconds}
     for stage in ("hashing", "counting"):
         pipeline.sites[0].seconds[stage] = stretch.seconds.get(stage, 0.0)
@@ -179,20 +206,26 @@ def _appearing(folder: Path, part: Part) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _write_state(folder: Path, stretch: Stretch, tables: Iterable[FileSource]) -> None:
+def _write_state(folder: Path, stretch: Stretch, tables: Iterable[Table]) -> None:
     state: dict[str, Any] = {"format": _FORMAT, "stretch": asdict(stretch)}
-    state["tables"] = [[each.path.name, each.n] for each in tables]
+    state["tables"] = [
+        each.name if isinstance(each, Path) else [each.path.name, each.n] for each in tables
+    ]
     (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
-def _read_state(folder: Path) -> tuple[Stretch, list[FileSource]]:
+def _read_state(folder: Path) -> tuple[Stretch, list[Table]]:
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         if state["format"] != _FORMAT:
             raise ValueError(f"its format is {state['format']}, not {_FORMAT}")
-        tables = [FileSource(folder / name, n) for name, n in state["tables"]]
+        tables: list[Table] = [
+            folder / each if isinstance(each, str) else FileSource(folder / each[0], each[1])
+            for each in state["tables"]
+        ]
         for each in tables:
-            each.check()
+            if isinstance(each, FileSource):
+                each.check()
         return Stretch(**state["stretch"]), tables
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from reluflow.analysis.results.result import ClassMeasures, GradedMeasures
 from reluflow.analysis.run.accumulate import SiteAccumulator
 from reluflow.patterns import (
     CountTable,
+    EffectivePatterns,
+    PatternEstimate,
     class_distances,
     class_overlap,
     effective_patterns,
@@ -18,6 +21,8 @@ from reluflow.patterns import (
     pair_distance,
     unit_entropy,
 )
+
+_UNKNOWN = EffectivePatterns(math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,18 @@ class SiteBits:
 
 
 def graded_measures(
-    site: SiteAccumulator, table: CountTable, sample: SiteBits | None
+    site: SiteAccumulator, counted: CountTable | PatternEstimate, sample: SiteBits | None
 ) -> GradedMeasures:
     """Measure a site with measures that do not saturate.
 
     Args:
         site: after the run.
-        table: its counts.
+        counted: its counts, or what was estimated of them, which gives no effective patterns.
         sample: bits of some inputs, None where the samples of inputs cannot be told apart.
     """
-    effective = effective_patterns(table, site.units)
+    effective = _UNKNOWN
+    if isinstance(counted, CountTable):
+        effective = effective_patterns(counted, site.units)
     groups = distance = classes = None
     if sample is not None:
         n = len(sample.bits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -83,6 +84,30 @@ class PatternSummary:
     first_sample: int | None
     first_position: int | None
     bits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The errors of a site whose patterns were estimated, not counted (docs/scale.md).
+
+    Estimated are the number of patterns, the counts and fractions of the most frequent ones, and
+    their first samples, which are samples that show them. Everything else is exact or missing.
+
+    Attributes:
+        patterns_low: lower end of the interval of the number of distinct patterns.
+        patterns_high: upper end.
+        patterns_confidence: probability that the number is in it, in [0, 1].
+        count_error: a count of a pattern is never too low, and too high by at most this.
+        count_confidence: probability of that for one pattern, in [0, 1].
+        least_share: patterns of a larger share of the samples are listed, in [0, 1].
+    """
+
+    patterns_low: int
+    patterns_high: int
+    patterns_confidence: float
+    count_error: int
+    count_confidence: float
+    least_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +195,9 @@ class SiteReport:
         depends_on: what the patterns depend on besides the input itself, found by a trial with the
             first inputs: "batch" (the other inputs), "chance", or "" (nothing found).
         graded: measures that do not saturate; None in reports of earlier versions.
+        estimated: errors where the patterns were estimated; None where they were counted.
+
+    Measures that estimates do not give are NaN, null in JSON.
 
     Example:
         >>> import reluflow
@@ -200,6 +228,7 @@ class SiteReport:
     top: tuple[PatternSummary, ...] = ()
     depends_on: str = ""
     graded: GradedMeasures | None = None
+    estimated: Estimated | None = None
 
     @property
     def dead_unit_indices(self) -> tuple[int, ...]:
@@ -212,9 +241,10 @@ class SiteReport:
         return tuple(i for i, n in enumerate(self.unit_active_counts) if n == self.samples)
 
     def __repr__(self) -> str:
-        return (
-            f"<SiteReport {self.site.name!r}: {self.units} units, {self.samples} samples, "
-            f"{self.patterns} patterns, {self.entropy_bits:.2f} bits>"
+        return f"<SiteReport {self.site.name!r}: {self.units} units, {self.samples} samples, " + (
+            f"about {self.patterns} patterns>"
+            if self.estimated
+            else f"{self.patterns} patterns, {self.entropy_bits:.2f} bits>"
         )
 
 
@@ -231,6 +261,7 @@ class GlobalReport:
         patterns: number of distinct global patterns.
         entropy_bits: in bits.
         most_frequent_fraction: in [0, 1].
+        estimated: as of `SiteReport`.
     """
 
     available: bool
@@ -239,6 +270,7 @@ class GlobalReport:
     patterns: int = 0
     entropy_bits: float = 0.0
     most_frequent_fraction: float = 0.0
+    estimated: Estimated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +352,10 @@ class PatternReport(SiteTable[SiteReport]):
                 each.site.op,
                 f"{each.units:,}",
                 f"{each.samples:,}",
-                f"{each.patterns:,}",
-                f"{each.entropy_bits:.2f}",
-                f"{each.relative_entropy:.1%}",
-                f"{each.most_frequent_fraction:.1%}",
+                _about(each, each.patterns, ",d"),
+                _about(each, each.entropy_bits, ".2f"),
+                _about(each, each.relative_entropy, ".1%"),
+                _about(each, each.most_frequent_fraction, ".1%"),
                 f"{each.dead_units:,}",
                 f"{each.always_on_units:,}",
             ]
@@ -467,6 +499,13 @@ def _pairs_apart(row: dict[str, Any]) -> dict[str, Any]:
 def file_of(model: ModelDescription) -> str:
     """Return the name of a model's file, printable."""
     return plain_text(model.path.replace("\\", "/").rsplit("/", 1)[-1] or model.path)
+
+
+def _about(site: SiteReport, value: float, form: str) -> str:
+    """Return a measure of the counts: ~ where it is estimated, a dash where it is missing."""
+    if math.isnan(value):
+        return "-"
+    return ("~" if site.estimated else "") + format(value, form)
 
 
 def _named(site: SwitchSite | SiteComparison) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from reluflow.analysis.results.describe import describe_model, describe_run
 from reluflow.analysis.results.graded import SiteBits, graded_measures
 from reluflow.analysis.results.readback import hexadecimal, read_back
 from reluflow.analysis.results.result import (
+    Estimated,
     GlobalReport,
     GradedMeasures,
     PatternReport,
@@ -27,12 +30,16 @@ from reluflow.errors import DataError, ModelError
 from reluflow.graph import SwitchSite
 from reluflow.patterns import (
     CountTable,
+    PatternCounts,
+    PatternEstimate,
+    SketchCounts,
     entropy,
     filled_share,
     most_frequent,
     relative_entropy,
     unit_activity,
 )
+from reluflow.patterns.tables.sketch import EXACT_PATTERNS
 
 _METRICS = {
     "units": "",
@@ -56,8 +63,8 @@ class Analysis:
 
     Attributes:
         report: what it showed.
-        tables: site name -> exact counts, in graph order; read them before the working folder
-            of the pipeline is removed.
+        tables: site name -> exact counts, in graph order, without sites that were estimated;
+            read them before the working folder of the pipeline is removed.
     """
 
     report: PatternReport
@@ -89,7 +96,8 @@ def _texts(
 ) -> dict[str, str]:
     if measured is None:
         return {}
-    return {key: format(getattr(measured, key), form) for key, form in forms.items()}
+    found = {key: getattr(measured, key) for key in forms}
+    return {key: format(value, forms[key]) for key, value in found.items() if value == value}
 
 
 def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> Analysis:
@@ -129,16 +137,16 @@ def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> An
     seen = [site for site in pipeline.sites if site.samples and not site.failed]
     if not seen:
         raise ModelError("no switch of the model ran on these data; give inputs that reach one.")
-    tables = {site.tap.site.name: site.counts.finish() for site in seen}
-    reports = [_site_report(site, tables[site.tap.site.name], pipeline) for site in seen]
+    found = [_counted(site.counts) for site in seen]
+    reports = [_site_report(*each, pipeline) for each in zip(seen, found, strict=True)]
     depends_on = {
         pipeline.sites[index].tap.site.name: kind for index, kind in pipeline.depends_on.items()
     }
     reports = [replace(each, depends_on=depends_on.get(each.site.name, "")) for each in reports]
     samples = [_sampled(pipeline, pipeline.sites.index(site), labels) for site in seen]
     reports = [
-        replace(each, graded=graded_measures(site, tables[each.site.name], sample))
-        for each, site, sample in zip(reports, seen, samples, strict=True)
+        replace(each, graded=graded_measures(site, counted, sample))
+        for each, site, counted, sample in zip(reports, seen, found, samples, strict=True)
     ]
     measuring = time.perf_counter() - start
     reports = read_back(reports, seen, pipeline)
@@ -154,6 +162,8 @@ def summarize(pipeline: Pipeline, labels: NDArray[np.int64] | None = None) -> An
         run=describe_run(pipeline.started, seconds, pipeline.batch_size, pipeline.threads),
         notes=tuple(_notes(pipeline, reports)),
     )
+    named = zip(reports, found, strict=True)
+    tables = {each.site.name: table for each, table in named if isinstance(table, CountTable)}
     return Analysis(report, tables)
 
 
@@ -173,32 +183,76 @@ def _sampled(pipeline: Pipeline, site: int, labels: NDArray[np.int64] | None) ->
     return SiteBits(*found, chosen)
 
 
-def _site_report(site: SiteAccumulator, table: CountTable, pipeline: Pipeline) -> SiteReport:
+def _counted(counts: PatternCounts) -> CountTable | PatternEstimate:
+    """Return the exact counts, or what is estimated where there are none."""
+    estimate = counts.estimate() if isinstance(counts, SketchCounts) else None
+    return counts.finish() if estimate is None else estimate
+
+
+def _estimated(found: PatternEstimate) -> Estimated:
+    return Estimated(
+        patterns_low=found.low,
+        patterns_high=found.high,
+        patterns_confidence=found.confidence,
+        count_error=found.count_error,
+        count_confidence=found.count_confidence,
+        least_share=found.least_share,
+    )
+
+
+def _most_frequent(found: PatternEstimate, samples: int) -> float:
+    """Return the largest share, NaN where no pattern is known to have it."""
+    return int(found.counts[0]) / samples if len(found.counts) else math.nan
+
+
+def _site_report(
+    site: SiteAccumulator, found: CountTable | PatternEstimate, pipeline: Pipeline
+) -> SiteReport:
     options = pipeline.options
     activity = unit_activity(site.active, site.samples)
-    occupancy = table.total / options.table_size
+    if isinstance(found, PatternEstimate):
+        measured: dict[str, Any] = {
+            "patterns": found.patterns,
+            "entropy_bits": math.nan,
+            "relative_entropy": math.nan,
+            "most_frequent_fraction": _most_frequent(found, site.samples),
+            "table_load": math.nan,
+            "estimated": _estimated(found),
+        }
+        k = options.top
+        top = (found.keys[:k], found.counts[:k], found.first[:k])
+    else:
+        occupancy = found.total / options.table_size
+        measured = {
+            "patterns": found.total,
+            "entropy_bits": entropy(found),
+            "relative_entropy": relative_entropy(found, site.units),
+            "most_frequent_fraction": most_frequent(found),
+            "table_load": occupancy if options.hash == THESIS else filled_share(found.total),
+        }
+        top = found.top(options.top)
     return SiteReport(
         site=replace(site.tap.site, units=site.units),
         units=site.units,
         positions=site.positions,
         samples=site.samples,
-        patterns=table.total,
-        entropy_bits=entropy(table),
-        relative_entropy=relative_entropy(table, site.units),
-        most_frequent_fraction=most_frequent(table),
         dead_units=activity.dead,
         always_on_units=activity.always_on,
         mean_active_fraction=float(activity.fraction.mean()),
         unit_active_counts=tuple(site.active.tolist()),
         nonfinite=site.nonfinite,
-        table_load=occupancy if options.hash == THESIS else filled_share(table.total),
         spilled_bytes=site.counts.spilled_bytes,
-        top=tuple(_top(site, table, options.top)),
+        top=tuple(_top(site, *top)),
+        **measured,
     )
 
 
-def _top(site: SiteAccumulator, table: CountTable, k: int) -> Iterable[PatternSummary]:
-    keys, counts, first = table.top(k)
+def _top(
+    site: SiteAccumulator,
+    keys: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    first: NDArray[np.int64],
+) -> Iterable[PatternSummary]:
     for (high, low), count, sample in zip(
         keys.tolist(), counts.tolist(), first.tolist(), strict=True
     ):
@@ -206,7 +260,7 @@ def _top(site: SiteAccumulator, table: CountTable, k: int) -> Iterable[PatternSu
         yield PatternSummary(
             fingerprint=hexadecimal(high, low),
             count=count,
-            fraction=count / table.samples,
+            fraction=count / site.samples,
             first_sample=None if place is None else place[0],
             first_position=None if place is None else place[1],
         )
@@ -215,7 +269,17 @@ def _top(site: SiteAccumulator, table: CountTable, k: int) -> Iterable[PatternSu
 def _global_report(pipeline: Pipeline) -> GlobalReport:
     if pipeline.global_reason:
         return GlobalReport(False, pipeline.global_reason)
-    table = pipeline.global_counts.finish()
+    table = _counted(pipeline.global_counts)
+    if isinstance(table, PatternEstimate):
+        samples = pipeline.global_counts.samples
+        return GlobalReport(
+            available=True,
+            samples=samples,
+            patterns=table.patterns,
+            entropy_bits=math.nan,
+            most_frequent_fraction=_most_frequent(table, samples),
+            estimated=_estimated(table),
+        )
     return GlobalReport(
         available=True,
         samples=table.samples,
@@ -250,6 +314,16 @@ def _notes(pipeline: Pipeline, reports: Sequence[SiteReport]) -> Iterable[str]:
         yield (
             f"The counts outgrew their memory and put {spilled / 1e6:.1f} MB on disk; "
             "they stay exact."
+        )
+    estimated = [report for report in reports if report.estimated]
+    if pipeline.options.approximate and not estimated:
+        yield f"No site has more than {EXACT_PATTERNS:,} patterns, so that all counts are exact."
+    if estimated:
+        yield (
+            f"At {len(estimated)} of {len(reports)} sites more than {EXACT_PATTERNS:,} patterns "
+            "occurred: their numbers of patterns, marked ~, are estimated, as are shares of the "
+            "most frequent ones, never too low. Entropies and effective numbers of patterns are "
+            "missing there, and patterns.parquet leaves these sites out."
         )
     if pipeline.options.hash == THESIS:
         yield "Counted with the thesis' fixed table: patterns that share a slot count as one."

@@ -7,6 +7,7 @@ from typing import Any
 
 from reluflow.errors import OptionError
 from reluflow.patterns import DEFAULT_SEED
+from reluflow.patterns.tables.sketch import CANDIDATES, need_sketches
 
 RANDOM_WORDS = "random-words-128"
 THESIS = "thesis-64"
@@ -26,6 +27,8 @@ class AnalysisOptions:
         table_size: slots of the thesis' table.
         memory_limit_bytes: all counting tables together; beyond it they spill to disk.
         top: most frequent patterns kept per site.
+        approximate: bound the memory of each table, whatever `memory_limit_bytes` is: sites with
+            more than 16,384 distinct patterns are estimated by sketches (docs/scale.md).
         behind: observe a plain Relu at its output, which has the same bits, so that ONNX Runtime
             can fuse it; False observes every pre-activation itself.
         native: hash inside the model with the native library: always (True), never (False), or
@@ -38,6 +41,7 @@ class AnalysisOptions:
         True
         >>> AnalysisOptions(hash='thesis-64').describe_hash()
         {'kind': 'thesis-64', 'table_size': 30000}
+        >>> AnalysisOptions().need_exact("a comparison")
         >>> AnalysisOptions(top=3).identity() == AnalysisOptions(top=5).identity()
         True
     """
@@ -50,6 +54,7 @@ class AnalysisOptions:
     table_size: int = 30_000
     memory_limit_bytes: int = 2**30
     top: int = 5
+    approximate: bool = False
     behind: bool = True
     native: bool | None = None
     optimisation: str = "all"
@@ -73,10 +78,37 @@ class AnalysisOptions:
             raise OptionError(
                 f"hash is {self.hash!r}; accepted are {RANDOM_WORDS!r} and {THESIS!r}."
             )
+        if self.approximate:
+            self._check_approximate()
         if not self.checkpoint_seconds >= 0:
             raise OptionError(
                 f"checkpoint_seconds is {self.checkpoint_seconds}; give seconds from 0 on."
             )
+
+    def _check_approximate(self) -> None:
+        need_sketches()
+        if self.hash == THESIS:
+            raise OptionError(
+                f"approximate is set with hash {THESIS!r}, whose table has a fixed size already; "
+                "leave one of them out."
+            )
+        if self.top > CANDIDATES:
+            raise OptionError(
+                f"top is {self.top}, but approximate counts remember {CANDIDATES} patterns; give "
+                "a smaller number."
+            )
+
+    def need_exact(self, what: str) -> None:
+        """Refuse approximate counts for what compares or lists patterns.
+
+        Args:
+            what: it, as the subject of a sentence.
+
+        Raises:
+            OptionError: they are approximate.
+        """
+        if self.approximate:
+            raise OptionError(f"{what} needs exact counts; leave approximate out.")
 
     def describe_hash(self) -> dict[str, Any]:
         """Return how patterns are identified, as kept in every result."""

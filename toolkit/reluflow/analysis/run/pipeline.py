@@ -28,7 +28,7 @@ from reluflow.analysis.run.sessions import Sessions, Shown
 from reluflow.data import DataSource, fixed_batch_size
 from reluflow.errors import Interrupted, ModelError, OutputError
 from reluflow.graph import Model, Rewritten, SwitchSite, Tap, find_chains, find_sites, tap
-from reluflow.patterns import PatternCounts, add_sites
+from reluflow.patterns import PatternCounts, SketchCounts, add_sites
 from reluflow.patterns.tables.records import FileSource
 from reluflow.progress import Progress
 from reluflow.sessions import RunStopped, default_threads
@@ -92,6 +92,7 @@ class Pipeline:
         ...     pipeline.sites[0].samples, pipeline.sample.inputs, pipeline.empty_sample().inputs
         ...     run = write_run(Path(folder), chunks(pipeline.global_counts.finish().source))
         ...     pipeline.take_table(len(pipeline.sites), run, spilled_bytes=0)
+        ...     pipeline.take_counts(0, PatternCounts())
         ...     pipeline.global_counts.samples
         (3136, [4, 5, 6, 7], [])
         4
@@ -175,7 +176,17 @@ class Pipeline:
             run: the counts.
             spilled_bytes: what was put on disk while they were counted.
         """
-        counts = PatternCounts.from_run(run, spilled_bytes, **self._of_counts(index))
+        self.take_counts(
+            index, PatternCounts.from_run(run, spilled_bytes, **self._of_counts(index))
+        )
+
+    def take_counts(self, index: int, counts: PatternCounts) -> None:
+        """Take over counts that were made elsewhere.
+
+        Args:
+            index: of the site; the number of sites for the counts of the whole network.
+            counts: that the pipeline goes on with.
+        """
         if index == len(self.sites):
             self.global_counts = counts
         else:
@@ -299,9 +310,12 @@ class Pipeline:
         self.sample.restore(found.tables / f"table-{len(self.sites) + 1:03d}")
 
     def _counts(self, index: int, restore_from: Path | None = None) -> PatternCounts:
+        kind, given = PatternCounts, self._of_counts(index)
+        if self.options.approximate:
+            kind, given = SketchCounts, {}
         if restore_from is None:
-            return PatternCounts(**self._of_counts(index))
-        return PatternCounts.restore(restore_from / f"table-{index:03d}", **self._of_counts(index))
+            return kind(**given)
+        return kind.restore(restore_from / f"table-{index:03d}", **given)
 
     def _of_counts(self, index: int) -> dict[str, Any]:
         # Half of the limit for any one table, as another may be just as large; _share_memory sees
@@ -378,7 +392,8 @@ class Pipeline:
             self.outputs = shown.outputs
         if self.counts_patterns and not self.global_reason:
             self.global_counts.add(joined, self.done)
-        self._share_memory()
+        if not self.options.approximate:
+            self._share_memory()
         self.done += n_inputs
         return keys
 

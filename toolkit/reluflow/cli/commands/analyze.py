@@ -55,9 +55,20 @@ def analyze(
         ),
     ] = "random-words-128",
     memory: Annotated[
-        int,
-        typer.Option("--memory", help="Memory for the counts in MiB; beyond it they go to disk."),
-    ] = 1024,
+        int | None,
+        typer.Option(
+            "--memory",
+            help="Memory for the counts in MiB, 1024 by default; beyond it they go to disk.",
+        ),
+    ] = None,
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Count in at most 5 MiB per site: sites with more than 16,384 patterns are "
+            "estimated, with the errors in the report.",
+        ),
+    ] = False,
     top: Annotated[
         int, typer.Option("--top", help="Number of most frequent patterns to keep per site.")
     ] = 5,
@@ -86,12 +97,15 @@ def analyze(
     as_json: _options.Json = False,
 ) -> int:
     """Count the activation patterns of every switch of a model and write a report."""
+    if approximate:
+        _options.refuse_with("--approximate", {"--memory": memory})
     options = AnalysisOptions(
         batch_size=batch_size,
         threads=threads,
         smooth=smooth,
         hash=hash_kind,
-        memory_limit_bytes=memory * 2**20,
+        memory_limit_bytes=(1024 if memory is None else memory) * 2**20,
+        approximate=approximate,
         top=top,
         checkpoint_seconds=30.0 if checkpoint_every is None else checkpoint_every,
     )

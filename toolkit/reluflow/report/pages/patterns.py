@@ -15,11 +15,14 @@ from reluflow.report.pictures.charts import (
     packed_shares,
     panel,
     text_of,
+    value_text,
 )
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables.facts import data_facts, file_name, hash_facts, model_facts
 from reluflow.report.tables.findings import findings
 from reluflow.report.tables.format import (
+    MISSING,
+    about,
     count,
     decimal,
     layer_name,
@@ -51,6 +54,7 @@ from reluflow.report.tables.measures import (
     activity,
     always_on_indices,
     dead_indices,
+    is_estimated,
     share,
 )
 from reluflow.report.text.terminal import shape_text
@@ -107,13 +111,15 @@ def _tiles(report: PatternReport) -> list[tuple[str, str, str]]:
     units, dead = sum(s.units for s in sites), sum(s.dead_units for s in sites)
     on = sum(s.always_on_units for s in sites)
     samples, patterns = sum(s.samples for s in sites), sum(s.patterns for s in sites)
+    doubt = any(map(is_estimated, sites))
+    together = count(whole.patterns) if whole.available else "none"
     skipped = f"{len(report.skipped)} not tapped" if report.skipped else "all tapped"
     distinct = f"of {count(whole.samples)} inputs" if whole.available else plain(whole.reason)
     return [
         ("Switch sites", count(len(sites)), skipped),
         ("Units", count(units), f"at {plural(len(sites), 'site')}"),
-        ("Distinct patterns", _short(patterns), f"of {_short(samples)} samples"),
-        ("Global patterns", count(whole.patterns) if whole.available else "none", distinct),
+        ("Distinct patterns", about(_short(patterns), doubt), f"of {_short(samples)} samples"),
+        ("Global patterns", about(together, whole.estimated), distinct),
         ("Dead units", count(dead), f"{percent(share(dead, units))} of all"),
         ("Always-on units", count(on), f"{percent(share(on, units))} of all"),
     ]
@@ -180,7 +186,7 @@ def _card(site: SiteReport, n_inputs: int) -> dict[str, Any]:
         "units": plural(site.units, "unit"),
         "entropy": round(100 * site.relative_entropy, 1) if site.relative_entropy > 0 else 0,
         "entropy_text": percent(site.relative_entropy),
-        "patterns": plural(site.patterns, "pattern"),
+        "patterns": about(plural(site.patterns, "pattern"), site.estimated),
         "dead": len(dead),
         "always_on": len(on),
         "nonfinite": site.nonfinite,
@@ -201,19 +207,44 @@ def _site_facts(site: SiteReport, n_inputs: int) -> list[tuple[str, str]]:
     each = "varying" if site.positions is None else plural(site.positions, "position")
     facts = [
         ("Samples", f"{count(site.samples)} ({plural(n_inputs, 'input')}, {each} each)"),
-        ("Distinct patterns", f"{count(site.patterns)}, {text_of(_DISTINCT.value(site), 'share')}"),
-        ("Entropy", f"{decimal(site.entropy_bits)} bits"),
+        ("Distinct patterns", f"{_patterns(site)}, {value_text(_DISTINCT, site)}"),
+        *_errors(site),
+        ("Entropy", _missing(decimal(site.entropy_bits), " bits")),
         *graded_facts(site),
         ("Pre-activation", shorten(plain(where.tensor), _MAX_NAME)),
         ("Shape", f"{plain(shape_text(where))}, units on axis {where.unit_axis}"),
         ("Threshold", f"{where.threshold:g}"),
-        ("Table load", percent(site.table_load)),
     ]
+    if not site.estimated:
+        facts.append(("Table load", percent(site.table_load)))
     if site.spilled_bytes:
         facts.append(("Counts on disk", size(site.spilled_bytes)))
     if site.nonfinite:
         facts.append(("NaN or infinite", plural(site.nonfinite, "value")))
     return facts
+
+
+def _patterns(site: SiteReport) -> str:
+    return about(count(site.patterns), site.estimated)
+
+
+def _missing(text: str, unit: str) -> str:
+    """Return a number with its unit, or that it is missing."""
+    return "not known from estimates" if text == MISSING else text + unit
+
+
+def _errors(site: SiteReport) -> list[tuple[str, str]]:
+    """Return how far estimates may be off."""
+    found = site.estimated
+    if found is None:
+        return []
+    ends = f"{count(found.patterns_low)} to {count(found.patterns_high)}"
+    error = f"too high by {plural(found.count_error, 'sample')} at most"
+    return [
+        ("Its interval", f"{ends}, at {percent(found.patterns_confidence)} confidence"),
+        ("Counts of patterns", f"{error}, at {percent(found.count_confidence)} confidence"),
+        ("Frequent patterns", f"all above {percent(found.least_share, 2)} of the samples"),
+    ]
 
 
 def _listing(units: list[int]) -> str:
@@ -229,9 +260,10 @@ def _pattern(site: SiteReport, summary: PatternSummary) -> dict[str, Any]:
     """Return one of the most frequent patterns."""
     on = summary.bits.count("1")
     return {
-        "count": plural(summary.count, "sample"),
-        "share": percent(summary.fraction),
+        "count": about(plural(summary.count, "sample"), site.estimated),
+        "share": about(percent(summary.fraction), site.estimated),
         "width": round(100 * share(summary.fraction, site.top[0].fraction), 2),
+        "seen": "Seen" if site.estimated else "First seen",
         "first": f"input {count(summary.first_sample)}{_position(site, summary.first_position)}",
         "fingerprint": plain(summary.fingerprint),
         "drawn": bool(summary.bits) and site.units <= MAX_DRAWN_UNITS,
@@ -277,12 +309,16 @@ _COLUMNS: tuple[Column[SiteReport], ...] = (
     Column("", "Op", lambda s: (plain(s.site.op), "")),
     Column("units", "Units", lambda s: (count(s.units), s.units)),
     Column("samples", "Samples", lambda s: (count(s.samples), s.samples)),
-    Column("patterns", "Patterns", lambda s: (count(s.patterns), s.patterns)),
-    Column("entropy_bits", "Entropy (bits)", lambda s: (decimal(s.entropy_bits), s.entropy_bits)),
+    Column("patterns", "Patterns", lambda s: (_patterns(s), s.patterns)),
+    Column(
+        "entropy_bits",
+        "Entropy (bits)",
+        lambda s: (decimal(s.entropy_bits), _key(s.entropy_bits)),
+    ),
     Column(
         "relative_entropy",
         "Relative entropy",
-        lambda s: (percent(s.relative_entropy), s.relative_entropy),
+        lambda s: (percent(s.relative_entropy), _key(s.relative_entropy)),
     ),
     _graded("Effective (bits)", EFFECTIVE),
     _graded("Entropy of a unit", UNIT_ENTROPY),
@@ -290,7 +326,7 @@ _COLUMNS: tuple[Column[SiteReport], ...] = (
     Column(
         "most_frequent_fraction",
         "Most frequent",
-        lambda s: (percent(s.most_frequent_fraction), s.most_frequent_fraction),
+        lambda s: (value_text(_TOP, s), _key(s.most_frequent_fraction)),
     ),
     Column(
         "mean_active_fraction",
@@ -311,7 +347,7 @@ def _payload(site: SiteReport) -> dict[str, Any]:
     return {
         "name": site_name(site.site.name),
         "sub": ", ".join(filter(None, (plain(site.site.op), plural(site.units, "unit"), layer))),
-        "tip": [text_of(m.value(site), m.unit) for m in SITE_MEASURES],
+        "tip": [value_text(m, site) for m in SITE_MEASURES],
         "units": site.units if drawn else 0,
         "shares": packed_shares(activity(site)) if drawn else "",
         "bits": [packed_bits(p.bits) if drawn else "" for p in site.top[:_MAX_TOP]],

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from reluflow.analysis.results.result import SiteReport
 from reluflow.report.pictures.palette import cividis, ink
-from reluflow.report.tables.format import decimal, percent
+from reluflow.report.tables.format import about, decimal, percent
 from reluflow.report.tables.measures import Measure, activity
 
 T = TypeVar("T")
@@ -80,6 +80,11 @@ def text_of(value: float, unit: str) -> str:
     return decimal(value)
 
 
+def value_text(measure: Measure[T], site: T) -> str:
+    """Return a measure at a site in readable form, marked where it is an estimate."""
+    return about(text_of(measure.value(site), measure.unit), measure.is_estimated(site))
+
+
 def panel(
     sites: Sequence[T],
     hint: str,
@@ -106,8 +111,7 @@ def panel(
         min(sum(v for v in row if v < 0) for row in rows),
         unit,
     )
-    sums = [sum(row) for row in rows]
-    low, high = text_of(min(sums), unit), text_of(max(sums), unit)
+    low, high = _extremes(sites, measures)
     return Panel(
         title=title or measures[0].title,
         hint=hint,
@@ -122,6 +126,19 @@ def panel(
         zero=round(-bottom * 100 / (top - bottom), 2),
         spread=spread or (low if low == high else f"{low} to {high}"),
     )
+
+
+def _extremes(sites: Sequence[T], measures: Sequence[Measure[T]]) -> tuple[str, str]:
+    """Return the lowest and the highest sum of the measures over the sites where all are known."""
+    sums = [
+        (sum(m.value(site) for m in measures), any(m.is_estimated(site) for m in measures))
+        for site in sites
+    ]
+    known = [each for each in sums if math.isfinite(each[0])] or [(math.nan, False)]
+    low, high = (
+        about(text_of(value, measures[0].unit), doubt) for value, doubt in (min(known), max(known))
+    )
+    return low, high
 
 
 def _stack(index: int, row: list[float], top: float, bottom: float, bound: bool) -> list[Bar]:
@@ -144,7 +161,7 @@ def heat_row(sites: Sequence[T], measure: Measure[T]) -> list[Cell]:
     cells = []
     for site in sites:
         value = measure.value(site)
-        cells.append(Cell(cividis(value), ink(value), text_of(value, measure.unit)))
+        cells.append(Cell(cividis(value), ink(value), value_text(measure, site)))
     return cells
 
 

@@ -13,7 +13,7 @@ from reluflow.analysis.results.result import ComparisonReport, PatternReport
 from reluflow.report.pictures.canvas import GRID, INK, calm, drawable, save, titled
 from reluflow.report.pictures.palette import ink
 from reluflow.report.tables.facts import file_name
-from reluflow.report.tables.format import percent, plain, plural, shorten
+from reluflow.report.tables.format import about, percent, plain, plural, shorten
 from reluflow.report.tables.graded import shown_comparisons, shown_measures
 from reluflow.report.tables.measures import (
     Measure,
@@ -105,6 +105,8 @@ def _bars(
         for bar, site in zip(bars, sites, strict=True):
             if measure.is_bound(site):
                 bar.set(alpha=0.5, hatch="///", edgecolor="white")
+            if measure.is_estimated(site):
+                bar.set(hatch="...", edgecolor="white")
         axes.set_title(measure.title, fontsize=9, loc="left", color=INK)
         if measure.unit == "share":
             axes.set_xlim(0, max(1.0, float(values.max()) * _HEADROOM))
@@ -132,7 +134,9 @@ def _heatmap(title: str, names: list[str], report: PatternReport) -> Figure:
     image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     for row, column in np.ndindex(*values.shape):
         value = float(values[row, column])
-        label = axes.text(column, row, percent(value), ha="center", va="center", fontsize=7)
+        doubt = measures[column].is_estimated(report.sites[row])
+        text = about(percent(value), doubt)
+        label = axes.text(column, row, text, ha="center", va="center", fontsize=7)
         label.set_color(ink(value))
         label.set_in_layout(False)
     axes.set_xticks(

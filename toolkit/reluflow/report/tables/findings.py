@@ -12,7 +12,7 @@ from reluflow.analysis.results.result import (
     SiteComparison,
     SiteReport,
 )
-from reluflow.report.tables.format import count, decimal, percent, plain, plural, shorten
+from reluflow.report.tables.format import about, count, decimal, percent, plain, plural, shorten
 from reluflow.report.tables.graded import (
     FLIPS,
     PAIR_DISTANCE,
@@ -184,13 +184,17 @@ def _always_on(sites: tuple[SiteReport, ...]) -> list[Finding]:
 
 
 def _dominant(sites: tuple[SiteReport, ...]) -> list[Finding]:
-    worst = max(sites, key=lambda s: s.most_frequent_fraction)
+    known = [s for s in sites if math.isfinite(s.most_frequent_fraction)]
+    if not known:
+        return []
+    worst = max(known, key=lambda s: s.most_frequent_fraction)
     if worst.samples < 2 or not worst.most_frequent_fraction >= _DOMINANT:
         return []
     return [
         Finding(
             "warn",
-            f"One single pattern covers {percent(worst.most_frequent_fraction)} of the samples "
+            "One single pattern covers "
+            f"{about(percent(worst.most_frequent_fraction), worst.estimated)} of the samples "
             f"at {_name(worst)}.",
         )
     ]
@@ -214,7 +218,13 @@ def _global(report: PatternReport) -> list[Finding]:
     whole = report.global_pattern
     if not whole.available or whole.samples < 2:
         return []
-    if whole.patterns == whole.samples:
+    if whole.estimated:
+        low, high = whole.estimated.patterns_low, whole.estimated.patterns_high
+        text = (
+            f"{count(whole.samples)} inputs share {about(count(whole.patterns), True)} global "
+            f"patterns, estimated: {count(low)} to {count(high)}."
+        )
+    elif whole.patterns == whole.samples:
         text = f"Each of the {count(whole.samples)} inputs has a global pattern of its own."
     else:
         text = (

@@ -108,6 +108,16 @@ def count(number: int | None) -> str:
     return MISSING if number is None else f"{number:,}"
 
 
+def about(text: str, estimated: object) -> str:
+    """Return a number's text, marked where it is an estimate.
+
+    Example:
+        >>> about("12", None), about("12", True), about(MISSING, True) == MISSING
+        ('12', '~12', True)
+    """
+    return f"~{text}" if estimated and text != MISSING else text
+
+
 def short_count(number: float | None) -> str:
     """Return a number of things in three digits and a unit: million, G, T or P.
 

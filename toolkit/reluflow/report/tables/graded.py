@@ -152,6 +152,8 @@ def effective_text(site: SiteReport) -> str:
     graded = site.graded
     if graded is None:
         return ""
+    if math.isnan(graded.effective_bits):
+        return "not known from estimates"
     low, high = decimal(graded.effective_low_bits, 1), decimal(graded.effective_high_bits, 1)
     ends = f"2^{low} at least" if is_open(site) else f"2^{low} to 2^{high}"
     return f"2^{decimal(graded.effective_bits, 1)} ({ends})"

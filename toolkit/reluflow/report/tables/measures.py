@@ -23,6 +23,7 @@ class Measure(Generic[T]):
         unit: "share", "bits", "count" or "signed" (a share that may be negative).
         color: of its bars, `#rrggbb` of the Okabe-Ito palette.
         bound: tells at which sites the value is only a lower bound; None: at none.
+        estimated: tells at which sites it is an estimate; None: at none.
     """
 
     key: str
@@ -31,6 +32,11 @@ class Measure(Generic[T]):
     unit: str
     color: str
     bound: Callable[[T], bool] | None = None
+    estimated: Callable[[T], bool] | None = None
+
+    def is_estimated(self, site: T) -> bool:
+        """Tell whether the value at a site is an estimate."""
+        return self.estimated is not None and self.estimated(site)
 
     def is_bound(self, site: T) -> bool:
         """Tell whether the value at a site is only a lower bound."""
@@ -53,6 +59,7 @@ def measure(
     *,
     unit: str = "",
     bound: Callable[[T], bool] | None = None,
+    estimated: Callable[[T], bool] | None = None,
 ) -> Measure[T]:
     """Return the column of a measure of `reluflow.patterns.QUANTITIES`, by its key.
 
@@ -62,16 +69,32 @@ def measure(
         color: of its bars.
         unit: to show it in, where that is not the table's.
         bound: as of `Measure`.
+        estimated: as of `Measure`.
     """
     known = QUANTITIES[key]
     shown = unit or {"ratio": "share"}.get(known.unit, known.unit)
-    return Measure(key, known.heading, value, shown, color, bound)
+    return Measure(key, known.heading, value, shown, color, bound, estimated)
+
+
+def is_estimated(site: SiteReport) -> bool:
+    """Tell whether the patterns of a site were estimated."""
+    return site.estimated is not None
 
 
 SITE_MEASURES: tuple[Measure[SiteReport], ...] = (
     measure("relative_entropy", lambda s: s.relative_entropy, BLUE),
-    measure("patterns_per_sample", lambda s: share(s.patterns, s.samples), GREEN),
-    measure("most_frequent_fraction", lambda s: s.most_frequent_fraction, ORANGE),
+    measure(
+        "patterns_per_sample",
+        lambda s: share(s.patterns, s.samples),
+        GREEN,
+        estimated=is_estimated,
+    ),
+    measure(
+        "most_frequent_fraction",
+        lambda s: s.most_frequent_fraction,
+        ORANGE,
+        estimated=is_estimated,
+    ),
     measure("mean_active_fraction", lambda s: s.mean_active_fraction, BLUE),
     measure("dead_fraction", lambda s: share(s.dead_units, s.units), RED),
     measure("always_on_fraction", lambda s: share(s.always_on_units, s.units), PINK),

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from reluflow.analysis.results.result import (
     ComparisonReport,
+    Estimated,
     ModelDescription,
     PatternReport,
     SiteComparison,
@@ -22,6 +23,7 @@ from reluflow.graph import Fold, LeftOut, SwitchSite
 from reluflow.patterns import QUANTITIES
 from reluflow.report.tables.findings import Finding, comparison_findings, findings
 from reluflow.report.tables.format import (
+    about,
     count,
     decimal,
     layer_name,
@@ -101,9 +103,21 @@ def print_table(report: PatternReport | ComparisonReport, console: Console) -> N
         return
     title = f"{_path(report.model)} on {plural(report.n_inputs, 'input')}"
     _print(report.sites, _site_columns(report), title, console)
+    for each in report.sites:
+        if each.estimated:
+            _line("~", "cyan", _errors(each.site.name, each.estimated), console)
     for site in report.skipped:
         _line("-", "dim", f"not tapped: {plain(site.name)} ({site.op}): {site.untappable}", console)
     _print_sentences(findings(report), report.notes, console)
+
+
+def _errors(name: str, found: Estimated) -> str:
+    """Return how far the estimates of a site may be off."""
+    return (
+        f"{plain(name)}: {count(found.patterns_low)} to {count(found.patterns_high)} patterns "
+        f"({percent(found.patterns_confidence)} confidence); counts of patterns too high by "
+        f"{plural(found.count_error, 'sample')} at most ({percent(found.count_confidence)})"
+    )
 
 
 def print_inspection(
@@ -193,11 +207,18 @@ def _site_columns(report: PatternReport) -> list[_Column[SiteReport]]:
             "samples", lambda s: count(s.samples), count(sum(s.samples for s in sites)), rank=6
         ),
         _measured(
-            "patterns", lambda s: count(s.patterns), count(sum(s.patterns for s in sites)), rank=1
+            "patterns",
+            lambda s: about(count(s.patterns), s.estimated),
+            about(count(sum(s.patterns for s in sites)), any(s.estimated for s in sites)),
+            rank=1,
         ),
         _measured("entropy_bits", lambda s: decimal(s.entropy_bits), rank=3),
         _measured("relative_entropy", lambda s: percent(s.relative_entropy), rank=0),
-        _measured("most_frequent_fraction", lambda s: percent(s.most_frequent_fraction), rank=3),
+        _measured(
+            "most_frequent_fraction",
+            lambda s: about(percent(s.most_frequent_fraction), s.estimated),
+            rank=3,
+        ),
         _measured("dead_units", lambda s: count(s.dead_units), count(dead), rank=2),
         _measured("always_on_units", lambda s: count(s.always_on_units), count(on), rank=5),
     ]
