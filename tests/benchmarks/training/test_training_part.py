@@ -49,3 +49,14 @@ def test_random_labels_end_in_no_error(net: str, optimizer: str) -> None:
     )
     (cell,) = verdict.cells(trained(runs))
     assert cell.failed == ()
+
+
+@pytest.mark.slow
+def test_weights_that_run_away_end_in_no_error() -> None:
+    (run,) = grid.runs(
+        ("digits512",), ("f1",), ("sgd",), (300,), ("true",), ("actcool",), seeds=(0,)
+    )
+    (record,) = trained([run])
+    (cell,) = verdict.cells([record])
+    assert cell.failed == ()
+    assert record["test_accuracy"] > 92.0

@@ -13,6 +13,7 @@ import numpy as np
 
 from reluflow.errors import DataError, OptionError
 from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
+from reluflow.temperature.crossing.bound import RateBound
 from reluflow.temperature.crossing.lattice import BINS
 from reluflow.temperature.crossing.options import CrossingOptions
 from reluflow.temperature.options import MAX_RATE, check_initial_rate
@@ -67,9 +68,10 @@ _BEYOND_CHANCE = 0.6
 """Of the root mean square of these moves: chance alone has a mean of 0.42."""
 _EARLY_LONGEST, _LONGEST_SHARE = 1 / 60, 1 / 16
 """Of the training, between two probes: early, and later."""
-_GRADIENT_GAIN = 0.3
-_LEFT = 0.5
-"""Part of the length of the gradients from which on the rate is bound."""
+_FAR = 1.1
+"""A probe so far beside the curve, as a logarithm of the rate, brings the next one forward."""
+_RECHECK = 2
+"""Steps to the next probe where the weights run away."""
 _QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 _TOLD = 4.0
@@ -97,12 +99,10 @@ class CrossingCool:
     (`CrossingOptions.gain`), and their shapes add up around it. It follows faster by the
     first probes, and where many in a row miss it on the same side; upwards by 1.5 times at most.
 
-    As a network memorises its data the gradient vanishes, and the rate of a fixed temperature
-    grows without bound, until an ordinary batch ends the training. So from where half of the
-    gradient is gone, or the weights have grown beyond a multiple of their first norm
-    (`CrossingOptions.weight_growth`), the rate is bound by what the hottest temperature needs
-    (`growth`), and falls as the weights grow on: the training cools earlier than scheduled, and
-    says so by a `CoolingWarning`.
+    Where the gradient vanishes, as when a network memorises its data, or the weights grow or run
+    away, a fixed temperature would end the training: from there on the rate is bound (see
+    `RateBound`), so that the training cools earlier than scheduled, and says so by a
+    `CoolingWarning`.
 
     Args:
         schedule: takes the progress in [0, 1] and returns the target temperature in bits.
@@ -163,14 +163,9 @@ class CrossingCool:
         self._steps = 0
         self._next_probe = 1
         self._drift = self._scatter = 0.0
-        self._gradient = self._full_gradient = 0.0
-        self._progress = 0.0
-        self._hottest = 0.0
-        self._lowest = 0.0
-        self._bits = 0.0
-        self._norms = (0.0, 0.0)
-        self._is_warm = self._is_bound = False
-        self._is_told = False
+        self._bound = RateBound(self.options)
+        self._progress = self._bits = 0.0
+        self._is_warm = self._is_told = False
         self._bend = self._lag = 0.0
         self._ahead = 1.0
         self._n_bends = self._n_alone = self._alone_for = 0
@@ -284,13 +279,12 @@ class CrossingCool:
         is_risen = self._steps >= options.warm_up_steps
         bits = wanted if is_risen else self._rise(progress) * wanted
         rate = self.curves.rate(bits, options.mean) * self._ahead
-        if bits > self._hottest:
-            self._hottest, self._lowest = bits, rate
+        self._bound.see_rate(bits, rate)
         if wanted > 0:  # T of independent units is in proportion to the rate
             rate *= min(scheduled / wanted, _MOST_BEYOND)
         if not self._is_warm:
             self._is_warm = is_risen and progress >= options.warm_up
-        if self._is_bound:
+        if self._bound.is_bound:
             rate = self._bounded(bits, rate)
         self._bits, self._progress = bits, min(progress, 1.0)
         self.rate = min(max(rate, options.min_rate), MAX_RATE)
@@ -353,33 +347,24 @@ class CrossingCool:
             self._ahead = math.exp(min(max(told * self._lag, -_MOST_LAG), _MOST_LAG))
         self._take_in(curves, moved, bend)
         self.n_probes += 1
-        self._see_norms(weight_norm, gradient_norm)
         if self.options.history_size:
             measured = float(curves.temperature(self.rate, mean))
             self.history.append((self._steps, self.rate, self._bits, measured))
-        hottest = self._rate_of(min(self._hottest, self.curves.resolved(mean)))
-        self._lowest = min(self._lowest or hottest, hottest) if self._is_bound else hottest
         self._pace(moved)
-
-    def _see_norms(self, weights: float | None, gradient: float | None) -> None:
-        """Bind the rate from where half of the gradient is gone, or the weights have grown.
-
-        For good: where the rate has carried the weights away gradients are large again.
-        """
-        if weights is not None:
-            self._norms = (self._norms[0] or weights, weights)
-        self._is_bound = self._is_bound or self._have_weights_grown()
-        if not self._is_warm or self._is_bound:
-            return
-        if gradient is None:
-            self._is_bound = True
-            return
-        self._gradient += (_GRADIENT_GAIN if self._gradient else 1.0) * (gradient - self._gradient)
-        self._full_gradient = max(self._full_gradient, self._gradient)
-        self._is_bound = self._gradient < _LEFT * self._full_gradient
-
-    def _have_weights_grown(self) -> bool:
-        return self._norms[1] > self.options.weight_growth * self._norms[0] > 0
+        has_run = self._bound.see(
+            self._steps,
+            self._bits,
+            self.rate,
+            needed=self._rate_of(min(self._bound.hottest, self.curves.resolved(mean))),
+            weights=weight_norm,
+            gradient=gradient_norm,
+            is_settled=not self._is_first(),
+            is_warm=self._is_warm,
+        )
+        if has_run:
+            self._tell_runaway()
+            self.interval = self.options.shortest
+            self._next_probe = self._steps + min(_RECHECK, self.interval)
 
     def _moved(self, curves: CrossingCurves) -> float:
         """Return by how much the curves of a probe lie beside the earlier ones, as a logarithm."""
@@ -434,7 +419,9 @@ class CrossingCool:
             self._next_probe = max(self._steps + 1, int(_FIRST_STRETCH * self._steps))
             return
         options = self.options
-        if self._is_moving():
+        if abs(moved) > _FAR:
+            self.interval = options.shortest
+        elif self._is_moving():
             self.interval = max(options.shortest, self.interval // 2)
         else:
             self.interval = min(options.longest, 2 * self.interval)
@@ -458,12 +445,7 @@ class CrossingCool:
 
     def _bounded(self, bits: float, rate: float) -> float:
         """Return a rate, or the highest that is allowed at a temperature once rates are bound."""
-        if self._hottest == 0:
-            return rate
-        bound = self.options.growth * self._lowest * bits / self._hottest
-        if self._have_weights_grown():
-            first, last = self._norms
-            bound *= (self.options.weight_growth * first / last) ** 2
+        bound = self._bound.limit(bits)
         if rate <= bound:
             return rate
         self.n_held += 1
@@ -481,6 +463,18 @@ class CrossingCool:
             CoolingWarning,
             stacklevel=6,
         )
+
+    def _tell_runaway(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            warnings.warn(
+                f"the weights run away at step {self._steps}, with a rate of {self.rate:.3g} and "
+                f"{self._bits:.3g} bits; the rate is lowered to "
+                f"{self._bound.limit(self._bits):.3g}, and the training cools earlier than "
+                "scheduled.",
+                CoolingWarning,
+                stacklevel=4,
+            )
 
     def _tell_dead(self) -> None:
         if not self._is_told:
@@ -525,7 +519,7 @@ class CrossingCool:
             "curves": None if self.curves is None else _packed(self.curves),
             **{name: getattr(self, name) for name in _PUBLIC},
             **{name: getattr(self, f"_{name}") for name in _PRIVATE},
-            "norms": list(self._norms),
+            **self._bound.state_dict(),
             "history": [list(entry) for entry in self.history],
         }
 
@@ -541,7 +535,9 @@ class CrossingCool:
         Raises:
             DataError: another version, or a field is missing.
         """
-        check_state("state", state, STATE_VERSION, self.state_dict().keys() - _NEW.keys())
+        check_state(
+            "state", state, STATE_VERSION, self.state_dict().keys() - _NEW.keys() - _NEW_BOUNDS
+        )
         self.options = CrossingOptions(**state["options"])
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])
@@ -550,7 +546,8 @@ class CrossingCool:
             setattr(self, name, state[name])
         for name in _PRIVATE:
             setattr(self, f"_{name}", state.get(name, _NEW.get(name)))
-        self._norms = (state["norms"][0], state["norms"][1])
+        self._bound.options = self.options
+        self._bound.load_state_dict(state)
         self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
 
 
@@ -565,9 +562,9 @@ _PUBLIC = (
 )
 _NEW = {"bend": 0.0, "n_bends": 0, "n_alone": 0, "alone_for": 0, "lag": 0.0, "ahead": 1.0}
 """Fields that states of this version may lack, and what these then are."""
+_NEW_BOUNDS = {"least", "ceiling", "speed", "seen_at", "n_runaways"}
 _PRIVATE = (
-    *("steps", "next_probe", "drift", "scatter", "hottest", "lowest", "bits", "progress"),
-    *("gradient", "full_gradient", "is_warm", "is_bound", "is_told"),
+    *("steps", "next_probe", "drift", "scatter", "bits", "progress", "is_warm", "is_told"),
     *_NEW,
 )
 

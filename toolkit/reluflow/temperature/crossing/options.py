@@ -27,6 +27,8 @@ class CrossingOptions:
             scaled with the temperature; infinite: no bound.
         weight_growth: the norm of the weights, as a multiple of its first value, from which on they
             have grown; the same bound then falls with its square; infinite: they never have.
+        runaway: how many times faster than so far the square of the weights' norm must grow, at a
+            temperature, for the rate to be lowered at once; infinite: it never is.
         warm_up: share of the training, and at least `warm_up_steps`, before the gradient may bind
             the rate.
         warm_up_steps: steps over which the temperature rises to that of the schedule; at most a
@@ -51,6 +53,7 @@ class CrossingOptions:
     short: float = 1.0
     growth: float = 4.0
     weight_growth: float = 1.5
+    runaway: float = 6.0
     warm_up: float = 0.03
     warm_up_steps: int = 16
     first_passes: int = 4
@@ -81,7 +84,7 @@ class CrossingOptions:
                 )
         if not 0 < self.gain <= 1:
             raise OptionError(f"gain is {self.gain}; give a fraction above 0, 1 at most.")
-        for name in ("short", "growth", "weight_growth"):
+        for name in ("short", "growth", "weight_growth", "runaway"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"{name} is {getattr(self, name)}; give a number above 0.")
         for name in ("warm_up_steps", "history_size"):
