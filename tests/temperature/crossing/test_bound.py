@@ -54,10 +54,17 @@ def test_the_rate_falls_to_the_least_that_the_temperature_needed(
 
 
 def test_it_halves_while_the_weights_still_run_away() -> None:
-    norms = [*STEADY, 1.1 * STEADY[-1], 1.21 * STEADY[-1], 1.331 * STEADY[-1]]
+    norms = [*STEADY, *(factor * STEADY[-1] for factor in (1.1, 1.3, 1.8))]
     bound = bound_after(norms)
     assert bound.n_runaways == 3
     assert bound.limit(2.0) == pytest.approx(0.1 / 8.0)
+
+
+def test_a_run_that_slows_down_is_left_to_run_out() -> None:
+    norms = [*STEADY, *(factor * STEADY[-1] for factor in (1.1, 1.2, 1.28))]
+    bound = bound_after(norms)
+    assert bound.n_runaways == 1
+    assert bound.limit(2.0) == pytest.approx(0.1 / 2.0)
 
 
 def test_weights_may_grow_with_the_square_of_the_temperature() -> None:

@@ -562,7 +562,7 @@ _PUBLIC = (
 )
 _NEW = {"bend": 0.0, "n_bends": 0, "n_alone": 0, "alone_for": 0, "lag": 0.0, "ahead": 1.0}
 """Fields that states of this version may lack, and what these then are."""
-_NEW_BOUNDS = {"least", "ceiling", "speed", "seen_at", "n_runaways"}
+_NEW_BOUNDS = {"least", "ceiling", "speed", "run_speed", "seen_at", "n_runaways"}
 _PRIVATE = (
     *("steps", "next_probe", "drift", "scatter", "bits", "progress", "is_warm", "is_told"),
     *_NEW,

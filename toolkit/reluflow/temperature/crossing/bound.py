@@ -19,7 +19,7 @@ _CUT, _MOST_CUT = 2.0, 8.0
 """By how much the rate falls where weights run away, at least and at most."""
 _NAMES = (
     *("hottest", "lowest", "least", "ceiling", "gradient", "full_gradient"),
-    *("is_bound", "speed", "seen_at", "n_runaways"),
+    *("is_bound", "speed", "run_speed", "seen_at", "n_runaways"),
 )
 
 
@@ -34,7 +34,7 @@ class RateBound:
       there on, which falls as the weights grow on;
     - from where the weights run away, their square growing several times faster than before: the
       rate falls at once by 2 to 8 times, to the least that the hottest temperature has needed, and
-      by half whenever they still do.
+      by half whenever they run still faster.
 
     Args:
         options: `growth`, `weight_growth` and `runaway`.
@@ -64,7 +64,7 @@ class RateBound:
         self._lowest = self._least = self._ceiling = 0.0
         self._gradient = self._full_gradient = 0.0
         self._norms = (0.0, 0.0)
-        self._speed = 0.0
+        self._speed = self._run_speed = 0.0
         self._seen_at = 0
 
     def see_rate(self, bits: float, rate: float) -> None:
@@ -112,10 +112,7 @@ class RateBound:
         if is_settled:
             self._least = min(self._least or needed, needed)
         if has_run:
-            now = rate * self.hottest / bits
-            cut = min(max(self._least, now / _MOST_CUT), now / _CUT)
-            self._ceiling = min(cut, self._ceiling / _CUT or cut)
-            self.n_runaways += 1
+            self._cut(rate * self.hottest / bits)
         return has_run
 
     def limit(self, bits: float) -> float:
@@ -127,6 +124,12 @@ class RateBound:
             first, last = self._norms
             limit *= (self.options.weight_growth * first / last) ** 2
         return min(limit, self._ceiling or math.inf) * bits / self.hottest
+
+    def _cut(self, now: float) -> None:
+        """Lower the highest rate of the hottest temperature, which is `now` at present."""
+        cut = min(max(self._least, now / _MOST_CUT), now / _CUT)
+        self._ceiling = min(cut, self._ceiling / _CUT or cut)
+        self.n_runaways += 1
 
     def _see_weights(self, step: int, bits: float, weights: float, is_settled: bool) -> bool:
         """Tell whether the weights run away.
@@ -140,8 +143,10 @@ class RateBound:
             return False
         growth = 2.0 * math.log(weights / last)
         speed = growth / steps / max(bits / self.hottest, _COLDEST) ** 2
+        before, self._run_speed = self._run_speed, 0.0
         if growth > _LEAST_GROWTH and speed > self.options.runaway * self._speed > 0:
-            return True
+            self._run_speed = speed
+            return speed > before  # else it only runs out, as with momentum
         self._speed += (_SPEED_GAIN if self._speed else 1.0) * (abs(speed) - self._speed)
         return False
 
