@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +11,13 @@ from reluflow.data import Preprocessing, RandomData
 from reluflow.errors import OptionError
 
 Data = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--data",
         "-d",
-        help="Inputs: a .npy, .npz or idx file (also .gz), a folder of images, or a standard data "
-        "set, such as cifar10:test.",
+        metavar="PATH",
+        help="Inputs: a .npy, .npz or idx file (also .gz), a folder of images, a standard data "
+        "set, such as cifar10:test, or a URL of one of them, such as s3://bucket/x.npy.",
     ),
 ]
 Random = Annotated[
@@ -97,7 +97,7 @@ Layout = Annotated[
 ]
 
 
-def need_data(data: Path | None) -> Path:
+def need_data(data: str | None) -> str:
     """Return the path of the inputs, for commands that take no random ones.
 
     Raises:
@@ -109,7 +109,7 @@ def need_data(data: Path | None) -> Path:
 
 
 def choose_data(
-    data: Path | None, random: int | None, seed: int | None, dims: list[str] | None
+    data: str | None, random: int | None, seed: int | None, dims: list[str] | None
 ) -> Any:
     """Return what `open_data` takes: a path, or random data where asked for.
 
@@ -127,7 +127,7 @@ def choose_data(
     return RandomData(random, seed or 0, dims=dict(_dim(text) for text in dims or []))
 
 
-def data_or_random(data: Path | None, dims: list[str] | None) -> Any:
+def data_or_random(data: str | None, dims: list[str] | None) -> Any:
     """Return what `open_data` takes: a path, or else random data.
 
     Raises:

@@ -12,6 +12,7 @@ from reluflow.data.formats.npy import MAGIC, npy_column
 from reluflow.data.formats.npz import array_names, npz_array
 from reluflow.data.sources.blocks import READ_ERRORS
 from reluflow.data.sources.column import Array, Column
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.words import first_line, listing
 from reluflow.errors import DataError
 
@@ -38,7 +39,7 @@ def read_array(path: Path, name: str, what: str = "labels") -> Array:
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{what} '{path}' are no regular file; give {_FORMATS}.")
-        with path.open("rb") as stream:
+        with open_binary(path) as stream:
             head = stream.read(16)
         column = _column(path, head, name, what)
         parts = list(column.stream(0, max(column.n_samples, 1)))
@@ -69,7 +70,7 @@ def _column(path: Path, head: bytes, name: str, what: str) -> Column:
 
 
 def _refuse_bomb(path: Path, name: str) -> None:
-    with zipfile.ZipFile(path) as archive:
+    with open_binary(path) as file, zipfile.ZipFile(file) as archive:
         info = archive.getinfo(f"{name}.npy")
     if info.file_size > max(_BOMB_BYTES, _BOMB_RATIO * info.compress_size):
         raise DataError(

@@ -14,6 +14,7 @@ from reluflow.data.answers import read_array
 from reluflow.data.formats.idx import GZIP_MAGIC, idx_column, is_idx
 from reluflow.data.sets.find import find_set
 from reluflow.data.sets.standard import open_set
+from reluflow.data.sources.places import open_binary, place_of
 from reluflow.errors import DataError, OptionError
 
 
@@ -41,7 +42,7 @@ def read_labels(
     of_set = _labels_of_set(path)
     if of_set is not None:
         return of_set[:limit]
-    file = Path(path)
+    file = place_of(path)
     if _begins_as_idx(file):
         column = idx_column(file)
         _check(file, column.dtype, (column.n_samples, *column.shape))
@@ -76,7 +77,7 @@ def read_answers(
         >>> found.shape, found.dtype.name
         ((3, 2, 2), 'int64')
     """
-    file = Path(path)
+    file = place_of(path)
     if _begins_as_idx(file) or find_set(path) is not None:
         return read_labels(file, name, limit)
     array = read_array(file, name)
@@ -105,10 +106,10 @@ def has_array(path: str | os.PathLike[str], name: str) -> bool:
     """
     if (place := find_set(path)) is not None:
         return name == "label" and open_set(place.folder, place.split).labels is not None
-    if not Path(path).is_file():
+    if not (file := place_of(path)).is_file():
         return False  # reading a pipe would block
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_binary(file) as stream, zipfile.ZipFile(stream) as archive:
             return f"{name}.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
@@ -129,10 +130,8 @@ def check_label_name(name: str | None, file: str | os.PathLike[str] | None) -> N
         >>> check_label_name("label", "models/fashion_mnist_test_2000.npz")
         >>> check_label_name(None, None)
     """
-    path = None if file is None else Path(file)
-    may_hold = path is not None and (
-        path.suffix == ".npz" or not path.is_file() or zipfile.is_zipfile(path)
-    )
+    path = None if file is None else place_of(file)
+    may_hold = path is not None and (path.suffix == ".npz" or not path.is_file() or _is_zip(path))
     if name is not None and not may_hold:
         raise OptionError(
             "label_name is given, but does nothing without an .npz file of answers; leave it out, "
@@ -163,7 +162,7 @@ def read_targets(
         ...     read_targets(f"{folder}/data.npz", "price", limit=2).tolist()
         [1.5, 2.5]
     """
-    file = Path(path)
+    file = place_of(path)
     array = read_array(file, name)
     if array.ndim < 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise DataError(
@@ -191,11 +190,16 @@ def _check(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         )
 
 
+def _is_zip(path: Path) -> bool:
+    with open_binary(path) as stream:
+        return zipfile.is_zipfile(stream)
+
+
 def _begins_as_idx(file: Path) -> bool:
     if not file.is_file():
         return False  # reading it says what is wrong; a pipe would block
     try:
-        with file.open("rb") as stream:
+        with open_binary(file) as stream:
             head = stream.read(4)
     except OSError:
         return False

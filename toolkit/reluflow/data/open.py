@@ -27,6 +27,7 @@ from reluflow.data.sets.find import find_set
 from reluflow.data.sets.standard import StandardSet, open_set
 from reluflow.data.sources.column import ArrayColumn, Column, LimitedColumn
 from reluflow.data.sources.pixels import DECODE_NOTE
+from reluflow.data.sources.places import is_url, open_binary, place_of, reach, stamp
 from reluflow.data.sources.preprocessing import Preprocessing, make_plan
 from reluflow.data.sources.source import ColumnSource, DataSource, hash_array
 from reluflow.data.sources.spec import InputSpec
@@ -50,12 +51,12 @@ def open_data(
 
     Args:
         source: a path (.npy, .npz, idx, idx.gz, an image, a folder of images or of a standard data
-            set), a name of one such as "cifar10:train" (`open_set`), an array or a tensor of
-            another library, a dict input name -> array, `RandomData`, a dataset or loader of torch,
-            `tf.data`, Keras or Hugging Face, or an iterable, iterator or callable of batches
-            (`IteratorSource` says what an item is). A list or tuple is an iterable of batches; the
-            items of a dataset may be samples. Files are recognised by their first bytes, not by
-            their name.
+            set), a URL of one that fsspec knows, a name of one such as "cifar10:train"
+            (`open_set`), an array or a tensor of another library, a dict input name -> array,
+            `RandomData`, a dataset or loader of torch, `tf.data`, Keras or Hugging Face, or an
+            iterable, iterator or callable of batches (`IteratorSource` says what an item is). A
+            list or tuple is an iterable of batches; the items of a dataset may be samples. Files
+            are recognised by their first bytes, not by their name.
         inputs: what the model expects, in its order.
         preprocessing: for images, and for uint8 arrays that are to become floats. Byte images in
             idx files are scaled by default; other arrays never are.
@@ -82,10 +83,10 @@ def open_data(
     if isinstance(source, StandardSet):
         return _open_set(source, specs, preprocessing, limit)
     if isinstance(source, str | os.PathLike):
-        place = find_set(source)
+        place = None if is_url(source) else find_set(source)
         if place is not None:
             return _open_set(open_set(place.folder, place.split), specs, preprocessing, limit)
-        return _open_path(Path(source).expanduser(), specs, preprocessing, limit)
+        return _open_path(place_of(source), specs, preprocessing, limit)
     if isinstance(source, np.ndarray):
         return _open_arrays({"": source}, specs, preprocessing, limit)
     refuse_splits(source)
@@ -142,8 +143,7 @@ def _open_path(
         # By content first: an array file that is called .png is still an array file.
         if head is None or (not _is_array_file(head) and path.suffix.lower() in SUFFIXES):
             return _open_images(path, inputs, given, limit)
-        status = path.stat()
-        identity: dict[str, Any] = {"files": [[path.name, status.st_size, status.st_mtime_ns]]}
+        identity: dict[str, Any] = {"files": [stamp(path)]}
         extra: dict[str, Any] = {}
         if head.startswith(MAGIC):
             kind, columns = "npy", _single(npy_column(path), inputs, path)
@@ -180,7 +180,7 @@ def _open_set(
 def _head(path: Path) -> bytes | None:
     """Return a file's first bytes, None for a folder."""
     try:
-        path.stat()
+        reach(path)
     except ValueError as error:
         raise DataError(f"data {str(path)!r} is no path ({error}); check it.") from error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -189,7 +189,7 @@ def _head(path: Path) -> bytes | None:
         return None
     if not path.is_file():
         raise DataError(f"data '{path}' are no regular file; give {_FORMATS}.")
-    with path.open("rb") as stream:
+    with open_binary(path) as stream:
         head = stream.read(16)
     if not head:
         raise DataError(f"data '{path}' are an empty file; give {_FORMATS}.")

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -26,11 +26,13 @@ class Cluster(Protocol):
         workers: how many tasks run at once, at least 1.
         threads: of each worker; None: as many as the worker finds.
         shares_memory: the workers share the memory of this machine.
+        shares_process: the workers are threads of this process.
     """
 
     workers: int
     threads: int | None
     shares_memory: bool
+    shares_process: bool
 
     @property
     def executor(self) -> Executor:
@@ -54,6 +56,7 @@ class Processes:
     """Processes of this machine; a dead one ends the pool, which is then made anew."""
 
     shares_memory = True
+    shares_process = False
 
     def __init__(self, workers: int) -> None:
         """Start nothing yet.
@@ -111,6 +114,7 @@ class _Given:
 
     def __init__(self, executor: Executor, workers: int) -> None:
         self.executor, self.workers = executor, workers
+        self.shares_process = isinstance(executor, ThreadPoolExecutor)
 
     def renew(self) -> None:
         raise OptionError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from reluflow.analysis import Pipeline, holds_checkpoint
 from reluflow.data import Preprocessing, RandomData
+from reluflow.data.sources.places import is_url, protocol
 from reluflow.errors import Interrupted, OptionError, OutputError, ReluflowError
 from reluflow.files import appearing
 from reluflow.progress import Progress
@@ -116,6 +117,11 @@ def count_in_parts(
         )
     if parts is not None and parts < 1:
         raise OptionError(f"parts is {parts}; give a whole number from 1 on.")
+    if is_url(data) and protocol(data) == "memory" and not cluster.shares_process:
+        raise OptionError(
+            f"data {data!r} lie in the memory of this process, which its workers do not see; give "
+            "a file or a URL that they can open, or leave workers out."
+        )
     first = next(pipeline.batches(), None)
     if first is not None:
         pipeline.try_first(first)
@@ -259,6 +265,8 @@ def _share_model(pipeline: Pipeline, folder: Path) -> tuple[str, bool]:
 
 def _share_data(pipeline: Pipeline, folder: Path, data: Any) -> tuple[Any, bool]:
     """Return the data for all workers, and whether they are a copy made for them."""
+    if is_url(data):
+        return data, False
     if isinstance(data, str | os.PathLike):
         return str(Path(data).expanduser().resolve()), False
     if isinstance(data, RandomData):

@@ -573,9 +573,12 @@ def inspect(
         ),
     ] = None,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--data", "-d", help="Inputs, of which the first batch is run; by default random ones."
+            "--data",
+            "-d",
+            metavar="PATH",
+            help="Inputs, of which the first batch is run; by default random ones.",
         ),
     ] = None,
     dim: Annotated[

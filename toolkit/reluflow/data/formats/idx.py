@@ -12,6 +12,7 @@ import numpy as np
 
 from reluflow.data.sources.blocks import READ_ERRORS, BlockColumn
 from reluflow.data.sources.column import Column
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.validate import check_kind
 from reluflow.data.sources.words import first_line
 from reluflow.errors import DataError
@@ -54,11 +55,11 @@ def idx_column(path: Path) -> Column:
         DataError: not an idx file, or a truncated one.
     """
     label = f"'{path}'"
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         zipped = file.read(2) == GZIP_MAGIC
 
     def opener() -> IO[bytes]:
-        return cast("IO[bytes]", gzip.open(path, "rb") if zipped else path.open("rb"))
+        return _unzipped(path) if zipped else open_binary(path)
 
     try:
         with opener() as stream:
@@ -76,6 +77,12 @@ def idx_column(path: Path) -> Column:
             f"{path.stat().st_size - offset} are there; write or download it again."
         )
     return BlockColumn(label, opener, offset, shape, dtype)
+
+
+def _unzipped(path: Path) -> IO[bytes]:
+    if isinstance(path, Path):
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=open_binary(path)))
 
 
 def _header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from reluflow.data.sources.column import Array, PickedColumn
 from reluflow.data.sources.pixels import read_pixels
+from reluflow.data.sources.places import stamp, walk
 from reluflow.data.sources.preprocessing import Plan
 from reluflow.errors import DataError
 
@@ -51,13 +50,13 @@ def list_images(folder: Path) -> tuple[list[Path], int]:
             f"folder '{error.filename}' cannot be read ({error.strerror}); change its permissions."
         ) from error
 
-    for root, folders, files in os.walk(folder, onerror=fail):
+    for root, folders, files in walk(folder, fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if name.startswith(".") or Path(name).suffix.lower() not in SUFFIXES:
                 others += 1
             else:
-                names.append(Path(root, name).relative_to(folder).as_posix())
+                names.append((root / name).relative_to(folder).as_posix())
     if not names:
         raise DataError(
             f"folder '{folder}' holds no image ({others} other files); "
@@ -80,15 +79,14 @@ def identify(paths: Sequence[Path], folder: Path) -> list[list[object]]:
     files: list[list[object]] = []
     for path in paths:
         try:
-            status = path.stat()
+            found = stamp(path)
         except OSError as error:
             raise DataError(
                 f"image '{path}' cannot be read ({error.strerror}); remove it or mend the link."
             ) from error
-        if not stat.S_ISREG(status.st_mode):
+        if not path.is_file():
             raise DataError(f"image '{path}' is no regular file; remove it from the folder.")
-        name = path.relative_to(folder).as_posix()
-        files.append([name, status.st_size, status.st_mtime_ns])
+        files.append([path.relative_to(folder).as_posix(), *found[1:]])
     return files
 
 

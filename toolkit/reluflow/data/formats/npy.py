@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,7 @@ from numpy.lib import format as npy_format
 
 from reluflow.data.sources.blocks import BlockColumn, FortranColumn
 from reluflow.data.sources.column import Array, Column, MappedColumn
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.spec import InputSpec
 from reluflow.data.sources.validate import check_kind
 from reluflow.data.sources.words import first_line
@@ -97,7 +99,7 @@ def npy_column(path: Path) -> Column:
         DataError: see `read_header`; also a file shorter than its header promises.
     """
     label = f"'{path}'"
-    with path.open("rb") as stream:
+    with open_binary(path) as stream:
         header = read_header(stream, label)
     have = path.stat().st_size - header.offset
     if have < header.n_bytes:
@@ -107,8 +109,7 @@ def npy_column(path: Path) -> Column:
         )
     if header.fortran:
         return FortranColumn(label, path, header.offset, header.shape, header.dtype)
-    opener = lambda: path.open("rb")  # noqa: E731
-    return BlockColumn(label, opener, header.offset, header.shape, header.dtype)
+    return BlockColumn(label, partial(open_binary, path), header.offset, header.shape, header.dtype)
 
 
 def with_small_float(column: Column, spec: InputSpec) -> Column:

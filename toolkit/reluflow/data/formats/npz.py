@@ -12,6 +12,7 @@ from typing import IO
 from reluflow.data.formats.npy import read_header
 from reluflow.data.sources.blocks import READ_ERRORS, BlockColumn
 from reluflow.data.sources.column import Column
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.spec import InputSpec
 from reluflow.data.sources.words import first_line, listing
 from reluflow.errors import DataError
@@ -80,7 +81,7 @@ def npz_array(path: Path, name: str) -> Column:
 
 def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_binary(path) as file, zipfile.ZipFile(file) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     except (*READ_ERRORS, NotImplementedError) as error:
         raise DataError(
@@ -99,11 +100,11 @@ class _Member(io.BufferedIOBase):
     """An open member that closes its archive when it is closed."""
 
     def __init__(self, path: Path, info: zipfile.ZipInfo) -> None:
-        self._archive = zipfile.ZipFile(path)
+        self._file = open_binary(path)
         try:
-            self._stream = self._archive.open(info)
+            self._stream = zipfile.ZipFile(self._file).open(info)
         except BaseException:
-            self._archive.close()
+            self._file.close()
             raise
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -118,7 +119,7 @@ class _Member(io.BufferedIOBase):
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
-            self._archive.close()
+            self._file.close()
         super().close()
 
 

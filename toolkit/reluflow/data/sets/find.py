@@ -11,6 +11,7 @@ from pathlib import Path
 from reluflow.data.sets.cifar import is_cifar
 from reluflow.data.sets.pictures import is_imagenet, is_tiny
 from reluflow.data.sets.speech import is_speech
+from reluflow.data.sources.places import is_url
 from reluflow.errors import DataError
 
 VARIABLE = "RELUFLOW_DATA"
@@ -166,7 +167,7 @@ def find_set(source: str | os.PathLike[str], split: str | None = None) -> Place 
     Reference: docs/networks.md.
     """
     text = os.fspath(source)
-    if not isinstance(text, str) or "\0" in text:
+    if not isinstance(text, str) or "\0" in text or is_url(text):
         return None
     rest, colon, named = text.rpartition(":")
     if colon and named in (TRAIN, VALIDATION, TEST) and not _is_there(text):

@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from reluflow.data.sources.column import Array, Column
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.words import first_line
 from reluflow.errors import DataError
 
@@ -145,7 +146,7 @@ class FortranColumn(BlockColumn):
     def __init__(
         self, label: str, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
     ) -> None:
-        super().__init__(label, lambda: path.open("rb"), offset, shape, dtype)
+        super().__init__(label, lambda: open_binary(path), offset, shape, dtype)
 
     def stream(self, start: int, batch_size: int) -> Iterator[Array]:
         """Yield batches gathered element by element."""

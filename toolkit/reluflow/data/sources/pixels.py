@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from reluflow.data.sources.column import Array
+from reluflow.data.sources.places import open_binary
 from reluflow.data.sources.preprocessing import Plan
 from reluflow.data.sources.words import first_line
 from reluflow.errors import DataError
@@ -45,7 +46,7 @@ def read_pixels(path: Path, plan: Plan) -> Array:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with open_binary(path) as file, Image.open(file, formats=FORMATS) as image:
                 image.load()
                 turned = ImageOps.exif_transpose(image)
                 plain = _to_eight_bits(turned).convert("L" if plan.channels == 1 else "RGB")

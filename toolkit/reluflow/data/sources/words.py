@@ -63,7 +63,7 @@ def near_names(path: Path) -> str:
     """Return a clause that lists files of similar name next to a missing path, "" for none."""
     try:
         siblings = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except Exception:  # a URL's file system may raise anything
         return f"; its folder '{path.parent}' does not exist or cannot be read."
     close = difflib.get_close_matches(path.name, siblings, n=3, cutoff=0.5)
     return f"; did you mean {listing(close)}?" if close else "; check the path."
