@@ -16,7 +16,7 @@ from training.loop import accuracy
 from training.thesis.runs import images
 
 from reluflow_torch.evolution import Training, record_evolution
-from reluflow_torch.zoo import cifar_resnet, convnet, toynet
+from reluflow_torch.zoo import cifar_resnet, convnet, fixup_resnet, pyramidnet, toynet
 
 KEPT = Path(__file__).parents[2] / "build" / "evolution"
 VALIDATED = 1000
@@ -28,14 +28,20 @@ EPOCHS = {FOLLOWED: 12, FIVE: 5}
 EARLY = (1, 40)
 """Steps that Figures 3.3 and 3.4 show beside the first, that after two epochs and the last."""
 
-NETS: dict[str, Callable[[int], nn.Module]] = {
+NETS = ("ToyNet", "ConvNet", "ResNet")
+"""Networks that are compared over depth."""
+MADE: dict[str, Callable[[int], nn.Module]] = {
     "ToyNet": lambda depth: toynet(depth, channels=1),
     "ConvNet": lambda depth: convnet(depth, channels=1),
     "ResNet": lambda depth: cifar_resnet(depth, channels=1),
+    "PReLU": lambda depth: with_prelu(cifar_resnet(depth, channels=1)),
+    "PyramidNet": lambda depth: pyramidnet(depth, channels=1),
+    "FixUp": lambda depth: fixup_resnet(depth, channels=1),
 }
-RATE = 0.1
+RATES = dict.fromkeys(MADE, 0.1) | {"FixUp": 0.02}
+"""Highest learning rates; at 0.1 FixUp diverges, as nothing normalises it."""
 DEPTHS = (8, 14)
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 BATCH = 64
 
 
@@ -44,7 +50,7 @@ class Run:
     """One training.
 
     Attributes:
-        net: a name of `NETS`.
+        net: a name of `MADE`.
         depth: layers with weights.
         schedule: of the rate, as in `Training`.
         seed: of weights and order.
@@ -71,6 +77,15 @@ class Course:
     accuracy: float
 
 
+def with_prelu(model: nn.Module) -> nn.Module:
+    """Put a PReLU, of one slope for all units, where a network has a ReLU."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, nn.PReLU())
+    return model
+
+
 @functools.cache
 def parts() -> tuple[Split, Split]:
     """Return the images that trainings take the first of, and those that accuracy is told on."""
@@ -88,12 +103,12 @@ def early_steps() -> tuple[int, ...]:
 def course_of(run: Run, folder: Path = KEPT) -> Course:
     """Train, or read what an earlier call with the same run has kept in a folder."""
     torch.manual_seed(run.seed)
-    model = NETS[run.net](run.depth)
+    model = MADE[run.net](run.depth)
     train, held = parts()
     how = Training(
         EPOCHS[run.kind],
         BATCH,
-        RATE,
+        RATES[run.net],
         run.schedule,
         seed=run.seed,
         at=early_steps() if run.kind == FIVE else (),

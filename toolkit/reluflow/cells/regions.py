@@ -19,8 +19,9 @@ from reluflow.cells.lowering.walk import Walker
 Floats = NDArray[np.float64]
 MOST_GROUPS = 512
 """Open units beyond which a region is cut first."""
-LINES = 32
-"""A region is crossed by at most this many lines of the units that are open first."""
+LINES, ALONE = 32, 128
+"""A region is crossed by at most this many lines of the units that are open first; by more where no
+switch follows, which bounds over a larger region would leave open in vain."""
 BORDERS = (-1, -2, -3, -4)
 """Labels of the window's edges: bottom, right, top, left."""
 
@@ -82,7 +83,7 @@ def whole_window() -> Polygon:
 
 
 def find_cells(
-    walker: Walker, *, store: bool, threads: int, most: int, lines: int = LINES
+    walker: Walker, *, store: bool, threads: int, most: int, lines: int | None = None
 ) -> Iterator[Found]:
     """Yield the cells of a window, region by region, in an order that does not depend on threads.
 
@@ -91,8 +92,9 @@ def find_cells(
         store: keep polygons, keys and maps, not only numbers.
         threads: regions handled at once.
         most: cells of one region beyond which its count is -1.
-        lines: as `LINES`.
+        lines: as `LINES`, which it is by default.
     """
+    lines = lines or (LINES if walker.is_deep else ALONE)
 
     def work(polygon: Polygon) -> list[Found]:
         return list(_descended(walker, polygon, store, most, lines))
@@ -132,8 +134,9 @@ def _descended(
     region = walk.region
     descend: Any = _descend
     x, y, edges = polygon.x, polygon.y, polygon.edges
-    outputs = np.asarray(region.outputs, np.int64)
-    found = Found(*descend(region.tables, x, y, edges, region.keys, outputs, int(store), most))
+    found = Found(
+        *descend(region.tables, x, y, edges, region.keys, region.outputs, int(store), most)
+    )
     yield replace(found, near=found.near + walk.tracker.near + polygon.near)
 
 

@@ -7,10 +7,10 @@ line, so that a line through a corner makes no sliver.
 
 from __future__ import annotations
 
-import numba
+from reluflow.cells.kernels.compiled import bare
 
 
-@numba.njit(nogil=True, cache=True)
+@bare
 def signs(a0, a1, a2, tol, x, y, n, values, near):  # type: ignore[no-untyped-def]
     """Write an affine function's values at the corners; tell whether it is above and below 0.
 
@@ -32,16 +32,17 @@ def signs(a0, a1, a2, tol, x, y, n, values, near):  # type: ignore[no-untyped-de
     return above, below
 
 
-@numba.njit(nogil=True, cache=True)
+@bare
 def cut(x, y, edges, n, values, sign, label, out_x, out_y, out_edges):  # type: ignore[no-untyped-def]
     """Keep the part of a polygon where sign * values >= 0; return its number of corners.
 
     The values are of `signs` and have both signs. The new edge gets the label.
     """
     m = 0
+    f = sign * values[0]
     for i in range(n):
         j = i + 1 if i + 1 < n else 0
-        f, g = sign * values[i], sign * values[j]
+        g = sign * values[j]
         if f >= 0.0:
             out_x[m], out_y[m] = x[i], y[i]
             out_edges[m] = label if f == 0.0 and g < 0.0 else edges[i]
@@ -51,10 +52,11 @@ def cut(x, y, edges, n, values, sign, label, out_x, out_y, out_edges):  # type: 
             out_x[m], out_y[m] = x[i] + t * (x[j] - x[i]), y[i] + t * (y[j] - y[i])
             out_edges[m] = label if f > 0.0 else edges[i]
             m += 1
+        f = g
     return m
 
 
-@numba.njit(nogil=True, cache=True)
+@bare
 def area(x, y, n):  # type: ignore[no-untyped-def]
     """Return the area of a polygon whose corners run counter-clockwise."""
     twice = 0.0

@@ -96,8 +96,10 @@ def _gemm(step: Operation, operands: Sequence[Any]) -> Columns:
     if given.get("transA", 0) or any(isinstance(o, Columns) for o in operands[1:]):
         raise refuse(step, "its weights depend on the input")
     x = _first(step, operands)
-    weights = _floats(operands[1]) * given.get("alpha", 1.0)
+    weights = _floats(operands[1])
     out = x @ (weights.T if given.get("transB", 0) else weights)
+    if given.get("alpha", 1.0) != 1.0:
+        out *= given["alpha"]
     if len(operands) > 2 and operands[2] is not None:
         bias = _floats(operands[2]) * given.get("beta", 1.0)
         out[ONE] += bias[0] if bias.ndim == 2 else bias

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reluflow.cells.kernels.descend import RELATIVE
+from reluflow.cells.kernels.lines import RELATIVE
+from reluflow.cells.kernels.tables import Tables
 from reluflow.cells.lowering.columns import AFFINE, ONE, Columns, Floats, with_columns
 from reluflow.patterns.words import unit_words
 
@@ -281,15 +282,15 @@ class Region:
     """The network that is left of a polygon, ready for `descend`.
 
     Attributes:
-        tables: arrays in the order that the kernel reads.
+        tables: arrays that the kernels read.
         keys: `(n_switches, 2)` uint64, what the decided groups contribute.
-        outputs: first and last row of the outputs.
+        outputs: number of outputs, the last rows.
         groups: number of groups left.
     """
 
-    tables: tuple[NDArray[np.generic], ...]
+    tables: Tables
     keys: NDArray[np.uint64]
-    outputs: tuple[int, int]
+    outputs: int
     groups: int
 
 
@@ -312,7 +313,7 @@ def assemble(tracker: Tracker, out: Floats | None) -> Region:
     if out is not None:
         weights[: len(out) - AFFINE, n_rows - n_out :] = out[AFFINE:]
     low, high, reach = _ranges(weights, site_group, site_row, n_rows)
-    tables = (
+    tables = Tables(
         base,
         weights,
         np.asarray(site_row, np.int64),
@@ -330,7 +331,7 @@ def assemble(tracker: Tracker, out: Floats | None) -> Region:
         _joined([level.labels for level in levels]),
     )
     keys = np.stack(tracker.keys) if tracker.keys else np.zeros((0, 2), np.uint64)
-    return Region(tables, keys, (n_rows - n_out, n_rows), n_groups)
+    return Region(tables, keys, n_out, n_groups)
 
 
 def _joined(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:

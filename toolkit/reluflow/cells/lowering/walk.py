@@ -105,11 +105,17 @@ class Walker:
     frame: Floats
     classes: bool = False
     _uses: dict[str, int] = field(default_factory=dict)
+    _wide: dict[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for step_number, step in enumerate(self.network.steps):
             for name in step.inputs:
                 self._uses[name] = step_number
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether a second switch follows the first."""
+        return sum(step.op in PIECES for step in self.network.steps) + self.classes > 1
 
     def walk(self, corners: Floats, most: int, edges: NDArray[np.int64] | None = None) -> Walk:
         """Return what is left of the network on a polygon.
@@ -135,6 +141,8 @@ class Walker:
 
     def _run(self, step: Operation, values: dict[str, Value], tracker: Tracker) -> None:
         operands = [self._operand(step, name, values) for name in step.inputs]
+        if any(isinstance(operand, Columns) for operand in operands):
+            operands = [self._widened(*pair) for pair in zip(step.inputs, operands, strict=True)]
         try:
             values[step.outputs[0]] = _applied(step, operands, tracker)
         except (ValueError, IndexError, TypeError) as error:
@@ -149,6 +157,14 @@ class Walker:
         if name in self.network.constants:
             return self.network.constants[name]
         raise refuse(step, f"it reads {name!r}, which no operator makes that is followed")
+
+    def _widened(self, name: str, operand: Any) -> Any:
+        """Return a weight as float64, made once."""
+        if name not in self.network.constants or operand.dtype not in (np.float32, np.float16):
+            return operand
+        if name not in self._wide:
+            self._wide[name] = operand.astype(np.float64)
+        return self._wide[name]
 
     def _outputs(self, values: Mapping[str, Value], tracker: Tracker) -> Floats | None:
         if self.network.output is None:
