@@ -73,8 +73,8 @@ def analyze(
         workers: divide the work among so many processes of this machine; the report is the
             same. A script that does this needs `if __name__ == "__main__":`.
         cluster: divide it among a Dask cluster: the address of its scheduler or a
-            `distributed.Client`; or any `concurrent.futures.Executor`. All workers must see
-            `out` and the files.
+            `distributed.Client`; "ray" or the address "ray://..." of Ray; or any
+            `concurrent.futures.Executor`. All workers must see `out` and the files.
         parts: into how many parts, with workers or a cluster; by default four a worker.
         progress: called as progress(stage, inputs done, inputs in all or None).
 

@@ -1,22 +1,26 @@
-"""Where tasks run: processes of this machine, Dask, or any executor of Python's own interface."""
+"""Where tasks run: processes here, Dask, Ray, or any executor of Python's own interface."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from reluflow.errors import OptionError
 from reluflow.sessions import default_threads
 
+_RAY = "ray"
 _CONNECT_SECONDS = 10
 _TRIES = 3
-"""How often Dask runs a task again whose worker was lost."""
+"""How often Dask and Ray run a task again whose worker was lost."""
+T = TypeVar("T")
 
 
 class Cluster(Protocol):
@@ -143,14 +147,72 @@ class _Dask(_Given):
             self._client.close()
 
 
+class _RayTasks(Executor):
+    """Python's interface to the tasks of Ray, which runs those of lost workers again itself."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._refs: list[Any] = []
+
+    def submit(self, task: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        ref = self._ray.remote(task).options(max_retries=_TRIES).remote(*args, **kwargs)
+        self._refs.append(ref)
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def end(done: Future[T]) -> None:
+            error = done.exception()
+            if error is None:
+                future.set_result(done.result())
+            else:  # Ray's error holds that of the task
+                future.set_exception(getattr(error, "cause", None) or error)
+
+        ref.future().add_done_callback(end)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for ref in self._refs:
+            self._ray.cancel(ref)  # nothing happens to those that are done
+
+
+class _Ray(_Given):
+    """A Ray cluster, whose tasks get one processor each."""
+
+    def __init__(self, address: str | None) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise OptionError(
+                "a Ray cluster needs the package ray, which is not installed; "
+                "pip install 'reluflow[ray]', or give workers for processes of this machine."
+            )
+        ray: Any = importlib.import_module("ray")
+        self._ray, self._owned = ray, not ray.is_initialized()
+        try:
+            if self._owned:
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, TimeoutError) as error:
+            raise OptionError(
+                f"no Ray cluster answers at {address!r} ({error}); give an address such as "
+                "ray://10.0.0.1:10001, or ray for one of this machine."
+            ) from error
+        super().__init__(_RayTasks(ray), max(1, int(ray.cluster_resources().get("CPU", 1))))
+        self.threads = 1
+
+    def stop(self) -> None:
+        self.executor.shutdown(wait=False)
+        if self._owned:
+            self._ray.shutdown()
+
+
 @contextmanager
 def open_cluster(workers: int | None, cluster: Any) -> Iterator[Cluster]:
     """Yield the workers that were asked for; what was started for it is stopped at the end.
 
     Args:
         workers: processes of this machine; None with a cluster.
-        cluster: the address of a Dask scheduler, a `distributed.Client` or cluster, or any
-            `concurrent.futures.Executor` (of mpi4py, loky, Ray, ...); None for processes.
+        cluster: the address of a Dask scheduler, a `distributed.Client` or cluster; "ray" for the
+            Ray cluster of this machine, which is started where there is none, or its address
+            "ray://..."; or any `concurrent.futures.Executor` (of mpi4py, loky, ...); None for
+            processes.
 
     Raises:
         OptionError: both or neither are given, or nothing answers at the address.
@@ -172,6 +234,8 @@ def open_cluster(workers: int | None, cluster: Any) -> Iterator[Cluster]:
 def _open(cluster: Any) -> Cluster:
     if isinstance(cluster, Executor):
         return _Given(cluster, int(getattr(cluster, "_max_workers", 0)) or default_threads())
+    if isinstance(cluster, str) and (cluster == _RAY or cluster.startswith(f"{_RAY}://")):
+        return _Ray(None if cluster == _RAY else cluster)
     if importlib.util.find_spec("distributed") is None:
         raise OptionError(
             "a cluster needs the package distributed, which is not installed; "

@@ -80,8 +80,9 @@ def analyze(
         str | None,
         typer.Option(
             "--cluster",
-            help="Divide the work among a Dask cluster: address of its scheduler, as "
-            "tcp://10.0.0.1:8786. All workers must see --out and the files. None by default.",
+            help="Divide the work among a cluster: address of Dask's scheduler, as "
+            "tcp://10.0.0.1:8786, or ray://10.0.0.1:10001, or ray for this machine's. All workers "
+            "must see --out and the files. None by default.",
         ),
     ] = None,
     parts: Annotated[
