@@ -161,14 +161,18 @@ def first_rates(values: Mapping[str, Any], slopes: Mapping[str, Any]) -> dict[st
         >>> rates = first_rates({"a": jnp.array([[1.0, -2.0]])}, {"a": jnp.array([[-2.0, 1.0]])})
         >>> rates["a"].tolist()
         [0.5]
+        >>> c = jnp.array([[jnp.inf, 1.0], [0.0, 1.0], [jnp.nan, -1.0]])
+        >>> g = jnp.array([[-jnp.inf, -1.0], [1.0, 1.0], [1.0, -jnp.nan]])
+        >>> first_rates({"a": c}, {"a": g})["a"].tolist()
+        [1.0, 0.0, inf]
     """
     return {name: _first(values[name], slopes[name]) for name in values}
 
 
 def _first(c: Any, g: Any) -> Any:
+    # NaN, and an infinite pre-activation, say nothing.
     switches = ((c > 0) & (g < 0)) | ((c <= 0) & (g > 0))
-    # NaN, and infinity by infinity, say nothing.
-    inverse = jnp.nan_to_num(jnp.where(switches, jnp.abs(g) / jnp.abs(c), 0.0), posinf=jnp.inf)
+    inverse = jnp.where(switches & (jnp.abs(c) < jnp.inf), jnp.abs(g / c), 0.0)
     return 1.0 / jnp.max(inverse, axis=1)
 
 

@@ -35,11 +35,14 @@ from reluflow_jax.training.compiled import SteeredStep, Tracing
 from reluflow_jax.training.state import (
     NEVER,
     ActCoolState,
+    Turn,
     find_state,
     initial_state,
     pack,
-    packed_of,
+    planned,
     replace_state,
+    saved_in,
+    turn_of,
     unpack,
 )
 
@@ -164,7 +167,7 @@ class ActCool:
         self._parts = self._parts_of(weights, inputs)
         self._seen = 0
         self._due: int | None = None
-        self._kept: tuple[CrossingCool, dict[str, Any]] | None = None
+        self._kept: tuple[CrossingCool, Any] | None = None
         self._tracing = Tracing()
 
     def _parts_of(self, weights: Any, inputs: Sequence[Any]) -> list[int]:
@@ -243,27 +246,25 @@ class ActCool:
             _check_update(params, inputs)
             step, after = inner.update(gradients, state.inner, params, **extra)
             place = jnp.clip(state.step - state.start, 0, jnp.maximum(state.n_rates - 1, 0))
-            rate = state.rates[place]
+            rate = state.table[place]
 
-            def probe() -> tuple[Any, Any, Any]:
+            def probe() -> tuple[Any, Any]:
                 return self._probe(gradients, params, step, inputs, rate, state)
 
-            def old() -> tuple[Any, Any, Any]:
-                return state.counts, state.straight, state.lengths
+            def old() -> tuple[Any, Any]:
+                return state.found, state.lengths
 
             is_probe = self._tracing.take()
             if is_probe is None:
-                found = jax.lax.cond(state.step == state.probe_at, probe, old)
+                found, lengths = jax.lax.cond(state.step == state.probe_at, probe, old)
             else:
-                found = probe() if is_probe else old()
-            counts, straight, lengths = found
+                found, lengths = probe() if is_probe else old()
             changes = jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
             return changes, state._replace(
                 inner=after,
                 step=state.step + 1,
                 rate=rate,
-                counts=counts,
-                straight=straight,
+                found=found,
                 lengths=lengths,
             )
 
@@ -296,7 +297,7 @@ class ActCool:
         inputs: Any,
         rate: Any,
         state: ActCoolState,
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[Any, Any]:
         """Return both counts of a step, and the lengths of weights and gradient."""
         count_devices: Any = jax.lax.axis_size
         devices = 1 if self._axis_name is None else count_devices(self._axis_name)
@@ -314,8 +315,7 @@ class ActCool:
             add: Any = jax.lax.psum
             counts = add(counts, self._axis_name)
         lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
-        counts = counts.astype(jnp.int32)
-        return counts[0], counts[1], lengths.astype(jnp.float32)
+        return counts.astype(jnp.int32), lengths.astype(jnp.float32)
 
     def _counts(self, weights: Any, step: Any, inputs: Sequence[Any], rate: Any, part: Any) -> Any:
         """Return the counts of a step on some inputs, and those of its ends alone.
@@ -375,58 +375,65 @@ class ActCool:
             if step < self._due:
                 return optimizer_state
         state = find_state(optimizer_state)
-        made, probe_at, start, n_rates = (
-            int(each)
-            for each in jax.device_get((state.step, state.probe_at, state.start, state.n_rates))
-        )
-        if step is not None and step != made:
+        turn = turn_of(state)
+        if step is not None and step != turn.made:
             raise DataError(
-                f"step is {step}, but the state has made {made} updates; give the number of all "
-                "updates so far, those before a resumed training's start included."
+                f"step is {step}, but the state has made {turn.made} updates; give the number of "
+                "all updates so far, those before a resumed training's start included."
             )
-        self._seen, self._due = made, start + n_rates if probe_at == NEVER else probe_at + 1
-        if made < self._due:
+        self._seen, self._due = turn.made, turn.due
+        if turn.made < turn.due:
             return optimizer_state
-        new = self._next(state, made, is_probed=probe_at != NEVER)
-        self._due = int(new.start) + int(new.n_rates)
+        new = self.turned(state, turn)
+        self._due = turn_of(new).due
         return replace_state(optimizer_state, new)
 
-    def _next(self, state: ActCoolState, made: int, *, is_probed: bool) -> ActCoolState:
-        """Return a state with the rates from the step `made` on."""
-        controller = self._controller_of(state)
+    def turned(
+        self, state: ActCoolState, turn: Turn, kept: CrossingCool | None = None
+    ) -> ActCoolState:
+        """Return a state with the rates up to the next probe, which lie on the host.
+
+        Args:
+            state: behind the last of its rates.
+            turn: what it says of that.
+            kept: the controller in it, where that is known without a look.
+
+        Raises:
+            DataError: as for `steer`.
+        """
+        controller = self._controller_of(state) if kept is None else kept
         self._kept = None  # it is changed from here on, and one that is refused stays behind
         curves: CrossingCurves | None = None
-        if is_probed:
-            counts, ends, lengths = jax.device_get((state.counts, state.straight, state.lengths))
-            curves = curves_of(self.sites, counts)
+        if turn.is_probed:
+            found, lengths = jax.device_get((state.found, state.lengths))
+            curves = curves_of(self.sites, found[0])
             if controller.curves is not None:
                 weights, gradient = (float(each) for each in lengths)
                 controller.observe(
                     curves,
                     weight_norm=weights,
                     gradient_norm=gradient,
-                    straight=curves_of(self.sites, ends) if ends.any() else None,
+                    straight=curves_of(self.sites, found[1]) if found[1].any() else None,
                 )
         rates: list[float] = []
         while len(rates) < self._table:
-            rates.append(self._rate(controller, made + len(rates), curves))
+            rates.append(self._rate(controller, turn.made + len(rates), curves))
             if controller.wants_curves:
                 break
-        wants = controller.wants_curves
-        packed = pack(controller, self._names)
-        self._kept = controller, packed
-        new: ActCoolState = state._replace(
-            rates=np.array(rates + [0.0] * (self._table - len(rates)), np.float32),
-            start=np.int32(made),
-            n_rates=np.int32(len(rates)),
-            probe_at=np.int32(made + len(rates) - 1 if wants else NEVER),
-            part=np.float32(self._part(controller)),
-            examples=np.int32(
-                self._size.at(controller.latest_temperature, controller.n_probes) or 0
-            ),
-            **packed,
-        )
+        table = np.zeros(self._table + 1, np.float32)
+        table[: len(rates)], table[-1] = rates, self._part(controller)
+        probe_at = turn.made + len(rates) - 1 if controller.wants_curves else NEVER
+        examples = self._size.at(controller.latest_temperature, controller.n_probes) or 0
+        saved = pack(controller, self._names)
+        self._kept = controller, saved
+        after = Turn(turn.made, probe_at, turn.made, len(rates))
+        new: ActCoolState = state._replace(plan=planned(after, examples), table=table, saved=saved)
         return new
+
+    @property
+    def latest(self) -> CrossingCool | None:
+        """The controller in the state that was given new rates last, None before the first."""
+        return None if self._kept is None else self._kept[0]
 
     def _part(self, controller: CrossingCool) -> float:
         """Return the part of the step that is of first order; 0 where only its ends are run."""
@@ -452,20 +459,18 @@ class ActCool:
         Raises:
             DataError: the state holds no ActCool, or that of other sites.
         """
-        return self._unpacked(packed_of(find_state(optimizer_state)))
+        return self._unpacked(saved_in(find_state(optimizer_state)))
 
     def _controller_of(self, state: ActCoolState) -> CrossingCool:
         """Return the controller in a state: the one at hand, where it is the very same."""
-        packed = packed_of(state)
-        if self._kept is not None and all(
-            np.array_equal(packed[name], kept) for name, kept in self._kept[1].items()
-        ):
+        saved = saved_in(state)
+        if self._kept is not None and np.array_equal(saved, self._kept[1]):
             return self._kept[0]
-        return self._unpacked(packed)
+        return self._unpacked(saved)
 
-    def _unpacked(self, packed: dict[str, Any]) -> CrossingCool:
+    def _unpacked(self, saved: Any) -> CrossingCool:
         found = CrossingCool(self._schedule, self._options, initial_rate=self._initial_rate)
-        unpack(found, packed, self._names)
+        unpack(found, saved, self._names)
         return found
 
 

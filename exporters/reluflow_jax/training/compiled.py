@@ -6,10 +6,17 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from reluflow.errors import DataError, OptionError
-from reluflow_jax.training.state import NEVER, ActCoolState, find_state
+from reluflow.temperature import CrossingCool
+from reluflow_jax.training.state import (
+    NEVER,
+    ActCoolState,
+    Place,
+    Turn,
+    find_state,
+    replace_state,
+    turn_of,
+)
 
 if TYPE_CHECKING:
     from reluflow_jax.training.actcool import ActCool
@@ -51,6 +58,7 @@ class Tracing:
         @functools.wraps(train)
         def traced(*args: Any, **kwargs: Any) -> Any:
             before, self.probe, self.is_reached = self.probe, probe, False
+            find_state((args, kwargs))  # refuses several: later calls look at one place alone
             try:
                 result = train(*args, **kwargs)
             finally:
@@ -94,8 +102,10 @@ class SteeredStep:
         self._cool = cool
         self._plain = compiler(tracing.with_probe(train, False), **options)
         self._probing = compiler(tracing.with_probe(train, True), **options)
+        self._given, self._returned = Place(), Place()
         self._last: Any = None
-        self._made, self._probe_at, self._due = 0, 0, 0
+        self._made, self._turn = 0, Turn(made=0, probe_at=NEVER, start=0, n_rates=0)
+        self._kept: CrossingCool | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the update, and steer where it was measured or the rates have run out.
@@ -112,33 +122,33 @@ class SteeredStep:
                 the call has made several updates; as for `ActCool.steer`.
             OptionError: the function makes no update, or is compiled already.
         """
-        state = find_state((args, kwargs))
+        state = self._given.state_in((args, kwargs))
         if state.step is not self._last:
-            self._read(state)
-        function = self._probing if self._made == self._probe_at else self._plain
+            self._turn, self._kept = turn_of(state), None
+            self._made = self._turn.made
+        function = self._probing if self._made == self._turn.probe_at else self._plain
         result = function(*args, **kwargs)
         self._made += 1
-        after = find_state(result)
-        if self._made >= self._due:
-            expected = self._made
-            self._read(after)  # less than expected where a wrapper has left updates out
-            if self._made > expected:
-                raise DataError(
-                    f"the state has made {self._made} updates where {expected} were expected: "
-                    "cool.jit takes a function that makes one update a call; compile one with "
-                    "several by jax.jit, and call cool.steer behind it."
-                )
-            result = self._cool.steer(result)
-            after = find_state(result)
-            self._read(after)
+        after = self._returned.state_in(result)
+        if self._made >= self._turn.due:
+            result = self._steered(result, after)
+            after = self._returned.state_in(result)
         self._last = after.step
         return result
 
-    def _read(self, state: ActCoolState) -> None:
-        """Learn from a state how many updates there were, and which one is measured next."""
-        made, self._probe_at, start, n_rates = (
-            int(each)
-            for each in jax.device_get((state.step, state.probe_at, state.start, state.n_rates))
-        )
-        self._made = made
-        self._due = start + n_rates if self._probe_at == NEVER else self._probe_at + 1
+    def _steered(self, result: Any, state: ActCoolState) -> Any:
+        """Return what the function has returned with new rates in its state."""
+        turn, expected = turn_of(state), self._made
+        if turn.made > expected:
+            raise DataError(
+                f"the state has made {turn.made} updates where {expected} were expected: "
+                "cool.jit takes a function that makes one update a call; compile one with "
+                "several by jax.jit, and call cool.steer behind it."
+            )
+        self._turn, self._made = turn, turn.made
+        if turn.made < turn.due:  # a wrapper has left updates out
+            return result
+        is_same = self._kept is not None and self._kept is self._cool.latest
+        new = self._cool.turned(state, turn, self._kept if is_same else None)
+        self._turn, self._kept = turn_of(new._replace(step=turn.made)), self._cool.latest
+        return replace_state(result, new)

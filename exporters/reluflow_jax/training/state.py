@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,48 +15,127 @@ from reluflow.temperature import CrossingCool
 from reluflow.temperature.crossing.lattice import BINS
 
 _ROOM = 4096
-"""Bytes that the text of a controller is filled up to, so that its array keeps its shape."""
+"""Bytes that the text of a controller is filled up to, so that its array keeps its shape; less than
+those of a site's curve."""
+_SIZE = 8
+"""Bytes of a float64."""
 NEVER = -1
 
 
 class ActCoolState(NamedTuple):
     """What `ActCool` keeps in the state of the optimiser.
 
-    All of it are arrays, so it is saved, restored, donated and placed on devices like moments. The
-    compiled step reads rates and writes counts; `ActCool.steer` does the rest at the probes.
+    All of it are arrays, so it is saved, restored, donated and placed on devices like moments; they
+    are few, as every one costs time in each call of a compiled step. The compiled step reads rates
+    and writes counts; `ActCool.steer` does the rest at the probes.
 
     Attributes:
         inner: state of the optimiser whose steps are scaled.
         step: int32, number of updates so far; the first one only measures.
-        rates: `(table,)` float32, learning rates of the coming steps.
-        start: int32, the step of the first of them.
-        n_rates: int32, how many of them count; 0 before the first probe.
-        probe_at: int32, the step that is measured; -1: none of the coming ones.
-        part: float32, the part of that step up to which its curves are of first order; 0: they are
-            straight between its ends.
-        examples: int32, first examples of the batch that it is measured on; 0: all.
         rate: float32, of the latest step.
-        counts: `(sites, BINS)` int32, samples of the latest probe by their crossing rates.
-        straight: like them, by the ends of that step alone; 0 where it was not run at a part.
+        plan: `(4,)` int32, `start`, `n_rates`, `probe_at` and `examples`.
+        table: `(rates + 1,)` float32, learning rates of the coming steps, and `part`.
+        found: `(2, sites, BINS)` int32, `counts` and `straight`.
         lengths: `(2,)` float32, Euclidean norms of the weights and of the gradient there.
-        text: uint8, the controller as JSON, but for its curves.
-        curves: `(sites, BINS, 2)` uint32, the bits of the controller's float64 counts.
+        saved: uint8, the controller: the bytes of its float64 curves, `(sites, BINS)`, and the rest
+            as JSON.
     """
 
     inner: Any
     step: Any
-    rates: Any
-    start: Any
-    n_rates: Any
-    probe_at: Any
-    part: Any
-    examples: Any
     rate: Any
-    counts: Any
-    straight: Any
+    plan: Any
+    table: Any
+    found: Any
     lengths: Any
-    text: Any
-    curves: Any
+    saved: Any
+
+    @property
+    def start(self) -> Any:
+        """The step of the first rate in the table."""
+        return self.plan[0]
+
+    @property
+    def n_rates(self) -> Any:
+        """How many rates of the table count; 0 before the first probe."""
+        return self.plan[1]
+
+    @property
+    def probe_at(self) -> Any:
+        """The step that is measured; -1: none of the coming ones."""
+        return self.plan[2]
+
+    @property
+    def examples(self) -> Any:
+        """First examples of the batch that it is measured on; 0: all."""
+        return self.plan[3]
+
+    @property
+    def part(self) -> Any:
+        """Part of that step up to which its curves are of first order; 0: of its ends alone."""
+        return self.table[-1]
+
+    @property
+    def counts(self) -> Any:
+        """`(sites, BINS)`, samples of the latest probe by their crossing rates."""
+        return self.found[0]
+
+    @property
+    def straight(self) -> Any:
+        """Like them, by the ends of that step alone; 0 where it was not run at a part."""
+        return self.found[1]
+
+
+class Turn(NamedTuple):
+    """Where a training stands between two probes.
+
+    Attributes:
+        made: number of updates so far.
+        probe_at: the update that is measured; `NEVER`: none of the coming ones.
+        start: the update of the first rate in the table.
+        n_rates: rates in it.
+
+    Example:
+        >>> turn = Turn(made=9, probe_at=16, start=9, n_rates=8)
+        >>> turn.due, turn.is_probed
+        (17, True)
+    """
+
+    made: int
+    probe_at: int
+    start: int
+    n_rates: int
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether the last update of the table is measured."""
+        return self.probe_at != NEVER
+
+    @property
+    def due(self) -> int:
+        """Number of updates behind which the controller is to give new rates."""
+        return self.probe_at + 1 if self.is_probed else self.start + self.n_rates
+
+
+def turn_of(state: ActCoolState) -> Turn:
+    """Return where a training stands; it waits for the device.
+
+    Args:
+        state: of ActCool.
+    """
+    made, plan = jax.device_get((state.step, state.plan))
+    start, n_rates, probe_at, _ = (int(each) for each in plan)
+    return Turn(int(made), probe_at, start, n_rates)
+
+
+def planned(turn: Turn, examples: int) -> NDArray[np.int32]:
+    """Return the plan of a state.
+
+    Args:
+        turn: all but the number of updates.
+        examples: of the step that is measured; 0: all.
+    """
+    return np.array([turn.start, turn.n_rates, turn.probe_at, examples], np.int32)
 
 
 def initial_state(inner: Any, n_sites: int, table: int) -> ActCoolState:
@@ -71,69 +149,60 @@ def initial_state(inner: Any, n_sites: int, table: int) -> ActCoolState:
     return ActCoolState(
         inner=inner,
         step=np.int32(0),
-        rates=np.zeros(table, np.float32),
-        start=np.int32(0),
-        n_rates=np.int32(0),
-        probe_at=np.int32(0),
-        part=np.float32(1.0),
-        examples=np.int32(0),
         rate=np.float32(0.0),
-        counts=np.zeros((n_sites, BINS), np.int32),
-        straight=np.zeros((n_sites, BINS), np.int32),
+        plan=planned(Turn(made=0, probe_at=0, start=0, n_rates=0), 0),
+        table=np.append(np.zeros(table, np.float32), np.float32(1.0)),
+        found=np.zeros((2, n_sites, BINS), np.int32),
         lengths=np.zeros(2, np.float32),
-        text=np.zeros(_ROOM, np.uint8),
-        curves=np.zeros((n_sites, BINS, 2), np.uint32),
+        saved=np.zeros(_SIZE * n_sites * BINS + _ROOM, np.uint8),
     )
 
 
-def pack(controller: CrossingCool, names: list[str]) -> dict[str, NDArray[Any]]:
-    """Return a controller as arrays, to the bit.
+def pack(controller: CrossingCool, names: list[str]) -> NDArray[np.uint8]:
+    """Return a controller as bytes, to the bit.
 
     Args:
         controller: with a first curve or without.
         names: of the sites, in the order of the rows.
 
     Returns:
-        The fields `text` and `curves` of a state.
+        The field `saved` of a state.
     """
     state = controller.state_dict()
-    rows = np.zeros((len(names), BINS))
+    rows = np.zeros((len(names), BINS), "<f8")
     for site in state["curves"] or []:
         rows[names.index(site["site"]), site.pop("bins")] = site.pop("samples")
     text = json.dumps(state).encode()
     room = -(-len(text) // _ROOM) * _ROOM
-    return {
-        "text": np.frombuffer(text.ljust(room), np.uint8),
-        "curves": rows.view("<u4").reshape(len(names), BINS, 2),
-    }
+    return np.append(rows.view(np.uint8).reshape(-1), np.frombuffer(text.ljust(room), np.uint8))
 
 
-def packed_of(state: ActCoolState) -> dict[str, NDArray[Any]]:
+def saved_in(state: ActCoolState) -> NDArray[np.uint8]:
     """Return what `pack` has put into a state, on the host.
 
     Args:
         state: of ActCool, on any device.
     """
-    text, curves = jax.device_get((state.text, state.curves))
-    return {"text": np.asarray(text), "curves": np.asarray(curves)}
+    return np.asarray(jax.device_get(state.saved))
 
 
-def unpack(controller: CrossingCool, packed: Mapping[str, NDArray[Any]], names: list[str]) -> None:
+def unpack(controller: CrossingCool, saved: NDArray[np.uint8], names: list[str]) -> None:
     """Continue a controller from what `pack` returned.
 
     Args:
         controller: a fresh one.
-        packed: by `pack`.
+        saved: by `pack`.
         names: of the sites, in the order of the rows.
 
     Raises:
         DataError: the state is of another version, or of other sites.
     """
-    text = packed["text"]
-    if not np.any(text):
+    if not np.any(saved):
         return
-    values = json.loads(bytes(text))
-    rows = np.ascontiguousarray(packed["curves"], "<u4").view("<f8").reshape(-1, BINS)
+    n_sites = (len(saved) - 1) // (_SIZE * BINS)
+    length = _SIZE * BINS * n_sites
+    values = json.loads(bytes(saved[length:]))
+    rows = np.frombuffer(bytes(saved[:length]), "<f8").reshape(-1, BINS)
     for site in values["curves"] or []:
         if site["site"] not in names or len(rows) != len(names):
             raise DataError(
@@ -178,6 +247,53 @@ def find_state(optimizer_state: Any) -> ActCoolState:
             "nnx.Optimizer wraps it; call init() and update() of optax with nnx.split(model)."
         )
     return found[0]
+
+
+class Place:
+    """Finds the state of ActCool in trees of one structure: it searches the first one alone.
+
+    Example:
+        >>> place, state = Place(), initial_state((), n_sites=1, table=9)
+        >>> place.state_in(({"w": 1.0}, [state])) is place.state_in(({"w": 2.0}, [state])) is state
+        True
+    """
+
+    def __init__(self) -> None:
+        self._path: list[tuple[bool, Any]] | None = None
+
+    def state_in(self, tree: Any) -> ActCoolState:
+        """Return the state in a tree.
+
+        Args:
+            tree: with one inside, at any depth.
+
+        Raises:
+            DataError: as for `find_state`.
+        """
+        if self._path is not None:
+            node = tree
+            try:
+                for is_attribute, key in self._path:
+                    node = getattr(node, key) if is_attribute else node[key]
+            except (AttributeError, IndexError, KeyError, TypeError):
+                node = None
+            if isinstance(node, ActCoolState):
+                return node
+        self._path = None
+        found = find_state(tree)
+        leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_state)
+        keys = next(keys for keys, node in leaves if node is found)
+        if all(isinstance(key, _KEYS) for key in keys):
+            self._path = [
+                (True, key.name)
+                if isinstance(key, jax.tree_util.GetAttrKey)
+                else (False, getattr(key, "key", getattr(key, "idx", None)))
+                for key in keys
+            ]
+        return found
+
+
+_KEYS = jax.tree_util.GetAttrKey, jax.tree_util.DictKey, jax.tree_util.SequenceKey
 
 
 def replace_state(optimizer_state: Any, new: ActCoolState) -> Any:

@@ -25,7 +25,7 @@ from reluflow.temperature import (  # noqa: E402
 )
 from reluflow.temperature.crossing.lattice import bins_of  # noqa: E402
 from reluflow_jax.sites.curves import curves_of  # noqa: E402
-from reluflow_jax.training.state import find_state  # noqa: E402
+from reluflow_jax.training.state import Place, find_state  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::reluflow.temperature.CoolingWarning"  # what the short training memorises
@@ -296,6 +296,25 @@ def test_a_step_that_cannot_be_steered_is_refused() -> None:
 
     with pytest.raises(DataError, match="has made 3 updates where 1 were expected"):
         training.cool.jit(several)(*arguments[:2])
+
+
+def test_the_state_is_found_wherever_it_lies_and_several_are_refused() -> None:
+    place, one = Place(), make_cool().wrap(optax.sgd(1.0)).init(W)
+    other = one._replace(step=np.int32(7))
+    assert place.state_in((W, {"state": one})) is one
+    assert place.state_in((W, {"state": other})) is other  # in the same place
+    assert place.state_in(([other], W)) is other
+    assert place.state_in([one]) is one
+    keyed = jax.tree_util.Partial(lambda state: state, one)  # its children have no names
+    assert place.state_in(keyed) is one and place.state_in((W, {"state": other})) is other
+    with pytest.raises(DataError, match="holds 0 states"):
+        place.state_in((W, {"state": ()}))
+
+    training = Twice()
+    training.run(0, 2)
+    two = training.cool.jit(lambda weights, state, other: training.plain(weights, state, X, Y))
+    with pytest.raises(DataError, match="holds 2 states"):
+        two(training.weights, training.state, training.state)
 
 
 def test_gradients_are_added_up_by_multi_steps() -> None:
