@@ -18,7 +18,18 @@ from reluflow.report import save_layer_time
 
 Floats = NDArray[np.float64]
 COLUMNS = ("patterns", "net_change", "jaccard_initial")
-MORE = ("most_frequent_fraction", "table_load")
+MORE = ("most_frequent_fraction", "patterns_per_sample")
+WAYS = {
+    "ToyNet-14": Run("ToyNet"),
+    "ConvNet-14": Run("ConvNet"),
+    "ResNet-14": Run("ResNet"),
+    "ResNet-14, PReLU": Run("PReLU"),
+    "PyramidNet-14": Run("PyramidNet"),
+    "FixUp-14": Run("FixUp"),
+    "ResNet-14, cyclic rates": Run("ResNet", schedule="cyclic"),
+    "ResNet-14, one cycle": Run("ResNet", schedule="onecycle"),
+}
+"""What Figure 3.7 compares."""
 TIMES = ("initial", "1 step", "40 steps", "2 epochs", "end")
 
 
@@ -144,29 +155,41 @@ def figure_3(folder: Path) -> Rows:
 
 
 def figure_4(folder: Path) -> Rows:
-    """Load of the count tables over depth."""
-    found = _over_depth(folder, "table_load", "table load", "3_4.png")
+    """Distinct patterns per sample over depth, where the thesis has the load of fixed tables."""
+    found = _over_depth(folder, "patterns_per_sample", "patterns\nper sample", "3_4.png")
     return [
         {"time": time}
         | {
-            f"{net}, highest": max(float(rows.max()) for rows in curves.values())
+            f"{net}, {which}": float(pick(rows.mean(axis=0)))
             for net, curves in nets.items()
+            for rows in [curves[f"{DEPTHS[-1]} layers"]]
+            for which, pick in (("first site", _first), ("highest", np.max), ("last", _last))
         }
         for time, nets in found.items()
     ]
 
 
+def _first(values: Floats) -> float:
+    return float(values[0])
+
+
+def _last(values: Floats) -> float:
+    return float(values[-1])
+
+
 def figure_7(folder: Path) -> Rows:
-    """Entropy, Jaccard index to the final state, and load."""
-    courses = _followed()
+    """Entropy, Jaccard index to the final state, and patterns per sample: ways to train."""
+    courses = {title: course_of(run) for title, run in WAYS.items()}
     tables = {name: each.table for name, each in courses.items()}
-    measures = ("relative_entropy", "jaccard_final", "table_load")
-    save_layer_time(tables, folder / "3_7.png", measures)
+    measures = ("relative_entropy", "jaccard_final", "patterns_per_sample")
+    first = list(tables)[:4]
+    for name, chosen in (("3_7.png", first), ("3_7_more.png", [*tables][4:])):
+        save_layer_time({each: tables[each] for each in chosen}, folder / name, measures)
     rows = []
     for name, each in courses.items():
         steps, final = values(each.table, "jaccard_final")
         _, entropy = values(each.table, "relative_entropy")
-        third = final.shape[1] // 3
+        third = max(final.shape[1] // 3, 1)
         mean = entropy.mean(axis=1)
         half = int(np.searchsorted(steps, steps[-1] / 2))
         rows.append(
@@ -178,6 +201,7 @@ def figure_7(folder: Path) -> Rows:
                 "APE end": float(mean[-1]),
                 "Jaccard to end at half, first third": float(final[half][:third].mean()),
                 "last third": float(final[half][-third:].mean()),
+                "accuracy": each.accuracy,
             }
         )
     return rows

@@ -4,8 +4,10 @@ Each measurement is a process of its own, and each round runs all, one after the
 have weights and biases drawn evenly from +-1/sqrt(fan in). regioncam keeps its cells in memory;
 ours are kept too (`exact_cells`: polygons, maps and fingerprints), then only streamed
 (`stream_cells`) and only counted. Seconds are of the processor, all threads together, beside those
-of the clock: on a shared machine the first can be compared. The last network is the shipped
-ResNet-8 on a plane through three images, which regioncam cannot read.
+of the clock: on a shared machine the first can be compared. The shipped ResNet-8 follows on a plane
+through three images, which regioncam cannot read; then wider and wider layers, only streamed, whose
+memory should not grow; and a grid of 500 x 500 pixels of F1 (five layers of 512), its five sites
+hashed and numbered, beside the bare run of its ONNX file in ONNX Runtime on the same points.
 """
 
 from __future__ import annotations
@@ -27,15 +29,35 @@ from _support import arguments, keep
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from reluflow.cells import count_cells, exact_cells, plane_of_inputs, plane_through, stream_cells
+from reluflow.cells import (
+    count_cells,
+    exact_cells,
+    plane_of_inputs,
+    plane_through,
+    raster_cells,
+    stream_cells,
+)
 from reluflow.graph import Model, load
+from reluflow.sessions.session import open_session
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = {"2, 256 x 3, 1": (2, 256, 256, 256, 1), "2, 1000, 1": (2, 1000, 1)}
 WAYS = ("regioncam", "kept", "streamed", "counted")
 IMAGES = "ResNet-8, three images"
 WARM = (2, 8, 8, 1)
+WIDER = {f"2, {n}, 1": (2, n, 1) for n in (500, 1000, 2000, 4000)}
+F1, F1_WIDTHS, SIDE = "F1, 500 x 500 pixels", (784, 512, 512, 512, 512, 512, 10), 500
+GRID_WAYS = ("bare run", "raster")
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+PLANES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(NETWORKS, WAYS),
+    IMAGES: WAYS[1:],
+    **dict.fromkeys([name for name in WIDER if name not in NETWORKS], WAYS[2:3]),
+    F1: GRID_WAYS,
+}
+"""What is measured, and in which ways; ratios are to the first."""
 
 
 def layers(widths: Sequence[int], seed: int = 0) -> Layers:
@@ -104,10 +126,28 @@ def images(way: str, threads: int) -> int:
     return cells_of(way, model, plane_through(three, window), threads)
 
 
+def grid(way: str, threads: int, side: int = SIDE) -> int:
+    """Return the number of patterns of F1's sites together on a grid, or run it alone."""
+    three = np.load(ROOT / "models" / "fashion_mnist_test_2000.npz")["image"][:3]
+    plane = plane_through(three.reshape(3, -1), (-5, 5, -5, 5))
+    model = model_of(layers(F1_WIDTHS))
+    if way == "raster":
+        found = raster_cells(model, plane, width=side, height=side, threads=threads)
+        return found.together.patterns
+    session = open_session(model, threads=threads)
+    points = plane.grid(side, side)
+    for part in np.array_split(points, max(len(points) // 1024, 1)):
+        session.run({"x": plane.at(part).astype(np.float32)})
+    return 0
+
+
 def run_one(way: str, name: str, threads: int) -> None:
     """Measure one way in this process, compiled code loaded before, and print the numbers."""
     call: Callable[[], int]
-    if way == "regioncam":
+    if name == F1:
+        grid("raster", threads, 8)
+        call = lambda: grid(way, threads)  # noqa: E731
+    elif way == "regioncam":
         peer(WARM)
         call = lambda: peer(NETWORKS[name])  # noqa: E731
     elif name == IMAGES:
@@ -115,7 +155,7 @@ def run_one(way: str, name: str, threads: int) -> None:
         call = lambda: images(way, threads)  # noqa: E731
     else:
         ours(way, WARM, threads)
-        call = lambda: ours(way, NETWORKS[name], threads)  # noqa: E731
+        call = lambda: ours(way, (NETWORKS | WIDER)[name], threads)  # noqa: E731
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     clock, processor = time.perf_counter(), time.process_time()
     cells = call()
@@ -148,8 +188,7 @@ def main() -> None:
         run_one(way, name, options.threads)
         return
     results: dict[str, Any] = {"threads": options.threads, "rounds": options.rounds, "networks": {}}
-    for name in (*NETWORKS, IMAGES):
-        ways = WAYS[1:] if name == IMAGES else WAYS
+    for name, ways in PLANES.items():
         rows: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for _ in range(options.rounds):
             for way in ways:

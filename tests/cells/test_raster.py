@@ -7,7 +7,7 @@ from celled.models import mlp, random_mlp
 
 from reluflow.cells.exact import exact_cells
 from reluflow.cells.plane import plane_of_inputs, plane_through, random_plane
-from reluflow.cells.raster import count_pieces, raster_cells
+from reluflow.cells.raster import _distinct, count_pieces, raster_cells
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import load
 
@@ -119,3 +119,11 @@ def test_points_that_span_no_plane_are_refused(points: list[list[float]], match:
 def test_a_window_has_a_width_and_a_height() -> None:
     with pytest.raises(OptionError, match=r"the window is \[1, 1, 0, 2\]"):
         plane_of_inputs((1, 1, 0, 2))
+
+
+@pytest.mark.parametrize("words", [[[3, 1], [2, 9], [3, 1]], [[3, 1], [3, 0], [2, 9], [3, 1]]])
+def test_keys_are_numbered_in_order_even_where_they_share_a_word(words: list[list[int]]) -> None:
+    keys = np.array(words, np.uint64)
+    distinct, labels = _distinct(keys)
+    assert distinct.tolist() == sorted({tuple(word): word for word in words}.values())
+    assert (distinct[labels] == keys).all()

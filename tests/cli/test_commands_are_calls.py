@@ -31,7 +31,7 @@ VERBS = {
     "drift:fit": {"fit_drift"},
     "drift:check": {"check_drift"},
     "attend:attend": {"attend"},
-    "cells:cells": {"find_cells"},
+    "cells:cells": {"find_cells", "animate_cells"},
     "psb:convert": {"convert", "inspect_psb"},
     "psb:evaluate_model": {"evaluate", "evaluate_attention", "evaluate_cascade"},
     "psb:allocate": {"allocate_samples"},
@@ -252,6 +252,12 @@ def test_cells_is_find_cells(run: Run, grid: str) -> None:
     bounds = (-1, 2, -1, 2)
     called = reluflow.find_cells("m.onnx", data="x.npy", points=[3, 1, 4], window=bounds, **more)
     assert printed == plain(called.to_dict()) and called.kind == ("raster" if grid else "exact")
+
+
+def test_cells_of_checkpoints_is_animate_cells(run: Run) -> None:
+    printed = run("cells m.onnx later.onnx -d x.npy --window=-1,2,-1,2 --seconds 1")
+    called = reluflow.animate_cells(["m.onnx", "later.onnx"], data="x.npy", window=(-1, 2, -1, 2))
+    assert printed == plain(called.to_dict())
 
 
 def test_convert_is_convert(run: Run) -> None:

@@ -243,6 +243,9 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     "cells --batch-statistics": Refused(
         "cells m.onnx --batch-statistics", "does nothing without --raster PIXELS"
     ),
+    "cells --seconds": Refused(
+        "cells m.onnx --seconds 2", "--seconds is given, but does nothing without several models"
+    ),
     "cells --size": Refused("cells m.onnx -d x.npy --size 2x2", UNREAD),
     "cells --mean": Refused("cells m.onnx -d x.npy --mean 0.5", UNREAD),
     "cells --std": Refused("cells m.onnx -d x.npy --std 0.5", UNREAD),

@@ -13,6 +13,7 @@ import reluflow
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
     "analyze_torch_model.py": ("never fire", "report/report.html"),
+    "animate_training.py": ("step 1280.onnx", "cells/animation.gif"),
     "compare_checkpoints.py": ("3 checkpoints on 300 inputs", "many/report.html"),
     "train_in_numpy.py": ("accuracy 8", "relu1"),
     "train_in_tinygrad.py": ("measured", "relu1"),

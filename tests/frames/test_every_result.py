@@ -87,6 +87,11 @@ RESULTS: dict[str, tuple[Callable[..., Tabular], int, set[str]]] = {
     ),
     "attend": (lambda x, psb: reluflow.attend(psb.model, x[:1]), -1, {"node", "share", "made"}),
     "cells": (lambda x, psb: reluflow.find_cells(MODEL, raster=8), 7, {"name", "pieces"}),
+    "animated cells": (
+        lambda x, psb: reluflow.animate_cells([MODEL, MODEL], raster=8),
+        2,
+        {"model", "cells", "patterns"},
+    ),
     "fit_drift": (lambda x, psb: reluflow.fit_drift(MODEL, x), 7, {"site", "kept", "chosen"}),
     "check_drift": (
         lambda x, psb: reluflow.check_drift(

@@ -96,6 +96,7 @@ def test_every_call_that_writes_into_a_folder(tmp_path: Path) -> None:
         lambda out: reluflow.evaluate(models[0], x, labels, out, options=few),
         lambda out: reluflow.find_cells(models[0], out),
         lambda out: reluflow.find_cells(models[0], out, raster=4),
+        lambda out: reluflow.animate_cells(models, out, raster=4),
     )
     for number, call in enumerate(calls):
         out = tmp_path / str(number)

@@ -5,7 +5,7 @@ from ._api.cascade import evaluate_cascade
 from ._api.demo import demo
 from ._api.deploy import convert, edge_project, inline_psb
 from ._api.evaluation import evaluate, inspect_psb, profile_psb
-from ._api.inspect import find_cells, inspect
+from ._api.inspect import animate_cells, find_cells, inspect
 from ._api.lookup import activation_bits, find_pattern
 from ._api.pages import write_index, write_recording_page
 from ._api.patterns import analyze, compare, compare_checkpoints, count_patterns
@@ -29,7 +29,7 @@ from .attention import (
     CascadeReport,
     RegionOptions,
 )
-from .cells import CellsReport
+from .cells import CellsReport, CellsSeries
 from .data import open_data
 from .drift import DriftReference, DriftReport
 from .edge import EdgeOptions, EdgeProject
@@ -58,6 +58,7 @@ __all__ = [
     "CascadeOptions",
     "CascadeReport",
     "CellsReport",
+    "CellsSeries",
     "ComparisonReport",
     "Conversion",
     "DriftReference",
@@ -84,6 +85,7 @@ __all__ = [
     "activation_bits",
     "allocate_samples",
     "analyze",
+    "animate_cells",
     "attend",
     "check_drift",
     "compare",

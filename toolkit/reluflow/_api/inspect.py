@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from reluflow._api.outputs import keep_inputs_beside
 from reluflow.analysis import Inspection, inspect_model
 from reluflow.cells import (
     CellsReport,
+    CellsSeries,
     ExactCells,
     Plane,
     RasterCells,
@@ -30,7 +33,15 @@ from reluflow.data import Preprocessing, open_data
 from reluflow.errors import ModelError, OptionError
 from reluflow.graph import Model, find_sites, load_apart, read_program
 from reluflow.progress import Progress
-from reluflow.report import CELLS_FILES, RASTER_FILES, write_cells, write_raster
+from reluflow.report import (
+    ANIMATION_FILES,
+    CELLS_FILES,
+    RASTER_FILES,
+    frame_of,
+    write_animation,
+    write_cells,
+    write_raster,
+)
 from reluflow.report.pages.cells import MOST_ON_PAGE
 from reluflow.sessions import check_threads
 
@@ -42,6 +53,19 @@ _MOST_PIXELS = 4096
 _COORDINATES, _CORNERS, _BOUNDS = 2, 3, 4
 """Numbers of a model's input that is a plane itself, points of a plane, numbers of a window."""
 Window = tuple[float, float, float, float]
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How cells are found, as in `find_cells`."""
+
+    sites: Sequence[str] | None
+    classes: bool
+    raster: int | None
+    batch_statistics: bool
+    threads: int | None
+    progress: Progress | None
 
 
 def inspect(model: Any, *, smooth: bool = False) -> Inspection:
@@ -131,40 +155,168 @@ def find_cells(
     keep_inputs_beside(out, (*CELLS_FILES, *RASTER_FILES), loaded, data)
     with locked(out):
         chosen, words = _plane(loaded, plane, data, points, seed, window, preprocessing)
-        found: ExactCells | RasterCells
+        ways = _Ways(sites, classes, raster, batch_statistics, threads, progress)
         notes: list[str] = []
         if raster is None:
             try:
-                found = exact_cells(
-                    loaded,
-                    chosen,
-                    until=None if classes else _last(loaded, sites),
-                    classes=classes,
-                    threads=threads or len(os.sched_getaffinity(0)),
-                    most=MOST_ON_PAGE,
-                    progress=progress,
-                )
+                found = _polygons(loaded, chosen, ways)
             except (ModelError, TooManyCellsError) as error:
-                notes.append(f"A grid instead of exact polygons: {str(error).rstrip('.')}.")
-                if classes:
-                    notes.append("A grid has no decision boundary.")
+                notes += _instead(error, ways)
             else:
                 return _exact(found, sites, loaded, words, out)
-        found = raster_cells(
-            loaded,
-            chosen,
-            sites=sites,
-            width=raster or PIXELS,
-            height=raster or PIXELS,
-            batch_statistics=batch_statistics,
-            threads=threads,
-            progress=progress,
-        )
-        report = sum_up_raster(found, model=_name(loaded), plane=words)
+        on_grid = _grid(loaded, chosen, ways)
+        report = sum_up_raster(on_grid, model=_name(loaded), plane=words)
         report = replace(report, notes=(*notes, *report.notes))
         if out is not None:
-            write_raster(found, out, title=_name(loaded), report=report)
+            write_raster(on_grid, out, title=_name(loaded), report=report)
         return report
+
+
+def animate_cells(
+    models: Any,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    plane: str = "auto",
+    data: Any = None,
+    points: Sequence[int] | None = None,
+    seed: int | None = None,
+    window: Sequence[float] | None = None,
+    sites: Sequence[str] | None = None,
+    classes: bool = False,
+    raster: int | None = None,
+    batch_statistics: bool = False,
+    seconds: float = 0.5,
+    preprocessing: Preprocessing | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> CellsSeries:
+    """Find the cells of checkpoints in one window, and animate them: a pattern keeps its colour.
+
+    All are exact polygons, or, where one of them cannot be, all are on a grid.
+
+    Args:
+        models: two or more, each as for `find_cells`, in order of training; or a folder, whose ONNX
+            files are taken in order of their names, numbers in them by their size.
+        out: folder for the GIF, the WebP and the numbers; None writes nothing.
+        plane: as for `find_cells`, of the first model.
+        data: as for `find_cells`.
+        points: as for `find_cells`.
+        seed: as for `find_cells`.
+        window: as for `find_cells`.
+        sites: as for `find_cells`.
+        classes: as for `find_cells`.
+        raster: as for `find_cells`.
+        batch_statistics: as for `find_cells`.
+        seconds: that each checkpoint is shown.
+        preprocessing: as for `find_cells`.
+        threads: as for `find_cells`.
+        progress: as for `find_cells`.
+
+    Returns:
+        The numbers of cells of each checkpoint.
+
+    Raises:
+        ReluflowError: bad model, data or options, in one sentence.
+
+    Example:
+        >>> import numpy as np, reluflow
+        >>> images = np.load("models/fashion_mnist_test_2000.npz")["image"][:3]
+        >>> files = ["models/fashion_resnet8_epoch1.onnx", "models/fashion_resnet8.onnx"]
+        >>> series = reluflow.animate_cells(files, data=images, raster=20)
+        >>> [report.model for report in series]
+        ['fashion_resnet8_epoch1.onnx', 'fashion_resnet8.onnx']
+
+    Reference: thesis 2.2.4, Fig. 2.12.
+    """
+    check_threads(threads)
+    _check_ways(raster, classes, batch_statistics)
+    loaded = [load_apart(model) for model in _checkpoints(models)]
+    keep_inputs_beside(out, ANIMATION_FILES, *loaded, data)
+    with locked(out):
+        chosen, words = _plane(loaded[0], plane, data, points, seed, window, preprocessing)
+        ways = _Ways(sites, classes, raster, batch_statistics, threads, progress)
+        notes: list[str] = []
+        shown: list[tuple[CellsReport, Any]] = []
+        if raster is None:
+            try:
+                shown = [_shown(model, chosen, words, ways, exact=True) for model in loaded]
+            except (ModelError, TooManyCellsError) as error:
+                notes += _instead(error, ways)
+        shown = shown or [_shown(model, chosen, words, ways, exact=False) for model in loaded]
+        series = CellsSeries(tuple(report for report, _ in shown), tuple(notes))
+        if out is not None:
+            write_animation([frame for _, frame in shown], out, series, seconds=seconds)
+        return series
+
+
+def _checkpoints(models: Any) -> list[Any]:
+    """Return the models in order; those of a folder by their names, numbers by their size."""
+    if isinstance(models, str | os.PathLike):
+        folder = Path(models)
+        if not folder.is_dir():
+            raise OptionError(
+                f"models is {os.fspath(models)!r}, one file; give two or more, or a folder of them."
+            )
+        found: list[Any] = sorted(folder.glob("*.onnx"), key=_by_numbers)
+    else:
+        found = list(models)
+    if len(found) < _TWO:
+        raise OptionError(
+            f"there are {len(found)} checkpoints to animate; give two or more ONNX files, or a "
+            "folder of them."
+        )
+    return found
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _shown(
+    model: Model, plane: Plane, words: str, ways: _Ways, *, exact: bool
+) -> tuple[CellsReport, Any]:
+    """Return the numbers of one checkpoint and its picture."""
+    cells: ExactCells | RasterCells
+    if exact:
+        cells = _polygons(model, plane, ways)
+        names = tuple(ways.sites) if ways.sites else None
+        report = sum_up_exact(cells, names, model=_name(model), plane=words)
+    else:
+        cells = _grid(model, plane, ways)
+        report = sum_up_raster(cells, model=_name(model), plane=words)
+    return report, frame_of(cells, report, _name(model))
+
+
+def _instead(error: Exception, ways: _Ways) -> list[str]:
+    """Return the sentences that say why there are no polygons."""
+    notes = [f"A grid instead of exact polygons: {str(error).rstrip('.')}."]
+    return [*notes, "A grid has no decision boundary."] if ways.classes else notes
+
+
+def _polygons(model: Model, plane: Plane, ways: _Ways) -> ExactCells:
+    return exact_cells(
+        model,
+        plane,
+        until=None if ways.classes else _last(model, ways.sites),
+        classes=ways.classes,
+        threads=ways.threads or len(os.sched_getaffinity(0)),
+        most=MOST_ON_PAGE,
+        progress=ways.progress,
+    )
+
+
+def _grid(model: Model, plane: Plane, ways: _Ways) -> RasterCells:
+    return raster_cells(
+        model,
+        plane,
+        sites=ways.sites,
+        width=ways.raster or PIXELS,
+        height=ways.raster or PIXELS,
+        batch_statistics=ways.batch_statistics,
+        threads=ways.threads,
+        progress=ways.progress,
+    )
 
 
 def _exact(

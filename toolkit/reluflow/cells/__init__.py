@@ -22,12 +22,13 @@ from reluflow.cells.join import (
 from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.plane import Plane, plane_of_inputs, plane_through, random_plane
 from reluflow.cells.raster import RasterCells, RasterSite, count_pieces, raster_cells
-from reluflow.cells.summary import CellsReport, SiteCells, sum_up_exact, sum_up_raster
+from reluflow.cells.summary import CellsReport, CellsSeries, SiteCells, sum_up_exact, sum_up_raster
 
 __all__ = [
     "DECISION",
     "MOST_CELLS",
     "CellsReport",
+    "CellsSeries",
     "Counted",
     "ExactCells",
     "Joined",

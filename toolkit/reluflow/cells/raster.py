@@ -24,6 +24,7 @@ _INPUTS = 8192
 _TAPPED = 1 << 27
 """Bytes of pre-activations that one run may return."""
 _STAGE = "running the grid"
+_PAIR = np.dtype([("a", np.uint64), ("b", np.uint64)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +233,11 @@ def _site(name: str, keys: NDArray[np.uint64], width: int, height: int) -> Raste
 
 
 def _distinct(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the distinct keys and the number of each row's."""
-    pairs = np.ascontiguousarray(keys).view([("a", np.uint64), ("b", np.uint64)]).ravel()
-    _, first, labels = np.unique(pairs, return_index=True, return_inverse=True)
-    return keys[first], labels.astype(np.int64)
+    """Return the distinct keys, in order, and the number of each row's."""
+    # Sorting the first words alone is ten times as fast; it is enough unless two keys share one.
+    for compared in (keys[:, 0], np.ascontiguousarray(keys).view(_PAIR).ravel()):
+        _, first, labels = np.unique(compared, return_index=True, return_inverse=True)
+        distinct = keys[first]
+        if (distinct[labels] == keys).all():
+            break
+    return distinct, labels.astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from reluflow.cells.exact import ExactCells
 from reluflow.cells.join import activation_cells, affine_regions, neighbours
 from reluflow.cells.lowering.walk import DECISION
 from reluflow.cells.raster import RasterCells, RasterSite
-from reluflow.frames import Shown, SiteTable
+from reluflow.frames import Shown, SiteTable, Tabular, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,58 @@ class CellsReport(SiteTable[SiteCells]):
         grid = "" if self.pixels is None else " on a grid of {} x {}".format(*self.pixels)
         whole = "" if self.polygons is None else f", {self.polygons:,} polygons"
         return f"{self.model or 'model'}: {self.cells:,} cells{whole}{grid}, {self.plane}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CellsSeries(Tabular):
+    """The cells of checkpoints of one network in one window, in numbers.
+
+    Attributes:
+        checkpoints: one report per checkpoint, in order.
+        notes: sentences that the reader should know, besides those of the checkpoints.
+
+    Example:
+        >>> from reluflow.cells import exact_cells, random_plane
+        >>> from reluflow.graph import load
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
+        >>> files = ("fashion_resnet8_epoch1", "fashion_resnet8")
+        >>> series = CellsSeries(tuple(
+        ...     sum_up_exact(exact_cells(load(f"models/{file}.onnx"), plane), model=file)
+        ...     for file in files))
+        >>> [report.model for report in series] == list(files)
+        True
+    """
+
+    checkpoints: tuple[CellsReport, ...]
+    notes: tuple[str, ...] = ()
+
+    _shown: ClassVar[Shown] = {
+        "checkpoint": ("model", "text"),
+        "cells": ("cells", "count"),
+        "patterns": ("patterns", "count"),
+        "polygons": ("polygons", "count"),
+        "affine regions": ("affine_regions", "count"),
+    }
+
+    def _heading(self) -> str:
+        first = self.checkpoints[0]
+        grid = "" if first.pixels is None else ", on a grid of {} x {}".format(*first.pixels)
+        return f"cells of {len(self.checkpoints)} checkpoints{grid}, {first.plane}"
+
+    def _records(self) -> Sequence[dict[str, Any]]:
+        return [flat(each) for each in self.checkpoints]
+
+    def _sentences(self) -> Sequence[str]:
+        own = (note for each in self.checkpoints for note in each.notes)
+        return list(dict.fromkeys((*self.notes, *own)))
+
+    def __iter__(self) -> Iterator[CellsReport]:
+        """Go through the checkpoints, in order."""
+        return iter(self.checkpoints)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""

@@ -14,8 +14,11 @@ from reluflow.report.files.parquet import write_patterns_parquet as write_patter
 from reluflow.report.index import write_index as write_index
 from reluflow.report.pages.attend import ATTEND_FILES as ATTEND_FILES
 from reluflow.report.pages.attend import write_attended as write_attended
+from reluflow.report.pages.cells import ANIMATION_FILES as ANIMATION_FILES
 from reluflow.report.pages.cells import CELLS_FILES as CELLS_FILES
 from reluflow.report.pages.cells import RASTER_FILES as RASTER_FILES
+from reluflow.report.pages.cells import frame_of as frame_of
+from reluflow.report.pages.cells import write_animation as write_animation
 from reluflow.report.pages.cells import write_cells as write_cells
 from reluflow.report.pages.cells import write_raster as write_raster
 from reluflow.report.pages.over_time import write_recording_page as write_recording_page
@@ -36,6 +39,7 @@ from reluflow.report.text.attend import print_attended as print_attended
 from reluflow.report.text.attention import print_attention as print_attention
 from reluflow.report.text.cascade import print_cascade as print_cascade
 from reluflow.report.text.cells import print_cells as print_cells
+from reluflow.report.text.cells import print_cells_series as print_cells_series
 from reluflow.report.text.drift import print_drift as print_drift
 from reluflow.report.text.drift import print_drift_reference as print_drift_reference
 from reluflow.report.text.edge import print_edge as print_edge
@@ -50,6 +54,7 @@ from reluflow.report.text.terminal import print_inspection as print_inspection
 from reluflow.report.text.terminal import print_table as print_table
 
 __all__ = [
+    "ANIMATION_FILES",
     "ATTEND_FILES",
     "CELLS_FILES",
     "EVALUATION_FILES",
@@ -58,11 +63,13 @@ __all__ = [
     "check_report_directory",
     "draw_cells",
     "draw_raster",
+    "frame_of",
     "print_allocation",
     "print_attended",
     "print_attention",
     "print_cascade",
     "print_cells",
+    "print_cells_series",
     "print_chains",
     "print_conversion",
     "print_drift",
@@ -83,6 +90,7 @@ __all__ = [
     "save_schedules",
     "save_transitions",
     "to_json",
+    "write_animation",
     "write_attended",
     "write_cells",
     "write_evaluation",

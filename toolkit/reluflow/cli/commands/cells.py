@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from reluflow._api.inspect import animate_cells
 from reluflow._api.inspect import find_cells as run
+from reluflow.cells import CellsReport, CellsSeries
 from reluflow.cli import _options
 from reluflow.cli._progress import progress_bar
 from reluflow.cli._wrote import say_written
 from reluflow.errors import OptionError
-from reluflow.report import print_cells
+from reluflow.report import print_cells, print_cells_series
 
-_EXACT, _GRID = "cells.html", "raster.png"
+_EXACT, _GRID, _MOVING = "cells.html", "raster.png", "animation.gif"
 
 
 def cells(
-    model: Annotated[Path, typer.Argument(help="ONNX file with one input.")],
+    model: Annotated[
+        list[Path],
+        typer.Argument(
+            help="ONNX file with one input; several, or a folder of them, in order of training: an "
+            "animation."
+        ),
+    ],
     plane: Annotated[
         str,
         typer.Option(
@@ -80,6 +88,10 @@ def cells(
             help="Let batch normalisation use the statistics of the grid.",
         ),
     ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="How long an animation shows each model; 0.5 by default."),
+    ] = None,
     size: _options.Size = None,
     mean: _options.Mean = None,
     std: _options.Std = None,
@@ -100,30 +112,45 @@ def cells(
         _options.refuse_with("--raster", {"--classes": classes or None})
     given = {"--batch-statistics": batch_statistics or None}
     _options.refuse_without("--raster PIXELS", raster is not None, given)
+    several = len(model) > 1 or model[0].is_dir()
+    _options.refuse_without("several models", several, {"--seconds": seconds})
+    how: dict[str, Any] = {
+        "plane": plane,
+        "data": data,
+        "points": None if points is None else _whole(points),
+        "seed": seed,
+        "window": None if window is None else _options.numbers("--window", window),
+        "sites": site or None,
+        "classes": classes,
+        "raster": raster,
+        "batch_statistics": batch_statistics,
+        "preprocessing": _options.choose_preprocessing(size, mean, std, channels, layout),
+        "threads": threads,
+    }
+    found: CellsReport | CellsSeries
     with progress_bar() as progress:
-        found = run(
-            model,
-            out,
-            plane=plane,
-            data=data,
-            points=None if points is None else _whole(points),
-            seed=seed,
-            window=None if window is None else _options.numbers("--window", window),
-            sites=site or None,
-            classes=classes,
-            raster=raster,
-            batch_statistics=batch_statistics,
-            preprocessing=_options.choose_preprocessing(size, mean, std, channels, layout),
-            threads=threads,
-            progress=progress,
-        )
+        if several:
+            files = model[0] if len(model) == 1 else model
+            pause = 0.5 if seconds is None else seconds
+            found = animate_cells(files, out, **how, seconds=pause, progress=progress)
+        else:
+            found = run(model[0], out, **how, progress=progress)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
+    elif isinstance(found, CellsSeries):
+        print_cells_series(found, Console())
     else:
         print_cells(found, Console())
     if out is not None:
-        say_written(out / (_EXACT if found.kind == "exact" else _GRID), as_json=as_json)
+        say_written(out / _page(found), as_json=as_json)
     return 0
+
+
+def _page(found: CellsReport | CellsSeries) -> str:
+    """Return the name of the file to look at first."""
+    if isinstance(found, CellsSeries):
+        return _MOVING
+    return _EXACT if found.kind == "exact" else _GRID
 
 
 def _whole(text: str) -> list[int]:

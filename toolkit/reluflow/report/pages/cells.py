@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from reluflow._version import __version__
 from reluflow.cells import (
     DECISION,
     CellsReport,
+    CellsSeries,
     ExactCells,
     RasterCells,
     decision_boundary,
@@ -25,7 +27,16 @@ from reluflow.cells import (
 from reluflow.errors import OptionError
 from reluflow.report.files.atomic import write_together
 from reluflow.report.pages.rendering import environment, read_part
-from reluflow.report.pictures.cells import draw_cells, draw_raster, palette, pattern_shades
+from reluflow.report.pictures.animation import Picture, animated
+from reluflow.report.pictures.canvas import pixels
+from reluflow.report.pictures.cells import (
+    draw_cells,
+    draw_raster,
+    figure_of_cells,
+    figure_of_raster,
+    palette,
+    pattern_shades,
+)
 from reluflow.report.pictures.palette import CIVIDIS
 from reluflow.report.tables.format import plain
 
@@ -41,6 +52,10 @@ CELLS_FILES = ("cells.png", "cells.svg", "cells.html", "cells.json")
 """What `write_cells` writes."""
 RASTER_FILES = ("raster.png", "raster.svg", "raster.json")
 """What `write_raster` writes."""
+ANIMATION_FILES = ("animation.gif", "animation.webp", "animation.json")
+"""What `write_animation` writes."""
+_FRAME = 4.2
+"""Inches of a picture of an animation."""
 
 
 def write_cells(
@@ -134,7 +149,62 @@ def write_raster(
     return write_together(directory, files)
 
 
-def _numbers(report: CellsReport) -> bytes:
+def frame_of(cells: ExactCells | RasterCells, report: CellsReport, title: str) -> Picture:
+    """Return the picture of one checkpoint, `(height, width, 3)`.
+
+    Args:
+        cells: of the checkpoint.
+        report: of the same cells; its sites give the colours.
+        title: above the picture.
+    """
+    if isinstance(cells, RasterCells):
+        return pixels(figure_of_raster(cells.together, cells.plane, title, _FRAME))
+    names = [site.name for site in report.sites]
+    return pixels(figure_of_cells(cells, names, title, _FRAME, smooth=False))
+
+
+def write_animation(
+    frames: Sequence[Picture],
+    directory: str | os.PathLike[str],
+    series: CellsSeries,
+    *,
+    seconds: float = 0.5,
+) -> tuple[Path, ...]:
+    """Write `animation.gif`, `animation.webp` and `animation.json` into a folder.
+
+    Args:
+        frames: of `frame_of`, one per checkpoint.
+        directory: an existing folder or a new one.
+        series: the numbers of the checkpoints.
+        seconds: that each is shown.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OptionError: there are fewer than two, or the time makes no sense.
+        OutputError: a file cannot be written; then none is.
+
+    Example:
+        >>> import tempfile
+        >>> from reluflow.cells import CellsSeries, random_plane, raster_cells, sum_up_raster
+        >>> from reluflow.graph import load
+        >>> found = raster_cells(
+        ...     load("models/fashion_resnet8.onnx"), random_plane((1, 28, 28)), width=8, height=8)
+        >>> told = sum_up_raster(found)
+        >>> frames = [frame_of(found, told, title) for title in ("epoch 1", "epoch 2")]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_animation(frames, folder, CellsSeries((told, told)))]
+        ['animation.gif', 'animation.webp', 'animation.json']
+    """
+    gif, webp, numbers = ANIMATION_FILES
+    made = animated(frames, seconds=seconds)
+    return write_together(
+        directory, {gif: made["gif"], webp: made["webp"], numbers: _numbers(series)}
+    )
+
+
+def _numbers(report: CellsReport | CellsSeries) -> bytes:
     return (json.dumps(report.to_dict(), indent=2) + "\n").encode()
 
 

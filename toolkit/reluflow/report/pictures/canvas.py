@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reluflow.errors import OutputError
 from reluflow.report.files.atomic import replacing
 from reluflow.report.tables.format import plain, shorten
@@ -77,7 +80,6 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.text import Text
 
     target = Path(path)
     kind = target.suffix.lower()
@@ -86,10 +88,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
             f"path {str(target)!r} ends with {kind or 'no suffix'}, but pictures are written as "
             ".png or .svg; choose one of these."
         )
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        text.set_parse_math(False)
-        text.set_fontfamily("DejaVu Sans")
+    _plain_texts(figure)
     with replacing(target) as partial, rc_context({"svg.hashsalt": "reluflow"}):
         canvas: Any
         if kind == ".png":
@@ -99,3 +98,23 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
             canvas = FigureCanvasSVG(figure)
             canvas.print_svg(partial, metadata=_SVG_METADATA)
     return target
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """Return a figure as a picture, `(height, width, 3)` red, green and blue, 0 to 255."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    _plain_texts(figure)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[:, :, :3]
+
+
+def _plain_texts(figure: Figure) -> None:
+    """Let all texts be as they are, in the font that comes with matplotlib."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_fontfamily("DejaVu Sans")

@@ -6,7 +6,7 @@ import colorsys
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from reluflow.report.pictures.canvas import INK, calm, save, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+_SIDE = 6.4
+"""Inches."""
 _SHADES = 1 << 12
 """Colours in all; two patterns share one by chance."""
 
@@ -95,22 +98,35 @@ def draw_cells(
 
     Reference: thesis, Fig. 2.4 to 2.13.
     """
+    return save(figure_of_cells(cells, switches, title), path)
+
+
+def figure_of_cells(
+    cells: ExactCells,
+    switches: Sequence[str] | None,
+    title: str,
+    side: float = _SIDE,
+    *,
+    smooth: bool = True,
+) -> Figure:
+    """Return the drawing of `draw_cells`, so many inches wide; unless smooth, no colours mix."""
     from matplotlib.collections import LineCollection, PolyCollection
 
     chosen = chosen_switches(cells, switches)
-    figure = titled(title, 6.4, 6.4)
+    figure = titled(title, side, side)
     axes = figure.add_subplot()
     _frame(axes, cells.plane)
     colors = pattern_colors(cells.keys[:, chosen]) / 255
     corners = np.split(cells.points, cells.starts[1:])
     # A hair line of the own colour closes the gaps that smoothing leaves between polygons.
-    axes.add_collection(
-        PolyCollection(corners, facecolors=colors, edgecolors=colors, linewidth=0.2)
-    )
+    edges: dict[str, Any] = {"edgecolors": colors, "linewidth": 0.2}
+    if not smooth:
+        edges = {"linewidth": 0, "antialiaseds": False}
+    axes.add_collection(PolyCollection(corners, facecolors=colors, **edges))
     if DECISION in cells.switches:
         lines = LineCollection(list(decision_boundary(cells)), colors=INK, linewidths=1.2)
         axes.add_collection(lines)
-    return save(figure, path)
+    return figure
 
 
 def draw_raster(
@@ -143,12 +159,17 @@ def draw_raster(
 
     Reference: thesis 2.2.3, Fig. 2.3.
     """
-    figure = titled(title or site.name, 6.4, 6.4)
+    return save(figure_of_raster(site, plane, title or site.name), path)
+
+
+def figure_of_raster(site: RasterSite, plane: Plane, title: str, side: float = _SIDE) -> Figure:
+    """Return the drawing of `draw_raster`, `side` inches wide."""
+    figure = titled(title, side, side)
     axes = figure.add_subplot()
     colors = pattern_colors(site.keys[:, None])[site.labels]
     axes.imshow(colors, extent=plane.window, interpolation="nearest", aspect="auto")
     _frame(axes, plane)
-    return save(figure, path)
+    return figure
 
 
 def chosen_switches(cells: ExactCells, names: Sequence[str] | None) -> list[int]:

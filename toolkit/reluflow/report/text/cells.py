@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reluflow.cells import CellsReport
+from reluflow.cells import CellsReport, CellsSeries
 from reluflow.report.tables.format import count, plain, plural
 from reluflow.report.text.sentences import say
 
@@ -37,6 +37,34 @@ def print_cells(report: CellsReport, console: Console) -> None:
     table.add_row("all together", count(report.patterns), count(report.cells), style="bold")
     console.print(table)
     say((*_facts(report), *report.notes), console)
+
+
+def print_cells_series(series: CellsSeries, console: Console) -> None:
+    """Print how many cells a window has at each checkpoint.
+
+    Args:
+        series: of `reluflow.animate_cells`.
+        console: where to print.
+
+    Example:
+        >>> import io
+        >>> from reluflow.cells import CellsSeries, exact_cells, random_plane, sum_up_exact
+        >>> from reluflow.graph import load
+        >>> plane = random_plane((1, 28, 28), window=(-0.005, 0.005, -0.005, 0.005))
+        >>> found = sum_up_exact(exact_cells(load("models/fashion_resnet8.onnx"), plane))
+        >>> text = io.StringIO()
+        >>> print_cells_series(CellsSeries((found, found)), Console(file=text, width=80))
+        >>> "affine regions" in text.getvalue()
+        True
+    """
+    titles, rows, sentences = series._printed()
+    table = Table(title=Text(plain(series._heading())), title_justify="left")
+    for at, heading in enumerate(titles):
+        table.add_column(Text(heading), justify="right" if at else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(each)) for each in row))
+    console.print(table)
+    say(sentences, console)
 
 
 def _title(report: CellsReport) -> str:
