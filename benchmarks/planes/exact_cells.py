@@ -208,7 +208,7 @@ def main() -> None:
                 f"({base['more_bytes'] / max(row['more_bytes'], 1):.1f} x)",
                 flush=True,
             )
-    keep(options.json, results)
+        keep(options.json, results)
 
 
 if __name__ == "__main__":
