@@ -17,9 +17,7 @@ import argparse
 import itertools
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 import time
 import warnings
@@ -30,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from _support import arguments, fill_table, keep
+from compiled._apart import run_apart
 
 PAGE = Path(__file__).parents[2] / "docs" / "jax.md"
 BRIDGES = ("torch", "jax", "keras jax", "keras torch", "keras tensorflow")
@@ -223,32 +222,11 @@ def runs_of(bridge: str, optimizer: str, seeds: int, images: int, epochs: int) -
 def runs_apart(bridge: str, optimizer: str, options: argparse.Namespace) -> list[Run] | None:
     """Train with one bridge in a process of its own; None where it is not installed."""
     kind, _, backend = bridge.partition(" ")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend or "torch",
-        "OMP_NUM_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path[1:])),
-    }
-    wanted = [kind, *([backend] if backend else [])]
-    missing = subprocess.run(
-        [sys.executable, "-c", f"import {', '.join(wanted)}"], env=environment, check=False
-    )
-    if missing.returncode:
-        print(f"{bridge} is left out: {' or '.join(wanted)} is not installed", flush=True)
-        return None
     sizes = [options.seeds, options.images, options.epochs]
-    done = subprocess.run(
-        [sys.executable, __file__, "--apart", bridge, optimizer, *map(str, sizes)],
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return [Run(**each) for each in json.loads(done.stdout.splitlines()[-1])]
+    args = [bridge, optimizer, *map(str, sizes)]
+    packages = [kind, *([backend] if backend else [])]
+    runs = run_apart(__file__, packages, backend or "torch", args)
+    return None if runs is None else [Run(**each) for each in runs]
 
 
 def result(bridge: str, optimizer: str, runs: list[Run], options: argparse.Namespace) -> Any:

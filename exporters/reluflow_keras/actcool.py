@@ -6,8 +6,9 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from reluflow.temperature import (
 from reluflow.temperature.crossing.part_size import Examples, PartSize
 from reluflow.temperature.schedule import schedule_for_widths
 from reluflow.temperature.state import check_state
-from reluflow_keras.steps import Step, StepCallback
+from reluflow_keras.steps import Step, StepCallback, copied, norm
 
 STATE_VERSION = 1
 _KEPT = 3
@@ -144,9 +145,10 @@ class ActCool(StepCallback):
             self._rename_sites(step)
         controller = self.controller or self._start(step)
         progress = min(1.0, len(self.rates) / (self._total_steps or 1))
-        examples = self._size.at(controller.latest_temperature, controller.n_probes)
-        looks = controller.fit_due or controller.will_want_curves
-        before = step.values(examples=examples) if looks else None
+        examples, before = None, None
+        if controller.fit_due or controller.will_want_curves:
+            examples = self._size.at(controller.latest_temperature, controller.n_probes)
+            before = step.values(examples=examples)
         self._sites = self._sites if before is None else list(before)
         if self._velocity_rate is None:
             self._velocity_rate = step.rate
@@ -237,36 +239,26 @@ class ActCool(StepCallback):
         self, step: Step, controller: CrossingCool, rate: float, before: Any, examples: int | None
     ) -> None:
         """Take the step, and let the controller see what it changed."""
-        weights, moments = step.weights(), step.moments()
+        part, shown = controller.part(), _gradient_in(step, rate)
+        length = norm(step.weights())
+        earlier = copied(shown.arrays()) if shown else []
+        start = copied(step.weights()) if part < 1.0 else []
         step.make()
-        moved, part = step.weights(), controller.part()
-        way = [(rate, step.values(examples=examples))]
+        gradient = None
+        if shown:
+            pairs = zip(earlier, shown.arrays(), strict=True)
+            gradient = norm([new - shown.kept * old for old, new in pairs]) / shown.scale
+        way, straight = [(rate, step.values(examples=examples))], None
         if part < 1.0:
-            between = [
-                w + (m - w) * w.dtype.type(part) for w, m in zip(weights, moved, strict=True)
-            ]
+            straight = curves_along(before, way)
+            between = [w + (m - w) * part for w, m in zip(start, step.weights(), strict=True)]
             way.insert(0, (part * rate, step.values_at(between, examples)))
         controller.observe(
             curves_along(before, way),
-            weight_norm=_norm(weights),
-            gradient_norm=self._gradient_norm(step, rate, moments, weights, moved),
+            weight_norm=length,
+            gradient_norm=gradient,
+            straight=straight,
         )
-
-    def _gradient_norm(
-        self, step: Step, rate: float, moments: Any, weights: Any, moved: Any
-    ) -> float | None:
-        """Return the norm of the gradient, as SGD's and Adam's moments or weights tell it."""
-        optimizer, after = step.optimizer, step.moments()
-        kinds = {kind.__name__ for kind in type(optimizer).__mro__}
-        if "SGD" in kinds and after:
-            kept, scale = optimizer.momentum, rate
-        elif kinds & {"Adam", "Nadam"} and after:
-            kept, scale = optimizer.beta_1, 1.0 - optimizer.beta_1
-        elif "SGD" in kinds:
-            kept, scale, moments, after = 1.0, rate, weights, moved
-        else:
-            return None
-        return _norm([new - kept * old for old, new in zip(moments, after, strict=True)]) / scale
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keep the state where `BackupAndRestore` does."""
@@ -349,11 +341,35 @@ class ActCool(StepCallback):
         self.load_state_dict(found[-1])
 
 
+class _Shown(NamedTuple):
+    """Where an optimiser shows its gradient.
+
+    Attributes:
+        arrays: reads them: after a step, `kept` times themselves and `scale` times the gradient, or
+            less it.
+        kept: see above.
+        scale: see above.
+    """
+
+    arrays: Callable[[], list[Any]]
+    kept: float
+    scale: float
+
+
+def _gradient_in(step: Step, rate: float) -> _Shown | None:
+    """Return where the optimiser of a step shows its gradient: SGD and Adam do."""
+    optimizer = step.optimizer
+    kinds = {kind.__name__ for kind in type(optimizer).__mro__}
+    if "SGD" in kinds:
+        momentum = float(optimizer.momentum)
+        return _Shown(step.moments, momentum, rate) if momentum else _Shown(step.weights, 1.0, rate)
+    if kinds & {"Adam", "Nadam"}:
+        beta = float(optimizer.beta_1)
+        return _Shown(step.moments, beta, 1.0 - beta)
+    return None
+
+
 def _momentum_inside(optimizer: Any) -> float:
     """Return the momentum of an optimiser whose velocities hold the rates of earlier steps."""
     kinds = {kind.__name__ for kind in type(optimizer).__mro__}
     return float(optimizer.momentum) if "SGD" in kinds else 0.0
-
-
-def _norm(arrays: list[np.ndarray]) -> float:
-    return float(np.sqrt(sum(float(np.vdot(each, each)) for each in arrays)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,7 @@ class Step:
         >>> x = np.ones((4, 2), "float32")
         >>> _ = network.fit(x, np.zeros((4, 3)), verbose=0, callbacks=[Seen()])
         True False
-        0.25 1 None sgd
+        0.25 1 [] sgd
     """
 
     def __init__(self, model: Any, tapped: Tapped, call: Callable[..., Any], args: Any) -> None:
@@ -131,8 +132,7 @@ class Step:
         Returns:
             Site -> `(samples, units)`.
         """
-        if not self._model.optimizer.built:
-            self._model.optimizer.build(self._model.trainable_variables)
+        self._build()
         kept, random = self.copy(), random_state()
         self.use(rate, factor)
         self.make()
@@ -173,15 +173,16 @@ class Step:
             finally:
                 _assign(self._variables(_OTHER), kept)
                 set_random_state(random)
-        for part, copies in ((_TRAINED, self._copies(_TRAINED)), (_OTHER, self._seeds)):
-            _assign(self._variables(part), [keras.ops.copy(value) for value in copies])
+        # Copies, since the model's own function gives its arrays away.
+        _assign(self._variables(_TRAINED), self._copies(_TRAINED))
+        _assign(self._variables(_OTHER), copied(self._seeds))
         return self._tapped.read(x)
 
-    def weights(self) -> list[np.ndarray]:
-        """Return copies of the trained weights, each of its own shape."""
-        return [np.array(keras.ops.convert_to_numpy(w)) for w in self._copies(_TRAINED)]
+    def weights(self) -> list[Any]:
+        """Return the trained weights, arrays of the backend that the next step changes or frees."""
+        return [keras.ops.stop_gradient(value) for value in self._now(_TRAINED)]
 
-    def values_at(self, weights: list[np.ndarray], examples: int | None = None) -> Values:
+    def values_at(self, weights: list[Any], examples: int | None = None) -> Values:
         """Return the pre-activations of the batch with other weights, which are then put back.
 
         Args:
@@ -198,16 +199,19 @@ class Step:
         finally:
             self._write(_TRAINED, kept)
 
-    def moments(self) -> list[np.ndarray] | None:
-        """Return the averages of the gradients that the optimiser keeps, of SGD and Adam.
+    def moments(self) -> list[Any]:
+        """Return the averages of the gradients that SGD and Adam keep, in the order of `weights`.
 
-        Each has the shape of its weight; None where there are none.
+        They are arrays like those, and none of another optimiser, or without momentum.
         """
+        self._build()
         optimizer = self._model.optimizer
-        kept = getattr(optimizer, "momentums", None) or getattr(optimizer, "_momentums", None)
-        if not kept:
-            return None
-        return [np.array(keras.ops.convert_to_numpy(self._read(each))) for each in kept]
+        kept = getattr(optimizer, "momentums", None) or getattr(optimizer, "_momentums", None) or []
+        return [keras.ops.stop_gradient(self._read(each)) for each in kept]
+
+    def _build(self) -> None:
+        if not self._model.optimizer.built:
+            self._model.optimizer.build(self._model.trainable_variables)
 
     def copy(self) -> list[list[Any]]:
         """Return copies of all that a step changes."""
@@ -220,7 +224,7 @@ class Step:
             kept: by `copy`.
         """
         if self._state is not None:  # the next step gives these arrays away to its result
-            kept = [[keras.ops.copy(value) for value in part] for part in kept]
+            kept = [copied(part) for part in kept]
         *rest, metrics = kept
         for part, values in enumerate(rest):
             self._write(part, values)
@@ -248,13 +252,13 @@ class Step:
             return list(model.non_trainable_variables)
         return list(model.optimizer.variables if part == _OPTIMIZER else model.metrics_variables)
 
+    def _now(self, part: int) -> list[Any]:
+        if self._state is not None:
+            return list(self._state[part])
+        return [variable.value for variable in self._variables(part)]
+
     def _copies(self, part: int) -> list[Any]:
-        now = (
-            [variable.value for variable in self._variables(part)]
-            if self._state is None
-            else self._state[part]
-        )
-        return [keras.ops.copy(value) for value in now]
+        return copied(self._now(part))
 
     def _write(self, part: int, values: list[Any]) -> None:
         if self._state is None:
@@ -273,6 +277,34 @@ class Step:
         if self._state is None:
             return variable.value
         return self._state[_OPTIMIZER][self._place(variable)]
+
+
+def copied(arrays: list[Any]) -> list[Any]:
+    """Return copies of arrays of the backend.
+
+    Args:
+        arrays: such as the weights of a step that is yet to be made.
+
+    Example:
+        >>> [array.shape[0] for array in copied([keras.ops.ones(3)])]
+        [3]
+    """
+    return [keras.ops.copy(each) for each in arrays]
+
+
+def norm(arrays: list[Any]) -> float:
+    """Return the Euclidean norm of arrays of the backend together, found where they are.
+
+    Args:
+        arrays: of any shapes.
+
+    Example:
+        >>> norm([keras.ops.array([3.0]), keras.ops.array([[4.0]])])
+        5.0
+    """
+    flat = [keras.ops.cast(keras.ops.reshape(each, (-1,)), "float32") for each in arrays]
+    squares = keras.ops.stack([keras.ops.dot(each, each) for each in flat])
+    return math.sqrt(float(keras.ops.sum(squares)))
 
 
 def _size(x: Any) -> int:

@@ -15,7 +15,7 @@ from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.patterns import read
 from reluflow.temperature import CrossingOptions, PowerSchedule, curves_along, distance_of
 from reluflow_keras import ActCool, PatternMonitor, Tapped
-from reluflow_keras.steps import StepCallback
+from reluflow_keras.steps import StepCallback, copied
 
 # Of the backends, not of what is tested here.
 pytestmark = [
@@ -138,12 +138,13 @@ def test_velocities_of_sgd_follow_the_rate() -> None:
             step.use(0.05)
             if self.seen == 3:
                 step.values()  # so that the batch may be used again
-                kept, before = step.copy(), step.weights()
+                kept, before = step.copy(), copied(step.weights())
                 for rate in (0.05, 0.15):
                     step.use(rate, rate / 0.05)
                     step.make()
                     after = step.weights()
-                    steps.append([b - a for a, b in zip(before, after, strict=True)])
+                    moved = [b - a for a, b in zip(before, after, strict=True)]
+                    steps.append([np.array(keras.ops.convert_to_numpy(each)) for each in moved])
                     step.restore(kept)
             step.make()
             self.seen += 1
