@@ -7,7 +7,7 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
 .PHONY: demo web test test-native test-arm test-sanitized test-oldest test-extras lint messages tidy docs bench \
-	records fuzz schedules newest clean
+	records fuzz schedules newest release clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -102,6 +102,10 @@ newest:
 	build/newest/bin/pip install --quiet --constraint build/newest/kept.txt '.[dev,jax]'
 	build/newest/bin/pip freeze --exclude reluflow --exclude pip | sed 's/+cpu$$//' \
 	  | LC_ALL=C sort --ignore-case > constraints.txt
+
+# A release, in dist/, made twice and tried: docs/releases.md.
+release:
+	PYTHON=$(PYTHON) .ci/release
 
 # The site, in build/site; a warning is an error. The variable silences advertising only.
 docs: $(VENV)/installed-dev

@@ -37,6 +37,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "patterns": ("hash, count, measure", ("kernels", "tables")),
     "sessions": ("the only room that knows ONNX Runtime", ()),
+    "installation": ("what is here, and what is missing", ()),
     "temperature": ("distance, controller of the rate", ("crossing", "steps")),
     "monitoring": ("what is recorded of a training run", ()),
     "analysis": ("batches in, results out", ("run", "results")),

@@ -22,6 +22,7 @@ ROOMS = [
     "graph",
     "patterns",
     "sessions",
+    "installation",
     "temperature",
     "monitoring",
     "analysis",

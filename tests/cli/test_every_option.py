@@ -106,6 +106,7 @@ TABLE: dict[str, Refused | Said | Always | tuple[Refused | Said, ...]] = {
     **ROOT,
     "inspect --smooth": Said("inspect m.onnx --smooth", "no Gelu, Silu or other smooth"),
     "inspect --json": Always(ASKED),
+    "doctor --json": Always(ASKED),
     **of_inputs("analyze", "m.onnx"),
     **of_inputs("compare", "m.onnx m.onnx"),
     **of_images("--size", "2x2"),

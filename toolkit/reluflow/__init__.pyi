@@ -44,6 +44,7 @@ from .evaluation import (
     PsbProfile,
 )
 from .graph import Model, PsbOptions, find_sites, fold_batchnorm, load, tap, to_psb
+from .installation import Installation, doctor
 from .report import read_json, read_patterns
 from .sessions import get_library_path, open_session
 from .slimming import SlimReport
@@ -69,6 +70,7 @@ __all__ = [
     "EvaluationOptions",
     "InlinedModel",
     "Inspection",
+    "Installation",
     "Model",
     "PatternCounts",
     "PatternReport",
@@ -93,6 +95,7 @@ __all__ = [
     "convert",
     "count_patterns",
     "demo",
+    "doctor",
     "edge_project",
     "evaluate",
     "evaluate_attention",

@@ -77,6 +77,10 @@ RELUFLOW_CALL const char* reluflow_count_share_v1(ReluflowCountShare* share);
 RELUFLOW_CALL const char* reluflow_sort_counts_v1(const uint64_t* records, int64_t n,
                                                   uint64_t* sorted);
 
+/* Writes the name of the kernels that this process uses, such as "avx2", to `name`, which has room
+ * for `size` bytes, 16 at least. */
+RELUFLOW_CALL const char* reluflow_kernel_v1(char* name, int64_t size);
+
 #ifdef __cplusplus
 }
 #endif

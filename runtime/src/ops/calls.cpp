@@ -1,6 +1,7 @@
 // The functions that other languages call: include/reluflow/calls.h.
 #include "reluflow/calls.h"
 
+#include <cstring>
 #include <string>
 
 #include "counts/insert.h"
@@ -70,4 +71,16 @@ const char* reluflow_sort_counts_v1(const uint64_t* records, int64_t n, uint64_t
   return nullptr;
 } catch (...) {  // nothing is thrown but by a failed allocation
   return "memory is missing to sort the counts; lower the memory limit of the counts.";
+}
+
+const char* reluflow_kernel_v1(char* name, int64_t size) try {
+  const reluflow::Kernels* kernels = nullptr;
+  const reluflow::Status status = reluflow::choose_kernels(&kernels);
+  if (!status.ok()) return told(status);
+  const std::string found = kernels->name;
+  if (size <= static_cast<int64_t>(found.size())) return "name has too few bytes; give 16.";
+  std::memcpy(name, found.c_str(), found.size() + 1);
+  return nullptr;
+} catch (...) {  // nothing is thrown but by a failed allocation
+  return "memory is missing to name the kernels; free some.";
 }

@@ -24,6 +24,7 @@ COMMANDS = {
     "recording": "reluflow.cli.commands.recording:recording",
     "view": "reluflow.cli.commands.view:view",
     "demo": "reluflow.cli.commands.demo:demo",
+    "doctor": "reluflow.cli.commands.doctor:doctor",
 }
 
 
