@@ -70,8 +70,6 @@ _EARLY_LONGEST, _LONGEST_SHARE = 1 / 60, 1 / 16
 """Of the training, between two probes: early, and later."""
 _FAR = 1.1
 """A probe so far beside the curve, as a logarithm of the rate, brings the next one forward."""
-_RECHECK = 2
-"""Steps to the next probe where the weights run away."""
 _QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 _TOLD = 4.0
@@ -364,7 +362,7 @@ class CrossingCool:
         if has_run:
             self._tell_runaway()
             self.interval = self.options.shortest
-            self._next_probe = self._steps + min(_RECHECK, self.interval)
+            self._next_probe = self._steps + self.interval
 
     def _moved(self, curves: CrossingCurves) -> float:
         """Return by how much the curves of a probe lie beside the earlier ones, as a logarithm."""

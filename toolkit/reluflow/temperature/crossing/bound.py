@@ -11,8 +11,9 @@ _GRADIENT_GAIN = 0.3
 _LEFT = 0.5
 """Part of the length of the gradients from which on the rate is bound."""
 _SPEED_GAIN = 0.3
-_LEAST_GROWTH = 0.02
-"""Of the square of the weights' norm, from one probe to the next: less is no running away."""
+_LEAST_GROWTH = 0.1
+"""Of the square of the weights' norm, as a logarithm, from one probe to the next: less is no
+running away. Weights that begin to learn grow up to 8 times faster, by less than this."""
 _COLDEST = 0.25
 """Of the hottest temperature, down to which weights are taken to grow with its square."""
 _CUT, _MOST_CUT = 2.0, 8.0

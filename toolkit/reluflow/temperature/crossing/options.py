@@ -53,8 +53,8 @@ class CrossingOptions:
     short: float = 1.0
     growth: float = 4.0
     weight_growth: float = 1.5
-    runaway: float = 6.0
-    warm_up: float = 0.03
+    runaway: float = 10.0
+    warm_up: float = 0.0
     warm_up_steps: int = 16
     first_passes: int = 4
     history_size: int = 0
