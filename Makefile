@@ -7,7 +7,7 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
 .PHONY: demo web test test-native test-arm test-sanitized test-oldest test-extras lint messages tidy docs bench \
-	records fuzz schedules newest release clean
+	records fuzz fuzz-native schedules newest release clean
 
 demo: $(VENV)/installed
 	$(BIN)/reluflow demo
@@ -117,6 +117,10 @@ SECONDS ?= 0
 SEED ?= 0
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python tests/fuzz/fuzz.py --count $(COUNT) --seconds $(SECONDS) --seed $(SEED) --keep build/fuzz
+
+# The C++ library under coverage-guided fuzzers, for SECONDS; it needs clang with its run-time libraries.
+fuzz-native:
+	$(PYTHON) tests/fuzz/native.py --seconds $(or $(filter-out 0,$(SECONDS)),60)
 
 BENCHMARKS := hash_throughput whole_analysis peak_memory psb_conv psb_network psb_accuracy compare_cost actcool_overhead
 

@@ -114,6 +114,7 @@ def test_files_of_no_known_format(tmp_path):
         (bytes([0, 0, 8, 3, 0, 0]), "ends within its header"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 9, 1, 2]), "promises 9 bytes of elements, 2 are there"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 1, 1, 2]), "promises 1 bytes of elements, 2 are there"),
+        (gzip.compress(bytes([0, 0, 8, 2, *[0, 0, 0, 1], *[255] * 4])), "cannot hold so many"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 0]), "zero samples"),
         (bytes([0, 0, 8, 99, *[0] * 396]), r"have shape \[0(, 0){11}, ...\], so a sample has"),
     ):

@@ -408,3 +408,10 @@ def test_weights_that_run_away_are_told_and_probed_again_soon() -> None:
     assert told < 190
     assert told - 1 + controller.options.shortest in probes
     assert rates[-1] < 0.6 * rates[149]
+
+
+def test_a_state_with_options_of_another_release_is_refused() -> None:
+    state = CrossingCool(PowerSchedule(2.0)).state_dict()
+    state["options"]["tomorrow"] = 1
+    with pytest.raises(DataError, match="tomorrow"):
+        CrossingCool(PowerSchedule(2.0)).load_state_dict(state)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 
 
 @contextmanager
@@ -94,14 +98,27 @@ def swap_folder(new: Path, target: Path) -> None:
         sync_folder(target.parent)
         return
     old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-    target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
+    if _exchange(new, target):
+        new.rename(old)
+    else:
+        target.rename(old)
+        try:
+            new.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
     sync_folder(target.parent)  # the new folder is found after a crash before the old one goes
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # not Linux, or an old C library
+        return False
+    paths = (_HERE, os.fsencode(one), _HERE, os.fsencode(other))
+    return int(rename(*paths, _EXCHANGE)) == 0
 
 
 def place_folder(new: Path, target: Path) -> None:

@@ -203,6 +203,7 @@ void BlockDraw::settle(int64_t pair_begin, int64_t pair_end) const {
 Ahead BlockDraw::ahead(int64_t begin, int64_t end, int64_t line, const int16_t* near) const {
   const int64_t width = int64_t{2} * kLanes * args_.vectors;
   const auto from = [&](const auto* data) {
+    if (data == nullptr) return reinterpret_cast<const char*>(near);
     const char* first = reinterpret_cast<const char*>(data + begin * width) + line * 64;
     return first < reinterpret_cast<const char*>(data + end * width)
                ? first

@@ -26,6 +26,8 @@ namespace fake {
 
 namespace {
 
+constexpr int64_t kMostElements = 1 << 24;
+
 std::atomic<int> g_alive{0};
 Host* g_host = nullptr;
 
@@ -173,13 +175,21 @@ OrtStatus* context_output(OrtKernelContext* c, size_t i, const int64_t* shape, s
   std::vector<Value>& outputs = *context_of(c)->outputs;
   if (outputs.size() <= i) outputs.resize(i + 1);
   int64_t count = 1;
-  for (size_t d = 0; d < rank; ++d) count *= shape[d];
+  for (size_t d = 0; d < rank; ++d) {
+    if (shape[d] != 0 && count > kMostElements / shape[d])
+      return create_status(1, "Memory is missing for an output.");
+    count *= shape[d];
+  }
   outputs[i].dims.assign(shape, shape + rank);
   outputs[i].bytes.assign(static_cast<size_t>(count) * 8, 0);
   *out = reinterpret_cast<OrtValue*>(&outputs[i]);
   return nullptr;
 }
 OrtStatus* parallel(const OrtKernelContext*, abi::Work* work, size_t total, size_t, void* data) {
+  if (!g_host->is_threaded) {
+    for (size_t i = 0; i < total; ++i) work(data, i);
+    return nullptr;
+  }
   std::thread other([=] {
     for (size_t i = 1; i < total; i += 2) work(data, i);
   });

@@ -40,6 +40,7 @@ struct Node {
 /// The host: how new it is, and what the library registered.
 struct Host {
   uint32_t newest_api = 32;
+  bool is_threaded = true;  ///< whether work runs on a second thread too
   std::vector<const OrtCustomOp*> ops;
 
   /// The message of the library's refusal, or nothing.

@@ -31,7 +31,7 @@ from reluflow.data.sources.places import is_url, open_binary, place_of, reach, s
 from reluflow.data.sources.preprocessing import Preprocessing, make_plan
 from reluflow.data.sources.source import ColumnSource, DataSource, hash_array
 from reluflow.data.sources.spec import InputSpec
-from reluflow.data.sources.validate import check_kind, check_names, check_specs
+from reluflow.data.sources.validate import check_kind, check_lengths, check_names, check_specs
 from reluflow.data.sources.words import listing, near_names, tensor
 from reluflow.errors import DataError, OptionError
 
@@ -292,6 +292,8 @@ def _joined(
     extra: Mapping[str, Any] | None = None,
 ) -> DataSource:
     """Limit, preprocess and join columns into a source."""
+    # First, since preprocessing tries one sample of the shape that a header promises.
+    check_lengths({spec.name: columns[spec.name].n_samples for spec in inputs}, f"'{source}' has")
     records: dict[str, Any] = {}
     ready: dict[str, Column] = {}
     for spec in inputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -267,7 +268,11 @@ def load_reference(source: DriftReference | str | os.PathLike[str]) -> DriftRefe
         ) from error
 
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, AttributeError, NotImplementedError)
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, AttributeError, RuntimeError, MemoryError),
+    *(SyntaxError, SystemError, tokenize.TokenError, IndexError, OverflowError),
+)
+"""Beside the others; numpy parses the header of an array as a text of Python."""
 
 
 def _why(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from reluflow.temperature._recentre import recentre
 from reluflow.temperature._search import Prober, check_distance, fit
 from reluflow.temperature.options import MAX_RATE, ActCoolOptions, check_initial_rate
 from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
-from reluflow.temperature.state import check_state
+from reluflow.temperature.state import check_state, options_of
 from reluflow.temperature.transition import LogNormal, normal_score
 
 STATE_VERSION = 1
@@ -245,10 +245,10 @@ class ActCool:
             state: what `state_dict` returned, also after JSON.
 
         Raises:
-            DataError: another version, or a field is missing.
+            DataError: another version, a field is missing, or an option is not known.
         """
         check_state("state", state, STATE_VERSION, self.state_dict())
-        self.options = ActCoolOptions(**state["options"])
+        self.options = options_of(ActCoolOptions, state)
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])
         self.mu, self.sigma, self.rate = state["mu"], state["sigma"], state["rate"]

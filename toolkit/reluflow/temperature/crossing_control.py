@@ -18,7 +18,7 @@ from reluflow.temperature.crossing.lattice import BINS
 from reluflow.temperature.crossing.options import CrossingOptions
 from reluflow.temperature.options import MAX_RATE, check_initial_rate
 from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
-from reluflow.temperature.state import check_state
+from reluflow.temperature.state import check_state, options_of
 
 STATE_VERSION = 1
 _FIRST_RATE = 0.01
@@ -536,7 +536,7 @@ class CrossingCool:
         check_state(
             "state", state, STATE_VERSION, self.state_dict().keys() - _NEW.keys() - _NEW_BOUNDS
         )
-        self.options = CrossingOptions(**state["options"])
+        self.options = options_of(CrossingOptions, state)
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])
         self.curves = None if state["curves"] is None else _unpacked(state["curves"])

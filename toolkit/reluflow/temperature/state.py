@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from reluflow.errors import DataError
+
+Options = TypeVar("Options")
 
 
 def check_state(
@@ -33,3 +35,27 @@ def check_state(
     missing = sorted(set(fields) - state.keys())
     if missing:
         raise DataError(f"{name} lacks {', '.join(missing)}; give a whole state_dict().")
+
+
+def options_of(kind: type[Options], state: Mapping[str, Any]) -> Options:
+    """Return the options that a state holds.
+
+    Args:
+        kind: their class.
+        state: what `state_dict` returned, also after JSON.
+
+    Raises:
+        DataError: it holds options that this release does not know.
+
+    Example:
+        >>> from reluflow.temperature import CrossingOptions
+        >>> options_of(CrossingOptions, {"options": {"growth": 2.0}}).growth
+        2.0
+    """
+    try:
+        return kind(**state["options"])
+    except TypeError as error:
+        raise DataError(
+            f"state has options that this reluflow does not know ({error}); load it with the "
+            "release that saved it."
+        ) from error

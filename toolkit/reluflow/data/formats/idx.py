@@ -22,6 +22,8 @@ _MAGIC = 4
 """Bytes of the magic number: two zeros, the type of the elements, the number of axes."""
 _AXES = 3
 """Position of the number of axes in it; one big-endian uint32 per axis follows."""
+_MOST_DEFLATED = 1032
+"""Bytes that one byte of gzip's can stand for."""
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
@@ -71,10 +73,12 @@ def idx_column(path: Path) -> Column:
         ) from error
     check_kind(f"the data of {label}", dtype, shape)
     promised = math.prod(shape) * dtype.itemsize
-    if not zipped and path.stat().st_size - offset != promised:
+    held = path.stat().st_size - (0 if zipped else offset)
+    if promised > _MOST_DEFLATED * held if zipped else promised != held:
+        most = f"its {held} bytes cannot hold so many" if zipped else f"{held} are there"
         raise DataError(
-            f"{label} is damaged: its header promises {promised} bytes of elements, "
-            f"{path.stat().st_size - offset} are there; write or download it again."
+            f"{label} is damaged: its header promises {promised} bytes of elements, {most}; write "
+            "or download it again."
         )
     return BlockColumn(label, opener, offset, shape, dtype)
 

@@ -98,8 +98,10 @@ def read_patterns(
     file = file / "patterns.parquet" if file.is_dir() else file
     try:
         table = pq.read_table(file)
+        if not table.schema.equals(_schema({})) or any(each.null_count for each in table):
+            raise ValueError("its columns are not those of patterns")
         names = table["site"].combine_chunks().cast(pa.string())
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise OutputError(
             f"path {str(file)!r} holds no patterns ({' '.join(str(error).split())}); give the "
             "folder of a report that analyze wrote."

@@ -1,0 +1,26 @@
+"""Work that ends at every change of a file, by `kill -9` or by the disk, loses nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import faults
+import pytest
+
+
+@pytest.mark.parametrize("job", ["convert", "fit", pytest.param("analyse", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", faults.FAULTS)
+def test_the_former_output_stays_or_the_new_one_is_complete(
+    job: str, kind: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, faults.__file__, job, kind, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    number = int(done.stdout.split()[0])
+    assert number >= (30 if job == "analyse" else 3)
