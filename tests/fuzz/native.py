@@ -4,8 +4,8 @@
 
 builds the fuzzers with clang under the address and undefined-behaviour sanitizers and gives each
 its share of the time. A find ends with exit code 1; its input stays in build/fuzz-native/finds and
-`build/fuzz-native/tests/fuzz_NAME FILE` repeats it. `--keep` writes small inputs of the
-same coverage back to runtime/tests/fuzz/corpus, which ordinary test runs go through.
+`build/fuzz-native/fuzz/fuzz_NAME FILE` repeats it. `--keep` writes small inputs of the
+same coverage back to runtime/fuzz/corpus, which ordinary test runs go through.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "runtime" / "tests" / "fuzz" / "corpus"
+KEPT = ROOT / "runtime" / "fuzz" / "corpus"
 BUILD = ROOT / "build" / "fuzz-native"
 NAMES = ("weight_code", "hash", "conv", "operators")
 LONGEST = 600
@@ -60,7 +60,7 @@ def fuzz(name: str, seconds: int) -> tuple[int, bool]:
     finds.mkdir(exist_ok=True)
     done = subprocess.run(
         [
-            BUILD / "tests" / f"fuzz_{name}",
+            BUILD / "fuzz" / f"fuzz_{name}",
             f"-max_total_time={seconds}",
             f"-max_len={LONGEST}",
             "-use_value_profile=1",
@@ -87,7 +87,7 @@ def keep(name: str) -> int:
     for old in least.iterdir():
         old.unlink()
     subprocess.run(
-        [BUILD / "tests" / f"fuzz_{name}", "-merge=1", str(least), str(unpacked(name))],
+        [BUILD / "fuzz" / f"fuzz_{name}", "-merge=1", str(least), str(unpacked(name))],
         check=True,
         capture_output=True,
     )

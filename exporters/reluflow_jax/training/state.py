@@ -68,7 +68,7 @@ class ActCoolState(NamedTuple):
     @property
     def examples(self) -> Any:
         """First examples of the batch that it is measured on; 0: all."""
-        return self.plan[3]
+        return self.plan[-1]
 
     @property
     def part(self) -> Any:

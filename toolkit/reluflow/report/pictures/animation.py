@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 _GIF_COLORS = 256
 _LOOKED_AT = 16
 """Pictures that the colours of a GIF are chosen by, evenly over all."""
-_SLOWEST = 60.0
+_FASTEST, _SLOWEST = 0.01, 60.0
 
 
 def animated(pictures: Sequence[Picture], *, seconds: float = 0.5) -> dict[str, bytes]:
@@ -44,8 +44,8 @@ def animated(pictures: Sequence[Picture], *, seconds: float = 0.5) -> dict[str, 
 
     if len(pictures) < 2:
         raise OptionError(f"an animation of {len(pictures)} does not move; give two pictures.")
-    if not 0.01 <= seconds <= _SLOWEST:
-        raise OptionError(f"seconds is {seconds}; give a time from 0.01 to {_SLOWEST:g}.")
+    if not _FASTEST <= seconds <= _SLOWEST:
+        raise OptionError(f"seconds is {seconds}; give a time from {_FASTEST:g} to {_SLOWEST:g}.")
     frames = [Image.fromarray(picture) for picture in pictures]
     some = np.unique(np.linspace(0, len(pictures) - 1, _LOOKED_AT).astype(int))
     together = Image.fromarray(np.concatenate([pictures[i] for i in some]))

@@ -107,7 +107,7 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     _plain_texts(figure)
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.array(canvas.buffer_rgba())[:, :, :3]
+    return np.array(canvas.buffer_rgba())[:, :, :-1]  # without how opaque they are
 
 
 def _plain_texts(figure: Figure) -> None:
