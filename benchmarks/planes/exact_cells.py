@@ -197,15 +197,18 @@ def main() -> None:
             way: {key: statistics.median(row[key] for row in own) for key in own[0]}
             for way, own in rows.items()
         }
+        base = next(iter(medians.values()))
+        for row in medians.values():
+            row["times_as_fast"] = base["processor_seconds"] / row["processor_seconds"]
+            row["times_as_small"] = base["more_bytes"] / max(row["more_bytes"], 1)
         results["networks"][name] = medians
         for way, row in medians.items():
-            base = medians[ways[0]]
             print(
                 f"{name}, {way}: {row['cells']:.0f} cells, {row['seconds']:.2f} s, "
                 f"{row['processor_seconds']:.2f} s of the processor "
-                f"({base['processor_seconds'] / row['processor_seconds']:.1f} x), "
+                f"({row['times_as_fast']:.1f} x), "
                 f"{row['more_bytes'] / 2**20:.0f} MiB "
-                f"({base['more_bytes'] / max(row['more_bytes'], 1):.1f} x)",
+                f"({row['times_as_small']:.1f} x)",
                 flush=True,
             )
         keep(options.json, results)

@@ -215,6 +215,28 @@ def overhead(results: Results) -> str:
     return markdown([*columns, "whole run", "probes"], rows)
 
 
+def cells(results: dict[str, Any]) -> str:
+    """Cells of planes: seconds of the processor and memory, ratios to the first way of each."""
+    rows = []
+    for network, ways in results["networks"].items():
+        for way, row in ways.items():
+            alone = way == next(iter(ways))
+            rows.append(
+                (
+                    network,
+                    way,
+                    f"{row['cells']:,.0f}" if row["cells"] else "",
+                    f"{row['processor_seconds']:.2f} s",
+                    f"{row['seconds']:.2f} s",
+                    "" if alone else f"{row['times_as_fast']:.1f}",
+                    f"{row['more_bytes'] / 2**20:,.0f} MiB",
+                    "" if alone else f"{row['times_as_small']:.1f}",
+                )
+            )
+    columns = ["plane of", "way", "cells", "processor", "clock", "times as fast", "memory"]
+    return markdown([*columns, "times as small"], rows)
+
+
 def _share(row: Mapping[str, Any], name: str) -> str:
     error = row.get(f"{name}_error")
     return f"{row[name]:+.1%}" + ("" if error is None else f" ± {100 * error:.1f}")
@@ -232,6 +254,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "slow_nodes": ("slow_nodes", slow_nodes),
     "accuracy": ("psb_accuracy", accuracy),
     "overhead": ("actcool_overhead", overhead),
+    "cells": ("exact_cells", cells),
 }
 """Mark on the page -> (record, what makes the table of its results)."""
 
