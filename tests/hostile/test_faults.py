@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,16 @@ from pathlib import Path
 import faults
 import pytest
 
+LONG = os.environ.get("RELUFLOW_LONG_TESTS") == "1"
 
-@pytest.mark.parametrize("job", ["convert", "fit", pytest.param("analyse", marks=pytest.mark.slow)])
+
+@pytest.mark.parametrize("job", faults.JOBS)
 @pytest.mark.parametrize("kind", faults.FAULTS)
 def test_the_former_output_stays_or_the_new_one_is_complete(
     job: str, kind: str, tmp_path: Path
 ) -> None:
+    if not LONG and job != "convert":
+        pytest.skip("RELUFLOW_LONG_TESTS=1 runs it")
     done = subprocess.run(
         [sys.executable, faults.__file__, job, kind, tmp_path],
         capture_output=True,
