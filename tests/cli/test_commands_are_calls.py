@@ -41,9 +41,11 @@ VERBS = {
     "recording:recording": {"write_recording_page"},
     "view:view": {"write_index"},
     "demo:demo": {"demo"},
+    "doctor:doctor": {"doctor"},
 }
 """Module and function of a command -> the public calls that it is made of."""
-WIRING = ("typer", "rich", "reluflow.cli", "reluflow._api", "reluflow.errors", "reluflow.report")
+API = ("reluflow._api", "reluflow.installation")
+WIRING = ("typer", "rich", "reluflow.cli", *API, "reluflow.errors", "reluflow.report")
 """Where a command imports functions from; the rest is records of options and results."""
 
 
@@ -71,7 +73,7 @@ def test_a_command_calls_what_a_python_user_calls(command: str) -> None:
     used = {node.func.id for node in ast.walk(body) if isinstance(node, ast.Call)
             if isinstance(node.func, ast.Name)}  # fmt: skip
     called = {known[each] for each in used if each in known}
-    verbs = {name for where, name in called if where.startswith("reluflow._api")}
+    verbs = {name for where, name in called if where.startswith(API)}
     assert verbs == VERBS[command] and verbs <= set(reluflow.__all__)
     others = {name for where, name in called if where.startswith("reluflow.")
               if not where.startswith(WIRING)}  # fmt: skip

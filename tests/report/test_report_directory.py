@@ -92,9 +92,25 @@ def test_a_failing_last_rename_puts_the_old_report_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr("reluflow.files._exchange", lambda *paths: False)
     with pytest.raises(OutputError, match=r"cannot be written .No space left on device"):
         write_report(replace(small_report, n_inputs=7), tmp_path / "out")
     assert content(tmp_path / "out") == before
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_where_folders_are_exchanged_the_new_report_stands_whatever_comes_then(
+    small_report: PatternReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(small_report, tmp_path / "out")
+    before = content(tmp_path / "out")
+
+    def failing(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", failing)
+    write_report(replace(small_report, n_inputs=7), tmp_path / "out")
+    assert content(tmp_path / "out") != before
     assert os.listdir(tmp_path) == ["out"]
 
 

@@ -99,7 +99,10 @@ def swap_folder(new: Path, target: Path) -> None:
         return
     old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
     if _exchange(new, target):
-        new.rename(old)
+        try:
+            new.rename(old)
+        except OSError:  # the new folder stands; only what was there keeps a visible name
+            old = new
     else:
         target.rename(old)
         try:

@@ -36,6 +36,11 @@ class Package:
         wanted: versions that are declared, such as ">=1.26".
         version: that is installed, "" where it is not.
         fits: it is installed in a version that is declared.
+
+    Example:
+        >>> numpy = next(each for each in doctor().packages if each.name == "numpy")
+        >>> numpy.extra, numpy.fits
+        ('', True)
     """
 
     name: str

@@ -12,7 +12,7 @@ from reluflow.report.text.sentences import say
 
 
 def doctor(as_json: _options.Json = False) -> int:
-    """Print versions, the kernels of the native library, what is missing and how to get it.
+    """Show versions, the kernels of the native library, what is missing and how to get it.
 
     The exit code is 1 where a required package is missing or too old.
     """

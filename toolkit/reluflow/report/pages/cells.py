@@ -156,6 +156,14 @@ def frame_of(cells: ExactCells | RasterCells, report: CellsReport, title: str) -
         cells: of the checkpoint.
         report: of the same cells; its sites give the colours.
         title: above the picture.
+
+    Example:
+        >>> from reluflow.cells import random_plane, raster_cells, sum_up_raster
+        >>> from reluflow.graph import load
+        >>> found = raster_cells(
+        ...     load("models/fashion_resnet8.onnx"), random_plane((1, 28, 28)), width=8, height=8)
+        >>> frame_of(found, sum_up_raster(found), "epoch 1").shape[2]
+        3
     """
     if isinstance(cells, RasterCells):
         return pixels(figure_of_raster(cells.together, cells.plane, title, _FRAME))
