@@ -114,11 +114,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const OrtCustomOp* op = host().ops[bytes.byte() % host().ops.size()];
   fake::Node node;
   add_attributes(bytes, &node);
-  std::vector<int64_t> sizes;
-  for (int i = 0; i < 4; ++i) sizes.push_back(bytes.range(0, 16));
+  std::vector<int64_t> sizes(4);
+  for (int64_t& each : sizes) each = bytes.range(0, 16);
   std::vector<fake::Value> values;
   const int64_t most = static_cast<int64_t>(op->GetInputTypeCount(op));
   const int64_t count = bytes.range(1, most);
+  values.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
     values.push_back(tensor(bytes, sizes, op->GetInputType(op, static_cast<size_t>(i))));
   if (count > 2 && bytes.byte() % 2) fit_planes(bytes, &node, &values);

@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const PsbSpec spec = spec_from(bytes);
   const bool is_tidy = bytes.byte() < 240;  // no bits behind the last weight
   const size_t stride = static_cast<size_t>((spec.count() + 7) / 8);
-  const size_t rows = static_cast<size_t>(spec.p_bits + kPlanesBesideP);
+  const size_t rows = static_cast<size_t>(spec.p_bits) + kPlanesBesideP;
   fuzz::Bytes rest = bytes;
   std::vector<uint8_t> planes = bytes.fill(rows * stride);
   if (is_tidy && spec.count() % 8) {
