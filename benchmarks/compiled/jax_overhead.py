@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _support import arguments, keep
-from actcool_overhead import BATCH, BLOCK, START_SHARE, learnable_data, ratio
+from actcool_overhead import BATCH, BLOCK, learnable_data
+from compiled._cost import cost_of, told
 
 from reluflow_jax import ActCool
 
@@ -131,39 +131,6 @@ NETWORKS = (
 )
 
 
-@dataclass
-class Overhead:
-    """What steering cost.
-
-    Attributes:
-        model: its name.
-        step: how the step is compiled.
-        steps: of each side.
-        step_ms: median time of a plain step.
-        bare: median of the ratios of blocks that hold no probe, less 1.
-        bare_cpu: the same of CPU time.
-        steady: ratio of the time without the first fifth of the blocks, less 1.
-        steady_error: its standard error.
-        steady_cpu: the same of CPU time.
-        steady_cpu_error: its standard error.
-        probes: measured steps.
-        loss: of the last batch, with that of the plain side.
-    """
-
-    model: str
-    step: str
-    steps: int
-    step_ms: float
-    bare: float
-    bare_cpu: float
-    steady: float
-    steady_error: float
-    steady_cpu: float
-    steady_cpu_error: float
-    probes: int
-    loss: tuple[float, float]
-
-
 class Side:
     """One of the trainings that take turns.
 
@@ -219,7 +186,7 @@ class Side:
             self.probes.append(self.cool.controller(self.state).n_probes)
 
 
-def measure(network: Network, rounds: int) -> list[Overhead]:
+def measure(network: Network, rounds: int) -> Iterator[dict[str, Any]]:
     """Train all sides in turns; each begins as often as the others."""
     blocks = max(5, round(rounds * network.share))
     found = learnable_data(4096, (1, 28, 28))
@@ -236,49 +203,11 @@ def measure(network: Network, rounds: int) -> list[Overhead]:
         jax.block_until_ready(batches)
         for kind in np.roll(kinds, turn):
             sides[str(kind)].block(batches)
-    return [cost_of(network, kind, sides[kind], sides[PLAIN]) for kind in (TWICE, BRANCH)]
-
-
-def cost_of(network: Network, kind: str, side: Side, plain: Side) -> Overhead:
-    """Return what the steering of one side cost."""
-    assert side.cool is not None
-    start = round(START_SHARE * len(side.times))
-    clock = side.times[start:], plain.times[start:]
-    cpu = side.cpu[start:], plain.cpu[start:]
-    steady, error = ratio(*clock)
-    steady_cpu, cpu_error = ratio(*cpu)
-
-    is_bare = [a == b for a, b in itertools.pairwise(side.probes)][start - 1 :]
-
-    def median(pair: tuple[list[float], list[float]]) -> float:
-        blocks = zip(is_bare, *pair, strict=True)
-        return statistics.median(a / b for bare, a, b in blocks if bare) - 1.0
-
-    return Overhead(
-        model=network.name,
-        step=kind,
-        steps=side.done,
-        step_ms=1e3 * statistics.median(clock[1]) / BLOCK,
-        bare=median(clock),
-        bare_cpu=median(cpu),
-        steady=steady,
-        steady_error=error,
-        steady_cpu=steady_cpu,
-        steady_cpu_error=cpu_error,
-        probes=side.probes[-1],
-        loss=(float(side.value), float(plain.value)),
-    )
-
-
-def told(found: Overhead) -> str:
-    """Return a result in words."""
-    return (
-        f"{found.model:9s} {found.step:15s} {found.steps:5d} steps of {found.step_ms:6.2f} ms: "
-        f"without a probe {100 * found.bare:+5.2f} % (CPU {100 * found.bare_cpu:+5.2f} %), steady "
-        f"state {100 * found.steady:+5.2f} % (+-{100 * found.steady_error:.2f}; CPU "
-        f"{100 * found.steady_cpu:+5.2f} % +-{100 * found.steady_cpu_error:.2f}), "
-        f"{found.probes} probes, loss {found.loss[0]:.2f} ({found.loss[1]:.2f} without)"
-    )
+    plain = sides[PLAIN]
+    for kind in (TWICE, BRANCH):
+        side = sides[kind]
+        cost = cost_of(side, plain, (float(side.value), float(plain.value)))
+        yield {"model": network.name, "step": kind, **asdict(cost)}
 
 
 def options_of(parser: argparse.ArgumentParser) -> None:
@@ -294,8 +223,8 @@ def main() -> None:
         if options.only not in (None, network.name):
             continue
         for found in measure(network, options.rounds):
-            results.append(asdict(found))
-            print(told(found), flush=True)
+            results.append(found)
+            print(told(f"{found['model']:9s} {found['step']:15s}", found), flush=True)
         keep(options.json, results)
 
 

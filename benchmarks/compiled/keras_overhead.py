@@ -16,55 +16,23 @@ installed is named and left out.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import statistics
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from _support import arguments, keep
-from actcool_overhead import BATCH, BLOCK, START_SHARE, learnable_data, ratio
+from actcool_overhead import BATCH, BLOCK, learnable_data
 from compiled._apart import run_apart
+from compiled._cost import Cost, cost_of, told
 
 BACKENDS = ("torch", "jax", "tensorflow")
 STEPS = 1000
 LEARNING_RATE = 0.01
 DEPTH, WIDTH, INPUTS, CLASSES = 5, 512, 784, 10
-
-
-@dataclass
-class Overhead:
-    """What steering cost.
-
-    Attributes:
-        backend: of Keras.
-        steps: of each side.
-        step_ms: median time of a plain step.
-        bare: median of the ratios of blocks that hold no probe, less 1.
-        bare_cpu: the same of CPU time.
-        steady: ratio of the time without the first fifth of the blocks, less 1.
-        steady_error: its standard error.
-        steady_cpu: the same of CPU time.
-        steady_cpu_error: its standard error.
-        probes: measured steps.
-        loss: at the end, with that of the plain side; means of the epoch.
-    """
-
-    backend: str
-    steps: int
-    step_ms: float
-    bare: float
-    bare_cpu: float
-    steady: float
-    steady_error: float
-    steady_cpu: float
-    steady_cpu_error: float
-    probes: int
-    loss: tuple[float, float]
 
 
 class Turns:
@@ -105,7 +73,7 @@ def batches(steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield images[index], labels[index]
 
 
-def measure(backend: str, rounds: int) -> Overhead:
+def measure(backend: str, rounds: int) -> Cost:
     """Train both sides in turns, in this process."""
     import keras
 
@@ -168,45 +136,7 @@ def measure(backend: str, rounds: int) -> Overhead:
     turns.begin()
     for thread in threads:
         thread.join()
-    return cost_of(backend, plain, steered)
-
-
-def cost_of(backend: str, plain: Any, steered: Any) -> Overhead:
-    """Return what the steering cost."""
-    start = round(START_SHARE * len(plain.times))
-    steady, error = ratio(steered.times[start:], plain.times[start:])
-    steady_cpu, cpu_error = ratio(steered.cpu[start:], plain.cpu[start:])
-    is_bare = [a == b for a, b in itertools.pairwise(steered.probes)]
-
-    def median(mine: list[float], other: list[float]) -> float:
-        pairs = zip(is_bare[start - 1 :], mine[start:], other[start:], strict=True)
-        return statistics.median(a / b for bare, a, b in pairs if bare) - 1.0
-
-    return Overhead(
-        backend=backend,
-        steps=len(plain.times) * BLOCK,
-        step_ms=1e3 * statistics.median(plain.times[start:]) / BLOCK,
-        bare=median(steered.times, plain.times),
-        bare_cpu=median(steered.cpu, plain.cpu),
-        steady=steady,
-        steady_error=error,
-        steady_cpu=steady_cpu,
-        steady_cpu_error=cpu_error,
-        probes=steered.probes[-1],
-        loss=(steered.loss, plain.loss),
-    )
-
-
-def told(found: Any) -> str:
-    """Return a result in words."""
-    percent = {name: 100 * each for name, each in found.items() if isinstance(each, float)}
-    return (
-        f"{found['backend']:10s} {found['steps']:5d} steps of {found['step_ms']:6.2f} ms: without "
-        f"a probe {percent['bare']:+5.2f} % (CPU {percent['bare_cpu']:+5.2f} %), steady state "
-        f"{percent['steady']:+5.2f} % (+-{percent['steady_error']:.2f}; CPU "
-        f"{percent['steady_cpu']:+5.2f} % +-{percent['steady_cpu_error']:.2f}), "
-        f"{found['probes']} probes, loss {found['loss'][0]:.2f} ({found['loss'][1]:.2f} without)"
-    )
+    return cost_of(steered, plain, (steered.loss, plain.loss))
 
 
 def options_of(parser: argparse.ArgumentParser) -> None:
@@ -219,7 +149,8 @@ def main() -> None:
     options = arguments(__doc__ or "", rounds=STEPS // BLOCK, more=options_of)
     if options.apart:
         backend, rounds = options.apart
-        print(json.dumps(asdict(measure(backend, int(rounds)))))
+        cost = measure(backend, int(rounds))
+        print(json.dumps({"backend": backend, **asdict(cost)}))
         return
     results = []
     for backend in options.only:
@@ -228,7 +159,7 @@ def main() -> None:
         if found is None:
             continue
         results.append(found)
-        print(told(found), flush=True)
+        print(told(f"{found['backend']:10s}", found), flush=True)
         keep(options.json, results)
 
 

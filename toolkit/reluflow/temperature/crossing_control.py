@@ -544,7 +544,7 @@ class CrossingCool:
             setattr(self, name, state[name])
         for name in _PRIVATE:
             setattr(self, f"_{name}", state.get(name, _NEW.get(name)))
-        self._bound.options = self.options
+        self._bound = RateBound(self.options)
         self._bound.load_state_dict(state)
         self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
 
