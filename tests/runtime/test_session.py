@@ -7,6 +7,7 @@ import numpy as np
 import onnx.parser
 import pytest
 import small_models
+from networks.loaded import feeds, net
 from onnx import helper
 
 from reluflow.errors import DataError, ModelError, OptionError
@@ -91,3 +92,12 @@ def test_a_run_that_never_ends_can_be_stopped(how: str) -> None:
     timer.start()
     with pytest.raises(RunStopped):
         session.run(feeds)
+
+
+def test_inputs_with_defaults_are_bound() -> None:
+    session = open_session(net("drawn"), threads=1)
+    given = feeds("drawn", 1)
+    (want,) = session.run(given)
+    into = np.full_like(want, 7)
+    assert session.run_into(given, {"y": into})["y"] is into
+    assert into.tobytes() == want.tobytes()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime as ort
@@ -91,6 +93,7 @@ class Session:
         self._session = session
         self._run = StoppableRun(session)
         self.outputs = tuple(outputs)
+        _open.add(self)
 
     def stop(self) -> None:
         """End the run in progress, if any, in another thread or around a signal handler."""
@@ -161,10 +164,11 @@ class Session:
             True
         """
         binding = self._session.io_binding()
-        held = {name: np.asarray(value, order="C") for name, value in feeds.items()}
         try:
-            for name, value in held.items():  # whose memory has to live as long as the run
-                binding.bind_cpu_input(name, value)
+            for name, value in feeds.items():
+                # As a value of ONNX Runtime: an array is refused where the input has a default.
+                held = ort.OrtValue.ortvalue_from_numpy(np.asarray(value, order="C"))
+                binding.bind_ortvalue_input(name, held)
             for name in self.outputs:
                 if name in into:
                     given = into[name]
@@ -185,6 +189,23 @@ def _failed(feeds: Mapping[str, np.ndarray], error: Exception) -> DataError:
         f"the model failed on inputs {shapes}: {one_sentence(error)}; give inputs of the "
         "sizes and values that it was made for."
     )
+
+
+_open: WeakSet[Session] = WeakSet()
+
+
+def _keep_open() -> None:
+    """In a forked child: never close the sessions of the parent, whose threads stayed there.
+
+    They run here, on one thread; but closing one would wait for its other threads without an end.
+    """
+    for session in list(_open):
+        if session._session.get_session_options().intra_op_num_threads > 1:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session._session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_open)
 
 
 def check_threads(threads: int | None) -> None:
