@@ -6,7 +6,7 @@ SOURCES := $(shell find toolkit exporters runtime -type f -not -name '*.pyc' 2>/
 
 NATIVE := $(shell find runtime -name '*.c' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo web test test-native test-arm test-sanitized test-oldest test-extras lint messages tidy docs bench \
+.PHONY: demo web test test-native test-arm test-sanitized test-oldest test-newest test-extras lint messages tidy docs bench \
 	records fuzz fuzz-native schedules newest release clean
 
 demo: $(VENV)/installed
@@ -78,15 +78,24 @@ test-sanitized: test-native $(VENV)/installed-dev
 # No torch: constraints.txt has the lowest that is declared, so `make test` is its oldest run.
 OLDEST := tests/data tests/patterns tests/psb tests/temperature tests/runtime tests/analysis \
   tests/report tests/cli tests/graph/proto tests/graph/rewrite tests/graph/taps
+TEST_VERSIONS = -m pytest -n 2 --dist worksteal -p no:cacheprovider \
+  -m "not slow" -k "not sensitivity and not adamw and not ctrl_c and not never_ends" \
+  --ignore tests/cli/test_every_option.py --ignore tests/cli/test_help_texts.py \
+  --ignore tests/runtime/hosts --ignore tests/runtime/test_host_examples.py \
+  --ignore-glob '*/test_library_*.py' --ignore-glob '*/test_regions16.py' --ignore-glob '*/test_chain*.py' \
+  --ignore-glob '*_in_chromium.py'
 test-oldest:
 	$(PYTHON) -m venv build/oldest
 	PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt build/oldest/bin/pip install --quiet '.[test]'
-	build/oldest/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider \
-	  -m "not slow" -k "not sensitivity and not adamw and not ctrl_c and not never_ends" \
-	  --ignore tests/cli/test_every_option.py --ignore tests/cli/test_help_texts.py \
-	  --ignore tests/runtime/hosts --ignore tests/runtime/test_host_examples.py \
-	  --ignore-glob '*/test_library_*.py' --ignore-glob '*/test_regions16.py' --ignore-glob '*/test_chain*.py' \
-	  --ignore-glob '*_in_chromium.py' $(OLDEST)
+	build/oldest/bin/python $(TEST_VERSIONS) $(OLDEST)
+
+# The same with the newest release of everything, whatever constraints.txt says. What fails here
+# only warns of what is to come, so CI leaves it out.
+test-newest:
+	rm -rf build/unpinned
+	$(PYTHON) -m venv build/unpinned
+	build/unpinned/bin/pip install --quiet --upgrade '.[test]'
+	build/unpinned/bin/python $(TEST_VERSIONS) $(OLDEST)
 
 # Every extra in a fresh environment of its own, with a user's script: gigabytes and minutes, so CI
 # leaves it out.
