@@ -67,7 +67,7 @@ test-sanitized: test-native $(VENV)/installed-dev
 	ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/build/sanitized/report \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(CURDIR)/build/sanitized/report \
 	RELUFLOW_LIBRARY=$(CURDIR)/build/sanitized/libreluflow.so \
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py tests/runtime/test_regions*.py tests/psb/test_chains*.py \
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/runtime/test_library_*.py tests/loads/test_library_*.py tests/runtime/test_regions*.py tests/psb/test_chains*.py \
 	|| { cat build/sanitized/report.* 2>/dev/null; exit 1; }
 
 # The lowest versions that pyproject.toml declares, on the oldest Python: every package has a part of
