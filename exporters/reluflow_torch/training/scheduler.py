@@ -111,6 +111,10 @@ class ActCoolLR(LRScheduler):
         site_span: the rate of a parameter group made by `site_groups` follows the temperature of
             its own site, at most this many times above or below the rate of the network; 1: all
             groups keep their ratios. Wants `CrossingOptions`.
+        watch_updates: whether the length of each update of SGD is read before its step, which is
+            made no longer than usual where that is 8 times more (`CrossingOptions.outlier`): one
+            odd batch would else go far beyond the temperature. On an accelerator the host waits for
+            it at each step; None: on one CPU process. Other optimisers bound their updates.
 
     Attributes:
         controller: the `CrossingCool` or `ActCool` that decides; its mu, sigma, n_fits may be
@@ -157,6 +161,7 @@ class ActCoolLR(LRScheduler):
         controller: Controller | None = None,
         clock: str | None = None,
         site_span: float = 1.0,
+        watch_updates: bool | None = None,
     ) -> None:
         check_pair("ActCoolLR", optimizer, model)
         if total_steps is not None and progress is not None:
@@ -196,7 +201,7 @@ class ActCoolLR(LRScheduler):
         self._steering = (
             FittedSteering(self.controller, self._probe)
             if isinstance(self.controller, ActCool)
-            else CurveSteering(self.controller, self._probe, bare)
+            else CurveSteering(self.controller, self._probe, bare, watch_updates)
         )
         self._probe.values = self._steering.wants_values
         is_whole = not self._steering.wants_values or compile_probes is not None
@@ -351,7 +356,7 @@ class ActCoolLR(LRScheduler):
             self._clock.lead_step(self.last_epoch)
         # Where no pass was watched there is nothing to measure with.
         if not self._passes.are_watched and len(args) == 1 and not kwargs:
-            self._use_rate(self._known_rate())
+            self._use_rate(self._steering.known_rate(self.progress))
             return None
         model = self._probe.model if self._is_measurement_due() else None
         given = with_closure(
@@ -411,7 +416,10 @@ class ActCoolLR(LRScheduler):
         is_fit_due = controller.fit_due
         if is_fit_due or self._steering.will_look:
             self._look_before()
-        self._use_rate(self._fitted_rate() if is_fit_due else self._known_rate())
+        if is_fit_due:
+            self._use_rate(self._steering.first_rate(self.progress, passes.kept))
+        else:
+            self._use_rate(self._steering.known_rate(self.progress))
         if self._steering.looks:
             self._probed = [each for each in passes.kept if each.patterns is not None]
             self._steering.keep_weights(self._probed)
@@ -425,14 +433,6 @@ class ActCoolLR(LRScheduler):
         self._last_lr = list(self._rates)
         self._is_fresh = False
         self._clock.steps += 1
-
-    def _fitted_rate(self) -> float:
-        """Return the next rate, found with hypothetical steps."""
-        return self._steering.first_rate(self.progress, self._passes.kept)
-
-    def _known_rate(self) -> float:
-        """Return the next rate where the model of the controller suffices."""
-        return self.controller.next_rate(self.progress, _refuse)
 
     def _look_before(self) -> None:
         """Ensure that the patterns of the current weights are known, and that there are any."""
@@ -658,11 +658,3 @@ class ActCoolLR(LRScheduler):
             f"rate {rate}, mu {self.controller.mu:.3g}, sigma {self.controller.sigma:.3g}, "
             f"{self.controller.n_fits} fits, {self.n_probes} probes)"
         )
-
-
-def _refuse(rate: float) -> Any:
-    """Replace a measurement of D that was not announced."""
-    raise DataError(
-        f"controller asked for D at rate {rate} while its fit_due was False; let "
-        "fit_due say before the forward pass that a fit is coming."
-    )

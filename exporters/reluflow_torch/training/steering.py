@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from reluflow.errors import OptionError
+from reluflow.errors import DataError, OptionError
 from reluflow.temperature import (
     ActCool,
     ActCoolOptions,
@@ -29,11 +30,12 @@ from reluflow.temperature import (
     start_for_widths,
 )
 from reluflow.temperature.schedule import schedule_for_widths
-from reluflow_torch.sites.device.transfer import Transfer
+from reluflow_torch.sites.device.transfer import Transfer, waits_for
 from reluflow_torch.sites.patterns import SitePattern
 from reluflow_torch.training.probe import Pass, StepProbe, device_of
 from reluflow_torch.training.state.ranks import mean_over_ranks, number_of_ranks, sum_over_ranks
 from reluflow_torch.training.state.snapshot import TensorStore, can_stand_in, standing_in
+from reluflow_torch.training.state.update import UpdateLength
 
 Controller = ActCool | CrossingCool
 
@@ -109,6 +111,10 @@ class FittedSteering:
         with self._probe.measuring(passes=passes) as measure:
             return self._controller.next_rate(progress, lambda rate: self._agree(measure(rate)))
 
+    def known_rate(self, progress: float) -> float:
+        """Return the next rate where the model of the controller suffices."""
+        return self._controller.next_rate(progress, _refuse)
+
     def keep_weights(self, passes: Sequence[Pass]) -> None:
         """Keep what `measure` needs of the state before the step."""
 
@@ -135,12 +141,21 @@ class CurveSteering:
         controller: that decides.
         probe: that measures.
         optimizer: whose weights the steps move.
+        watch: whether the length of each update is read, which waits for the device; None: on one
+            CPU process.
     """
 
     wants_values = True
 
-    def __init__(self, controller: CrossingCool, probe: StepProbe, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        controller: CrossingCool,
+        probe: StepProbe,
+        optimizer: Optimizer,
+        watch: bool | None = None,
+    ) -> None:
         self._controller, self._probe, self._optimizer = controller, probe, optimizer
+        self._update, self._watch = UpdateLength(optimizer), watch
         self._before = TensorStore()
         self._after = TensorStore()
         self._found: tuple[CrossingCurves, CrossingCurves | None, list[float]] | None = None
@@ -187,6 +202,21 @@ class CurveSteering:
         """Return the next rate, found with hypothetical steps."""
         with self._probe.measuring_curves(passes) as measure:
             return self._controller.next_rate(progress, lambda rate: self._agree(measure(rate)))
+
+    def known_rate(self, progress: float) -> float:
+        """Return the next rate where the curves suffice; lower where the update is an outlier."""
+        update = self._update.read() if self._is_watched() else None
+        if self._watch and number_of_ranks() > 1:
+            known = math.nan if update is None else update
+            update = mean_over_ranks(known, lambda: device_of(self._probe.model))
+        return self._controller.next_rate(progress, _refuse, update=update)
+
+    def _is_watched(self) -> bool:
+        """Tell whether the length of updates is read, on all ranks or none."""
+        if self._watch is None:
+            is_free = not waits_for(device_of(self._probe.model))
+            self._watch = is_free and number_of_ranks() == 1
+        return self._watch
 
     def keep_weights(self, passes: Sequence[Pass]) -> None:
         """Keep the lengths of weights and gradient before the step, and the weights if needed."""
@@ -280,3 +310,11 @@ def _length(tensors: Sequence[Tensor]) -> Tensor:
     device = lengths[0].device
     length: Tensor = torch.stack([each.to(device, torch.float32) for each in lengths]).norm()
     return length
+
+
+def _refuse(rate: float) -> Any:
+    """Replace a measurement of D that was not announced."""
+    raise DataError(
+        f"controller asked for D at rate {rate} while its fit_due was False; let "
+        "fit_due say before the forward pass that a fit is coming."
+    )

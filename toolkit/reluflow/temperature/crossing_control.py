@@ -16,6 +16,7 @@ from reluflow.temperature.crossing import CrossingCurve, CrossingCurves
 from reluflow.temperature.crossing.bound import RateBound
 from reluflow.temperature.crossing.lattice import BINS
 from reluflow.temperature.crossing.options import CrossingOptions
+from reluflow.temperature.crossing.outliers import UpdateGuard
 from reluflow.temperature.options import MAX_RATE, check_initial_rate
 from reluflow.temperature.schedule import Schedule, schedule_from_dict, scheduled_bits
 from reluflow.temperature.state import check_state, options_of
@@ -100,7 +101,8 @@ class CrossingCool:
     Where the gradient vanishes, as when a network memorises its data, or the weights grow or run
     away, a fixed temperature would end the training: from there on the rate is bound (see
     `RateBound`), so that the training cools earlier than scheduled, and says so by a
-    `CoolingWarning`.
+    `CoolingWarning`. An update far longer than usual gets a lower rate (see `UpdateGuard`), and no
+    probe learns from it.
 
     Args:
         schedule: takes the progress in [0, 1] and returns the target temperature in bits.
@@ -114,6 +116,7 @@ class CrossingCool:
         interval: steps between two probes at present.
         n_measurements: hypothetical steps made for the first curve.
         n_held: steps whose rate was bound.
+        n_outliers: steps whose rate was lowered since their update was far longer than usual.
         history: the latest probes as `(step, rate, bits wanted, bits measured)`.
 
     Raises:
@@ -154,7 +157,7 @@ class CrossingCool:
         self.rate: float | None = None
         self.samples: int | None = None
         self.interval = self.options.shortest
-        self.n_measurements = self.n_probes = self.n_held = 0
+        self.n_measurements = self.n_probes = self.n_held = self.n_outliers = 0
         self.history: deque[tuple[int, float, float, float]] = deque(
             maxlen=self.options.history_size
         )
@@ -162,8 +165,10 @@ class CrossingCool:
         self._next_probe = 1
         self._drift = self._scatter = 0.0
         self._bound = RateBound(self.options)
+        self._guard = UpdateGuard(self.options)
         self._progress = self._bits = 0.0
-        self._is_warm = self._is_told = False
+        self._is_warm = False
+        self._told: set[str] = set()
         self._bend = self._lag = 0.0
         self._ahead = 1.0
         self._n_bends = self._n_alone = self._alone_for = 0
@@ -253,13 +258,21 @@ class CrossingCool:
         bits = scheduled_bits(self.schedule, progress)
         return bits if self.curves is None else min(bits, self.curves.resolved(self.options.mean))
 
-    def next_rate(self, progress: float, measure: Callable[[float], CrossingCurves]) -> float:
+    def next_rate(
+        self,
+        progress: float,
+        measure: Callable[[float], CrossingCurves],
+        *,
+        update: float | None = None,
+    ) -> float:
         """Return the learning rate of the next step.
 
         Args:
             progress: share of the training done, a fraction in [0, 1].
             measure: takes a rate and returns the curves that a hypothetical step with it shows;
                 called before the first step only.
+            update: length of the coming update without its rate, in any unit; None: not known, or
+                the optimiser bounds it, as Adam does.
 
         Returns:
             The rate, within [min_rate, 1e10].
@@ -285,9 +298,25 @@ class CrossingCool:
         if self._bound.is_bound:
             rate = self._bounded(bits, rate)
         self._bits, self._progress = bits, min(progress, 1.0)
-        self.rate = min(max(rate, options.min_rate), MAX_RATE)
         self._steps += 1
+        if update is not None:
+            rate *= self._caution(update)
+        self.rate = min(max(rate, options.min_rate), MAX_RATE)
         return self.rate
+
+    def _caution(self, update: float) -> float:
+        """Return by what the rate is multiplied: below 1 where the update is far too long."""
+        factor = self._guard.factor(update)
+        if factor < 1.0:
+            self.n_outliers += 1
+            self._next_probe = max(self._next_probe, self._steps + 1)  # it tells of no other step
+            self._warn(
+                "outlier",
+                f"the update of step {self._steps} is {1.0 / factor:.3g} times longer than usual, "
+                "so its step is made no longer than usual; look for odd examples, or clip the "
+                "gradients.",
+            )
+        return factor
 
     def _rise(self, progress: float) -> float:
         """Return the part of the temperature that the coming step is to have.
@@ -328,7 +357,12 @@ class CrossingCool:
         curves = _without_held(curves)
         if curves.highest(mean) <= 0:
             if self._bits > _LEAST_BITS:  # a step near 0 bits moves less than float32 can hold
-                self._tell_dead()
+                self._warn(
+                    "dead",
+                    f"step {self._steps} changed no pattern, and no rate would: all units are off, "
+                    "or the gradient is 0; the rates go on by what was known before; start again "
+                    "with a lower start temperature.",
+                )
             self._pace(0.0)
             return
         bend = 0.0
@@ -360,7 +394,13 @@ class CrossingCool:
             is_warm=self._is_warm,
         )
         if has_run:
-            self._tell_runaway()
+            self._warn(
+                "bound",
+                f"the weights run away at step {self._steps}, with a rate of {self.rate:.3g} and "
+                f"{self._bits:.3g} bits; the rate is lowered to "
+                f"{self._bound.limit(self._bits):.3g}, and the training cools earlier than "
+                "scheduled.",
+            )
             self.interval = self.options.shortest
             self._next_probe = self._steps + self.interval
 
@@ -447,43 +487,20 @@ class CrossingCool:
         if rate <= bound:
             return rate
         self.n_held += 1
-        self._tell(bits, rate, bound)
+        if rate >= _TOLD * bound:
+            self._warn(
+                "bound",
+                f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as the "
+                f"gradient vanishes or the weights grow; the rate is held at {bound:.3g}, and the "
+                "training cools earlier than scheduled.",
+            )
         return bound
 
-    def _tell(self, bits: float, rate: float, bound: float) -> None:
-        if self._is_told or rate < _TOLD * bound:
-            return
-        self._is_told = True
-        warnings.warn(
-            f"{bits:.3g} bits at step {self._steps} would need a rate of {rate:.3g}, as the "
-            f"gradient vanishes or the weights grow; the rate is held at {bound:.3g}, and the "
-            "training cools earlier than scheduled.",
-            CoolingWarning,
-            stacklevel=6,
-        )
-
-    def _tell_runaway(self) -> None:
-        if not self._is_told:
-            self._is_told = True
-            warnings.warn(
-                f"the weights run away at step {self._steps}, with a rate of {self.rate:.3g} and "
-                f"{self._bits:.3g} bits; the rate is lowered to "
-                f"{self._bound.limit(self._bits):.3g}, and the training cools earlier than "
-                "scheduled.",
-                CoolingWarning,
-                stacklevel=4,
-            )
-
-    def _tell_dead(self) -> None:
-        if not self._is_told:
-            self._is_told = True
-            warnings.warn(
-                f"step {self._steps} changed no pattern, and no rate would: all units are off, or "
-                "the gradient is 0; the rates go on by what was known before; start again with a "
-                "lower start temperature.",
-                CoolingWarning,
-                stacklevel=4,
-            )
+    def _warn(self, kind: str, text: str) -> None:
+        """Warn of a kind of trouble once."""
+        if kind not in self._told:
+            self._told.add(kind)
+            warnings.warn(text, CoolingWarning, stacklevel=6)
 
     def _find_first(self, progress: float, measure: Callable[[float], CrossingCurves]) -> None:
         """Measure hypothetical steps until one is of the size that its own curve asks for."""
@@ -517,7 +534,9 @@ class CrossingCool:
             "curves": None if self.curves is None else _packed(self.curves),
             **{name: getattr(self, name) for name in _PUBLIC},
             **{name: getattr(self, f"_{name}") for name in _PRIVATE},
+            "told": sorted(self._told),
             **self._bound.state_dict(),
+            **self._guard.state_dict(),
             "history": [list(entry) for entry in self.history],
         }
 
@@ -533,19 +552,20 @@ class CrossingCool:
         Raises:
             DataError: another version, or a field is missing.
         """
-        check_state(
-            "state", state, STATE_VERSION, self.state_dict().keys() - _NEW.keys() - _NEW_BOUNDS
-        )
+        check_state("state", state, STATE_VERSION, self.state_dict().keys() - _NEW_FIELDS)
         self.options = options_of(CrossingOptions, state)
         if state["schedule"] is not None:
             self.schedule = schedule_from_dict(state["schedule"])
         self.curves = None if state["curves"] is None else _unpacked(state["curves"])
         for name in _PUBLIC:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, 0) if name in _NEW_FIELDS else state[name])
         for name in _PRIVATE:
             setattr(self, f"_{name}", state.get(name, _NEW.get(name)))
         self._bound = RateBound(self.options)
         self._bound.load_state_dict(state)
+        self._guard = UpdateGuard(self.options)
+        self._guard.load_state_dict(state)
+        self._told = set(state.get("told", _TOLD_KINDS if state.get("is_told") else ()))
         self.history = deque(map(tuple, state["history"]), maxlen=self.options.history_size)
 
 
@@ -557,12 +577,19 @@ _PUBLIC = (
     "n_measurements",
     "n_probes",
     "n_held",
+    "n_outliers",
 )
 _NEW = {"bend": 0.0, "n_bends": 0, "n_alone": 0, "alone_for": 0, "lag": 0.0, "ahead": 1.0}
 """Fields that states of this version may lack, and what these then are."""
-_NEW_BOUNDS = {"least", "ceiling", "speed", "run_speed", "seen_at", "n_runaways"}
+_NEW_FIELDS = {
+    *_NEW,
+    *("least", "ceiling", "speed", "run_speed", "seen_at", "n_runaways"),
+    *("usual", "n_updates", "n_outliers", "told"),
+}
+_TOLD_KINDS = ("bound", "dead")
+"""What a state that knows only whether it has warned may have warned of."""
 _PRIVATE = (
-    *("steps", "next_probe", "drift", "scatter", "bits", "progress", "is_warm", "is_told"),
+    *("steps", "next_probe", "drift", "scatter", "bits", "progress", "is_warm"),
     *_NEW,
 )
 

@@ -29,6 +29,8 @@ class CrossingOptions:
             have grown; the same bound then falls with its square; infinite: they never have.
         runaway: how many times faster than so far the square of the weights' norm must grow, at a
             temperature, for the rate to be lowered at once; infinite: it never is.
+        outlier: how many times longer than usual an update must be, where its length is known, for
+            its step to be made no longer than usual; infinite: it never is.
         warm_up: share of the training, and at least `warm_up_steps`, before the gradient may bind
             the rate.
         warm_up_steps: steps over which the temperature rises to that of the schedule; at most a
@@ -54,6 +56,7 @@ class CrossingOptions:
     growth: float = 4.0
     weight_growth: float = 1.5
     runaway: float = 10.0
+    outlier: float = 8.0
     warm_up: float = 0.0
     warm_up_steps: int = 16
     first_passes: int = 4
@@ -84,6 +87,8 @@ class CrossingOptions:
                 )
         if not 0 < self.gain <= 1:
             raise OptionError(f"gain is {self.gain}; give a fraction above 0, 1 at most.")
+        if not self.outlier > 1:
+            raise OptionError(f"outlier is {self.outlier}; give a number above 1.")
         for name in ("short", "growth", "weight_growth", "runaway"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"{name} is {getattr(self, name)}; give a number above 0.")
