@@ -12,7 +12,7 @@ from typing import Any
 import torch  # a benchmark of the torch bridge
 from _support import machine
 from schedules._tasks import Split
-from torch import nn
+from torch import Tensor, nn
 
 DONE, NAN = "done", "nan"
 DEVICE_ERRORS = tuple(
@@ -27,6 +27,9 @@ N_WARNINGS = 8
 
 def _nothing() -> None:
     pass
+
+
+Spoilt = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -71,6 +74,7 @@ def train(
     epochs: int,
     batch: int,
     seed: int,
+    spoilt: Spoilt | None = None,
 ) -> tuple[Course, Setup | None]:
     """Trains a network; nothing that it raises gets out but errors of the device.
 
@@ -81,6 +85,7 @@ def train(
         epochs: passes over it.
         batch: images of a step; the last batch of an epoch may be smaller.
         seed: of the order of the images.
+        spoilt: what a step, counted from 0, learns instead of its images and labels.
 
     Returns:
         What happened, and the setup, None where making it failed.
@@ -91,7 +96,7 @@ def train(
         warnings.simplefilter("always")
         try:
             setup = make(model)
-            _epochs(model, setup, split, epochs, batch, seed, course)
+            _epochs(model, setup, split, epochs, batch, seed, course, spoilt)
         except DEVICE_ERRORS:  # they are no run's, and all later runs of the process have them
             raise
         except Exception as error:  # a run that fails is a result
@@ -109,7 +114,9 @@ def _epochs(
     batch: int,
     seed: int,
     course: Course,
+    spoilt: Spoilt | None,
 ) -> None:
+    step = 0
     generator = torch.Generator().manual_seed(seed)
     every, device = max(1, epochs // N_ROWS), split.labels.device
     for epoch in range(1, epochs + 1):
@@ -118,9 +125,12 @@ def _epochs(
         total = torch.zeros((), device=device)
         order = torch.randperm(len(split.labels), generator=generator).to(device)
         for chosen in order.split(batch):
+            images, labels = split.images[chosen], split.labels[chosen]
+            if spoilt is not None:
+                images, labels = spoilt(step, images, labels)
+            step += 1
             setup.optimizer.zero_grad()
-            answer = model(split.images[chosen])
-            loss = nn.functional.cross_entropy(answer, split.labels[chosen])
+            loss = nn.functional.cross_entropy(model(images), labels)
             loss.backward()
             setup.optimizer.step()
             if setup.scheduler is not None:

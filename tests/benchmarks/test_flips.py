@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from training import flips
+from training.odd_batches import flips
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What flips of units tell: odd batches by steps that strike, mislabelled samples by their rank.
 
-`PYTHONPATH=benchmarks python benchmarks/training/flips.py --json benchmarks/records/flips.json`
+`PYTHONPATH=benchmarks python benchmarks/training/odd_batches/flips.py
+--json benchmarks/records/flips.json`
 trains F1 with and without batch normalisation and a ResNet-8 on the shipped FashionMNIST images,
 with one odd batch per run and with a tenth of the labels wrong.
 """
@@ -23,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from reluflow_torch import PatternMonitor
 from reluflow_torch.networks import BasicBlock, EightLayers, f1
 
-IMAGES = Path(__file__).parents[2] / "models" / "fashion_mnist_test_2000.npz"
+IMAGES = Path(__file__).parents[3] / "models" / "fashion_mnist_test_2000.npz"
 N_IMAGES = 600
 BATCH = 50
 RATE, MOMENTUM = 0.02, 0.9
