@@ -91,7 +91,7 @@ NATIVE = (
 WIDTH, ROW, GAP, LEFT = 1160, 34, 8, 24
 LINE = ROW - 6
 """From one line of floors to the next."""
-FLOORS_AT = 386
+FLOORS_AT = 398
 HEAD = 44
 STYLE = (
     "text{font:14px system-ui,sans-serif;fill:#1b2430}.soft{fill:#566273;font-size:12.5px}"
@@ -124,7 +124,7 @@ def row(
         f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{WIDTH - 2 * LEFT}" height="{height}" '
         'rx="5"/>',
         f'<text class="name" x="{LEFT + 12}" y="{top + 22}">{escape(name)}</text>',
-        f'<text class="soft" x="{LEFT + 140}" y="{top + 22}">{escape(what)}</text>',
+        f'<text class="soft" x="{LEFT + 152}" y="{top + 22}">{escape(what)}</text>',
     ]
     for number, line in enumerate(placed):
         y = top + LINE * number
