@@ -103,15 +103,24 @@ def measured(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         }
         best = max(runs, key=lambda rate: mean(run["validation"] for run in runs[rate]))
         row = {"data": data, "net": net, "optimizer": kind, "odd": odd, "schedule": schedule}
-        row |= {"rate": best if schedule == "cosine" else None, "runs": runs[best]}
+        row |= {"rate": best if schedule == "cosine" else None, **summed(runs[best])}
         print(row["data"], net, kind, odd, schedule, _cell(row), flush=True)
         yield row
+
+
+def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the means of some runs, with the runs."""
+    return {
+        "test": mean(run["test"] for run in runs),
+        "shortened": mean(run["shortened"] for run in runs),
+        "runs": runs,
+    }
 
 
 def _cell(row: dict[str, Any]) -> str:
     runs = row["runs"]
     failed = sum(run["end"] != DONE for run in runs)
-    text = f"{mean(run['test'] for run in runs):.1f}"
+    text = f"{row['test']:.1f}"
     if failed:
         text += f", {failed} of {len(runs)} ended in NaN"
     return text
@@ -128,10 +137,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         found[row["data"], row["net"], row["optimizer"], row["odd"]][row["schedule"]] = row
     for (data, net, kind, odd), cells in found.items():
-        shortened = mean(run["shortened"] for run in cells["actcool"]["runs"])
         texts = [_cell(cells[each]) if each in cells else "" for each in SCHEDULES]
         name = f"{TITLES[data]}, {TITLES[net]}, {TITLES[kind]}"
-        lines.append(f"| {name} | {odd} | {' | '.join(texts)} | {shortened:.0f} |")
+        lines.append(
+            f"| {name} | {odd} | {' | '.join(texts)} | {cells['actcool']['shortened']:.0f} |"
+        )
     return "\n".join(lines)
 
 
