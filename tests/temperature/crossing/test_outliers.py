@@ -25,8 +25,8 @@ def guard_after(lengths: list[float], outlier: float = 8.0) -> UpdateGuard:
     return guard
 
 
-def controller_after(updates: list[float | None], **options: float) -> CrossingCool:
-    controller = CrossingCool(PowerSchedule(1.0), CrossingOptions(**options))
+def controller_after(updates: list[float | None]) -> CrossingCool:
+    controller = CrossingCool(PowerSchedule(1.0))
     for step, update in enumerate(updates):
         controller.next_rate(step / 400, lambda _: NETWORK, update=update)
         if controller.wants_curves:

@@ -22,7 +22,8 @@ def run(inner, watch=None):
         model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5))
     wrapped = DistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
-    scheduler = ActCoolLR(optimizer, model if inner else wrapped, 20, schedule=MILD, watch_updates=watch)
+    seen = model if inner else wrapped
+    scheduler = ActCoolLR(optimizer, seen, 20, schedule=MILD, watch_updates=watch)
     torch.manual_seed(10 + rank)
     batches = vectors(20, seed=rank)
     if watch and rank == 0:

@@ -16,10 +16,8 @@ from reluflow_torch import ActCoolLR
 from reluflow_torch.training.state import update
 from reluflow_torch.training.state.update import UpdateLength
 
-Nets = nn.Sequential
 
-
-def net() -> Nets:
+def net() -> Any:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4), nn.Linear(4, 1))
 
@@ -46,7 +44,7 @@ def test_it_is_the_way_that_the_last_weight_then_goes_over_the_rate(momentum: fl
 def test_of_a_large_weight_the_first_rows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(update, "_MOST_VALUES", 64)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 5))
+    model: Any = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 5))
     learn(model)
     weight = model[2].weight
     assert weight.grad is not None
@@ -86,7 +84,7 @@ def test_the_scale_of_a_fused_optimiser_is_taken_out() -> None:
     assert found == pytest.approx(scaled / 1024)
 
 
-def trained(options: CrossingOptions | None, watch: bool | None = None) -> tuple[ActCoolLR, float]:
+def trained(options: CrossingOptions | None, watch: bool | None = None) -> tuple[Any, float]:
     """Trains on batches of which one is far too large; returns the loss on others."""
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
