@@ -42,7 +42,7 @@ def test_a_page_without_its_mark_is_refused(report: ModuleType) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "records").glob("*.json")))
 def test_a_record_names_its_command_and_machine(path: Path) -> None:
     kept = json.loads(path.read_text("utf-8"))
-    pattern = r"(?:PYTHONPATH=benchmarks )?python (benchmarks/[\w/]+\.py)\b"
+    pattern = r"(?:PYTHONPATH=benchmarks )?python ((?:benchmarks|tests)/[\w/]+\.py)\b"
     script = re.match(pattern, kept["command"])
     assert script is not None and (ROOT / script[1]).is_file()
     assert "cores" in kept["machine"] and kept["results"]

@@ -39,6 +39,11 @@ class Bytes {
     return number<int64_t>();
   }
 
+  /// From `least` to `usual`, one time in sixteen to `most`: large inputs take most of the time.
+  int64_t few(int64_t least, int64_t usual, int64_t most) {
+    return range(least, byte() % 16 == 0 ? most : usual);
+  }
+
   bool flag() { return byte() & 1; }
 
   template <class T, size_t N>

@@ -24,7 +24,8 @@ struct Found {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Bytes bytes(data, size);
-  const int64_t outer = bytes.range(0, 3), units = bytes.range(1, 40), inner = bytes.range(0, 20);
+  const int64_t outer = bytes.range(0, 3);
+  const int64_t units = bytes.few(1, 18, 40), inner = bytes.few(0, 3, 20);
   const int64_t block = bytes.flag() ? 8 : 16;
   const uint64_t seed = bytes.number<uint64_t>();
   const float threshold = bytes.flag() ? 0.0f : bytes.number<float>();
@@ -52,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       run_hash(runner, {portable_kernels(), plain.data(), outer, units, inner, threshold,
                         words.data(), first.keys.data(), first.active.data(), &first.nonfinite}),
       "there is memory");
-  for (const Kernels* kernels : test::tables()) {
+  static const std::vector<const Kernels*> tables = test::tables();
+  for (const Kernels* kernels : tables) {
     Found other(outer * inner, units);
     run_hash(runner, {*kernels, plain.data(), outer, units, inner, threshold, words.data(),
                       other.keys.data(), other.active.data(), &other.nonfinite});

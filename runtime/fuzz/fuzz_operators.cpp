@@ -22,6 +22,7 @@ constexpr const char* kTexts[] = {"relu",       "clip",    "none",       "NOTSET
                                   "",           "\xff"};
 constexpr int kTypes[] = {abi::kFloat, abi::kUint8, abi::kInt8, abi::kInt64, abi::kInt16};
 constexpr size_t kMostElements = 1 << 12;
+constexpr size_t kUsualElements = 1 << 8;
 
 size_t bytes_of(int type) {
   if (type == abi::kFloat) return 4;
@@ -52,14 +53,15 @@ void add_attributes(fuzz::Bytes& bytes, fake::Node* node) {
 
 /// A tensor of the type that the operator declares, as hosts see to it before they load a graph.
 /// Sizes come from a few numbers that all tensors of the node share, so that they may fit.
-fake::Value tensor(fuzz::Bytes& bytes, const std::vector<int64_t>& sizes, int declared) {
+fake::Value tensor(fuzz::Bytes& bytes, const std::vector<int64_t>& sizes, int declared,
+                   size_t most) {
   fake::Value value;
   value.type = declared == abi::kUndefined ? bytes.pick(kTypes) : declared;
   size_t count = 1;
   const int64_t rank = bytes.range(0, 5);
   for (int64_t i = 0; i < rank; ++i) {
     int64_t size = sizes[bytes.byte() % sizes.size()];
-    if (size < 0 || static_cast<size_t>(size) * count > kMostElements) size = 1;
+    if (size < 0 || static_cast<size_t>(size) * count > most) size = 1;
     value.dims.push_back(size);
     count *= static_cast<size_t>(size);
   }
@@ -117,11 +119,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<int64_t> sizes(4);
   for (int64_t& each : sizes) each = bytes.range(0, 16);
   std::vector<fake::Value> values;
-  const int64_t most = static_cast<int64_t>(op->GetInputTypeCount(op));
-  const int64_t count = bytes.range(1, most);
+  const size_t most = bytes.byte() % 16 == 0 ? kMostElements : kUsualElements;
+  const int64_t count = bytes.range(1, static_cast<int64_t>(op->GetInputTypeCount(op)));
   values.reserve(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)
-    values.push_back(tensor(bytes, sizes, op->GetInputType(op, static_cast<size_t>(i))));
+    values.push_back(tensor(bytes, sizes, op->GetInputType(op, static_cast<size_t>(i)), most));
   if (count > 2 && bytes.byte() % 2) fit_planes(bytes, &node, &values);
   const uint32_t absent = bytes.byte(), constant = bytes.byte();
   for (size_t i = 0; i < values.size(); ++i) {

@@ -17,8 +17,8 @@ constexpr Sampler kSamplers[] = {Sampler::kSystematic, Sampler::kBinomial, Sampl
 PsbSpec spec_from(fuzz::Bytes& bytes) {
   PsbSpec spec;
   spec.p_bits = bytes.pick(kBits);
-  spec.channels = bytes.range(1, 9);
-  spec.weights_per_channel = bytes.range(1, 40);
+  spec.channels = bytes.few(1, 3, 9);
+  spec.weights_per_channel = bytes.few(1, 9, 40);
   spec.carried_rounding = bytes.flag();
   spec.sampler = bytes.pick(kSamplers);
   return spec;
@@ -31,13 +31,16 @@ void check_draws(const WeightCode& code, const PsbSpec& spec, fuzz::Bytes& bytes
     fuzz::require(read_precision(spec, samples, static_cast<int64_t>(seed), &precision).ok(),
                   "a precision is read");
     const Key key = make_key(precision.seed, spec.stream);
-    for (int64_t i = 0; i < spec.count(); ++i) {
-      const size_t at = static_cast<size_t>(i);
-      const ChannelDraw draw(code, i / spec.weights_per_channel, precision, key);
-      fuzz::require(draw.count(i) <= static_cast<uint32_t>(precision.n()), "count <= n");
-      // Carried, a small weight may be 1 where its own bound is rounded to 0.
-      const int64_t bound = weight_bound(code.sign_shift[at]) + (code.before.empty() ? 0 : 1);
-      fuzz::require(std::abs(draw.weight(i)) <= bound, "|w'| <= its bound");
+    for (int64_t channel = 0; channel < spec.channels; ++channel) {
+      const ChannelDraw draw(code, channel, precision, key);
+      const int64_t first = channel * spec.weights_per_channel;
+      for (int64_t i = first; i < first + spec.weights_per_channel; ++i) {
+        fuzz::require(draw.count(i) <= static_cast<uint32_t>(precision.n()), "count <= n");
+        // Carried, a small weight may be 1 where its own bound is rounded to 0.
+        const uint8_t sign_shift = code.sign_shift[static_cast<size_t>(i)];
+        const int64_t bound = weight_bound(sign_shift) + (code.before.empty() ? 0 : 1);
+        fuzz::require(std::abs(draw.weight(i)) <= bound, "|w'| <= its bound");
+      }
     }
   }
 }
@@ -46,7 +49,8 @@ void check_draws(const WeightCode& code, const PsbSpec& spec, fuzz::Bytes& bytes
 void check_tables(const std::vector<uint8_t>& planes, const PsbSpec& spec, uint64_t seed) {
   const LaneShape shape{1, spec.channels, spec.weights_per_channel, 1};
   std::optional<std::vector<int16_t>> first;
-  for (const Kernels* kernels : test::tables()) {
+  static const std::vector<const Kernels*> tables = test::tables();
+  for (const Kernels* kernels : tables) {
     std::unique_ptr<Weights> weights;
     if (!Weights::make(planes.data(), spec, shape, &weights).ok()) return;
     test::Threads runner(1);

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from celled.models import image_model
-from onnx import helper
+from celled.models import graph, image_model
+from onnx import helper, numpy_helper
 
 from reluflow.cells.exact import exact_cells
 from reluflow.cells.join import centres_of
@@ -195,6 +195,14 @@ def test_another_operator_is_refused_by_name(nodes: Sequence[Any], reason: str) 
     scales = {"s": np.array([1, 1, 2, 2], np.float32), "w": floats(7)}
     with pytest.raises(ModelError, match=f"{nodes[0].op_type}.*no exact cells: .*{reason}"):
         exact_cells(image_model(nodes, scales), PLANE)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_output_that_depends_on_nothing_is_refused(made: bool) -> None:
+    nodes = [node("Relu", "x", "r"), *([node("Neg", "w", "y")] if made else [])]
+    weights = numpy_helper.from_array(floats(1, 7), "w" if made else "y")
+    with pytest.raises(ModelError, match="'y' does not depend on the input"):
+        exact_cells(graph(nodes, [weights], [2], [7]), PLANE)
 
 
 def test_a_softmax_at_the_end_is_left_out_and_said() -> None:

@@ -1,7 +1,8 @@
 """Runs command lines one after the other in one process, and says how each ended.
 
 One line of JSON in: {"argv": [...], "stdout": path, "stderr": path}; one out: the exit code.
-It says "up" first; RELUFLOW_WORKER_BYTES limits its memory.
+It says "up" first; RELUFLOW_WORKER_BYTES limits its memory. With RELUFLOW_WORKER_KEEPS a line of
+arguments is read once and run again as it was: most of a small command's time is their reading.
 Both streams are redirected as file descriptors, so that native code is heard too.
 """
 
@@ -12,6 +13,8 @@ import os
 import resource
 import sys
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
 MEMORY_BYTES = int(os.environ["RELUFLOW_WORKER_BYTES"])
 
@@ -22,9 +25,35 @@ def redirect(descriptor: int, path: str) -> None:
     os.close(opened)
 
 
+class KeptLines:
+    """Is called as the application in `reluflow.cli._main` is, and keeps what it has read."""
+
+    def __init__(self, app: Any) -> None:
+        from typer.main import get_command
+
+        self._root = get_command(app)
+        self._read: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, args: Sequence[str], prog_name: str, standalone_mode: bool) -> Any:
+        key = tuple(args)
+        if key not in self._read:
+            context = self._root.make_context(prog_name, list(args))
+            while hasattr(context.command, "resolve_command"):
+                rest = [*context._protected_args, *context.args]
+                name, command, rest = context.command.resolve_command(context, rest)
+                context = command.make_context(name, rest, parent=context)
+            self._read[key] = context
+        with self._read[key] as context:
+            return context.command.invoke(context)
+
+
 def serve() -> None:
+    import reluflow.cli._main as module
     from reluflow.cli import main
 
+    if os.environ.get("RELUFLOW_WORKER_KEEPS") == "1":
+        kept: Any = KeptLines(module.app)
+        module.app = kept
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     answers = os.fdopen(os.dup(1), "w")
     print("up", file=answers, flush=True)

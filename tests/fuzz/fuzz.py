@@ -21,15 +21,17 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
+import tally
 from command_worker import Outcome, Worker, run_alone
 from mutations import finish, mutate
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
-LARGEST_SOURCE = 400_000
+LARGEST_SOURCE = 100_000
+STEP = 250
 
 
-def sources(folder: Path) -> list[Path]:
+def sources(folder: Path) -> dict[str, bytes]:
     """Return the models to start from: exporters' files, shipped networks, converted ones."""
     from reluflow.graph import load, to_psb
 
@@ -39,20 +41,21 @@ def sources(folder: Path) -> list[Path]:
         for original in (path for path in list(found) if path.stem == name):
             to_psb(load(original)).model.save(folder / f"psb-{name}.onnx")
             found.append(folder / f"psb-{name}.onnx")
-    return [path for path in found if path.stat().st_size < LARGEST_SOURCE]
+    kept = (path for path in found if path.stat().st_size < LARGEST_SOURCE)
+    return {path.stem: onnx.load(path).SerializeToString() for path in kept}
 
 
-def build(seed: int, number: int, originals: list[Path], folder: Path) -> tuple[Path, str]:
+def build(seed: int, number: int, originals: dict[str, bytes], folder: Path) -> tuple[Path, str]:
     """Write model `number`; return its path and how it was made."""
     rng = random.Random(f"{seed}/{number}")
-    source = rng.choice(originals)
-    proto = onnx.load(source)
+    source = rng.choice(list(originals))
     while True:
+        proto = onnx.ModelProto.FromString(originals[source])
         try:
             made = mutate(proto, rng)
-            return finish(proto, folder, rng), f"{source.stem}: {', '.join(made)}"
+            return finish(proto, folder, rng), f"{source}: {', '.join(made)}"
         except (ValueError, TypeError, OverflowError, AttributeError):
-            proto = onnx.load(source)  # a value that protobuf itself does not take
+            continue  # a value that protobuf itself does not take
 
 
 def commands(model: Path, out: Path) -> list[list[str]]:
@@ -112,34 +115,64 @@ def try_model(model: Path, worker: Worker, folder: Path) -> list[tuple[str, str,
 
 def main() -> int:
     options = _options()
-    counts: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
     end = time.monotonic() + options.seconds if options.seconds else float("inf")
     first = options.case if options.case is not None else options.first
     count = 1 if options.case is not None else options.count
-    with tempfile.TemporaryDirectory(prefix="reluflow-fuzz-") as name:
+    tried = 0
+    with tempfile.TemporaryDirectory(prefix="reluflow-fuzz-", dir=options.place) as name:
         base = Path(name)
+        folder = base / "model"  # the same for all, so that a line of arguments is read once
         originals = sources(base)
-        worker = Worker(base, SECONDS)
+        worker = Worker(base, SECONDS, keeps=True)
+        told = _Told(options.record)
         for number in range(first, first + count):
             if time.monotonic() > end:
                 break
-            folder = Path(tempfile.mkdtemp(dir=base))
+            folder.mkdir()
             model, made = build(options.seed, number, originals, folder)
-            faults = try_model(model, worker, folder)
-            counts["models"] += 1
-            for fault, command, line in faults:
-                counts[fault] += 1
+            found = try_model(model, worker, folder)
+            tried += 1
+            for fault, command, line in found:
+                faults[fault] += 1
                 print(f"{number} ({made}): {fault} of {command}: {line}", flush=True)
-            if (faults or options.case is not None) and options.keep:
-                options.keep.mkdir(parents=True, exist_ok=True)
-                shutil.copytree(folder, options.keep / str(number), dirs_exist_ok=True)
-                print(f"  kept in {options.keep / str(number)}", flush=True)
+            if (found or options.case is not None) and options.keep:
+                kept = options.keep / f"{options.seed}-{number}"
+                shutil.copytree(folder, kept, dirs_exist_ok=True)
+                print(f"  kept in {kept}", flush=True)
             shutil.rmtree(folder)
-            if counts["models"] % 250 == 0:
-                print(f"{counts['models']} models tried", file=sys.stderr, flush=True)
+            if tried % STEP == 0:
+                print(f"{tried} models tried", file=sys.stderr, flush=True)
+                told.tell(tried, faults)
+                worker.stop()  # so that what ONNX Runtime keeps of models does not add up
         worker.stop()
-    print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
-    return int(any(not name.startswith(("models", "contained")) for name in counts))
+        told.tell(tried, faults)
+    print(", ".join([f"models: {tried}", *(f"{name}: {n}" for name, n in sorted(faults.items()))]))
+    return int(any(not _is_contained(name) for name in faults))
+
+
+def _is_contained(fault: str) -> bool:
+    """Tell whether the command line itself turned a death into a sentence."""
+    return fault.startswith("contained")
+
+
+class _Told:
+    """Adds to a record what came since it was last told."""
+
+    def __init__(self, record: Path | None) -> None:
+        self._record = record
+        self._since = time.monotonic()
+        self._before = {"inputs": 0, "contained": 0, "finds": 0}
+
+    def tell(self, tried: int, faults: Counter[str]) -> None:
+        contained = sum(n for name, n in faults.items() if _is_contained(name))
+        finds = sum(faults.values()) - contained
+        now = {"inputs": tried, "contained": contained, "finds": finds}
+        new = {name: n - self._before[name] for name, n in now.items()}
+        if self._record is not None and any(new.values()):
+            seconds = time.monotonic() - self._since
+            tally.add(self._record, "mutated models", "command lines", seconds=seconds, **new)
+        self._before, self._since = now, time.monotonic()
 
 
 def _options() -> argparse.Namespace:
@@ -149,6 +182,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long; 0: never")
     parser.add_argument("--case", type=int, help="try this one alone")
+    parser.add_argument("--record", type=Path, help="file that counts are added to")
+    parser.add_argument("--place", type=Path, help="folder for the models, best in memory")
     parser.add_argument("--keep", type=Path, help="folder for models that show a fault")
     return parser.parse_args()
 

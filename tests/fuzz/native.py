@@ -6,6 +6,10 @@ builds the fuzzers with clang under the address and undefined-behaviour sanitize
 its share of the time. A find ends with exit code 1; its input stays in build/fuzz-native/finds and
 `build/fuzz-native/fuzz/fuzz_NAME FILE` repeats it. `--keep` writes small inputs of the
 same coverage back to runtime/fuzz/corpus, which ordinary test runs go through.
+
+`--build fast` is optimised and ends at undefined behaviour, and where a check of the fuzzer does
+not hold, but does not watch addresses: many times as many runs, in build/fuzz-native-fast.
+`--record` adds the counts to a file.
 """
 
 from __future__ import annotations
@@ -16,36 +20,72 @@ import os
 import re
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import tally
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "runtime" / "fuzz" / "corpus"
-BUILD = ROOT / "build" / "fuzz-native"
 NAMES = ("weight_code", "hash", "conv", "operators")
-LONGEST = 600
-"""Bytes of an input."""
 MOST_KEPT = 200
 """Inputs of one corpus that are kept."""
 
 
-def build() -> None:
+@dataclass(frozen=True)
+class Build:
+    """How the fuzzers are built and run.
+
+    Attributes:
+        kind: what a record calls it.
+        folder: of the build.
+        settings: of cmake.
+        options: of libFuzzer.
+    """
+
+    kind: str
+    folder: Path
+    settings: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+# What traps needs no run-time library; `vptr` and `function` would.
+_TRAPS = "-fsanitize=undefined -fno-sanitize=vptr,function -fsanitize-trap=undefined"
+BUILDS = {
+    "checked": Build(
+        "native, address and undefined behaviour",
+        ROOT / "build" / "fuzz-native",
+        ("-DRELUFLOW_SANITIZE=address,undefined",),
+        ("-max_len=600", "-use_value_profile=1"),
+    ),
+    "fast": Build(
+        "native, optimised, undefined behaviour",
+        ROOT / "build" / "fuzz-native-fast",
+        (f"-DCMAKE_CXX_FLAGS={_TRAPS}", "-DRELUFLOW_FUZZ_COMPARES=OFF"),
+        ("-max_len=128", "-reload=0", "-entropic=0"),
+    ),
+}
+
+
+def make(build: Build) -> None:
     """Builds the fuzzers."""
-    settings = ("-DRELUFLOW_FUZZ=ON", "-DRELUFLOW_SANITIZE=address,undefined")
     compilers = {"CC": "clang", "CXX": "clang++"}
+    settings = ("-DRELUFLOW_FUZZ=ON", *build.settings)
     subprocess.run(
-        ["cmake", "-S", str(ROOT / "runtime"), "-B", str(BUILD), *settings],
+        ["cmake", "-S", str(ROOT / "runtime"), "-B", str(build.folder), *settings],
         check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, **compilers},
     )
     targets = [f"fuzz_{name}" for name in NAMES]
-    made = ["cmake", "--build", str(BUILD), "-j", str(os.cpu_count()), "--target", *targets]
+    made = ["cmake", "--build", str(build.folder), "-j", str(os.cpu_count()), "--target", *targets]
     subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
 
 
-def unpacked(name: str) -> Path:
+def unpacked(build: Build, name: str) -> Path:
     """Returns the folder of a corpus, one file per line of the kept text."""
-    folder = BUILD / "corpus" / name
+    folder = build.folder / "corpus" / name
     folder.mkdir(parents=True, exist_ok=True)
     kept = KEPT / f"{name}.hex"
     for line in kept.read_text("ascii").split() if kept.exists() else ():
@@ -54,20 +94,19 @@ def unpacked(name: str) -> Path:
     return folder
 
 
-def fuzz(name: str, seconds: int) -> tuple[int, bool]:
+def fuzz(build: Build, name: str, seconds: int) -> tuple[int, bool]:
     """Returns how often a fuzzer ran, and whether it found nothing."""
-    finds = BUILD / "finds"
+    finds = build.folder / "finds"
     finds.mkdir(exist_ok=True)
     done = subprocess.run(
         [
-            BUILD / "fuzz" / f"fuzz_{name}",
+            build.folder / "fuzz" / f"fuzz_{name}",
             f"-max_total_time={seconds}",
-            f"-max_len={LONGEST}",
-            "-use_value_profile=1",
+            *build.options,
             "-rss_limit_mb=4096",
             "-print_final_stats=1",
             f"-artifact_prefix={finds}/{name}-",
-            str(unpacked(name)),
+            str(unpacked(build, name)),
         ],
         check=False,
         capture_output=True,
@@ -80,14 +119,19 @@ def fuzz(name: str, seconds: int) -> tuple[int, bool]:
     return int(ran[1]) if ran else 0, done.returncode == 0
 
 
-def keep(name: str) -> int:
+def keep(build: Build, name: str) -> int:
     """Keeps some of the smallest inputs with the coverage of a corpus; returns their number."""
-    least = BUILD / "least" / name
+    least = build.folder / "least" / name
     least.mkdir(parents=True, exist_ok=True)
     for old in least.iterdir():
         old.unlink()
     subprocess.run(
-        [BUILD / "fuzz" / f"fuzz_{name}", "-merge=1", str(least), str(unpacked(name))],
+        [
+            build.folder / "fuzz" / f"fuzz_{name}",
+            "-merge=1",
+            str(least),
+            str(unpacked(build, name)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -103,18 +147,26 @@ def main() -> int:
     """Builds, runs, reports."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="for all fuzzers together")
+    parser.add_argument("--build", choices=BUILDS, default="checked")
+    parser.add_argument("--record", type=Path, help="file that counts are added to")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--keep", action="store_true", help="renew the kept corpora afterwards")
     given = parser.parse_args()
-    build()
+    build = BUILDS[given.build]
+    make(build)
     share = max(1, given.seconds // len(given.only))
     is_good = True
     for name in given.only:
-        ran, found_nothing = fuzz(name, share)
+        start = time.monotonic()
+        ran, found_nothing = fuzz(build, name, share)
+        took = time.monotonic() - start
         is_good = is_good and found_nothing
         print(f"{name}: {ran:,} runs, {'no find' if found_nothing else 'a FIND'}", flush=True)
+        if given.record:
+            finds = int(not found_nothing)
+            tally.add(given.record, build.kind, name, inputs=ran, seconds=took, finds=finds)
         if given.keep:
-            print(f"{name}: {keep(name)} inputs kept", flush=True)
+            print(f"{name}: {keep(build, name)} inputs kept", flush=True)
     return 0 if is_good else 1
 
 

@@ -5,7 +5,8 @@
 Targets: `data` (arrays, images, IDX, archives), `model` (ONNX files, inspected and converted),
 `report` (report.json, patterns.parquet), `reference` (of drift). Every input is read or refused by
 an error of reluflow; anything else ends the run and leaves the input as a file. Arguments after the
-target are libFuzzer's; small valid files are put into the first folder.
+target are libFuzzer's, but `--record FILE`, which counts are added to; small valid files are put
+into the first folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-untyped]
 import numpy as np
+import tally
 
 import reluflow.patterns.tables  # numba cannot compile what is instrumented
 
@@ -34,6 +37,8 @@ ROOT = Path(__file__).parents[2]
 _MEMORY = Path("/dev/shm")
 PLACE = Path(tempfile.mkdtemp(prefix="readers-", dir=_MEMORY if _MEMORY.is_dir() else None))
 SUFFIXES = (".npy", ".npz", ".png", ".gz", "", ".bin")
+STEP = 1000
+"""Inputs after which a record is written."""
 IMAGE = InputSpec("x", np.dtype(np.float32), ("N", 1, 4, 4))
 
 
@@ -137,18 +142,39 @@ def _of_a_run(target: str) -> Iterator[bytes]:
         yield path.read_bytes()
 
 
+def counted(name: str, record: Path) -> Callable[[bytes], None]:
+    """Returns a target that adds its runs to a record; one that ends it is not counted."""
+    run, begun = 0, time.monotonic()
+
+    def target(raw: bytes) -> None:
+        nonlocal run, begun
+        TARGETS[name](raw)
+        run += 1
+        if run % STEP == 0:
+            seconds = time.monotonic() - begun
+            tally.add(record, "readers, in Python", name, inputs=STEP, seconds=seconds, finds=0)
+            begun = time.monotonic()
+
+    return target
+
+
 def main() -> None:
     """Fuzzes a target with libFuzzer's arguments."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"give one of {', '.join(TARGETS)}, then arguments of libFuzzer")
     name = sys.argv.pop(1)
+    target = TARGETS[name]
+    if "--record" in sys.argv:
+        at = sys.argv.index("--record")
+        target = counted(name, Path(sys.argv[at + 1]))
+        del sys.argv[at : at + 2]
     folders = [Path(each) for each in sys.argv[1:] if not each.startswith("-")]
     for folder in folders[:1]:
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds(name)):
             (folder / f"seed-{number}").write_bytes(seed)
     warnings.simplefilter("ignore")
-    atheris.Setup(sys.argv, TARGETS[name])
+    atheris.Setup(sys.argv, target)
     atheris.Fuzz()
 
 

@@ -28,5 +28,5 @@ def test_a_case_is_the_same_each_time(tmp_path):
         argv = [sys.executable, str(FUZZ), "--seed", "3", "--case", "12", "--keep", str(keep)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
         assert "models: 1" in done.stdout, done.stderr
-        found.append((keep / "12" / "model.onnx").read_bytes())
+        found.append((keep / "3-12" / "model.onnx").read_bytes())
     assert found[0] == found[1]

@@ -14,6 +14,7 @@ from reluflow.errors import BAD_INPUT, INTERRUPTED, ReluflowError
 DEBUG_VARIABLE = "RELUFLOW_DEBUG"
 """Set to anything, it asks for tracebacks as --debug does."""
 
+_CACHING, _READS = os.path.join("numba", "core", "caching.py"), ("_load_index", "_load_data")
 _LONGEST = 300
 """Characters of an unforeseen error's text: some quote whole models."""
 _CUT = "..."
@@ -34,12 +35,26 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f" for {str(error.filename)!r}" if error.filename else ""
         return f"no space is left on the disk{place}; free some and run again.", BAD_INPUT
+    if damaged := _damaged_cache(error):
+        return damaged, BAD_INPUT
     format_message = getattr(error, "format_message", None)  # the option parser's own errors
     if format_message is None:
         return _unforeseen(error), BAD_INPUT
     if type(error).__name__ == "NoArgsIsHelpError":
         return "", BAD_INPUT
     return f"{format_message().rstrip('.')}; see reluflow --help.", BAD_INPUT
+
+
+def _damaged_cache(error: BaseException) -> str:
+    """Return what to do where numba cannot read the compiled code that it keeps, "" elsewhere.
+
+    A power cut may leave files of it short, which numba takes for an error of its own.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename.endswith(_CACHING) and frame.f_code.co_name in _READS:
+            folder = getattr(frame.f_locals.get("self"), "_cache_path", "")
+            return f"compiled code that numba keeps in {folder!r} is damaged; delete that folder."
+    return ""
 
 
 def wants_traceback(arguments: list[str]) -> bool:

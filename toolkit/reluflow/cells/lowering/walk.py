@@ -14,6 +14,7 @@ from reluflow.cells.lowering.constants import fold
 from reluflow.cells.lowering.linear import apply_linear
 from reluflow.cells.lowering.pieces import PIECES, apply_pieces, decide_class
 from reluflow.cells.lowering.region import Region, TooManyError, Tracker, assemble
+from reluflow.errors import ModelError
 from reluflow.graph import Operation, Program
 
 DECISION = "(decision)"
@@ -163,14 +164,19 @@ class Walker:
         if name not in self.network.constants or operand.dtype not in (np.float32, np.float16):
             return operand
         if name not in self._wide:
-            self._wide[name] = operand.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a NaN that signals
+                self._wide[name] = operand.astype(np.float64)
         return self._wide[name]
 
     def _outputs(self, values: Mapping[str, Value], tracker: Tracker) -> Floats | None:
         if self.network.output is None:
             return None
-        out = values[self.network.output]
-        assert isinstance(out, Columns)
+        out = values.get(self.network.output)
+        if not isinstance(out, Columns):
+            raise ModelError(
+                f"the output {self.network.output!r} does not depend on the input, so that there "
+                "are no maps of it; give a model whose first output does."
+            )
         if self.classes:
             decide_class(out, tracker, DECISION)
         return out.array.reshape(len(out.array), -1)

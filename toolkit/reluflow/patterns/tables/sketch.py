@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,15 +230,16 @@ class _Sketch:
 
     def add(self, records: Records) -> None:
         """Take in a table: keys that are all different, their counts and first samples."""
-        distinct, counts = self._distinct.update, self._counts.update
-        first, second = (_signed(records, column) for column in (0, 1))
-        # Two words of a fingerprint: the sketches' errors do not depend on each other.
-        for word, other, count in zip(first, second, records[:, 2].tolist(), strict=True):
-            distinct(other)
-            counts(word, count)
+        once = records[:, 2] == 1
+        often, times = records[~once], records[~once, 2].astype(np.float64)
+        # Two words of a fingerprint: the sketches' errors do not depend on each other. They take
+        # one key a call: `map` calls without a step of Python, and most patterns are new.
+        _call(self._distinct.update, _signed(records, 1))
+        _call(self._counts.update, _signed(records[once], 0))
+        _call(self._counts.update, _signed(often, 0), times.tolist())
         samples = int(records[:, 2].sum())
-        often = records[:, 2] >= max(1, samples // (2 * CANDIDATES))
-        self._remember(records[often])
+        frequent = records[:, 2] >= max(1, samples // (2 * CANDIDATES))
+        self._remember(records[frequent])
 
     def merge(self, other: _Sketch, moved: int) -> None:
         """Take in the sketches of other samples."""
@@ -373,6 +375,11 @@ def _read_sketch(path: Path, samples: int) -> _Sketch:
             "start again without resuming, or name the right directory."
         ) from error
     return sketch
+
+
+def _call(function: Callable[..., Any], *arguments: Iterable[Any]) -> None:
+    """Call a function for one of each of the arguments after the other."""
+    deque(map(function, *arguments), maxlen=0)
 
 
 def _signed(records: Records, column: int) -> list[int]:
