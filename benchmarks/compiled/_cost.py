@@ -26,7 +26,7 @@ class Cost:
     Attributes:
         steps: of each side.
         step_ms: median time of a plain step.
-        bare: median of the ratios of blocks that hold no probe, less 1.
+        bare: median of the ratios of blocks that hold no probe, less 1; None: each holds one.
         bare_cpu: the same of CPU time.
         steady: ratio of the time without the first fifth of the blocks, less 1.
         steady_error: its standard error.
@@ -38,8 +38,8 @@ class Cost:
 
     steps: int
     step_ms: float
-    bare: float
-    bare_cpu: float
+    bare: float | None
+    bare_cpu: float | None
     steady: float
     steady_error: float
     steady_cpu: float
@@ -57,9 +57,10 @@ def cost_of(steered: Timed, plain: Timed, loss: tuple[float, float]) -> Cost:
     steady_cpu, cpu_error = ratio(*cpu)
     is_bare = [a == b for a, b in itertools.pairwise(steered.probes)][start - 1 :]
 
-    def median(pair: tuple[Sequence[float], Sequence[float]]) -> float:
+    def median(pair: tuple[Sequence[float], Sequence[float]]) -> float | None:
         blocks = zip(is_bare, *pair, strict=True)
-        return statistics.median(a / b for bare, a, b in blocks if bare) - 1.0
+        ratios = [a / b for bare, a, b in blocks if bare]
+        return statistics.median(ratios) - 1.0 if ratios else None
 
     return Cost(
         steps=len(plain.times) * BLOCK,
@@ -78,9 +79,11 @@ def cost_of(steered: Timed, plain: Timed, loss: tuple[float, float]) -> Cost:
 def told(name: str, found: Mapping[str, Any]) -> str:
     """Return a result, the fields of a `Cost`, in words behind its name."""
     percent = {key: 100 * each for key, each in found.items() if isinstance(each, float)}
+    bare = "no block without a probe"
+    if found["bare"] is not None:
+        bare = f"without a probe {percent['bare']:+5.2f} % (CPU {percent['bare_cpu']:+5.2f} %)"
     return (
-        f"{name} {found['steps']:5d} steps of {found['step_ms']:6.2f} ms: without a probe "
-        f"{percent['bare']:+5.2f} % (CPU {percent['bare_cpu']:+5.2f} %), steady state "
+        f"{name} {found['steps']:5d} steps of {found['step_ms']:6.2f} ms: {bare}, steady state "
         f"{percent['steady']:+5.2f} % (+-{percent['steady_error']:.2f}; CPU "
         f"{percent['steady_cpu']:+5.2f} % +-{percent['steady_cpu_error']:.2f}), "
         f"{found['probes']} probes, loss {found['loss'][0]:.2f} ({found['loss'][1]:.2f} without)"

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from reluflow.errors import DataError, OptionError
 from reluflow.files import appearing
 from reluflow.temperature import (
     CrossingCool,
+    CrossingCurve,
     CrossingCurves,
     CrossingOptions,
     PowerSchedule,
@@ -25,7 +25,7 @@ from reluflow.temperature import (
 from reluflow.temperature.crossing.part_size import Examples, PartSize
 from reluflow.temperature.schedule import schedule_for_widths
 from reluflow.temperature.state import check_state
-from reluflow_keras.steps import Step, StepCallback, copied, norm
+from reluflow_keras.steps import Step, StepCallback
 
 STATE_VERSION = 1
 _KEPT = 3
@@ -145,26 +145,23 @@ class ActCool(StepCallback):
             self._rename_sites(step)
         controller = self.controller or self._start(step)
         progress = min(1.0, len(self.rates) / (self._total_steps or 1))
-        examples, before = None, None
+        examples = None
         if controller.fit_due or controller.will_want_curves:
             examples = self._size.at(controller.latest_temperature, controller.n_probes)
-            before = step.values(examples=examples)
-        self._sites = self._sites if before is None else list(before)
         if self._velocity_rate is None:
             self._velocity_rate = step.rate
 
         def curves(rate: float) -> Any:
-            assert before is not None
             factor = self._velocity_factor(step, rate)
+            before = step.values(examples=examples)
             return curves_along(before, [(rate, step.trial(rate, factor, examples))])
 
         rate = controller.next_rate(progress, curves)
         self._use(step, rate)
-        if not controller.wants_curves:
-            step.make()
+        if controller.wants_curves:
+            self._probe(step, controller, rate, examples)
         else:
-            assert before is not None
-            self._probe(step, controller, rate, before, examples)
+            step.make()
         self.rates.append(rate)
         self._iterations += 1
 
@@ -236,28 +233,32 @@ class ActCool(StepCallback):
         return factor if abs(math.log(factor)) > _HELD_WELL else 1.0
 
     def _probe(
-        self, step: Step, controller: CrossingCool, rate: float, before: Any, examples: int | None
+        self, step: Step, controller: CrossingCool, rate: float, examples: int | None
     ) -> None:
         """Take the step, and let the controller see what it changed."""
-        part, shown = controller.part(), _gradient_in(step, rate)
-        length = norm(step.weights())
-        earlier = copied(shown.arrays()) if shown else []
-        start = copied(step.weights()) if part < 1.0 else []
+        part, shown = controller.part(), _gradient_in(step.optimizer, rate)
+        before = step.before(
+            examples,
+            keeps_weights=part < 1.0 or (shown is not None and not shown.is_moment),
+            keeps_moments=shown is not None and shown.is_moment,
+        )
         step.make()
-        gradient = None
-        if shown:
-            pairs = zip(earlier, shown.arrays(), strict=True)
-            gradient = norm([new - shown.kept * old for old, new in pairs]) / shown.scale
-        way, straight = [(rate, step.values(examples=examples))], None
-        if part < 1.0:
-            straight = curves_along(before, way)
-            between = [w + (m - w) * part for w, m in zip(start, step.weights(), strict=True)]
-            way.insert(0, (part * rate, step.values_at(between, examples)))
+        found, (length, moved) = step.changes(before, examples, part, shown.kept if shown else 1.0)
+        self._sites = list(step.sites)
+        units = [each.shape[1] for each in before.values]
+        number = len(units)
+
+        def curves(shares: list[np.ndarray]) -> CrossingCurves:
+            rows = zip(self._sites, shares, units, strict=True)
+            return CrossingCurves(
+                {name: CrossingCurve.of(rate * each, width) for name, each, width in rows}
+            )
+
         controller.observe(
-            curves_along(before, way),
-            weight_norm=length,
-            gradient_norm=gradient,
-            straight=straight,
+            curves(found[:number]),
+            weight_norm=float(length),
+            gradient_norm=float(moved) / shown.scale if shown else None,
+            straight=curves(found[number:]) if found[number:] else None,
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -345,27 +346,26 @@ class _Shown(NamedTuple):
     """Where an optimiser shows its gradient.
 
     Attributes:
-        arrays: reads them: after a step, `kept` times themselves and `scale` times the gradient, or
-            less it.
+        is_moment: in its moments, or else in the weights: after a step, these are `kept` times what
+            they were and `scale` times the gradient, or less it.
         kept: see above.
         scale: see above.
     """
 
-    arrays: Callable[[], list[Any]]
+    is_moment: bool
     kept: float
     scale: float
 
 
-def _gradient_in(step: Step, rate: float) -> _Shown | None:
-    """Return where the optimiser of a step shows its gradient: SGD and Adam do."""
-    optimizer = step.optimizer
+def _gradient_in(optimizer: Any, rate: float) -> _Shown | None:
+    """Return where an optimiser shows the gradient of a step: SGD and Adam do."""
     kinds = {kind.__name__ for kind in type(optimizer).__mro__}
     if "SGD" in kinds:
         momentum = float(optimizer.momentum)
-        return _Shown(step.moments, momentum, rate) if momentum else _Shown(step.weights, 1.0, rate)
+        return _Shown(True, momentum, rate) if momentum else _Shown(False, 1.0, rate)
     if kinds & {"Adam", "Nadam"}:
         beta = float(optimizer.beta_1)
-        return _Shown(step.moments, beta, 1.0 - beta)
+        return _Shown(True, beta, 1.0 - beta)
     return None
 
 

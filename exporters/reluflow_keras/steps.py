@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
 from reluflow.errors import OptionError
+from reluflow_keras.passes import Before, Passes, copied
 from reluflow_keras.switches import Tapped
 
 Values = dict[str, np.ndarray]
@@ -25,7 +26,7 @@ class Step:
 
     Args:
         model: that is trained.
-        tapped: the same, with its pre-activations as outputs.
+        passes: of the same, with its pre-activations as outputs.
         call: the train function.
         args: that Keras gave it.
 
@@ -33,7 +34,7 @@ class Step:
         result: what the train function returned; None before `make`.
 
     Example:
-        >>> layer = keras.layers.Dense(3, "relu", name="dense")
+        >>> layer = keras.layers.Dense(3, "relu", name="dense", kernel_initializer="ones")
         >>> network = keras.Sequential([keras.Input((2,)), layer])
         >>> network.compile("sgd", "mse")
         >>> class Seen(StepCallback):
@@ -41,8 +42,8 @@ class Step:
         ...         step.use(0.25)
         ...         before = step.values()
         ...         undone = step.trial(100.0)["dense"]
-        ...         at = step.values_at(step.weights())["dense"]
-        ...         print((at == before["dense"]).all(), (undone == at).all())
+        ...         again = step.values()["dense"]
+        ...         print((again == before["dense"]).all(), (undone == again).all())
         ...         kept = step.copy()
         ...         step.restore(kept)
         ...         step.make()
@@ -53,8 +54,8 @@ class Step:
         0.25 1 [] sgd
     """
 
-    def __init__(self, model: Any, tapped: Tapped, call: Callable[..., Any], args: Any) -> None:
-        self._model, self._tapped, self._call = model, tapped, call
+    def __init__(self, model: Any, passes: Passes, call: Callable[..., Any], args: Any) -> None:
+        self._model, self._passes, self._call = model, passes, call
         *state, self._feed = args
         self._state: Any = [list(part) for part in state[0]] if state else None
         self._batch: Any = None
@@ -65,7 +66,12 @@ class Step:
     @property
     def name(self) -> str:
         """Name of the model."""
-        return str(self._tapped.name)
+        return str(self._passes.tapped.name)
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of the switch sites, in the order of the latest pass."""
+        return self._passes.tapped.sites
 
     @property
     def optimizer(self) -> Any:
@@ -99,8 +105,8 @@ class Step:
         if self._state is None:
             variable.assign(rate)
         else:
-            value = keras.ops.convert_to_tensor(rate, dtype=variable.dtype)
-            self._state[_OPTIMIZER][self._place(variable)] = value
+            # It goes to the device with the call of the step.
+            self._state[_OPTIMIZER][self._place(variable)] = np.asarray(rate, variable.dtype)
 
     def make(self) -> None:
         """Take the step."""
@@ -157,47 +163,68 @@ class Step:
         Returns:
             Site -> `(samples, units)`.
         """
+        x = self._first(x, examples)
+        with self._drawing_alike(x):
+            found = self._passes.values(self.weights(), self._seeds, x)
+        arrays = [keras.ops.convert_to_numpy(each) for each in found]
+        return dict(zip(self.sites, arrays, strict=True))
+
+    def before(self, examples: int | None, *, keeps_weights: bool, keeps_moments: bool) -> Before:
+        """Return what a probe takes from the state before the step.
+
+        Args:
+            examples: how many first ones of the batch it is made on; None: all.
+            keeps_weights: whether the weights are copied.
+            keeps_moments: whether those of the optimiser are.
+        """
+        x = self._first(None, examples)
+        moments = self.moments() if keeps_moments else []
+        with self._drawing_alike(x):
+            return self._passes.before(self.weights(), self._seeds, x, moments, keeps_weights)
+
+    def changes(
+        self, before: Before, examples: int | None, part: float, kept: float = 1.0
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Return at which share of the step each sample changes first, found on the device.
+
+        Args:
+            before: what `before` returned.
+            examples: as for it.
+            part: of the step, after which pre-activations are looked at too; 1: only after all.
+            kept: factor of what was kept of the moments, or else of the weights.
+
+        Returns:
+            As `Passes.changes` does: the norm of the weights before, and of the moments now, or
+            else of the weights, less `kept` times what they were.
+        """
+        weights, later = self.weights(), []
+        earlier = before.moments or before.weights
+        if earlier:
+            later = self.moments() if before.moments else weights
+        x = self._first(None, examples)
+        with self._drawing_alike(x):
+            return self._passes.changes(before, weights, x, part, (earlier, later), kept)
+
+    def _first(self, x: Any, examples: int | None) -> Any:
         x = self._inputs(x)
-        if examples is not None:
-            x = _first(x, examples)
-        if not self._model.built:
-            self._tapped.read(x)
+        return x if examples is None else _first(x, examples)
+
+    @contextmanager
+    def _drawing_alike(self, x: Any) -> Iterator[None]:
+        """Let a pass draw what the first one of this step has drawn, and leave no trace."""
         if self._random is None:
+            self._passes.build(x)
             self._seeds, self._random = self._copies(_OTHER), random_state()
-        if self._state is None:
-            kept, random = self._copies(_OTHER), random_state()
-            _assign(self._variables(_OTHER), self._seeds)
-            set_random_state(self._random)
-            try:
-                return self._tapped.read(x)
-            finally:
-                _assign(self._variables(_OTHER), kept)
-                set_random_state(random)
-        # Copies, since the model's own function gives its arrays away.
-        _assign(self._variables(_TRAINED), self._copies(_TRAINED))
-        _assign(self._variables(_OTHER), copied(self._seeds))
-        return self._tapped.read(x)
+        now = random_state()
+        set_random_state(self._random)
+        try:
+            yield
+        finally:
+            set_random_state(now)
 
     def weights(self) -> list[Any]:
         """Return the trained weights, arrays of the backend that the next step changes or frees."""
-        return [keras.ops.stop_gradient(value) for value in self._now(_TRAINED)]
-
-    def values_at(self, weights: list[Any], examples: int | None = None) -> Values:
-        """Return the pre-activations of the batch with other weights, which are then put back.
-
-        Args:
-            weights: in the order of `weights`.
-            examples: how many first ones; None: all.
-
-        Returns:
-            Site -> `(samples, units)`.
-        """
-        kept = self._copies(_TRAINED)
-        self._write(_TRAINED, weights)
-        try:
-            return self.values(examples=examples)
-        finally:
-            self._write(_TRAINED, kept)
+        return self._now(_TRAINED)
 
     def moments(self) -> list[Any]:
         """Return the averages of the gradients that SGD and Adam keep, in the order of `weights`.
@@ -207,7 +234,7 @@ class Step:
         self._build()
         optimizer = self._model.optimizer
         kept = getattr(optimizer, "momentums", None) or getattr(optimizer, "_momentums", None) or []
-        return [keras.ops.stop_gradient(self._read(each)) for each in kept]
+        return [self._read(each) for each in kept]
 
     def _build(self) -> None:
         if not self._model.optimizer.built:
@@ -277,34 +304,6 @@ class Step:
         if self._state is None:
             return variable.value
         return self._state[_OPTIMIZER][self._place(variable)]
-
-
-def copied(arrays: list[Any]) -> list[Any]:
-    """Return copies of arrays of the backend.
-
-    Args:
-        arrays: such as the weights of a step that is yet to be made.
-
-    Example:
-        >>> [array.shape[0] for array in copied([keras.ops.ones(3)])]
-        [3]
-    """
-    return [keras.ops.copy(each) for each in arrays]
-
-
-def norm(arrays: list[Any]) -> float:
-    """Return the Euclidean norm of arrays of the backend together, found where they are.
-
-    Args:
-        arrays: of any shapes.
-
-    Example:
-        >>> norm([keras.ops.array([3.0]), keras.ops.array([[4.0]])])
-        5.0
-    """
-    flat = [keras.ops.cast(keras.ops.reshape(each, (-1,)), "float32") for each in arrays]
-    squares = keras.ops.stack([keras.ops.dot(each, each) for each in flat])
-    return math.sqrt(float(keras.ops.sum(squares)))
 
 
 def _size(x: Any) -> int:
@@ -380,7 +379,7 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._tapped: Tapped | None = None
+        self._passes: Passes | None = None
         self._own: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -391,16 +390,17 @@ class StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 f"steps_per_execution is {model.steps_per_execution}, so single steps cannot be "
                 "seen; give compile() 1."
             )
-        if self._tapped is None or self._tapped.network is not model:
-            self._tapped = Tapped(model)
-            self._tapped.compile(run_eagerly=bool(model.run_eagerly))
+        if self._passes is None or self._passes.tapped.network is not model:
+            tapped, is_eager = Tapped(model), bool(model.run_eagerly)
+            tapped.compile(run_eagerly=is_eager)
+            self._passes = Passes(tapped, is_eager=is_eager)
         inner, is_over = model.train_function, [False]
-        tapped = self._tapped
+        passes = self._passes
 
         def train_function(*args: Any) -> Any:
             if is_over[0]:
                 return inner(*args)
-            step = Step(model, tapped, inner, args)
+            step = Step(model, passes, inner, args)
             self.take(step)
             return step.result
 

@@ -170,6 +170,7 @@ def first_rates(values: Mapping[str, Any], slopes: Mapping[str, Any]) -> dict[st
 
 
 def _first(c: Any, g: Any) -> Any:
+    c, g = jnp.asarray(c), jnp.asarray(g)  # numpy would warn of what is divided by 0
     # NaN, and an infinite pre-activation, say nothing.
     switches = ((c > 0) & (g < 0)) | ((c <= 0) & (g > 0))
     inverse = jnp.where(switches & (jnp.abs(c) < jnp.inf), jnp.abs(g / c), 0.0)

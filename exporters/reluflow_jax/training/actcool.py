@@ -259,8 +259,7 @@ class ActCool:
                 found, lengths = jax.lax.cond(state.step == state.probe_at, probe, old)
             else:
                 found, lengths = probe() if is_probe else old()
-            changes = jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
-            return changes, state._replace(
+            return _scaled(step, rate), state._replace(
                 inner=after,
                 step=state.step + 1,
                 rate=rate,
@@ -306,8 +305,10 @@ class ActCool:
 
         def on(examples: int | None) -> Callable[[], Any]:
             some = inputs if examples is None else first_inputs(inputs, -(-examples // devices))
-            return lambda: self._counts(weights, step, some, rate, state.part)
+            return lambda: self._counts(weights, moved, step, some, rate, state.part)
 
+        # Before the branches, where the compiler finds them to be the weights of the step itself.
+        moved = optax.apply_updates(weights, _scaled(step, rate))
         place = jnp.sum(jnp.asarray(parts, jnp.int32) < state.examples)
         place = jnp.where(state.examples > 0, place, len(parts))
         counts = jax.lax.switch(place, [on(each) for each in [*parts, None]])
@@ -317,7 +318,9 @@ class ActCool:
         lengths = jnp.stack([optax.tree.norm(weights), optax.tree.norm(gradients)])
         return counts.astype(jnp.int32), lengths.astype(jnp.float32)
 
-    def _counts(self, weights: Any, step: Any, inputs: Sequence[Any], rate: Any, part: Any) -> Any:
+    def _counts(
+        self, weights: Any, moved: Any, step: Any, inputs: Sequence[Any], rate: Any, part: Any
+    ) -> Any:
         """Return the counts of a step on some inputs, and those of its ends alone.
 
         The latter are 0 where the former are of first order, or of the ends themselves.
@@ -325,9 +328,6 @@ class ActCool:
         kwargs: dict[str, Any] = {"smooth": self._smooth, "max_samples": self._max_samples}
 
         def ends() -> Any:
-            moved = jax.tree.map(
-                lambda w, change: (w + rate * change).astype(w.dtype), weights, step
-            )
             return values_at(self._forward, moved, inputs, **kwargs)
 
         def straight() -> Any:
@@ -472,6 +472,11 @@ class ActCool:
         found = CrossingCool(self._schedule, self._options, initial_rate=self._initial_rate)
         unpack(found, saved, self._names)
         return found
+
+
+def _scaled(step: Any, rate: Any) -> Any:
+    """Return a step of rate 1 times a rate, an array of one number."""
+    return jax.tree.map(lambda each: rate.astype(each.dtype) * each, step)
 
 
 def _check_update(weights: Any, inputs: Any) -> None:

@@ -15,7 +15,8 @@ from reluflow.errors import DataError, ModelError, OptionError
 from reluflow.patterns import read
 from reluflow.temperature import CrossingOptions, PowerSchedule, curves_along, distance_of
 from reluflow_keras import ActCool, PatternMonitor, Tapped
-from reluflow_keras.steps import StepCallback, copied
+from reluflow_keras.passes import Passes, copied
+from reluflow_keras.steps import StepCallback
 
 # Of the backends, not of what is tested here.
 pytestmark = [
@@ -79,11 +80,9 @@ def test_probes_see_the_steps_that_are_made() -> None:
     cooling, watch, seen = ActCool(schedule=PowerSchedule(0.5), options=now), Watch(), []
     original = type(cooling)._probe
 
-    def probe(
-        self: ActCool, step: Any, controller: Any, rate: float, start: Any, examples: Any
-    ) -> None:
+    def probe(self: ActCool, step: Any, controller: Any, rate: float, examples: Any) -> None:
         controller.observe = lambda curves, **norms: seen.append((curves, rate, norms))
-        original(self, step, controller, rate, start, examples)
+        original(self, step, controller, rate, examples)
 
     cooling._probe = probe.__get__(cooling)  # type: ignore[method-assign]
     fit(model, cooling, watch, epochs=1)
@@ -169,18 +168,17 @@ def test_probes_take_parts_of_batches_once_their_curves_are_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes: list[int] = []
-    read = Tapped.read
+    before = Passes.before
 
-    def seen(self: Tapped, x: Any) -> Any:
+    def seen(self: Passes, trained: Any, other: Any, x: Any, *args: Any) -> Any:
         sizes.append(len(x))
-        return read(self, x)
+        return before(self, trained, other, x, *args)
 
-    monkeypatch.setattr(Tapped, "read", seen)
+    monkeypatch.setattr(Passes, "before", seen)
     cooling = ActCool(schedule=PowerSchedule(1.0))
     fit(network(), cooling, epochs=8)
     assert cooling.controller is not None and cooling.controller.n_probes > 7
-    assert set(sizes) == {48, 32} and sizes[-2:] == [32, 32]
-    assert sizes[: sizes.index(32)] == [48] and 48 not in sizes[-4:]
+    assert sizes == [48] * 5 + [32] * (cooling.controller.n_probes - 5)
     sizes.clear()
     fit(network(), ActCool(examples=None), epochs=8)
     assert set(sizes) == {48}
