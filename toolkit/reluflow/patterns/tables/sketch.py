@@ -233,7 +233,7 @@ class _Sketch:
         once = records[:, 2] == 1
         often, times = records[~once], records[~once, 2].astype(np.float64)
         # Two words of a fingerprint: the sketches' errors do not depend on each other. They take
-        # one key a call: `map` calls without a step of Python, and most patterns are new.
+        # one key per call: `map` calls without a step of Python, and most patterns are new.
         _call(self._distinct.update, _signed(records, 1))
         _call(self._counts.update, _signed(records[once], 0))
         _call(self._counts.update, _signed(often, 0), times.tolist())
