@@ -24,6 +24,10 @@ class Before(NamedTuple):
         weights: copies, where they are asked for.
         moments: copies of the moments that were given.
         length: norm of the weights.
+
+    Example:
+        >>> Before(values=[], other=[], weights=[], moments=[], length=2.0).length
+        2.0
     """
 
     values: Arrays
@@ -51,6 +55,7 @@ class Passes:
         >>> network = keras.Sequential([keras.Input((1,)), layer])
         >>> passes = Passes(Tapped(network), is_eager=False)
         >>> x, one = np.array([[1.0], [2.0]], np.float32), keras.ops.ones((1, 1))
+        >>> passes.build(x)  # already is
         >>> [keras.ops.convert_to_numpy(each).tolist() for each in passes.values([one], [], x)]
         [[[1.0], [2.0]]]
         >>> before = passes.before([one], [], x, [], True)

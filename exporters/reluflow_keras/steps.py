@@ -36,7 +36,7 @@ class Step:
     Example:
         >>> layer = keras.layers.Dense(3, "relu", name="dense", kernel_initializer="ones")
         >>> network = keras.Sequential([keras.Input((2,)), layer])
-        >>> network.compile("sgd", "mse")
+        >>> network.compile(keras.optimizers.SGD(name="own"), "mse")
         >>> class Seen(StepCallback):
         ...     def take(self, step):
         ...         step.use(0.25)
@@ -46,12 +46,16 @@ class Step:
         ...         print((again == before["dense"]).all(), (undone == again).all())
         ...         kept = step.copy()
         ...         step.restore(kept)
+        ...         start = step.before(None, keeps_weights=True, keeps_moments=False)
         ...         step.make()
+        ...         shares, norms = step.changes(start, None, part=1.0)
+        ...         print(len(step.weights()), [len(each) for each in shares], len(norms))
         ...         print(step.rate, step.iterations, step.moments(), step.optimizer.name)
         >>> x = np.ones((4, 2), "float32")
         >>> _ = network.fit(x, np.zeros((4, 3)), verbose=0, callbacks=[Seen()])
         True False
-        0.25 1 [] sgd
+        2 [4] 2
+        0.25 1 [] own
     """
 
     def __init__(self, model: Any, passes: Passes, call: Callable[..., Any], args: Any) -> None:
