@@ -64,10 +64,10 @@ def test_every_room_has_a_page() -> None:
             if not path.name.startswith("_") and is_room and path.name != "cli":
                 rooms.add(f"{path.parent.name}.{path.stem}")
     inner = {f"reluflow_torch.{name}" for name in ("models", "monitoring", "sites", "training")}
-    parts = ("distance", "estimators", "export", "network", "steering")
-    inner |= {f"reluflow_sklearn.{name}" for name in parts}
-    parts = ("actcool", "export", "monitor", "steps", "switches")
-    inner |= {f"reluflow_keras.{name}" for name in parts}
+    of_sklearn = ("distance", "estimators", "export", "network", "steering")
+    inner |= {f"reluflow_sklearn.{name}" for name in of_sklearn}
+    of_keras = ("actcool", "export", "monitor", "passes", "steps", "switches")
+    inner |= {f"reluflow_keras.{name}" for name in of_keras}
     inner |= {f"reluflow_jax.{name}" for name in ("exporting", "sites", "training")}
     pages = {page.stem for page in (ROOT / "docs" / "api").glob("*.md")}
     assert pages == (rooms - inner) | {*bridges}
