@@ -65,6 +65,11 @@ def fill_table(page: str, mark: str, file: Path, table: Callable[[Any], str]) ->
     return fill(page, {mark: named + table(record["results"]), f"{mark} made": made})
 
 
+def fill_page(page: Path, mark: str, file: Path, table: Callable[[Any], str]) -> None:
+    """Write the page that `fill_table` returns of it."""
+    page.write_text(fill_table(page.read_text("utf-8"), mark, file, table), "utf-8")
+
+
 def machine() -> str:
     """Return processor, cores and the versions that timings depend on, in words."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""

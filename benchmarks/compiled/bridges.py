@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import arguments, fill_table, keep
+from _support import arguments, fill_page, keep
 from compiled._apart import run_apart
 
 PAGE = Path(__file__).parents[2] / "docs" / "jax.md"
@@ -303,7 +303,7 @@ def main() -> None:
         print(told(results[-1]), flush=True)
         keep(options.json, results)
     if options.page:
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), "bridges", options.json, table))
+        fill_page(PAGE, "bridges", options.json, table)
 
 
 if __name__ == "__main__":

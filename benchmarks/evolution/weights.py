@@ -11,7 +11,7 @@ from typing import Any
 
 import torch  # a benchmark of the torch bridge
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 
 from reluflow_torch.zoo import NETWORKS
 
@@ -56,7 +56,7 @@ def main() -> None:
     print(table(found))
     keep(given.json, found)
     if given.page and given.json is not None:
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), "networks", given.json, table), "utf-8")
+        fill_page(PAGE, "networks", given.json, table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _support import fill_table, keep
+from _support import fill_page, keep
 from networks.real import FOLDER
 from numpy.typing import NDArray
 
@@ -158,7 +158,7 @@ def main() -> None:
             print(json.dumps(results[-1]), flush=True)
             keep(options.json, results)
     if options.page or options.only_page:
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
+        fill_page(PAGE, MARK, RECORD, table)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill_table, keep
+from _support import fill_page, keep
 
 from reluflow import AttentionOptions, evaluate_attention
 
@@ -137,7 +137,7 @@ def main() -> None:
         keep(options.json, {"rows": rows, "grid": grid})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
+        fill_page(PAGE, MARK, RECORD, table)
         draw(record["results"]["grid"])
 
 

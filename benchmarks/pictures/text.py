@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill_table, keep
+from _support import fill_page, keep
 from networks.real import FOLDER, find_network
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -302,7 +302,7 @@ def main() -> None:
             keep(options.json, {"pictures": results, "means": means(results)})
     if options.page or options.only_page:
         record = json.loads(RECORD.read_text("utf-8"))
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
+        fill_page(PAGE, MARK, RECORD, table)
         draw(record["results"]["pictures"])
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _support import fill_table, keep
+from _support import fill_page, keep
 from networks.real import FOLDER, find_network
 from real import pages
 from real.tasks import TASKS
@@ -176,7 +176,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             keep(options.json, results)
     if options.page or options.only_page:
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), MARK, RECORD, table), "utf-8")
+        fill_page(PAGE, MARK, RECORD, table)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch  # a benchmark of the torch bridge
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 from schedules._tasks import build
 from torch import Tensor, nn
 from training import data, nets
@@ -150,8 +150,7 @@ def main() -> None:
         rows.sort(key=lambda row: list(NETWORKS).index(row["network"]))
         keep(wanted.json, rows)
         if wanted.page:
-            page = fill_table(PAGE.read_text("utf-8"), "crossing", wanted.json, table)
-            PAGE.write_text(page, "utf-8")
+            fill_page(PAGE, "crossing", wanted.json, table)
     print(table(rows))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch  # a benchmark of the torch bridge
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 from schedules._distance import patterns
 from schedules._tasks import TITLES, build
 from torch import Tensor, nn
@@ -157,8 +157,7 @@ def main() -> None:
         rows.sort(key=_name)
         keep(wanted.json, rows)
         if wanted.page:
-            page = fill_table(PAGE.read_text("utf-8"), "held", wanted.json, table)
-            PAGE.write_text(page, "utf-8")
+            fill_page(PAGE, "held", wanted.json, table)
     print(table(rows))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch  # a benchmark of the torch bridge
-from _support.record import command, fill_table, write
+from _support.record import command, fill_page, write
 from training.data import pack
 
 from reluflow.files import appearing
@@ -158,7 +158,7 @@ def keep(
     machines = "; ".join(f"{name} ({count} runs)" for name, count in made.most_common())
     write(given.json, {"command": command(), "machine": machines, "results": _rounded(results)})
     if given.page:
-        PAGE.write_text(fill_table(PAGE.read_text("utf-8"), mark, given.json, table), "utf-8")
+        fill_page(PAGE, mark, given.json, table)
 
 
 def _rounded(value: Any) -> Any:

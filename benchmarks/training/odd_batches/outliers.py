@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 from torch import Tensor, nn
 from training.data import load
 from training.grid import BATCH, MOMENTUM, RATES, cooling
@@ -158,8 +158,7 @@ def main() -> None:
     rows = list(measured(given))
     keep(given.json, rows)
     if given.page:
-        page = fill_table(PAGE.read_text("utf-8"), "outliers", given.json, table)
-        PAGE.write_text(page, "utf-8")
+        fill_page(PAGE, "outliers", given.json, table)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch  # a benchmark of the torch bridge
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 from schedules._tasks import TITLES, Split, build
 from training import data
 from training.loop import DONE, Setup, accuracy, train
@@ -131,8 +131,7 @@ def main() -> None:
                     keep(given.json, {"summary": [*summary(runs)], "runs": runs})
     keep(given.json, {"summary": [*summary(runs)], "runs": runs})
     if given.page:
-        page = fill_table(PAGE.read_text("utf-8"), "per site", given.json, table)
-        PAGE.write_text(page, "utf-8")
+        fill_page(PAGE, "per site", given.json, table)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch  # a benchmark of the torch bridge
 from _support import keep
-from _support.record import fill_table
+from _support.record import fill_page
 from torch import nn
 from training import data, nets
 
@@ -104,8 +104,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     keep(given.json, rows)
     if given.page:
-        page = fill_table(PAGE.read_text("utf-8"), "steered", given.json, table)
-        PAGE.write_text(page, "utf-8")
+        fill_page(PAGE, "steered", given.json, table)
 
 
 if __name__ == "__main__":
