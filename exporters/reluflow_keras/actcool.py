@@ -148,12 +148,12 @@ class ActCool(StepCallback):
         examples = None
         if controller.fit_due or controller.will_want_curves:
             examples = self._size.at(controller.latest_temperature, controller.n_probes)
+        before = step.values(examples=examples) if controller.fit_due else {}
         if self._velocity_rate is None:
             self._velocity_rate = step.rate
 
         def curves(rate: float) -> Any:
             factor = self._velocity_factor(step, rate)
-            before = step.values(examples=examples)
             return curves_along(before, [(rate, step.trial(rate, factor, examples))])
 
         rate = controller.next_rate(progress, curves)
