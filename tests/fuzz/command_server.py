@@ -2,7 +2,8 @@
 
 One line of JSON in: {"argv": [...], "stdout": path, "stderr": path}; one out: the exit code.
 It says "up" first; RELUFLOW_WORKER_BYTES limits its memory. With RELUFLOW_WORKER_KEEPS a line of
-arguments is read once and run again as it was: most of a small command's time is their reading.
+arguments is read once and run again as it was: most of a small command's time is their reading,
+and a grid is small where none is asked for.
 Both streams are redirected as file descriptors, so that native code is heard too.
 """
 
@@ -16,6 +17,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+PIXELS = 16
+"""Side of a grid."""
 MEMORY_BYTES = int(os.environ["RELUFLOW_WORKER_BYTES"])
 
 
@@ -48,12 +51,14 @@ class KeptLines:
 
 
 def serve() -> None:
+    import reluflow._api.inspect as planes
     import reluflow.cli._main as module
     from reluflow.cli import main
 
     if os.environ.get("RELUFLOW_WORKER_KEEPS") == "1":
         kept: Any = KeptLines(module.app)
         module.app = kept
+        planes.PIXELS = PIXELS
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     answers = os.fdopen(os.dup(1), "w")
     print("up", file=answers, flush=True)

@@ -28,7 +28,7 @@ from mutations import finish, mutate
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
 LARGEST_SOURCE = 100_000
-STEP = 250
+STEP = 500
 
 
 def sources(folder: Path) -> dict[str, bytes]:
@@ -80,6 +80,8 @@ def judge(outcome: Outcome) -> str:
         return "traceback"
     if "did not foresee" in outcome.stderr:
         return "unforeseen"
+    if "fault of reluflow:" in outcome.stderr:
+        return "own fault"
     if outcome.code not in (0, 2):
         return f"exit code {outcome.code}"
     lines = outcome.stderr.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ SPANNING = 3
 """Points that a plane goes through."""
 SIDE = 5.0
 """Half the side of the default window (thesis 2.2.4)."""
+MOST_NUMBERS = 1 << 27
+"""Numbers of one input, at most, through which a random plane is laid: its directions are drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,14 +179,21 @@ def random_plane(
         The plane.
 
     Raises:
-        OptionError: the window has no width or no height.
+        OptionError: the window has no width or no height, or an input has fewer than two numbers
+            or more than `MOST_NUMBERS`.
 
     Example:
         >>> plane = random_plane((3, 4), seed=1)
         >>> round(float(np.vdot(plane.across, plane.up)), 12)
         0.0
     """
-    draws = np.random.default_rng(seed).standard_normal((int(np.prod(shape)), 2))
+    numbers = math.prod(shape)
+    if not 2 <= numbers <= MOST_NUMBERS:
+        raise OptionError(
+            f"an input of shape {list(shape)} has {numbers:,} numbers; random planes are laid "
+            f"through inputs of 2 to {MOST_NUMBERS:,}."
+        )
+    draws = np.random.default_rng(seed).standard_normal((numbers, 2))
     directions = np.linalg.qr(draws)[0].T.reshape(2, *shape)
     start = np.zeros(tuple(shape)) if origin is None else np.asarray(origin, np.float64)
     return Plane(start, directions[0], directions[1], window)

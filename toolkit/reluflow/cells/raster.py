@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,13 +210,22 @@ def _keys(
         values = session.run({spec.name: plane.at(fed).astype(spec.dtype)})
         by_name = dict(zip(outputs, values, strict=True))
         for each, own in zip(taps, keys, strict=True):
-            flat = by_name[each.output].reshape(len(fed), -1)
+            flat = _rows(by_name[each.output], each, len(fed))
             found = fingerprint(flat, threshold=each.site.threshold, threads=n_threads)
             own[start : start + len(part)] = found.keys[: len(part)]
             nonfinite += found.nonfinite
         if progress is not None:
             progress(_STAGE, start + len(part), len(points))
     return keys, nonfinite
+
+
+def _rows(values: NDArray[Any], tap: Tap, inputs: int) -> NDArray[Any]:
+    if not values.ndim or values.size % inputs:
+        raise ModelError(
+            f"site {tap.site.name!r} gives values of shape {list(values.shape)} for {inputs} "
+            "inputs, so that none has a pattern of its own there; name other sites."
+        )
+    return values.reshape(inputs, -1)
 
 
 def _batch(taps: Sequence[Tap]) -> int:

@@ -15,10 +15,13 @@ from reluflow.cells.kernels.descend import descend as _descend
 from reluflow.cells.kernels.polygon import area, cut, signs
 from reluflow.cells.lowering.region import Lines
 from reluflow.cells.lowering.walk import Walker
+from reluflow.errors import ModelError
 
 Floats = NDArray[np.float64]
 MOST_GROUPS = 512
 """Open units beyond which a region is cut first."""
+MOST_OPEN = 8192
+"""Open units of a region that cannot be cut, at most: their bounds take the square of it."""
 LINES, ALONE = 32, 128
 """A region is crossed by at most this many lines of the units that are open first; by more where no
 switch follows, which bounds over a larger region would leave open in vain."""
@@ -129,8 +132,13 @@ def _descended(
             for piece in pieces:
                 yield from _descended(walker, piece, store, most, max(lines // 2, 2))
             return
-        walk = walker.walk(polygon.corners, np.iinfo(np.int64).max, polygon.edges)
-    assert walk.region is not None
+        walk = walker.walk(polygon.corners, MOST_OPEN, polygon.edges)
+    if walk.region is None:
+        raise ModelError(
+            f"there are no exact cells: more than {MOST_OPEN:,} units change their sign on a piece "
+            "of the window that no line of the first ones crosses; look at a smaller window, or "
+            "ask for raster cells."
+        )
     region = walk.region
     descend: Any = _descend
     x, y, edges = polygon.x, polygon.y, polygon.edges

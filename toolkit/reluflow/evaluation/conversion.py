@@ -261,6 +261,7 @@ def proven(step: str, old: Model, new: Model, accepted: float | None = None) -> 
             f"{step} changed what the model computes: output {worst.output!r} differs by "
             f"{worst.largest:.2g}, {worst.relative:.2g} of its largest value on random inputs, "
             f"{found.accepted:.2g} is accepted; the result was not kept; this is a fault of "
-            "reluflow: report it with the model, or go on without the comparison."
+            "reluflow unless the model's numbers are too far apart to be rounded: report it with "
+            "the model, or go on without the comparison."
         )
     return found

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from reluflow.cells.kernels.lines import RELATIVE
 from reluflow.cells.kernels.tables import Tables
 from reluflow.cells.lowering.columns import AFFINE, ONE, Columns, Floats, with_columns
+from reluflow.errors import ModelError
 from reluflow.patterns.words import unit_words
 
 ROUNDING = 2.0**-46
@@ -24,6 +25,17 @@ ROUNDING = 2.0**-46
 
 class TooManyError(Exception):
     """More units may change their sign than the caller wants to handle at once."""
+
+
+def _rounding(name: str, low: Floats, high: Floats) -> float:
+    """Return the tolerance of a switch whose values lie between these."""
+    largest = float(np.abs([low, high]).max(initial=0.0))
+    if not np.isfinite(largest):
+        raise ModelError(
+            f"switch {name!r} has no exact cells: not all of its values are finite; ask for "
+            "raster cells."
+        )
+    return ROUNDING * largest
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +150,7 @@ class Tracker:
         """Return max(0, z), the units of which are a switch."""
         flat = z.array.reshape(len(z.array), -1)
         low, high = self.bounds(flat)
-        least = ROUNDING * float(np.abs([low, high]).max(initial=0.0))
+        least = _rounding(name, low, high)
         tolerance = np.maximum(least, RELATIVE * np.abs(flat[:AFFINE]).sum(axis=0))
         off = high <= tolerance
         on = ~off & (low >= -tolerance)
@@ -169,7 +181,7 @@ class Tracker:
             name: of the switch.
         """
         low, high = self.bounds(flat)
-        least = ROUNDING * float(np.abs([low, high]).max(initial=0.0))
+        least = _rounding(name, low, high)
         key = self._register(name, *windows.shape)
         words = unit_words(windows.size).reshape(*windows.shape, 2)
         there = windows >= 0
@@ -189,7 +201,7 @@ class Tracker:
             if len(left) > 1:
                 chosen.append(left)
                 groups.append(int(group))
-        self._count(len(groups))
+                self._count(1)
         live = np.asarray(groups, np.int64)
         decided = np.setdiff1d(np.arange(len(windows)), live)
         self.keys[key] = np.bitwise_xor.reduce(

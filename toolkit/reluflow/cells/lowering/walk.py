@@ -146,7 +146,9 @@ class Walker:
             operands = [self._widened(*pair) for pair in zip(step.inputs, operands, strict=True)]
         try:
             values[step.outputs[0]] = _applied(step, operands, tracker)
-        except (ValueError, IndexError, TypeError) as error:
+        except KeyError as error:
+            raise refuse(step, f"it has no attribute {error}") from error
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise refuse(step, f"its inputs do not fit each other ({reason})") from error
 

@@ -138,6 +138,7 @@ def compare_models(
         The differences, or the reason why there are none; `holds` tells whether to go on.
 
     Raises:
+        ModelError: the old model does not run, and the new one is not valid.
         EquivalenceError: the new model is not valid, does not load or does not run where the
             old one does, or gives other outputs.
 
@@ -152,14 +153,20 @@ def compare_models(
     """
     bound = _accepted(old) if accepted is None else accepted
     # A model that was not valid before need not be valid after: it may still run.
-    if _is_valid(old):
-        _must(lambda: check_fully(new, "the rewritten model"))
+    fault = _fault(new, "the rewritten model") if _fault(old, "it") is None else None
     try:
         runs = _run_old(old, new, seed, library)
     except (ModelError, DataError, _CannotFeed) as error:
-        return Equivalence((), bound, (), str(error))
+        if fault is not None:
+            raise ModelError(
+                f"the model does not run ({str(error).rstrip('.')}), and what became of it is not "
+                f"kept ({str(fault).rstrip('.')})."
+            ) from error
+        return Equivalence((), bound, (), str(error).rstrip("."))
     except TooSlow as error:
-        return Equivalence((), bound, (), str(error), too_slow=True)
+        return Equivalence((), bound, (), str(error).rstrip("."), too_slow=True)
+    if fault is not None:
+        raise _went_wrong(fault) from fault
     # Without optimisation, which may fold, fuse or reorder either of the two and hide a difference.
     session = _must(lambda: open_session(new, optimisation="none", library=library))
     found: list[tuple[OutputDifference, ...]] = []
@@ -167,7 +174,7 @@ def compare_models(
         try:
             after = _must(lambda feeds=feeds: run_within(session, feeds, _SECONDS_NEW))
         except TooSlow as error:
-            return Equivalence((), bound, (), str(error), too_slow=True)
+            return Equivalence((), bound, (), str(error).rstrip("."), too_slow=True)
         names = _same_names(old, new)
         found.append(compare_outputs(names, before, after))
     texts = tuple(_text(feeds) for feeds, _ in runs)
@@ -187,22 +194,26 @@ def _accepted(model: Model) -> float:
     return NARROW if has_narrow_floats(model) else EXACT
 
 
-def _is_valid(model: Model) -> bool:
+def _fault(model: Model, label: str) -> ModelError | None:
     try:
-        check_fully(model, "it")
-    except ModelError:
-        return False
-    return True
+        check_fully(model, label)
+    except ModelError as error:
+        return error
+    return None
 
 
 def _must(step: Any) -> Any:
     try:
         return step()
     except (ModelError, DataError) as error:
-        raise EquivalenceError(
-            f"a rewrite went wrong, its result was not kept: {str(error).rstrip('.')}; "
-            "this is a fault of reluflow: report it with the model."
-        ) from error
+        raise _went_wrong(error) from error
+
+
+def _went_wrong(error: Exception) -> EquivalenceError:
+    return EquivalenceError(
+        f"a rewrite went wrong, its result was not kept: {str(error).rstrip('.')}; this is a fault "
+        "of reluflow unless the model contradicts itself: report it with the model."
+    )
 
 
 def _same_names(old: Model, new: Model) -> tuple[str, ...]:

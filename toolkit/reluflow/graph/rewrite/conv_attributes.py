@@ -9,6 +9,7 @@ from typing import Any
 from onnx import NodeProto, helper
 
 _LISTS = {"strides": 1, "dilations": 1, "kernel_shape": 1, "pads": 2}
+_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 _LARGEST = 2**31 - 1
 _LEAST_AXES = 3
 """Outputs, inputs and one axis of the window."""
@@ -26,7 +27,7 @@ def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
     given = {entry.name: entry for entry in node.attribute}
     rank = len(shape) - 2
     for name, times in _LISTS.items():
-        values = list(helper.get_attribute_value(given[name])) if name in given else None
+        values = list(given[name].ints) if name in given else None
         if values is None:
             continue
         lowest = 0 if name == "pads" else 1
@@ -44,6 +45,9 @@ def conv_fault(node: NodeProto, shape: tuple[int, ...]) -> str:
             f"its windows of {_by(shape[2:])} taps span {_by(spans)} pixels with dilations of "
             f"{_by(dilations)}; up to {_LARGEST} pixels are accepted"
         )
+    mode = given["auto_pad"].s if "auto_pad" in given else _PADS[0]
+    if mode not in _PADS:
+        return f"its auto_pad is {mode.decode('utf-8', 'replace')!r}, which ONNX does not have"
     group = given["group"].i if "group" in given else 1
     if group < 1 or shape[0] % group:
         return f"its group is {group}, which does not divide the {shape[0]} first sizes of weights"

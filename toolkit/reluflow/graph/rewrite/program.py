@@ -120,8 +120,18 @@ def _operation(model: Model, node: NodeProto, own: bool) -> Operation:
     attributes = {a.name: _value(model, a) for a in node.attribute}
     for a in node.attribute if node.op_type == "Cast" else ():
         if a.name == "to":
-            attributes["to"] = str(np.dtype(helper.tensor_dtype_to_np_dtype(a.i)))
+            attributes["to"] = _numpy_type(name, a.i)
     return Operation(name, node.op_type, tuple(node.input), tuple(node.output), attributes)
+
+
+def _numpy_type(name: str, number: int) -> str:
+    try:
+        return str(np.dtype(helper.tensor_dtype_to_np_dtype(number)))
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"node {name!r} (Cast) casts to type {number}, which numpy has not; export the model "
+            "again."
+        ) from error
 
 
 def _value(model: Model, attribute: AttributeProto) -> AttributeValue:
@@ -136,6 +146,8 @@ def _value(model: Model, attribute: AttributeProto) -> AttributeValue:
 
 
 def _constant(step: Operation) -> np.ndarray:
+    if len(step.attributes) != 1:
+        raise ModelError(f"node {step.name!r} is a Constant without a value; export it again.")
     [(name, value)] = step.attributes.items()
     if "int" in name:
         return np.asarray(value, np.int64)
