@@ -243,6 +243,23 @@ def test_what_cannot_be_done_is_said() -> None:
         exact_cells(load(two), SQUARE)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_have_no_cells(bad: float) -> None:
+    with pytest.raises(ModelError, match="not all of its values are finite"):
+        exact_cells(mlp([[[1, bad], [1, 1]], [[1], [1]]], [[0, 0], [0]]), SQUARE)
+
+
+def test_a_region_of_too_many_open_units_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import reluflow.cells.regions as regions
+
+    monkeypatch.setattr(regions, "MOST_GROUPS", 2)
+    model = random_mlp([2, 1, 30, 1], 1)
+    assert len(exact_cells(model, SQUARE)) > 10
+    monkeypatch.setattr(regions, "MOST_OPEN", 4)
+    with pytest.raises(ModelError, match="more than 4 units change their sign"):
+        exact_cells(model, SQUARE)
+
+
 def test_signs_that_the_tolerance_decides_are_counted() -> None:
     window = plane_of_inputs((-1, 1, -1, 1))
     plain = random_mlp([2, 40, 40, 1], 4)  # more lines than a region has, so the window is cut

@@ -189,6 +189,7 @@ def test_a_max_pool_is_cut_only_where_its_greatest_input_changes() -> None:
         ([node("Resize", "h,,s", "t", mode="cubic")], "only nearest and linear"),
         ([node("Max", "h,h,h", "t")], "compares 3 tensors"),
         ([node("Add", "h,w", "t")], "do not fit each other"),
+        ([node("Resize", "h", "t")], "it has no attribute 'scales'"),
     ],
 )
 def test_another_operator_is_refused_by_name(nodes: Sequence[Any], reason: str) -> None:

@@ -102,6 +102,22 @@ def test_what_cannot_be_done_is_said() -> None:
         raster_cells(load(linear), plane)
 
 
+def test_a_site_needs_a_pattern_for_each_input() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,2] x) => (float[N,2] y) <float[3,4] w = {1,-1,1,1,1,1,-1,1,1,1,1,1}>
+        { h = Relu(w) s = ReduceSum<keepdims = 0>(h) y = Add(x, s) }"""
+    )
+    with pytest.raises(ModelError, match=r"shape \[3, 4\] for 16 inputs"):
+        raster_cells(load(proto), plane_of_inputs(), width=4, height=4)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2**62, 6, 6), (1 << 28,)])
+def test_random_planes_have_inputs_of_a_sensible_size(shape: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError, match="random planes are laid through inputs of 2 to"):
+        random_plane(shape)
+
+
 @pytest.mark.parametrize(
     ("points", "match"),
     [

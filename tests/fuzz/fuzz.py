@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 20
 LARGEST_SOURCE = 100_000
 STEP = 500
+SMALL = "models/fashion_micro.onnx"
+"""A network that has exact cells."""
 
 
 def sources(folder: Path) -> dict[str, bytes]:
@@ -126,6 +128,9 @@ def main() -> int:
         base = Path(name)
         folder = base / "model"  # the same for all, so that a line of arguments is read once
         originals = sources(base)
+        run_alone(
+            ["cells", str(ROOT / SMALL), "--window", "0,1e-3,0,1e-3"], 10 * SECONDS
+        )  # compiles, which is no hang
         worker = Worker(base, SECONDS, keeps=True)
         told = _Told(options.record)
         for number in range(first, first + count):

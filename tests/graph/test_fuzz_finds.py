@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from reluflow.errors import ModelError
-from reluflow.graph import find_sites, fold_batchnorm, load, to_psb
+from reluflow.graph import find_sites, fold_batchnorm, load, read_program, to_psb
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
@@ -107,3 +107,46 @@ def test_a_conversion_that_is_not_valid_is_refused():
     )
     with pytest.raises(ModelError, match="BOOL"):
         to_psb(load(proto))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [
+        ("float[N,3,2,5,5] x) => (float[N,2,2,5,5] y) <float[2,3,1,1] w = {1,1,1,1,1,1}",
+         r"weights have shape \[2, 3, 1, 1\], but its input has 5 axes"),
+        ("float[N,3,5,5] x) => (float[N,2,5,5] y) <float[2,3,1,1,1] w = {1,1,1,1,1,1}",
+         "its input has not 5 axes"),
+    ],
+)  # fmt: skip
+def test_a_convolution_and_its_input_may_have_other_axes(sizes, reason):
+    proto = parser.parse_model(f"{HEADER} g ({sizes}> {{ h = Conv (x, w) y = Relu (h) }}")
+    result = to_psb(load(proto))
+    assert not result.done.converted and re.search(reason, result.refused[0].reason)
+
+
+def test_padding_of_no_known_kind_is_refused():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,1,5,5] x) => (float[N,1,5,5] y) <float[1,1,1,1] w = {{1}}> "
+        '{ h = Conv <auto_pad = "?"> (x, w) y = Relu (h) }'
+    )
+    proto.graph.node[0].attribute[0].s = b"\xff"
+    assert "which ONNX does not have" in to_psb(load(proto)).refused[0].reason
+
+
+@pytest.mark.parametrize("kind", [-1, 2**31])
+def test_a_cast_to_no_type_is_refused(kind):
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,4] x) => (float[N,4] y) {{ h = Cast <to = {kind}> (x) y = Relu (h) }}"
+    )
+    with pytest.raises(ModelError, match=f"casts to type {kind}"):
+        read_program(load(proto))
+
+
+def test_a_constant_without_a_value_is_refused():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,4] x) => (float[N,4] y) "
+        "{ c = Constant <value_float = 1.0> () h = Add (x, c) y = Relu (h) }"
+    )
+    del proto.graph.node[0].attribute[:]
+    with pytest.raises(ModelError, match="a Constant without a value"):
+        read_program(load(proto))

@@ -163,6 +163,12 @@ def test_what_cannot_be_compared_has_a_reason(name: str) -> None:
     assert str(found) == f"not compared: {found.reason}"
 
 
+def test_a_model_that_does_not_run_is_no_fault_of_its_rewrite() -> None:
+    old = NOT_COMPARED["does not run"][0]()
+    with pytest.raises(ModelError, match=r"the model does not run \(.*is not\s+kept \(the rewr"):
+        compare_models(old, Model(_broken()))
+
+
 INPUTS = {
     "images of bytes": ("(uint8[N,H,W] x) => (float[N,H,W] y)", "y = Cast <to = 1> (x)", "uint8"),
     "tokens": ("(int64[N,T] x) => (float[N,T] y)", "y = Cast <to = 1> (x)", "int64"),

@@ -130,12 +130,13 @@ class Walker:
         tracker = Tracker(corners, most, own)
         values: dict[str, Value] = {self.network.input: Columns(self.frame)}
         try:
-            for number, step in enumerate(self.network.steps):
-                self._run(step, values, tracker)
-                for name in step.inputs:
-                    if self._uses.get(name) == number and name != self.network.output:
-                        values.pop(name, None)
-            out = self._outputs(values, tracker)
+            with np.errstate(all="ignore"):  # a switch refuses what is not finite
+                for number, step in enumerate(self.network.steps):
+                    self._run(step, values, tracker)
+                    for name in step.inputs:
+                        if self._uses.get(name) == number and name != self.network.output:
+                            values.pop(name, None)
+                out = self._outputs(values, tracker)
         except TooManyError:
             return Walk(None, tracker)
         return Walk(assemble(tracker, out), tracker)
@@ -166,8 +167,7 @@ class Walker:
         if name not in self.network.constants or operand.dtype not in (np.float32, np.float16):
             return operand
         if name not in self._wide:
-            with np.errstate(invalid="ignore"):  # a NaN that signals
-                self._wide[name] = operand.astype(np.float64)
+            self._wide[name] = operand.astype(np.float64)
         return self._wide[name]
 
     def _outputs(self, values: Mapping[str, Value], tracker: Tracker) -> Floats | None:
