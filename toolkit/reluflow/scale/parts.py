@@ -127,7 +127,8 @@ def merge_parts(pipeline: Pipeline, parts: Sequence[Part], folder: Path) -> Part
         sample = pipeline.empty_sample()
         for part in parts:
             other = pipeline.empty_sample()
-            other.restore(folder / part.name / _SAMPLE)
+            with _reading(folder / part.name):
+                other.restore(folder / part.name / _SAMPLE)
             sample.merge(other)
         sample.snapshot(new / _SAMPLE)
         tables = []
@@ -172,12 +173,13 @@ def take_over(pipeline: Pipeline, part: Part, folder: Path) -> None:
     stretch, tables = _read_state(folder / part.name)
     pipeline.begin()
     pipeline.set_state(stretch.extra, stretch.sites)
-    pipeline.sample.restore(folder / part.name / _SAMPLE)
-    for index, (source, spilled) in enumerate(zip(tables, stretch.spilled, strict=True)):
-        if isinstance(source, Path):
-            pipeline.take_counts(index, SketchCounts.restore(source))
-        else:
-            pipeline.take_table(index, source, spilled)
+    with _reading(folder / part.name):
+        pipeline.sample.restore(folder / part.name / _SAMPLE)
+        for index, (source, spilled) in enumerate(zip(tables, stretch.spilled, strict=True)):
+            if isinstance(source, Path):
+                pipeline.take_counts(index, SketchCounts.restore(source))
+            else:
+                pipeline.take_table(index, source, spilled)
     pipeline.seconds |= {stage: stretch.seconds.get(stage, 0.0) for stage in pipeline.seconds}
     for stage in ("hashing", "counting"):
         pipeline.sites[0].seconds[stage] = stretch.seconds.get(stage, 0.0)
@@ -214,8 +216,20 @@ def _write_state(folder: Path, stretch: Stretch, tables: Iterable[Table]) -> Non
     (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
-def _read_state(folder: Path) -> tuple[Stretch, list[Table]]:
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say of which part a file is missing or damaged."""
     try:
+        yield
+    except (OutputError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).partition("; ")[0]
+        raise OutputError(
+            f"the part {folder} cannot be read ({reason}); delete it and resume."
+        ) from error
+
+
+def _read_state(folder: Path) -> tuple[Stretch, list[Table]]:
+    with _reading(folder):
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         if state["format"] != _FORMAT:
             raise ValueError(f"its format is {state['format']}, not {_FORMAT}")
@@ -227,7 +241,3 @@ def _read_state(folder: Path) -> tuple[Stretch, list[Table]]:
             if isinstance(each, FileSource):
                 each.check()
         return Stretch(**state["stretch"]), tables
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(
-            f"the part {folder} cannot be read ({error}); delete it and resume."
-        ) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import zipfile
+import zlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -142,7 +144,8 @@ class InputSample:
             OutputError: it is missing or damaged.
         """
         try:
-            with np.load(directory / _FILE) as arrays:
+            # Given a path, numpy leaves the file of a damaged archive open.
+            with (directory / _FILE).open("rb") as file, np.load(file) as arrays:
                 numbers = arrays["inputs"].tolist()
                 for site in range(len(self._taps)):
                     positions, units, failed = arrays[f"shape{site}"].tolist()
@@ -151,7 +154,7 @@ class InputSample:
                     if f"bits{site}" in arrays.files:
                         rows = arrays[f"bits{site}"]
                         self._bits[site] = dict(zip(numbers, rows, strict=True))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise OutputError(
                 f"the checkpoint in {directory} has no readable sample of inputs ({error}); "
                 "delete the folder and run again."

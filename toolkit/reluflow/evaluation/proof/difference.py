@@ -78,7 +78,7 @@ def _difference(name: str, before: Any, after: Any) -> OutputDifference:
         raise EquivalenceError(
             f"a rewrite went wrong, its result was not kept: output {name!r} is {after.dtype} "
             f"{list(after.shape)} where it was {before.dtype} {list(before.shape)}; this is a "
-            "fault of reluflow: report it with the model."
+            "fault of reluflow unless the model contradicts itself: report it with the model."
         )
     if before.dtype.kind in "iub":
         share = float(np.mean(before != after)) if before.size else 0.0
