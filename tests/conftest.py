@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def same_random_numbers() -> None:
     """Set all shared generators back."""
     for generator, state in _fresh:
         generator.bit_generator.state = state
+
+
+@pytest.fixture
+def injected(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Tell which fault a test has made, and how often; tests/fuzz/fault_tally.py adds them up."""
+
+    def tell(fault: str, times: int = 1) -> None:
+        record_property(f"fault: {fault}", times)
+
+    return tell
 
 
 def _generators(folder: Path) -> list[np.random.Generator]:

@@ -273,7 +273,6 @@ def soak(
         return {
             "seconds": time.monotonic() - start,
             "analyses": rounds,
-            "equal": rounds,
             "inputs_each": inputs,
             "workers_killed": killer.kills,
             "analyses_with_a_kill": with_kill,

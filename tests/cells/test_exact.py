@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from celled.models import mlp, random_mlp
+from onnx import numpy_helper
 
 from reluflow.cells.exact import ExactCells, count_cells, exact_cells, stream_cells
 from reluflow.cells.join import (
@@ -247,6 +248,15 @@ def test_what_cannot_be_done_is_said() -> None:
 def test_values_that_are_not_finite_have_no_cells(bad: float) -> None:
     with pytest.raises(ModelError, match="not all of its values are finite"):
         exact_cells(mlp([[[1, bad], [1, 1]], [[1], [1]]], [[0, 0], [0]]), SQUARE)
+
+
+def test_a_nan_that_signals_warns_of_nothing() -> None:
+    model = mlp([[[1, 1], [1, 1]], [[1], [1]]], [[0, 0], [0]])
+    weights = model._proto.graph.initializer[0]
+    signals = np.array([0x7F800001, 0, 0, 0], np.uint32).view(np.float32).reshape(2, 2)
+    weights.CopyFrom(numpy_helper.from_array(signals, weights.name))
+    with pytest.raises(ModelError, match="not all of its values are finite"):
+        exact_cells(model, SQUARE)
 
 
 def test_a_region_of_too_many_open_units_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

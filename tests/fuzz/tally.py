@@ -72,12 +72,15 @@ def table(record: Path) -> str:
     return "\n".join(lines)
 
 
+def fill(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a table between two marks of a page."""
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+
+
 def main() -> None:
-    page = ROOT / "docs" / "fuzzing.md"
-    text = page.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n{table(Path(sys.argv[1]))}\n{END}{after}", "utf-8")
+    fill(ROOT / "docs" / "fuzzing.md", BEGIN, END, table(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fault_tally
 import pytest
 import tally
 
@@ -18,3 +19,19 @@ def test_counts_add_up_and_make_a_table(tmp_path: Path, monkeypatch: pytest.Monk
         "| models | command lines | 3 | 1 | 1 |",
         "| native | hash | 1,234 | 4 | 0 |",
     ]
+
+
+def test_only_faults_of_tests_that_passed_count(tmp_path: Path) -> None:
+    one = '<properties><property name="fault: kill" value="{}"/></properties>'
+    cases = "".join(
+        f"<testcase>{failure}{one.format(times)}</testcase>"
+        for failure, times in (("", 3), ("", 4), ("<failure/>", 5), ("<error/>", 6))
+    )
+    (tmp_path / "found.xml").write_text(f"<testsuites>{cases}<testcase/></testsuites>", "utf-8")
+    times = fault_tally.count(tmp_path / "found.xml")
+    assert times == {"kill": 7}
+    page = tmp_path / "page.md"
+    page.write_text("before <!--> old <--> after", "utf-8")
+    tally.fill(page, "<!-->", "<-->", fault_tally.table(times))
+    assert "| kill | 7 | nothing |" in page.read_text("utf-8")
+    assert page.read_text("utf-8").startswith("before <!-->\n|") and "old" not in page.read_text()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import clock
@@ -16,6 +17,7 @@ import small_models
 import reluflow
 from reluflow import AnalysisOptions
 
+FAULT = "a jump of the clock, between 1970 and 2104"
 LONG = os.environ.get("RELUFLOW_LONG_TESTS") == "1"
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 pytestmark = pytest.mark.skipif(not FAKETIME, reason="needs Debian's package faketime")
@@ -59,20 +61,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_killed_and_resumed_while_the_clock_jumps(folder: Path) -> None:
+def test_killed_and_resumed_while_the_clock_jumps(
+    folder: Path, injected: Callable[..., None]
+) -> None:
     code, before = run(folder, "stopped")
     assert code == -9 and (folder / "out.partial" / "state.json").is_file()
     code, after = run(folder, "resumed")
     assert code == 0 and before > 10 and after > 10
     assert numbers(folder / "out") == numbers(folder / "steady")
+    injected(FAULT, before + after)
 
 
 @pytest.mark.skipif(not LONG, reason="RELUFLOW_LONG_TESTS=1 runs it")
 @pytest.mark.parametrize("job", ["whole", "divided"])
-def test_analysed_while_the_clock_jumps(job: str, folder: Path) -> None:
+def test_analysed_while_the_clock_jumps(
+    job: str, folder: Path, injected: Callable[..., None]
+) -> None:
     code, jumps = run(folder, job)
     assert code == 0 and jumps > 5
     made = folder / ("divided" if job == "divided" else "out")
     assert numbers(made) == numbers(folder / "steady")
     began = json.loads((made / "report.json").read_text("utf-8"))["run"]["started"]
     assert began
+    injected(FAULT, jumps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ def loaded(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
-def test_a_file_of_it_is_cut_off(kind: str, tmp_path: Path) -> None:
+def test_a_file_of_it_is_cut_off(kind: str, tmp_path: Path, injected: Callable[..., None]) -> None:
     (tmp_path / "kept_code.py").write_text(SOURCE, "ascii")
     assert loaded(tmp_path).twice(3) == 6
     [file] = (tmp_path / "__pycache__").glob(f"*.{kind}")
-    for length in (file.stat().st_size // 2, 0):
+    cuts = (file.stat().st_size // 2, 0)
+    for length in cuts:
         os.truncate(file, length)
         with pytest.raises(Exception) as caught:
             loaded(tmp_path).twice(3)
@@ -42,3 +44,4 @@ def test_a_file_of_it_is_cut_off(kind: str, tmp_path: Path) -> None:
         assert str(tmp_path / "__pycache__") in sentence
     shutil.rmtree(tmp_path / "__pycache__")
     assert loaded(tmp_path).twice(3) == 6
+    injected("compiled code that numba keeps, cut off", len(cuts))

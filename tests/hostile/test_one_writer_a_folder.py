@@ -27,6 +27,7 @@ with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+FAULT = "a second process, or call, that writes into an output folder in use"
 COMMANDS = [
     *("analyze", "compare", "compare many", "psb eval", "sensitivity", "cells", "cells on a grid"),
     *("view", "recording"),
@@ -72,7 +73,11 @@ def command_line(name: str, folder: Path, out: Path) -> list[object]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_that_writes_into_a_folder(
-    name: str, refused: Callable[..., str], worker: Worker, tmp_path: Path
+    name: str,
+    refused: Callable[..., str],
+    worker: Worker,
+    tmp_path: Path,
+    injected: Callable[..., None],
 ) -> None:
     if name == "sensitivity":
         pytest.importorskip("torch")
@@ -83,9 +88,12 @@ def test_every_command_that_writes_into_a_folder(
     outcome = worker.run(*argv)
     assert outcome.code == 0, outcome.stderr
     assert list(out.iterdir()) and not list(tmp_path.glob(".*"))
+    injected(FAULT)
 
 
-def test_every_call_that_writes_into_a_folder(tmp_path: Path) -> None:
+def test_every_call_that_writes_into_a_folder(
+    tmp_path: Path, injected: Callable[..., None]
+) -> None:
     models = [small_models.dense(seed=seed) for seed in range(3)]
     x, labels = small_models.integers((24, 4)).astype(np.float32), np.arange(24) % 3
     few = EvaluationOptions(samples=(4,), seeds=1)
@@ -105,6 +113,7 @@ def test_every_call_that_writes_into_a_folder(tmp_path: Path) -> None:
         assert not out.exists()
         call(out)
         assert out.is_dir() and not list(tmp_path.glob(".*"))
+    injected(FAULT, len(calls))
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +62,9 @@ def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not LONG, reason="RELUFLOW_LONG_TESTS=1 runs it")
 @pytest.mark.parametrize("parts", [1, 2, 4, 8])
 @pytest.mark.parametrize("kills", [0, 1])
-def test_processes_one_of_them_killed(parts: int, kills: int) -> None:
+def test_processes_one_of_them_killed(
+    parts: int, kills: int, injected: Callable[..., None]
+) -> None:
     proto = small_models.convolutional()
     x = small_models.integers((3000, 2, 5, 5))
     whole = reluflow.analyze(proto, x, options=OPTIONS)
@@ -80,3 +82,4 @@ def test_processes_one_of_them_killed(parts: int, kills: int) -> None:
         )
     assert not left or parts == 1
     assert same(whole, divided)
+    injected("a worker killed by `kill -9` in the middle of a divided analysis", kills - len(left))

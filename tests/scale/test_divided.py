@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -187,7 +187,7 @@ def test_a_worker_that_fails_ends_the_job(tmp_path: Path, threads: ThreadPoolExe
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_worker_loses_nothing(injected: Callable[..., None]) -> None:
     proto = small_models.dense(units=20)
     killed: list[int] = []
 
@@ -202,3 +202,4 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     divided = reluflow.analyze(proto, X, options=options, workers=2, parts=6, progress=kill)
     assert killed
     assert same(reluflow.analyze(proto, X, options=options), divided)
+    injected("a worker killed by `kill -9` in the middle of a divided analysis")

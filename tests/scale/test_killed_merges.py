@@ -27,6 +27,8 @@ pytestmark = [
 ]
 X = small_models.integers((720, 4))
 OPTIONS = AnalysisOptions(batch_size=10)
+TIMES = 5
+FAULT = "all workers killed by `kill -9` while they merge"
 PARTS = 9
 """Eight are merged first, then the result and the ninth."""
 
@@ -72,7 +74,8 @@ def check(out: Path, met: list[str], report: reluflow.PatternReport) -> None:
     assert (out / "report.json").is_file() and not list(out.parent.glob("*.partial"))
 
 
-def test_of_a_pool(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", range(TIMES))
+def test_of_a_pool(again: int, tmp_path: Path, injected: Callable[..., None]) -> None:
     def pids() -> list[int]:
         return [each.pid for each in multiprocessing.active_children() if each.pid]
 
@@ -86,9 +89,11 @@ def test_of_a_pool(tmp_path: Path) -> None:
             parts=PARTS,
         )
     check(tmp_path / "out", met, report)
+    injected(FAULT)
 
 
-def test_of_dask(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", range(TIMES))
+def test_of_dask(again: int, tmp_path: Path, injected: Callable[..., None]) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
@@ -107,3 +112,4 @@ def test_of_dask(tmp_path: Path) -> None:
                 parts=PARTS,
             )
     check(tmp_path / "out", met, report)
+    injected(FAULT)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,7 @@ def stop_midway(files: Path, number: int) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
 def test_an_interrupted_run_resumes_to_the_identical_result(
-    files: Path, number: signal.Signals
+    files: Path, number: signal.Signals, injected: Callable[..., None]
 ) -> None:
     stopped = stop_midway(files, number)
     assert stopped.returncode == (130 if number == signal.SIGINT else -9)
@@ -79,6 +79,7 @@ def test_an_interrupted_run_resumes_to_the_identical_result(
     assert without_run(files / "out") == without_run(files / "whole")
     for name in ("patterns.parquet", "measures.png", "model_with_metrics.onnx"):
         assert (files / "out" / name).read_bytes() == (files / "whole" / name).read_bytes()
+    injected("Ctrl-C or `kill -9` in the middle of an analysis that then resumes")
 
 
 def interrupted(tmp_path: Path, options: AnalysisOptions) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
 import zipfile
 import zlib
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
