@@ -82,6 +82,10 @@ def test_a_model_of_a_fixed_batch_is_run_in_such_batches() -> None:
     plane = plane_of_inputs((-1, 1, -1, 1))
     labels = [raster_cells(m, plane, width=5, height=4).sites[0].labels for m in (free, fixed)]
     assert (labels[0] == labels[1]).all()
+    empty = onnx.ModelProto.FromString(fixed._proto.SerializeToString())
+    empty.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
+    with pytest.raises(ModelError, match="no input at all"):
+        raster_cells(load(empty), plane, width=5, height=4)
     with pytest.raises(ModelError, match="cannot be one batch"):
         raster_cells(fixed, plane, batch_statistics=True, width=5, height=4)
 

@@ -1,7 +1,7 @@
 """Counts the faults that tests have made, and writes their table in docs/fuzzing.md.
 
     RELUFLOW_LONG_TESTS=1 python -m pytest tests/hostile tests/scale tests/analysis/run \
-      --junitxml build/faults.xml
+      --junitxml build/faults.xml -o junit_family=xunit1
     python tests/fuzz/fault_tally.py build/faults.xml benchmarks/records/faults.json
 
 Counted is what the fixture `injected` was told by tests that passed: nothing was lost.
@@ -20,7 +20,7 @@ import tally
 BEGIN, END = "<!-- record: benchmarks/records/faults.json -->", "<!-- end of the faults -->"
 COMMAND = (
     "RELUFLOW_LONG_TESTS=1 python -m pytest tests/hostile tests/scale tests/analysis/run "
-    "--junitxml build/faults.xml"
+    "--junitxml build/faults.xml -o junit_family=xunit1"
 )
 _NAME = "fault: "
 

@@ -200,6 +200,10 @@ def _keys(
                 "batch size."
             )
         step = spec.shape[0]
+        if not step:
+            raise ModelError(
+                f"the model reads {spec}, no input at all; export it with a free batch size."
+            )
     keys = [np.empty((len(points), 2), np.uint64) for _ in taps]
     nonfinite = 0
     for start in range(0, len(points), step):
