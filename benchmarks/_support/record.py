@@ -65,8 +65,10 @@ def fill_table(page: str, mark: str, file: Path, table: Callable[[Any], str]) ->
     return fill(page, {mark: named + table(record["results"]), f"{mark} made": made})
 
 
-def fill_page(page: Path, mark: str, file: Path, table: Callable[[Any], str]) -> None:
-    """Write the page that `fill_table` returns of it."""
+def fill_page(page: Path, mark: str, file: Path | None, table: Callable[[Any], str]) -> None:
+    """Write the page that `fill_table` returns of it; end the program where there is no record."""
+    if file is None:
+        sys.exit("--page fills a page from a record; give --json FILE as well.")
     page.write_text(fill_table(page.read_text("utf-8"), mark, file, table), "utf-8")
 
 
