@@ -150,3 +150,23 @@ def test_a_constant_without_a_value_is_refused():
     del proto.graph.node[0].attribute[:]
     with pytest.raises(ModelError, match="a Constant without a value"):
         read_program(load(proto))
+
+
+def test_nodes_of_functions_need_their_inputs():
+    proto = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 7, "local" : 1]>
+        g (float[N,4] x) => (float[N,4] y) { h = local.f (x) y = Relu (h) }
+        <domain: "local", opset_import: ["" : 7]> f (a) => (b) { b = Gemm (a) }"""
+    )
+    with pytest.raises(ModelError, match="has 1 of the 3 inputs that it needs"):
+        load(proto)
+
+
+def test_bounds_that_are_complex_bound_nothing():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {{1,2,3,4}}> "
+        "{ h = MatMul (x, w) y = Clip (h, least) }"
+    )
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(1j), "least"))
+    kept = [node.op_type for node in to_psb(load(proto)).model._proto.graph.node]
+    assert "Clip" in kept

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
-from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, defs
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, defs
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.external import graphs_of
@@ -35,15 +35,20 @@ def check_strictly(proto: ModelProto, label: str) -> None:
         ModelError: the model cannot be used; the sentence says why.
     """
     functions = {_key(f.domain, f.name, getattr(f, "overload", "")): f for f in proto.functions}
-    opset = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}
-    bodies: list[tuple[Iterable[NodeProto], set[str] | None]] = [(proto.graph.node, None)]
+    bodies: list[tuple[GraphProto | FunctionProto, set[str] | None]] = [(proto.graph, None)]
     for f in functions.values():
-        bodies.append((f.node, {*f.attribute, *(a.name for a in f.attribute_proto)}))
-    for nodes, attributes in bodies:
-        for node in _all_nodes(nodes):
+        bodies.append((f, {*f.attribute, *(a.name for a in f.attribute_proto)}))
+    for body, attributes in bodies:
+        given = body if isinstance(body, FunctionProto) else proto
+        opset = {entry.domain or "ai.onnx": entry.version for entry in given.opset_import}
+        for node in _all_nodes(body.node):
             fault = _reference_fault(node, attributes)
             called = functions.get(_key(node.domain, node.op_type, getattr(node, "overload", "")))
-            fault = fault or (_call_fault(node, called) if called else _input_fault(node, opset))
+            fault = fault or (
+                _call_fault(node, called)
+                if called
+                else _input_fault(node, opset, counts=body is not proto.graph)
+            )
             if fault:
                 raise ModelError(
                     f"{label} is not valid ONNX: {describe(node)} {fault}; export the model again."
@@ -90,9 +95,12 @@ def _call_fault(node: NodeProto, function: FunctionProto) -> str:
     return ""
 
 
-def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
-    """Return which required input is left out; drop the optional ones at the end."""
-    if "" not in node.input:
+def _input_fault(node: NodeProto, opset: dict[str, int], counts: bool) -> str:
+    """Return which required input is left out; drop the optional ones at the end.
+
+    `counts`: whether the number of inputs is looked at, which ONNX's checker does in graphs alone.
+    """
+    if "" not in node.input and not counts:
         return ""
     domain = node.domain or "ai.onnx"
     try:
@@ -105,6 +113,8 @@ def _input_fault(node: NodeProto, opset: dict[str, int]) -> str:
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         if not name and formal.option != _OPTIONAL:
             return f"leaves its input {formal.name!r} out, which the operator needs"
+    if counts and len(node.input) < schema.min_input:
+        return f"has {len(node.input)} of the {schema.min_input} inputs that it needs"
     while len(node.input) > schema.min_input and not node.input[-1]:
         del node.input[-1]
     return ""

@@ -222,4 +222,6 @@ def _bound(editor: Editor, node: NodeProto, position: int, default: float) -> fl
     if len(node.input) <= position or not node.input[position]:
         return default
     value = editor.constant(node.input[position])
-    return None if value is None or value.size != 1 else float(value.reshape(-1)[0])
+    if value is None or value.size != 1 or value.dtype.kind == "c":
+        return None
+    return float(value.reshape(-1)[0])
