@@ -154,7 +154,7 @@ def test_a_constant_without_a_value_is_refused():
 
 def test_nodes_of_functions_need_their_inputs():
     proto = parser.parse_model(
-        """<ir_version: 8, opset_import: ["" : 7, "local" : 1]>
+        """<ir_version: 7, opset_import: ["" : 7, "local" : 1]>
         g (float[N,4] x) => (float[N,4] y) { h = local.f (x) y = Relu (h) }
         <domain: "local", opset_import: ["" : 7]> f (a) => (b) { b = Gemm (a) }"""
     )

@@ -98,7 +98,8 @@ def _call_fault(node: NodeProto, function: FunctionProto) -> str:
 def _input_fault(node: NodeProto, opset: dict[str, int], counts: bool) -> str:
     """Return which required input is left out; drop the optional ones at the end.
 
-    `counts`: whether the number of inputs is looked at, which ONNX's checker does in graphs alone.
+    `counts`: whether the number of inputs is looked at, as in functions: ONNX's checker leaves out
+    those below IR version 8.
     """
     if "" not in node.input and not counts:
         return ""
