@@ -43,6 +43,10 @@ WIDTHS = (SIDE * SIDE, 64, 64, 10)
 BLOCK = 10_000
 MIB = 1 << 20
 PARTS, WORKERS = 400, 2
+MERGED = 8
+"""Parts that one merge takes."""
+RECORD_BYTES = 32
+PAPER = 1_000_000_000
 
 
 def augmented(n: int) -> Iterator[NDArray[np.uint8]]:
@@ -142,6 +146,31 @@ def size(folder: Path) -> int:
     return found
 
 
+def tables_at(rows: list[dict[str, Any]], n: float) -> float:
+    """Return the bytes of all tables of n inputs, by a power law through the two nearest rows."""
+    x = np.log([row["inputs"] for row in rows])
+    y = np.log([row["patterns"] + row["global_patterns"] for row in rows])
+    at = int(np.clip(np.searchsorted(x, np.log(n)), 1, len(x) - 1))
+    slope = (y[at] - y[at - 1]) / (x[at] - x[at - 1])
+    return RECORD_BYTES * float(np.exp(y[at] + slope * (np.log(n) - x[at])))
+
+
+def foretold(rows: list[dict[str, Any]], n: int, parts: int) -> dict[str, float]:
+    """Return what a divided exact analysis takes, from what smaller whole ones took."""
+    sizes, written = [n / parts] * parts, 0.0
+    while True:
+        written += sum(tables_at(rows, size) for size in sizes)
+        if len(sizes) == 1:
+            break
+        sizes = [sum(sizes[start : start + MERGED]) for start in range(0, len(sizes), MERGED)]
+    return {
+        "inputs": n,
+        "processor_seconds": n * rows[-1]["microseconds_per_input"] / 1e6,
+        "table_mib": tables_at(rows, n) / MIB,
+        "written_mib": written / MIB,
+    }
+
+
 def draw(results: dict[str, list[dict[str, Any]]]) -> None:
     """Draw time, memory and patterns against the number of inputs."""
     import matplotlib
@@ -204,8 +233,13 @@ def main() -> None:
                 run(f"ResNet-8, {way}", str(RESNET), str(data), n, way == "estimated", False)
         for way in ("exact", "estimated") if given.divide else ():
             run(f"divided, {way}", str(model), str(data), given.most, way == "estimated", True)
+    told = {
+        "the dense network": foretold(results["dense, exact"], given.most, PARTS),
+        "ResNet-8": foretold(results["ResNet-8, exact"], PAPER, PARTS),
+    }
+    print(json.dumps(told, indent=1))
     draw(results)
-    keep(given.json, results)
+    keep(given.json, {**results, "foretold": told})
 
 
 if __name__ == "__main__":
