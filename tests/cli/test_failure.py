@@ -31,6 +31,7 @@ UNFORESEEN = [
 ]
 FORESEEN = [
     (MemoryError(), "not enough memory", 2),
+    (RuntimeError("can't start new thread"), "not enough memory", 2),
     (RecursionError(), "nests deeper", 2),
     (OSError(errno.ENOSPC, "No space left on device", "/tmp/x"), "no space is left.*'/tmp/x'", 2),
     (OSError(errno.ENOSPC, "No space left on device"), "no space is left on the disk;", 2),

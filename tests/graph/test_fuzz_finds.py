@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from reluflow.errors import ModelError
-from reluflow.graph import find_sites, fold_batchnorm, load, read_program, to_psb
+from reluflow.graph import find_sites, fold_batchnorm, load, read_program, tap, to_psb
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
@@ -170,3 +170,15 @@ def test_bounds_that_are_complex_bound_nothing():
     proto.graph.initializer.append(numpy_helper.from_array(np.array(1j), "least"))
     kept = [node.op_type for node in to_psb(load(proto)).model._proto.graph.node]
     assert "Clip" in kept
+
+
+def test_a_branch_may_be_declared_larger_than_numpy_can_tell():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2] x, bool c) => (float[N,2] y) {{ y = If (c) <"
+        "then_branch = t () => (float[N,2] a) <float[N,2] h> { h = Neg (x) a = Relu (h) }, "
+        "else_branch = e () => (float[N,2] b) { b = Neg (x) }> }"
+    )
+    [size] = proto.graph.node[0].attribute[0].g.value_info[0].type.tensor_type.shape.dim[1:]
+    size.dim_value = 2**62
+    with pytest.raises(ModelError, match="of a branch is declared with sizes"):
+        tap(load(proto), find_sites(load(proto)))

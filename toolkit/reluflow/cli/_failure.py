@@ -28,7 +28,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "interrupted.", INTERRUPTED
     if isinstance(error, typer.Exit):
         return "", int(error.exit_code)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _no_thread(error):
         return "not enough memory; give a smaller --batch-size.", BAD_INPUT
     if isinstance(error, RecursionError):
         return "the model nests deeper than can be followed; give a flatter one.", BAD_INPUT
@@ -43,6 +43,11 @@ def explain(error: BaseException) -> tuple[str, int]:
     if type(error).__name__ == "NoArgsIsHelpError":
         return "", BAD_INPUT
     return f"{format_message().rstrip('.')}; see reluflow --help.", BAD_INPUT
+
+
+def _no_thread(error: BaseException) -> bool:
+    """Tell whether there was no memory for one more thread, which Python has no type for."""
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def _damaged_cache(error: BaseException) -> str:

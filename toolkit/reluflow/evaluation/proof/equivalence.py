@@ -37,7 +37,7 @@ _HIGH_ELSE = 4
 """For other whole numbers: labels and indices of even a small table lie below it."""
 _COIN = 2
 """The same where a model fails on others: 0 and 1 are kinds of tokens, and a mask."""
-_MOST_ELEMENTS = 2**28
+_MOST_ELEMENTS = 2**26
 """Elements of one input; a guard: 1 GB of float32, and a run holds several."""
 _MOVED = 0.1
 """Relative random change of defaults that the caller may replace."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from reluflow.sessions import RunStopped, Session
+from reluflow.sessions import Session
+
+_MOST_AT_ONCE = 64
+_AGAIN_SECONDS = 0.05
 
 
 class TooSlow(Exception):
@@ -32,20 +38,24 @@ def run_within(
         TooSlow: the run took longer.
         DataError: as of `Session.run`.
     """
-    over = threading.Event()
-
-    def end() -> None:
-        over.set()
-        session.stop()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    future = _threads_of(os.getpid()).submit(session.run, feeds)
     try:
-        return session.run(feeds)
-    except RunStopped as error:
-        if over.is_set():
-            raise TooSlow(f"one run takes more than {seconds:g} seconds") from error
+        return future.result(seconds)
+    except TimeoutError as error:
+        _end(session, future)
+        raise TooSlow(f"one run takes more than {seconds:g} seconds") from error
+    except BaseException:  # a signal handler may raise, too
+        _end(session, future)
         raise
-    finally:
-        timer.cancel()
+
+
+def _end(session: Session, future: Future[Any]) -> None:
+    while not future.done():
+        session.stop()  # does nothing where the run has not begun
+        wait([future], _AGAIN_SECONDS)
+
+
+@lru_cache(1)
+def _threads_of(process: int) -> ThreadPoolExecutor:
+    """Return threads that are kept: where memory is used up, a new one may never begin."""
+    return ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="reluflow-within")

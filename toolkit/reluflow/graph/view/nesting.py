@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,13 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from reluflow.data import Dim
+from reluflow.errors import ModelError
 from reluflow.graph.proto.external import graphs_of, walk_graphs
 from reluflow.graph.proto.versions import SCAN_WITHOUT_BATCH
 from reluflow.graph.view.index import Scope
 from reluflow.graph.view.structure import walk_nodes
 
+_LARGEST = 2**40
 Step = tuple[str, str]
 """One level of nesting: (first output of the node that holds the graph, attribute)."""
 
@@ -185,6 +188,11 @@ def _fill_other_branches(
     """Let the branch that runs instead return a tensor without samples."""
     dtype = np.float64 if wanted.elem_type == TensorProto.DOUBLE else np.float32
     shape = (0, *wanted.empty) if loops else wanted.empty
+    if math.prod(max(size, 1) for size in shape) > _LARGEST:  # numpy refuses it, empty or not
+        raise ModelError(
+            f"tensor {wanted.tensor!r} of a branch is declared with sizes {list(shape)}; export "
+            "the model again."
+        )
     for attribute in owner.attribute:
         for graph in graphs_of(attribute):
             if graph is running or graph == running:

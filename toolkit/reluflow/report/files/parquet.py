@@ -101,12 +101,12 @@ def read_patterns(
         if not table.schema.equals(_schema({})) or any(each.null_count for each in table):
             raise ValueError("its columns are not those of patterns")
         names = table["site"].combine_chunks().cast(pa.string())
+        found = names.unique().to_pylist()
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise OutputError(
             f"path {str(file)!r} holds no patterns ({' '.join(str(error).split())}); give the "
             "folder of a report that analyze wrote."
         ) from error
-    found = names.unique().to_pylist()
     for name in sites or ():
         if name not in found:
             raise OptionError(f"site is {name!r}; accepted are {', '.join(found)}.")
