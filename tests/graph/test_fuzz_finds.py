@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from reluflow.errors import ModelError
-from reluflow.graph import find_sites, fold_batchnorm, load, read_program, tap, to_psb
+from reluflow.graph import find_sites, fold_batchnorm, fold_pads, load, read_program, tap, to_psb
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
@@ -115,11 +115,12 @@ def test_a_conversion_that_is_not_valid_is_refused():
         ("float[N,3,2,5,5] x) => (float[N,2,2,5,5] y) <float[2,3,1,1] w = {1,1,1,1,1,1}",
          r"weights have shape \[2, 3, 1, 1\], but its input has 5 axes"),
         ("float[N,3,5,5] x) => (float[N,2,5,5] y) <float[2,3,1,1,1] w = {1,1,1,1,1,1}",
-         "its input has not 5 axes"),
+         "but its input has 4 axes"),
     ],
 )  # fmt: skip
-def test_a_convolution_and_its_input_may_have_other_axes(sizes, reason):
-    proto = parser.parse_model(f"{HEADER} g ({sizes}> {{ h = Conv (x, w) y = Relu (h) }}")
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+def test_a_convolution_and_its_input_may_have_other_axes(op, sizes, reason):
+    proto = parser.parse_model(f"{HEADER} g ({sizes}> {{ h = {op} (x, w) y = Relu (h) }}")
     result = to_psb(load(proto))
     assert not result.done.converted and re.search(reason, result.refused[0].reason)
 
@@ -160,6 +161,27 @@ def test_nodes_of_functions_need_their_inputs():
     )
     with pytest.raises(ModelError, match="has 1 of the 3 inputs that it needs"):
         load(proto)
+
+
+def test_attributes_of_functions_have_their_types():
+    proto = parser.parse_model(
+        """<ir_version: 7, opset_import: ["" : 17, "local" : 1]>
+        g (float[N,4] x) => (float[N,4] y) { h = local.f (x) y = Relu (h) }
+        <domain: "local", opset_import: ["" : 17]>
+        f (a) => (b) { b = LeakyRelu <alpha = [1]> (a) }"""
+    )
+    with pytest.raises(ModelError, match="attribute 'alpha' that is not of type FLOAT"):
+        load(proto)
+
+
+def test_a_pad_of_other_axes_than_its_convolution_stays():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2,5,5] x) => (float[N,2,5,5] y) <float[2,2,1,1] w = {{1,2,3,4}}, "
+        "int64[6] p = {0,0,1,0,0,1}> "
+        "{ h = Pad (x, p) c = Conv <pads = [1,1,1,1]> (h, w) y = Relu (c) }"
+    )
+    refused = fold_pads(load(proto)).refused
+    assert "pads other axes" in refused[0].reason
 
 
 def test_bounds_that_are_complex_bound_nothing():

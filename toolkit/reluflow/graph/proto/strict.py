@@ -47,7 +47,7 @@ def check_strictly(proto: ModelProto, label: str) -> None:
             fault = fault or (
                 _call_fault(node, called)
                 if called
-                else _input_fault(node, opset, counts=body is not proto.graph)
+                else _input_fault(node, opset, fully=body is not proto.graph)
             )
             if fault:
                 raise ModelError(
@@ -95,13 +95,13 @@ def _call_fault(node: NodeProto, function: FunctionProto) -> str:
     return ""
 
 
-def _input_fault(node: NodeProto, opset: dict[str, int], counts: bool) -> str:
+def _input_fault(node: NodeProto, opset: dict[str, int], fully: bool) -> str:
     """Return which required input is left out; drop the optional ones at the end.
 
-    `counts`: whether the number of inputs is looked at, as in functions: ONNX's checker leaves out
-    those below IR version 8.
+    `fully`: whether the number of inputs and the types of attributes are looked at, as in
+    functions: ONNX's checker leaves out those below IR version 8.
     """
-    if "" not in node.input and not counts:
+    if "" not in node.input and not fully:
         return ""
     domain = node.domain or "ai.onnx"
     try:
@@ -114,8 +114,12 @@ def _input_fault(node: NodeProto, opset: dict[str, int], counts: bool) -> str:
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         if not name and formal.option != _OPTIONAL:
             return f"leaves its input {formal.name!r} out, which the operator needs"
-    if counts and len(node.input) < schema.min_input:
+    if fully and len(node.input) < schema.min_input:
         return f"has {len(node.input)} of the {schema.min_input} inputs that it needs"
+    for given in node.attribute if fully else ():
+        known = schema.attributes.get(given.name)
+        if known is not None and not given.ref_attr_name and given.type != int(known.type.value):
+            return f"has an attribute {given.name!r} that is not of type {known.type.name}"
     while len(node.input) > schema.min_input and not node.input[-1]:
         del node.input[-1]
     return ""

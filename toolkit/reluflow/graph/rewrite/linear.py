@@ -129,6 +129,9 @@ def read_linear(editor: Editor, node: NodeProto) -> Linear | Reason:
     fault = conv_fault(node, weight.shape) if node.op_type in CONVS else ""
     if fault:
         return Reason(fault)
+    rank = editor.rank(node.input[0])
+    if node.op_type in CONVS and rank not in (None, weight.ndim):
+        return Reason(f"its weights have shape {list(weight.shape)}, but its input has {rank} axes")
     linear = Linear(node, weight, None)
     if node.op_type == "MatMul":
         _read_add(editor, linear)

@@ -50,11 +50,6 @@ def read_conv3d(editor: Editor, node: NodeProto) -> Conv3d | Reason:
     linear = read_linear(editor, node)
     if isinstance(linear, Reason):
         return linear
-    if linear.weight.ndim != RANK:
-        shape = list(linear.weight.shape)
-        return Reason(f"its weights have shape {shape}, but its input has {RANK} axes")
-    if editor.rank(node.input[0]) not in (None, RANK):
-        return Reason(f"its input has not {RANK} axes, as its weights have")
     window = explicit_window(node, linear.weight.shape)
     if "pads" not in window:
         pads = _same_pads(editor, node, window, linear.weight.shape)

@@ -119,6 +119,8 @@ def _added(
     if any(attribute(conv, "auto_pad", "NOTSET") not in ("NOTSET", "VALID") for conv in into):
         return Reason("a convolution behind it pads by itself (auto_pad)")
     rank = len(sizes) // 2
+    if any(len(_own(conv)) not in (0, 2 * (rank - _SPATIAL_FROM)) for conv in into):
+        return Reason("a convolution behind it pads other axes")
     begins, ends = sizes[:rank], sizes[rank:]
     if sizes.min(initial=0) < 0 or sizes.max(initial=0) > _MOST or len(sizes) % 2:
         return Reason(f"its sizes are {sizes.tolist()}; a convolution takes those from 0 on")
@@ -136,13 +138,15 @@ def _is_zero(editor: Editor, node: NodeProto) -> bool:
     return value is not None and not value.any()
 
 
+def _own(conv: NodeProto) -> list[int]:
+    """Return the pads of a convolution, none where it gives none."""
+    return [int(each) for each in attribute(conv, "pads") or ()]  # type: ignore[attr-defined]
+
+
 def _pad(conv: NodeProto, added: list[int]) -> None:
     """Add to the padding of a convolution."""
-    own = attribute(conv, "pads")
-    before = [0] * len(added) if own is None else [int(each) for each in own]  # type: ignore[attr-defined]
-    if attribute(conv, "auto_pad") == "VALID":
-        before = [0] * len(added)
+    before = [0] * len(added) if attribute(conv, "auto_pad") == "VALID" else _own(conv)
     for entry in [each for each in conv.attribute if each.name in ("pads", "auto_pad")]:
         conv.attribute.remove(entry)
-    both = [a + b for a, b in zip(before, added, strict=True)]
+    both = [a + b for a, b in zip(before or [0] * len(added), added, strict=True)]
     conv.attribute.append(helper.make_attribute("pads", both))
