@@ -5,7 +5,8 @@ flips, brightness) by 1e3 inputs and more, exactly and by estimates, each in a p
 with one thread: processor time, peak memory, patterns. Processor time is told, as it hardly depends
 on what else the machine does. With --divide a million inputs are divided into 400 parts, four for
 each of 100 workers, which two processes count and merge: processor time, and bytes written to the
-disk that they share.
+disk that they share; with --divide-resnet so many inputs of ResNet-8, beside what the record of the
+growth foretells.
 
     PYTHONPATH=benchmarks python benchmarks/scale/growth.py --json benchmarks/records/growth.json
 """
@@ -37,6 +38,7 @@ from reluflow.analysis import peak_memory_bytes
 ROOT = Path(__file__).resolve().parents[2]
 RESNET = ROOT / "models" / "fashion_resnet8.onnx"
 IMAGES = ROOT / "models" / "fashion_mnist_test_2000.npz"
+RECORD = ROOT / "benchmarks" / "records" / "growth.json"
 PICTURE = ROOT / "docs" / "images" / "scale_growth.png"
 SIDE, MOST_SHIFT, LEAST_GAIN, LEVELS = 28, 3, 0.6, 255
 WIDTHS = (SIDE * SIDE, 64, 64, 10)
@@ -206,6 +208,9 @@ def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--most", type=int, default=1_000_000, help="inputs of the dense network")
     parser.add_argument("--divide", action="store_true", help="the million into 400 parts too")
     parser.add_argument("--most-resnet", type=int, default=10_000)
+    parser.add_argument(
+        "--divide-resnet", type=int, metavar="INPUTS", help="only ResNet-8, divided, foretold"
+    )
 
 
 def main() -> None:
@@ -223,6 +228,14 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         data, model = Path(folder, "images.idx"), Path(folder, "dense.onnx")
+        if given.divide_resnet:
+            rows = json.loads(RECORD.read_text("utf-8"))["results"]["ResNet-8, exact"]
+            write_idx(data, given.divide_resnet)
+            run("measured", str(RESNET), str(data), given.divide_resnet, False, True)
+            told = foretold(rows, given.divide_resnet, PARTS)
+            print(json.dumps(told), flush=True)
+            keep(given.json, {**results, "foretold": told})
+            return
         write_idx(data, given.most)
         onnx.save(dense(), model)
         steps = [10**power for power in range(3, len(str(given.most)))]

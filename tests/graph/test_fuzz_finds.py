@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper, parser
 from reluflow.errors import ModelError
 from reluflow.graph import find_sites, fold_batchnorm, fold_pads, load, read_program, tap, to_psb
 from reluflow.graph.rewrite.conv_attributes import conv_fault
+from reluflow.graph.view import shapes
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>'
 
@@ -204,3 +205,20 @@ def test_a_branch_may_be_declared_larger_than_numpy_can_tell():
     size.dim_value = 2**62
     with pytest.raises(ModelError, match="of a branch is declared with sizes"):
         tap(load(proto), find_sites(load(proto)))
+
+
+@pytest.mark.parametrize(("length", "propagated"), [(2**32, False), (2**16, True)])
+def test_declared_sizes_of_tensors_are_not_written_out(length, propagated, monkeypatch):
+    asked = []
+
+    def infer_shapes(proto, data_prop=False):
+        asked.append(data_prop)
+        return proto
+
+    monkeypatch.setattr(shapes.shape_inference, "infer_shapes", infer_shapes)
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,4] x) => (float[N,4] y) <float[{length},4] h> "
+        "{ h = Neg (x) y = Relu (h) }"
+    )
+    shapes.infer(proto)
+    assert (True in asked) == propagated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _PROPAGATED = {"Concat", "Identity", "Cast", "Squeeze", "Unsqueeze", "Add", "Sub
 _USUAL_RANK = 8
 _LONGEST_SHAPE = 2**16
 _LONGEST_VECTOR = 2**20
+_LARGEST_TENSOR = 2**28
 _FLOAT_OUT = {"Scaler", "Normalizer", "Imputer", "Binarizer"}
 
 
@@ -129,13 +131,17 @@ def _floods(proto: ModelProto) -> bool:
 def _is_long(known: ModelProto) -> bool:
     """Tell whether data propagation, which keeps a record per element, would use up all memory.
 
-    A declared size is enough for that; no real shape or index list is so long.
+    A declared size is enough for that; no real shape or index list is so long. Tensors of more axes
+    may become lists of their elements.
     """
-    return any(
-        len(value.type.tensor_type.shape.dim) == 1
-        and value.type.tensor_type.shape.dim[0].dim_value > _LONGEST_VECTOR
+    shapes = (
+        [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
         for graph in walk_graphs(known)
         for value in (*graph.value_info, *graph.input, *graph.output)
+    )
+    return any(
+        math.prod(sizes) > (_LONGEST_VECTOR if len(sizes) == 1 else _LARGEST_TENSOR)
+        for sizes in shapes
     )
 
 
