@@ -9,7 +9,17 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from reluflow.errors import ModelError
-from reluflow.graph import find_sites, fold_batchnorm, fold_pads, load, read_program, tap, to_psb
+from reluflow.graph import (
+    find_sites,
+    fold_batchnorm,
+    fold_pads,
+    load,
+    read_program,
+    switches_apart,
+    tap,
+    to_psb,
+    upgrade,
+)
 from reluflow.graph.rewrite.conv_attributes import conv_fault
 from reluflow.graph.view import shapes
 
@@ -222,3 +232,45 @@ def test_declared_sizes_of_tensors_are_not_written_out(length, propagated, monke
     )
     shapes.infer(proto)
     assert (True in asked) == propagated
+
+
+def test_a_tensor_holds_as_many_numbers_as_it_is_large():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2] x) => (float[N,2] y) <float[2] w = {{1, 2}}> "
+        "{ h = Add (x, w) y = Relu (h) }"
+    )
+    [w] = proto.graph.initializer
+    assert list(w.float_data) == [1, 2]
+    assert len(find_sites(load(proto))) == 1
+    w.dims[0] = 2**63 - 1
+    with pytest.raises(ModelError, match="holds 2 numbers, which do not fit"):
+        load(proto)
+
+
+def test_an_operator_that_takes_nothing_is_given_nothing():
+    proto = parser.parse_model(
+        """<ir_version: 7, opset_import: ["" : 17, "local" : 1]>
+        g (float[N,4] x) => (float[N,4] y) { h = local.f (x) y = Relu (h) }
+        <domain: "local", opset_import: ["" : 17]>
+        f (a) => (b) { b = Constant <value_float = 1.0> (a) }"""
+    )
+    with pytest.raises(ModelError, match="has inputs, but takes none"):
+        load(proto)
+
+
+def test_a_fused_convolution_without_its_strides_stays():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,2,5,5] x) => (float[N,2,5,5] y) <float[2,2,1,1] w = {{1,2,3,4}}> "
+        '{ y = com.microsoft.FusedConv <activation = "Relu", strides = [1]> (x, w) }'
+    )
+    del proto.graph.node[0].attribute[1].ints[:]
+    assert "'strides' is empty" in switches_apart(load(proto)).refused[0].reason
+
+
+def test_a_clip_of_words_is_not_raised():
+    proto = parser.parse_model(
+        """<ir_version: 7, opset_import: ["" : 10]>
+        g (string[N,4] x) => (string[N,4] y) { y = Clip <min = 0.0> (x) }"""
+    )
+    with pytest.raises(ModelError, match="no known number"):
+        upgrade(load(proto))

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from reluflow.errors import ModelError
 from reluflow.graph.proto.external import (
     byte_size,
     check_external,
+    elements,
     graphs_of,
     is_external,
     walk_graphs,
@@ -24,6 +25,8 @@ from reluflow.graph.proto.skeleton import describe, make_skeleton
 from reluflow.graph.proto.strict import check_strictly, first_broken_name
 from reluflow.graph.proto.versions import OLDEST_IR
 
+_PACKED = 4
+"""Numbers of two bits in a byte, at most, that a tensor keeps as one entry."""
 _LONGEST_CLAUSE = 400
 """Characters of the checker's message in a sentence: it may quote names of any length."""
 
@@ -111,6 +114,17 @@ def _check_tensors(proto: ModelProto, folders: Sequence[Path]) -> None:
                     f"{list(tensor.dims)} holds {found} bytes, which do not fit; "
                     "export the model again."
                 )
+        elif elements(tensor) > _PACKED * _held(tensor):
+            raise ModelError(
+                f"tensor {tensor.name!r} of size {list(tensor.dims)} holds {_held(tensor)} "
+                "numbers, which do not fit; export the model again."
+            )
+
+
+def _held(tensor: TensorProto) -> int:
+    """Return the entries that a tensor stores one by one; complex ones take two each."""
+    lists = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data)
+    return max(map(len, (*lists, tensor.uint64_data, tensor.string_data)))
 
 
 def free_names(graph: GraphProto) -> set[str]:

@@ -110,6 +110,8 @@ def _input_fault(node: NodeProto, opset: dict[str, int], fully: bool) -> str:
         )
     except defs.SchemaError:
         return ""
+    if node.input and not schema.inputs:
+        return "has inputs, but takes none"
     for position, name in enumerate(node.input):
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         if not name and formal.option != _OPTIONAL:

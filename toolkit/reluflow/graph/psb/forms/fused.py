@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper
+from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from reluflow.graph.proto.external import is_float
 from reluflow.graph.proto.inline import domain_of
@@ -84,6 +84,9 @@ def read_switch(node: NodeProto) -> Switch | Reason:
     parameters = _parameters(node, _ACTIVATIONS.get(kind, ()))
     if parameters is None:
         return Reason(f"its activation {kind} has no parameters")
+    for entry in node.attribute:
+        if entry.type == AttributeProto.INTS and not entry.ints:
+            return Reason(f"its attribute {entry.name!r} is empty")
     return Switch(kind, parameters)
 
 

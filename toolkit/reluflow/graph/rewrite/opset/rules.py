@@ -129,8 +129,8 @@ def _clip(node: NodeProto, raising: Raising) -> list[NodeProto] | Reason:
     if len(node.input) > 1 or bounds == [None, None]:
         return [node]
     dtype = raising.dtype(node.input[0]) or raising.dtype(node.output[0])
-    if dtype is None:
-        return Reason("the element type of its input, which its bounds need, is not known")
+    if dtype is None or dtype.kind == "O":
+        return Reason("the element type of its input, which its bounds need, is no known number")
     for what, bound in zip(("min", "max"), bounds, strict=True):
         name = "" if bound is None else raising.put(node.output[0], what, np.asarray(bound, dtype))
         node.input.append(name)
