@@ -246,13 +246,13 @@ def main() -> None:
                 run(f"ResNet-8, {way}", str(RESNET), str(data), n, way == "estimated", False)
         for way in ("exact", "estimated") if given.divide else ():
             run(f"divided, {way}", str(model), str(data), given.most, way == "estimated", True)
-    told = {
+    paper = {
         "the dense network": foretold(results["dense, exact"], given.most, PARTS),
         "ResNet-8": foretold(results["ResNet-8, exact"], PAPER, PARTS),
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(paper, indent=1))
     draw(results)
-    keep(given.json, {**results, "foretold": told})
+    keep(given.json, {**results, "foretold": paper})
 
 
 if __name__ == "__main__":

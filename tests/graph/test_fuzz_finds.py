@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from onnx import helper, numpy_helper, parser
+from onnx import helper, numpy_helper, parser, shape_inference
 
 from reluflow.errors import ModelError
 from reluflow.graph import (
@@ -225,7 +225,7 @@ def test_declared_sizes_of_tensors_are_not_written_out(length, propagated, monke
         asked.append(data_prop)
         return proto
 
-    monkeypatch.setattr(shapes.shape_inference, "infer_shapes", infer_shapes)
+    monkeypatch.setattr(shape_inference, "infer_shapes", infer_shapes)
     proto = parser.parse_model(
         f"{HEADER} g (float[N,4] x) => (float[N,4] y) <float[{length},4] h> "
         "{ h = Neg (x) y = Relu (h) }"

@@ -190,8 +190,8 @@ def random_plane(
     numbers = math.prod(shape)
     if not 2 <= numbers <= MOST_NUMBERS:
         raise OptionError(
-            f"an input of shape {list(shape)} has {numbers:,} numbers; random planes are laid "
-            f"through inputs of 2 to {MOST_NUMBERS:,}."
+            f"an input of shape {list(shape)} has {numbers:,} numbers, but random planes are laid "
+            f"through inputs of 2 to {MOST_NUMBERS:,}; give another model."
         )
     draws = np.random.default_rng(seed).standard_normal((numbers, 2))
     directions = np.linalg.qr(draws)[0].T.reshape(2, *shape)

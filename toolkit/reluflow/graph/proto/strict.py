@@ -120,8 +120,8 @@ def _input_fault(node: NodeProto, opset: dict[str, int], fully: bool) -> str:
         return f"has {len(node.input)} of the {schema.min_input} inputs that it needs"
     for given in node.attribute if fully else ():
         known = schema.attributes.get(given.name)
-        if known is not None and not given.ref_attr_name and given.type != int(known.type.value):
-            return f"has an attribute {given.name!r} that is not of type {known.type.name}"
+        if known is not None and not given.ref_attr_name and given.type != known.type.value:  # type: ignore[attr-defined]
+            return f"has an attribute {given.name!r} that is not of type {known.type.name}"  # type: ignore[attr-defined]
     while len(node.input) > schema.min_input and not node.input[-1]:
         del node.input[-1]
     return ""
