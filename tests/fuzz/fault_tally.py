@@ -19,6 +19,7 @@ import tally
 
 BEGIN, END = "<!-- record: benchmarks/records/faults.json -->", "<!-- end of the faults -->"
 COMMAND = (
+    "python tests/fuzz/fault_tally.py build/faults.xml FILE, after "
     "RELUFLOW_LONG_TESTS=1 python -m pytest tests/hostile tests/scale tests/analysis/run "
     "--junitxml build/faults.xml -o junit_family=xunit1"
 )
