@@ -190,10 +190,11 @@ def test_a_max_pool_is_cut_only_where_its_greatest_input_changes() -> None:
         ([node("Max", "h,h,h", "t")], "compares 3 tensors"),
         ([node("Add", "h,w", "t")], "do not fit each other"),
         ([node("Resize", "h", "t")], "it has no attribute 'scales'"),
+        ([node("Squeeze", "h,c", "t")], "it reads complex numbers"),
     ],
 )
 def test_another_operator_is_refused_by_name(nodes: Sequence[Any], reason: str) -> None:
-    scales = {"s": np.array([1, 1, 2, 2], np.float32), "w": floats(7)}
+    scales = {"s": np.array([1, 1, 2, 2], np.float32), "w": floats(7), "c": np.array([2j])}
     with pytest.raises(ModelError, match=f"{nodes[0].op_type}.*no exact cells: .*{reason}"):
         exact_cells(image_model(nodes, scales), PLANE)
 

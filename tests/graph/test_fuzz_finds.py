@@ -260,3 +260,11 @@ def test_nodes_of_functions_are_checked_in_old_versions(opset, body, reason):
     )
     with pytest.raises(ModelError, match=reason):
         load(proto)
+
+
+def test_axes_that_are_complex_are_not_known():
+    proto = parser.parse_model(
+        f"{HEADER} g (float[N,1,4] x) => (float[N,4] y) {{ h = Squeeze (x, axes) y = Relu (h) }}"
+    )
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1j]), "axes"))
+    assert [site.op for site in find_sites(load(proto))] == ["Relu"]

@@ -159,6 +159,8 @@ class Walker:
         if name in values:
             return values[name]
         if name in self.network.constants:
+            if self.network.constants[name].dtype.kind == "c":
+                raise refuse(step, "it reads complex numbers")
             return self.network.constants[name]
         raise refuse(step, f"it reads {name!r}, which no operator makes that is followed")
 

@@ -222,6 +222,4 @@ def _bound(editor: Editor, node: NodeProto, position: int, default: float) -> fl
     if len(node.input) <= position or not node.input[position]:
         return default
     value = editor.constant(node.input[position])
-    if value is None or value.size != 1 or value.dtype.kind == "c":
-        return None
-    return float(value.reshape(-1)[0])
+    return None if value is None or value.size != 1 else float(value.reshape(-1)[0])

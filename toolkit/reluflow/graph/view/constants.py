@@ -14,6 +14,8 @@ from reluflow.graph.view.growth import MAX_COMPUTED
 from reluflow.graph.view.index import UNKNOWN_VALUE, Constant, Find, Node, Scope
 from reluflow.graph.view.rules import MAX_ELEMENTS, RULES, SPLIT, apply_rule, filled
 
+_COMPLEX = (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
+
 DEPTH = 16
 """Nodes on the longest way from a tensor to a constant. More find more values and take more work on
 long chains; 16 was not measured."""
@@ -134,8 +136,13 @@ def _apply(
 
 
 def stored_value(tensor: TensorProto, base_dir: Path | None, limit: float) -> np.ndarray | None:
-    """Return the value of an initializer, None beyond a number of elements."""
-    return read_tensor(tensor, base_dir) if elements(tensor) <= limit else None
+    """Return the value of an initializer, None beyond a number of elements.
+
+    Complex numbers are none that are followed: numpy would drop half of them with a warning.
+    """
+    if elements(tensor) > limit or tensor.data_type in _COMPLEX:
+        return None
+    return read_tensor(tensor, base_dir)
 
 
 def constant_node(node: Node, base_dir: Path | None, limit: float) -> np.ndarray | None:
