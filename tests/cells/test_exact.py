@@ -268,6 +268,11 @@ def test_a_region_of_too_many_open_units_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(regions, "MOST_OPEN", 4)
     with pytest.raises(ModelError, match="more than 4 units change their sign"):
         exact_cells(model, SQUARE)
+    monkeypatch.undo()
+    assert len(exact_cells(model, SQUARE)) > 10
+    monkeypatch.setattr("reluflow.cells.lowering.region.MOST_NUMBERS", 40)
+    with pytest.raises(ModelError, match="or more than fit"):
+        exact_cells(model, SQUARE)
 
 
 def test_signs_that_the_tolerance_decides_are_counted() -> None:

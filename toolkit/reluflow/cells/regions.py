@@ -136,8 +136,8 @@ def _descended(
     if walk.region is None:
         raise ModelError(
             f"there are no exact cells: more than {MOST_OPEN:,} units change their sign on a piece "
-            "of the window that no line of the first ones crosses; look at a smaller window, or "
-            "ask for raster cells."
+            "of the window that no line of the first ones crosses, or more than fit into "
+            "gigabytes; look at a smaller window, or ask for raster cells."
         )
     region = walk.region
     descend: Any = _descend

@@ -23,6 +23,10 @@ ROUNDING = 2.0**-46
 """A value below this share of the largest at its site is rounding, and counts as 0."""
 
 
+MOST_NUMBERS = 2**28
+"""Numbers of one tensor as columns, at most: two gigabytes."""
+
+
 class TooManyError(Exception):
     """More units may change their sign than the caller wants to handle at once."""
 
@@ -243,6 +247,8 @@ class Tracker:
 
     def _appended(self, out: Floats, live: NDArray[np.int64]) -> Floats:
         """Give each open group a column of its own."""
+        if (AFFINE + self.left) * out[0].size > MOST_NUMBERS:
+            raise TooManyError
         wide = with_columns(out, AFFINE + self.left)
         wide[AFFINE + self.left - len(live) + np.arange(len(live)), live] = 1.0
         return wide
