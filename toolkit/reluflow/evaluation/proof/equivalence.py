@@ -164,7 +164,7 @@ def compare_models(
             ) from error
         return Equivalence((), bound, (), str(error).rstrip("."))
     except TooSlow as error:
-        return Equivalence((), bound, (), str(error).rstrip("."), too_slow=True)
+        return Equivalence((), bound, (), str(error), too_slow=True)
     if fault is not None:
         raise _went_wrong(fault) from fault
     # Without optimisation, which may fold, fuse or reorder either of the two and hide a difference.
@@ -174,7 +174,7 @@ def compare_models(
         try:
             after = _must(lambda feeds=feeds: run_within(session, feeds, _SECONDS_NEW))
         except TooSlow as error:
-            return Equivalence((), bound, (), str(error).rstrip("."), too_slow=True)
+            return Equivalence((), bound, (), str(error), too_slow=True)
         names = _same_names(old, new)
         found.append(compare_outputs(names, before, after))
     texts = tuple(_text(feeds) for feeds, _ in runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from reluflow.sessions import Session
 
-_MOST_AT_ONCE = 64
+_MOST_KEPT = 64
 _AGAIN_SECONDS = 0.05
 
 
@@ -38,7 +39,7 @@ def run_within(
         TooSlow: the run took longer.
         DataError: as of `Session.run`.
     """
-    future = _threads_of(os.getpid()).submit(session.run, feeds)
+    future = _thread_of(os.getpid(), threading.get_ident()).submit(session.run, feeds)
     try:
         return future.result(seconds)
     except TimeoutError as error:
@@ -55,7 +56,7 @@ def _end(session: Session, future: Future[Any]) -> None:
         wait([future], _AGAIN_SECONDS)
 
 
-@lru_cache(1)
-def _threads_of(process: int) -> ThreadPoolExecutor:
-    """Return threads that are kept: where memory is used up, a new one may never begin."""
-    return ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="reluflow-within")
+@lru_cache(_MOST_KEPT)
+def _thread_of(process: int, caller: int) -> ThreadPoolExecutor:
+    """Return a thread that is kept for its caller: where memory is used up, none may begin."""
+    return ThreadPoolExecutor(1, thread_name_prefix="reluflow-within")

@@ -145,8 +145,8 @@ def _own(conv: NodeProto) -> list[int]:
 
 def _pad(conv: NodeProto, added: list[int]) -> None:
     """Add to the padding of a convolution."""
-    before = [0] * len(added) if attribute(conv, "auto_pad") == "VALID" else _own(conv)
+    own = [] if attribute(conv, "auto_pad") == "VALID" else _own(conv)
     for entry in [each for each in conv.attribute if each.name in ("pads", "auto_pad")]:
         conv.attribute.remove(entry)
-    both = [a + b for a, b in zip(before or [0] * len(added), added, strict=True)]
+    both = [a + b for a, b in zip(own or [0] * len(added), added, strict=True)]
     conv.attribute.append(helper.make_attribute("pads", both))
