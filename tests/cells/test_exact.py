@@ -270,7 +270,7 @@ def test_a_region_of_too_many_open_units_is_refused(monkeypatch: pytest.MonkeyPa
         exact_cells(model, SQUARE)
     monkeypatch.undo()
     assert len(exact_cells(model, SQUARE)) > 10
-    monkeypatch.setattr("reluflow.cells.lowering.region.MOST_NUMBERS", 40)
+    monkeypatch.setattr("reluflow.cells.lowering.region.MOST_ENTRIES", 40)
     with pytest.raises(ModelError, match="or more than fit"):
         exact_cells(model, SQUARE)
 

@@ -21,10 +21,8 @@ from reluflow.patterns.words import unit_words
 
 ROUNDING = 2.0**-46
 """A value below this share of the largest at its site is rounding, and counts as 0."""
-
-
-MOST_NUMBERS = 2**28
-"""Numbers of one tensor as columns, at most: two gigabytes."""
+MOST_ENTRIES = 2**28
+"""Entries of one tensor as columns, at most: two gigabytes."""
 
 
 class TooManyError(Exception):
@@ -247,7 +245,7 @@ class Tracker:
 
     def _appended(self, out: Floats, live: NDArray[np.int64]) -> Floats:
         """Give each open group a column of its own."""
-        if (AFFINE + self.left) * out[0].size > MOST_NUMBERS:
+        if (AFFINE + self.left) * out[0].size > MOST_ENTRIES:
             raise TooManyError
         wide = with_columns(out, AFFINE + self.left)
         wide[AFFINE + self.left - len(live) + np.arange(len(live)), live] = 1.0

@@ -47,7 +47,7 @@ def check_strictly(proto: ModelProto, label: str) -> None:
             fault = fault or (
                 _call_fault(node, called)
                 if called
-                else _input_fault(node, opset, fully=body is not proto.graph)
+                else _schema_fault(node, opset, fully=body is not proto.graph)
             )
             if fault:
                 raise ModelError(
@@ -95,8 +95,8 @@ def _call_fault(node: NodeProto, function: FunctionProto) -> str:
     return ""
 
 
-def _input_fault(node: NodeProto, opset: dict[str, int], fully: bool) -> str:
-    """Return which required input is left out; drop the optional ones at the end.
+def _schema_fault(node: NodeProto, opset: dict[str, int], fully: bool) -> str:
+    """Return what does not fit the schema of an operator; drop optional inputs left out at the end.
 
     `fully`: whether the number of inputs and the types of attributes are looked at, as in
     functions: ONNX's checker leaves out those below IR version 8.
